@@ -1,0 +1,76 @@
+"""kfc: a dense network from a one-page spec to a trained, proven and shipped model.
+
+Importing kfc imports neither TensorFlow nor Keras; they load when a name needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from kfc.errors import (
+    BusyError,
+    CheckpointError,
+    DataError,
+    DiskError,
+    Fault,
+    KfcError,
+    NumbersError,
+    PluginError,
+    RegistryError,
+    SpecError,
+)
+
+if TYPE_CHECKING:
+    from kfc.run import Predictions, Run, fit, load
+    from kfc.run import build_untrained as build
+    from kfc.spec import Spec
+
+__all__ = [
+    "BusyError",
+    "CheckpointError",
+    "DataError",
+    "DiskError",
+    "Fault",
+    "KfcError",
+    "NumbersError",
+    "PluginError",
+    "Predictions",
+    "RegistryError",
+    "Run",
+    "Spec",
+    "SpecError",
+    "build",
+    "fit",
+    "load",
+]
+
+_ON_FIRST_USE = {
+    "Predictions": "kfc.run:Predictions",
+    "Run": "kfc.run:Run",
+    "build": "kfc.run:build_untrained",
+    "fit": "kfc.run:fit",
+    "load": "kfc.run:load",
+    "Spec": "kfc.spec:Spec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("keras-fully-connected")
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module 'kfc' has no attribute {name!r}")
+    if name != "Spec":
+        from kfc.quiet import import_tensorflow
+
+        import_tensorflow()
+    module, _, attribute = _ON_FIRST_USE[name].partition(":")
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,220 @@
+"""Arguments -> the functions of the package; prints and exit codes, nothing else.
+
+Commands import what they use when they run, so that `kfc --help` stays instant.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kfc.errors import Fault, KfcError, SpecError
+
+app = typer.Typer(
+    help="A dense network from a one-page spec to a trained, proven and shipped model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+
+
+@app.command()
+def fit(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SPEC] [key=value ...]", show_default=False),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder for the numbered run folder.")] = Path(
+        "runs"
+    ),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train. SPEC is a file or a built-in spec; without one it is `digits`.
+
+    key=value sets a dotted path of the spec, as in training.epochs=3.
+    """
+    from kfc import spec as specs
+
+    spec, overrides = _spec_and_overrides(arguments or [])
+    checked = specs.load(spec, overrides)  # before TensorFlow is imported
+    import kfc
+
+    run = kfc.fit(checked, runs=runs, verbose=not quiet)
+    _print_run(run.summary(), as_json)
+
+
+@app.command()
+def evaluate(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Measure a finished run again, on the data of its spec."""
+    import kfc
+
+    run = kfc.load(folder)
+    _print_run({**run.summary(), "metrics": run.evaluate()}, as_json)
+
+
+@app.command()
+def predict(
+    folder: RunFolder,
+    file: Annotated[Path, typer.Argument(help="Raw rows: .npy, .npz (x), IDX or IDX.gz.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print label and probabilities of each row, as CSV."""
+    import kfc
+    from kfc.data.files import read_inputs
+    from kfc.run import table
+
+    x = read_inputs(file)
+    run = kfc.load(folder)
+    predictions = run.predict(x)
+    if as_json:
+        columns = predictions._asdict().items()
+        _print_json({name: values.tolist() for name, values in columns if values.size})
+    else:
+        sys.stdout.write(table(predictions, run.task))
+
+
+@app.command(name="specs")
+def list_specs(
+    name: Annotated[str | None, typer.Argument(help="Print this one.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the built-in specs, or print one."""
+    from kfc import spec as specs
+
+    if name:
+        text = specs.builtin_text(name)
+        _print_json(specs.load(name).model_dump(mode="json")) if as_json else print(text, end="")
+    elif as_json:
+        _print_json({"specs": specs.builtin_specs()})
+    else:
+        rows = ((n, specs.builtin_text(n).splitlines()[0].lstrip("# ")) for n in specs.builtin_specs())
+        _print_table(("spec", "what it is"), rows)
+
+
+@app.command()
+def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """List the kinds of sources, built in and from plug-ins."""
+    from kfc.registry import SOURCES
+
+    uses = {
+        "sklearn": ("sklearn:digits, :breast_cancer, :wine, :iris, :diabetes", "never"),
+        "tfds": ("tfds:NAME, any tensorflow-datasets set; TFDS_DATA_DIR", "first time"),
+        "idx": ("idx:FOLDER, MNIST-format files, plain or .gz", "never"),
+        "npz": ("npz:FILE, arrays x, y (and x_test, y_test)", "never"),
+    }
+    if as_json:
+        _print_json({"sources": SOURCES.owners()})
+        return
+    rows = (
+        (kind, *uses.get(kind, (f"{kind}:...", "ask its author")), " and ".join(owners))
+        for kind, owners in SOURCES.owners().items()
+    )
+    _print_table(("kind", "use", "network", "from"), rows)
+
+
+@app.command()
+def plugins(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """List every component by kind, and the distribution it comes from."""
+    from kfc.registry import REGISTRIES
+    from kfc.spec.components import Activation, Callback, Initializer, Loss
+    from kfc.spec.schema import Optimizer
+
+    if as_json:
+        _print_json({registry.kind: registry.owners() for registry in REGISTRIES})
+        return
+    rows = [
+        (registry.kind, name, " and ".join(owners), registry.group)
+        for registry in REGISTRIES
+        for name, owners in registry.owners().items()
+    ]
+    for component in (Activation, Initializer, Loss, Optimizer, Callback):
+        own = component.registry.names() if component.registry else []
+        names = [name for name in component.known() if name not in own]
+        rows.append((component.kind, ", ".join(names), "keras", ""))
+    _print_table(("kind", "name", "from", "entry-point group"), rows)
+
+
+@app.command()
+def schema(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Print the JSON Schema of a spec, for an editor to complete from."""
+    from kfc.spec import Spec
+
+    _print_json(Spec.model_json_schema())
+
+
+def main() -> None:
+    """Runs a command; every kfc error becomes its message and its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        app()  # ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C
+    except KfcError as error:
+        for fault in error.faults:
+            print(f"error: {fault}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except Exception:
+        traceback.print_exc()
+        print("This is a bug in kfc; please report it with the lines above.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
+    from kfc.spec import read_value
+
+    spec, overrides = "digits", {}
+    for position, argument in enumerate(arguments):
+        key, equals, value = argument.partition("=")
+        if equals:
+            overrides[key] = read_value(value)
+        elif position == 0:
+            spec = argument
+        else:
+            raise SpecError(
+                Fault("arguments", "key=value", repr(argument), "As in training.epochs=3.")
+            )
+    return spec, overrides
+
+
+def _print_run(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(summary)
+        return
+    for name, value in summary["metrics"].items():
+        print(f"{name:16} {value:.4f}")
+    print(f"{'epochs':16} {summary['epochs']}")
+    print(f"{'seconds':16} {summary['seconds']:.2f}")
+    print(f"{'folder':16} {summary['folder']}")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1))
+
+
+def _print_table(head: tuple[str, ...], rows: Any) -> None:
+    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False, highlight=False)

@@ -1,0 +1,172 @@
+"""The checks that rows must pass before anything trains on them, as one table.
+
+Each is a function from rows to a `Fault`, or None where nothing is wrong. Keras trains on
+most of what they refuse and reports success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kfc.data.rows import Rows
+from kfc.errors import DataError, Fault
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+UNSCALED_RMS = 30.0
+"""Inputs of this root mean square make a first loss in the thousands: MNIST's raw 0..255
+have 79, scikit-learn's raw 0..16 digits 7.8, anything standardised 1."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table.
+
+    Args:
+        code: What a spec's `accept` and a report call it.
+        find: Returns what is wrong with the rows called `where`, or None.
+    """
+
+    code: str
+    find: Callable[[Rows, str], Fault | None]
+
+
+def check_rows(rows: Rows, where: str) -> None:
+    """Runs the table over `rows`; the first finding refuses.
+
+    Args:
+        rows: Inputs and targets as their source gave them.
+        where: What to call them, such as `data.source tfds:mnist, test rows`.
+
+    Raises:
+        DataError: With the first finding.
+    """
+    for check in CHECKS:
+        if fault := check.find(rows, where):
+            raise DataError(fault)
+
+
+def check_inputs(x: np.ndarray, where: str) -> None:
+    """Runs the checks of the table that need no targets.
+
+    Raises:
+        DataError: With the first finding.
+    """
+    rows = Rows(x, np.zeros(len(x)))
+    for check in CHECKS:
+        if check.find in _OF_INPUTS and (fault := check.find(rows, where)):
+            raise DataError(fault)
+
+
+def _empty(rows: Rows, where: str) -> Fault | None:
+    if rows.x.size and rows.y.size:
+        return None
+    got = f"inputs of shape {rows.x.shape} and targets of shape {rows.y.shape}"
+    return Fault(where, "at least one row with at least one value", got, "Check the source.")
+
+
+def _length(rows: Rows, where: str) -> Fault | None:
+    if len(rows.x) == len(rows.y):
+        return None
+    got = f"{len(rows.x):,} inputs and {len(rows.y):,} targets"
+    return Fault(where, "one target for each row", got, "Cut both to the same rows.")
+
+
+def _input_shape(rows: Rows, where: str) -> Fault | None:
+    if rows.x.ndim >= 2:
+        return None
+    got = f"inputs of shape {rows.x.shape}"
+    return Fault(where, "inputs (rows, features)", got, "Use x[:, None] for one feature.")
+
+
+def _input_type(rows: Rows, where: str) -> Fault | None:
+    if rows.x.dtype.kind in "biuf":
+        return None
+    got = f"{rows.x.dtype}, such as {rows.x.flat[0]!r}"
+    return Fault(where, "inputs that are real numbers", got, "Convert them to numbers.")
+
+
+def _input_not_finite(rows: Rows, where: str) -> Fault | None:
+    if rows.x.dtype.kind != "f":
+        return None
+    return _first_cell(rows.x, ~np.isfinite(rows.x), where, "finite inputs")
+
+
+def _input_overflow(rows: Rows, where: str) -> Fault | None:
+    if rows.x.dtype != np.float64:
+        return None
+    beyond = np.abs(rows.x) > _FLOAT32_MAX
+    return _first_cell(rows.x, beyond, where, "inputs that fit in float32")
+
+
+def _input_constant(rows: Rows, where: str) -> Fault | None:
+    if len(rows) == 1 or (rows.x != rows.x[:1]).any():
+        return None
+    got = f"{len(rows):,} equal rows"
+    return Fault(where, "rows that differ", got, "Check how the inputs were read.")
+
+
+def _target_type(rows: Rows, where: str) -> Fault | None:
+    if rows.y.dtype.kind in "biufUS" or _is_text(rows.y):
+        return None
+    got = f"{rows.y.dtype}, such as {rows.y.flat[0]!r}"
+    return Fault(where, "targets that are numbers or text", got, "Convert them.")
+
+
+def _target_not_finite(rows: Rows, where: str) -> Fault | None:
+    if rows.y.dtype.kind != "f":
+        return None
+    bad = ~np.isfinite(rows.y) | (np.abs(rows.y) > _FLOAT32_MAX)
+    return _first_cell(rows.y, bad, where, "finite targets")
+
+
+CHECKS = (
+    Check("empty_data", _empty),
+    Check("row_mismatch", _length),
+    Check("input_shape", _input_shape),
+    Check("input_type", _input_type),
+    Check("input_not_finite", _input_not_finite),
+    Check("input_overflow", _input_overflow),
+    Check("input_constant", _input_constant),
+    Check("target_type", _target_type),
+    Check("target_not_finite", _target_not_finite),
+)
+_OF_INPUTS = (_empty, _input_shape, _input_type, _input_not_finite, _input_overflow)
+
+
+def check_scaled(rms: float, scale: str, where: str) -> None:
+    """Refuses inputs that are still far too large after scaling: `unscaled_input`.
+
+    Args:
+        rms: Root mean square of the scaled training inputs.
+        scale: The spec's `data.scale`.
+        where: What to call the rows.
+
+    Raises:
+        DataError: If `rms` is above `UNSCALED_RMS`.
+    """
+    if rms > UNSCALED_RMS:
+        raise DataError(
+            Fault(
+                where,
+                f"inputs with a root mean square of at most {UNSCALED_RMS:g}",
+                f"{rms:.4g} with data.scale: {scale}",
+                "Set data.scale to unit or standard; to train on it all the same, say "
+                "accept: [unscaled_input].",
+            )
+        )
+
+
+def _is_text(values: np.ndarray) -> bool:
+    return values.dtype.kind in "OT" and all(isinstance(v, str) for v in values.flat)
+
+
+def _first_cell(values: np.ndarray, bad: np.ndarray, where: str, wanted: str) -> Fault | None:
+    if not bad.any():
+        return None
+    row, *column = (int(i) for i in np.argwhere(bad)[0])
+    place = f"{where}, row {row}" + (f", column {column}" if column else "")
+    got = f"{values[tuple(np.argwhere(bad)[0])]} (and {int(bad.sum()) - 1:,} more)"
+    return Fault(place, wanted, got, "Drop or fill such cells before training.")

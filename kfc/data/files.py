@@ -1,0 +1,41 @@
+"""A file of raw rows to predict -> an array."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from kfc.data.idx import read_idx
+from kfc.data.sources import npz_arrays
+from kfc.errors import DataError, Fault
+
+
+def read_inputs(path: Path) -> np.ndarray:
+    """Reads `.npy`, `.npz` (its array `x`), or an IDX file, plain or gzipped.
+
+    Raises:
+        DataError: If the file is missing, damaged or of another kind.
+    """
+    if path.suffix == ".npz":
+        arrays = npz_arrays(str(path))
+        if "x" not in arrays:
+            raise _refused(path, "an array named x", ", ".join(sorted(arrays)) or "none")
+        return arrays["x"]
+    if path.suffix == ".npy":
+        try:
+            return np.load(path, allow_pickle=False)
+        except FileNotFoundError as error:
+            raise _refused(path, "a .npy file", "no such file") from error
+        except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+            raise _refused(path, "a .npy file of numbers", str(error)) from error
+    if "idx" in path.name:
+        return read_idx(path)
+    raise _refused(path, "a file ending in .npy, .npz or an IDX file", path.name)
+
+
+def _refused(path: Path, expected: str, got: str) -> DataError:
+    return DataError(
+        Fault(str(path), expected, got, "Write it with numpy.save(file, rows).")
+    )

@@ -1,0 +1,43 @@
+"""What a source gives: rows with targets, untouched, and what their labels are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Inputs and targets of the same length.
+
+    Args:
+        x: Inputs, (rows, ...).
+        y: Targets, (rows,), or (rows, outputs) for several numbers at once.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, indices: np.ndarray) -> Rows:
+        """Returns the rows at `indices`, in that order."""
+        return Rows(self.x[indices], self.y[indices])
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything a source knows.
+
+    Args:
+        train: Rows to train and validate on.
+        test: Rows kept apart by the source itself, if it has any.
+        labels: Names of the classes 0, 1, ..., where the source knows them; without them
+            classes are the different values of the targets, sorted.
+    """
+
+    train: Rows
+    test: Rows | None = None
+    labels: tuple[str, ...] | None = None

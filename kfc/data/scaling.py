@@ -1,0 +1,71 @@
+"""Training rows -> the numbers a scaling layer needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What turns an input into what the first layer sees.
+
+        scaled = (x - shift) / divisor
+
+    Args:
+        shift: One number, or one per feature, (features,).
+        divisor: One number, or one per feature, (features,); 1 where a feature is
+            constant, so that it becomes 0 and not infinite.
+    """
+
+    shift: np.ndarray
+    divisor: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Returns scaled rows, (rows, features); the graph does the same in a layer."""
+        flat = x.reshape(len(x), -1).astype(np.float32)  # (rows, features)
+        return (flat - self.shift) / self.divisor
+
+    def rms(self, x: np.ndarray) -> float:
+        """Returns the root mean square of the scaled rows, from a sample of them."""
+        sample = x[:: max(1, len(x) // 2000)]
+        return float(np.sqrt(np.mean(np.square(self(sample).astype(np.float64)))))
+
+
+def fit_scaling(name: str, x: np.ndarray) -> Scaling:
+    """Learns the scaling called `name` from training rows.
+
+    `none` changes nothing. `unit` divides 8-bit pixels by 255 and maps other numbers from
+    their smallest and largest value to 0 and 1; `centered` is `unit` minus one half.
+    `standard` takes mean and standard deviation, `robust` median and the distance of the
+    quartiles. All but the pixels are learned per feature.
+
+    Args:
+        name: One of `none`, `unit`, `centered`, `standard`, `robust`.
+        x: Training inputs, (rows, ...), uint8 or float32.
+    """
+    flat = x.reshape(len(x), -1)  # (rows, features)
+    if name == "none":
+        return _scaling(0.0, 1.0)
+    if name in ("unit", "centered"):
+        if x.dtype == np.uint8:
+            low, width = np.float64(0.0), np.float64(255.0)
+        else:
+            low = flat.min(axis=0).astype(np.float64)
+            width = _not_zero(flat.max(axis=0).astype(np.float64) - low)
+        return _scaling(low + width / 2 if name == "centered" else low, width)
+    if name == "standard":
+        mean = flat.mean(axis=0, dtype=np.float64)
+        return _scaling(mean, _not_zero(flat.std(axis=0, dtype=np.float64)))
+    quartiles = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
+    return _scaling(quartiles[1], _not_zero(quartiles[2] - quartiles[0]))
+
+
+def _scaling(shift: np.ndarray | float, divisor: np.ndarray | float) -> Scaling:
+    return Scaling(np.asarray(shift, np.float32), np.asarray(divisor, np.float32))
+
+
+def _not_zero(width: np.ndarray) -> np.ndarray:
+    # Below float32's resolution a feature is constant, whatever rounding left of it.
+    return np.where(width > 1e-12, width, 1.0)

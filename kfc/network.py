@@ -1,0 +1,289 @@
+"""A spec and a task -> an untrained, plain `keras.Model` that returns logits."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from kfc.data import Scaling, Task
+from kfc.errors import Fault, PluginError, SpecError
+from kfc.registry import BLOCKS
+from kfc.spec import Hidden, Spec
+from kfc.spec.components import Activation, Initializer
+from kfc.spec.signatures import signatures
+
+
+def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
+    """Builds the network of `spec`, its weights initialised from the spec's seed.
+
+    `(batch, *input_shape) -> flatten -> scaling -> hidden_1 ... hidden_n -> logits`, and
+    for a regression with a standardised target `-> value`, in the target's own units.
+
+    Equal specs give equal weights: each layer draws from a seed made of the spec's seed
+    and the layer's name.
+
+    Args:
+        spec: A checked spec.
+        task: Shape of a row, classes and fitted scaling.
+        scaled: Whether raw values come in; without it there is no scaling layer.
+
+    Returns:
+        A functional model, (batch, *input_shape) -> (batch, outputs).
+
+    Raises:
+        PluginError: If a plug-in's block returns something else than (batch, units).
+    """
+    dtype = task.input_dtype if scaled else "float32"
+    several = len(task.input_shape) > 1
+    x = inputs = keras.Input(
+        task.input_shape, dtype=dtype, name="image" if several else "features"
+    )
+    if several:
+        x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
+    if scaled:
+        x = _scaling_layer(task.scaling)(x)
+    block = BLOCKS.get(spec.network.block.name, "network.block")
+    for number, layer in enumerate(spec.network.layers(), start=1):
+        name = f"hidden_{number}"
+        seed = layer_seed(spec.seed, name)
+        x = block(x, layer, name=name, seed=seed, **spec.network.block.options)
+        _check_block(x, layer, spec.network.block.name)  # (batch, units)
+    x = keras.layers.Dense(
+        num_outputs(spec, task),
+        kernel_initializer=initializer(
+            spec.network.init, layer_seed(spec.seed, "logits")
+        ),
+        name="logits",
+    )(x)  # (batch, outputs)
+    if scaled and not task.classification:
+        x = _value_layer(task.target_scaling)(x)
+    return keras.Model(inputs, x, name="network")
+
+
+def num_outputs(spec: Spec, task: Task) -> int:
+    """Returns the width of `logits`: one per class, or 1 for two classes and one logit."""
+    if not task.classification:
+        return task.outputs
+    one_logit = (
+        spec.training.loss is not None
+        and spec.training.loss.full_name(spec.training.loss.name) in BINARY_LOSSES
+        and len(task.labels) == 2
+    )
+    return 1 if one_logit else len(task.labels)
+
+
+BINARY_LOSSES = ("binary_crossentropy", "binary_focal_crossentropy")
+"""With two classes these take one logit, that of the second class."""
+
+
+def dense(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
+    """Dense layer, normalisation, activation, dropout: each where it is asked for.
+
+    Args:
+        tensor: Symbolic input, (batch, features).
+        hidden: The layer's options, all filled in.
+        name: Name of the dense layer; the others add to it.
+        seed: Seed of kernel and dropout.
+
+    Returns:
+        Symbolic output, (batch, units).
+    """
+    normalized = hidden.normalization != "none"
+    activation = _activation(hidden.activation)
+    tensor = keras.layers.Dense(
+        hidden.units,
+        activation=None if normalized else activation,
+        use_bias=hidden.use_bias,
+        kernel_initializer=initializer(hidden.init, seed),
+        kernel_regularizer=_regularizer(hidden),
+        name=name,
+    )(tensor)  # (batch, units)
+    if normalized:
+        layer = {
+            "batch": keras.layers.BatchNormalization,
+            "layer": keras.layers.LayerNormalization,
+        }[hidden.normalization]
+        tensor = layer(name=f"{name}_normalization")(tensor)
+        tensor = keras.layers.Activation(activation, name=f"{name}_activation")(tensor)
+    if hidden.dropout:
+        tensor = keras.layers.Dropout(hidden.dropout, seed=seed, name=f"{name}_dropout")(
+            tensor
+        )
+    return tensor
+
+
+def residual(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
+    """A dense block added to its own input.
+
+        y = x + dense(x)    or, where widths differ,    y = P x + dense(x)
+
+    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016,
+    https://arxiv.org/abs/1512.03385. Theirs skips two convolutions, this one dense layer.
+
+    Args:
+        tensor: Symbolic input, (batch, features).
+        hidden: The layer's options, all filled in.
+        name: Name of the dense layer; the others add to it.
+        seed: Seed of kernels and dropout.
+
+    Returns:
+        Symbolic output, (batch, units).
+    """
+    shortcut = tensor
+    if tensor.shape[-1] != hidden.units:
+        shortcut = keras.layers.Dense(
+            hidden.units,
+            use_bias=False,
+            kernel_initializer=initializer(hidden.init, layer_seed(seed, "projection")),
+            kernel_regularizer=_regularizer(hidden),
+            name=f"{name}_projection",
+        )(tensor)  # (batch, units)
+    return keras.layers.Add(name=f"{name}_add")(
+        [shortcut, dense(tensor, hidden, name=name, seed=seed)]
+    )
+
+
+@keras.saving.register_keras_serializable("kfc")
+class ActivationWithOptions:
+    """A Keras activation with options of its own, such as leaky relu of another slope.
+
+    Args:
+        name: Keras's name of the activation.
+        options: Its options by name.
+    """
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.name, self.options = name, options
+
+    def __call__(self, x: Any) -> Any:
+        """Returns the activation of `x`, of the same shape."""
+        return keras.activations.get(self.name)(x, **self.options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments that make an equal one."""
+        return {"name": self.name, "options": self.options}
+
+
+def initializer(init: Initializer | None, seed: int) -> keras.initializers.Initializer:
+    """Returns the Keras initialiser of a spec's `init`, seeded where it draws numbers."""
+    if init is None:
+        raise ValueError("init: expected a filled-in layer; use Network.layers().")
+    kind = type(keras.initializers.get(init.name))
+    draws = "seed" in kind.__init__.__code__.co_varnames
+    return kind(**init.options, **({"seed": seed} if draws else {}))
+
+
+def layer_seed(seed: int, name: str) -> int:
+    """Returns a seed of a layer's own, so that equal shapes get different weights."""
+    entropy = [seed, zlib.crc32(name.encode())]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+
+
+def first_difference(expected: keras.Model, actual: keras.Model) -> Fault | None:
+    """Returns the first layer in which `actual` is built otherwise, or None.
+
+    Inputs, flattening and scaling are left out: they hold no weights, and a network built
+    without data has no scaling yet.
+    """
+    ours, theirs = _layers_that_matter(expected), _layers_that_matter(actual)
+    for number, (want, have) in enumerate(zip(ours, theirs, strict=False)):
+        for key in {**want, **have}:
+            if key != "name" and want.get(key) != have.get(key):
+                return Fault(
+                    f"network=, layer {number + 1} ({want['name']})",
+                    f"{key} {want.get(key)!r} as in the spec",
+                    repr(have.get(key)),
+                    "Build it with kfc.build(spec, ...), or change the spec.",
+                )
+    if len(ours) != len(theirs):
+        longer = max(ours, theirs, key=len)
+        return Fault(
+            "network=",
+            f"{len(ours)} layers as in the spec",
+            f"{len(theirs)}; {longer[min(len(ours), len(theirs))]['name']} is the difference",
+            "Build it with kfc.build(spec, ...), or change the spec.",
+        )
+    return None
+
+
+_WEIGHTLESS = ("InputLayer", "Flatten", "Reshape", "Rescaling", "Normalization")
+_COMPARED = ("units", "activation", "use_bias", "rate", "axis", "epsilon", "momentum")
+
+
+def _layers_that_matter(network: keras.Model) -> list[dict[str, Any]]:
+    layers = []
+    for layer in network.layers:
+        kind = type(layer).__name__
+        if kind in _WEIGHTLESS:
+            continue
+        config = layer.get_config()
+        compared = {key: config[key] for key in _COMPARED if key in config}
+        shapes = [tuple(weight.shape) for weight in layer.weights]
+        layers.append({"kind": kind, **compared, "weights": shapes, "name": layer.name})
+    return layers
+
+
+def _scaling_layer(scaling: Scaling) -> keras.layers.Layer:
+    """Returns a Keras preprocessing layer that does what `scaling` says, to float32."""
+    if scaling.shift.ndim == 0:
+        scale = 1.0 / float(scaling.divisor)
+        offset = -float(scaling.shift) * scale
+        return keras.layers.Rescaling(scale, offset, name="scaling")
+    return keras.layers.Normalization(
+        mean=scaling.shift, variance=np.square(scaling.divisor), name="scaling"
+    )
+
+
+def _value_layer(scaling: Scaling) -> keras.layers.Layer:
+    """Returns the inverse of a target's scaling."""
+    divisor, shift = np.broadcast_arrays(scaling.divisor, scaling.shift)
+    if divisor.size == 1:
+        return keras.layers.Rescaling(float(divisor.item()), float(shift.item()), name="value")
+    return keras.layers.Rescaling(divisor.tolist(), shift.tolist(), name="value")
+
+
+def _activation(activation: Activation | None) -> Any:
+    if activation is None:
+        raise ValueError("activation: expected a filled-in layer; use Network.layers().")
+    defaults = {
+        k: v for k, v in signatures("activation")[activation.name].items() if v is not None
+    }
+    if activation.options == defaults:
+        return activation.name
+    return ActivationWithOptions(activation.name, activation.options)
+
+
+def _regularizer(hidden: Hidden) -> keras.regularizers.Regularizer | None:
+    if not hidden.l1 and not hidden.l2:
+        return None
+    return keras.regularizers.L1L2(l1=hidden.l1, l2=hidden.l2)
+
+
+def _check_block(tensor: Any, hidden: Hidden, block: str) -> None:
+    shape = tuple(getattr(tensor, "shape", ()))
+    if shape != (None, hidden.units):
+        raise PluginError(
+            Fault(
+                f"block {block!r}",
+                f"a tensor of shape (None, {hidden.units})",
+                f"{shape or type(tensor).__name__}",
+                "A block returns (batch, units); kfc.testing.check_block tries it.",
+            )
+        )
+
+
+def check_architecture(expected: keras.Model, actual: Any) -> None:
+    """Checks that `actual` is a network like `expected`.
+
+    Raises:
+        SpecError: With the first difference.
+    """
+    if not isinstance(actual, keras.Model):
+        raise SpecError(
+            Fault("network=", "a keras.Model", type(actual).__name__, "Use kfc.build.")
+        )
+    if fault := first_difference(expected, actual):
+        raise SpecError(fault)

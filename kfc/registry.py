@@ -1,0 +1,131 @@
+"""A name -> exactly one component: an entry of a built-in table or of an installed package.
+
+Built-in entries are addresses (`module:attribute`), the form entry points have too: names
+can be listed and checked without importing TensorFlow, and nothing is registered by the
+side effect of an import.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from kfc.errors import Fault, PluginError, RegistryError, nearest
+
+
+class Registry:
+    """All components of one kind.
+
+    Args:
+        kind: What the components are called in messages, such as `optimizer`.
+        builtins: Name -> address of kfc's own components. Plug-ins join by an entry
+            point in the group `kfc.<kind>s`.
+    """
+
+    def __init__(self, kind: str, builtins: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.group = f"kfc.{kind}s"
+        self.builtins = dict(builtins)
+
+    def owners(self) -> dict[str, list[str]]:
+        """Returns name -> the distributions that offer it; imports nothing."""
+        owners = {name: ["kfc"] for name in self.builtins}
+        for point in entry_points(group=self.group):
+            owner = _distribution(point)
+            if owner not in owners.setdefault(point.name, []):
+                owners[point.name].append(owner)
+        return {name: owners[name] for name in sorted(owners)}
+
+    def names(self) -> list[str]:
+        """Returns every name on offer, sorted; imports nothing."""
+        return list(self.owners())
+
+    def check(self, name: str, where: str = "") -> None:
+        """Checks that exactly one distribution offers `name`; imports nothing.
+
+        Raises:
+            RegistryError: If none does, or more than one.
+        """
+        owners = self.owners().get(name, [])
+        where = where or self.kind
+        if not owners:
+            known = self.names()
+            raise RegistryError(
+                Fault(
+                    where,
+                    f"the name of a known {self.kind}",
+                    repr(name),
+                    f"{nearest(name, known)}Known: {', '.join(known)}.",
+                )
+            )
+        if len(owners) > 1:
+            raise RegistryError(
+                Fault(
+                    where,
+                    f"one owner of {self.kind} {name!r}",
+                    " and ".join(owners),
+                    "Uninstall all but one.",
+                )
+            )
+
+    def get(self, name: str, where: str = "") -> Any:
+        """Returns the component called `name`, importing it.
+
+        Raises:
+            RegistryError: If no distribution, or more than one, offers `name`.
+            PluginError: If the plug-in that offers it cannot be imported.
+        """
+        self.check(name, where)
+        if name in self.builtins:
+            module, _, attribute = self.builtins[name].partition(":")
+            return getattr(importlib.import_module(module), attribute)
+        (point, *_) = entry_points(group=self.group, name=name)
+        try:
+            return point.load()
+        # A plug-in may also call sys.exit() at import; only the keyboard may stop kfc.
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                Fault(
+                    where or self.kind,
+                    f"{self.kind} {name!r} of {_distribution(point)} to import",
+                    f"{type(error).__name__}: {error}",
+                    f"Mend or uninstall {_distribution(point)}.",
+                )
+            ) from error
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value
+
+
+SOURCES = Registry(
+    "source",
+    {
+        "sklearn": "kfc.data.sources:sklearn",
+        "tfds": "kfc.data.sources:tfds",
+        "idx": "kfc.data.sources:idx",
+        "npz": "kfc.data.sources:npz",
+    },
+)
+BLOCKS = Registry(
+    "block",
+    {
+        "dense": "kfc.network:dense",
+        "residual": "kfc.network:residual",
+    },
+)
+OPTIMIZERS = Registry("optimizer", {"tape_sgd": "kfc.training.optimizers:TapeSGD"})
+CALLBACKS = Registry(
+    "callback",
+    {
+        "best_weights": "kfc.training.callbacks:BestWeights",
+        "csv_log": "kfc.training.callbacks:CSVLog",
+        "early_stopping": "kfc.training.callbacks:EarlyStopping",
+        "metrics_log": "kfc.training.callbacks:MetricsLog",
+        "tensorboard_log": "kfc.training.callbacks:TensorBoardLog",
+        "terminal": "kfc.training.callbacks:Terminal",
+    },
+)
+REGISTRIES = (SOURCES, BLOCKS, OPTIMIZERS, CALLBACKS)

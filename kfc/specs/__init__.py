@@ -1,0 +1,1 @@
+"""The specs that come with kfc, one YAML file each."""

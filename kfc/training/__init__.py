@@ -1,0 +1,1 @@
+"""A network, rows and the `training` part of a spec -> trained weights and their history."""

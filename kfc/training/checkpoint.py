@@ -1,0 +1,186 @@
+"""The whole state of a training -> a folder that a killed process cannot spoil, and back.
+
+Each commit is a folder `checkpoints/000001/` with `state.npz` and `manifest.json`, which
+holds the sha256 of the former. It appears by one rename, and the last two are kept, so
+there is always a whole one to go back to.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kfc import files
+from kfc.errors import CheckpointError, Fault
+
+_KEPT = 2
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Args:
+        epoch: Epochs done.
+        step: Steps done in the epoch after them.
+        stopped: Whether a callback has asked for a stop.
+        history: Metric -> one value per epoch done.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    stopped: bool = False
+    history: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Arrays by name, and facts that JSON can hold."""
+
+    arrays: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any]
+
+
+def capture(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], progress: Progress
+) -> Checkpoint:
+    """Returns everything that decides how training goes on.
+
+    That is every variable of the network (seeds of dropout included), of the optimizer
+    and of the metrics, and the state of each callback that has `get_state`.
+    """
+    arrays = {name: np.asarray(variable) for name, variable in _variables(model)}
+    states: list[dict[str, Any]] = []
+    for number, callback in enumerate(callbacks):
+        state = callback.get_state() if hasattr(callback, "get_state") else {}
+        states.append({k: v for k, v in state.items() if not isinstance(v, np.ndarray)})
+        for key, value in state.items():
+            if isinstance(value, np.ndarray):
+                arrays[f"callback/{number}/{key}"] = value
+    kinds = [type(callback).__name__ for callback in callbacks]
+    facts = {"progress": vars(progress), "callbacks": kinds, "states": states}
+    return Checkpoint(arrays, facts)
+
+
+def restore(
+    checkpoint: Checkpoint,
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Progress:
+    """Puts a captured state back; the opposite of `capture`.
+
+    Raises:
+        CheckpointError: If the model or the callbacks are not the ones it was taken from.
+    """
+    kinds = [type(callback).__name__ for callback in callbacks]
+    if kinds != checkpoint.facts["callbacks"]:
+        raise _other("callbacks", checkpoint.facts["callbacks"], kinds)
+    for name, variable in _variables(model):
+        values = checkpoint.arrays.get(name)
+        if values is None or values.shape != tuple(variable.shape):
+            shape = None if values is None else values.shape
+            raise _other(name, f"shape {tuple(variable.shape)}", f"shape {shape}")
+        variable.assign(values)
+    for number, callback in enumerate(callbacks):
+        if hasattr(callback, "set_state"):
+            prefix = f"callback/{number}/"
+            arrays = {
+                key.removeprefix(prefix): value
+                for key, value in checkpoint.arrays.items()
+                if key.startswith(prefix)
+            }
+            callback.set_state({**checkpoint.facts["states"][number], **arrays})
+    return Progress(**checkpoint.facts["progress"])
+
+
+def restore_network(checkpoint: Checkpoint, network: keras.Model) -> None:
+    """Puts the weights of a captured training into a network alone.
+
+    Raises:
+        CheckpointError: If it is another network's.
+    """
+    for number, variable in enumerate(network.weights):
+        values = checkpoint.arrays.get(f"weights/{number}")
+        if values is None or values.shape != tuple(variable.shape):
+            raise _other(variable.path, f"shape {tuple(variable.shape)}", "another network")
+        variable.assign(values)
+
+
+def commit(folder: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint to the disk and drops all but the last two.
+
+    Raises:
+        DiskError: If it cannot be written; the earlier ones stay.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **checkpoint.arrays)  # type: ignore[arg-type]
+    state = buffer.getvalue()
+    manifest = {"sha256": files.sha256(state), **checkpoint.facts}
+    earlier = _committed(folder)
+    number = int(earlier[-1].name) + 1 if earlier else 1
+    contents = {"state.npz": state, "manifest.json": json.dumps(manifest).encode()}
+    files.write_folder(folder / f"{number:06d}", contents)
+    for old in earlier[: 1 - _KEPT]:
+        files.remove_folder(old)
+
+
+def newest(folder: Path) -> Checkpoint:
+    """Reads the newest checkpoint whose bytes are those that were written.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    reasons = []
+    for path in reversed(_committed(folder)):
+        try:
+            manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+            state = (path / "state.npz").read_bytes()
+            if files.sha256(state) != manifest["sha256"]:
+                raise ValueError("sha256 differs")
+            with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
+                return Checkpoint({name: arrays[name] for name in arrays.files}, manifest)
+        except (OSError, ValueError, KeyError) as error:
+            reasons.append(f"{path.name}: {error}")
+    raise CheckpointError(
+        Fault(
+            str(folder),
+            "a whole checkpoint",
+            "; ".join(reasons) or "none",
+            "Train again with `kfc fit RUN/spec.yaml`.",
+        )
+    )
+
+
+def _committed(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit())
+
+
+def _variables(model: keras.Model) -> Iterable[tuple[str, Any]]:
+    """Yields every variable under a name that does not depend on the process."""
+    weights = list(model.weights)
+    known = {id(variable) for variable in weights}
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    known |= {id(variable) for variable in metrics}
+    seeds = [variable for variable in model.variables if id(variable) not in known]
+    groups = {
+        "weights": weights,
+        "metrics": metrics,
+        "seeds": seeds,
+        "optimizer": model.optimizer.variables,
+    }
+    for group, variables in groups.items():
+        for number, variable in enumerate(variables):
+            yield f"{group}/{number}", variable
+
+
+def _other(where: str, expected: Any, got: Any) -> CheckpointError:
+    return CheckpointError(
+        Fault(where, f"{expected}", f"{got}", "Resume with the spec the run was made from.")
+    )

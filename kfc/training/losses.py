@@ -1,0 +1,139 @@
+"""The loss of a spec and a task -> a `keras.losses.Loss` on the network's output.
+
+Mean squared error on classes compares logits with one-hot labels, as the hand-written
+tutorials do. Their two forms, the mean over everything,
+
+    mean_{b,k} (onehot(y)_bk - logits_bk)^2,
+
+and the mean over classes, then over the batch, give the same number, since every row has
+equally many classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kfc.data import Scaling, Task
+from kfc.errors import Fault, SpecError
+from kfc.network import BINARY_LOSSES
+from kfc.spec.components import Loss
+
+_ON_NUMBERS = (
+    *("cosine_similarity", "huber", "log_cosh", "mean_absolute_error"),
+    *("mean_absolute_percentage_error", "mean_squared_error"),
+    *("mean_squared_logarithmic_error", "poisson"),
+)
+"""Losses that make sense for a regression."""
+
+_ON_PROBABILITIES = ("dice", "kl_divergence", "poisson", "tversky")
+"""Losses without `from_logits` that compare distributions: they get softmax(logits)."""
+
+
+def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
+    """Builds the loss a spec names, for integer labels or numbers as targets.
+
+    Args:
+        loss: Name and options from the spec; by default cross-entropy for classes, mean
+            squared error for numbers.
+        task: Classes or numbers.
+
+    Returns:
+        A loss of (targets, logits) for classes, of (targets, values) for numbers.
+
+    Raises:
+        SpecError: If the loss is not for this task.
+    """
+    if loss is None:
+        loss = default_loss(task)
+    name = loss.full_name(loss.name)
+    kind = _loss_class(name)
+    takes_logits = "from_logits" in kind.__init__.__code__.co_varnames
+    built = kind(**loss.options, **({"from_logits": True} if takes_logits else {}))
+    if not task.classification:
+        if name not in _ON_NUMBERS:
+            raise SpecError(
+                Fault(
+                    "training.loss",
+                    f"a loss for numbers: {', '.join(_ON_NUMBERS)}",
+                    f"{loss.name!r} while the targets are numbers",
+                    "Choose one of them, or set data.task to classification.",
+                )
+            )
+        return StandardizedLoss(built, task.target_scaling)
+    if name == "sparse_categorical_crossentropy":
+        return built
+    if name in BINARY_LOSSES and len(task.labels) == 2:
+        return built
+    return OneHotLoss(built, len(task.labels), softmax=name in _ON_PROBABILITIES)
+
+
+def default_loss(task: Task) -> Loss:
+    """Returns the loss a spec has that names none."""
+    name = "cross_entropy" if task.classification else "mse"
+    return Loss.model_validate({"name": name})
+
+
+class OneHotLoss(keras.losses.Loss):
+    """A loss on rows of classes, for integer labels.
+
+    Args:
+        inner: The Keras loss, which compares one-hot rows with logits.
+        num_classes: Length of a one-hot row.
+        softmax: Whether `inner` takes probabilities instead of logits.
+    """
+
+    def __init__(
+        self, inner: keras.losses.Loss, num_classes: int, *, softmax: bool = False
+    ) -> None:
+        super().__init__(name=inner.name, reduction=inner.reduction)
+        self.inner, self.num_classes, self.softmax = inner, num_classes, softmax
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each row, (batch,)."""
+        labels = tf.cast(tf.reshape(y_true, [-1]), tf.int32)
+        rows = tf.one_hot(labels, self.num_classes, dtype=y_pred.dtype)  # (batch, classes)
+        return self.inner.call(rows, tf.nn.softmax(y_pred) if self.softmax else y_pred)
+
+
+class StandardizedLoss(keras.losses.Loss):
+    """A loss measured in standard deviations of the training targets.
+
+        loss = inner((y - mean) / deviation, (value - mean) / deviation)
+
+    So a target of millions trains like one of ones, while predictions stay in its units.
+
+    Args:
+        inner: The Keras loss.
+        scaling: Mean and deviation, (outputs,) each; 0 and 1 change nothing.
+    """
+
+    def __init__(self, inner: keras.losses.Loss, scaling: Scaling) -> None:
+        super().__init__(name=inner.name, reduction=inner.reduction)
+        self.inner, self.scaling = inner, scaling
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each row, (batch,)."""
+        shift, divisor = self.scaling.shift, self.scaling.divisor
+        return self.inner.call((y_true - shift) / divisor, (y_pred - shift) / divisor)
+
+
+def build_metrics(task: Task, num_outputs: int) -> list[keras.metrics.Metric]:
+    """Returns what fits the task: accuracy, or mean absolute error and R^2."""
+    if not task.classification:
+        return [keras.metrics.MeanAbsoluteError(name="mae"), keras.metrics.R2Score(name="r2")]
+    if num_outputs == 1:
+        # A logit of 0 is a probability of one half.
+        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
+    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def _loss_class(name: str) -> Any:
+    """Returns Keras's class, such as KLDivergence for `kl_divergence`."""
+    wanted = name.replace("_", "")
+    for attribute, kind in vars(keras.losses).items():
+        if attribute.lower() == wanted and isinstance(kind, type):
+            return kind
+    raise KeyError(name)

@@ -1,0 +1,159 @@
+"""The optimizer and the schedule of a spec -> a `keras.optimizers.Optimizer`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kfc.errors import Fault, PluginError
+from kfc.registry import OPTIMIZERS
+from kfc.spec import schema
+
+
+class TapeSGD(keras.optimizers.Optimizer):
+    """Gradient descent as everyone first writes it by hand: `w.assign_sub(lr * g)`.
+
+    For each weight `w` with gradient `g`:
+
+        w <- w - learning_rate * g
+
+    Being a Keras optimizer it is saved, compiled, clipped, scheduled and replicated like
+    any other.
+
+    Args:
+        learning_rate: Step size per update, above 0, or a schedule.
+        **kwargs: The base class's options, such as `clipnorm`.
+    """
+
+    def __init__(self, learning_rate: Any = 0.01, **kwargs: Any) -> None:
+        super().__init__(learning_rate=learning_rate, **kwargs)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves one weight against its gradient."""
+        rate = keras.ops.cast(learning_rate, variable.dtype)
+        self.assign_sub(variable, rate * gradient)
+
+
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise from 0, then another schedule.
+
+        rate(step) = min(1, step / warmup_steps) * after(max(0, step - warmup_steps))
+
+    Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017,
+    https://arxiv.org/abs/1706.02677, section 2.2.
+
+    Args:
+        after: What follows, counted from the end of the rise.
+        warmup_steps: Steps of the rise, of at least 1.
+    """
+
+    def __init__(self, after: Any, warmup_steps: int) -> None:
+        self.after, self.warmup_steps = after, warmup_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Returns the rate at `step`, counted from 0."""
+        step = keras.ops.cast(step, "float32")
+        rise = keras.ops.minimum(1.0, (step + 1.0) / self.warmup_steps)
+        return rise * self.after(keras.ops.maximum(0.0, step - self.warmup_steps))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments that make an equal one."""
+        return {"after": self.after, "warmup_steps": self.warmup_steps}
+
+
+class _Constant(keras.optimizers.schedules.LearningRateSchedule):
+    def __init__(self, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+
+    def __call__(self, step: Any) -> Any:
+        return keras.ops.convert_to_tensor(self.learning_rate, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {"learning_rate": self.learning_rate}
+
+
+def build_optimizer(
+    optimizer: schema.Optimizer, *, steps_per_epoch: int, epochs: int
+) -> keras.optimizers.Optimizer:
+    """Builds the optimizer a spec names, with its schedule in steps.
+
+    Args:
+        optimizer: Name and options from the spec.
+        steps_per_epoch: Batches per epoch, the short last one included.
+        epochs: Of the whole training, where a schedule lasts until its end.
+
+    Raises:
+        PluginError: If a plug-in's optimizer refuses its options or is none.
+    """
+    options = optimizer.options
+    if schedule := optimizer.schedule():
+        options["learning_rate"] = build_schedule(
+            schedule, steps_per_epoch=steps_per_epoch, epochs=epochs
+        )
+    plugin = optimizer.name in OPTIMIZERS.names()
+    try:
+        if plugin:
+            built = OPTIMIZERS.get(optimizer.name, "training.optimizer.name")(**options)
+        else:
+            built = type(keras.optimizers.get(optimizer.name))(**options)
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            Fault(
+                "training.optimizer",
+                f"options that {optimizer.name!r} takes",
+                str(error),
+                "Change the options, or the plug-in.",
+            )
+        ) from error
+    if not isinstance(built, keras.optimizers.Optimizer):
+        raise PluginError(
+            Fault(
+                f"optimizer {optimizer.name!r}",
+                "a keras.optimizers.Optimizer",
+                type(built).__name__,
+                "kfc.testing.check_optimizer tries it.",
+            )
+        )
+    return built
+
+
+def build_schedule(
+    schedule: schema.Schedule, *, steps_per_epoch: int, epochs: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Builds a learning-rate schedule, turning its epochs into steps.
+
+    Args:
+        schedule: `constant`, `cosine`, `exponential` or `step`, from the spec.
+        steps_per_epoch: Batches per epoch.
+        epochs: Of the whole training.
+    """
+
+    def steps(number: float) -> int:
+        return max(1, round(number * steps_per_epoch))
+
+    warmup = schedule.warmup_epochs
+    schedules = keras.optimizers.schedules
+    match schedule:
+        case schema.Constant():
+            built = _Constant(schedule.initial_learning_rate)
+        case schema.Cosine():
+            lasting = schedule.decay_epochs or max(epochs - warmup, 1 / steps_per_epoch)
+            built = schedules.CosineDecay(
+                schedule.initial_learning_rate, steps(lasting), alpha=schedule.alpha
+            )
+        case schema.Exponential():
+            built = schedules.ExponentialDecay(
+                schedule.initial_learning_rate,
+                steps(schedule.decay_epochs),
+                schedule.decay_rate,
+                staircase=schedule.staircase,
+            )
+        case schema.Step():
+            # Keras's boundary belongs to the value before it; ours to the one after it,
+            # so that `boundaries: [10]` changes the rate with the first step of epoch 10.
+            ends = [steps(boundary) - 1 for boundary in schedule.boundaries]
+            built = schedules.PiecewiseConstantDecay(ends, list(schedule.values))
+        case _:
+            raise TypeError(f"unknown schedule {schedule!r}")
+    return WarmUp(built, steps(warmup)) if warmup else built

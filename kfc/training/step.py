@@ -1,0 +1,70 @@
+"""One batch -> updated weights: the hand-written tape loop, on one screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kfc.errors import Fault, NumbersError
+
+
+class TapeModel(keras.Model):
+    """Trains `network` with the tutorial's loop, one batch at a time.
+
+    It shares the network's layers, so the network itself holds the trained weights
+    afterwards and can be saved or exported without this class. Compiled like any Keras
+    model, it works with `fit`, callbacks and every Keras optimizer; kfc's engine runs the
+    same `train_step` many times in one graph.
+
+    Args:
+        network: A functional model, (batch, ...) -> (batch, outputs).
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__(inputs=network.inputs, outputs=network.outputs)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Forward, loss, gradients, update, metrics - for one batch.
+
+        Args:
+            data: `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            The metrics so far in this epoch, weighted by rows, and `batch_loss`, the loss
+            of this batch alone, which the hand-written loops print.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        weights = [variable.value for variable in self.trainable_variables]
+
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            y_pred = self(x, training=True)  # (batch, outputs)
+            loss = self.compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+            )
+        gradients = tape.gradient(loss, weights)
+        self._check_gradients(gradients)
+        self.optimizer.apply(gradients, self.trainable_variables)
+
+        # Weighted by rows: the last batch is usually short, and an unweighted mean would
+        # let it count as much as a full one.
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=tf.shape(x)[0])
+        metrics = self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        return {**metrics, "batch_loss": loss}
+
+    def _check_gradients(self, gradients: list[Any]) -> None:
+        """Refuses a weight that the loss does not depend on; Keras would skip it."""
+        for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
+            if gradient is None:
+                raise NumbersError(
+                    Fault(
+                        variable.path,
+                        "a gradient of the loss",
+                        "none",
+                        "Remove its layer, or connect it to the output.",
+                    )
+                )
