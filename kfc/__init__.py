@@ -22,7 +22,8 @@ from kfc.errors import (
 )
 
 if TYPE_CHECKING:
-    from kfc.run import Predictions, Run, fit, load
+    from kfc.predictions import Predictions
+    from kfc.run import Run, fit, load
     from kfc.run import build_untrained as build
     from kfc.spec import Spec
 
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 _ON_FIRST_USE = {
-    "Predictions": "kfc.run:Predictions",
+    "Predictions": "kfc.predictions:Predictions",
     "Run": "kfc.run:Run",
     "build": "kfc.run:build_untrained",
     "fit": "kfc.run:fit",

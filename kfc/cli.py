@@ -78,7 +78,7 @@ def predict(
     """Print label and probabilities of each row, as CSV."""
     import kfc
     from kfc.data.files import read_inputs
-    from kfc.run import table
+    from kfc.predictions import table
 
     x = read_inputs(file)
     run = kfc.load(folder)
@@ -101,11 +101,16 @@ def list_specs(
 
     if name:
         text = specs.builtin_text(name)
-        _print_json(specs.load(name).model_dump(mode="json")) if as_json else print(text, end="")
+        _print_json(specs.load(name).model_dump(mode="json")) if as_json else print(
+            text, end=""
+        )
     elif as_json:
         _print_json({"specs": specs.builtin_specs()})
     else:
-        rows = ((n, specs.builtin_text(n).splitlines()[0].lstrip("# ")) for n in specs.builtin_specs())
+        rows = (
+            (n, specs.builtin_text(n).splitlines()[0].lstrip("# "))
+            for n in specs.builtin_specs()
+        )
         _print_table(("spec", "what it is"), rows)
 
 
@@ -135,7 +140,7 @@ def plugins(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List every component by kind, and the distribution it comes from."""
     from kfc.registry import REGISTRIES
     from kfc.spec.components import Activation, Callback, Initializer, Loss
-    from kfc.spec.schema import Optimizer
+    from kfc.spec.optimizer import Optimizer
 
     if as_json:
         _print_json({registry.kind: registry.owners() for registry in REGISTRIES})
@@ -184,18 +189,14 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
     from kfc.spec import read_value
 
-    spec, overrides = "digits", {}
-    for position, argument in enumerate(arguments):
-        key, equals, value = argument.partition("=")
-        if equals:
-            overrides[key] = read_value(value)
-        elif position == 0:
-            spec = argument
-        else:
-            raise SpecError(
-                Fault("arguments", "key=value", repr(argument), "As in training.epochs=3.")
-            )
-    return spec, overrides
+    pairs = [argument.partition("=") for argument in arguments if "=" in argument]
+    names = [argument for argument in arguments if "=" not in argument]
+    if len(names) > 1:
+        raise SpecError(
+            Fault("arguments", "one SPEC", " and ".join(names), "Overrides read key=value.")
+        )
+    overrides = {key: read_value(value) for key, _, value in pairs}
+    return (names[0] if names else "digits"), overrides
 
 
 def _print_run(summary: dict[str, Any], as_json: bool) -> None:

@@ -28,7 +28,7 @@ class Fault:
     def __str__(self) -> str:
         place = f"{self.where} ({self.line})" if self.line else self.where
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{place}: expected {self.expected}, got {self.got}.{remedy}"
+        return f"{place}: expected {self.expected}, got {self.got}.{remedy}".rstrip()
 
 
 class KfcError(Exception):

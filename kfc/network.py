@@ -53,9 +53,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         _check_block(x, layer, spec.network.block.name)  # (batch, units)
     x = keras.layers.Dense(
         num_outputs(spec, task),
-        kernel_initializer=initializer(
-            spec.network.init, layer_seed(spec.seed, "logits")
-        ),
+        kernel_initializer=initializer(spec.network.init, layer_seed(spec.seed, "logits")),
         name="logits",
     )(x)  # (batch, outputs)
     if scaled and not task.classification:
@@ -105,7 +103,7 @@ def dense(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
         layer = {
             "batch": keras.layers.BatchNormalization,
             "layer": keras.layers.LayerNormalization,
-        }[hidden.normalization]
+        }[str(hidden.normalization)]
         tensor = layer(name=f"{name}_normalization")(tensor)
         tensor = keras.layers.Activation(activation, name=f"{name}_activation")(tensor)
     if hidden.dropout:

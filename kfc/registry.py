@@ -120,12 +120,12 @@ OPTIMIZERS = Registry("optimizer", {"tape_sgd": "kfc.training.optimizers:TapeSGD
 CALLBACKS = Registry(
     "callback",
     {
-        "best_weights": "kfc.training.callbacks:BestWeights",
-        "csv_log": "kfc.training.callbacks:CSVLog",
-        "early_stopping": "kfc.training.callbacks:EarlyStopping",
-        "metrics_log": "kfc.training.callbacks:MetricsLog",
-        "tensorboard_log": "kfc.training.callbacks:TensorBoardLog",
-        "terminal": "kfc.training.callbacks:Terminal",
+        "best_weights": "kfc.training.stopping:BestWeights",
+        "csv_log": "kfc.training.logs:CSVLog",
+        "early_stopping": "kfc.training.stopping:EarlyStopping",
+        "metrics_log": "kfc.training.logs:MetricsLog",
+        "tensorboard_log": "kfc.training.logs:TensorBoardLog",
+        "terminal": "kfc.training.logs:Terminal",
     },
 )
 REGISTRIES = (SOURCES, BLOCKS, OPTIMIZERS, CALLBACKS)

@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import inspect
-import io
-import json
-import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
-import numpy as np
 from rich.console import Console
 
-from kfc import files
+from kfc import files, record
 from kfc import spec as specs
-from kfc.data import Prepared, Rows, Scaling, Task, prepare
-from kfc.data.checks import check_inputs
-from kfc.errors import CheckpointError, DataError, Fault, KfcError, SpecError
-from kfc.network import build, check_architecture, num_outputs
-from kfc.registry import BLOCKS, CALLBACKS
+from kfc.data import Prepared, Task, prepare
+from kfc.errors import DataError, Fault, SpecError
+from kfc.network import build, check_architecture
+from kfc.plugins import bind_plugins
+from kfc.predictions import Predictions, predict
 from kfc.spec import Spec, SpecLike
-from kfc.spec.components import Callback, Component
-from kfc.training import callbacks as ours
 from kfc.training import checkpoint
+from kfc.training.callbacks import build_callbacks
+from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine import Engine, Evaluator
 from kfc.training.loop import Loop
-from kfc.training.losses import build_loss, build_metrics, default_loss
-from kfc.training.optimizers import build_optimizer
-from kfc.training.step import TapeModel
-
-_VERSIONS = ("keras-fully-connected", "keras", "tensorflow", "numpy", "scikit-learn")
-_PREDICT_BATCH = 1024
-
-
-class Predictions(NamedTuple):
-    """What a network says of some rows.
-
-    Args:
-        label: Name of the likeliest class, (rows,); empty for regression.
-        probability: Of that class, in [0, 1], (rows,); empty for regression.
-        probabilities: Of each class, (rows, classes); empty for regression.
-        value: (rows, outputs), in the target's own units; empty for classes.
-    """
-
-    label: np.ndarray
-    probability: np.ndarray
-    probabilities: np.ndarray
-    value: np.ndarray
+from kfc.training.losses import default_loss
 
 
 @dataclass(frozen=True)
@@ -117,7 +88,9 @@ class Run:
                     "Get those rows back, or train again.",
                 )
             )
-        return _final_metrics(_evaluator(self.model, self.spec, self.task), prepared)
+        return _final_metrics(
+            compile_for_evaluation(self.model, self.spec, self.task), prepared
+        )
 
     def predict(self, x: Any) -> Predictions:
         """Returns labels and probabilities, or values, for raw rows.
@@ -128,17 +101,7 @@ class Run:
         Raises:
             DataError: If they are not rows of the kind this network was trained on.
         """
-        rows = _inputs(np.asarray(x), self.task)
-        outputs = np.asarray(self.model.predict(rows, batch_size=_PREDICT_BATCH, verbose=0))
-        none = np.empty(0)
-        if not self.task.classification:
-            return Predictions(none, none, none, outputs)
-        if outputs.shape[1] == 1:  # one logit, that of the second class
-            outputs = np.hstack([np.zeros_like(outputs), outputs])
-        probabilities = np.asarray(keras.ops.softmax(outputs))
-        best = probabilities.argmax(axis=1)
-        labels = np.asarray(self.task.labels)[best]
-        return Predictions(labels, probabilities.max(axis=1), probabilities, none)
+        return predict(self.model, self.task, x)
 
 
 def fit(
@@ -176,7 +139,7 @@ def fit(
         DiskError: If the run folder cannot be written.
     """
     checked = specs.load(spec, overrides)
-    _bind_plugins(checked)
+    bind_plugins(checked)
     _check_callbacks(callbacks)
     prepared = prepare(checked, data)
     checked = _resolved(checked, prepared.task)
@@ -185,13 +148,13 @@ def fit(
         check_architecture(built, network)
         built.set_weights(network.get_weights())
 
-    model = _compiled(built, checked, prepared)
+    model = compile_for_training(built, checked, prepared.task, num_rows=len(prepared.train))
     folder = files.new_numbered_folder(Path(runs), checked.name)
     files.write(folder / "spec.yaml", specs.dump(checked))
-    files.write(folder / "environment.json", _json(_environment()))
+    record.write_environment(folder)
     (folder / "checkpoints").mkdir()
     console = Console(stderr=True, quiet=not verbose)
-    everyone = [*_own_callbacks(checked, folder, console), *callbacks]
+    everyone = [*build_callbacks(checked, folder, console), *callbacks]
 
     def commit(progress: checkpoint.Progress) -> None:
         if (folder / "metrics.jsonl").exists():
@@ -200,13 +163,11 @@ def fit(
             folder / "checkpoints", checkpoint.capture(model, everyone, progress)
         )
 
-    evaluator = _evaluator(built, checked, prepared.task)
+    evaluator = compile_for_evaluation(built, checked, prepared.task)
     training = checked.training
     engine = Engine(model, prepared.train, training.batch_size)
-    held_out = ("val", prepared.validation or prepared.test)
-    if prepared.validation is None:
-        held_out = ("test", prepared.test)
-    loop = Loop(engine, evaluator, training, checked.seed, everyone, held_out, commit)
+    watched = next(iter(prepared.held_out.items()))  # validation rows, else test rows
+    loop = Loop(engine, evaluator, training, checked.seed, everyone, watched, commit)
     began = time.monotonic()
     progress = loop.run(checkpoint.Progress())
     seconds = round(time.monotonic() - began, 3)
@@ -226,7 +187,16 @@ def fit(
         weights_sha256=_weights_sha256(built),
         data_sha256=prepared.sha256,
     )
-    files.write(folder / "result.json", _json(_result(run)))
+    record.write_result(
+        folder,
+        {
+            **run.summary(),
+            "folder": folder.name,
+            "data_sha256": run.data_sha256,
+            "history": run.history,
+        },
+        run.task,
+    )
     return run
 
 
@@ -240,19 +210,12 @@ def load(folder: str | Path) -> Run:
         CheckpointError: If the folder holds no finished run, or its weights are damaged.
     """
     folder = Path(folder)
-    try:
-        result = json.loads((folder / "result.json").read_text("utf-8"))
-        task = _task_from(result["task"])
-    except FileNotFoundError as error:
-        state = "an unfinished run" if (folder / "spec.yaml").exists() else "none"
-        raise _no_run(folder, state) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _no_run(folder, f"a damaged result.json ({error})") from error
+    result, task = record.read_result(folder)
     spec = specs.load(folder / "spec.yaml")
     model = build(spec, task)
     checkpoint.restore_network(checkpoint.newest(folder / "checkpoints"), model)
     if _weights_sha256(model) != result["weights_sha256"]:
-        raise _no_run(folder, "weights that are not those of result.json")
+        raise record.no_run(folder, "weights that are not those of result.json")
     return Run(
         spec=spec,
         model=model,
@@ -294,55 +257,8 @@ def build_untrained(
         )
     labels = tuple(str(number) for number in range(classes or 0))
     checked = specs.load(spec)
-    _bind_plugins(checked)
+    bind_plugins(checked)
     return build(checked, Task(tuple(input_shape), "float32", labels), scaled=False)
-
-
-def table(predictions: Predictions, task: Task) -> str:
-    """Returns predictions as CSV: label, probability and one column per class; or values."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if task.classification:
-        writer.writerow(["label", "probability", *task.labels])
-        for label, best, row in zip(
-            predictions.label, predictions.probability, predictions.probabilities, strict=True
-        ):
-            writer.writerow([label, f"{best:.6f}", *(f"{p:.6f}" for p in row)])
-    else:
-        names = ["value"] if task.outputs == 1 else [f"value_{i}" for i in range(task.outputs)]
-        writer.writerow(names)
-        writer.writerows(predictions.value.tolist())
-    return text.getvalue()
-
-
-def _bind_plugins(spec: Spec) -> None:
-    """Imports each plug-in that `spec` names and tries its options on its signature."""
-    used: list[tuple[str, Component]] = [
-        ("network.block", spec.network.block),
-        ("training.optimizer", spec.training.optimizer),
-        *((f"training.callbacks[{i}]", c) for i, c in enumerate(spec.training.callbacks)),
-    ]
-    for where, component in used:
-        registry = component.registry
-        if registry is None or component.name in registry.builtins:
-            continue
-        if component.name not in registry.names():
-            continue  # Keras's own; its options are checked with the spec
-        plugin = registry.get(component.name, where)
-        given = component.options
-        if registry is BLOCKS:
-            given |= {"tensor": None, "hidden": None, "name": "", "seed": 0}
-        try:
-            inspect.signature(plugin).bind(**given)
-        except TypeError as error:
-            raise SpecError(
-                Fault(
-                    where,
-                    f"options that {component.name!r} takes: {inspect.signature(plugin)}",
-                    str(error),
-                    "Mend the options.",
-                )
-            ) from error
 
 
 def _check_callbacks(callbacks: Sequence[Any]) -> None:
@@ -370,164 +286,13 @@ def _resolved(spec: Spec, task: Task) -> Spec:
     )
 
 
-def _compiled(network: keras.Model, spec: Spec, prepared: Prepared) -> TapeModel:
-    training = spec.training
-    model = TapeModel(network)
-    model.compile(
-        optimizer=build_optimizer(
-            training.optimizer,
-            steps_per_epoch=-(-len(prepared.train) // training.batch_size),
-            epochs=training.epochs,
-        ),
-        loss=build_loss(training.loss, prepared.task),
-        metrics=build_metrics(prepared.task, num_outputs(spec, prepared.task)),
-        jit_compile=False,
-    )
-    return model
-
-
-def _evaluator(network: keras.Model, spec: Spec, task: Task) -> Evaluator:
-    model = TapeModel(network)
-    model.compile(
-        optimizer=None,
-        loss=build_loss(spec.training.loss, task),
-        metrics=build_metrics(task, num_outputs(spec, task)),
-        jit_compile=False,
-    )
-    return Evaluator(model)
-
-
 def _final_metrics(evaluator: Evaluator, prepared: Prepared) -> dict[str, float]:
-    parts: dict[str, Rows | None] = {"val": prepared.validation, "test": prepared.test}
     return {
         f"{part}_{name}": value
-        for part, rows in parts.items()
-        if rows is not None
+        for part, rows in prepared.held_out.items()
         for name, value in evaluator.evaluate(rows).items()
     }
 
 
-def _own_callbacks(
-    spec: Spec, folder: Path, console: Console
-) -> list[keras.callbacks.Callback]:
-    training = spec.training
-    own = [
-        ours.MetricsLog(folder / "metrics.jsonl", training.log_every),
-        ours.TensorBoardLog(folder / "tensorboard", training.log_every),
-        ours.Terminal(training.log_every, folder / "run.log", console),
-        *(_callback(callback, folder) for callback in training.callbacks),
-    ]
-    if stopping := training.early_stopping:
-        own.append(ours.EarlyStopping(**stopping.model_dump()))
-    return own
-
-
-def _callback(callback: Callback, folder: Path) -> keras.callbacks.Callback:
-    """Builds a callback that a spec names; the files it writes stay in the run folder."""
-    options = {
-        key: folder / value if key in callback.PATHS else value
-        for key, value in callback.options.items()
-    }
-    if callback.name in CALLBACKS.names():
-        return CALLBACKS.get(callback.name, "training.callbacks")(**options)
-    # Keras wants text, and its own names stand in its own module.
-    options = {k: str(v) if isinstance(v, Path) else v for k, v in options.items()}
-    return getattr(keras.callbacks, callback.name)(**options)
-
-
-def _inputs(x: np.ndarray, task: Task) -> np.ndarray:
-    if x.shape[1:] != task.input_shape and x.ndim >= 2:
-        if x[0].size != np.prod(task.input_shape):
-            raise DataError(
-                Fault(
-                    "rows to predict",
-                    f"rows of shape {task.input_shape}",
-                    f"{x.shape[1:]}",
-                    "Give the features this run was trained on.",
-                )
-            )
-        x = x.reshape(-1, *task.input_shape)
-    check_inputs(x, "rows to predict")
-    if task.input_dtype == "uint8" and x.dtype != np.uint8:
-        whole = x.astype(np.uint8)
-        if not np.array_equal(whole, x):
-            raise DataError(
-                Fault(
-                    "rows to predict",
-                    "raw pixels, whole numbers from 0 to 255",
-                    f"{x.dtype} from {x.min():g} to {x.max():g}",
-                    "Leave scaling to the model: it is inside.",
-                )
-            )
-        return whole
-    return x.astype(task.input_dtype, copy=False)
-
-
 def _weights_sha256(network: keras.Model) -> str:
     return files.sha256(b"".join(weight.tobytes() for weight in network.get_weights()))
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "versions": {name: version(name) for name in _VERSIONS},
-        "flags": {
-            key: value
-            for key, value in sorted(os.environ.items())
-            if key in ("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS")
-        },
-        "jit_compile": False,
-    }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # not Linux
-    return platform.processor()
-
-
-def _result(run: Run) -> dict[str, Any]:
-    task = asdict(run.task)
-    for name in ("scaling", "target_scaling"):
-        task[name] = {key: value.tolist() for key, value in task[name].items()}
-    return {
-        **run.summary(),
-        "folder": run.folder.name,
-        "data_sha256": run.data_sha256,
-        "task": task,
-        "history": run.history,
-    }
-
-
-def _task_from(facts: Mapping[str, Any]) -> Task:
-    scalings = {
-        name: Scaling(
-            np.asarray(facts[name]["shift"], np.float32),
-            np.asarray(facts[name]["divisor"], np.float32),
-        )
-        for name in ("scaling", "target_scaling")
-    }
-    return Task(
-        input_shape=tuple(facts["input_shape"]),
-        input_dtype=facts["input_dtype"],
-        labels=tuple(facts["labels"]),
-        outputs=facts["outputs"],
-        **scalings,
-    )
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1) + "\n"
-
-
-def _no_run(folder: Path, got: str) -> KfcError:
-    return CheckpointError(
-        Fault(str(folder), "the folder of a finished run", got, "`kfc fit` makes one.")
-    )

@@ -64,6 +64,12 @@ class Prepared:
     task: Task
     sha256: str
 
+    @property
+    def held_out(self) -> dict[str, Rows]:
+        """The rows nothing trains on, by the prefix of their metrics: `val`, `test`."""
+        validation = {} if self.validation is None else {"val": self.validation}
+        return {**validation, "test": self.test}
+
 
 def read_source(name: str) -> Source:
     """Reads `kind:argument` with the source that owns `kind`.

@@ -36,6 +36,4 @@ def read_inputs(path: Path) -> np.ndarray:
 
 
 def _refused(path: Path, expected: str, got: str) -> DataError:
-    return DataError(
-        Fault(str(path), expected, got, "Write it with numpy.save(file, rows).")
-    )
+    return DataError(Fault(str(path), expected, got, "Write it with numpy.save(file, rows)."))

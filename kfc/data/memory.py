@@ -64,11 +64,15 @@ def _from_dataset(dataset: Any) -> Rows:
         raise _refused(f"a tf.data.Dataset of {dataset.element_spec}")
     if int(dataset.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
         raise DataError(
-            Fault("data", "a data set that ends", "one that repeats for ever", "Drop repeat().")
+            Fault(
+                "data", "a data set that ends", "one that repeats for ever", "Drop repeat()."
+            )
         )
     pairs = list(dataset.as_numpy_iterator())
     if not pairs:
-        raise DataError(Fault("data", "at least one row", "an empty tf.data.Dataset", "Fill it."))
+        raise DataError(
+            Fault("data", "at least one row", "an empty tf.data.Dataset", "Fill it.")
+        )
     join = np.stack if dataset.element_spec[1].shape.rank == 0 else np.concatenate
     return Rows(join([x for x, _ in pairs]), join([y for _, y in pairs]))
 

@@ -50,7 +50,7 @@ def fit_scaling(name: str, x: np.ndarray) -> Scaling:
         return _scaling(0.0, 1.0)
     if name in ("unit", "centered"):
         if x.dtype == np.uint8:
-            low, width = np.float64(0.0), np.float64(255.0)
+            low, width = np.zeros(()), np.full((), 255.0)
         else:
             low = flat.min(axis=0).astype(np.float64)
             width = _not_zero(flat.max(axis=0).astype(np.float64) - low)

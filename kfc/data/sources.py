@@ -23,7 +23,7 @@ from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Fault, nearest
 
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
-_REACH_SECONDS = 5.0  # tensorflow-datasets itself tries for 205 s
+_REACH_SECONDS = 4.0  # tensorflow-datasets itself tries for 205 s
 
 
 def sklearn(name: str) -> Source:
@@ -230,7 +230,7 @@ def _check_reachable(name: str, urls: Iterable[str]) -> None:
     # A thread, because looking up a host's name has no timeout of its own.
     asking = threading.Thread(target=ask, args=(url,), daemon=True)
     asking.start()
-    asking.join(_REACH_SECONDS + 1)
+    asking.join(_REACH_SECONDS)
     if not any(answers):
         raise _unprepared(name, f"no answer from {url.split('/')[2]}")
 

@@ -131,6 +131,8 @@ def _faults_behind(source: Source, paths: list[Keys]) -> list[tuple[Keys, Fault]
         return [
             (path, fault)
             for path, fault in faults
-            if dotted(path) not in known and "the unknown" not in fault.got and fault.got != "nothing"
+            if dotted(path) not in known
+            and "the unknown" not in fault.got
+            and fault.got != "nothing"
         ]
     return []

@@ -100,8 +100,7 @@ class Component(BaseModel):
                     str(option),
                     f"an option of {cls.kind} {name!r}",
                     f"the unknown key {option!r}",
-                    f"{nearest(str(option), defaults)}"
-                    f"Known: {', '.join(defaults) or 'none'}.",
+                    f"{nearest(str(option), defaults)}Known: {', '.join(defaults) or 'none'}.",
                 )
             else:
                 yield from cls._value_faults(option, value, defaults[option])

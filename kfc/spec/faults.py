@@ -84,7 +84,7 @@ def _path_in(raw: Any, loc: Keys) -> Keys:
             isinstance(raw, (list, tuple)) and isinstance(key, int) and key < len(raw)
         )
         if inside:
-            raw = raw[key]  # type: ignore[index]
+            raw = raw[key]
         elif index < len(loc) - 1 or not isinstance(raw, Mapping):
             continue
         path.append(key)

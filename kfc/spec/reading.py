@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 import tomllib
@@ -11,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from kfc.errors import Fault, SpecError
@@ -206,7 +208,7 @@ def parse_path(dotted: str) -> Keys:
 
 def _set(values: dict[str, Any], path: Keys, value: Any, dotted: str) -> None:
     node: Any = values
-    for key, following in zip(path, path[1:], strict=False):
+    for key, following in itertools.pairwise(path):
         if isinstance(node, list):
             _check_index(node, key, dotted)
             child = node[int(key)]
@@ -258,5 +260,3 @@ def _unreadable(name: str, expected: str, got: str, line: int = 0) -> SpecError:
     return SpecError(
         Fault(name or "spec", expected, got, remedy, f"line {line}" if line else "")
     )
-
-

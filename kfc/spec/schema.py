@@ -1,4 +1,4 @@
-"""The spec as frozen data: every key, its default, its limits; no behaviour beyond checking."""
+"""The spec as frozen data: every key, its default and its limits; nothing but checking."""
 
 from __future__ import annotations
 
@@ -6,52 +6,42 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
+    AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
-    TypeAdapter,
-    ValidationError,
     model_serializer,
     model_validator,
 )
-from pydantic.functional_validators import AfterValidator
 
 from kfc.errors import Fault
-from kfc.registry import OPTIMIZERS
 from kfc.spec.components import (
     ActivationField,
     BlockField,
     CallbackField,
-    Component,
     InitializerField,
     LossField,
     check_source,
-    named,
 )
-from kfc.spec.faults import faults_error, read_faults
+from kfc.spec.faults import faults_error
+from kfc.spec.fields import (
+    Count,
+    Finite,
+    Listed,
+    NotNegative,
+    Positive,
+    Share,
+    SpecModel,
+    component,
+)
+from kfc.spec.optimizer import OptimizerField
 
 METRICS = {"loss": "min", "accuracy": "max", "mae": "min", "r2": "max"}
 """Name -> direction of everything kfc records; validation rows add `val_` in front."""
 
 # Codes of the checks a spec may accept; `kfc/data/checks.py` has their rows.
 AcceptedCheck = Literal["unscaled_input"]
-
-Count = Annotated[int, Field(ge=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[Finite, Field(gt=0)]
-NotNegative = Annotated[Finite, Field(ge=0)]
-Share = Annotated[Finite, Field(ge=0, lt=1)]
-
-
-class SpecModel(BaseModel):
-    """Strict, frozen, no unknown keys: true is no number, "0.5" is no number."""
-
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", validate_default=True
-    )
 
 
 def _mapping_of(key: str) -> BeforeValidator:
@@ -63,11 +53,6 @@ def _mapping_of(key: str) -> BeforeValidator:
     return BeforeValidator(read, json_schema_input_type=int | dict[str, Any])
 
 
-def _listed(item: Any) -> Any:
-    """Returns an immutable list of `item`; files have no tuples, so lists are taken."""
-    return Annotated[tuple[item, ...], Field(strict=False)]
-
-
 # --- data ---------------------------------------------------------------------------------
 
 SourceName = Annotated[str, AfterValidator(check_source)]
@@ -77,10 +62,13 @@ class Data(SpecModel):
     """Where the rows come from, how they are split and how they are scaled."""
 
     source: SourceName | None = Field(
-        None, description="kind:argument; absent when data= is given.", examples=["sklearn:digits"]
+        None,
+        description="kind:argument; absent when data= is given.",
+        examples=["sklearn:digits"],
     )
     task: Literal["classification", "regression"] | None = Field(
-        None, description="By default classes where targets are integers or text, else numbers."
+        None,
+        description="By default classes where targets are integers or text, else numbers.",
     )
     scale: Literal["none", "unit", "centered", "standard", "robust"] = Field(
         "unit", description="How inputs are scaled; learned on training rows only."
@@ -99,7 +87,8 @@ class Data(SpecModel):
         examples=[0.1],
     )
     rows: Count | None = Field(
-        None, description="Use only so many rows for training and validation, stratified, seeded."
+        None,
+        description="Use only so many rows for training and validation, stratified, seeded.",
     )
 
 
@@ -130,12 +119,13 @@ class Hidden(SpecModel):
 class Network(SpecModel):
     """A dense stack, from the scaled input to logits."""
 
-    hidden: _listed(Annotated[Hidden, _mapping_of("units")]) = Field(  # type: ignore[valid-type]
-        (128,), description="Widths, or layers with options; [] is softmax regression."
+    hidden: Listed[Annotated[Hidden, _mapping_of("units")]] = Field(
+        (Hidden(units=128),),
+        description="Widths, or layers with options; [] is softmax regression.",
     )
-    activation: ActivationField = Field("relu", description="Of every hidden layer.")
-    init: InitializerField = Field("glorot_uniform", description="Of every kernel.")
-    block: BlockField = Field("dense", description="What one entry of hidden becomes.")
+    activation: ActivationField = component("relu", "Of every hidden layer.")
+    init: InitializerField = component("glorot_uniform", "Of every kernel.")
+    block: BlockField = component("dense", "What one entry of hidden becomes.")
     dropout: Share = Field(0.0, description="Share of outputs zeroed while training.")
     l1: NotNegative = Field(0.0, description="Factor of the sum of absolute kernel weights.")
     l2: NotNegative = Field(0.0, description="Factor of the sum of squared kernel weights.")
@@ -144,11 +134,7 @@ class Network(SpecModel):
 
     def layers(self) -> tuple[Hidden, ...]:
         """Returns the hidden layers, each with every option filled in."""
-        shared = {
-            name: getattr(self, name)
-            for name in Hidden.model_fields
-            if name != "units"
-        }
+        shared = {name: getattr(self, name) for name in Hidden.model_fields if name != "units"}
         return tuple(
             layer.model_copy(
                 update={k: v for k, v in shared.items() if getattr(layer, k) is None}
@@ -160,103 +146,15 @@ class Network(SpecModel):
 # --- training -----------------------------------------------------------------------------
 
 
-class Schedule(SpecModel):
-    """A learning rate that changes; all times are in epochs, fractions allowed."""
-
-    warmup_epochs: NotNegative = Field(0.0, description="Linear rise from 0, before the rest.")
-
-
-class Constant(Schedule):
-    """The same rate throughout (after a warm-up)."""
-
-    name: Literal["constant"]
-    initial_learning_rate: Positive
-
-
-class Cosine(Schedule):
-    """Half a cosine wave from the initial rate down to `alpha` times it."""
-
-    name: Literal["cosine"]
-    initial_learning_rate: Positive
-    alpha: Share = 0.0
-    decay_epochs: Positive | None = Field(None, description="By default until training ends.")
-
-
-class Exponential(Schedule):
-    """The initial rate times `decay_rate ** (epochs / decay_epochs)`."""
-
-    name: Literal["exponential"]
-    initial_learning_rate: Positive
-    decay_rate: Annotated[Finite, Field(gt=0, le=1)] = 0.96
-    decay_epochs: Positive = 1.0
-    staircase: bool = Field(False, description="Whether the rate falls in whole steps.")
-
-
-class Step(Schedule):
-    """`values[i]` until epoch `boundaries[i]`, the last value afterwards."""
-
-    name: Literal["step"]
-    boundaries: Annotated[_listed(Positive), Field(min_length=1)]  # type: ignore[valid-type]
-    values: Annotated[_listed(Positive), Field(min_length=2)]  # type: ignore[valid-type]
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if len(self.values) != len(self.boundaries) + 1:
-            raise faults_error(
-                Fault(
-                    "values",
-                    f"one value more than boundaries, so {len(self.boundaries) + 1}",
-                    f"{len(self.values)}",
-                    "The last value holds after the last boundary.",
-                )
-            )
-        if any(a >= b for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
-            raise faults_error(
-                Fault(
-                    "boundaries",
-                    "rising epochs",
-                    f"{list(self.boundaries)}",
-                    "Sort them and drop equal ones.",
-                )
-            )
-        return self
-
-
-AnySchedule = Annotated[Constant | Cosine | Exponential | Step, Discriminator("name")]
-_SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
-
-
-class Optimizer(Component):
-    """Any Keras optimizer, `tape_sgd` (the update written by hand), or a plug-in's."""
-
-    kind = "optimizer"
-    registry = OPTIMIZERS
-
-    @classmethod
-    def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
-        if option == "learning_rate" and isinstance(value, Mapping):
-            try:
-                _SCHEDULE.validate_python(value)
-            except ValidationError as error:
-                for keys, fault in read_faults(error, value, Schedule):
-                    where = ".".join((option, *map(str, keys)))
-                    yield Fault(where, fault.expected, fault.got, fault.remedy)
-        else:
-            yield from super()._value_faults(option, value, default)
-
-    def schedule(self) -> Constant | Cosine | Exponential | Step | None:
-        """Returns the schedule of the learning rate, or None where it is a number."""
-        rate = self.options.get("learning_rate")
-        return _SCHEDULE.validate_python(rate) if isinstance(rate, Mapping) else None
-
-
 class EarlyStopping(SpecModel):
     """Stops when a number has not become better for `patience` epochs."""
 
     monitor: str = Field("val_loss", description="A recorded metric; its direction is known.")
     patience: Annotated[int, Field(ge=0)] = 5
     min_delta: NotNegative = 0.0
-    restore_best_weights: bool = Field(True, description="Whether to end with the best epoch's.")
+    restore_best_weights: bool = Field(
+        True, description="Whether to end with the best epoch's."
+    )
 
     @model_validator(mode="after")
     def _is_recorded(self) -> Self:
@@ -279,16 +177,18 @@ class Training(SpecModel):
     loss: LossField | None = Field(
         None, description="By default cross_entropy for classes, mse for numbers."
     )
-    optimizer: Annotated[Optimizer, named("adam")] = Field("adam", validate_default=True)  # type: ignore[assignment]
+    optimizer: OptimizerField = component("adam", "Any of Keras's, tape_sgd, a plug-in's.")
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
     epochs: Count = 20
     shuffle: bool = Field(True, description="Whether rows come in a new order each epoch.")
     early_stopping: EarlyStopping | None = None
-    log_every: Count | None = Field(None, description="Steps between log lines, besides epochs.")
+    log_every: Count | None = Field(
+        None, description="Steps between log lines, besides epochs."
+    )
     evaluate_every: Count | None = Field(
         None, description="Steps between evaluations, besides those at the end of epochs."
     )
-    callbacks: _listed(CallbackField) = ()  # type: ignore[valid-type]
+    callbacks: Listed[CallbackField] = ()
     commit_seconds: Positive = Field(10.0, description="At most so far apart are commits.")
 
 
@@ -307,14 +207,14 @@ class Range(SpecModel):
 class Choice(SpecModel):
     """One of the listed values."""
 
-    choice: Annotated[_listed(Any), Field(min_length=1)]  # type: ignore[valid-type]
+    choice: Annotated[Listed[Any], Field(min_length=1)]
 
 
 class Stack(SpecModel):
     """Hidden layers: how many, and how wide."""
 
-    depth: Annotated[_listed(int), Field(min_length=2, max_length=2)]  # type: ignore[valid-type]
-    width: Annotated[_listed(int), Field(min_length=2, max_length=2)]  # type: ignore[valid-type]
+    depth: Annotated[Listed[int], Field(min_length=2, max_length=2)]
+    width: Annotated[Listed[int], Field(min_length=2, max_length=2)]
 
 
 def _dimension(value: Any) -> str:
@@ -349,12 +249,12 @@ class Spec(SpecModel):
         "run", description="Letters, digits, '_', '.' and '-'; run folders carry it."
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="Of everything random.")
-    accept: _listed(AcceptedCheck) = Field(  # type: ignore[valid-type]
+    accept: Listed[AcceptedCheck] = Field(
         (), description="Checks that may not refuse this run, by their codes."
     )
-    data: Data = Field(default_factory=Data)
-    network: Network = Field(default_factory=Network)
-    training: Training = Field(default_factory=Training)
+    data: Data = Field(default_factory=lambda: Data())
+    network: Network = Field(default_factory=lambda: Network())
+    training: Training = Field(default_factory=lambda: Training())
     search: Search | None = None
 
     @model_validator(mode="after")

@@ -1,35 +1,58 @@
-"""Logging, early stopping and best weights, as Keras callbacks that work on any model.
+"""The callbacks of a run: those a spec asks for, and at which steps each is called.
 
 kfc trains many steps in one graph call, so a callback says at which steps it wants its
 batch hooks called: `every = 100` for each hundredth step, `every = "block"` whenever the
 engine comes up anyway, `every = None` for never. A callback of Keras's that overrides a
 batch hook has no such attribute and is called at every step.
-
-State that must survive a resume is what `get_state` returns and `set_state` takes.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from kfc import files
-from kfc.errors import Fault, SpecError
-from kfc.spec import METRICS
+from kfc.registry import CALLBACKS
+from kfc.spec import Spec
+from kfc.spec.components import Callback
+from kfc.training.logs import MetricsLog, TensorBoardLog, Terminal
+from kfc.training.stopping import EarlyStopping
 
-Logs = Mapping[str, float] | None
+
+def build_callbacks(
+    spec: Spec, folder: Path, console: Console
+) -> list[keras.callbacks.Callback]:
+    """Builds kfc's own callbacks and those a spec names.
+
+    Args:
+        spec: A checked spec.
+        folder: The run folder; every file a callback writes stays in it.
+        console: Where progress is shown.
+
+    Raises:
+        PluginError: If a plug-in cannot be imported.
+    """
+    training = spec.training
+    built = [
+        MetricsLog(folder / "metrics.jsonl", training.log_every),
+        TensorBoardLog(folder / "tensorboard", training.log_every),
+        Terminal(training.log_every, folder / "run.log", console),
+        *(_named(callback, folder) for callback in training.callbacks),
+    ]
+    if training.early_stopping:
+        built.append(EarlyStopping(**training.early_stopping.model_dump()))
+    return built
+
+
+def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
+    options = {
+        key: str(folder / value) if key in callback.PATHS else value
+        for key, value in callback.options.items()
+    }
+    if callback.name in CALLBACKS.names():
+        return CALLBACKS.get(callback.name, "training.callbacks")(**options)
+    return getattr(keras.callbacks, callback.name)(**options)
 
 
 def wants_batches(callback: keras.callbacks.Callback) -> int | str | None:
@@ -45,287 +68,3 @@ def wants_batches(callback: keras.callbacks.Callback) -> int | str | None:
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
     overridden = any(getattr(kind, hook) is not getattr(base, hook) for hook in hooks)
     return 1 if overridden else None
-
-
-def direction(metric: str) -> str:
-    """Returns `min` or `max`: which way a recorded metric becomes better.
-
-    Raises:
-        SpecError: If kfc does not record such a metric.
-    """
-    name = metric.removeprefix("val_").removeprefix("test_")
-    if name not in METRICS:
-        raise SpecError(
-            Fault("monitor", f"one of {', '.join(METRICS)}, or val_...", repr(metric))
-        )
-    return METRICS[name]
-
-
-class MetricsLog(keras.callbacks.Callback):
-    """Writes a JSON line for each epoch, for every N steps, and for each evaluation.
-
-    A line has `epoch` (from 1), `step` (of the whole training, from 1), `seconds` since
-    the start, and the metrics: means over the epoch so far. Lines within an epoch have
-    `batch_loss` as well, the loss of that batch alone. A number that is not finite is
-    written as text, since JSON has none.
-
-    Args:
-        filename: File to append to.
-        every: Steps between lines, of at least 1; None for epochs only.
-    """
-
-    def __init__(self, filename: str | Path = "metrics.jsonl", every: int | None = None) -> None:
-        super().__init__()
-        self.path, self.every = Path(filename), every
-        self._epoch, self._began = 0, time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Notes the epoch for the lines within it."""
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Writes a line where one is due."""
-        step = self._epoch * self.params["steps"] + batch + 1
-        evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
-        if evaluated or (self.every and step % self.every == 0):
-            self._write(step, logs)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Writes the epoch's line."""
-        self._write((epoch + 1) * self.params["steps"], logs)
-
-    def _write(self, step: int, logs: Logs) -> None:
-        numbers = {name: _for_json(value) for name, value in (logs or {}).items()}
-        seconds = round(time.monotonic() - self._began, 3)
-        line = {"epoch": self._epoch + 1, "step": step, "seconds": seconds, **numbers}
-        files.append(self.path, json.dumps(line, allow_nan=False) + "\n")
-
-
-class CSVLog(keras.callbacks.Callback):
-    """Writes a CSV table with a row for each epoch.
-
-    Args:
-        filename: File to write; columns follow the first epoch's metrics.
-    """
-
-    every = None
-
-    def __init__(self, filename: str | Path = "epochs.csv") -> None:
-        super().__init__()
-        self.path = Path(filename)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Appends the epoch's row, after a head in a new file."""
-        row = {"epoch": epoch + 1, **(logs or {})}
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(row))
-        if not self.path.exists():
-            writer.writeheader()
-        writer.writerow(row)
-        files.append(self.path, text.getvalue())
-
-
-class TensorBoardLog(keras.callbacks.Callback):
-    """Writes scalars for TensorBoard, under the tags Keras uses.
-
-    Args:
-        log_dir: Folder for the event files; `train` and `validation` below it.
-        every: Steps between scalars of `batch_loss`, of at least 1; None for epochs only.
-    """
-
-    def __init__(self, log_dir: str | Path = "tensorboard", every: int | None = None) -> None:
-        super().__init__()
-        self.folder, self.every = Path(log_dir), every
-        self._writers: dict[str, Any] = {}
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Notes the epoch for the scalars within it."""
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Writes the loss of one batch where it is due."""
-        step = self._epoch * self.params["steps"] + batch + 1
-        if self.every and step % self.every == 0 and logs and "batch_loss" in logs:
-            self._scalar("train", "batch_loss", logs["batch_loss"], step)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Writes the epoch's metrics."""
-        for name, value in (logs or {}).items():
-            part, _, metric = name.rpartition("_")
-            folder = {"val": "validation", "test": "test"}.get(part, "train")
-            tag = metric if folder != "train" else name
-            self._scalar(folder, f"epoch_{tag}", value, epoch)
-
-    def on_train_end(self, logs: Logs = None) -> None:
-        """Closes the event files and puts them on the disk."""
-        for writer in self._writers.values():
-            writer.close()
-        if self._writers:
-            files.sync(self.folder)
-        self._writers = {}
-
-    def _scalar(self, folder: str, tag: str, value: float, step: int) -> None:
-        if folder not in self._writers:
-            path = str(self.folder / folder)
-            self._writers[folder] = tf.summary.create_file_writer(path)
-        with self._writers[folder].as_default():
-            tf.summary.scalar(tag, value, step=step)
-
-
-class EarlyStopping(keras.callbacks.Callback):
-    """Stops when a metric has not become better for some epochs; its state is saved.
-
-    Better means by more than `min_delta`, in the metric's own direction. Prechelt, "Early
-    stopping - but when?", 1998, https://doi.org/10.1007/3-540-49430-8_3.
-
-    Args:
-        monitor: A recorded metric, such as `val_loss` or `val_accuracy`.
-        patience: Epochs without progress before the stop, of at least 0.
-        min_delta: Smallest progress that counts, of at least 0.
-        restore_best_weights: Whether training ends with the best epoch's weights.
-    """
-
-    every = None
-
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        patience: int = 5,
-        min_delta: float = 0.0,
-        restore_best_weights: bool = True,
-    ) -> None:
-        super().__init__()
-        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
-        self.restore_best_weights = restore_best_weights
-        self._sign = 1.0 if direction(monitor) == "min" else -1.0
-        self.best, self.best_epoch, self.wait = math.inf, -1, 0
-        self.best_weights: list[np.ndarray] = []
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compares, and asks for a stop when patience is over."""
-        value = self._sign * _monitored(self.monitor, logs)
-        self.wait += 1
-        if value < self.best - self.min_delta:
-            self.best, self.best_epoch, self.wait = value, epoch, 0
-            self.best_weights = self.model.get_weights() if self.restore_best_weights else []
-        if self.wait >= max(1, self.patience):
-            self.model.stop_training = True
-
-    def on_train_end(self, logs: Logs = None) -> None:
-        """Puts the best epoch's weights back."""
-        if self.best_weights:
-            self.model.set_weights(self.best_weights)
-
-    def get_state(self) -> dict[str, Any]:
-        """Returns what a resumed training needs to stop at the same epoch."""
-        state = {"best": self.best, "best_epoch": self.best_epoch, "wait": self.wait}
-        return {**state, **{f"weight_{i}": w for i, w in enumerate(self.best_weights)}}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Takes what `get_state` returned."""
-        self.best, self.wait = float(state["best"]), int(state["wait"])
-        self.best_epoch = int(state["best_epoch"])
-        weights = [key for key in state if key.startswith("weight_")]
-        self.best_weights = [np.asarray(state[f"weight_{i}"]) for i in range(len(weights))]
-
-
-class BestWeights(EarlyStopping):
-    """Ends training with the weights of the best epoch, without stopping early.
-
-    Args:
-        monitor: A recorded metric, such as `val_loss` or `val_accuracy`.
-    """
-
-    def __init__(self, monitor: str = "val_loss") -> None:
-        super().__init__(monitor, restore_best_weights=True)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Keeps the weights of a better epoch."""
-        self.wait = -1  # never so long that it would stop
-        super().on_epoch_end(epoch, logs)
-
-
-class Terminal(keras.callbacks.Callback):
-    """Shows a bar within epochs, and prints a line for each epoch and each log step.
-
-    Args:
-        every: Steps between lines within an epoch, of at least 1; None for epochs only.
-        log: File that gets the same lines, or None.
-        console: Where to print; by default stderr. A quiet console leaves the file.
-    """
-
-    def __init__(
-        self,
-        every: int | None = None,
-        log: Path | None = None,
-        console: Console | None = None,
-    ) -> None:
-        super().__init__()
-        self.console = console or Console(stderr=True)
-        self.log, self._lines_every = log, every
-        self.every = "block"
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        self._epoch, self._epoch_began = 0, time.monotonic()
-
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Starts the bar where there is a terminal to draw it on."""
-        if self.console.is_terminal and not self.console.quiet:
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=self.console, transient=True)
-            self._bar.start()
-            total = self.params["epochs"] * self.params["steps"]
-            self._task = self._bar.add_task("training", total=total)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Notes the epoch and its time."""
-        self._epoch, self._epoch_began = epoch, time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Moves the bar, and prints a line where one is due."""
-        step = self._epoch * self.params["steps"] + batch + 1
-        if self._bar:
-            title = f"epoch {self._epoch + 1}/{self.params['epochs']}"
-            self._bar.update(self._task, completed=step, description=title)
-        evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
-        if evaluated or (self._lines_every and step % self._lines_every == 0):
-            self._print(f"  step {step:,}", logs)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Prints the epoch's line."""
-        width = len(str(self.params["epochs"]))
-        seconds = time.monotonic() - self._epoch_began
-        title = f"epoch {epoch + 1:{width}}/{self.params['epochs']}"
-        self._print(title, logs, f"  {seconds:.2f} s")
-
-    def on_train_end(self, logs: Logs = None) -> None:
-        """Takes the bar away."""
-        self.close()
-
-    def close(self) -> None:
-        """Takes the bar away, also when training ends with an error."""
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
-
-    def _print(self, title: str, logs: Logs, end: str = "") -> None:
-        numbers = "".join(f"  {name} {value:.4f}" for name, value in (logs or {}).items())
-        line = title + numbers + end
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-        if self.log:
-            files.append(self.log, line + "\n")
-
-
-def _monitored(monitor: str, logs: Logs) -> float:
-    if not logs or monitor not in logs:
-        known = ", ".join(logs or {}) or "nothing"
-        raise SpecError(
-            Fault("monitor", f"one of the recorded metrics: {known}", repr(monitor))
-        )
-    return float(logs[monitor])
-
-
-def _for_json(value: Any) -> Any:
-    number = float(value)
-    return number if math.isfinite(number) else str(number)

@@ -120,7 +120,7 @@ def commit(folder: Path, checkpoint: Checkpoint) -> None:
         DiskError: If it cannot be written; the earlier ones stay.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **checkpoint.arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **checkpoint.arrays)
     state = buffer.getvalue()
     manifest = {"sha256": files.sha256(state), **checkpoint.facts}
     earlier = _committed(folder)

@@ -69,7 +69,9 @@ class Loop:
         model, epoch = self.engine.model, progress.epoch
         shuffle = self.training.shuffle
         rows = self.engine.num_rows
-        self.engine.begin_epoch(epoch_order(rows, seed=self.seed, epoch=epoch, shuffle=shuffle))
+        self.engine.begin_epoch(
+            epoch_order(rows, seed=self.seed, epoch=epoch, shuffle=shuffle)
+        )
         if progress.step == 0:
             model.reset_metrics()
         self._call("on_epoch_begin", epoch)

@@ -8,7 +8,7 @@ import keras
 
 from kfc.errors import Fault, PluginError
 from kfc.registry import OPTIMIZERS
-from kfc.spec import schema
+from kfc.spec.optimizer import Constant, Cosine, Exponential, Optimizer, Schedule, Step
 
 
 class TapeSGD(keras.optimizers.Optimizer):
@@ -74,7 +74,7 @@ class _Constant(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build_optimizer(
-    optimizer: schema.Optimizer, *, steps_per_epoch: int, epochs: int
+    optimizer: Optimizer, *, steps_per_epoch: int, epochs: int
 ) -> keras.optimizers.Optimizer:
     """Builds the optimizer a spec names, with its schedule in steps.
 
@@ -119,7 +119,7 @@ def build_optimizer(
 
 
 def build_schedule(
-    schedule: schema.Schedule, *, steps_per_epoch: int, epochs: int
+    schedule: Schedule, *, steps_per_epoch: int, epochs: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Builds a learning-rate schedule, turning its epochs into steps.
 
@@ -135,21 +135,21 @@ def build_schedule(
     warmup = schedule.warmup_epochs
     schedules = keras.optimizers.schedules
     match schedule:
-        case schema.Constant():
-            built = _Constant(schedule.initial_learning_rate)
-        case schema.Cosine():
+        case Constant():
+            built: Any = _Constant(schedule.initial_learning_rate)
+        case Cosine():
             lasting = schedule.decay_epochs or max(epochs - warmup, 1 / steps_per_epoch)
             built = schedules.CosineDecay(
                 schedule.initial_learning_rate, steps(lasting), alpha=schedule.alpha
             )
-        case schema.Exponential():
+        case Exponential():
             built = schedules.ExponentialDecay(
                 schedule.initial_learning_rate,
                 steps(schedule.decay_epochs),
                 schedule.decay_rate,
                 staircase=schedule.staircase,
             )
-        case schema.Step():
+        case Step():
             # Keras's boundary belongs to the value before it; ours to the one after it,
             # so that `boundaries: [10]` changes the rate with the first step of epoch 10.
             ends = [steps(boundary) - 1 for boundary in schedule.boundaries]

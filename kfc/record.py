@@ -1,0 +1,106 @@
+"""A run folder's records: what the machine was, and what came out.
+
+`environment.json` is written first and `result.json` last: a folder without the latter
+holds an unfinished run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kfc import files
+from kfc.data import Scaling, Task
+from kfc.errors import CheckpointError, Fault
+
+_VERSIONS = ("keras-fully-connected", "keras", "tensorflow", "numpy", "scikit-learn")
+_FLAGS = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
+
+
+def write_environment(folder: Path) -> None:
+    """Records everything besides the spec that the bits of a run depend on."""
+    flags = {name: os.environ[name] for name in _FLAGS if name in os.environ}
+    environment = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "versions": {name: version(name) for name in _VERSIONS},
+        "flags": flags,
+        "jit_compile": False,
+    }
+    files.write(folder / "environment.json", _json(environment))
+
+
+def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
+    """Records a finished run; writing this file is what finishes it."""
+    files.write(folder / "result.json", _json({**result, "task": _task_to(task)}))
+
+
+def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
+    """Returns what `write_result` recorded.
+
+    Raises:
+        CheckpointError: If the folder holds no finished run, or its record is damaged.
+    """
+    try:
+        result = json.loads((folder / "result.json").read_text("utf-8"))
+        return result, _task_from(result["task"])
+    except FileNotFoundError as error:
+        state = "an unfinished run" if (folder / "spec.yaml").exists() else "none"
+        raise no_run(folder, state) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise no_run(folder, f"a damaged result.json ({error})") from error
+
+
+def no_run(folder: Path, got: str) -> CheckpointError:
+    """Returns the error for a folder that cannot be loaded."""
+    return CheckpointError(
+        Fault(str(folder), "the folder of a finished run", got, "`kfc fit` makes one.")
+    )
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor()
+
+
+def _task_to(task: Task) -> dict[str, Any]:
+    facts = asdict(task)
+    for name in ("scaling", "target_scaling"):
+        facts[name] = {key: value.tolist() for key, value in facts[name].items()}
+    return facts
+
+
+def _task_from(facts: Mapping[str, Any]) -> Task:
+    scalings = {
+        name: Scaling(
+            np.asarray(facts[name]["shift"], np.float32),
+            np.asarray(facts[name]["divisor"], np.float32),
+        )
+        for name in ("scaling", "target_scaling")
+    }
+    return Task(
+        input_shape=tuple(facts["input_shape"]),
+        input_dtype=facts["input_dtype"],
+        labels=tuple(facts["labels"]),
+        outputs=facts["outputs"],
+        **scalings,
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1) + "\n"

@@ -1,0 +1,29 @@
+"""The kinds of values that several parts of a spec share: strict, frozen, finite."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+Listed = Annotated[tuple[T, ...], Field(strict=False)]
+"""An immutable list; files have no tuples, so lists are taken."""
+
+Count = Annotated[int, Field(ge=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[Finite, Field(gt=0)]
+NotNegative = Annotated[Finite, Field(ge=0)]
+Share = Annotated[Finite, Field(ge=0, lt=1)]
+
+
+class SpecModel(BaseModel):
+    """Strict, frozen, no unknown keys: true is no number, "0.5" is no number."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", validate_default=True)
+
+
+def component(default: str, description: str) -> Any:
+    """Returns a field whose default is a component's name, checked like any other value."""
+    return Field(default, description=description)

@@ -1,0 +1,57 @@
+"""A network and a spec -> models ready to train it and to measure it."""
+
+from __future__ import annotations
+
+import keras
+
+from kfc.data import Task
+from kfc.network import num_outputs
+from kfc.spec import Spec
+from kfc.training.engine import Evaluator
+from kfc.training.losses import build_loss, build_metrics
+from kfc.training.optimizers import build_optimizer
+from kfc.training.step import TapeModel
+
+
+def compile_for_training(
+    network: keras.Model, spec: Spec, task: Task, *, num_rows: int
+) -> TapeModel:
+    """Returns a model that trains `network` as the spec says.
+
+    Args:
+        network: Built from the same spec and task.
+        spec: A checked spec.
+        task: Classes or numbers.
+        num_rows: Training rows, which turn a schedule's epochs into steps.
+
+    Raises:
+        SpecError: If the loss is not for this task.
+        PluginError: If a plug-in's optimizer fails.
+    """
+    training = spec.training
+    steps_per_epoch = -(-num_rows // training.batch_size)
+    optimizer = build_optimizer(
+        training.optimizer, steps_per_epoch=steps_per_epoch, epochs=training.epochs
+    )
+    return _compiled(network, spec, task, optimizer)
+
+
+def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Evaluator:
+    """Returns what measures `network` by the loss and metrics of the spec."""
+    return Evaluator(_compiled(network, spec, task, None))
+
+
+def _compiled(
+    network: keras.Model,
+    spec: Spec,
+    task: Task,
+    optimizer: keras.optimizers.Optimizer | None,
+) -> TapeModel:
+    model = TapeModel(network)
+    model.compile(
+        optimizer=optimizer,
+        loss=build_loss(spec.training.loss, task),
+        metrics=build_metrics(task, num_outputs(spec, task)),
+        jit_compile=False,  # "auto" compiles on some machines and not on others
+    )
+    return model
