@@ -165,13 +165,17 @@ def schema(as_json: AsJson = False, quiet: Quiet = False) -> None:
     _print_json(Spec.model_json_schema())
 
 
-def main() -> None:
-    """Runs a command; every kfc error becomes its message and its exit code."""
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command; every kfc error becomes its message and its exit code.
+
+    Args:
+        arguments: Of the command line, by default the process's own.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        app()  # ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C
+        app(arguments)  # ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C
     except KfcError as error:
         for fault in error.faults:
             print(f"error: {fault}", file=sys.stderr)

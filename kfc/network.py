@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kfc.data import Scaling, Task
 from kfc.errors import Fault, PluginError, SpecError
@@ -171,7 +172,10 @@ def initializer(init: Initializer | None, seed: int) -> keras.initializers.Initi
         raise ValueError("init: expected a filled-in layer; use Network.layers().")
     kind = type(keras.initializers.get(init.name))
     draws = "seed" in kind.__init__.__code__.co_varnames
-    return kind(**init.options, **({"seed": seed} if draws else {}))
+    try:
+        return kind(**init.options, **({"seed": seed} if draws else {}))
+    except (TypeError, ValueError) as error:
+        raise _refused_options("init", init.name, error) from error
 
 
 def layer_seed(seed: int, name: str) -> int:
@@ -183,10 +187,11 @@ def layer_seed(seed: int, name: str) -> int:
 def first_difference(expected: keras.Model, actual: keras.Model) -> Fault | None:
     """Returns the first layer in which `actual` is built otherwise, or None.
 
-    Inputs, flattening and scaling are left out: they hold no weights, and a network built
-    without data has no scaling yet.
+    Inputs, flattening and scaling are left out where they hold no weights: a network
+    built without data has no scaling yet.
     """
     ours, theirs = _layers_that_matter(expected), _layers_that_matter(actual)
+    remedy = "Build it with kfc.build(spec, ...), or change the spec."
     for number, (want, have) in enumerate(zip(ours, theirs, strict=False)):
         for key in {**want, **have}:
             if key != "name" and want.get(key) != have.get(key):
@@ -194,16 +199,13 @@ def first_difference(expected: keras.Model, actual: keras.Model) -> Fault | None
                     f"network=, layer {number + 1} ({want['name']})",
                     f"{key} {want.get(key)!r} as in the spec",
                     repr(have.get(key)),
-                    "Build it with kfc.build(spec, ...), or change the spec.",
+                    remedy,
                 )
     if len(ours) != len(theirs):
         longer = max(ours, theirs, key=len)
-        return Fault(
-            "network=",
-            f"{len(ours)} layers as in the spec",
-            f"{len(theirs)}; {longer[min(len(ours), len(theirs))]['name']} is the difference",
-            "Build it with kfc.build(spec, ...), or change the spec.",
-        )
+        first = longer[min(len(ours), len(theirs))]["name"]
+        got = f"{len(theirs)}; {first} is the difference"
+        return Fault("network=", f"{len(ours)} layers as in the spec", got, remedy)
     return None
 
 
@@ -215,7 +217,7 @@ def _layers_that_matter(network: keras.Model) -> list[dict[str, Any]]:
     layers = []
     for layer in network.layers:
         kind = type(layer).__name__
-        if kind in _WEIGHTLESS:
+        if kind in _WEIGHTLESS and not layer.weights:
             continue
         config = layer.get_config()
         compared = {key: config[key] for key in _COMPARED if key in config}
@@ -226,13 +228,15 @@ def _layers_that_matter(network: keras.Model) -> list[dict[str, Any]]:
 
 def _scaling_layer(scaling: Scaling) -> keras.layers.Layer:
     """Returns a Keras preprocessing layer that does what `scaling` says, to float32."""
-    if scaling.shift.ndim == 0:
-        scale = 1.0 / float(scaling.divisor)
-        offset = -float(scaling.shift) * scale
-        return keras.layers.Rescaling(scale, offset, name="scaling")
-    return keras.layers.Normalization(
-        mean=scaling.shift, variance=np.square(scaling.divisor), name="scaling"
-    )
+    shift, divisor = scaling.shift, scaling.divisor
+    # Normalization subtracts first, which is exact where a mean is large; but its square
+    # root of a variance is never below 1e-7, and the variance must fit into float32.
+    if shift.ndim == 0 or divisor.min() < 1e-6 or divisor.max() > 1e18:
+        scale = 1.0 / divisor.astype(np.float64)
+        return keras.layers.Rescaling(
+            scale.tolist(), (-shift * scale).tolist(), name="scaling"
+        )
+    return keras.layers.Normalization(mean=shift, variance=np.square(divisor), name="scaling")
 
 
 def _value_layer(scaling: Scaling) -> keras.layers.Layer:
@@ -251,13 +255,23 @@ def _activation(activation: Activation | None) -> Any:
     }
     if activation.options == defaults:
         return activation.name
-    return ActivationWithOptions(activation.name, activation.options)
+    built = ActivationWithOptions(activation.name, activation.options)
+    try:
+        built(keras.ops.zeros((1, 2)))  # (batch, units)
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+        raise _refused_options("activation", activation.name, error) from error
+    return built
+
+
+def _refused_options(key: str, name: str, error: Exception) -> SpecError:
+    return SpecError(
+        Fault(f"network.{key}", f"options that {name!r} takes", str(error), "Change them.")
+    )
 
 
 def _regularizer(hidden: Hidden) -> keras.regularizers.Regularizer | None:
-    if not hidden.l1 and not hidden.l2:
-        return None
-    return keras.regularizers.L1L2(l1=hidden.l1, l2=hidden.l2)
+    penalized = hidden.l1 or hidden.l2
+    return keras.regularizers.L1L2(l1=hidden.l1, l2=hidden.l2) if penalized else None
 
 
 def _check_block(tensor: Any, hidden: Hidden, block: str) -> None:

@@ -39,7 +39,7 @@ def bind_plugins(spec: Spec) -> None:
                 Fault(
                     where,
                     f"options that {component.name!r} takes: {inspect.signature(plugin)}",
-                    str(error),
+                    str(error).removeprefix("got "),
                     "Mend the options.",
                 )
             ) from error

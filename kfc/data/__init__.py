@@ -13,7 +13,7 @@ from kfc.data.memory import from_memory
 from kfc.data.rows import Rows, Source
 from kfc.data.scaling import Scaling, fit_scaling
 from kfc.data.splits import split
-from kfc.errors import DataError, Fault, PluginError, SpecError
+from kfc.errors import DataError, Fault, KfcError, PluginError, SpecError
 from kfc.registry import SOURCES
 from kfc.spec import Spec
 
@@ -79,7 +79,17 @@ def read_source(name: str) -> Source:
         PluginError: If a plug-in's source gives something else than a `Source`.
     """
     kind, _, argument = name.partition(":")
-    source = SOURCES.get(kind, "data.source")(argument)
+    read = SOURCES.get(kind, "data.source")
+    try:
+        source = read(argument)
+    except KfcError:
+        raise
+    except Exception as error:
+        if kind in SOURCES.builtins:
+            raise
+        got = f"{type(error).__name__}: {error}"
+        fault = Fault(name, "rows", got, "Change data.source, or mend the plug-in.")
+        raise PluginError(fault) from error
     if not isinstance(source, Source):
         raise PluginError(
             Fault(f"source {kind!r}", "a kfc.data.Source", type(source).__name__, "Mend it.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -12,7 +14,9 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from kfc.errors import Fault, SpecError, nearest
-from kfc.spec.faults import Keys, dotted, read_faults
+from kfc.spec.faults import example, read_faults
+from kfc.spec.paths import Keys
+from kfc.spec.plain import plain
 from kfc.spec.reading import SUFFIXES, Source, override, read_file, read_value, read_yaml
 from kfc.spec.schema import METRICS, Hidden, Network, Spec
 
@@ -67,12 +71,24 @@ def load(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
     Raises:
         SpecError: With every fault found, each with its path, and its line in a file.
     """
+    if not isinstance(overrides, Mapping | None):
+        raise SpecError(
+            Fault(
+                "overrides",
+                "a dict of dotted paths and values",
+                type(overrides).__name__,
+                "Write for example overrides={'training.epochs': 3}.",
+            )
+        )
     source = override(_read(spec), overrides or {})
+    values, faults = plain(source.values)
     try:
-        return Spec.model_validate(source.values)
+        checked = Spec.model_validate(values)
+        if not faults:
+            return checked
     except ValidationError as error:
-        faults = read_faults(error, source.values, Spec)
-    faults += _faults_behind(source, [path for path, _ in faults])
+        faults += _others(read_faults(error, values, Spec), faults)
+    faults += _faults_behind(values, faults)
     raise SpecError(
         *(
             Fault(fault.where, fault.expected, fault.got, fault.remedy, source.line(path))
@@ -99,40 +115,73 @@ def _read(spec: SpecLike) -> Source:
     if isinstance(spec, Path) or str(spec).lower().endswith(SUFFIXES):
         path = Path(spec)
         source = read_file(path)
-        name = path.parent.name if path.stem == "spec" else path.stem
+        name = _run_name(path)
     elif isinstance(spec, str):
         source = read_yaml(builtin_text(spec), f"{spec} (built in)")
         name = spec
     else:
         raise SpecError(
-            Fault("spec", "a name, a file, a dict or a kfc.Spec", type(spec).__name__)
+            Fault(
+                "spec",
+                "a name, a file, a dict or a kfc.Spec",
+                type(spec).__name__,
+                f"Built-in names: {', '.join(builtin_specs())}.",
+            )
         )
     return Source({"name": name, **source.values}, source.name, source.lines)
 
 
-def _faults_behind(source: Source, paths: list[Keys]) -> list[tuple[Keys, Fault]]:
-    """Returns what is wrong with the rest once the faulty keys are left out.
+def _run_name(path: Path) -> str:
+    """Returns a name for runs of a file that says none: its own, or its folder's."""
+    name = path.resolve().parent.name if path.stem == "spec" else path.stem
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".-")[:60] or "run"
+
+
+Faults = list[tuple[Keys, Fault]]
+
+
+def _faults_behind(values: dict[str, Any], faults: Faults) -> Faults:
+    """Returns what is wrong with the rest once the faulty values are mended.
 
     Checks that look at several keys run only where each key by itself is right, so a
     second look is needed to report everything at once.
     """
-    values = override(source, {}).values  # a copy
-    for path in paths:
-        node: Any = values
-        for key in path[:-1]:
-            node = node.get(key, {}) if isinstance(node, dict) else {}
-        if path and isinstance(node, dict):
-            node.pop(path[-1], None)
+    values = copy.deepcopy(values)
+    for path, _ in faults:
+        _mend(values, path)
     try:
         Spec.model_validate(values)
     except ValidationError as error:
-        known = {dotted(path) for path in paths}
-        faults = read_faults(error, values, Spec)
+        found = _others(read_faults(error, values, Spec), faults)
+        # What the mending itself made: options of another name, keys that went missing.
         return [
             (path, fault)
-            for path, fault in faults
-            if dotted(path) not in known
-            and "the unknown" not in fault.got
-            and fault.got != "nothing"
+            for path, fault in found
+            if "the unknown" not in fault.got and fault.got != "nothing"
         ]
     return []
+
+
+def _others(faults: Faults, known: Faults) -> Faults:
+    """Returns the faults at other places than the known ones."""
+    places = {path for path, _ in known}
+    return [(path, fault) for path, fault in faults if path not in places]
+
+
+def _mend(values: dict[str, Any], path: Keys) -> None:
+    """Puts an example in place of the value at `path`, or takes its key out."""
+    node: Any = values
+    holder, end = values, 0
+    for index, key in enumerate(path):
+        if isinstance(node, dict) and key in node:
+            holder, end = node, index + 1
+        elif not (isinstance(node, list) and isinstance(key, int) and key < len(node)):
+            break
+        node = node[key]  # type: ignore[index]
+    if end == 0:
+        return
+    value = example(Spec, path[:end])
+    if value is None or isinstance(path[end - 1], int):
+        del holder[path[end - 1]]  # type: ignore[arg-type]
+    else:
+        holder[path[end - 1]] = copy.deepcopy(value)  # type: ignore[index]

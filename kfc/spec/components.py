@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
@@ -11,21 +12,48 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from kfc.errors import Fault, RegistryError, nearest
 from kfc.registry import BLOCKS, CALLBACKS, SOURCES, Registry
 from kfc.spec.faults import faults_error
+from kfc.spec.plain import shown
 from kfc.spec.signatures import REQUIRED, signatures
 
 # Option -> (description, test). Keras accepts any of these numbers and trains on them.
 _SHARE = ("a number in [0, 1)", lambda v: 0 <= v < 1)
 _POSITIVE = ("a finite number above 0", lambda v: 0 < v < math.inf)
 _NOT_NEGATIVE = ("a finite number of at least 0", lambda v: 0 <= v < math.inf)
+_COUNT = ("an integer of at least 1", lambda v: isinstance(v, int) and v >= 1)
+_ANY = ("a number", lambda v: True)
 _RANGES = {
     **dict.fromkeys(("beta_1", "beta_2", "rho", "momentum", "ema_momentum"), _SHARE),
     **dict.fromkeys(("adam_beta_1", "adam_beta_2", "label_smoothing"), _SHARE),
     **dict.fromkeys(("learning_rate", "stddev", "epsilon", "delta", "scale"), _POSITIVE),
     **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm"), _POSITIVE),
-    **dict.fromkeys(("loss_scale_factor", "factor", "gain"), _POSITIVE),
+    **dict.fromkeys(("loss_scale_factor", "gain", "epsilon_1", "epsilon_2"), _POSITIVE),
+    **dict.fromkeys(("clip_threshold", "rms_rate", "adam_lr_ratio"), _POSITIVE),
     **dict.fromkeys(("weight_decay", "min_delta", "patience", "gamma"), _NOT_NEGATIVE),
-    "gradient_accumulation_steps": ("an integer of at least 2", lambda v: v >= 2),
+    **dict.fromkeys(("every", "ema_overwrite_frequency", "ns_steps"), _COUNT),
+    **dict.fromkeys(("min_lr", "initial_accumulator_value", "cooldown"), _NOT_NEGATIVE),
+    **dict.fromkeys(("start_from_epoch", "warmup_steps"), _NOT_NEGATIVE),
+    **dict.fromkeys(("baseline", "initial_value_threshold", "default_value"), _ANY),
+    **dict.fromkeys(("max_value", "negative_slope"), _NOT_NEGATIVE),
+    "threshold": _ANY,
+    "factor": ("a number in (0, 1)", lambda v: 0 < v < 1),
+    "ignore_class": ("an integer of at least 0", lambda v: isinstance(v, int) and v >= 0),
+    "learning_rate_power": ("a number of at most 0", lambda v: v <= 0),
+    "gradient_accumulation_steps": (
+        "an integer of at least 2",
+        lambda v: isinstance(v, int) and v >= 2,
+    ),
 }
+# (kind, option) -> what Keras knows; it refuses others late, or warns and takes another.
+_CHOICES = {
+    ("callback", "mode"): ("auto", "min", "max"),
+    ("initializer", "mode"): ("fan_in", "fan_out", "fan_avg"),
+    ("initializer", "distribution"): (
+        *("truncated_normal", "untruncated_normal", "uniform"),
+        "normal",
+    ),
+    ("loss", "reduction"): ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"),
+}
+_FLOAT32_MAX = 3.4028234663852886e38
 
 
 class Component(BaseModel):
@@ -69,11 +97,20 @@ class Component(BaseModel):
             raise faults_error(*faults)
         defaults = signatures(cls.kind).get(cls.full_name(name))
         if defaults is None:  # a plug-in: bound to its signature before data is read
+            found = (cls._value_faults(key, v, v) for key, v in options.items())
+            if faults := list(itertools.chain.from_iterable(found)):
+                raise faults_error(*faults)
             return value
         if faults := list(cls._option_faults(name, options, defaults)):
             raise faults_error(*faults)
         filled = {k: v for k, v in defaults.items() if v is not None and v != REQUIRED}
-        return {"name": name, **filled, **options}
+        written = {option: cls._written_out(option, v) for option, v in options.items()}
+        return {"name": name, **filled, **written}
+
+    @classmethod
+    def _written_out(cls, option: str, value: Any) -> Any:
+        """Returns the value of an option with its own defaults filled in."""
+        return value
 
     @classmethod
     def _name_faults(cls, name: str) -> Iterator[Fault]:
@@ -115,13 +152,25 @@ class Component(BaseModel):
 
     @classmethod
     def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
-        expected = _type_fault(value, default)
-        if not expected and option in _RANGES and isinstance(value, (int, float)):
+        choices = _CHOICES.get((cls.kind, option), ())
+        if option in _RANGES and value is not None:
             text, fits = _RANGES[option]
-            expected = "" if fits(value) else text
+            # Text only where the default is: a plug-in may mean something else by the name.
+            other = isinstance(default, (bool, str)) and default != REQUIRED
+            right = fits(value) if _is_number(value) else other
+            expected = _type_fault(value, default) or ("" if right else text)
+        else:
+            expected = _type_fault(value, default)
+        remedy = "" if default in (None, REQUIRED) else f"Use for example {shown(default)}."
+        if not expected and choices and value not in choices:
+            expected = f"one of {', '.join(choices)}"
+            remedy = nearest(value, choices).strip() or remedy
         if expected:
-            use = f"Use for example {default!r}." if default not in (None, REQUIRED) else ""
-            yield Fault(option, expected, repr(value), use)
+            yield Fault(option, expected, shown(value), remedy or "Leave it out, or mend it.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _registry_faults(registry: Registry, name: str) -> Iterator[Fault]:
@@ -133,9 +182,9 @@ def _registry_faults(registry: Registry, name: str) -> Iterator[Fault]:
 
 def _type_fault(value: Any, default: Any) -> str:
     """Returns what was expected where `value` is not of the default's type, or nothing."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "a finite number"
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = _is_number(value)
+    if number and not abs(value) <= _FLOAT32_MAX:
+        return "a finite number that fits in float32"
     if value is None and default is None:
         return ""
     if isinstance(default, bool):
@@ -193,14 +242,14 @@ class Callback(Component):
 
     @classmethod
     def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
-        outside = isinstance(value, str) and (
-            value.startswith(("/", "\\", "~")) or ".." in value or ":" in value
+        outside = not isinstance(value, str) or (
+            value.startswith(("/", "\\", "~")) or ".." in value or ":" in value or not value
         )
         if option in cls.PATHS and outside:
             yield Fault(
                 option,
                 "a path inside the run folder",
-                repr(value),
+                shown(value),
                 "Use a relative path without '..', such as 'best.keras'.",
             )
         else:

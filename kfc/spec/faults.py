@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from kfc.errors import Fault, nearest
-
-Keys = tuple[str | int, ...]
+from kfc.spec.paths import Keys, dotted, split_path
+from kfc.spec.plain import shown
 
 _EXPECTED = {
     "missing": "a value",
@@ -19,6 +19,7 @@ _EXPECTED = {
     "int_from_float": "an integer",
     "float_type": "a number",
     "string_type": "text",
+    "string_unicode": "text",
     "bool_type": "true or false",
     "finite_number": "a finite number",
     "greater_than": "a number above {gt}",
@@ -34,8 +35,8 @@ _EXPECTED = {
     "model_attributes_type": "keys and values",
     "string_pattern_mismatch": "text that matches {pattern}",
     "string_too_long": "at most {max_length} characters",
-    "too_short": "at least {min_length} items",
-    "too_long": "at most {max_length} items",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
 }
 
 
@@ -56,10 +57,10 @@ def read_faults(
     """
     found: list[tuple[Keys, Fault]] = []
     for detail in error.errors(include_url=False):
-        path = _path_in(raw, detail["loc"])
+        path = _path_in(raw, detail["loc"], missing=detail["type"] == "missing")
         if detail["type"] == "faults":
             for fault in detail["ctx"]["faults"]:
-                keys: Keys = (*path, *(fault.where.split(".") if fault.where else ()))
+                keys: Keys = (*path, *(split_path(fault.where) if fault.where else ()))
                 found.append(
                     (keys, Fault(dotted(keys), fault.expected, fault.got, fault.remedy))
                 )
@@ -68,15 +69,7 @@ def read_faults(
     return found
 
 
-def dotted(path: Keys) -> str:
-    """Returns `network.hidden[0].units` for a path of keys."""
-    text = ""
-    for key in path:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
-    return text
-
-
-def _path_in(raw: Any, loc: Keys) -> Keys:
+def _path_in(raw: Any, loc: Keys, *, missing: bool) -> Keys:
     """Returns `loc` without the tags of unions, which no user ever wrote."""
     path: list[str | int] = []
     for index, key in enumerate(loc):
@@ -85,7 +78,7 @@ def _path_in(raw: Any, loc: Keys) -> Keys:
         )
         if inside:
             raw = raw[key]
-        elif index < len(loc) - 1 or not isinstance(raw, Mapping):
+        elif not missing or index < len(loc) - 1:
             continue
         path.append(key)
     return tuple(path)
@@ -94,6 +87,8 @@ def _path_in(raw: Any, loc: Keys) -> Keys:
 def _fault(detail: ErrorDetails, path: Keys, model: type[BaseModel]) -> Fault:
     kind, context = detail["type"], {**detail.get("ctx", {})}
     context["discriminator"] = str(context.get("discriminator", "")).strip("'")
+    if kind == "union_tag_invalid":
+        path = (*path, context["discriminator"])
     if kind == "extra_forbidden":
         known = _known_keys(model, detail["loc"][:-1])
         return Fault(
@@ -106,17 +101,16 @@ def _fault(detail: ErrorDetails, path: Keys, model: type[BaseModel]) -> Fault:
         return Fault(dotted(path), "a value", "nothing", f"Add {path[-1]}.")
     template = _EXPECTED.get(kind)
     expected = template.format(**context) if template else detail["msg"].lower()
-    got = detail["input"]
-    remedy = _example(model, detail["loc"])
-    if kind == "literal_error":
-        choices = str(context["expected"]).replace(" or ", ", ").replace("'", "")
-        remedy = nearest(str(got), choices.split(", ")).strip() or remedy
-    return Fault(dotted(path) or "spec", expected, _shown(got), remedy)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if kind.startswith("model_") and _is_named(model, detail["loc"]):
+        expected = "a name, or a name with options"
+    got, remedy = detail["input"], _remedy(model, detail["loc"])
+    if kind == "union_tag_invalid":
+        got = context["tag"]
+    choices = context.get("expected_tags") or context.get("expected")
+    if choices and kind in ("literal_error", "union_tag_invalid"):
+        names = str(choices).replace(" or ", ", ").replace("'", "").split(", ")
+        remedy = nearest(str(got), names).strip() or remedy
+    return Fault(dotted(path) or "spec", expected, shown(got), remedy)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -136,22 +130,37 @@ def _models_at(model: type[BaseModel], loc: Keys) -> list[type[BaseModel]]:
             if key in owner.model_fields
             for found in _models_in(owner.model_fields[str(key)].annotation)
         ]
-        models = inner or models  # an index or a union's tag names no field
+        # A union's tag is its model's name in lower case; an index names nothing.
+        tagged = [found for found in models if found.__name__.lower() == key]
+        models = inner or tagged or models
     return models
+
+
+def _is_named(model: type[BaseModel], loc: Keys) -> bool:
+    """Whether `loc` holds a component: a name, with options beside it."""
+    return any(hasattr(found, "kind") for found in _models_at(model, loc))
 
 
 def _known_keys(model: type[BaseModel], loc: Keys) -> list[str]:
     return sorted({key for found in _models_at(model, loc) for key in found.model_fields})
 
 
-def _example(model: type[BaseModel], loc: Keys) -> str:
+def example(model: type[BaseModel], path: Keys) -> Any:
+    """Returns a value that would be right at `path`, or None where the model has none."""
+    for owner in _models_at(model, path[:-1]):
+        field = owner.model_fields.get(str(path[-1]))
+        if field is not None:
+            value = field.examples[0] if field.examples else field.default
+            if isinstance(value, (bool, int, float, str, list, dict)):
+                return value
+    return None
+
+
+def _remedy(model: type[BaseModel], loc: Keys) -> str:
     """Returns `Use for example batch_size: 32.` from a field's example or default."""
     for end in range(len(loc), 0, -1):
-        for owner in _models_at(model, loc[: end - 1]):
-            field = owner.model_fields.get(str(loc[end - 1]))
-            if field is None:
-                continue
-            example = field.examples[0] if field.examples else field.default
-            if isinstance(example, (bool, int, float, str)):
-                return f"Use for example {loc[end - 1]}: {example}."
+        value = example(model, loc[:end])
+        if value is not None:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            return f"Use for example {loc[end - 1]}: {text}."
     return "`kfc schema` prints what a spec may hold."

@@ -11,7 +11,8 @@ T = TypeVar("T")
 Listed = Annotated[tuple[T, ...], Field(strict=False)]
 """An immutable list; files have no tuples, so lists are taken."""
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+NotNegativeInt = Annotated[int, Field(ge=0, lt=2**31)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Finite, Field(gt=0)]
 NotNegative = Annotated[Finite, Field(ge=0)]

@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Discriminator, Field, ValidationError, model_validator
 
 from kfc.errors import Fault
 from kfc.registry import OPTIMIZERS
 from kfc.spec.components import Component, named
 from kfc.spec.faults import faults_error, read_faults
 from kfc.spec.fields import Finite, Listed, NotNegative, Positive, Share, SpecModel
+from kfc.spec.paths import dotted
 
 
 class Schedule(SpecModel):
@@ -21,18 +22,21 @@ class Schedule(SpecModel):
     warmup_epochs: NotNegative = Field(0.0, description="Linear rise from 0, before the rest.")
 
 
+InitialRate = Annotated[Positive, Field(examples=[0.001])]
+
+
 class Constant(Schedule):
     """The same rate throughout (after a warm-up)."""
 
     name: Literal["constant"]
-    initial_learning_rate: Positive
+    initial_learning_rate: InitialRate
 
 
 class Cosine(Schedule):
     """Half a cosine wave from the initial rate down to `alpha` times it."""
 
     name: Literal["cosine"]
-    initial_learning_rate: Positive
+    initial_learning_rate: InitialRate
     alpha: Share = 0.0
     decay_epochs: Positive | None = Field(None, description="By default until training ends.")
 
@@ -41,7 +45,7 @@ class Exponential(Schedule):
     """The initial rate times `decay_rate ** (epochs / decay_epochs)`."""
 
     name: Literal["exponential"]
-    initial_learning_rate: Positive
+    initial_learning_rate: InitialRate
     decay_rate: Annotated[Finite, Field(gt=0, le=1)] = 0.96
     decay_epochs: Positive = 1.0
     staircase: bool = Field(False, description="Whether the rate falls in whole steps.")
@@ -77,8 +81,14 @@ class Step(Schedule):
         return self
 
 
-AnySchedule = Annotated[Constant | Cosine | Exponential | Step, Discriminator("name")]
-_SCHEDULE: TypeAdapter[Any] = TypeAdapter(AnySchedule)
+AnySchedule = Constant | Cosine | Exponential | Step
+
+
+class _Rate(SpecModel):
+    learning_rate: Annotated[AnySchedule, Discriminator("name")]
+
+
+_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 class Optimizer(Component):
@@ -90,19 +100,42 @@ class Optimizer(Component):
     @classmethod
     def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
         if option == "learning_rate" and isinstance(value, Mapping):
+            raw = {option: value}
             try:
-                _SCHEDULE.validate_python(value)
+                _Rate.model_validate(raw)
             except ValidationError as error:
-                for keys, fault in read_faults(error, value, Schedule):
-                    where = ".".join((option, *map(str, keys)))
-                    yield Fault(where, fault.expected, fault.got, fault.remedy)
+                for keys, fault in read_faults(error, raw, _Rate):
+                    yield Fault(dotted(keys), fault.expected, fault.got, fault.remedy)
         else:
             yield from super()._value_faults(option, value, default)
 
-    def schedule(self) -> Constant | Cosine | Exponential | Step | None:
+    @classmethod
+    def _option_faults(
+        cls, name: str, options: Mapping[str, Any], defaults: Mapping[str, Any]
+    ) -> Iterator[Fault]:
+        yield from super()._option_faults(name, options, defaults)
+        clipping = [option for option in _CLIPPING if options.get(option) is not None]
+        if len(clipping) > 1:
+            yield Fault(
+                clipping[1],
+                f"one of {', '.join(_CLIPPING)}",
+                f"it beside {clipping[0]}",
+                "Remove all but one.",
+            )
+
+    @classmethod
+    def _written_out(cls, option: str, value: Any) -> Any:
+        if option == "learning_rate" and isinstance(value, Mapping):
+            rate = _Rate.model_validate({option: value}).learning_rate
+            return rate.model_dump(mode="json", exclude_none=True)
+        return value
+
+    def schedule(self) -> AnySchedule | None:
         """Returns the schedule of the learning rate, or None where it is a number."""
         rate = self.options.get("learning_rate")
-        return _SCHEDULE.validate_python(rate) if isinstance(rate, Mapping) else None
+        if not isinstance(rate, Mapping):
+            return None
+        return _Rate.model_validate({"learning_rate": rate}).learning_rate
 
 
 OptimizerField = Annotated[Optimizer, named("adam")]

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import copy
+import datetime
 import io
 import itertools
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    ScalarEvent,
+)
 
 from kfc.errors import Fault, SpecError
-
-Keys = tuple[str | int, ...]
+from kfc.spec.paths import Keys, split_path
+from kfc.spec.plain import MAX_DEPTH, shown
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 _MAX_BYTES = 1_000_000  # a spec is a page; a larger file is something else
-_MAX_DEPTH = 20
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,11 @@ class Source:
 
     def line(self, path: Keys) -> str:
         """Returns where `path` stands, such as `my.yaml, line 7`; nothing for a dict."""
-        for end in range(len(path), -1, -1):
-            if path[:end] in self.overridden:
-                return "override"
+        if any(path[:end] in self.overridden for end in range(len(path) + 1)):
+            return "override"
+        inside = any(override[: len(path)] == path for override in self.overridden)
+        if inside and path not in self.lines:
+            return "override"
         for end in range(len(path), 0, -1):
             if path[:end] in self.lines:
                 return f"{self.name}, line {self.lines[path[:end]]}"
@@ -59,26 +68,31 @@ def read_file(path: Path) -> Source:
 
     Raises:
         SpecError: If it cannot be read, is not text of its format, or holds what a spec
-            never needs (aliases, tags, duplicate keys, NaN in JSON).
+            never needs (aliases, merge keys, tags, duplicate keys).
     """
     name = str(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise _unreadable(name, f"a file ending in {', '.join(SUFFIXES)}", path.suffix)
+        ending = path.suffix or "no ending"
+        raise _unreadable(name, f"a file ending in {', '.join(SUFFIXES)}", ending)
     try:
         data = path.read_bytes()[: _MAX_BYTES + 1]
         text = data.decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise _unreadable(name, "a spec file", "no such file") from error
+        remedy = "Check the path; paths are relative to the current folder."
+        raise _unreadable(name, "a spec file", "no such file", remedy=remedy) from error
     except OSError as error:
         raise _unreadable(name, "a readable file", error.strerror or "an error") from error
     except UnicodeDecodeError as error:
-        raise _unreadable(name, "UTF-8 text", f"byte {data[error.start]:#x}") from error
+        got, line = f"byte {data[error.start]:#x}", data[: error.start].count(b"\n") + 1
+        raise _unreadable(name, "UTF-8 text", got, line, "Save it as UTF-8.") from error
+    except ValueError as error:  # a path with a null character
+        raise _unreadable(repr(name), "a path", str(error)) from error
     if len(data) > _MAX_BYTES:
         raise _unreadable(name, f"at most {_MAX_BYTES:,} bytes", "more")
     if path.suffix.lower() == ".toml":
         return _read_toml(text, name)
     if path.suffix.lower() == ".json":
-        _check_json(text, name)  # JSON is YAML 1.2: the YAML reader below knows lines
+        return _read_json(text, name)
     return read_yaml(text, name)
 
 
@@ -88,17 +102,18 @@ def read_yaml(text: str, name: str) -> Source:
     try:
         _check_events(loader, text, name)
         tree = loader.load(text)
+    except SpecError:
+        raise
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise _unreadable(
-            name, "each key once", str(error.problem).split(" with value")[0], line
-        ) from error
+        key = str(error.problem).partition('"')[2].partition('"')[0]
+        raise _twice(name, key, line) from error
     except (YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise _unreadable(
-            name, "YAML that can be read", problem, mark.line + 1 if mark else 0
-        ) from error
+        line = mark.line + 1 if mark else 0
+        got = f"the error: {problem}"
+        raise _unreadable(name, "YAML that can be read", got, line) from error
     if not isinstance(tree, CommentedMap):
         raise _unreadable(name, "keys and values, such as 'seed: 0'", _kind(tree))
     lines: dict[Keys, int] = {}
@@ -118,14 +133,24 @@ def _check_events(loader: YAML, text: str, name: str) -> None:
     depth = 0
     for event in loader.parse(io.StringIO(text)):
         line = event.start_mark.line + 1
-        if isinstance(event, AliasEvent):
-            raise _unreadable(name, "values written out", f"alias *{event.anchor}", line)
-        if getattr(event, "ctag", None) is not None or getattr(event, "tag", None):
-            raise _unreadable(name, "plain values", f"tag {event.tag}", line)
+        for expected, got, remedy in _not_needed(event):
+            raise _unreadable(name, expected, got, line, remedy)
         depth += isinstance(event, CollectionStartEvent)
         depth -= isinstance(event, CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise _unreadable(name, f"at most {_MAX_DEPTH} levels", "more", line)
+        if depth > MAX_DEPTH:
+            raise _unreadable(name, f"at most {MAX_DEPTH} levels", "more", line)
+
+
+def _not_needed(event: Any) -> Iterator[tuple[str, str, str]]:
+    if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
+        version = ".".join(map(str, event.version))
+        yield "YAML 1.2", f"%YAML {version}", "Remove that line."
+    if isinstance(event, AliasEvent):
+        yield "values written out", f"the alias *{event.anchor}", "Write the value again."
+    if getattr(event, "ctag", None) is not None or getattr(event, "tag", None):
+        yield "plain values", f"the tag {event.tag}", "Remove it."
+    if isinstance(event, ScalarEvent) and event.value == "<<" and not event.style:
+        yield "values written out", "the merge key <<", "Write the keys out."
 
 
 def _plain(node: Any, path: Keys, lines: dict[Keys, int]) -> Any:
@@ -138,125 +163,183 @@ def _plain(node: Any, path: Keys, lines: dict[Keys, int]) -> Any:
         for index in range(len(node)):
             lines[(*path, index)] = node.lc.item(index)[0] + 1
         return [_plain(v, (*path, i), lines) for i, v in enumerate(node)]
+    if isinstance(node, TaggedScalar):  # a bare `=`, which YAML 1.2 has no meaning for
+        return str(node.value)
+    if isinstance(node, datetime.date):  # YAML 1.2 has no dates: `name: 2026-01-01` is text
+        return node.isoformat()
     for kind in (bool, int, float, str):  # ruamel keeps the notation in subclasses
         if isinstance(node, kind):
             return kind(node)
     return node
 
 
-def _check_json(text: str, name: str) -> None:
+def _read_json(text: str, name: str) -> Source:
+    repeated: list[str] = []
+
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise _unreadable(name, "each key once", f"{key!r} twice")
+        repeated.extend(key for key in keys if keys.count(key) > 1)
         return dict(pairs)
 
-    def refuse(constant: str) -> None:
-        raise _unreadable(name, "finite numbers", constant)
-
     try:
-        json.loads(text, object_pairs_hook=once, parse_constant=refuse)
+        values = json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
-        raise _unreadable(name, "JSON that can be read", error.msg, error.lineno) from error
+        got = f"the error: {error.msg}"
+        raise _unreadable(name, "JSON that can be read", got, error.lineno) from error
     except RecursionError as error:
-        raise _unreadable(name, f"at most {_MAX_DEPTH} levels", "more") from error
+        raise _unreadable(name, f"at most {MAX_DEPTH} levels", "more") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise _unreadable(name, "JSON that can be read", f"the error: {error}") from error
+    try:
+        lines = read_yaml(text, name).lines  # nearly all JSON is YAML 1.2
+    except SpecError:
+        if repeated:
+            raise  # the same complaint, with its line
+        lines = {}
+    if repeated:
+        raise _twice(name, repeated[0], 0)
+    if not isinstance(values, dict):
+        raise _unreadable(name, 'keys and values, such as {"seed": 0}', _kind(values))
+    return Source(values, name, lines)
 
 
-_TABLE = re.compile(r"\s*\[{1,2}\s*([^\]]+?)\s*\]{1,2}")
-_KEY = re.compile(r"""\s*([\w.\-"']+)\s*=""")
+_TABLE = re.compile(r"\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}")
+_KEY = re.compile(r"""\s*([\w.\-"' ]+?)\s*=""")
 
 
 def _read_toml(text: str, name: str) -> Source:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _unreadable(name, "TOML that can be read", str(error)) from error
+        found = re.search(r"at line (\d+)", str(error))
+        line = int(found[1]) if found else text.count("\n") + 1
+        got = f"the error: {str(error).split(' (at ')[0]}"
+        raise _unreadable(name, "TOML that can be read", got, line) from error
     except RecursionError as error:
-        raise _unreadable(name, f"at most {_MAX_DEPTH} levels", "more") from error
-    # tomllib keeps no lines: the heads of tables and of `key = value` lines serve.
+        raise _unreadable(name, f"at most {MAX_DEPTH} levels", "more") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise _unreadable(name, "TOML that can be read", f"the error: {error}") from error
+    return Source(values, name, _toml_lines(text))
+
+
+def _toml_lines(text: str) -> dict[Keys, int]:
+    """Returns the lines of tables and keys, which tomllib does not keep.
+
+    A value over several lines has the line of its key.
+    """
     lines: dict[Keys, int] = {}
     table: Keys = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if match := _TABLE.match(line):
-            table = tuple(re.split(r"\s*\.\s*", match[1].replace('"', "")))
+            table = _toml_keys(match[2])
+            if match[1] == "[[":  # one more item of a list
+                items = [keys for keys in lines if keys[:-1] == table and len(keys) > 1]
+                count = sum(isinstance(keys[-1], int) for keys in items)
+                lines.setdefault(table, number)
+                table = (*table, count)
             lines.setdefault(table, number)
         elif match := _KEY.match(line):
-            keys = match[1].replace('"', "").replace("'", "").split(".")
-            lines.setdefault((*table, *keys), number)
-    return Source(values, name, lines)
+            lines.setdefault((*table, *_toml_keys(match[1])), number)
+    return lines
+
+
+def _toml_keys(text: str) -> Keys:
+    try:
+        node: Any = tomllib.loads(f"{text} = 0")
+    except (tomllib.TOMLDecodeError, RecursionError):  # not a key: inside a longer text
+        return (text,)
+    keys: list[str | int] = []
+    while isinstance(node, dict):
+        ((key, node),) = node.items()
+        keys.append(key)
+    return tuple(keys)
+
+
+_PATH = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
 
 
 def override(source: Source, overrides: Mapping[str, Any]) -> Source:
     """Returns `source` with dotted paths set, such as `training.optimizer.name`.
 
+    Args:
+        source: Plain values.
+        overrides: Dotted path -> plain value.
+
     Raises:
-        SpecError: If a path leads into a value that has no keys, or past a list's end.
+        SpecError: With every path that leads into a value without keys, or past a list's
+            end.
     """
-    values = _copy(source.values)
+    values = copy.deepcopy(source.values)
+    faults: list[Fault] = []
     for dotted, value in overrides.items():
-        _set(values, parse_path(dotted), value, dotted)
-    paths = frozenset(parse_path(dotted) for dotted in overrides)
+        try:
+            if not isinstance(dotted, str) or not _PATH.fullmatch(dotted):
+                expected = "a dotted path such as network.hidden[0].units"
+                raise _not_settable("overrides", expected, repr(dotted), "Count from 0.")
+            _set(values, split_path(dotted), value, dotted)
+        except SpecError as error:
+            faults += error.faults
+    if faults:
+        raise SpecError(*faults)
+    paths = frozenset(split_path(dotted) for dotted in overrides)
     return Source(values, source.name, source.lines, source.overridden | paths)
-
-
-def parse_path(dotted: str) -> Keys:
-    """Returns the keys of `network.hidden[0].units`, or of `network.hidden.0.units`."""
-    parts = re.sub(r"\[(\d+)\]", r".\1", dotted).split(".")
-    return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
 def _set(values: dict[str, Any], path: Keys, value: Any, dotted: str) -> None:
     node: Any = values
     for key, following in itertools.pairwise(path):
-        if isinstance(node, list):
-            _check_index(node, key, dotted)
-            child = node[int(key)]
-        else:
-            child = node.get(key)
+        _check_key(node, key, dotted)
+        child = node[key] if isinstance(node, list) else node.get(key)
         if isinstance(child, str) and isinstance(following, str):
             child = {"name": child}  # `optimizer: sgd` is short for `{name: sgd}`
-        elif isinstance(child, int) and following in ("units", "activation", "dropout"):
+        elif isinstance(node, list) and isinstance(child, int) and isinstance(following, str):
             child = {"units": child}  # `hidden: [256]` is short for `[{units: 256}]`
-        elif child is None:
+        elif child is None and isinstance(following, str):
             child = {}
         if not isinstance(child, (dict, list)):
-            raise SpecError(
-                Fault(dotted, f"keys below {key!r}", repr(child), "Override a whole value.")
-            )
+            what = f"[{key}]" if isinstance(key, int) else key
+            expected = f"{'keys' if isinstance(following, str) else 'a list'} below {what}"
+            raise _not_settable(dotted, expected, shown(child), "Set the whole of it.")
         node[key] = child
         node = child
-    if isinstance(node, list):
-        _check_index(node, path[-1], dotted)
+    _check_key(node, path[-1], dotted)
     node[path[-1]] = value
 
 
-def _check_index(node: list[Any], key: str | int, dotted: str) -> None:
-    if not isinstance(key, int) or key >= len(node):
-        raise SpecError(
-            Fault(
-                dotted,
-                f"an index below {len(node)}",
-                repr(key),
-                "Count from 0, or override the whole list.",
-            )
-        )
+def _check_key(node: dict[str, Any] | list[Any], key: str | int, dotted: str) -> None:
+    if isinstance(node, dict):
+        if isinstance(key, int):
+            remedy = "Only lists have numbers."
+            raise _not_settable(dotted, "a key that is a name", repr(key), remedy)
+    elif not isinstance(key, int) or key >= len(node):
+        expected = f"an index below {len(node)}" if node else "an index into a longer list"
+        remedy = "Count from 0, or set the whole list."
+        raise _not_settable(dotted, expected, repr(key), remedy)
 
 
-def _copy(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {key: _copy(value) for key, value in node.items()}
-    if isinstance(node, (list, tuple)):
-        return [_copy(value) for value in node]
-    return node
+def _not_settable(where: str, expected: str, got: str, remedy: str) -> SpecError:
+    return SpecError(Fault(where, expected, got, remedy, "override"))
+
+
+def _twice(name: str, key: str, line: int) -> SpecError:
+    return _unreadable(name, "each key once", f"{key!r} twice", line, "Remove one of them.")
+
+
+_KINDS = {dict: "keys and values", list: "a list", str: "text", bool: "true or false"}
 
 
 def _kind(value: Any) -> str:
-    return "an empty file" if value is None else type(value).__name__
+    if value is None:
+        return "nothing"
+    return next((n for kind, n in _KINDS.items() if isinstance(value, kind)), "a number")
 
 
-def _unreadable(name: str, expected: str, got: str, line: int = 0) -> SpecError:
-    remedy = "`kfc schema` prints what a spec may hold, `kfc specs digits` shows one."
+def _unreadable(
+    name: str, expected: str, got: str, line: int = 0, remedy: str = ""
+) -> SpecError:
+    remedy = remedy or (
+        "`kfc schema` prints what a spec may hold, `kfc specs digits` shows one."
+    )
     return SpecError(
         Fault(name or "spec", expected, got, remedy, f"line {line}" if line else "")
     )

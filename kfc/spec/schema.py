@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from kfc.errors import Fault
+from kfc.errors import Fault, nearest
 from kfc.spec.components import (
     ActivationField,
     BlockField,
@@ -30,12 +30,14 @@ from kfc.spec.fields import (
     Finite,
     Listed,
     NotNegative,
+    NotNegativeInt,
     Positive,
     Share,
     SpecModel,
     component,
 )
 from kfc.spec.optimizer import OptimizerField
+from kfc.spec.signatures import signatures
 
 METRICS = {"loss": "min", "accuracy": "max", "mae": "min", "r2": "max"}
 """Name -> direction of everything kfc records; validation rows add `val_` in front."""
@@ -89,6 +91,7 @@ class Data(SpecModel):
     rows: Count | None = Field(
         None,
         description="Use only so many rows for training and validation, stratified, seeded.",
+        examples=[1000],
     )
 
 
@@ -122,6 +125,7 @@ class Network(SpecModel):
     hidden: Listed[Annotated[Hidden, _mapping_of("units")]] = Field(
         (Hidden(units=128),),
         description="Widths, or layers with options; [] is softmax regression.",
+        examples=[[256, 128]],
     )
     activation: ActivationField = component("relu", "Of every hidden layer.")
     init: InitializerField = component("glorot_uniform", "Of every kernel.")
@@ -150,25 +154,11 @@ class EarlyStopping(SpecModel):
     """Stops when a number has not become better for `patience` epochs."""
 
     monitor: str = Field("val_loss", description="A recorded metric; its direction is known.")
-    patience: Annotated[int, Field(ge=0)] = 5
+    patience: NotNegativeInt = 5
     min_delta: NotNegative = 0.0
     restore_best_weights: bool = Field(
         True, description="Whether to end with the best epoch's."
     )
-
-    @model_validator(mode="after")
-    def _is_recorded(self) -> Self:
-        recorded = [prefix + name for name in METRICS for prefix in ("", "val_")]
-        if self.monitor not in recorded:
-            raise faults_error(
-                Fault(
-                    "monitor",
-                    "a recorded metric",
-                    repr(self.monitor),
-                    f"Known: {', '.join(recorded)}.",
-                )
-            )
-        return self
 
 
 class Training(SpecModel):
@@ -181,14 +171,24 @@ class Training(SpecModel):
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
     epochs: Count = 20
     shuffle: bool = Field(True, description="Whether rows come in a new order each epoch.")
-    early_stopping: EarlyStopping | None = None
+    early_stopping: EarlyStopping | None = Field(
+        None,
+        description="Off unless named.",
+        examples=[{"monitor": "val_loss", "patience": 5}],
+    )
     log_every: Count | None = Field(
-        None, description="Steps between log lines, besides epochs."
+        None, description="Steps between log lines, besides epochs.", examples=[100]
     )
     evaluate_every: Count | None = Field(
-        None, description="Steps between evaluations, besides those at the end of epochs."
+        None,
+        description="Steps between evaluations, besides those at the end of epochs.",
+        examples=[500],
     )
-    callbacks: Listed[CallbackField] = ()
+    callbacks: Listed[CallbackField] = Field(
+        (),
+        description="Any of Keras's by class name, kfc's, or a plug-in's.",
+        examples=[[{"name": "TerminateOnNaN"}]],
+    )
     commit_seconds: Positive = Field(10.0, description="At most so far apart are commits.")
 
 
@@ -203,6 +203,18 @@ class Range(SpecModel):
     log: bool = False
     step: Positive | None = None
 
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.low >= self.high:
+            raise faults_error(_not_rising("high", self.low, self.high))
+        if self.log and self.low <= 0:
+            raise faults_error(
+                Fault(
+                    "low", "a number above 0 where log is true", f"{self.low:g}", "Raise it."
+                )
+            )
+        return self
+
 
 class Choice(SpecModel):
     """One of the listed values."""
@@ -213,12 +225,23 @@ class Choice(SpecModel):
 class Stack(SpecModel):
     """Hidden layers: how many, and how wide."""
 
-    depth: Annotated[Listed[int], Field(min_length=2, max_length=2)]
-    width: Annotated[Listed[int], Field(min_length=2, max_length=2)]
+    depth: Annotated[Listed[NotNegativeInt], Field(min_length=2, max_length=2)]
+    width: Annotated[Listed[Count], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        for name, (low, high) in (("depth", self.depth), ("width", self.width)):
+            if low > high:
+                raise faults_error(_not_rising(name, low, high))
+        return self
+
+
+def _not_rising(where: str, low: float, high: float) -> Fault:
+    return Fault(where, "the low end first", f"{low:g} to {high:g}", "Swap them.")
 
 
 def _dimension(value: Any) -> str:
-    keys = value if isinstance(value, Mapping) else value.model_fields_set
+    keys = value if isinstance(value, Mapping) else getattr(value, "model_fields_set", ())
     return "choice" if "choice" in keys else "stack" if "depth" in keys else "range"
 
 
@@ -265,18 +288,63 @@ class Spec(SpecModel):
 
 
 def _impossible(spec: Spec) -> Iterator[Fault]:
-    stopping = spec.training.early_stopping
-    if stopping and stopping.monitor.startswith("val_") and spec.data.validation == 0:
-        yield Fault(
-            "training.early_stopping.monitor",
-            "a metric that is recorded",
-            f"{stopping.monitor!r} while data.validation is 0",
-            "Set data.validation to 0.1, or monitor 'loss'.",
-        )
-    if spec.data.source is None and isinstance(spec.data.validation, str):
+    source, validation = spec.data.source, spec.data.validation
+    if source is None and isinstance(validation, str):
         yield Fault(
             "data.validation",
             "a share of the rows given as data=",
-            repr(spec.data.validation),
+            repr(validation),
             "Name data.source too, or set data.validation to 0.1.",
+        )
+    elif source == validation:
+        yield Fault(
+            "data.validation",
+            "other rows than those trained on",
+            f"{validation!r}, which is data.source",
+            "Set data.validation to a share such as 0.1.",
+        )
+    for where, metric in _monitors(spec):
+        yield from _not_recorded(spec, where, metric)
+    if schedule := spec.training.optimizer.schedule():
+        for index, callback in enumerate(spec.training.callbacks):
+            if callback.name == "ReduceLROnPlateau":
+                yield Fault(
+                    f"training.callbacks[{index}].name",
+                    "one owner of the learning rate",
+                    f"{callback.name!r} beside the schedule {schedule.name!r}",
+                    "Drop one of them.",
+                )
+
+
+def _monitors(spec: Spec) -> Iterator[tuple[str, Any]]:
+    """Yields where a spec names a metric, and which."""
+    if spec.training.early_stopping:
+        yield "training.early_stopping.monitor", spec.training.early_stopping.monitor
+    for index, callback in enumerate(spec.training.callbacks):
+        if callback.name in signatures("callback") and "monitor" in callback.options:
+            yield f"training.callbacks[{index}].monitor", callback.options["monitor"]
+    if spec.search:
+        yield "search.objective", spec.search.objective
+
+
+_OF_TASK = {"classification": ("loss", "accuracy"), "regression": ("loss", "mae", "r2")}
+
+
+def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Fault]:
+    of_task = _OF_TASK[spec.data.task] if spec.data.task else tuple(METRICS)
+    recorded = [prefix + name for name in of_task for prefix in ("", "val_")]
+    if metric not in recorded:
+        task = f" of a {spec.data.task}" if spec.data.task else ""
+        yield Fault(
+            where,
+            f"a recorded metric{task}",
+            repr(metric),
+            f"{nearest(metric, recorded)}Known: {', '.join(recorded)}.",
+        )
+    elif metric.startswith("val_") and spec.data.validation == 0:
+        yield Fault(
+            where,
+            "a metric that is recorded",
+            f"{metric!r} while data.validation is 0",
+            f"Set data.validation to 0.1, or name {metric.removeprefix('val_')!r}.",
         )

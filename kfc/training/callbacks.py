@@ -2,22 +2,32 @@
 
 kfc trains many steps in one graph call, so a callback says at which steps it wants its
 batch hooks called: `every = 100` for each hundredth step, `every = "block"` whenever the
-engine comes up anyway, `every = None` for never. A callback of Keras's that overrides a
-batch hook has no such attribute and is called at every step.
+engine comes up anyway, `every = None` for never; `on_train_batch_begin` is called for
+`every = 1` alone. A callback of Keras's that overrides a batch hook has no such attribute
+and is called at every step. All other hooks are called where Keras's `fit` calls them,
+but for the batches within an evaluation, which is one graph call.
 """
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import keras
 from rich.console import Console
 
+from kfc.errors import Fault, SpecError
 from kfc.registry import CALLBACKS
 from kfc.spec import Spec
 from kfc.spec.components import Callback
 from kfc.training.logs import MetricsLog, TensorBoardLog, Terminal
 from kfc.training.stopping import EarlyStopping
+
+_WRITTEN_BY_KFC = {
+    *(("spec.yaml",), ("environment.json",), ("metrics.jsonl",), ("checkpoints",)),
+    *(("model.keras",), ("result.json",), ("report.html",), ("tensorboard",), ("run.log",)),
+}
+"""First parts of the paths that a run writes without being asked."""
 
 
 def build_callbacks(
@@ -31,6 +41,7 @@ def build_callbacks(
         console: Where progress is shown.
 
     Raises:
+        SpecError: If a callback would write over one of the run's own files.
         PluginError: If a plug-in cannot be imported.
     """
     training = spec.training
@@ -46,13 +57,30 @@ def build_callbacks(
 
 
 def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
-    options = {
-        key: str(folder / value) if key in callback.PATHS else value
-        for key, value in callback.options.items()
-    }
     if callback.name in CALLBACKS.names():
-        return CALLBACKS.get(callback.name, "training.callbacks")(**options)
-    return getattr(keras.callbacks, callback.name)(**options)
+        build = CALLBACKS.get(callback.name, "training.callbacks")
+    else:
+        build = getattr(keras.callbacks, callback.name)
+    parameters = inspect.signature(build).parameters
+    options = {  # a file's default name belongs into the run folder too
+        name: parameters[name].default
+        for name in callback.PATHS
+        if name in parameters and isinstance(parameters[name].default, str)
+    }
+    options |= callback.options
+    for name in callback.PATHS & options.keys():
+        if Path(options[name]).parts[:1] in _WRITTEN_BY_KFC:
+            raise SpecError(
+                Fault(
+                    f"training.callbacks, {name} of {callback.name}",
+                    "a file or folder of its own",
+                    repr(options[name]),
+                    "A run writes that one itself, and training.log_every adds lines to "
+                    "it: choose another name.",
+                )
+            )
+    paths = {name: str(folder / options[name]) for name in callback.PATHS & options.keys()}
+    return build(**{**options, **paths})
 
 
 def wants_batches(callback: keras.callbacks.Callback) -> int | str | None:
@@ -60,11 +88,28 @@ def wants_batches(callback: keras.callbacks.Callback) -> int | str | None:
 
     Returns:
         A number of steps, `block`, or None where it has no batch hooks.
+
+    Raises:
+        SpecError: If its `every` is nothing of the kind.
     """
     if hasattr(callback, "every"):
         every: int | str | None = callback.every
+        steps = isinstance(every, int) and not isinstance(every, bool) and every >= 1
+        if not (steps or every is None or every == "block"):
+            raise SpecError(
+                Fault(
+                    f"{type(callback).__name__}.every",
+                    "a number of steps of at least 1, 'block' or None",
+                    repr(every),
+                    "Use for example 100.",
+                )
+            )
         return every
-    base, kind = keras.callbacks.Callback, type(callback)
+    base = keras.callbacks.Callback
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-    overridden = any(getattr(kind, hook) is not getattr(base, hook) for hook in hooks)
+    # Looked up on the callback itself: Keras's LambdaCallback sets them there.
+    own = (getattr(getattr(callback, hook), "__func__", None) for hook in hooks)
+    overridden = any(
+        function is not getattr(base, hook) for function, hook in zip(own, hooks, strict=True)
+    )
     return 1 if overridden else None

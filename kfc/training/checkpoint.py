@@ -1,16 +1,17 @@
 """The whole state of a training -> a folder that a killed process cannot spoil, and back.
 
-Each commit is a folder `checkpoints/000001/` with `state.npz` and `manifest.json`, which
-holds the sha256 of the former. It appears by one rename, and the last two are kept, so
-there is always a whole one to go back to.
+Each commit is a folder `checkpoints/000001/` with `state.npz` (arrays), `facts.json` (the
+rest) and `manifest.json`, which holds the sha256 of both. It appears by one rename, and
+the last two are kept, so there is always a whole one to go back to.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from kfc import files
 from kfc.errors import CheckpointError, Fault
 
 _KEPT = 2
+_FILES = ("state.npz", "facts.json")
 
 
 @dataclass
@@ -65,7 +67,7 @@ def capture(
             if isinstance(value, np.ndarray):
                 arrays[f"callback/{number}/{key}"] = value
     kinds = [type(callback).__name__ for callback in callbacks]
-    facts = {"progress": vars(progress), "callbacks": kinds, "states": states}
+    facts = {"progress": asdict(progress), "callbacks": kinds, "states": states}
     return Checkpoint(arrays, facts)
 
 
@@ -97,7 +99,7 @@ def restore(
                 if key.startswith(prefix)
             }
             callback.set_state({**checkpoint.facts["states"][number], **arrays})
-    return Progress(**checkpoint.facts["progress"])
+    return Progress(**copy.deepcopy(checkpoint.facts["progress"]))
 
 
 def restore_network(checkpoint: Checkpoint, network: keras.Model) -> None:
@@ -121,11 +123,12 @@ def commit(folder: Path, checkpoint: Checkpoint) -> None:
     """
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **checkpoint.arrays)
-    state = buffer.getvalue()
-    manifest = {"sha256": files.sha256(state), **checkpoint.facts}
+    facts = json.dumps(dict(checkpoint.facts)).encode()
+    contents = {"state.npz": buffer.getvalue(), "facts.json": facts}
+    manifest = {name: files.sha256(data) for name, data in contents.items()}
+    contents["manifest.json"] = json.dumps(manifest).encode()
     earlier = _committed(folder)
     number = int(earlier[-1].name) + 1 if earlier else 1
-    contents = {"state.npz": state, "manifest.json": json.dumps(manifest).encode()}
     files.write_folder(folder / f"{number:06d}", contents)
     for old in earlier[: 1 - _KEPT]:
         files.remove_folder(old)
@@ -141,12 +144,14 @@ def newest(folder: Path) -> Checkpoint:
     for path in reversed(_committed(folder)):
         try:
             manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-            state = (path / "state.npz").read_bytes()
-            if files.sha256(state) != manifest["sha256"]:
-                raise ValueError("sha256 differs")
-            with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
-                return Checkpoint({name: arrays[name] for name in arrays.files}, manifest)
-        except (OSError, ValueError, KeyError) as error:
+            contents = {name: (path / name).read_bytes() for name in _FILES}
+            for name, data in contents.items():
+                if files.sha256(data) != manifest[name]:
+                    raise ValueError(f"the sha256 of {name} differs")
+            facts = json.loads(contents["facts.json"])
+            with np.load(io.BytesIO(contents["state.npz"]), allow_pickle=False) as arrays:
+                return Checkpoint({name: arrays[name] for name in arrays.files}, facts)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             reasons.append(f"{path.name}: {error}")
     raise CheckpointError(
         Fault(

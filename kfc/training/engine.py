@@ -72,7 +72,7 @@ class Engine:
 
     def weights_are_finite(self) -> bool:
         """Returns whether no weight is NaN or infinite."""
-        finite = [tf.reduce_all(tf.math.is_finite(v)) for v in self.model.trainable_variables]
+        finite = [tf.reduce_all(tf.math.is_finite(w)) for w in self.model.weights]
         return bool(tf.reduce_all(finite))
 
 

@@ -24,7 +24,34 @@ from kfc import files
 Logs = Mapping[str, float] | None
 
 
-class MetricsLog(keras.callbacks.Callback):
+class _StepCounting(keras.callbacks.Callback):
+    """Knows the number of each step in the whole training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoch = self._begin = self._last = 0
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Counts anew."""
+        self._last = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Notes the epoch, and where it begins."""
+        # Keras does not know the steps of an epoch of a stream that does not know them.
+        steps = self.params.get("steps")
+        self._epoch, self._begin = epoch, epoch * steps if steps else self._last
+
+    def _step(self, batch: int) -> int:
+        """Returns the number of the epoch's `batch` in the whole training, from 1."""
+        self._last = self._begin + batch + 1
+        return self._last
+
+    def _steps_done(self) -> int:
+        """Returns the steps of the whole training once the epoch is over."""
+        return self._begin + self.params["steps"] if self.params.get("steps") else self._last
+
+
+class MetricsLog(_StepCounting):
     """Writes a JSON line for each epoch, for every N steps, and for each evaluation.
 
     A line has `epoch` (from 1), `step` (of the whole training, from 1), `seconds` since
@@ -42,22 +69,18 @@ class MetricsLog(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.path, self.every = Path(filename), every
-        self._epoch, self._began = 0, time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Notes the epoch for the lines within it."""
-        self._epoch = epoch
+        self._began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a line where one is due."""
-        step = self._epoch * self.params["steps"] + batch + 1
+        step = self._step(batch)
         evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
         if evaluated or (self.every and step % self.every == 0):
             self._write(step, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the epoch's line."""
-        self._write((epoch + 1) * self.params["steps"], logs)
+        self._write(self._steps_done(), logs)
 
     def _write(self, step: int, logs: Logs) -> None:
         numbers = {name: _for_json(value) for name, value in (logs or {}).items()}
@@ -70,7 +93,8 @@ class CSVLog(keras.callbacks.Callback):
     """Writes a CSV table with a row for each epoch.
 
     Args:
-        filename: File to write; columns follow the first epoch's metrics.
+        filename: File to append to; its columns are the first epoch's metrics, and later
+            epochs leave empty what they lack.
     """
 
     every = None
@@ -83,14 +107,22 @@ class CSVLog(keras.callbacks.Callback):
         """Appends the epoch's row, after a head in a new file."""
         row = {"epoch": epoch + 1, **(logs or {})}
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(row))
-        if not self.path.exists():
+        columns = self._columns()
+        writer = csv.DictWriter(text, columns or list(row), extrasaction="ignore")
+        if not columns:
             writer.writeheader()
         writer.writerow(row)
         files.append(self.path, text.getvalue())
 
+    def _columns(self) -> list[str]:
+        """Returns the head of the file, which may be an earlier training's."""
+        if not self.path.exists():
+            return []
+        with self.path.open(encoding="utf-8", newline="") as file:
+            return next(csv.reader(file), [])
 
-class TensorBoardLog(keras.callbacks.Callback):
+
+class TensorBoardLog(_StepCounting):
     """Writes scalars for TensorBoard, under the tags Keras uses.
 
     Args:
@@ -102,28 +134,27 @@ class TensorBoardLog(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.every = Path(log_dir), every
         self._writers: dict[str, Any] = {}
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Notes the epoch for the scalars within it."""
-        self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes the loss of one batch where it is due."""
-        step = self._epoch * self.params["steps"] + batch + 1
+        step = self._step(batch)
         if self.every and step % self.every == 0 and logs and "batch_loss" in logs:
             self._scalar("train", "batch_loss", logs["batch_loss"], step)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the epoch's metrics."""
         for name, value in (logs or {}).items():
-            part, _, metric = name.rpartition("_")
+            part, _, metric = name.partition("_")
             folder = {"val": "validation", "test": "test"}.get(part, "train")
             tag = metric if folder != "train" else name
             self._scalar(folder, f"epoch_{tag}", value, epoch)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Closes the event files and puts them on the disk."""
+        self.close()
+
+    def close(self) -> None:
+        """Closes the event files, also when training ends with an error."""
         for writer in self._writers.values():
             writer.close()
         if self._writers:
@@ -138,7 +169,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             tf.summary.scalar(tag, value, step=step)
 
 
-class Terminal(keras.callbacks.Callback):
+class Terminal(_StepCounting):
     """Shows a bar within epochs, and prints a line for each epoch and each log step.
 
     Args:
@@ -159,24 +190,27 @@ class Terminal(keras.callbacks.Callback):
         self.every = "block"
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._epoch, self._epoch_began = 0, time.monotonic()
+        self._epoch_began = time.monotonic()
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Starts the bar where there is a terminal to draw it on."""
+        super().on_train_begin(logs)
         if self.console.is_terminal and not self.console.quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=self.console, transient=True)
             self._bar.start()
-            total = self.params["epochs"] * self.params["steps"]
+            steps = self.params.get("steps")
+            total = self.params["epochs"] * steps if steps else None
             self._task = self._bar.add_task("training", total=total)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Notes the epoch and its time."""
-        self._epoch, self._epoch_began = epoch, time.monotonic()
+        super().on_epoch_begin(epoch, logs)
+        self._epoch_began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Moves the bar, and prints a line where one is due."""
-        step = self._epoch * self.params["steps"] + batch + 1
+        step = self._step(batch)
         if self._bar:
             title = f"epoch {self._epoch + 1}/{self.params['epochs']}"
             self._bar.update(self._task, completed=step, description=title)

@@ -56,10 +56,14 @@ class Loop:
         model.stop_training = progress.stopped
         self._committed = time.monotonic()
         try:
-            self._call("on_train_begin")
+            self._call("on_train_begin", {})
             while progress.epoch < self.training.epochs and not model.stop_training:
                 self._epoch(progress)
-            self._call("on_train_end")
+            progress.stopped = bool(model.stop_training)
+            # As Keras's `fit` ends: with `use_ema` the averages become the weights.
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+            last = {name: values[-1] for name, values in progress.history.items()}
+            self._call("on_train_end", last)
         finally:
             for callback in self.callbacks:
                 getattr(callback, "close", lambda: None)()
@@ -74,7 +78,7 @@ class Loop:
         )
         if progress.step == 0:
             model.reset_metrics()
-        self._call("on_epoch_begin", epoch)
+        self._call("on_epoch_begin", epoch, {})
         block = Block({}, -1)
         while progress.step < self.engine.steps_per_epoch and not model.stop_training:
             block = self._block(progress)
@@ -94,7 +98,7 @@ class Loop:
         last = self._next_stop(epoch, first)
         begin = [callback for callback in self.callbacks if wants_batches(callback) == 1]
         for callback in begin:
-            callback.on_train_batch_begin(first)
+            callback.on_train_batch_begin(first, {})
         block = self.engine.run(first, last)
         done = epoch * self.engine.steps_per_epoch + last  # steps of the whole training
         progress.step = last
@@ -112,7 +116,8 @@ class Loop:
                 callback.on_train_batch_end(last - 1, logs)
         if block.first_bad_step >= 0:
             raise _not_finite(epoch, block.first_bad_step, "loss")
-        if last < self.engine.steps_per_epoch:
+        # A stop within an epoch ends it early: only then is the state one to go on from.
+        if last < self.engine.steps_per_epoch and not self.engine.model.stop_training:
             self._commit_if_due(progress)
         return block
 
@@ -133,7 +138,9 @@ class Loop:
 
     def _evaluate(self) -> dict[str, float]:
         prefix, rows = self.held_out
+        self._call("on_test_begin", {})
         logs = self.evaluator.evaluate(rows)
+        self._call("on_test_end", logs)
         return {f"{prefix}_{name}": value for name, value in logs.items()}
 
     def _commit_if_due(self, progress: Progress) -> None:

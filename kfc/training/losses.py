@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kfc.data import Scaling, Task
@@ -21,12 +22,16 @@ from kfc.errors import Fault, SpecError
 from kfc.network import BINARY_LOSSES
 from kfc.spec.components import Loss
 
-_ON_NUMBERS = (
-    *("cosine_similarity", "huber", "log_cosh", "mean_absolute_error"),
-    *("mean_absolute_percentage_error", "mean_squared_error"),
-    *("mean_squared_logarithmic_error", "poisson"),
-)
-"""Losses that make sense for a regression."""
+_ON_DIFFERENCES = ("huber", "log_cosh", "mean_absolute_error", "mean_squared_error")
+"""Losses for a regression, in whatever units its targets are."""
+
+_ON_RATIOS = ("mean_absolute_percentage_error", "mean_squared_logarithmic_error")
+"""Losses for a regression whose targets keep their own units, and their own zero."""
+
+_ON_DIRECTIONS = ("cosine_similarity",)
+"""Losses for a regression of several numbers."""
+
+_ON_NUMBERS = (*_ON_DIFFERENCES, *_ON_RATIOS, *_ON_DIRECTIONS)
 
 _ON_PROBABILITIES = ("dice", "kl_divergence", "poisson", "tversky")
 """Losses without `from_logits` that compare distributions: they get softmax(logits)."""
@@ -44,30 +49,69 @@ def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
         A loss of (targets, logits) for classes, of (targets, values) for numbers.
 
     Raises:
-        SpecError: If the loss is not for this task.
+        SpecError: If the loss is not for this task, or refuses its options.
     """
     if loss is None:
         loss = default_loss(task)
     name = loss.full_name(loss.name)
+    if fault := _unfit(loss, name, task):
+        raise SpecError(fault)
     kind = _loss_class(name)
     takes_logits = "from_logits" in kind.__init__.__code__.co_varnames
-    built = kind(**loss.options, **({"from_logits": True} if takes_logits else {}))
+    try:
+        built = kind(**loss.options, **({"from_logits": True} if takes_logits else {}))
+        fitted, outputs = _for_task(built, name, task)
+        # Keras looks at many options only when it computes.
+        value = fitted(tf.zeros((2, task.outputs)), tf.zeros((2, outputs)))
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+        raise _refused_options(loss, str(error)) from error
+    if value.shape != ():
+        raise _refused_options(loss, f"a loss of shape {tuple(value.shape)} for a batch")
+    return fitted
+
+
+def _for_task(loss: keras.losses.Loss, name: str, task: Task) -> tuple[keras.losses.Loss, int]:
+    """Returns `loss` for the targets of `task`, and how many outputs it compares."""
     if not task.classification:
-        if name not in _ON_NUMBERS:
-            raise SpecError(
-                Fault(
-                    "training.loss",
-                    f"a loss for numbers: {', '.join(_ON_NUMBERS)}",
-                    f"{loss.name!r} while the targets are numbers",
-                    "Choose one of them, or set data.task to classification.",
-                )
-            )
-        return StandardizedLoss(built, task.target_scaling)
+        return StandardizedLoss(loss, task.target_scaling), task.outputs
+    num_classes = len(task.labels)
+    if name in BINARY_LOSSES and num_classes == 2:
+        return loss, 1
     if name == "sparse_categorical_crossentropy":
-        return built
-    if name in BINARY_LOSSES and len(task.labels) == 2:
-        return built
-    return OneHotLoss(built, len(task.labels), softmax=name in _ON_PROBABILITIES)
+        return loss, num_classes
+    return OneHotLoss(loss, num_classes, softmax=name in _ON_PROBABILITIES), num_classes
+
+
+def _unfit(loss: Loss, name: str, task: Task) -> Fault | None:
+    """Returns why `loss` cannot be learned from on `task`, or None."""
+    expected = remedy = ""
+    if task.classification:
+        if name == "mean_absolute_percentage_error":
+            expected = "a loss for classes; this one divides by the target, mostly 0"
+            remedy = "Use cross_entropy."
+    elif name not in _ON_NUMBERS:
+        expected = f"a loss for numbers: {', '.join(_ON_NUMBERS)}"
+        remedy = "Choose one of them, or set data.task to classification."
+    elif name in _ON_RATIOS and _is_standardized(task):
+        expected = "targets in their own units, of which it takes ratios"
+        remedy = "Set data.scale_target to none, or use mse, mae or huber."
+    elif name in _ON_DIRECTIONS and task.outputs == 1:
+        expected = "several targets per row, whose direction it compares"
+        remedy = "Use mse, mae or huber."
+    what = "classes" if task.classification else "numbers"
+    got = f"{loss.name!r} while the targets are {what}"
+    return Fault("training.loss", expected, got, remedy) if expected else None
+
+
+def _is_standardized(task: Task) -> bool:
+    scaling = task.target_scaling
+    return bool(np.any(scaling.shift != 0) or np.any(scaling.divisor != 1))
+
+
+def _refused_options(loss: Loss, reason: str) -> SpecError:
+    return SpecError(
+        Fault("training.loss", f"options that {loss.name!r} takes", reason, "Change them.")
+    )
 
 
 def default_loss(task: Task) -> Loss:

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kfc.errors import Fault, PluginError
+from kfc.errors import Fault, PluginError, SpecError
 from kfc.registry import OPTIMIZERS
 from kfc.spec.optimizer import Constant, Cosine, Exponential, Optimizer, Schedule, Step
 
@@ -38,7 +38,9 @@ class TapeSGD(keras.optimizers.Optimizer):
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise from 0, then another schedule.
 
-        rate(step) = min(1, step / warmup_steps) * after(max(0, step - warmup_steps))
+        rate(step) = min(1, (step + 1) / warmup_steps) * after(max(0, step - warmup_steps))
+
+    Steps count from 0, and the first one already moves the weights.
 
     Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017,
     https://arxiv.org/abs/1706.02677, section 2.2.
@@ -84,28 +86,30 @@ def build_optimizer(
         epochs: Of the whole training, where a schedule lasts until its end.
 
     Raises:
-        PluginError: If a plug-in's optimizer refuses its options or is none.
+        SpecError: If Keras refuses the options, such as two ways to clip at once.
+        SpecError: If the optimizer refuses its options.
+        PluginError: If a plug-in's optimizer cannot be imported or is none.
     """
     options = optimizer.options
     if schedule := optimizer.schedule():
         options["learning_rate"] = build_schedule(
             schedule, steps_per_epoch=steps_per_epoch, epochs=epochs
         )
-    plugin = optimizer.name in OPTIMIZERS.names()
+    registered = optimizer.name in OPTIMIZERS.names()
+    plugin = registered and optimizer.name not in OPTIMIZERS.builtins
     try:
-        if plugin:
+        if registered:
             built = OPTIMIZERS.get(optimizer.name, "training.optimizer.name")(**options)
         else:
             built = type(keras.optimizers.get(optimizer.name))(**options)
     except (TypeError, ValueError) as error:
-        raise PluginError(
-            Fault(
-                "training.optimizer",
-                f"options that {optimizer.name!r} takes",
-                str(error),
-                "Change the options, or the plug-in.",
-            )
-        ) from error
+        fault = Fault(
+            "training.optimizer",
+            f"options that {optimizer.name!r} takes",
+            str(error),
+            "Change the options, or the plug-in." if plugin else "Change the options.",
+        )
+        raise (PluginError if plugin else SpecError)(fault) from error
     if not isinstance(built, keras.optimizers.Optimizer):
         raise PluginError(
             Fault(

@@ -44,7 +44,9 @@ class TapeModel(keras.Model):
             loss = self.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )
-        gradients = tape.gradient(loss, weights)
+            # The loss itself, but for `loss_scale_factor`: `apply` divides by it again.
+            scaled_loss = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled_loss, weights)
         self._check_gradients(gradients)
         self.optimizer.apply(gradients, self.trainable_variables)
 
@@ -55,6 +57,10 @@ class TapeModel(keras.Model):
                 metric.update_state(loss, sample_weight=tf.shape(x)[0])
         metrics = self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
         return {**metrics, "batch_loss": loss}
+
+    def save(self, filepath: Any, **options: Any) -> None:
+        """Saves the plain network, which loads where kfc is not installed."""
+        keras.Model(self.inputs, self.outputs, name="network").save(filepath, **options)
 
     def _check_gradients(self, gradients: list[Any]) -> None:
         """Refuses a weight that the loss does not depend on; Keras would skip it."""

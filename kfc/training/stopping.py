@@ -41,7 +41,8 @@ class EarlyStopping(keras.callbacks.Callback):
 
     Args:
         monitor: A recorded metric, such as `val_loss` or `val_accuracy`.
-        patience: Epochs without progress before the stop, of at least 0.
+        patience: Epochs without progress before the stop, of at least 0; as in Keras, 0
+            means the same as 1: the first epoch without progress is the last.
         min_delta: Smallest progress that counts, of at least 0.
         restore_best_weights: Whether training ends with the best epoch's weights.
     """
@@ -59,17 +60,30 @@ class EarlyStopping(keras.callbacks.Callback):
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self.restore_best_weights = restore_best_weights
         self._sign = 1.0 if direction(monitor) == "min" else -1.0
+        self._resumed = False
+        self._forget()
+
+    def _forget(self) -> None:
         self.best, self.best_epoch, self.wait = math.inf, -1, 0
         self.best_weights: list[np.ndarray] = []
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Forgets an earlier training, unless its state was just put back."""
+        if not self._resumed:
+            self._forget()
+        self._resumed = False
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compares, and asks for a stop when patience is over."""
         value = self._sign * _monitored(self.monitor, logs)
         self.wait += 1
-        if value < self.best - self.min_delta:
-            self.best, self.best_epoch, self.wait = value, epoch, 0
+        better = value + self.min_delta < self.best
+        if better:
+            self.best, self.wait = value, 0
+        if better or self.best_epoch < 0:  # the first epoch is best even if it is NaN
+            self.best_epoch = epoch
             self.best_weights = self.model.get_weights() if self.restore_best_weights else []
-        if self.wait >= max(1, self.patience):
+        if self.wait >= max(1, self.patience) and epoch > 0:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs = None) -> None:
@@ -85,7 +99,7 @@ class EarlyStopping(keras.callbacks.Callback):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Takes what `get_state` returned."""
         self.best, self.wait = float(state["best"]), int(state["wait"])
-        self.best_epoch = int(state["best_epoch"])
+        self.best_epoch, self._resumed = int(state["best_epoch"]), True
         weights = [key for key in state if key.startswith("weight_")]
         self.best_weights = [np.asarray(state[f"weight_{i}"]) for i in range(len(weights))]
 

@@ -22,9 +22,11 @@ from kfc.spec.signatures import REQUIRED
 TABLE = Path(kfc.spec.__file__).with_name("signatures.json")
 
 # Options that kfc sets itself, so a spec may not: networks return logits, seeds follow
-# the spec's seed, layers have kfc's names.
+# the spec's seed, layers have kfc's names, axes are (rows, classes).
 _OURS = {"self", "x", "name", "dtype", "seed", "from_logits", "kwargs"}
-_OURS |= {"tensor", "hidden", "log", "console"}
+_OURS |= {"tensor", "hidden", "log", "console", "axis", "input_axes", "output_axes"}
+# Lists and foreign files, which a spec cannot say.
+_OURS |= {"exclude_layers", "embeddings_metadata"}
 # Not components of a network trained on rows: wrappers, sequence and similarity losses.
 _LEFT_OUT = {
     "optimizer": {"LossScaleOptimizer", "MultiOptimizer", "OptimizerMap", "Optimizer"},

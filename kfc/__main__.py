@@ -1,0 +1,5 @@
+"""`python -m kfc` -> the command line."""
+
+from kfc.cli import main
+
+main()

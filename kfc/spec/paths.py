@@ -1,0 +1,25 @@
+"""The place of a value in a spec: `network.hidden[0].units` <-> its path of keys."""
+
+from __future__ import annotations
+
+import re
+
+Keys = tuple[str | int, ...]
+
+
+def dotted(path: Keys) -> str:
+    """Returns `network.hidden[0].units` for a path of keys; safe to print."""
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            name = key if key.isprintable() and key else repr(key)
+            text += f".{name}" if text else name
+    return text
+
+
+def split_path(text: str) -> Keys:
+    """Returns the keys of `network.hidden[0].units`, or of `network.hidden.0.units`."""
+    parts = re.sub(r"\[(\d+)\]", r".\1", text).split(".")
+    return tuple(int(part) if part.isdecimal() else part for part in parts)

@@ -1,0 +1,90 @@
+"""Any values a caller or a file gives -> what a spec may hold, and what it may not."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from kfc.errors import Fault
+from kfc.spec.paths import Keys, dotted
+
+MAX_DEPTH = 20
+
+
+def plain(values: Any) -> tuple[Any, list[tuple[Keys, Fault]]]:
+    """Returns a copy made of dicts, lists, text, numbers, booleans and None, with faults.
+
+    Tuples become lists and NumPy's numbers Python's. Whatever else there is gets a fault
+    with its path and is None in the copy.
+    """
+    faults: list[tuple[Keys, Fault]] = []
+    return _plain(values, (), faults), faults
+
+
+def shown(value: Any) -> str:
+    """Returns a value as a message shows it: on one line, of bounded length."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime.date):
+        return f"the date {value.isoformat()}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _plain(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
+    if type(node).__module__ == "numpy" and getattr(node, "shape", None) == ():
+        node = node.item()
+    if isinstance(node, BaseModel):
+        node = node.model_dump(mode="json")
+    if len(path) > MAX_DEPTH:
+        faults.append((path, _fault(path, f"at most {MAX_DEPTH} levels", "more", "")))
+        return None
+    if isinstance(node, Mapping):
+        for key in node:
+            if not isinstance(key, str):
+                expected = "keys that are text"
+                faults.append((path, _fault(path, expected, shown(key), "Quote the key.")))
+        return {
+            str(key): _plain(value, (*path, str(key)), faults)
+            for key, value in node.items()
+            if isinstance(key, str)
+        }
+    if isinstance(node, (list, tuple)):
+        return [_plain(value, (*path, i), faults) for i, value in enumerate(node)]
+    return _scalar(node, path, faults)
+
+
+def _scalar(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
+    if node is None or isinstance(node, bool):
+        return node
+    expected = "text, a number, true or false, a list, or keys and values"
+    remedy = "Use .tolist()." if hasattr(node, "tolist") else "Write it as one of them."
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            value = kind(node)
+            if isinstance(value, float) and not math.isfinite(value):
+                expected, remedy = "a finite number", "Leave the key out, or set a number."
+            elif isinstance(value, str) and not _encodes(value):
+                expected, remedy = "text in Unicode", "Remove the half surrogate pair."
+            else:
+                return value
+    faults.append((path, _fault(path, expected, shown(node), remedy)))
+    return None
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fault(path: Keys, expected: str, got: str, remedy: str) -> Fault:
+    return Fault(dotted(path) or "spec", expected, got, remedy)

@@ -1,0 +1,208 @@
+"""Conformance checks that every built-in component passes, and every plug-in should.
+
+Each check raises `kfc.PluginError` with the first promise that is broken:
+
+    from kfc import testing
+
+    def test_my_optimizer():
+        testing.check_optimizer(MyOptimizer, learning_rate=0.1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from kfc.data import Source
+from kfc.data.checks import check_rows
+from kfc.errors import Fault, PluginError
+from kfc.spec import Hidden, Network
+from kfc.training.step import TapeModel
+
+_ROWS, _FEATURES, _CLASSES, _BATCH = 70, 4, 3, 32  # 70 = 32 + 32 + 6: a short batch
+
+
+def check_source(read: Callable[[str], Source], argument: str) -> None:
+    """Checks that a source gives rows that can be trained on, the same ones each time.
+
+    Args:
+        read: The source: text behind the colon -> `kfc.data.Source`.
+        argument: Such a text.
+
+    Raises:
+        PluginError: If it gives something else than a `Source`, or other rows each time.
+        DataError: If its rows fail one of kfc's own checks.
+    """
+    first, again = read(argument), read(argument)
+    _require(isinstance(first, Source), "source", "a kfc.data.Source", type(first).__name__)
+    check_rows(first.train, "source, training rows")
+    if first.test is not None:
+        check_rows(first.test, "source, test rows")
+    same = np.array_equal(first.train.x, again.train.x) and np.array_equal(
+        first.train.y, again.train.y
+    )
+    _require(same, "source", "the same rows at each call", "other rows")
+    if first.labels is not None:
+        known = first.train.y.min() >= 0 and first.train.y.max() < len(first.labels)
+        _require(known, "source", "a name for each class", f"only {len(first.labels)}")
+
+
+def check_block(block: Callable[..., Any], **options: Any) -> None:
+    """Checks that a block makes (batch, units) from any width, trains and repeats.
+
+    Args:
+        block: The block: `block(tensor, hidden, *, name, seed, **options)`.
+        **options: Its options.
+
+    Raises:
+        PluginError: If it breaks its contract.
+    """
+    for units in (_FEATURES, 7):
+        network = _network(block, units, options)
+        shape = network.get_layer("last").input.shape
+        _require(shape == (None, units), "block", f"shape (None, {units})", str(shape))
+        names = [layer.name for layer in network.layers]
+        ours = [name for name in names if name.startswith("hidden_1")]
+        _require("hidden_1" in ours, "block", "a layer named 'hidden_1'", ", ".join(names))
+
+        again = _network(block, units, options)
+        for one, other in zip(network.weights, again.weights, strict=True):
+            same = np.array_equal(one, other)
+            _require(same, one.path, "equal weights from an equal seed", "other weights")
+
+        before = network.get_weights()
+        _train(network, keras.optimizers.SGD(0.1))
+        for weight, old in zip(network.trainable_weights, before, strict=False):
+            moved = not np.array_equal(weight, old) or "hidden_1" not in weight.path
+            _require(moved, weight.path, "a weight that training moves", "one that stays")
+
+
+def check_optimizer(factory: Callable[..., Any], **options: Any) -> None:
+    """Checks that an optimizer trains, is rebuilt from its config, and goes on from a save.
+
+    Args:
+        factory: Its class.
+        **options: Its options.
+
+    Raises:
+        PluginError: If it breaks its contract.
+    """
+    optimizer = factory(**options)
+    _require(
+        isinstance(optimizer, keras.optimizers.Optimizer),
+        "optimizer",
+        "a keras.optimizers.Optimizer",
+        type(optimizer).__name__,
+    )
+    network = _network(None, 8, {})
+    losses = _train(network, optimizer, epochs=6)
+    _require(losses[-1] < losses[0], "optimizer", "a loss that falls", str(losses))
+    finite = all(np.isfinite(weight).all() for weight in network.get_weights())
+    _require(finite, "optimizer", "finite weights", "NaN or infinity")
+
+    rebuilt = type(optimizer).from_config(factory(**options).get_config())
+    same = _train(_network(None, 8, {}), rebuilt, epochs=6)
+    _require(same == losses, "optimizer.from_config", f"losses {losses}", f"{same}")
+
+    # Stopped after three epochs, its variables copied into a fresh one, and taken up again.
+    halves = _network(None, 8, {})
+    first, second = factory(**options), factory(**options)
+    start = _train(halves, first, epochs=3)
+    second.build(halves.trainable_variables)
+    for target, source in zip(second.variables, first.variables, strict=True):
+        target.assign(source)
+    resumed = [*start, *_train(halves, second, epochs=3)]
+    _require(
+        resumed == losses,
+        "optimizer.variables",
+        f"all of its state, so losses {losses}",
+        f"{resumed}",
+    )
+
+
+def check_callback(callback: keras.callbacks.Callback) -> None:
+    """Checks that a callback works in Keras's own `fit`, and that its state is whole.
+
+    Args:
+        callback: A new callback; one with `get_state` must have `set_state` too.
+
+    Raises:
+        PluginError: If it is no Keras callback, or its state does not survive.
+    """
+    _require(
+        isinstance(callback, keras.callbacks.Callback),
+        "callback",
+        "a keras.callbacks.Callback",
+        type(callback).__name__,
+    )
+    _train(_network(None, 8, {}), keras.optimizers.SGD(0.1), callbacks=[callback])
+    halves = [hasattr(callback, name) for name in ("get_state", "set_state")]
+    _require(halves[0] == halves[1], "callback", "get_state and set_state", "one of them")
+    if all(halves):
+        state = callback.get_state()
+        callback.set_state(state)
+        again = callback.get_state()
+        _require(_equal(state, again), "callback.set_state", f"{state}", f"{again}")
+
+
+def _network(
+    block: Callable[..., Any] | None, units: int, options: dict[str, Any]
+) -> keras.Model:
+    """Returns `features -> hidden_1 -> logits`, with a named layer after the block."""
+    (hidden,) = Network(hidden=(Hidden(units=units, activation="tanh"),)).layers()  # type: ignore[arg-type]
+    x = inputs = keras.Input((_FEATURES,), name="features")
+    if block is None:
+        x = keras.layers.Dense(
+            units, "tanh", kernel_initializer=keras.initializers.GlorotUniform(seed=1)
+        )(x)
+    else:
+        x = block(x, hidden, name="hidden_1", seed=1, **options)
+    x = keras.layers.Identity(name="last")(x)
+    last = keras.layers.Dense(
+        _CLASSES, kernel_initializer=keras.initializers.GlorotUniform(seed=2), name="logits"
+    )
+    return keras.Model(inputs, last(x))
+
+
+def _train(
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    *,
+    epochs: int = 1,
+    callbacks: list[keras.callbacks.Callback] | None = None,
+) -> list[float]:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(_ROWS, _FEATURES)).astype("float32")
+    y = (x @ generator.normal(size=(_FEATURES, _CLASSES))).argmax(axis=1)
+    model = TapeModel(network)
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    history = model.fit(
+        x,
+        y,
+        batch_size=_BATCH,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        validation_data=(x, y),
+        callbacks=callbacks,
+    )
+    return list(history.history["loss"])
+
+
+def _equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(
+        np.array_equal(np.asarray(one[key]), np.asarray(other[key])) for key in one
+    )
+
+
+def _require(holds: bool, where: str, expected: str, got: str) -> None:
+    if not holds:
+        raise PluginError(Fault(where, expected, got, "See the docstring of the check."))

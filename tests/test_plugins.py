@@ -1,0 +1,101 @@
+"""The demo plug-in, installed for real, through the whole of kfc."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).parent / "demo_plugin"
+
+SPEC = """
+data: {source: "spirals:200", scale: standard}
+network: {hidden: [16, {units: 16, activation: tanh}], block: {name: gated, sharpness: 2.0}}
+training:
+  optimizer: {name: sign_sgd, learning_rate: 0.01}
+  epochs: 3
+  callbacks: [epoch_counter]
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Builds and installs the demo plug-in into a folder; needs no network."""
+    folder = tmp_path_factory.mktemp("plugin")
+    shutil.copytree(DEMO, folder / "source")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    pip += ["--no-build-isolation", "--target", str(folder / "site"), str(folder / "source")]
+    subprocess.run(pip, check=True, capture_output=True)
+    (folder / "spec.yaml").write_text(SPEC)
+    return folder
+
+
+def run_kfc(installed, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "kfc", *arguments],
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_each_kind_is_listed_with_its_distribution(installed):
+    listed = json.loads(run_kfc(installed, "plugins", "--json").stdout)
+    for kind, name in {
+        "source": "spirals",
+        "optimizer": "sign_sgd",
+        "block": "gated",
+        "callback": "epoch_counter",
+    }.items():
+        assert listed[kind][name] == ["kfc-demo-plugin"]
+
+
+def test_a_spec_trains_with_all_four(installed):
+    result = run_kfc(installed, "fit", "spec.yaml", "--json")
+    assert result.returncode == 0, result.stderr
+    run = json.loads(result.stdout)
+    assert (installed / run["folder"] / "epoch_count.txt").read_text() == "3"
+    again = run_kfc(installed, "evaluate", run["folder"], "--json")
+    assert json.loads(again.stdout)["metrics"] == run["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "message"),
+    [
+        ("network.block.sharp=3", 2, "unexpected keyword argument 'sharp'"),
+        ("training.optimizer.rate=0.1", 2, "'rate': 0.1"),
+        ("training.callbacks=[{name: epoch_counter, filename: ../x}]", 2, "inside the run"),
+        ("data.source=spirals:many", 8, "invalid literal"),
+        ("network.block=gates", 2, "Did you mean 'gated'?"),
+    ],
+)
+def test_a_wrong_use_is_refused_without_a_traceback(installed, override, code, message):
+    result = run_kfc(installed, "fit", "spec.yaml", override)
+    assert result.returncode == code, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_demo_passes_the_conformance_kit(installed):
+    code = """
+from kfc import testing
+import kfc_demo_plugin as demo
+testing.check_source(demo.spirals, "50")
+testing.check_optimizer(demo.SignSGD, learning_rate=0.01)
+testing.check_block(demo.gated, sharpness=2.0)
+testing.check_callback(demo.EpochCounter("count.txt"))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr

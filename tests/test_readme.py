@@ -1,0 +1,27 @@
+import re
+from pathlib import Path
+
+import kfc.spec
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_example_spec_is_a_spec(tmp_path):
+    (text,) = blocks("yaml")
+    (tmp_path / "fashion.yaml").write_text(text)
+    assert kfc.spec.load(tmp_path / "fashion.yaml").name == "fashion"
+
+
+def test_the_first_screen_has_one_line_to_run_and_one_to_test():
+    first_screen = "\n".join(README.splitlines()[:45])
+    assert first_screen.count("$ python -m pip install . && kfc fit") == 1
+    assert len(re.findall(r"^\$ .*pytest", first_screen, flags=re.MULTILINE)) == 1
+
+
+def test_every_linked_file_exists():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (Path(__file__).parent.parent / target).exists(), target

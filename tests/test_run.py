@@ -1,0 +1,309 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import kfc
+
+SMALL = {
+    "training.epochs": 2,
+    "training.optimizer.learning_rate": 0.01,
+    "network.hidden": [16],
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return fit(tmp_path_factory.mktemp("runs"))
+
+
+def fit(runs, spec="digits", overrides=SMALL, **options):
+    return kfc.fit(spec, overrides=overrides, runs=runs, verbose=False, **options)
+
+
+def logged(run):
+    text = (run.folder / "metrics.jsonl").read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_the_built_in_digits_reach_97_percent(tmp_path):
+    assert kfc.fit("digits", runs=tmp_path, verbose=False).metrics["test_accuracy"] >= 0.97
+
+
+def test_a_run_folder_holds_every_record(run):
+    names = {path.name for path in run.folder.iterdir()}
+    assert names == {
+        *("spec.yaml", "environment.json", "metrics.jsonl", "checkpoints", "model.keras"),
+        *("result.json", "tensorboard", "run.log"),
+    }
+
+
+def test_run_folders_are_numbered_and_named(tmp_path):
+    folders = [fit(tmp_path).folder.name for _ in range(2)]
+    assert folders == ["0001-digits", "0002-digits"]
+
+
+def test_the_saved_spec_repeats_the_run_to_the_same_bits(run, tmp_path):
+    again = fit(tmp_path, run.folder / "spec.yaml", {})
+    assert again.weights_sha256 == run.weights_sha256
+    assert again.history == run.history
+
+
+def test_another_seed_gives_other_weights(run, tmp_path):
+    other = fit(tmp_path, overrides={**SMALL, "seed": 1})
+    assert other.weights_sha256 != run.weights_sha256
+
+
+def test_history_has_one_value_per_epoch(run):
+    names = {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert {name: len(values) for name, values in run.history.items()} == dict.fromkeys(
+        names, 2
+    )
+
+
+def test_without_validation_rows_the_test_rows_are_watched(tmp_path):
+    run = fit(tmp_path, overrides={**SMALL, "data.validation": 0})
+    assert set(run.history) == {"loss", "accuracy", "test_loss", "test_accuracy"}
+    assert run.history["test_loss"][-1] == run.metrics["test_loss"]
+
+
+def test_load_gives_the_same_run_back(run):
+    loaded = kfc.load(run.folder)
+    x = np.zeros((3, 64), np.float32)
+    np.testing.assert_array_equal(
+        loaded.model.predict(x, verbose=0), run.model.predict(x, verbose=0)
+    )
+    for name in (
+        "spec",
+        "history",
+        "metrics",
+        "seconds",
+        "weights_sha256",
+        "epochs",
+        "folder",
+    ):
+        assert getattr(loaded, name) == getattr(run, name)
+
+
+def test_evaluate_repeats_the_recorded_numbers_exactly(run):
+    assert kfc.load(run.folder).evaluate() == run.metrics
+
+
+def test_evaluate_refuses_other_data(run):
+    x, y = np.random.default_rng(0).normal(size=(1797, 64)), np.arange(1797) % 10
+    with pytest.raises(kfc.DataError, match="the rows of this run"):
+        run.evaluate(data=(x, y))
+
+
+def test_the_saved_model_loads_in_keras_alone(run):
+    model = keras.models.load_model(run.folder / "model.keras")
+    x = np.random.default_rng(0).random((5, 64)).astype("float32") * 16
+    np.testing.assert_array_equal(model.predict(x, verbose=0), run.model.predict(x, verbose=0))
+
+
+def test_metrics_jsonl_has_a_line_per_epoch_and_per_log_step(tmp_path):
+    # 1,293 training rows in batches of 32: 41 steps per epoch.
+    run = fit(tmp_path, overrides={**SMALL, "training.log_every": 20})
+    lines = logged(run)
+    assert [line["step"] for line in lines] == [20, 40, 41, 60, 80, 82]
+    assert ["batch_loss" in line for line in lines] == [True, True, False] * 2
+    assert [line["loss"] for line in lines if line["step"] in (41, 82)] == run.history["loss"]
+
+
+def test_evaluate_every_adds_evaluations_within_an_epoch(tmp_path):
+    run = fit(tmp_path, overrides={**SMALL, "training.evaluate_every": 30})
+    lines = logged(run)
+    assert [line["step"] for line in lines if "val_loss" in line] == [30, 41, 60, 82]
+
+
+def test_logging_and_evaluating_within_epochs_changes_no_bit(run, tmp_path):
+    often = {"training.log_every": 7, "training.evaluate_every": 5}
+    assert fit(tmp_path, overrides={**SMALL, **often}).weights_sha256 == run.weights_sha256
+
+
+def test_predictions_name_the_class_and_its_probability(run):
+    import sklearn.datasets
+
+    x, y = sklearn.datasets.load_digits(return_X_y=True)
+    predictions = run.predict(x)
+    assert (predictions.label == y.astype(str)).mean() > 0.8
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, rtol=1e-5)
+    best = predictions.probabilities[np.arange(len(x)), predictions.label.astype(int)]
+    np.testing.assert_array_equal(best, predictions.probability)
+
+
+def test_predict_refuses_rows_of_another_width(run):
+    with pytest.raises(kfc.DataError, match="rows of shape"):
+        run.predict(np.zeros((2, 63)))
+
+
+def test_predict_refuses_a_nan_naming_its_cell(run):
+    x = np.zeros((2, 64))
+    x[1, 5] = np.nan
+    with pytest.raises(kfc.DataError, match=r"row 1, column \[?5"):
+        run.predict(x)
+
+
+def test_regression_predicts_in_the_targets_own_units(tmp_path):
+    import sklearn.datasets
+
+    x, y = sklearn.datasets.load_diabetes(return_X_y=True)
+    run = fit(tmp_path, "diabetes", {})
+    value = run.predict(x).value
+    assert value.shape == (442, 1)
+    assert abs(value.mean() - y.mean()) < 15  # targets lie between 25 and 346
+    assert run.metrics["test_r2"] > 0.2
+    assert set(run.metrics) == {
+        f"{p}_{m}" for p in ("val", "test") for m in ("loss", "mae", "r2")
+    }
+
+
+def test_two_classes_may_have_one_logit(tmp_path):
+    run = fit(tmp_path, "breast_cancer", {"training.epochs": 30})
+    assert run.model.output_shape == (None, 1)
+    assert run.metrics["test_accuracy"] > 0.9
+    predictions = run.predict(np.zeros((2, 30)))
+    assert predictions.probabilities.shape == (2, 2)
+    assert set(predictions.label) <= {"malignant", "benign"}
+
+
+def test_a_network_lends_its_weights_and_gets_the_trained_ones(run, tmp_path):
+    spec = kfc.load(run.folder).spec
+    network = kfc.build(spec, input_shape=(64,), classes=10)
+    trained = fit(tmp_path, spec, {}, network=network)
+    assert trained.weights_sha256 == run.weights_sha256  # build gives fit's own start
+    for ours, theirs in zip(network.get_weights(), trained.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    further = fit(tmp_path, spec, {}, network=network)
+    assert further.history["loss"][0] < trained.history["loss"][-1]
+
+
+def test_a_network_of_another_architecture_is_refused_with_the_difference(tmp_path):
+    network = kfc.build("digits", input_shape=(64,), classes=10)
+    with pytest.raises(kfc.SpecError, match=r"layer 1 \(hidden_1\): expected units 16"):
+        fit(tmp_path, network=network)
+    assert not list(tmp_path.iterdir())
+
+
+def test_callbacks_are_ordinary_keras_callbacks(tmp_path):
+    class Recorder(keras.callbacks.Callback):
+        batches = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.batches += 1
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.last = logs
+
+    recorder = Recorder()
+    run = fit(tmp_path, callbacks=[recorder])
+    assert recorder.batches == 2 * 41
+    assert recorder.last["val_loss"] == run.history["val_loss"][-1]
+
+
+def test_a_callback_that_is_none_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(kfc.SpecError, match=r"callbacks\[0\]"):
+        fit(tmp_path, callbacks=["TerminateOnNaN"])
+
+
+def test_early_stopping_ends_with_the_best_epochs_weights(tmp_path):
+    stopping = {"training.early_stopping": {"patience": 3}, "training.epochs": 60}
+    rate = {"training.optimizer.learning_rate": 0.03}
+    run = fit(tmp_path, overrides={**SMALL, **stopping, **rate})
+    assert run.epochs < 60
+    assert run.metrics["val_loss"] == min(run.history["val_loss"])
+
+
+def test_numbers_that_explode_end_the_run_without_a_result(tmp_path):
+    hot = {"training.optimizer": {"name": "sgd", "learning_rate": 1e9}, "training.loss": "mse"}
+    with pytest.raises(kfc.NumbersError, match=r"epoch 1, step \d+"):
+        fit(tmp_path, overrides={**SMALL, **hot})
+    (folder,) = tmp_path.iterdir()
+    assert not (folder / "result.json").exists()
+    with pytest.raises(kfc.CheckpointError, match="an unfinished run"):
+        kfc.load(folder)
+
+
+def test_damaged_weights_are_not_loaded(run, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(run.folder, tmp_path / "copy")
+    for state in copy.glob("checkpoints/*/state.npz"):
+        data = bytearray(state.read_bytes())
+        data[len(data) // 2] ^= 1
+        state.write_bytes(data)
+    with pytest.raises(kfc.CheckpointError, match="sha256 differs"):
+        kfc.load(copy)
+
+
+def arrays():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(120, 5)).astype("float32")
+    return x, (x.sum(axis=1) > 0).astype(int)
+
+
+def forms_of_data():
+    import pandas as pd
+    import tensorflow as tf
+
+    x, y = arrays()
+    frame = pd.DataFrame(x, columns=list("abcde"))
+    return {
+        "arrays": (x, y),
+        "lists": (x.tolist(), y.tolist()),
+        "a frame with a target": frame.assign(target=y),
+        "a frame and a series": (frame, pd.Series(y)),
+        "a dataset of rows": tf.data.Dataset.from_tensor_slices((x, y)),
+        "a dataset of batches": tf.data.Dataset.from_tensor_slices((x, y)).batch(50),
+    }
+
+
+def test_every_form_of_the_same_data_gives_the_same_bits(tmp_path):
+    spec = {
+        "data": {"scale": "standard"},
+        "network": {"hidden": [8]},
+        "training": {"epochs": 2},
+    }
+    results = {
+        name: fit(tmp_path, spec, {}, data=data).weights_sha256
+        for name, data in forms_of_data().items()
+    }
+    assert len(set(results.values())) == 1, results
+
+
+def test_a_pair_of_pairs_is_training_and_test_data(tmp_path):
+    x, y = arrays()
+    spec = {"data": {"scale": "none", "validation": 0}, "training": {"epochs": 1}}
+    run = fit(tmp_path, spec, {}, data=((x, y), (x[:7], y[:7])))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    expected = float(loss(y[:7], run.model(x[:7])))
+    assert run.metrics["test_loss"] == pytest.approx(expected, rel=1e-6)
+    assert run.evaluate(data=((x, y), (x[:7], y[:7]))) == run.metrics
+
+
+def test_a_spec_without_a_source_needs_data(tmp_path):
+    with pytest.raises(kfc.SpecError, match=r"data.source: expected a source, or data="):
+        fit(tmp_path, {}, {})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"input_shape": (784,), "classes": 1},
+        {"input_shape": (784,), "classes": True},
+        {"input_shape": (), "classes": 10},
+        {"input_shape": (0,), "classes": 10},
+    ],
+    ids=["one class", "a bool", "no shape", "no features"],
+)
+def test_build_refuses(arguments):
+    with pytest.raises(kfc.SpecError):
+        kfc.build("mnist", **arguments)
+
+
+def test_build_gives_the_tutorials_network():
+    model = kfc.build("mnist", input_shape=(784,), classes=10)
+    assert model.count_params() == 235_146
+    assert [layer.name for layer in model.layers[1:]] == ["hidden_1", "hidden_2", "logits"]

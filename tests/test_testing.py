@@ -1,0 +1,111 @@
+import keras
+import numpy as np
+import pytest
+
+import kfc
+from kfc import testing
+from kfc.data import Rows, Source
+from kfc.registry import BLOCKS, CALLBACKS, OPTIMIZERS, SOURCES
+from kfc.spec.signatures import signatures
+
+KERAS_OPTIMIZERS = sorted(set(signatures("optimizer")) - set(OPTIMIZERS.builtins))
+
+
+@pytest.mark.parametrize("name", KERAS_OPTIMIZERS)
+def test_every_keras_optimizer_conforms(name):
+    testing.check_optimizer(type(keras.optimizers.get(name)), learning_rate=0.01)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.builtins)
+def test_every_optimizer_of_ours_conforms(name):
+    testing.check_optimizer(OPTIMIZERS.get(name), learning_rate=0.1)
+
+
+@pytest.mark.parametrize("name", BLOCKS.builtins)
+def test_every_block_of_ours_conforms(name):
+    testing.check_block(BLOCKS.get(name))
+
+
+@pytest.mark.parametrize("name", CALLBACKS.builtins)
+def test_every_callback_of_ours_conforms(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    testing.check_callback(CALLBACKS.get(name)())
+
+
+@pytest.mark.parametrize("argument", ["digits", "diabetes"])
+def test_the_embedded_source_conforms(argument):
+    testing.check_source(SOURCES.get("sklearn"), argument)
+
+
+class Forgetful(keras.optimizers.Optimizer):
+    """Keeps a velocity where no variable holds it."""
+
+    def __init__(self, learning_rate=0.1, **kwargs):
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self.steps = keras.Variable(0.0)
+
+    def build(self, variables):
+        super().build(variables)
+        self.velocity = [keras.Variable(keras.ops.zeros_like(v)) for v in variables]
+        self._tracker.unlock()
+
+    def update_step(self, gradient, variable, learning_rate):
+        velocity = self.velocity[self._get_variable_index(variable)]
+        velocity.assign(velocity * 0.9 + gradient)
+        self.assign_sub(variable, keras.ops.cast(learning_rate, "float32") * velocity.value)
+
+
+class Ascent(keras.optimizers.SGD):
+    """Moves uphill."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(-gradient, variable, learning_rate)
+
+
+def test_an_optimizer_that_climbs_is_found():
+    with pytest.raises(kfc.PluginError, match="a loss that falls"):
+        testing.check_optimizer(Ascent, learning_rate=0.1)
+
+
+def test_a_block_of_the_wrong_width_is_found():
+    def block(tensor, hidden, *, name, seed):
+        return keras.layers.Dense(hidden.units + 1, name=name)(tensor)
+
+    with pytest.raises(kfc.PluginError, match=r"expected shape \(None, 4\)"):
+        testing.check_block(block)
+
+
+def test_a_block_that_draws_unseeded_weights_is_found():
+    def block(tensor, hidden, *, name, seed):
+        return keras.layers.Dense(hidden.units, name=name)(tensor)
+
+    with pytest.raises(kfc.PluginError, match="equal weights from an equal seed"):
+        testing.check_block(block)
+
+
+def test_a_block_that_cuts_the_gradient_is_found():
+    def block(tensor, hidden, *, name, seed):
+        dense = keras.layers.Dense(hidden.units, kernel_initializer="ones", name=name)
+        return keras.layers.Identity()(dense(tensor) * 0.0)
+
+    with pytest.raises(kfc.PluginError, match="a weight that training moves"):
+        testing.check_block(block)
+
+
+def test_a_source_that_changes_its_rows_is_found():
+    generator = np.random.default_rng()
+
+    def read(argument):
+        return Source(Rows(generator.normal(size=(5, 2)), np.arange(5) % 2))
+
+    with pytest.raises(kfc.PluginError, match="the same rows at each call"):
+        testing.check_source(read, "x")
+
+
+def test_a_callback_with_half_a_state_is_found():
+    class Half(keras.callbacks.Callback):
+        def get_state(self):
+            return {}
+
+    with pytest.raises(kfc.PluginError, match="get_state and set_state"):
+        testing.check_callback(Half())
