@@ -28,7 +28,11 @@ class Fault:
     def __str__(self) -> str:
         place = f"{self.where} ({self.line})" if self.line else self.where
         remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{place}: expected {self.expected}, got {self.got}.{remedy}".rstrip()
+        text = f"{place}: expected {self.expected}, got {self.got}.{remedy}".rstrip()
+        # Paths, labels and keys are other people's text: none of it may steer a terminal.
+        return "".join(
+            c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.splitlines())
+        )
 
 
 class KfcError(Exception):

@@ -60,12 +60,16 @@ def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
     partial = path.with_name(f"{_PARTIAL}{path.name}")
     with _disk_errors(path):
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, data in contents.items():
-            _write_synced(partial / name, data)
-        _sync(partial)
-        partial.rename(path)
-        _sync(path.parent)
+        try:
+            partial.mkdir(parents=True)
+            for name, data in contents.items():
+                _write_synced(partial / name, data)
+            _sync(partial)
+            partial.rename(path)
+            _sync(path.parent)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
 
 def append(path: Path, text: str) -> None:
@@ -103,7 +107,7 @@ def new_numbered_folder(parent: Path, name: str) -> Path:
     """
     with _disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        numbers = [int(p.name[:4]) for p in parent.iterdir() if p.name[:4].isdigit()]
+        numbers = [int(p.name[:4]) for p in parent.iterdir() if p.name[:4].isdecimal()]
         number = max(numbers, default=0) + 1
         while True:
             path = parent / f"{number:04d}-{name}"

@@ -102,5 +102,7 @@ def _task_from(facts: Mapping[str, Any]) -> Task:
     )
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1) + "\n"
+def _json(value: Mapping[str, Any]) -> str:
+    """Returns JSON with a line for each key: a scaling alone may hold 784 numbers."""
+    lines = (f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in value.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -143,6 +143,7 @@ def fit(
     _check_callbacks(callbacks)
     prepared = prepare(checked, data)
     checked = _resolved(checked, prepared.task)
+    _check_monitors(checked, prepared)
     built = build(checked, prepared.task)
     if network is not None:
         check_architecture(built, network)
@@ -166,8 +167,7 @@ def fit(
     evaluator = compile_for_evaluation(built, checked, prepared.task)
     training = checked.training
     engine = Engine(model, prepared.train, training.batch_size)
-    watched = next(iter(prepared.held_out.items()))  # validation rows, else test rows
-    loop = Loop(engine, evaluator, training, checked.seed, everyone, watched, commit)
+    loop = Loop(engine, evaluator, training, checked.seed, everyone, prepared.watched, commit)
     began = time.monotonic()
     progress = loop.run(checkpoint.Progress())
     seconds = round(time.monotonic() - began, 3)
@@ -272,6 +272,30 @@ def _check_callbacks(callbacks: Sequence[Any]) -> None:
                     "Names go into the spec, under training.callbacks.",
                 )
             )
+
+
+def _check_monitors(spec: Spec, prepared: Prepared) -> None:
+    """Refuses a monitor of a metric that this task and these rows do not record.
+
+    Keras's own callbacks only warn, and then never stop, save or lower a rate.
+    """
+    names = ("loss", "accuracy") if prepared.task.classification else ("loss", "mae", "r2")
+    recorded = list(names)  # never the test rows: they would no longer measure anything
+    if prepared.validation is not None:
+        recorded += [f"val_{name}" for name in names]
+    stopping = spec.training.early_stopping
+    monitors = {"training.early_stopping.monitor": stopping.monitor} if stopping else {}
+    for number, callback in enumerate(spec.training.callbacks):
+        if "monitor" in callback.options:
+            where = f"training.callbacks[{number}].monitor"
+            monitors[where] = callback.options["monitor"]
+    faults = [
+        Fault(where, f"one of {', '.join(recorded)}", repr(monitor), "Name a recorded metric.")
+        for where, monitor in monitors.items()
+        if monitor not in recorded
+    ]
+    if faults:
+        raise SpecError(*faults)
 
 
 def _resolved(spec: Spec, task: Task) -> Spec:

@@ -25,6 +25,11 @@ def expected(name):
     return json.loads((EXPERIMENTS / name / "expected.json").read_text("utf-8"))
 
 
+def test_digits_reaches_its_number(tmp_path):
+    measured = script("digits").measure(small=True, runs=tmp_path)
+    assert measured["median"] >= expected("digits")["small"]["test_accuracy"]["low"]
+
+
 @needs_tfds
 def test_first_run_works_on_a_slice(tmp_path):
     measured = script("first_run").measure(small=True, runs=tmp_path)
@@ -32,10 +37,10 @@ def test_first_run_works_on_a_slice(tmp_path):
     assert measured["median"] >= expected("first_run")["small"]["test_accuracy"]["low"]
 
 
-@needs_tfds
 @pytest.mark.slow
-def test_first_run_reaches_its_numbers_in_full(tmp_path):
-    measured = script("first_run").measure(runs=tmp_path)
-    bounds = expected("first_run")["test_accuracy"]
+@pytest.mark.parametrize("name", ["digits", pytest.param("first_run", marks=needs_tfds)])
+def test_each_reaches_its_numbers_in_full(name, tmp_path):
+    measured = script(name).measure(runs=tmp_path)
+    bounds = expected(name)["test_accuracy"]
     for accuracy in measured["test_accuracy"]:
         assert bounds["low"] <= accuracy <= bounds["high"]

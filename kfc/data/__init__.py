@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data.checks import check_rows, check_scaled
+from kfc.data.classes import Classes, as_text, read_classes
 from kfc.data.memory import from_memory
 from kfc.data.rows import Rows, Source
 from kfc.data.scaling import Scaling, fit_scaling
@@ -70,6 +71,11 @@ class Prepared:
         validation = {} if self.validation is None else {"val": self.validation}
         return {**validation, "test": self.test}
 
+    @property
+    def watched(self) -> tuple[str, Rows]:
+        """The rows measured during training: validation, else test, with their prefix."""
+        return next(iter(self.held_out.items()))
+
 
 def read_source(name: str) -> Source:
     """Reads `kind:argument` with the source that owns `kind`.
@@ -112,76 +118,40 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
         DataError: If the data cannot be read, or must not be trained on.
     """
     source, name = _source(spec, data)
-    check_rows(source.train, f"{name}, training rows")
-    if source.test is not None:
-        check_rows(source.test, f"{name}, test rows")
-    sha256 = _sha256(source)
-    classification = _is_classification(spec, source)
-    encode = _classes(source, name) if classification else None
+    share = spec.data.validation
+    own = read_source(share).train if isinstance(share, str) else None
+    places = (f"{name}, training rows", f"{name}, test rows", f"{share}, validation rows")
+    for rows, where in zip((source.train, source.test, own), places, strict=True):
+        if rows is not None:
+            check_rows(rows, where)
+    sha256 = _sha256(source.train, source.test, own)
+    classes = read_classes(source, name) if _is_classification(spec, source) else None
 
-    train = _encoded(source.train, encode, f"{name}, training rows")
-    if source.test is not None:
-        test = _encoded(source.test, encode, f"{name}, test rows")
-    else:
-        train, test = _split(train, spec, _TEST_SHARE, name, classification)
+    train = _encoded(source.train, classes, places[0])
+    test = _encoded_like(train, source.test, classes, places[1])
+    validation = _encoded_like(train, own, classes, places[2])
+    if test is None:
+        train, test = _split(train, spec, _TEST_SHARE, f"{name}, test rows", classes)
     if spec.data.rows is not None and spec.data.rows < len(train):
-        _, train = _split(train, spec, spec.data.rows, "data.rows", classification)
+        _, train = _split(train, spec, spec.data.rows, "data.rows", classes)
+    if isinstance(share, float) and share > 0:
+        train, validation = _split(train, spec, share, "data.validation", classes)
+    return Prepared(train, validation, test, _task(spec, train, classes, places[0]), sha256)
 
-    validation = None
-    if isinstance(spec.data.validation, str):
-        own = read_source(spec.data.validation).train
-        check_rows(own, spec.data.validation)
-        validation = _encoded(own, encode, spec.data.validation)
-    elif spec.data.validation > 0:
-        share = spec.data.validation
-        train, validation = _split(train, spec, share, "data.validation", classification)
-    for part, rows in (("test rows", test), ("validation rows", validation)):
-        if rows is not None and rows.x.shape[1:] != train.x.shape[1:]:
-            raise DataError(
-                Fault(
-                    f"{name}, {part}",
-                    f"inputs of shape {train.x.shape[1:]} as in training",
-                    f"{rows.x.shape[1:]}",
-                    "Give both the same features.",
-                )
-            )
+
+def _task(spec: Spec, train: Rows, classes: Classes | None, where: str) -> Task:
+    """Measures the training rows, and nothing else."""
     scaling = fit_scaling(spec.data.scale, train.x)
     if "unscaled_input" not in spec.accept:
-        check_scaled(scaling.rms(train.x), spec.data.scale, f"{name}, training rows")
-    target_scale = "none" if classification else spec.data.scale_target
-    task = Task(
+        check_scaled(scaling.rms(train.x), spec.data.scale, where)
+    return Task(
         input_shape=train.x.shape[1:],
         input_dtype=str(train.x.dtype),
-        labels=encode.labels if encode else (),
-        outputs=1 if classification else train.y.shape[1],
+        labels=classes.labels if classes else (),
+        outputs=1 if classes else train.y.shape[1],
         scaling=scaling,
-        target_scaling=fit_scaling(target_scale, train.y),
+        target_scaling=fit_scaling("none" if classes else spec.data.scale_target, train.y),
     )
-    return Prepared(train, validation, test, task, sha256)
-
-
-@dataclass(frozen=True)
-class _Classes:
-    """Raw targets -> numbers of classes."""
-
-    values: np.ndarray
-    labels: tuple[str, ...]
-
-    def __call__(self, y: np.ndarray, where: str) -> np.ndarray:
-        numbers = np.searchsorted(self.values, y).clip(max=len(self.values) - 1)
-        unknown = self.values[numbers] != y
-        if unknown.any():
-            row = int(np.argmax(unknown))
-            shown = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
-            raise DataError(
-                Fault(
-                    f"{where}, row {row}",
-                    f"one of the {len(self.labels)} labels {shown}",
-                    f"{y[row]!s}",
-                    "Drop such rows, or add the label to the training rows.",
-                )
-            )
-        return numbers.astype(np.int32)
 
 
 def _source(spec: Spec, data: Any) -> tuple[Source, str]:
@@ -205,52 +175,12 @@ def _is_classification(spec: Spec, source: Source) -> bool:
     return source.labels is not None or source.train.y.dtype.kind != "f"
 
 
-def _classes(source: Source, name: str) -> _Classes:
-    y = source.train.y
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
-        raise DataError(
-            Fault(
-                f"{name}, targets",
-                "one label per row",
-                f"targets of shape {y.shape}",
-                "Turn one-hot rows into labels with y.argmax(axis=1).",
-            )
-        )
-    present = np.unique(y.astype(str) if y.dtype.kind in "OT" else y)
-    if len(present) < 2:
-        raise DataError(
-            Fault(
-                f"{name}, targets",
-                "at least two classes",
-                f"only {present[0]!s}",
-                "Check how the labels were read.",
-            )
-        )
-    integers = present.dtype.kind in "iu"
-    if integers and present[0] < 0 and len(present) > 2:
-        raise DataError(
-            Fault(
-                f"{name}, targets",
-                "labels of at least 0",
-                f"{present[0]}",
-                "A negative label often marks a missing one: drop those rows.",
-            )
-        )
-    if source.labels is None:
-        return _Classes(present, tuple(str(value) for value in present))
-    return _Classes(np.arange(len(source.labels)), source.labels)
-
-
-def _encoded(rows: Rows, encode: _Classes | None, where: str) -> Rows:
-    x = rows.x
+def _encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
+    x, y = np.asarray(rows.x), np.asarray(rows.y)
     if x.dtype != np.uint8:
         x = x.astype(np.float32)
-    y = rows.y
-    if encode is not None:
-        y = y[:, 0] if y.ndim == 2 else y
-        y = encode(y.astype(str) if y.dtype.kind in "OT" else y, where)
+    if classes is not None:
+        y = classes(y, where)
     elif y.dtype.kind not in "biuf" or y.ndim > 2:
         raise DataError(
             Fault(
@@ -265,19 +195,53 @@ def _encoded(rows: Rows, encode: _Classes | None, where: str) -> Rows:
     return Rows(np.ascontiguousarray(x), y)
 
 
+def _encoded_like(
+    train: Rows, rows: Rows | None, classes: Classes | None, where: str
+) -> Rows | None:
+    """Returns rows that are measured like the training rows, which they must resemble."""
+    if rows is None:
+        return None
+    encoded = _encoded(rows, classes, where)
+    for what, wanted, got in (
+        ("inputs", train.x.shape[1:], encoded.x.shape[1:]),
+        ("targets", train.y.shape[1:], encoded.y.shape[1:]),
+    ):
+        if wanted != got:
+            raise DataError(
+                Fault(
+                    where,
+                    f"{what} of shape {wanted} as in training",
+                    f"{got}",
+                    f"Give both the same {what}.",
+                )
+            )
+    if train.x.dtype == np.uint8 != encoded.x.dtype:
+        raise DataError(
+            Fault(
+                where,
+                "8-bit pixels (uint8) as in training",
+                f"{rows.x.dtype}",
+                "Give both the same type: pixels are divided by 255, other numbers are not.",
+            )
+        )
+    return Rows(encoded.x.astype(train.x.dtype, copy=False), encoded.y)
+
+
 def _split(
-    rows: Rows, spec: Spec, share: float | int, where: str, stratify: bool
+    rows: Rows, spec: Spec, share: float | int, where: str, classes: Classes | None
 ) -> tuple[Rows, Rows]:
-    first, second = split(rows.y, share=share, seed=spec.seed, stratify=stratify, where=where)
+    first, second = split(
+        rows.y, share=share, seed=spec.seed, stratify=classes is not None, where=where
+    )
     return rows.take(first), rows.take(second)
 
 
-def _sha256(source: Source) -> str:
+def _sha256(*parts: Rows | None) -> str:
     """Returns a hash of every input and target, to tell changed data by."""
     digest = hashlib.sha256()
-    for rows in (source.train, source.test):
+    for rows in parts:
         for values in (rows.x, rows.y) if rows is not None else ():
-            values = values.astype(str) if values.dtype.kind in "OT" else values
+            values = as_text(values)
             digest.update(f"{values.shape} {values.dtype}".encode())
-            digest.update(np.ascontiguousarray(values).data)
+            digest.update(np.ascontiguousarray(values).view(np.uint8).data)
     return digest.hexdigest()

@@ -54,10 +54,21 @@ def check_inputs(x: np.ndarray, where: str) -> None:
     Raises:
         DataError: With the first finding.
     """
-    rows = Rows(x, np.zeros(len(x)))
+    rows = Rows(x, np.zeros(x.shape[:1]))
     for check in CHECKS:
         if check.find in _OF_INPUTS and (fault := check.find(rows, where)):
             raise DataError(fault)
+
+
+def _no_rows(rows: Rows, where: str) -> Fault | None:
+    for what, values in (("inputs", rows.x), ("targets", rows.y)):
+        if values.ndim == 0:
+            got = f"{values.item()!r}" if values.dtype.kind != "V" else "one record"
+            return Fault(where, f"an array of {what}", got, "Pass (x, y), two arrays.")
+        if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+            got = f"{int(np.ma.getmaskarray(values).sum()):,} masked {what}"
+            return Fault(where, "values without a mask", got, "Drop or fill such cells.")
+    return None
 
 
 def _empty(rows: Rows, where: str) -> Fault | None:
@@ -84,8 +95,8 @@ def _input_shape(rows: Rows, where: str) -> Fault | None:
 def _input_type(rows: Rows, where: str) -> Fault | None:
     if rows.x.dtype.kind in "biuf":
         return None
-    got = f"{rows.x.dtype}, such as {rows.x.flat[0]!r}"
-    return Fault(where, "inputs that are real numbers", got, "Convert them to numbers.")
+    got = f"{rows.x.dtype} such as {rows.x.flat[0]!r}"
+    return Fault(where, "inputs that are real numbers", got, "Use x.astype(float).")
 
 
 def _input_not_finite(rows: Rows, where: str) -> Fault | None:
@@ -95,7 +106,7 @@ def _input_not_finite(rows: Rows, where: str) -> Fault | None:
 
 
 def _input_overflow(rows: Rows, where: str) -> Fault | None:
-    if rows.x.dtype != np.float64:
+    if rows.x.dtype.kind != "f" or rows.x.dtype.itemsize <= 4:
         return None
     beyond = np.abs(rows.x) > _FLOAT32_MAX
     return _first_cell(rows.x, beyond, where, "inputs that fit in float32")
@@ -111,8 +122,13 @@ def _input_constant(rows: Rows, where: str) -> Fault | None:
 def _target_type(rows: Rows, where: str) -> Fault | None:
     if rows.y.dtype.kind in "biufUS" or _is_text(rows.y):
         return None
-    got = f"{rows.y.dtype}, such as {rows.y.flat[0]!r}"
-    return Fault(where, "targets that are numbers or text", got, "Convert them.")
+    if rows.y.dtype.kind == "O":  # the first that is no text tells more
+        odd = [v for v in rows.y.flat if not isinstance(v, (str, bytes))]
+        got = f"{type(odd[0]).__name__} such as {odd[0]!r}"
+        remedy = "Fill or drop missing targets; use y.astype(int) or y.astype(str)."
+        return Fault(where, "targets that are all numbers or all text", got, remedy)
+    got = f"{rows.y.dtype} such as {rows.y.flat[0]!r}"
+    return Fault(where, "targets that are numbers or text", got, "Use y.astype(float).")
 
 
 def _target_not_finite(rows: Rows, where: str) -> Fault | None:
@@ -123,6 +139,7 @@ def _target_not_finite(rows: Rows, where: str) -> Fault | None:
 
 
 CHECKS = (
+    Check("no_rows", _no_rows),
     Check("empty_data", _empty),
     Check("row_mismatch", _length),
     Check("input_shape", _input_shape),
@@ -133,7 +150,7 @@ CHECKS = (
     Check("target_type", _target_type),
     Check("target_not_finite", _target_not_finite),
 )
-_OF_INPUTS = (_empty, _input_shape, _input_type, _input_not_finite, _input_overflow)
+_OF_INPUTS = (_no_rows, _empty, _input_shape, _input_type, _input_not_finite, _input_overflow)
 
 
 def check_scaled(rms: float, scale: str, where: str) -> None:
@@ -147,7 +164,7 @@ def check_scaled(rms: float, scale: str, where: str) -> None:
     Raises:
         DataError: If `rms` is above `UNSCALED_RMS`.
     """
-    if rms > UNSCALED_RMS:
+    if not rms <= UNSCALED_RMS:  # NaN is as bad
         raise DataError(
             Fault(
                 where,
@@ -160,13 +177,17 @@ def check_scaled(rms: float, scale: str, where: str) -> None:
 
 
 def _is_text(values: np.ndarray) -> bool:
-    return values.dtype.kind in "OT" and all(isinstance(v, str) for v in values.flat)
+    return values.dtype.kind in "OT" and all(isinstance(v, (str, bytes)) for v in values.flat)
 
 
 def _first_cell(values: np.ndarray, bad: np.ndarray, where: str, wanted: str) -> Fault | None:
     if not bad.any():
         return None
-    row, *column = (int(i) for i in np.argwhere(bad)[0])
-    place = f"{where}, row {row}" + (f", column {column}" if column else "")
-    got = f"{values[tuple(np.argwhere(bad)[0])]} (and {int(bad.sum()) - 1:,} more)"
+    first = np.unravel_index(int(bad.argmax()), bad.shape)
+    row, *column = (int(i) for i in first)
+    place = f"{where}, row {row}"
+    if column:
+        place += f", column {column[0] if len(column) == 1 else tuple(column)}"
+    more = int(bad.sum()) - 1
+    got = f"{values[first]}" + (f" and {more:,} more" if more else "")
     return Fault(place, wanted, got, "Drop or fill such cells before training.")

@@ -35,6 +35,7 @@ def from_memory(data: Any) -> Source:
             hasattr(part[0], "shape") or hasattr(part[0], "columns") for part in data
         ):
             (x, y), (x_test, y_test) = data
+            _check_columns(x, x_test)
             return Source(
                 Rows(_array(x, "x"), _array(y, "y")),
                 Rows(_array(x_test, "x_test"), _array(y_test, "y_test")),
@@ -62,6 +63,8 @@ def _from_frame(frame: Any) -> Rows:
 def _from_dataset(dataset: Any) -> Rows:
     if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
         raise _refused(f"a tf.data.Dataset of {dataset.element_spec}")
+    if any(not hasattr(part, "shape") for part in dataset.element_spec):
+        raise _refused(f"a tf.data.Dataset of {dataset.element_spec}")
     if int(dataset.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
         raise DataError(
             Fault(
@@ -73,28 +76,78 @@ def _from_dataset(dataset: Any) -> Rows:
         raise DataError(
             Fault("data", "at least one row", "an empty tf.data.Dataset", "Fill it.")
         )
-    join = np.stack if dataset.element_spec[1].shape.rank == 0 else np.concatenate
-    return Rows(join([x for x, _ in pairs]), join([y for _, y in pairs]))
+    # A batch of rows has at least two dimensions, a batch of targets at least one.
+    single = np.ndim(pairs[0][0]) < 2 or np.ndim(pairs[0][1]) < 1
+    join = np.stack if single else np.concatenate
+    try:
+        return Rows(join([x for x, _ in pairs]), join([y for _, y in pairs]))
+    except ValueError as error:
+        raise DataError(
+            Fault("data", "rows of the same shape", str(error), "Pad or drop the others.")
+        ) from error
 
 
 def _array(values: Any, name: str) -> np.ndarray:
     if hasattr(values, "columns"):
-        for column in values.columns:
-            if values[column].dtype.kind not in "biuf":
-                raise DataError(
-                    Fault(
-                        f"data, column {column!r}",
-                        "numbers",
-                        f"values such as {values[column].iloc[0]!r}",
-                        "Drop the column, or turn it into numbers.",
-                    )
-                )
+        _check_frame(values)
     try:
+        if hasattr(values, "columns") or _is_nullable(values):
+            return _numbers(values)
+        if isinstance(values, np.ma.MaskedArray):
+            return values  # with its mask, which the checks refuse
         return np.asarray(values)
     except (ValueError, TypeError) as error:  # ragged lists
         raise DataError(
             Fault(f"data, {name}", "rows of the same shape", str(error), "Pass an array.")
         ) from error
+
+
+def _check_frame(frame: Any) -> None:
+    for index, column in enumerate(frame.columns):
+        if list(frame.columns).index(column) < index:
+            fault = Fault(
+                "data", "each column once", f"{column!r} twice", "Rename or drop one of them."
+            )
+            raise DataError(fault)
+        if frame.dtypes.iloc[index].kind not in "biuf":
+            shown = ", ".join(repr(v) for v in frame.iloc[:1, index]) or "nothing"
+            raise DataError(
+                Fault(
+                    f"data, column {column!r}",
+                    "numbers",
+                    f"values such as {shown}",
+                    "Drop the column, or turn it into numbers.",
+                )
+            )
+
+
+def _check_columns(x: Any, x_test: Any) -> None:
+    if not (hasattr(x, "columns") and hasattr(x_test, "columns")):
+        return
+    wanted, got = list(x.columns), list(x_test.columns)
+    if wanted != got:
+        raise DataError(
+            Fault(
+                "data, test rows",
+                f"the columns {', '.join(map(str, wanted))}, in this order",
+                ", ".join(map(str, got)),
+                "Select them with x_test[x.columns].",
+            )
+        )
+
+
+def _is_nullable(values: Any) -> bool:
+    """Whether `values` is a pandas column of numbers with missing ones marked aside."""
+    kind = getattr(getattr(values, "dtype", None), "kind", "")
+    return hasattr(values, "to_numpy") and kind in "biuf" and bool(values.isna().any())
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """Returns a pandas object of numbers as an array; what is missing becomes NaN."""
+    array = values.to_numpy()
+    if array.dtype.kind == "O":
+        array = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(array)
 
 
 def _refused(got: str) -> DataError:

@@ -53,19 +53,21 @@ def fit_scaling(name: str, x: np.ndarray) -> Scaling:
             low, width = np.zeros(()), np.full((), 255.0)
         else:
             low = flat.min(axis=0).astype(np.float64)
-            width = _not_zero(flat.max(axis=0).astype(np.float64) - low)
+            high = flat.max(axis=0).astype(np.float64)
+            width = _not_zero(high - low, np.maximum(np.abs(low), np.abs(high)))
         return _scaling(low + width / 2 if name == "centered" else low, width)
     if name == "standard":
         mean = flat.mean(axis=0, dtype=np.float64)
-        return _scaling(mean, _not_zero(flat.std(axis=0, dtype=np.float64)))
-    quartiles = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
-    return _scaling(quartiles[1], _not_zero(quartiles[2] - quartiles[0]))
+        return _scaling(mean, _not_zero(flat.std(axis=0, dtype=np.float64), np.abs(mean)))
+    low, middle, high = np.quantile(flat.astype(np.float64), (0.25, 0.5, 0.75), axis=0)
+    return _scaling(middle, _not_zero(high - low, np.abs(middle)))
 
 
 def _scaling(shift: np.ndarray | float, divisor: np.ndarray | float) -> Scaling:
     return Scaling(np.asarray(shift, np.float32), np.asarray(divisor, np.float32))
 
 
-def _not_zero(width: np.ndarray) -> np.ndarray:
-    # Below float32's resolution a feature is constant, whatever rounding left of it.
-    return np.where(width > 1e-12, width, 1.0)
+def _not_zero(width: np.ndarray, size: np.ndarray) -> np.ndarray:
+    # What rounding leaves of a constant feature of that size is no width, and what
+    # float32 cannot hold cannot divide.
+    return np.where(width > np.maximum(1e-12 * size, np.finfo(np.float32).tiny), width, 1.0)

@@ -38,7 +38,7 @@ def sklearn(name: str) -> Source:
             Fault(
                 "data.source",
                 "a data set inside scikit-learn",
-                f"sklearn:{name}",
+                repr(f"sklearn:{name}"),
                 f"{nearest(name, SKLEARN)}Known: {known}.",
             )
         )
@@ -64,7 +64,7 @@ def idx(folder: str) -> Source:
             Fault(
                 "data.source",
                 "a folder of IDX files",
-                f"idx:{folder}",
+                repr(f"idx:{folder}"),
                 "Paths are relative to the current folder.",
             )
         )
@@ -125,8 +125,11 @@ def npz_arrays(file: str) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise _bad_npz(file, "a .npz file", "no such file") from error
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError) as error:
-        raise _bad_npz(file, "a .npz file of plain arrays", str(error)) from error
+    # On damaged bytes zipfile and NumPy raise a dozen kinds, zlib.error and
+    # NotImplementedError among them.
+    except Exception as error:
+        got = str(error) or type(error).__name__
+        raise _bad_npz(file, "a .npz file of plain arrays", got) from error
 
 
 def _check_npz_headers(file: str) -> None:
@@ -200,12 +203,18 @@ def _tfds_builder(library: Any, name: str) -> Any:
     library.core.utils.gcs_utils._is_gcs_disabled = True
     try:
         return library.builder(name)
-    except (library.core.DatasetNotFoundError, ValueError, AssertionError) as error:
+    # An ImportError for `huggingface:...`, whose package is another one.
+    except (
+        library.core.DatasetNotFoundError,
+        ValueError,
+        AssertionError,
+        ImportError,
+    ) as error:
         raise DataError(
             Fault(
                 "data.source",
                 "a tensorflow-datasets set",
-                f"tfds:{name}",
+                repr(f"tfds:{name}"),
                 nearest(name, library.list_builders(with_community_datasets=False))
                 or "https://www.tensorflow.org/datasets/catalog lists them.",
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from sklearn.model_selection import train_test_split
 
@@ -23,6 +25,8 @@ def split(
     Raises:
         DataError: If a class has too few rows to be in both parts.
     """
+    if stratify and (fault := _too_few(y, share, where)):
+        raise DataError(fault)
     try:
         first, second = train_test_split(
             np.arange(len(y)),
@@ -30,13 +34,38 @@ def split(
             random_state=seed,
             stratify=y if stratify else None,
         )
-    except ValueError as error:
+    except ValueError as error:  # such as one row, of which none would be left
         raise DataError(
             Fault(
                 where,
-                f"{share} of {len(y):,} rows, with each class in both parts",
-                str(error),
-                "Add rows, drop the rare class, or change the share.",
+                f"{share} of {len(y):,} rows, and rows left for training",
+                str(error).rstrip("."),
+                "Add rows, or change the share.",
             )
         ) from error
     return np.sort(first), np.sort(second)
+
+
+def _too_few(y: np.ndarray, share: float | int, where: str) -> Fault | None:
+    """Returns why not every class can be in both parts, or None."""
+    _, first_rows, counts = np.unique(y, return_index=True, return_counts=True)
+    if counts.min() < 2:
+        alone = int((counts < 2).sum())
+        row = int(first_rows[counts.argmin()])
+        return Fault(
+            where,
+            "at least 2 rows of each class, one for each part of the split",
+            f"{alone:,} of {len(counts):,} classes with 1 row, such as row {row}",
+            "Add rows or drop such classes; amounts need data.task: regression.",
+        )
+    size = share if isinstance(share, int) else math.ceil(share * len(y))
+    lowest, highest = len(counts), len(y) - len(counts)
+    if lowest <= size <= highest:
+        return None
+    return Fault(
+        where,
+        f"{lowest:,} to {highest:,} of {len(y):,} rows, so that both parts of the split "
+        f"have each of the {len(counts):,} classes",
+        f"{size:,}",
+        "Change the share, or add rows.",
+    )

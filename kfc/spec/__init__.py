@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import io
 import re
 from collections.abc import Mapping
@@ -15,9 +16,10 @@ from ruamel.yaml import YAML
 
 from kfc.errors import Fault, SpecError, nearest
 from kfc.spec.faults import example, read_faults
+from kfc.spec.overrides import override
 from kfc.spec.paths import Keys
 from kfc.spec.plain import plain
-from kfc.spec.reading import SUFFIXES, Source, override, read_file, read_value, read_yaml
+from kfc.spec.reading import SUFFIXES, Source, read_file, read_value, read_yaml
 from kfc.spec.schema import METRICS, Hidden, Network, Spec
 
 __all__ = [
@@ -80,15 +82,19 @@ def load(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
                 "Write for example overrides={'training.epochs': 3}.",
             )
         )
-    source = override(_read(spec), overrides or {})
+    source = _read(spec)
     values, faults = plain(source.values)
+    source = override(dataclasses.replace(source, values=values), overrides or {})
+    values, of_overrides = plain(source.values)
+    faults = [found for found in faults if not source.overrides(found[0])] + of_overrides
     try:
         checked = Spec.model_validate(values)
         if not faults:
             return checked
     except ValidationError as error:
         faults += _others(read_faults(error, values, Spec), faults)
-    faults += _faults_behind(values, faults)
+    while behind := _faults_behind(values, faults):
+        faults += behind
     raise SpecError(
         *(
             Fault(fault.where, fault.expected, fault.got, fault.remedy, source.line(path))
@@ -101,10 +107,16 @@ def dump(spec: Spec) -> str:
     """Returns the resolved spec as YAML: every default written out."""
     yaml = YAML()
     yaml.default_flow_style = None  # lists and small mappings on one line
-    yaml.width = 100
+    yaml.width = 1000  # a break within a mapping reads worse than a long line
+    yaml.representer.add_representer(type(None), _explicit_null)
     text = io.StringIO()
     yaml.dump(spec.model_dump(mode="json"), text)
     return text.getvalue()
+
+
+def _explicit_null(representer: Any, _: None) -> Any:
+    """Writes `null` where ruamel would write nothing."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _read(spec: SpecLike) -> Source:
@@ -157,7 +169,9 @@ def _faults_behind(values: dict[str, Any], faults: Faults) -> Faults:
         return [
             (path, fault)
             for path, fault in found
-            if "the unknown" not in fault.got and fault.got != "nothing"
+            if "the unknown" not in fault.got
+            and fault.got != "nothing"
+            and not any(known[: len(path)] == path for known, _ in faults)
         ]
     return []
 
@@ -177,7 +191,7 @@ def _mend(values: dict[str, Any], path: Keys) -> None:
             holder, end = node, index + 1
         elif not (isinstance(node, list) and isinstance(key, int) and key < len(node)):
             break
-        node = node[key]  # type: ignore[index]
+        node = node[key]
     if end == 0:
         return
     value = example(Spec, path[:end])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -12,48 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from kfc.errors import Fault, RegistryError, nearest
 from kfc.registry import BLOCKS, CALLBACKS, SOURCES, Registry
 from kfc.spec.faults import faults_error
+from kfc.spec.options import option_faults
 from kfc.spec.plain import shown
-from kfc.spec.signatures import REQUIRED, signatures
-
-# Option -> (description, test). Keras accepts any of these numbers and trains on them.
-_SHARE = ("a number in [0, 1)", lambda v: 0 <= v < 1)
-_POSITIVE = ("a finite number above 0", lambda v: 0 < v < math.inf)
-_NOT_NEGATIVE = ("a finite number of at least 0", lambda v: 0 <= v < math.inf)
-_COUNT = ("an integer of at least 1", lambda v: isinstance(v, int) and v >= 1)
-_ANY = ("a number", lambda v: True)
-_RANGES = {
-    **dict.fromkeys(("beta_1", "beta_2", "rho", "momentum", "ema_momentum"), _SHARE),
-    **dict.fromkeys(("adam_beta_1", "adam_beta_2", "label_smoothing"), _SHARE),
-    **dict.fromkeys(("learning_rate", "stddev", "epsilon", "delta", "scale"), _POSITIVE),
-    **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm"), _POSITIVE),
-    **dict.fromkeys(("loss_scale_factor", "gain", "epsilon_1", "epsilon_2"), _POSITIVE),
-    **dict.fromkeys(("clip_threshold", "rms_rate", "adam_lr_ratio"), _POSITIVE),
-    **dict.fromkeys(("weight_decay", "min_delta", "patience", "gamma"), _NOT_NEGATIVE),
-    **dict.fromkeys(("every", "ema_overwrite_frequency", "ns_steps"), _COUNT),
-    **dict.fromkeys(("min_lr", "initial_accumulator_value", "cooldown"), _NOT_NEGATIVE),
-    **dict.fromkeys(("start_from_epoch", "warmup_steps"), _NOT_NEGATIVE),
-    **dict.fromkeys(("baseline", "initial_value_threshold", "default_value"), _ANY),
-    **dict.fromkeys(("max_value", "negative_slope"), _NOT_NEGATIVE),
-    "threshold": _ANY,
-    "factor": ("a number in (0, 1)", lambda v: 0 < v < 1),
-    "ignore_class": ("an integer of at least 0", lambda v: isinstance(v, int) and v >= 0),
-    "learning_rate_power": ("a number of at most 0", lambda v: v <= 0),
-    "gradient_accumulation_steps": (
-        "an integer of at least 2",
-        lambda v: isinstance(v, int) and v >= 2,
-    ),
-}
-# (kind, option) -> what Keras knows; it refuses others late, or warns and takes another.
-_CHOICES = {
-    ("callback", "mode"): ("auto", "min", "max"),
-    ("initializer", "mode"): ("fan_in", "fan_out", "fan_avg"),
-    ("initializer", "distribution"): (
-        *("truncated_normal", "untruncated_normal", "uniform"),
-        "normal",
-    ),
-    ("loss", "reduction"): ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"),
-}
-_FLOAT32_MAX = 3.4028234663852886e38
+from kfc.spec.signatures import REQUIRED, UNREAD, signatures
 
 
 class Component(BaseModel):
@@ -97,20 +57,21 @@ class Component(BaseModel):
             raise faults_error(*faults)
         defaults = signatures(cls.kind).get(cls.full_name(name))
         if defaults is None:  # a plug-in: bound to its signature before data is read
-            found = (cls._value_faults(key, v, v) for key, v in options.items())
+            found = (cls._value_faults(key, v, UNREAD) for key, v in options.items())
             if faults := list(itertools.chain.from_iterable(found)):
                 raise faults_error(*faults)
             return value
         if faults := list(cls._option_faults(name, options, defaults)):
             raise faults_error(*faults)
         filled = {k: v for k, v in defaults.items() if v is not None and v != REQUIRED}
-        written = {option: cls._written_out(option, v) for option, v in options.items()}
+        written = {k: cls._written_out(k, v, defaults[k]) for k, v in options.items()}
         return {"name": name, **filled, **written}
 
     @classmethod
-    def _written_out(cls, option: str, value: Any) -> Any:
-        """Returns the value of an option with its own defaults filled in."""
-        return value
+    def _written_out(cls, option: str, value: Any, default: Any) -> Any:
+        """Returns the value of an option as it is used and saved."""
+        # Keras refuses the integer 1 as a learning rate.
+        return float(value) if isinstance(default, float) else value
 
     @classmethod
     def _name_faults(cls, name: str) -> Iterator[Fault]:
@@ -152,25 +113,7 @@ class Component(BaseModel):
 
     @classmethod
     def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
-        choices = _CHOICES.get((cls.kind, option), ())
-        if option in _RANGES and value is not None:
-            text, fits = _RANGES[option]
-            # Text only where the default is: a plug-in may mean something else by the name.
-            other = isinstance(default, (bool, str)) and default != REQUIRED
-            right = fits(value) if _is_number(value) else other
-            expected = _type_fault(value, default) or ("" if right else text)
-        else:
-            expected = _type_fault(value, default)
-        remedy = "" if default in (None, REQUIRED) else f"Use for example {shown(default)}."
-        if not expected and choices and value not in choices:
-            expected = f"one of {', '.join(choices)}"
-            remedy = nearest(value, choices).strip() or remedy
-        if expected:
-            yield Fault(option, expected, shown(value), remedy or "Leave it out, or mend it.")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        yield from option_faults(cls.kind, option, value, default)
 
 
 def _registry_faults(registry: Registry, name: str) -> Iterator[Fault]:
@@ -178,26 +121,6 @@ def _registry_faults(registry: Registry, name: str) -> Iterator[Fault]:
         registry.check(name, "name")
     except RegistryError as error:
         yield from error.faults
-
-
-def _type_fault(value: Any, default: Any) -> str:
-    """Returns what was expected where `value` is not of the default's type, or nothing."""
-    number = _is_number(value)
-    if number and not abs(value) <= _FLOAT32_MAX:
-        return "a finite number that fits in float32"
-    if value is None and default is None:
-        return ""
-    if isinstance(default, bool):
-        return "" if isinstance(value, bool) else "true or false"
-    if isinstance(default, int):
-        fits = number and (isinstance(value, int) or value.is_integer())
-        # A default of 0 or 1 is often a float written short, as in `min_delta=0`.
-        return "" if fits or (number and default in (0, 1)) else "an integer"
-    if isinstance(default, float):
-        return "" if number else "a number"
-    if isinstance(default, str) and default != REQUIRED:
-        return "" if isinstance(value, str) else "text"
-    return "" if number or isinstance(value, (bool, str)) else "a number, text or a yes or no"
 
 
 class Activation(Component):
@@ -254,6 +177,24 @@ class Callback(Component):
             )
         else:
             yield from super()._value_faults(option, value, default)
+
+    @classmethod
+    def _option_faults(
+        cls, name: str, options: Mapping[str, Any], defaults: Mapping[str, Any]
+    ) -> Iterator[Fault]:
+        found = list(super()._option_faults(name, options, defaults))
+        yield from found
+        if name == "ModelCheckpoint" and not found:
+            weights_only = options.get("save_weights_only", False)
+            ending = ".weights.h5" if weights_only else ".keras"
+            if not options["filepath"].endswith(ending):
+                yield Fault(
+                    "filepath",
+                    f"a file ending in {ending}, since save_weights_only is "
+                    f"{str(weights_only).lower()}",
+                    repr(options["filepath"]),
+                    f"Use for example filepath: best{ending}.",
+                )
 
 
 def named(default: str) -> BeforeValidator:

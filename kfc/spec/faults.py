@@ -56,8 +56,14 @@ def read_faults(
         model: The model they were validated as.
     """
     found: list[tuple[Keys, Fault]] = []
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
         path = _path_in(raw, detail["loc"], missing=detail["type"] == "missing")
+        if detail["type"] == "too_short" and any(
+            other["loc"][: len(detail["loc"])] == detail["loc"] != other["loc"]
+            for other in details
+        ):
+            continue  # pydantic does not count items that are wrong themselves
         if detail["type"] == "faults":
             for fault in detail["ctx"]["faults"]:
                 keys: Keys = (*path, *(split_path(fault.where) if fault.where else ()))
@@ -130,8 +136,8 @@ def _models_at(model: type[BaseModel], loc: Keys) -> list[type[BaseModel]]:
             if key in owner.model_fields
             for found in _models_in(owner.model_fields[str(key)].annotation)
         ]
-        # A union's tag is its model's name in lower case; an index names nothing.
-        tagged = [found for found in models if found.__name__.lower() == key]
+        # A union's tag is its model's name; an index names nothing.
+        tagged = [found for found in models if found.__name__.lower() == str(key).lower()]
         models = inner or tagged or models
     return models
 

@@ -13,7 +13,6 @@ from kfc.registry import OPTIMIZERS
 from kfc.spec.components import Component, named
 from kfc.spec.faults import faults_error, read_faults
 from kfc.spec.fields import Finite, Listed, NotNegative, Positive, Share, SpecModel
-from kfc.spec.paths import dotted
 
 
 class Schedule(SpecModel):
@@ -55,8 +54,8 @@ class Step(Schedule):
     """`values[i]` until epoch `boundaries[i]`, the last value afterwards."""
 
     name: Literal["step"]
-    boundaries: Annotated[Listed[Positive], Field(min_length=1)]
-    values: Annotated[Listed[Positive], Field(min_length=2)]
+    boundaries: Annotated[Listed[Positive], Field(min_length=1, examples=[[10]])]
+    values: Annotated[Listed[Positive], Field(min_length=2, examples=[[0.01, 0.001]])]
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -85,7 +84,7 @@ AnySchedule = Constant | Cosine | Exponential | Step
 
 
 class _Rate(SpecModel):
-    learning_rate: Annotated[AnySchedule, Discriminator("name")]
+    learning_rate: Annotated[AnySchedule, Discriminator("name")] = Field(examples=[0.001])
 
 
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -104,8 +103,7 @@ class Optimizer(Component):
             try:
                 _Rate.model_validate(raw)
             except ValidationError as error:
-                for keys, fault in read_faults(error, raw, _Rate):
-                    yield Fault(dotted(keys), fault.expected, fault.got, fault.remedy)
+                yield from (fault for _, fault in read_faults(error, raw, _Rate))
         else:
             yield from super()._value_faults(option, value, default)
 
@@ -122,13 +120,15 @@ class Optimizer(Component):
                 f"it beside {clipping[0]}",
                 "Remove all but one.",
             )
+        if name == "lion" and options.get("beta_1") == 0:
+            yield Fault("beta_1", "a number in (0, 1)", "0", "Use for example beta_1: 0.9.")
 
     @classmethod
-    def _written_out(cls, option: str, value: Any) -> Any:
+    def _written_out(cls, option: str, value: Any, default: Any) -> Any:
         if option == "learning_rate" and isinstance(value, Mapping):
             rate = _Rate.model_validate({option: value}).learning_rate
             return rate.model_dump(mode="json", exclude_none=True)
-        return value
+        return super()._written_out(option, value, default)
 
     def schedule(self) -> AnySchedule | None:
         """Returns the schedule of the learning rate, or None where it is a number."""

@@ -42,7 +42,7 @@ def _plain(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
         node = node.item()
     if isinstance(node, BaseModel):
         node = node.model_dump(mode="json")
-    if len(path) > MAX_DEPTH:
+    if len(path) > MAX_DEPTH and isinstance(node, (Mapping, list, tuple)):
         faults.append((path, _fault(path, f"at most {MAX_DEPTH} levels", "more", "")))
         return None
     if isinstance(node, Mapping):

@@ -27,7 +27,6 @@ from kfc.spec.components import (
 from kfc.spec.faults import faults_error
 from kfc.spec.fields import (
     Count,
-    Finite,
     Listed,
     NotNegative,
     NotNegativeInt,
@@ -37,6 +36,7 @@ from kfc.spec.fields import (
     component,
 )
 from kfc.spec.optimizer import OptimizerField
+from kfc.spec.search import Search
 from kfc.spec.signatures import signatures
 
 METRICS = {"loss": "min", "accuracy": "max", "mae": "min", "r2": "max"}
@@ -104,13 +104,13 @@ class Hidden(SpecModel):
     """One hidden layer; what it leaves out is as the network says."""
 
     units: Count = Field(description="Width of the layer.", examples=[128])
-    activation: ActivationField | None = None
-    init: InitializerField | None = None
-    dropout: Share | None = None
-    l1: NotNegative | None = None
-    l2: NotNegative | None = None
-    normalization: Normalization | None = None
-    use_bias: bool | None = None
+    activation: ActivationField | None = Field(None, examples=["relu"])
+    init: InitializerField | None = Field(None, examples=["glorot_uniform"])
+    dropout: Share | None = Field(None, examples=[0.5])
+    l1: NotNegative | None = Field(None, examples=[0.001])
+    l2: NotNegative | None = Field(None, examples=[0.001])
+    normalization: Normalization | None = Field(None, examples=["none"])
+    use_bias: bool | None = Field(None, examples=[True])
 
     @model_serializer(mode="wrap")
     def _shortest(self, handler: Any) -> Any:
@@ -192,76 +192,6 @@ class Training(SpecModel):
     commit_seconds: Positive = Field(10.0, description="At most so far apart are commits.")
 
 
-# --- search -------------------------------------------------------------------------------
-
-
-class Range(SpecModel):
-    """Numbers from `low` to `high`."""
-
-    low: Finite
-    high: Finite
-    log: bool = False
-    step: Positive | None = None
-
-    @model_validator(mode="after")
-    def _rises(self) -> Self:
-        if self.low >= self.high:
-            raise faults_error(_not_rising("high", self.low, self.high))
-        if self.log and self.low <= 0:
-            raise faults_error(
-                Fault(
-                    "low", "a number above 0 where log is true", f"{self.low:g}", "Raise it."
-                )
-            )
-        return self
-
-
-class Choice(SpecModel):
-    """One of the listed values."""
-
-    choice: Annotated[Listed[Any], Field(min_length=1)]
-
-
-class Stack(SpecModel):
-    """Hidden layers: how many, and how wide."""
-
-    depth: Annotated[Listed[NotNegativeInt], Field(min_length=2, max_length=2)]
-    width: Annotated[Listed[Count], Field(min_length=2, max_length=2)]
-
-    @model_validator(mode="after")
-    def _rises(self) -> Self:
-        for name, (low, high) in (("depth", self.depth), ("width", self.width)):
-            if low > high:
-                raise faults_error(_not_rising(name, low, high))
-        return self
-
-
-def _not_rising(where: str, low: float, high: float) -> Fault:
-    return Fault(where, "the low end first", f"{low:g} to {high:g}", "Swap them.")
-
-
-def _dimension(value: Any) -> str:
-    keys = value if isinstance(value, Mapping) else getattr(value, "model_fields_set", ())
-    return "choice" if "choice" in keys else "stack" if "depth" in keys else "range"
-
-
-class Search(SpecModel):
-    """What `kfc tune` varies; training alone does not read it."""
-
-    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian"
-    objective: str = "val_accuracy"
-    trials: Count = 40
-    space: dict[
-        str,
-        Annotated[
-            Annotated[Range, Tag("range")]
-            | Annotated[Choice, Tag("choice")]
-            | Annotated[Stack, Tag("stack")],
-            Discriminator(_dimension),
-        ],
-    ] = Field(default_factory=dict)
-
-
 # --- the whole ----------------------------------------------------------------------------
 
 
@@ -273,7 +203,9 @@ class Spec(SpecModel):
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="Of everything random.")
     accept: Listed[AcceptedCheck] = Field(
-        (), description="Checks that may not refuse this run, by their codes."
+        (),
+        description="Checks that may not refuse this run, by their codes.",
+        examples=[["unscaled_input"]],
     )
     data: Data = Field(default_factory=lambda: Data())
     network: Network = Field(default_factory=lambda: Network())

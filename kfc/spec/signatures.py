@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 REQUIRED = "<required>"
+UNREAD = "<unread>"  # the default of a plug-in's option, which is not imported yet
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,10 +54,18 @@ class Engine:
 
     def run(self, first: int, last: int) -> Block:
         """Runs the steps `first` to `last` - 1 of the epoch."""
-        logs, bad = self._steps(self._order, tf.constant(first), tf.constant(last))
+        logs, bad = self._graph(self._order, tf.constant(first), tf.constant(last))
         return Block({name: float(value) for name, value in logs.items()}, int(bad))
 
-    @tf.function(autograph=False)
+    @functools.cached_property
+    def _graph(self) -> Any:
+        # Concrete, since a `tf.function` counts its traces over all engines of a process,
+        # and warns on the terminal at the fifth.
+        number = tf.TensorSpec([], tf.int32)
+        order = tf.TensorSpec([self.num_rows], tf.int32)
+        graph = tf.function(self._steps, autograph=False)
+        return graph.get_concrete_function(order, number, number)
+
     def _steps(self, order: Any, first: Any, last: Any) -> Any:
         def body(step: Any, bad: Any, _: Any) -> tuple[Any, Any, Any]:
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]  # (batch,)
@@ -86,18 +95,24 @@ class Evaluator:
 
     def __init__(self, model: TapeModel) -> None:
         self.model = model
-        self._built = False
+        self._graph: Any = None
 
     def evaluate(self, rows: Rows) -> dict[str, float]:
         """Returns loss and metrics on `rows`; the same weights give the same bits."""
-        if not self._built:
-            _create_variables(self.model, rows)
-            self._built = True
+        if self._graph is None:
+            self._graph = self._trace(rows)
         self.model.reset_metrics()
-        logs = self._run(tf.constant(rows.x), tf.constant(rows.y))
+        logs = self._graph(tf.constant(rows.x), tf.constant(rows.y))
         return {name: float(value) for name, value in logs.items()}
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    def _trace(self, rows: Rows) -> Any:
+        _create_variables(self.model, rows)
+        graph = tf.function(self._run, autograph=False)  # for any number of such rows
+        return graph.get_concrete_function(
+            tf.TensorSpec([None, *rows.x.shape[1:]], rows.x.dtype),
+            tf.TensorSpec([None, *rows.y.shape[1:]], rows.y.dtype),
+        )
+
     def _run(self, x: Any, y: Any) -> Any:
         def body(first: Any) -> tuple[Any]:
             last = first + EVALUATION_BATCH

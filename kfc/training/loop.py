@@ -85,7 +85,7 @@ class Loop:
         logs = {**block.logs, **self._evaluate()}
         logs.pop("batch_loss", None)
         if not self.engine.weights_are_finite():
-            raise _not_finite(epoch, progress.step, "weights")
+            raise _not_finite(epoch, progress.step - 1, "weights")
         for name, value in logs.items():
             progress.history.setdefault(name, []).append(value)
         self._call("on_epoch_end", epoch, logs)

@@ -11,6 +11,7 @@ equally many classes.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -49,7 +50,7 @@ def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
         A loss of (targets, logits) for classes, of (targets, values) for numbers.
 
     Raises:
-        SpecError: If the loss is not for this task, or refuses its options.
+        SpecError: If the loss is not for this task.
     """
     if loss is None:
         loss = default_loss(task)
@@ -57,29 +58,15 @@ def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
     if fault := _unfit(loss, name, task):
         raise SpecError(fault)
     kind = _loss_class(name)
-    takes_logits = "from_logits" in kind.__init__.__code__.co_varnames
-    try:
-        built = kind(**loss.options, **({"from_logits": True} if takes_logits else {}))
-        fitted, outputs = _for_task(built, name, task)
-        # Keras looks at many options only when it computes.
-        value = fitted(tf.zeros((2, task.outputs)), tf.zeros((2, outputs)))
-    except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise _refused_options(loss, str(error)) from error
-    if value.shape != ():
-        raise _refused_options(loss, f"a loss of shape {tuple(value.shape)} for a batch")
-    return fitted
-
-
-def _for_task(loss: keras.losses.Loss, name: str, task: Task) -> tuple[keras.losses.Loss, int]:
-    """Returns `loss` for the targets of `task`, and how many outputs it compares."""
+    takes_logits = "from_logits" in inspect.signature(kind).parameters
+    built = kind(**loss.options, **({"from_logits": True} if takes_logits else {}))
     if not task.classification:
-        return StandardizedLoss(loss, task.target_scaling), task.outputs
-    num_classes = len(task.labels)
-    if name in BINARY_LOSSES and num_classes == 2:
-        return loss, 1
+        return StandardizedLoss(built, task.target_scaling)
     if name == "sparse_categorical_crossentropy":
-        return loss, num_classes
-    return OneHotLoss(loss, num_classes, softmax=name in _ON_PROBABILITIES), num_classes
+        return built
+    if name in BINARY_LOSSES and len(task.labels) == 2:
+        return built
+    return OneHotLoss(built, len(task.labels), softmax=name in _ON_PROBABILITIES)
 
 
 def _unfit(loss: Loss, name: str, task: Task) -> Fault | None:
@@ -106,12 +93,6 @@ def _unfit(loss: Loss, name: str, task: Task) -> Fault | None:
 def _is_standardized(task: Task) -> bool:
     scaling = task.target_scaling
     return bool(np.any(scaling.shift != 0) or np.any(scaling.divisor != 1))
-
-
-def _refused_options(loss: Loss, reason: str) -> SpecError:
-    return SpecError(
-        Fault("training.loss", f"options that {loss.name!r} takes", reason, "Change them.")
-    )
 
 
 def default_loss(task: Task) -> Loss:

@@ -6,11 +6,12 @@ from typing import Any
 
 import keras
 
-from kfc.errors import Fault, PluginError, SpecError
+from kfc.errors import Fault, PluginError
 from kfc.registry import OPTIMIZERS
 from kfc.spec.optimizer import Constant, Cosine, Exponential, Optimizer, Schedule, Step
 
 
+@keras.saving.register_keras_serializable("kfc")
 class TapeSGD(keras.optimizers.Optimizer):
     """Gradient descent as everyone first writes it by hand: `w.assign_sub(lr * g)`.
 
@@ -35,6 +36,7 @@ class TapeSGD(keras.optimizers.Optimizer):
         self.assign_sub(variable, rate * gradient)
 
 
+@keras.saving.register_keras_serializable("kfc")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise from 0, then another schedule.
 
@@ -61,9 +63,17 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal one."""
-        return {"after": self.after, "warmup_steps": self.warmup_steps}
+        after = keras.optimizers.schedules.serialize(self.after)
+        return {"after": after, "warmup_steps": self.warmup_steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WarmUp:
+        """Returns a schedule equal to the one whose `get_config` is given."""
+        after = keras.optimizers.schedules.deserialize(config["after"])
+        return cls(after, config["warmup_steps"])
 
 
+@keras.saving.register_keras_serializable("kfc")
 class _Constant(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
@@ -86,7 +96,6 @@ def build_optimizer(
         epochs: Of the whole training, where a schedule lasts until its end.
 
     Raises:
-        SpecError: If Keras refuses the options, such as two ways to clip at once.
         SpecError: If the optimizer refuses its options.
         PluginError: If a plug-in's optimizer cannot be imported or is none.
     """
@@ -95,21 +104,21 @@ def build_optimizer(
         options["learning_rate"] = build_schedule(
             schedule, steps_per_epoch=steps_per_epoch, epochs=epochs
         )
-    registered = optimizer.name in OPTIMIZERS.names()
-    plugin = registered and optimizer.name not in OPTIMIZERS.builtins
+    plugin = optimizer.name in OPTIMIZERS.names()
     try:
-        if registered:
+        if plugin:
             built = OPTIMIZERS.get(optimizer.name, "training.optimizer.name")(**options)
         else:
             built = type(keras.optimizers.get(optimizer.name))(**options)
     except (TypeError, ValueError) as error:
-        fault = Fault(
-            "training.optimizer",
-            f"options that {optimizer.name!r} takes",
-            str(error),
-            "Change the options, or the plug-in." if plugin else "Change the options.",
-        )
-        raise (PluginError if plugin else SpecError)(fault) from error
+        raise PluginError(
+            Fault(
+                "training.optimizer",
+                f"options that {optimizer.name!r} takes",
+                str(error),
+                "Change the options, or the plug-in.",
+            )
+        ) from error
     if not isinstance(built, keras.optimizers.Optimizer):
         raise PluginError(
             Fault(

@@ -1,0 +1,79 @@
+"""A dotted path and a value -> set in the plain values of a spec."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kfc.errors import Fault, SpecError
+from kfc.spec.paths import Keys, split_path
+from kfc.spec.plain import shown
+from kfc.spec.reading import Source
+
+_PATH = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
+
+
+def override(source: Source, overrides: Mapping[str, Any]) -> Source:
+    """Returns `source` with dotted paths set, such as `training.optimizer.name`.
+
+    Args:
+        source: Plain values.
+        overrides: Dotted path -> plain value.
+
+    Raises:
+        SpecError: With every path that leads into a value without keys, or past a list's
+            end.
+    """
+    values = copy.deepcopy(source.values)
+    faults: list[Fault] = []
+    for dotted, value in overrides.items():
+        try:
+            if not isinstance(dotted, str) or not _PATH.fullmatch(dotted):
+                expected = "a dotted path such as network.hidden[0].units"
+                raise _not_settable("overrides", expected, repr(dotted), "Count from 0.")
+            _set(values, split_path(dotted), value, dotted)
+        except SpecError as error:
+            faults += error.faults
+    if faults:
+        raise SpecError(*faults)
+    paths = frozenset(split_path(dotted) for dotted in overrides)
+    return Source(values, source.name, source.lines, source.overridden | paths)
+
+
+def _set(values: dict[str, Any], path: Keys, value: Any, dotted: str) -> None:
+    node: Any = values
+    for key, following in itertools.pairwise(path):
+        _check_key(node, key, dotted)
+        child: Any = node[int(key)] if isinstance(node, list) else node.get(key)
+        if isinstance(child, str) and isinstance(following, str):
+            child = {"name": child}  # `optimizer: sgd` is short for `{name: sgd}`
+        elif isinstance(node, list) and isinstance(child, int) and isinstance(following, str):
+            child = {"units": child}  # `hidden: [256]` is short for `[{units: 256}]`
+        elif child is None and isinstance(following, str):
+            child = {}
+        if not isinstance(child, (dict, list)):
+            what = f"[{key}]" if isinstance(key, int) else key
+            expected = f"{'keys' if isinstance(following, str) else 'a list'} below {what}"
+            raise _not_settable(dotted, expected, shown(child), "Set the whole of it.")
+        node[key] = child
+        node = child
+    _check_key(node, path[-1], dotted)
+    node[path[-1]] = value  # _check_key has looked: an index for a list, else a name
+
+
+def _check_key(node: dict[str, Any] | list[Any], key: str | int, dotted: str) -> None:
+    if isinstance(node, dict):
+        if isinstance(key, int):
+            remedy = "Only lists have numbers."
+            raise _not_settable(dotted, "a key that is a name", repr(key), remedy)
+    elif not isinstance(key, int) or key >= len(node):
+        expected = f"an index below {len(node)}" if node else "an index into a longer list"
+        remedy = "Count from 0, or set the whole list."
+        raise _not_settable(dotted, expected, repr(key), remedy)
+
+
+def _not_settable(where: str, expected: str, got: str, remedy: str) -> SpecError:
+    return SpecError(Fault(where, expected, got, remedy, "override"))

@@ -1,0 +1,225 @@
+import numpy as np
+import pytest
+
+from kfc.data import prepare
+from kfc.data.checks import CHECKS, check_inputs, check_rows
+from kfc.data.rows import Rows
+from kfc.errors import DataError
+from kfc.spec import load
+
+RNG = np.random.default_rng(0)
+X = RNG.random((60, 4))
+Y = np.arange(60) % 3
+
+
+def changed(values, cell, value):
+    values = values.copy()
+    values[cell] = value
+    return values
+
+
+# code: [(inputs, targets, where behind "rows", expected, got)]
+TABLE = {
+    "no_rows": [
+        (np.float64(3), Y, "", "an array of inputs", "3.0"),
+        (X, np.asarray(None), "", "an array of targets", "None"),
+        (np.ma.masked_greater(X, 0.99), Y, "", "values without a mask", "masked inputs"),
+    ],
+    "empty_data": [
+        (X[:0], Y[:0], "", "at least one row", "(0, 4)"),
+        (X[:, :0], Y, "", "at least one value", "(60, 0)"),
+    ],
+    "row_mismatch": [(X, Y[:-1], "", "one target for each row", "60 inputs and 59 targets")],
+    "input_shape": [(X[:, 0], Y, "", "inputs (rows, features)", "(60,)")],
+    "input_type": [
+        (X + 0j, Y, "", "real numbers", "complex128"),
+        (X.astype(object), Y, "", "real numbers", "object"),
+        (X.astype(str), Y, "", "real numbers", "'0.6"),
+        (np.zeros((60, 1), "M8[D]"), Y, "", "real numbers", "datetime64"),
+    ],
+    "input_not_finite": [
+        (changed(X, (3, 2), np.nan), Y, ", row 3, column 2", "finite inputs", "nan"),
+        (changed(X, (3, 2), -np.inf), Y, ", row 3, column 2", "finite inputs", "-inf"),
+        (changed(X, 7, np.nan), Y, ", row 7, column 0", "finite inputs", "nan and 3 more"),
+        (
+            changed(X.reshape(60, 2, 2), (5, 1, 0), np.inf),
+            Y,
+            ", row 5, column (1, 0)",
+            "finite inputs",
+            "inf",
+        ),
+    ],
+    "input_overflow": [
+        (changed(X, (5, 1), 1e300), Y, ", row 5, column 1", "fit in float32", "1e+300"),
+        (changed(X.astype("g"), (5, 1), -1e300), Y, ", row 5, column 1", "float32", "-1e+300"),
+    ],
+    "input_constant": [(np.ones((60, 4)), Y, "", "rows that differ", "60 equal rows")],
+    "target_type": [
+        (X, Y + 0j, "", "numbers or text", "complex128"),
+        (X, Y.astype("M8[D]"), "", "numbers or text", "datetime64"),
+        (X, np.array(["a", None] * 30, object), "", "all numbers or all text", "NoneType"),
+        (X, np.array(["a", 1] * 30, object), "", "all numbers or all text", "int such as 1"),
+    ],
+    "target_not_finite": [
+        (X, changed(X[:, 0], 4, np.nan), ", row 4", "finite targets", "nan"),
+        (X, changed(X[:, 0], 4, 1e300), ", row 4", "finite targets", "1e+300"),
+        (X, changed(X[:, :2], (4, 1), np.inf), ", row 4, column 1", "finite targets", "inf"),
+    ],
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+def test_every_row_of_the_table_refuses_what_it_is_for(check):
+    for x, y, where, expected, got in TABLE[check.code]:
+        with pytest.raises(DataError) as caught:
+            check_rows(Rows(x, y), "rows")
+        (fault,) = caught.value.faults
+        assert fault == check.find(Rows(x, y), "rows")
+        assert fault.where == f"rows{where}"
+        assert expected in fault.expected
+        assert got in fault.got
+        assert fault.remedy
+
+
+GOOD = {
+    "floats": (X, Y),
+    "float16": (X.astype(np.float16), Y),
+    "bytes": ((X * 255).astype(np.uint8), Y),
+    "integers": ((X * 1e18).astype(np.int64), Y),
+    "booleans": (X > 0.5, Y > 0),
+    "images": (X.reshape(60, 2, 2), Y),
+    "text labels": (X, Y.astype(str)),
+    "byte labels": (X, Y.astype("S1")),
+    "text objects": (X, Y.astype(str).astype(object)),
+    "several targets": (X, X),
+    "one row": (X[:1], Y[:1]),
+    "the largest float32": (changed(X, (0, 0), np.finfo(np.float32).max), Y),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_rows_pass_every_check(name):
+    check_rows(Rows(*GOOD[name]), "rows")
+
+
+@pytest.mark.parametrize(
+    "x", [changed(X, (3, 2), np.nan), X + 0j, X[:0], np.float64(3), X[:, 0]]
+)
+def test_inputs_without_targets_pass_the_same_checks(x):
+    with pytest.raises(DataError):
+        check_inputs(x, "rows")
+    check_inputs(X[:1], "rows")
+
+
+# --- what only shows in the whole ---------------------------------------------------------
+
+
+def refused(data, **of_data):
+    with pytest.raises(DataError) as caught:
+        prepare(load({"data": of_data}), data)
+    (fault,) = caught.value.faults
+    assert fault.remedy
+    return fault
+
+
+def test_one_class_is_refused():
+    assert refused((X, Y * 0 + 7)).got == "only the class 7"
+
+
+def test_labels_from_1_to_10_become_ten_classes():
+    labels = np.arange(200) % 10 + 1
+    prepared = prepare(load({}), (RNG.random((200, 4)), labels))
+    assert prepared.task.labels == tuple(str(n) for n in range(1, 11))
+    assert set(prepared.train.y) == set(range(10))
+    assert prepared.train.y.dtype == np.int32
+
+
+def test_a_negative_label_among_several_is_refused():
+    assert refused((X, Y - 1)).got == "-1"
+
+
+def test_minus_one_and_one_are_two_classes():
+    prepared = prepare(load({}), (X, np.where(Y > 0, 1, -1)))
+    assert prepared.task.labels == ("-1", "1")
+
+
+@pytest.mark.parametrize(
+    ("y", "labels"),
+    [
+        (np.array(["no", "yes", "maybe"])[Y], ("maybe", "no", "yes")),
+        (np.array(["no", "yes", "maybe"], object)[Y], ("maybe", "no", "yes")),
+        (np.array([b"a", b"b", "ü".encode()], object)[Y], ("a", "b", "ü")),
+        (Y > 0, ("False", "True")),
+        (Y[:, None], ("0", "1", "2")),
+        (Y.astype(np.uint64) + 2**63, tuple(str(2**63 + n) for n in range(3))),
+    ],
+    ids=["text", "text objects", "bytes", "booleans", "a column", "huge integers"],
+)
+def test_classes_are_the_different_targets_sorted(y, labels):
+    prepared = prepare(load({}), (X, y))
+    assert prepared.task.labels == labels
+
+
+def test_an_unknown_label_in_the_test_rows_is_named():
+    fault = refused(((X, Y), (X, np.where(np.arange(60) == 41, 3, Y))))
+    assert fault.where == "data, test rows, row 41"
+    assert fault.expected == "one of the 3 labels 0, 1, 2"
+    assert fault.got == "3"
+
+
+ALIKE = {
+    "fewer features": ((X[:, :3], Y), "inputs of shape (4,) as in training"),
+    "another shape": ((X.reshape(60, 2, 2), Y), "inputs of shape (4,) as in training"),
+    "one-hot labels": ((X, np.eye(3)[Y]), "one label per row"),
+    "other labels": ((X, np.array(list("abc"))[Y]), "one of the 3 labels"),
+    "half labels": ((X, Y + 0.5), "one of the 3 labels"),
+}
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_test_rows_must_be_like_training_rows(case):
+    test, expected = ALIKE[case]
+    assert expected in refused(((X, Y), test)).expected
+
+
+def test_regression_targets_of_test_rows_must_be_as_many():
+    fault = refused(((X, RNG.random((60, 2))), (X, RNG.random((60, 3)))))
+    assert fault.expected == "targets of shape (2,) as in training"
+
+
+def test_pixels_and_fractions_are_not_mixed():
+    pixels = (X * 255).astype(np.uint8)
+    assert "uint8" in refused(((pixels, Y), (X, Y))).expected
+    prepared = prepare(load({}), ((X * 255, Y), (pixels, Y)))
+    assert prepared.test.x.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_unscaled_pixels_are_refused_with_scale_none_unless_accepted(dtype):
+    data = ((X * 255).astype(dtype), Y)
+    fault = refused(data, scale="none")
+    assert fault.where == "data, training rows"
+    assert "data.scale: none" in fault.got
+    assert "accept: [unscaled_input]" in fault.remedy
+    prepare(load({"data": {"scale": "none"}, "accept": ["unscaled_input"]}), data)
+
+
+@pytest.mark.parametrize("scale", ["unit", "centered", "standard", "robust"])
+def test_scaled_pixels_are_fine(scale):
+    prepare(load({"data": {"scale": scale}}), (X * 255, Y))
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "expected"),
+    [
+        (np.array(list("abc"))[Y], "regression", "numbers, (rows,) or (rows, outputs)"),
+        (np.zeros((60, 2, 2)), None, "numbers, (rows,) or (rows, outputs)"),
+        (np.eye(3)[Y], "classification", "one label per row"),
+        (np.eye(3, dtype=int)[Y], None, "one label per row"),
+        (X[:, 0], "classification", "at least 2 rows of each class"),
+        (np.arange(60), None, "at least 2 rows of each class"),
+    ],
+    ids=["text", "a table per row", "one-hot", "one-hot integers", "fractions", "row numbers"],
+)
+def test_targets_that_are_not_for_the_task_are_refused(y, task, expected):
+    assert expected in refused((X, y), task=task).expected

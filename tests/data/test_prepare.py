@@ -1,0 +1,257 @@
+import numpy as np
+import pytest
+import sklearn.datasets
+
+from kfc.data import Source, prepare, read_source
+from kfc.data.rows import Rows
+from kfc.data.scaling import fit_scaling
+from kfc.errors import DataError, PluginError, SpecError
+from kfc.registry import SOURCES
+from kfc.spec import load
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.random((200, 4)).astype(np.float32), np.repeat([0, 1], 100)
+
+
+def prepared(name="digits", **overrides):
+    return prepare(load(name, {key.replace("__", "."): v for key, v in overrides.items()}))
+
+
+def rows_of(*parts):
+    """The multiset of rows of several parts."""
+    return sorted(row.tobytes() for part in parts for row in part.x)
+
+
+def test_digits_are_cut_into_training_validation_and_test():
+    data = prepared()
+    # 20 % of 1,797 rounded up; 10 % of the rest rounded up.
+    assert (len(data.test), len(data.validation), len(data.train)) == (360, 144, 1293)
+    assert data.task.labels == tuple("0123456789")
+    assert data.task.input_shape == (64,)
+    assert data.task.classification
+
+
+def test_no_row_is_lost_or_doubled():
+    data = prepared()
+    every = sklearn.datasets.load_digits().data.astype(np.float32)
+    assert rows_of(data.train, data.validation, data.test) == sorted(
+        r.tobytes() for r in every
+    )
+
+
+def test_every_part_has_the_classes_in_proportion():
+    data = prepared()
+    for part in (data.train, data.validation, data.test):
+        shares = np.bincount(part.y) / len(part)
+        np.testing.assert_allclose(shares, 0.1, atol=0.015)
+
+
+def test_the_same_seed_cuts_the_same_rows_and_another_others():
+    first, second, other = prepared(), prepared(), prepared(seed=1)
+    np.testing.assert_array_equal(first.test.x, second.test.x)
+    np.testing.assert_array_equal(first.validation.y, second.validation.y)
+    assert rows_of(first.test) != rows_of(other.test)
+
+
+def test_a_source_with_test_rows_keeps_them():
+    data = prepare(load({}), ((X, Y), (X[:7] + 1, Y[:7])))
+    np.testing.assert_array_equal(data.test.x, X[:7] + 1)
+    assert len(data.train) + len(data.validation) == 200
+
+
+def test_validation_may_be_nothing():
+    data = prepared(data__validation=0)
+    assert data.validation is None
+    assert set(data.held_out) == {"test"}
+    assert len(data.train) == 1437
+
+
+def test_held_out_rows_are_named_by_their_metrics():
+    assert set(prepared().held_out) == {"val", "test"}
+
+
+def test_rows_take_a_stratified_part_of_training_and_validation_only():
+    data = prepared(data__rows=200)
+    assert len(data.train) + len(data.validation) == 200
+    assert len(data.test) == 360
+    assert np.bincount(data.train.y).min() >= 15
+
+
+def test_more_rows_than_there_are_means_all():
+    assert rows_of(prepared(data__rows=10_000).train) == rows_of(prepared().train)
+
+
+@pytest.mark.parametrize("scale", ["unit", "standard", "robust"])
+def test_scaling_is_learned_on_the_training_part_alone(scale):
+    data = prepared("breast_cancer", data__scale=scale)
+    own = fit_scaling(scale, data.train.x)
+    np.testing.assert_array_equal(data.task.scaling.shift, own.shift)
+    np.testing.assert_array_equal(data.task.scaling.divisor, own.divisor)
+    every = fit_scaling(scale, sklearn.datasets.load_breast_cancer().data.astype(np.float32))
+    assert not np.array_equal(own.divisor, every.divisor)
+
+
+def test_an_outlier_in_validation_or_test_does_not_move_the_scaling():
+    data = ((X, Y), (X * 1000, Y))
+    np.testing.assert_array_equal(
+        prepare(load({}), data).task.scaling.divisor,
+        prepare(load({}), ((X, Y), (X, Y))).task.scaling.divisor,
+    )
+
+
+def test_regression_targets_are_measured_on_the_training_part():
+    data = prepared("diabetes")
+    assert not data.task.classification
+    assert data.train.y.shape == (len(data.train), 1)
+    assert data.train.y.dtype == np.float32
+    np.testing.assert_allclose(data.task.target_scaling.shift, data.train.y.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(
+        data.task.target_scaling.divisor, data.train.y.std(0), rtol=1e-5
+    )
+
+
+def test_regression_targets_may_keep_their_units():
+    scaling = prepared("diabetes", data__scale_target="none").task.target_scaling
+    assert (scaling.shift, scaling.divisor) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored"),
+    [
+        ("u1", "uint8"),
+        ("f8", "float32"),
+        ("f4", "float32"),
+        ("i8", "float32"),
+        ("?", "float32"),
+    ],
+)
+def test_pixels_stay_8_bit_and_other_numbers_become_float32(dtype, stored):
+    x = (X * 255 if dtype in ("u1", "i8") else X > 0.5 if dtype == "?" else X).astype(dtype)
+    data = prepare(load({}), (x, Y))
+    assert data.task.input_dtype == stored
+    for part in (data.train, data.validation, data.test):
+        assert part.x.dtype == stored
+
+
+def test_images_keep_their_shape():
+    assert prepare(load({}), (X.reshape(200, 2, 2), Y)).task.input_shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "outputs", "labels"),
+    [
+        (Y, None, 1, ("0", "1")),
+        (Y.astype(float), None, 1, ()),
+        (Y.astype(float), "classification", 1, ("0.0", "1.0")),
+        (Y, "regression", 1, ()),
+        (RNG.random((200, 3)), None, 3, ()),
+    ],
+    ids=["integers", "floats", "floats as classes", "integers as numbers", "three numbers"],
+)
+def test_targets_tell_the_task_unless_the_spec_does(y, task, outputs, labels):
+    data = prepare(load({"data": {"task": task}}), (X, y))
+    assert (data.task.outputs, data.task.labels) == (outputs, labels)
+
+
+# --- validation as its own source ---------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path):
+    def save(**arrays):
+        np.savez(tmp_path / "own.npz", **arrays)
+        return f"npz:{tmp_path / 'own.npz'}"
+
+    np.savez(tmp_path / "train.npz", x=X, y=Y)
+    save.train = f"npz:{tmp_path / 'train.npz'}"
+    return save
+
+
+def test_validation_may_be_its_own_source(own):
+    name = own(x=X[:9] + 1, y=Y[:9])
+    data = prepare(load({"data": {"source": own.train, "validation": name}}))
+    np.testing.assert_array_equal(data.validation.x, X[:9] + 1)
+    assert (len(data.train), len(data.test)) == (160, 40)
+    assert data.task.scaling.shift.max() < 1
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"x": X[:, :3], "y": Y}, "inputs of shape (4,)"),
+        ({"x": X, "y": Y + 5}, "one of the 2 labels"),
+        ({"x": np.where(X > 0.5, np.nan, X), "y": Y}, "finite inputs"),
+    ],
+    ids=["fewer features", "unknown labels", "nan"],
+)
+def test_validation_rows_are_checked_like_the_others(own, arrays, expected):
+    name = own(**arrays)
+    with pytest.raises(DataError) as caught:
+        prepare(load({"data": {"source": own.train, "validation": name}}))
+    assert expected in caught.value.faults[0].expected
+    assert caught.value.faults[0].where.startswith(f"{name}, validation rows")
+
+
+# --- the fingerprint ----------------------------------------------------------------------
+
+
+def fingerprint(x=X, y=Y, **of_data):
+    return prepare(load({"data": of_data}), (x, y)).sha256
+
+
+def test_the_same_rows_have_the_same_fingerprint():
+    assert fingerprint() == fingerprint(X.copy(), Y.copy())
+    assert fingerprint() == fingerprint(scale="standard", validation=0)
+    assert fingerprint(np.asfortranarray(X)) == fingerprint()
+
+
+def test_one_cell_changes_the_fingerprint():
+    x, y = X.copy(), Y.copy()
+    x[17, 2] = np.nextafter(x[17, 2], 2)
+    y[17] = 1 - y[17]
+    assert len({fingerprint(), fingerprint(x), fingerprint(X, y)}) == 3
+
+
+def test_the_order_and_the_type_of_rows_are_in_the_fingerprint():
+    assert fingerprint(X[::-1]) != fingerprint()
+    assert fingerprint(X.astype(np.float64)) != fingerprint()
+    assert fingerprint(X.reshape(200, 2, 2)) != fingerprint()
+
+
+def test_test_rows_and_text_labels_are_in_the_fingerprint():
+    def of(test, names):
+        return prepare(load({}), ((X, names[Y]), (test, names[Y]))).sha256
+
+    names, others = np.array(["a", "b"], object), np.array(["a", "c"], object)
+    assert len({of(X, names), of(X + 1, names), of(X, others)}) == 3
+
+
+def test_the_validation_source_is_in_the_fingerprint(own):
+    def of(x):
+        spec = load({"data": {"source": own.train, "validation": own(x=x, y=Y[:9])}})
+        return prepare(spec).sha256
+
+    assert of(X[:9]) != of(X[:9] + 1)
+
+
+# --- sources ------------------------------------------------------------------------------
+
+
+def test_a_spec_without_source_needs_data():
+    with pytest.raises(SpecError, match=r"source: sklearn:digits") as caught:
+        prepare(load({}))
+    assert caught.value.faults[0].where == "data.source"
+
+
+def test_a_source_that_gives_something_else_is_refused(monkeypatch):
+    monkeypatch.setitem(SOURCES.builtins, "odd", "builtins:list")
+    with pytest.raises(PluginError, match=r"expected a kfc\.data\.Source, got list"):
+        read_source("odd:abc")
+
+
+def test_a_source_names_its_classes_even_where_one_is_missing():
+    source = Source(Rows(X, Y), labels=("no", "yes", "maybe"))
+    data = prepare(load({}), source)
+    assert data.task.labels == ("no", "yes", "maybe")
+    with pytest.raises(DataError, match="one of the 2 labels no, yes"):
+        prepare(load({}), Source(Rows(X, Y * 2), labels=("no", "yes")))

@@ -1,0 +1,77 @@
+import pickle
+
+import pytest
+
+import kfc
+from kfc.errors import Fault, KfcError, SpecError, nearest
+
+FAULT = Fault("training.epochs", "an integer", "'3'", "Use for example epochs: 20.")
+
+KINDS = {
+    "SpecError": (2, ValueError),
+    "RegistryError": (2, LookupError),
+    "BusyError": (3, RuntimeError),
+    "DataError": (4, ValueError),
+    "DiskError": (5, OSError),
+    "NumbersError": (6, ArithmeticError),
+    "CheckpointError": (7, RuntimeError),
+    "PluginError": (8, ImportError),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_error_has_its_exit_code_and_a_built_in_base(name):
+    kind = getattr(kfc, name)
+    code, base = KINDS[name]
+    assert kind.exit_code == code
+    assert issubclass(kind, KfcError)
+    assert issubclass(kind, base)
+
+
+def test_every_error_of_the_package_is_in_the_table():
+    found = {
+        kind.__name__ for kind in [*KfcError.__subclasses__(), *SpecError.__subclasses__()]
+    }
+    assert found == set(KINDS)
+
+
+def test_a_message_has_four_parts():
+    assert str(FAULT) == (
+        "training.epochs: expected an integer, got '3'. Use for example epochs: 20."
+    )
+
+
+def test_a_message_names_the_line_where_there_is_one():
+    fault = Fault("seed", "an integer", "true", "Use 0.", "my.yaml, line 7")
+    assert str(fault) == "seed (my.yaml, line 7): expected an integer, got true. Use 0."
+
+
+def test_a_message_without_remedy_ends_with_a_full_stop():
+    assert str(Fault("seed", "an integer", "true")) == "seed: expected an integer, got true."
+
+
+def test_an_error_keeps_all_its_faults_one_per_line():
+    error = SpecError(FAULT, Fault("seed", "an integer", "true"))
+    assert len(error.faults) == 2
+    assert str(error).splitlines() == [str(fault) for fault in error.faults]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_errors_survive_a_trip_between_processes(name):
+    error = pickle.loads(pickle.dumps(getattr(kfc, name)(FAULT)))
+    assert error.faults == (FAULT,)
+    assert str(error) == str(FAULT)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("sdg", "sgd"), ("ADAM", "adam"), ("Adam ", "adam"), ("zzz", ""), ("", "")],
+)
+def test_the_nearest_known_name_is_offered(name, found):
+    hint = nearest(name, ["adam", "sgd", "rmsprop"])
+    assert hint == (f"Did you mean {found!r}? " if found else "")
+
+
+def test_a_message_is_one_line_that_cannot_steer_a_terminal():
+    fault = Fault("a\x1b[31mb", "c\nd", "\ud800\x07", "e\r\n")
+    assert str(fault) == "a\\x1b[31mb: expected c d, got \\ud800\\x07. e"

@@ -1,0 +1,192 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kfc import files
+from kfc.errors import DiskError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def blocked(tmp_path):
+    """A path in a folder that cannot be: a file has its place (tests may run as root)."""
+    (tmp_path / "file").write_text("in the way")
+    return tmp_path / "file" / "below"
+
+
+def test_text_is_written_as_utf8_and_bytes_as_they_are(tmp_path):
+    files.write(tmp_path / "text", "Öl\n")
+    files.write(tmp_path / "bytes", b"\0\r\n")
+    assert (tmp_path / "text").read_bytes() == "Öl\n".encode()
+    assert (tmp_path / "bytes").read_bytes() == b"\0\r\n"
+
+
+def test_a_write_replaces_the_old_content_and_leaves_nothing_else(tmp_path):
+    files.write(tmp_path / "a", "long old content")
+    files.write(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_the_old_content_stays_when_a_writer_fails_halfway(tmp_path, error):
+    path = tmp_path / "model.keras"
+    files.write(path, "old")
+
+    def fails(partial):
+        partial.write_text("half")
+        raise error
+
+    with pytest.raises(error):
+        files.write_with(path, fails)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["model.keras"]
+
+
+def test_a_full_disk_is_a_disk_error_and_keeps_the_old_content(tmp_path):
+    path = tmp_path / "a"
+    files.write(path, "old")
+
+    def fails(partial):
+        raise OSError(28, os.strerror(28))
+
+    with pytest.raises(DiskError, match="No space left on device") as caught:
+        files.write_with(path, fails)
+    assert caught.value.faults[0].where == str(path)
+    assert path.read_text() == "old"
+
+
+def test_a_library_gets_a_path_of_the_same_ending(tmp_path):
+    seen = []
+
+    def writer(partial):
+        seen.append(partial)
+        partial.write_bytes(b"x")
+
+    files.write_with(tmp_path / "model.keras", writer)
+    assert seen[0].suffix == ".keras"
+    assert seen[0].parent == tmp_path
+    assert names(tmp_path) == ["model.keras"]
+
+
+def test_a_killed_writer_leaves_the_old_content(tmp_path):
+    path = tmp_path / "a"
+    files.write(path, "old")
+    script = (
+        "import os, signal, sys; from pathlib import Path; from kfc import files\n"
+        "def dies(partial):\n"
+        "    partial.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.write_with(Path(sys.argv[1]), dies)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert killed.returncode == -9
+    assert path.read_text() == "old"
+    files.write(path, "new")  # what was left of it is no hindrance
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_appears_with_all_its_files(tmp_path):
+    files.write_folder(tmp_path / "checkpoint", {"a": b"1", "b": b"2"})
+    assert names(tmp_path) == ["checkpoint"]
+    assert (tmp_path / "checkpoint" / "b").read_bytes() == b"2"
+
+
+def test_the_rest_of_a_broken_folder_is_no_hindrance(tmp_path):
+    (tmp_path / ".partial-checkpoint").mkdir()
+    (tmp_path / ".partial-checkpoint" / "old").write_text("half")
+    files.write_folder(tmp_path / "checkpoint", {"a": b"1"})
+    assert names(tmp_path / "checkpoint") == ["a"]
+
+
+def test_a_folder_is_never_written_over_a_full_one(tmp_path):
+    files.write_folder(tmp_path / "checkpoint", {"a": b"1"})
+    with pytest.raises(DiskError):
+        files.write_folder(tmp_path / "checkpoint", {"b": b"2"})
+    assert names(tmp_path / "checkpoint") == ["a"]
+    assert names(tmp_path) == ["checkpoint"]
+
+
+def test_lines_are_appended(tmp_path):
+    files.append(tmp_path / "log", "1\n")
+    files.append(tmp_path / "log", "2\n")
+    files.sync(tmp_path)
+    assert (tmp_path / "log").read_text() == "1\n2\n"
+
+
+def test_a_folder_that_is_gone_can_be_removed(tmp_path):
+    (tmp_path / "a").mkdir()
+    files.remove_folder(tmp_path / "a")
+    files.remove_folder(tmp_path / "a")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("existing", "made"),
+    [
+        ([], "0001-digits"),
+        (["0001-digits"], "0002-digits"),
+        (["0001-mnist"], "0002-digits"),
+        (["0007-a", "0003-b"], "0008-digits"),
+        (["notes", "12-a", "x0009-a", "²²²²-a"], "0001-digits"),
+    ],
+    ids=["none", "the same name", "another name", "gaps", "foreign names"],
+)
+def test_a_run_folder_has_the_next_number(tmp_path, existing, made):
+    for name in existing:
+        (tmp_path / name).mkdir()
+    assert files.new_numbered_folder(tmp_path, "digits").name == made
+
+
+def test_run_folders_parent_is_made(tmp_path):
+    folder = files.new_numbered_folder(tmp_path / "a" / "b", "digits")
+    assert folder == tmp_path / "a" / "b" / "0001-digits"
+
+
+def test_a_number_after_9999_is_still_new(tmp_path):
+    (tmp_path / "9999-a").mkdir()
+    first = files.new_numbered_folder(tmp_path, "a")
+    second = files.new_numbered_folder(tmp_path, "a")
+    assert [first.name, second.name] == ["10000-a", "10001-a"]
+
+
+def test_processes_that_start_together_get_different_folders(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from kfc import files\n"
+        "for _ in range(15): print(files.new_numbered_folder(Path(sys.argv[1]), 'a').name)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    made = [name for process in started for name in process.communicate()[0].split()]
+    assert len(made) == 30
+    assert len(set(made)) == 30
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: files.write(path, "x"),
+        lambda path: files.write_with(path, lambda partial: partial.write_text("x")),
+        lambda path: files.write_folder(path, {"a": b"x"}),
+        lambda path: files.append(path, "x"),
+        lambda path: files.sync(path),
+        lambda path: files.new_numbered_folder(path, "x"),
+    ],
+    ids=["write", "write_with", "write_folder", "append", "sync", "new_numbered_folder"],
+)
+def test_an_unwritable_place_is_a_disk_error_with_all_four_parts(blocked, write):
+    with pytest.raises(DiskError) as caught:
+        write(blocked)
+    (fault,) = caught.value.faults
+    assert fault.where == str(blocked)
+    assert fault.expected
+    assert fault.got == "Not a directory"
+    assert fault.remedy
+
+
+def test_sha256_is_the_known_one():
+    assert files.sha256(b"").startswith("e3b0c44298fc1c14")

@@ -1,0 +1,155 @@
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.eager.polymorphic_function import polymorphic_function
+
+from kfc.data import Rows, Task
+from kfc.training.engine import EVALUATION_BATCH, Engine, Evaluator
+from kfc.training.step import TapeModel
+
+IN_ORDER = np.arange(70, dtype=np.int32)
+
+
+def train_in_blocks(problem, blocks):
+    case = problem({"network.dropout": 0.3, "training.optimizer": "adam"})
+    loop = case.loop()
+    for _ in range(2):
+        loop.engine.begin_epoch(IN_ORDER[::-1].copy())
+        loop.engine.model.reset_metrics()
+        for first, last in blocks:
+            block = loop.engine.run(first, last)
+    return loop.engine.model, block
+
+
+@pytest.mark.parametrize("blocks", [[(0, 3)], [(0, 2), (2, 3)], [(0, 1), (1, 3)]], ids=str)
+def test_blocks_of_any_length_give_the_bits_of_single_steps(problem, same_weights, blocks):
+    expected, last = train_in_blocks(problem, [(0, 1), (1, 2), (2, 3)])
+    actual, block = train_in_blocks(problem, blocks)
+    same_weights(actual, expected)
+    assert block == last
+
+
+class Identity(keras.losses.Loss):
+    """The mean of the outputs, so that a loss tells which rows it saw."""
+
+    def call(self, y_true, y_pred):
+        return y_pred[:, 0] + 0 * tf.cast(y_true, y_pred.dtype)
+
+
+def counting_engine(batch_size=32, values=None):
+    """A network of one weight, 1, whose loss on row n is n (or `values[n]`)."""
+    inputs = keras.Input((1,))
+    dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+    model = TapeModel(keras.Model(inputs, dense(inputs)))
+    model.compile(optimizer=keras.optimizers.SGD(1e-12), loss=Identity(), jit_compile=False)
+    x = np.arange(70, dtype=np.float32) if values is None else values
+    return Engine(model, Rows(x[:, None], np.zeros(70, np.int32)), batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, 35, 70, 100])
+def test_each_step_gathers_the_rows_of_the_order(batch_size):
+    order = np.random.default_rng(0).permutation(70).astype(np.int32)
+    engine = counting_engine(batch_size)
+    engine.begin_epoch(order)
+    assert engine.steps_per_epoch == -(-70 // batch_size)
+    for step in range(engine.steps_per_epoch):
+        rows = order[step * batch_size : (step + 1) * batch_size]
+        loss = engine.run(step, step + 1).logs["batch_loss"]
+        assert loss == pytest.approx(rows.mean(), rel=1e-5)
+
+
+def test_an_epoch_mean_counts_every_row_once():
+    engine = counting_engine()
+    engine.begin_epoch(IN_ORDER)
+    assert engine.run(0, 3).logs["loss"] == pytest.approx(34.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(("row", "step"), [(0, 0), (31, 0), (32, 1), (69, 2)])
+def test_the_first_bad_step_is_the_one_that_saw_the_bad_row(row, step):
+    values = np.ones(70, np.float32)
+    values[row] = np.inf
+    engine = counting_engine(values=values)
+    engine.begin_epoch(IN_ORDER)
+    assert engine.run(0, 3).first_bad_step == step
+
+
+def test_without_a_bad_step_there_is_none():
+    engine = counting_engine()
+    engine.begin_epoch(IN_ORDER)
+    assert engine.run(0, 3).first_bad_step == -1
+
+
+def test_a_weight_that_is_not_finite_is_seen(problem):
+    loop = problem({"network.normalization": "batch"}).loop()
+    assert loop.engine.weights_are_finite()
+    weights = loop.engine.model.get_weights()
+    for number in range(len(weights)):  # moving averages included
+        spoilt = [weight.copy() for weight in weights]
+        spoilt[number].flat[-1] = np.nan
+        loop.engine.model.set_weights(spoilt)
+        assert not loop.engine.weights_are_finite()
+
+
+def test_an_evaluation_within_an_epoch_leaves_its_means_alone(problem):
+    results = []
+    for evaluates in (False, True):
+        loop = problem().loop()
+        loop.engine.begin_epoch(IN_ORDER)
+        loop.engine.run(0, 2)
+        if evaluates:
+            loop.evaluator.evaluate(loop.held_out[1])
+        results.append(loop.engine.run(2, 3))
+    assert results[0] == results[1]
+
+
+REGRESSION = Task((4,), "float32", (), outputs=2)
+
+
+@pytest.mark.parametrize("rows", [1, EVALUATION_BATCH + 7])
+@pytest.mark.parametrize(
+    "overrides", [{}, {"training.loss": "mse", "network.l2": 0.01}], ids=str
+)
+def test_an_evaluation_gives_the_numbers_of_keras(problem, overrides, rows):
+    case = problem({**overrides, "network.dropout": 0.5})
+    part = Rows(*(np.resize(a, (rows, *a.shape[1:])) for a in (case.train.x, case.train.y)))
+    actual = case.loop().evaluator.evaluate(part)
+    expected = case.stock().evaluate(
+        part.x, part.y, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True
+    )
+    assert actual == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_regression_is_evaluated_as_keras_does(problem):
+    case = problem({}, REGRESSION)
+    actual = case.loop().evaluator.evaluate(case.train)
+    expected = case.stock().evaluate(
+        case.train.x, case.train.y, batch_size=70, verbose=0, return_dict=True
+    )
+    assert set(actual) == {"loss", "mae", "r2"}
+    assert actual == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_evaluation_repeats_to_the_same_bits(problem):
+    loop = problem().loop()
+    first = loop.evaluator.evaluate(loop.held_out[1])
+    loop.evaluator.evaluate(loop.engine.model and problem().train)
+    assert loop.evaluator.evaluate(loop.held_out[1]) == first
+
+
+def test_many_engines_in_one_process_cause_no_warning(caplog, monkeypatch):
+    # TensorFlow warns twice per process; earlier tests must not use that up.
+    limit = "FREQUENT_TRACING_WARNING_MAX_WARNING_PER_DETECTOR"
+    monkeypatch.setattr(polymorphic_function, limit, 10**6)
+    logging.getLogger("tensorflow").addHandler(caplog.handler)
+    try:
+        for _ in range(7):
+            engine = counting_engine()
+            engine.begin_epoch(IN_ORDER)
+            engine.run(0, 1)
+            Evaluator(engine.model).evaluate(Rows(np.ones((3, 1)), np.zeros(3, np.int32)))
+    finally:
+        logging.getLogger("tensorflow").removeHandler(caplog.handler)
+    assert caplog.text == ""

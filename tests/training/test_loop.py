@@ -1,0 +1,338 @@
+import csv
+import math
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kfc import spec as specs
+from kfc.errors import NumbersError, SpecError
+from kfc.training.callbacks import build_callbacks, wants_batches
+from kfc.training.checkpoint import Progress
+
+TWO_EPOCHS = {"training.epochs": 2}
+
+
+def run(problem, callbacks=(), overrides=None, **options):
+    loop = problem({**TWO_EPOCHS, **(overrides or {})}).loop(callbacks, **options)
+    return loop.run(Progress()), loop
+
+
+# --- hooks --------------------------------------------------------------------------------
+
+
+def test_hooks_are_called_in_the_order_of_keras(problem, recorder):
+    ours, theirs = recorder(), recorder()
+    run(problem, [ours])
+    case = problem(TWO_EPOCHS)
+    case.stock().fit(
+        case.train.x,
+        case.train.y,
+        validation_data=(case.held_out.x, case.held_out.y),
+        callbacks=[theirs],
+        **case.fit_options,
+    )
+    assert ours.calls == theirs.calls
+    assert ours.calls[:4] == [
+        ("train begins",),
+        ("epoch begins", 0),
+        ("batch begins", 0),
+        ("batch ends", 0),
+    ]
+
+
+def test_batch_hooks_get_the_numbers_that_keras_gives(problem, recorder):
+    ours, theirs = recorder(), recorder()
+    run(problem, [ours])
+    case = problem(TWO_EPOCHS)
+    case.stock().fit(
+        case.train.x,
+        case.train.y,
+        validation_data=(case.held_out.x, case.held_out.y),
+        callbacks=[theirs],
+        **case.fit_options,
+    )
+    for got, want in zip(ours.logs, theirs.logs, strict=True):
+        got.pop("batch_loss", None)
+        assert got == pytest.approx(want, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("every", "batches"),
+    [(1, [0, 1, 2, 0, 1, 2]), (2, [1, 0, 2]), (4, [0]), ("block", [2, 2]), (None, [])],
+    ids=str,
+)
+def test_batch_hooks_are_called_at_the_steps_a_callback_wants(
+    problem, recorder, every, batches
+):
+    callback = recorder(every)
+    run(problem, [callback])
+    assert [call[1] for call in callback.calls if call[0] == "batch ends"] == batches
+    begins = [call[1] for call in callback.calls if call[0] == "batch begins"]
+    assert begins == (batches if every == 1 else [])
+
+
+def test_callbacks_with_other_wishes_do_not_disturb_each_other(problem, recorder):
+    alone, together = recorder(2), recorder(2)
+    expected, _ = run(problem, [alone])
+    actual, _ = run(problem, [recorder(3), together, recorder("block"), recorder(None)])
+    assert together.calls == alone.calls
+    assert actual.history == expected.history
+
+
+def test_a_callback_without_batch_hooks_is_not_called_for_batches():
+    assert wants_batches(keras.callbacks.History()) is None
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None),
+        keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: None),
+    ],
+    ids=["TerminateOnNaN", "LambdaCallback, end", "LambdaCallback, begin"],
+)
+def test_a_callback_with_batch_hooks_is_called_at_every_step(callback):
+    assert wants_batches(callback) == 1
+
+
+@pytest.mark.parametrize("every", [0, -1, True, 1.5, "step"])
+def test_a_wish_that_makes_no_sense_is_refused(recorder, every):
+    with pytest.raises(SpecError, match=r"Recorder\.every: expected a number of steps"):
+        wants_batches(recorder(every))
+
+
+def test_a_lambda_callback_is_called_with_logs(problem):
+    seen = []
+    callback = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: seen.append("begin"),
+        on_epoch_begin=lambda epoch, logs: seen.append(epoch),
+        on_train_batch_begin=lambda batch, logs: seen.append(f"batch {batch}"),
+        on_train_batch_end=lambda batch, logs: seen.append("loss" in logs),
+        on_epoch_end=lambda epoch, logs: seen.append("val_loss" in logs),
+        on_train_end=lambda logs: seen.append("end"),
+    )
+    run(problem, [callback], {"training.epochs": 1})
+    batches = [item for step in range(3) for item in (f"batch {step}", True)]
+    assert seen == ["begin", 0, *batches, True, "end"]
+
+
+def test_log_steps_and_evaluations_come_at_their_steps(problem, recorder):
+    callback = recorder(4)
+    run(problem, [callback], {"training.epochs": 3, "training.evaluate_every": 5})
+    batches = [logs for logs in callback.logs if "batch_loss" in logs]
+    # Steps 4 and 8 are due; 5 is evaluated.
+    ends = [call[1] for call in callback.calls if call[0] == "batch ends"]
+    assert ends == [0, 1, 1]  # steps 4, 5 and 8 of 9, three to an epoch
+    assert ["val_loss" in logs for logs in batches] == [False, True, False]
+
+
+def test_an_evaluation_within_an_epoch_changes_nothing_else(problem):
+    expected, _ = run(problem)
+    actual, _ = run(problem, [], {"training.evaluate_every": 1})
+    assert actual.history == expected.history
+
+
+# --- Keras's callbacks by name ------------------------------------------------------------
+
+BY_NAME = {
+    "CSVLogger": {"filename": "log.csv"},
+    "EarlyStopping": {"monitor": "val_loss", "patience": 3},
+    "ModelCheckpoint": {"filepath": "best.keras"},
+    "ReduceLROnPlateau": {"monitor": "loss", "patience": 3},
+    "TensorBoard": {"log_dir": "keras"},
+    "TerminateOnNaN": {},
+    "best_weights": {},
+    "csv_log": {},
+    "metrics_log": {"filename": "more.jsonl", "every": 2},
+    "tensorboard_log": {"log_dir": "more", "every": 2},
+}
+
+
+def named(tmp_path, name, **options):
+    spec = specs.load({"training": {"callbacks": [{"name": name, **options}]}})
+    return build_callbacks(spec, tmp_path, Console(quiet=True))[-1]
+
+
+def test_callbacks_named_in_a_spec_do_not_change_what_is_trained(problem, tmp_path):
+    expected, _ = run(problem)
+    callbacks = [named(tmp_path, name, **options) for name, options in BY_NAME.items()]
+    actual, _ = run(problem, callbacks)
+    assert actual.history == expected.history
+
+
+def test_csv_logger_writes_the_history(problem, tmp_path):
+    progress, _ = run(problem, [named(tmp_path, "CSVLogger", filename="log.csv")])
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in ("loss", "val_accuracy"):
+        assert [float(row[name]) for row in rows] == pytest.approx(progress.history[name])
+
+
+def test_model_checkpoint_writes_a_plain_network(problem, tmp_path, same_weights):
+    _, loop = run(problem, [named(tmp_path, "ModelCheckpoint", filepath="best.keras")])
+    loaded = keras.models.load_model(tmp_path / "best.keras")
+    assert type(loaded).__module__.startswith("keras.")
+    same_weights(loaded, loop.engine.model)
+
+
+def test_reduce_lr_on_plateau_lowers_the_rate(problem, tmp_path):
+    callback = named(tmp_path, "ReduceLROnPlateau", monitor="loss", patience=1, min_delta=10.0)
+    _, loop = run(problem, [callback], {"training.optimizer": "adam"})
+    assert float(loop.engine.model.optimizer.learning_rate) == pytest.approx(1e-4)
+
+
+def test_keras_tensorboard_writes_every_epoch(problem, tmp_path):
+    progress, _ = run(problem, [named(tmp_path, "TensorBoard", log_dir="keras")])
+    events = EventAccumulator(str(tmp_path / "keras/validation"), {"tensors": 0})
+    events.Reload()
+    assert len(events.Tensors("epoch_loss")) == len(progress.history["val_loss"])
+
+
+def test_swap_ema_weights_evaluates_the_averages(problem, tmp_path):
+    ema = {"training.optimizer": {"name": "sgd", "learning_rate": 0.5, "use_ema": True}}
+    callback = named(tmp_path, "SwapEMAWeights")
+    actual, _ = run(problem, [callback], ema)
+    case = problem({**TWO_EPOCHS, **ema})
+    expected = case.stock().fit(
+        case.train.x,
+        case.train.y,
+        validation_data=(case.held_out.x, case.held_out.y),
+        callbacks=[keras.callbacks.SwapEMAWeights()],
+        **case.fit_options,
+    )
+    np.testing.assert_allclose(
+        actual.history["val_loss"], expected.history["val_loss"], rtol=1e-5
+    )
+    plain, _ = run(problem, [], ema)
+    assert plain.history["val_loss"][-1] != actual.history["val_loss"][-1]
+
+
+def test_history_is_an_ordinary_callback(problem):
+    history = keras.callbacks.History()
+    progress, _ = run(problem, [history])
+    assert history.history == progress.history
+
+
+def test_a_callback_may_not_write_over_the_files_of_a_run(tmp_path):
+    for name, options in (
+        ("ModelCheckpoint", {"filepath": "model.keras"}),
+        ("TensorBoard", {"log_dir": "checkpoints/logs"}),
+        ("metrics_log", {}),
+    ):
+        with pytest.raises(SpecError, match="expected a file or folder of its own"):
+            named(tmp_path, name, **options)
+
+
+# --- stopping -----------------------------------------------------------------------------
+
+
+def test_a_stop_within_an_epoch_ends_it_as_keras_does(problem, recorder):
+    ours, theirs = recorder(stop_after=1), recorder(stop_after=1)
+    progress, _ = run(problem, [ours])
+    case = problem(TWO_EPOCHS)
+    case.stock().fit(
+        case.train.x,
+        case.train.y,
+        validation_data=(case.held_out.x, case.held_out.y),
+        callbacks=[theirs],
+        **case.fit_options,
+    )
+    assert ours.calls == theirs.calls
+    assert ours.calls[-2:] == [("epoch ends", 0), ("train ends",)]
+    assert (progress.epoch, progress.step, progress.stopped) == (1, 0, True)
+
+
+def test_a_stop_between_epochs_ends_the_training(problem):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    progress, _ = run(problem, [Stop()], {"training.epochs": 5})
+    assert (progress.epoch, progress.stopped) == (1, True)
+    assert len(progress.history["loss"]) == 1
+
+
+def test_a_stopped_training_does_not_go_on(problem):
+    loop = problem().loop()
+    assert loop.run(Progress(epoch=1, stopped=True)).epoch == 1
+
+
+def test_a_training_that_ran_its_epochs_is_not_stopped(problem):
+    assert not run(problem)[0].stopped
+
+
+def test_a_stop_within_an_epoch_is_committed_only_once_the_epoch_has_ended(problem, recorder):
+    commits = []
+    run(
+        problem,
+        [recorder(stop_after=1)],
+        {"training.commit_seconds": 1e-9},
+        commit=lambda progress: commits.append((progress.epoch, progress.step)),
+    )
+    assert commits == [(0, 1), (1, 0)]
+
+
+# --- order --------------------------------------------------------------------------------
+
+
+def orders(problem, seed):
+    """The order of rows in each epoch of a training."""
+    case = problem({"training.shuffle": True, "seed": seed})
+    loop, seen = case.loop(), []
+    begin = loop.engine.begin_epoch
+    loop.engine.begin_epoch = lambda order: (seen.append(order.tolist()), begin(order))
+    history = loop.run(Progress()).history
+    return seen, history
+
+
+def test_each_epoch_visits_every_row_in_a_new_order_that_a_seed_repeats(problem):
+    first, history = orders(problem, 0)
+    again, same = orders(problem, 0)
+    other, _ = orders(problem, 1)
+    assert all(sorted(order) == list(range(70)) for order in first)
+    assert len({tuple(order) for order in first}) == 3
+    assert (again, same) == (first, history)
+    assert other != first
+
+
+# --- numbers that go wrong ----------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_is_an_error_with_epoch_and_step(problem, recorder):
+    case = problem({"training.epochs": 3})
+    case.train.x[40] = np.inf  # in the second batch
+    callback = recorder(1)
+    with pytest.raises(NumbersError, match=r"epoch 1, step 2: expected a finite loss"):
+        case.loop([callback]).run(Progress())
+    assert math.isnan(callback.logs[-1]["batch_loss"])
+
+
+def test_a_weight_that_is_not_finite_is_an_error(problem):
+    loop = problem().loop()
+
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                loop.engine.weights_are_finite = lambda: False
+
+    loop.callbacks = [Spoil()]
+    with pytest.raises(NumbersError, match=r"epoch 2, step 3: expected finite weights"):
+        loop.run(Progress())
+
+
+def test_callbacks_are_closed_when_training_fails(problem):
+    class Closing(keras.callbacks.Callback):
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    case, callback = problem(), Closing()
+    case.train.x[0] = np.nan
+    with pytest.raises(NumbersError):
+        case.loop([callback]).run(Progress())
+    assert callback.closed
