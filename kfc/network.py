@@ -147,7 +147,9 @@ def residual(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
 
 @keras.saving.register_keras_serializable("kfc")
 class ActivationWithOptions:
-    """A Keras activation with options of its own, such as leaky relu of another slope.
+    """A Keras activation with options for which Keras has no layer, such as `celu`'s alpha.
+
+    A saved network that has one loads in plain Keras after `import kfc.network`.
 
     Args:
         name: Keras's name of the activation.
@@ -258,7 +260,18 @@ def _activation(activation: Activation | None) -> Any:
     }
     if activation.options == defaults:
         return activation.name
+    if activation.name in _ACTIVATION_LAYERS:
+        layer = getattr(keras.layers, _ACTIVATION_LAYERS[activation.name])
+        return layer(**activation.options, name=activation.name)
     return ActivationWithOptions(activation.name, activation.options)
+
+
+_ACTIVATION_LAYERS = {
+    "elu": "ELU",
+    "leaky_relu": "LeakyReLU",
+    "relu": "ReLU",
+}
+"""Activations with options that Keras also has as layers, and so saves by itself."""
 
 
 def _regularizer(hidden: Hidden) -> keras.regularizers.Regularizer | None:

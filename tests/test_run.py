@@ -244,7 +244,7 @@ def test_damaged_weights_are_not_loaded(run, tmp_path):
         data = bytearray(state.read_bytes())
         data[len(data) // 2] ^= 1
         state.write_bytes(data)
-    with pytest.raises(kfc.CheckpointError, match="the sha256 of state.npz differs"):
+    with pytest.raises(kfc.CheckpointError, match="the sha256 of state"):
         kfc.load(copy)
 
 
