@@ -199,6 +199,13 @@ def _spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
         raise SpecError(
             Fault("arguments", "one SPEC", " and ".join(names), "Overrides read key=value.")
         )
+    keys = [key for key, _, _ in pairs]
+    if twice := {key for key in keys if keys.count(key) > 1}:
+        raise SpecError(
+            Fault(
+                "arguments", "each key once", f"{sorted(twice)[0]} twice", "Drop one of them."
+            )
+        )
     overrides = {key: read_value(value) for key, _, value in pairs}
     return (names[0] if names else "digits"), overrides
 

@@ -191,7 +191,7 @@ def _train(
         epochs=epochs,
         shuffle=False,
         verbose=0,
-        validation_data=(x, y),
+        validation_data=(x, y) if callbacks else None,
         callbacks=callbacks,
     )
     return list(history.history["loss"])

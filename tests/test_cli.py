@@ -42,6 +42,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(folder):
+    folder = folder / "trained"
+    folder.mkdir()
     return in_a_new_process("fit", *SMALL, "--json", folder=folder)
 
 
@@ -68,6 +70,7 @@ def test_python_gives_the_same_bits_as_the_command(trained, tmp_path):
 
 
 def test_evaluate_repeats_the_numbers(trained, folder):
+    folder = folder / "trained"
     again = in_a_new_process("evaluate", "runs/0001-digits", "--json", folder=folder)
     assert json.loads(again.stdout) == json.loads(trained.stdout)
     assert again.stderr == ""
@@ -75,7 +78,7 @@ def test_evaluate_repeats_the_numbers(trained, folder):
 
 def test_predict_writes_label_and_probabilities(trained, folder):
     np.save(folder / "rows.npy", np.zeros((3, 64)))
-    result = run_kfc("predict", "runs/0001-digits", "rows.npy", folder=folder)
+    result = run_kfc("predict", "trained/runs/0001-digits", "rows.npy", folder=folder)
     head, *rows = result.stdout.splitlines()
     assert head == "label,probability,0,1,2,3,4,5,6,7,8,9", result.stderr
     assert len(rows) == 3
@@ -95,6 +98,7 @@ def test_quiet_leaves_results_only(folder):
         (["fit", "missing.yaml"], 2, "missing.yaml: expected a spec file, got no such file"),
         (["fit", "training.epochs=0"], 2, "training.epochs (override): expected"),
         (["fit", "training.epoch=3"], 2, "Did you mean 'epochs'?"),
+        (["fit", "seed=1", "seed=2"], 2, "expected each key once, got seed twice"),
         (["fit", "digits", "mnist"], 2, "expected one SPEC"),
         (["fit", "data.source=sklearn:digit"], 4, "Did you mean 'digits'?"),
         (["fit", "data.source=npz:missing.npz"], 4, "no such file"),

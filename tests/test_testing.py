@@ -6,13 +6,10 @@ import kfc
 from kfc import testing
 from kfc.data import Rows, Source
 from kfc.registry import BLOCKS, CALLBACKS, OPTIMIZERS, SOURCES
-from kfc.spec.signatures import signatures
-
-KERAS_OPTIMIZERS = sorted(set(signatures("optimizer")) - set(OPTIMIZERS.builtins))
 
 
-@pytest.mark.parametrize("name", KERAS_OPTIMIZERS)
-def test_every_keras_optimizer_conforms(name):
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_keras_optimizers_conform(name):
     testing.check_optimizer(type(keras.optimizers.get(name)), learning_rate=0.01)
 
 
@@ -37,22 +34,18 @@ def test_the_embedded_source_conforms(argument):
     testing.check_source(SOURCES.get("sklearn"), argument)
 
 
-class Forgetful(keras.optimizers.Optimizer):
-    """Keeps a velocity where no variable holds it."""
+class Forgetful(keras.optimizers.SGD):
+    """Moves half as far every other epoch, and counts in no variable."""
 
-    def __init__(self, learning_rate=0.1, **kwargs):
-        super().__init__(learning_rate=learning_rate, **kwargs)
-        self.steps = keras.Variable(0.0)
+    builds = 0
 
     def build(self, variables):
         super().build(variables)
-        self.velocity = [keras.Variable(keras.ops.zeros_like(v)) for v in variables]
-        self._tracker.unlock()
+        Forgetful.builds += 1
+        self.factor = 1.0 / Forgetful.builds
 
     def update_step(self, gradient, variable, learning_rate):
-        velocity = self.velocity[self._get_variable_index(variable)]
-        velocity.assign(velocity * 0.9 + gradient)
-        self.assign_sub(variable, keras.ops.cast(learning_rate, "float32") * velocity.value)
+        super().update_step(gradient * self.factor, variable, learning_rate)
 
 
 class Ascent(keras.optimizers.SGD):
@@ -65,6 +58,11 @@ class Ascent(keras.optimizers.SGD):
 def test_an_optimizer_that_climbs_is_found():
     with pytest.raises(kfc.PluginError, match="a loss that falls"):
         testing.check_optimizer(Ascent, learning_rate=0.1)
+
+
+def test_an_optimizer_with_state_outside_its_variables_is_found():
+    with pytest.raises(kfc.PluginError, match="losses"):
+        testing.check_optimizer(Forgetful, learning_rate=0.1)
 
 
 def test_a_block_of_the_wrong_width_is_found():

@@ -162,6 +162,31 @@ class Callback(Component):
 
     # Options that name a file: Keras would write to any path a spec holds.
     PATHS: ClassVar[frozenset[str]] = frozenset({"filepath", "filename", "log_dir"})
+    # What a run does by itself, and the files it keeps.
+    _ALWAYS_ON: ClassVar[frozenset[str]] = frozenset({"terminal"})
+    _WRITTEN_BY_KFC: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("spec.yaml", "environment.json", "metrics.jsonl", "checkpoints", "model.keras"),
+            *("result.json", "report.html", "tensorboard", "run.log"),
+        }
+    )
+
+    @classmethod
+    def known(cls) -> list[str]:
+        """Returns every name on offer but those of what a run does by itself."""
+        return [name for name in super().known() if name not in cls._ALWAYS_ON]
+
+    @classmethod
+    def _name_faults(cls, name: str) -> Iterator[Fault]:
+        if name in cls._ALWAYS_ON:
+            yield Fault(
+                "name",
+                "a callback that is not on by itself",
+                repr(name),
+                "Drop it; training.log_every says how often it writes.",
+            )
+        else:
+            yield from super()._name_faults(name)
 
     @classmethod
     def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
@@ -184,6 +209,15 @@ class Callback(Component):
     ) -> Iterator[Fault]:
         found = list(super()._option_faults(name, options, defaults))
         yield from found
+        for option in sorted(cls.PATHS & defaults.keys()):
+            path = str({**defaults, **options}[option])
+            if path.split("/")[0] in cls._WRITTEN_BY_KFC:
+                yield Fault(
+                    option,
+                    "a file or folder that is not the run's own",
+                    repr(path),
+                    "A run writes that one itself: choose another name.",
+                )
         if name == "ModelCheckpoint" and not found:
             weights_only = options.get("save_weights_only", False)
             ending = ".weights.h5" if weights_only else ".keras"

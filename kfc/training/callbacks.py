@@ -23,12 +23,6 @@ from kfc.spec.components import Callback
 from kfc.training.logs import MetricsLog, TensorBoardLog, Terminal
 from kfc.training.stopping import EarlyStopping
 
-_WRITTEN_BY_KFC = {
-    *(("spec.yaml",), ("environment.json",), ("metrics.jsonl",), ("checkpoints",)),
-    *(("model.keras",), ("result.json",), ("report.html",), ("tensorboard",), ("run.log",)),
-}
-"""First parts of the paths that a run writes without being asked."""
-
 
 def build_callbacks(
     spec: Spec, folder: Path, console: Console
@@ -41,7 +35,6 @@ def build_callbacks(
         console: Where progress is shown.
 
     Raises:
-        SpecError: If a callback would write over one of the run's own files.
         PluginError: If a plug-in cannot be imported.
     """
     training = spec.training
@@ -68,17 +61,6 @@ def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
         if name in parameters and isinstance(parameters[name].default, str)
     }
     options |= callback.options
-    for name in callback.PATHS & options.keys():
-        if Path(options[name]).parts[:1] in _WRITTEN_BY_KFC:
-            raise SpecError(
-                Fault(
-                    f"training.callbacks, {name} of {callback.name}",
-                    "a file or folder of its own",
-                    repr(options[name]),
-                    "A run writes that one itself, and training.log_every adds lines to "
-                    "it: choose another name.",
-                )
-            )
     paths = {name: str(folder / options[name]) for name in callback.PATHS & options.keys()}
     return build(**{**options, **paths})
 

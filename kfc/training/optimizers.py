@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kfc.errors import Fault, PluginError
+from kfc.errors import Fault, PluginError, SpecError
 from kfc.registry import OPTIMIZERS
 from kfc.spec.optimizer import Constant, Cosine, Exponential, Optimizer, Schedule, Step
 
@@ -111,12 +111,12 @@ def build_optimizer(
         else:
             built = type(keras.optimizers.get(optimizer.name))(**options)
     except (TypeError, ValueError) as error:
-        raise PluginError(
+        raise SpecError(
             Fault(
                 "training.optimizer",
                 f"options that {optimizer.name!r} takes",
                 str(error),
-                "Change the options, or the plug-in.",
+                "Mend the options.",
             )
         ) from error
     if not isinstance(built, keras.optimizers.Optimizer):

@@ -333,8 +333,16 @@ CALLBACKS = {
     "factor": ({"name": "ReduceLROnPlateau", "factor": 1}, "factor", "(0, 1)"),
     "weights": ({"name": "ModelCheckpoint", "filepath": "a.h5"}, "filepath", ".keras, since"),
     "every": ({"name": "csv_log", "every": 3}, "every", "option"),
-    "every 0": ({"name": "metrics_log", "every": 0}, "every", "at least 1"),
-    "every text": ({"name": "metrics_log", "every": "x"}, "every", "at least 1"),
+    "every 0": (
+        {"name": "metrics_log", "filename": "a.jsonl", "every": 0},
+        "every",
+        "at least 1",
+    ),
+    "every text": (
+        {"name": "metrics_log", "filename": "a.jsonl", "every": "x"},
+        "every",
+        "at least 1",
+    ),
     "nameless": ({"patience": 3}, "name", "a value"),
     "number for a name": ({"name": 3}, "name", "text"),
 }
@@ -624,6 +632,10 @@ def test_every_component_fills_in_its_defaults_and_comes_back(kind):
     for name in kind.known():
         defaults = signatures(kind.kind)[kind.full_name(name)]
         needed = {key: values[key] for key, default in defaults.items() if default == REQUIRED}
+        # By default these two would write the files that a run writes itself.
+        needed |= {"metrics_log": {"filename": "a"}, "tensorboard_log": {"log_dir": "a"}}.get(
+            name, {}
+        )
         component = kind.model_validate({"name": name, **needed})
         assert kind.model_validate(component.model_dump()) == component
         assert {k for k, v in defaults.items() if v is not None} <= set(component.options)
