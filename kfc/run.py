@@ -22,9 +22,10 @@ from kfc.spec import Spec, SpecLike
 from kfc.training import checkpoint
 from kfc.training.callbacks import build_callbacks
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
-from kfc.training.engine import Engine, Evaluator
+from kfc.training.engine import Engine
 from kfc.training.loop import Loop
 from kfc.training.losses import default_loss
+from kfc.training.step import TapeModel
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,7 @@ class Run:
                     "Get those rows back, or train again.",
                 )
             )
-        return _final_metrics(
-            compile_for_evaluation(self.model, self.spec, self.task), prepared
-        )
+        return _final_metrics(self.model, self.spec, prepared)
 
     def predict(self, x: Any) -> Predictions:
         """Returns labels and probabilities, or values, for raw rows.
@@ -142,36 +141,21 @@ def fit(
     bind_plugins(checked)
     _check_callbacks(callbacks)
     prepared = prepare(checked, data)
-    checked = _resolved(checked, prepared.task)
-    _check_monitors(checked, prepared)
+    checked = _resolved(checked, prepared)
     built = build(checked, prepared.task)
     if network is not None:
         check_architecture(built, network)
         built.set_weights(network.get_weights())
-
     model = compile_for_training(built, checked, prepared.task, num_rows=len(prepared.train))
+
     folder = files.new_numbered_folder(Path(runs), checked.name)
     files.write(folder / "spec.yaml", specs.dump(checked))
     record.write_environment(folder)
-    (folder / "checkpoints").mkdir()
     console = Console(stderr=True, quiet=not verbose)
     everyone = [*build_callbacks(checked, folder, console), *callbacks]
-
-    def commit(progress: checkpoint.Progress) -> None:
-        if (folder / "metrics.jsonl").exists():
-            files.sync(folder / "metrics.jsonl")
-        checkpoint.commit(
-            folder / "checkpoints", checkpoint.capture(model, everyone, progress)
-        )
-
-    evaluator = compile_for_evaluation(built, checked, prepared.task)
-    training = checked.training
-    engine = Engine(model, prepared.train, training.batch_size)
-    loop = Loop(engine, evaluator, training, checked.seed, everyone, prepared.watched, commit)
     began = time.monotonic()
-    progress = loop.run(checkpoint.Progress())
+    progress = _train(model, built, checked, prepared, everyone, folder)
     seconds = round(time.monotonic() - began, 3)
-    commit(progress)
 
     if network is not None:
         network.set_weights(built.get_weights())
@@ -180,24 +164,46 @@ def fit(
         spec=checked,
         model=built,
         history=progress.history,
-        metrics=_final_metrics(evaluator, prepared),
+        metrics=_final_metrics(built, checked, prepared),
         folder=folder,
         task=prepared.task,
         seconds=seconds,
         weights_sha256=_weights_sha256(built),
         data_sha256=prepared.sha256,
     )
-    record.write_result(
-        folder,
-        {
-            **run.summary(),
-            "folder": folder.name,
-            "data_sha256": run.data_sha256,
-            "history": run.history,
-        },
-        run.task,
-    )
+    facts = {"data_sha256": run.data_sha256, "history": run.history}
+    record.write_result(folder, {**run.summary(), "folder": folder.name, **facts}, run.task)
     return run
+
+
+def _train(
+    model: TapeModel,
+    network: keras.Model,
+    spec: Spec,
+    prepared: Prepared,
+    callbacks: Sequence[keras.callbacks.Callback],
+    folder: Path,
+) -> checkpoint.Progress:
+    """Runs the loop, with a commit now and then and one of the final state."""
+
+    def commit(progress: checkpoint.Progress) -> None:
+        if (folder / "metrics.jsonl").exists():  # not yet in the first epoch
+            files.sync(folder / "metrics.jsonl")
+        state = checkpoint.capture(model, callbacks, progress)
+        checkpoint.commit(folder / "checkpoints", state)
+
+    loop = Loop(
+        engine=Engine(model, prepared.train, spec.training.batch_size),
+        evaluator=compile_for_evaluation(network, spec, prepared.task),
+        training=spec.training,
+        seed=spec.seed,
+        callbacks=callbacks,
+        held_out=prepared.watched,
+        commit=commit,
+    )
+    progress = loop.run(checkpoint.Progress())
+    commit(progress)
+    return progress
 
 
 def load(folder: str | Path) -> Run:
@@ -298,10 +304,11 @@ def _check_monitors(spec: Spec, prepared: Prepared) -> None:
         raise SpecError(*faults)
 
 
-def _resolved(spec: Spec, task: Task) -> Spec:
+def _resolved(spec: Spec, prepared: Prepared) -> Spec:
     """Returns `spec` with what only the data could tell: the task and its loss."""
-    kind = "classification" if task.classification else "regression"
-    loss = spec.training.loss or default_loss(task)
+    _check_monitors(spec, prepared)
+    kind = "classification" if prepared.task.classification else "regression"
+    loss = spec.training.loss or default_loss(prepared.task)
     return spec.model_copy(
         update={
             "data": spec.data.model_copy(update={"task": kind}),
@@ -310,7 +317,8 @@ def _resolved(spec: Spec, task: Task) -> Spec:
     )
 
 
-def _final_metrics(evaluator: Evaluator, prepared: Prepared) -> dict[str, float]:
+def _final_metrics(network: keras.Model, spec: Spec, prepared: Prepared) -> dict[str, float]:
+    evaluator = compile_for_evaluation(network, spec, prepared.task)
     return {
         f"{part}_{name}": value
         for part, rows in prepared.held_out.items()
