@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kfc.errors import (
-    BusyError,
     CheckpointError,
     DataError,
     DiskError,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from kfc.spec import Spec
 
 __all__ = [
-    "BusyError",
     "CheckpointError",
     "DataError",
     "DiskError",

@@ -78,10 +78,11 @@ def predict(
     """Print label and probabilities of each row, as CSV."""
     import kfc
     from kfc.data.files import read_inputs
-    from kfc.predictions import table
 
     x = read_inputs(file)
     run = kfc.load(folder)
+    from kfc.predictions import table  # after kfc.load, which imports Keras quietly
+
     predictions = run.predict(x)
     if as_json:
         columns = predictions._asdict().items()
@@ -222,7 +223,7 @@ def _print_run(summary: dict[str, Any], as_json: bool) -> None:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1))
+    print(json.dumps(value, indent=1, allow_nan=False))
 
 
 def _print_table(head: tuple[str, ...], rows: Any) -> None:

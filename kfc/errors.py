@@ -59,12 +59,6 @@ class RegistryError(SpecError, LookupError):
     """A name that nobody offers, or that several packages offer."""
 
 
-class BusyError(KfcError, RuntimeError):
-    """A run folder that another process is using."""
-
-    exit_code = 3
-
-
 class DataError(KfcError, ValueError):
     """Data that cannot be read, or that kfc refuses to train on."""
 

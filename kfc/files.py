@@ -115,8 +115,10 @@ def new_numbered_folder(parent: Path, name: str) -> Path:
             try:
                 if not taken:
                     path.mkdir()
-                    _sync(parent)
-                    return path
+                    if path == min(parent.glob(f"{number:04d}-*")):
+                        _sync(parent)
+                        return path
+                    path.rmdir()  # another process took the number for another name
             except FileExistsError:
                 pass  # another process took it between the look and the mkdir
             number += 1

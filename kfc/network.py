@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import itertools
+import math
+import os
 import zlib
 from typing import Any
 
@@ -37,6 +40,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     Raises:
         PluginError: If a plug-in's block returns something else than (batch, units).
     """
+    _check_keras()
     dtype = task.input_dtype if scaled else "float32"
     several = len(task.input_shape) > 1
     x = inputs = keras.Input(
@@ -50,7 +54,8 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     for number, layer in enumerate(spec.network.layers(), start=1):
         name = f"hidden_{number}"
         seed = layer_seed(spec.seed, name)
-        x = block(x, layer, name=name, seed=seed, **spec.network.block.options)
+        with BLOCKS.guard(spec.network.block.name, f"network.hidden[{number - 1}]"):
+            x = block(x, layer, name=name, seed=seed, **spec.network.block.options)
         _check_block(x, layer, spec.network.block.name)  # (batch, units)
     x = keras.layers.Dense(
         num_outputs(spec, task),
@@ -60,6 +65,42 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     if scaled and not task.classification:
         x = _value_layer(task.target_scaling)(x)
     return keras.Model(inputs, x, name="network")
+
+
+def _check_keras() -> None:
+    """Refuses global settings of Keras under which equal specs give other numbers."""
+    settings = {
+        "keras.config.floatx()": keras.config.floatx(),
+        "keras.config.dtype_policy()": keras.config.dtype_policy().name,
+    }
+    for where, got in settings.items():
+        if got != "float32":
+            raise SpecError(Fault(where, "float32", repr(got), "Set it back to float32."))
+
+
+def check_memory(spec: Spec, task: Task) -> None:
+    """Refuses a network whose training cannot fit into this machine's memory.
+
+    TensorFlow would end the process, or raise where nobody can read it.
+
+    Raises:
+        SpecError: If weights, gradients and two numbers of the optimizer for each weight,
+            of four bytes each, take more than the machine has.
+    """
+    widths = [math.prod(task.input_shape), *(layer.units for layer in spec.network.hidden)]
+    widths.append(num_outputs(spec, task))
+    weights = sum((before + 1) * units for before, units in itertools.pairwise(widths))
+    needed = 4 * 4 * weights
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise SpecError(
+            Fault(
+                "network.hidden",
+                f"a network that trains in {memory / 1e9:.1f} GB of memory",
+                f"{weights:,} weights, which need {needed / 1e9:,.1f} GB",
+                "Make the layers narrower.",
+            )
+        )
 
 
 def num_outputs(spec: Spec, task: Task) -> int:
@@ -215,7 +256,16 @@ def first_difference(expected: keras.Model, actual: keras.Model) -> Fault | None
 
 
 _WEIGHTLESS = ("InputLayer", "Flatten", "Reshape", "Rescaling", "Normalization")
-_COMPARED = ("units", "activation", "use_bias", "rate", "axis", "epsilon", "momentum")
+_COMPARED = (
+    "units",
+    "trainable",
+    "activation",
+    "use_bias",
+    "rate",
+    "axis",
+    "epsilon",
+    "momentum",
+)
 
 
 def _layers_that_matter(network: keras.Model) -> list[dict[str, Any]]:

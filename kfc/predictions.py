@@ -11,6 +11,7 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.data.checks import check_inputs
+from kfc.data.memory import as_inputs
 from kfc.errors import DataError, Fault
 
 _BATCH = 1024
@@ -43,7 +44,7 @@ def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
     Raises:
         DataError: If they are not rows of the kind the network was trained on.
     """
-    rows = _inputs(np.asarray(x), task)
+    rows = _inputs(as_inputs(x, task.columns), task)
     outputs = np.asarray(network.predict(rows, batch_size=_BATCH, verbose=0))
     none = np.empty(0)
     if not task.classification:
@@ -74,8 +75,17 @@ def table(predictions: Predictions, task: Task) -> str:
 
 
 def _inputs(x: np.ndarray, task: Task) -> np.ndarray:
+    if x.shape == task.input_shape:
+        raise DataError(
+            Fault(
+                "rows to predict",
+                f"rows of shape {task.input_shape}",
+                "a single one",
+                "Use x[None] for one row.",
+            )
+        )
     if x.shape[1:] != task.input_shape and x.ndim >= 2:
-        if x[0].size != np.prod(task.input_shape):
+        if np.prod(x.shape[1:]) != np.prod(task.input_shape):
             raise DataError(
                 Fault(
                     "rows to predict",

@@ -7,6 +7,7 @@ holds an unfinished run.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -22,11 +23,20 @@ from kfc.data import Scaling, Task
 from kfc.errors import CheckpointError, Fault
 
 _VERSIONS = ("keras-fully-connected", "keras", "tensorflow", "numpy", "scikit-learn")
+_KEYS = {
+    *("folder", "metrics", "epochs", "seconds", "weights_sha256"),
+    *("data_sha256", "history", "task"),
+}
 _FLAGS = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
 
 
-def write_environment(folder: Path) -> None:
-    """Records everything besides the spec that the bits of a run depend on."""
+def write_environment(folder: Path, *, given: Mapping[str, Any]) -> None:
+    """Records everything besides the spec that the bits of a run depend on.
+
+    Args:
+        folder: The run folder.
+        given: What a caller in Python gave beside the spec.
+    """
     flags = {name: os.environ[name] for name in _FLAGS if name in os.environ}
     environment = {
         "python": platform.python_version(),
@@ -35,6 +45,7 @@ def write_environment(folder: Path) -> None:
         "cores": os.cpu_count(),
         "versions": {name: version(name) for name in _VERSIONS},
         "flags": flags,
+        "given": given,
         "jit_compile": False,
     }
     files.write(folder / "environment.json", _json(environment))
@@ -53,6 +64,9 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
     """
     try:
         result = json.loads((folder / "result.json").read_text("utf-8"))
+        missing = sorted(_KEYS - set(result))
+        if missing:
+            raise ValueError(f"no {' and no '.join(missing)}")
         return result, _task_from(result["task"])
     except FileNotFoundError as error:
         state = "an unfinished run" if (folder / "spec.yaml").exists() else "none"
@@ -93,16 +107,23 @@ def _task_from(facts: Mapping[str, Any]) -> Task:
         )
         for name in ("scaling", "target_scaling")
     }
+    shape = tuple(facts["input_shape"])
+    if scalings["scaling"].shift.size not in (1, math.prod(shape)):
+        raise ValueError(f"a scaling of {scalings['scaling'].shift.size} features")
     return Task(
-        input_shape=tuple(facts["input_shape"]),
+        input_shape=shape,
         input_dtype=facts["input_dtype"],
         labels=tuple(facts["labels"]),
         outputs=facts["outputs"],
+        columns=tuple(facts["columns"]),
         **scalings,
     )
 
 
 def _json(value: Mapping[str, Any]) -> str:
     """Returns JSON with a line for each key: a scaling alone may hold 784 numbers."""
-    lines = (f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in value.items())
+    lines = (
+        f" {json.dumps(key)}: {json.dumps(entry, allow_nan=False)}"
+        for key, entry in value.items()
+    )
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -8,11 +8,12 @@ side effect of an import.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from kfc.errors import Fault, PluginError, RegistryError, nearest
+from kfc.errors import Fault, KfcError, PluginError, RegistryError, nearest
 
 
 class Registry:
@@ -69,6 +70,29 @@ class Registry:
                     "Uninstall all but one.",
                 )
             )
+
+    @contextmanager
+    def guard(self, name: str, where: str) -> Iterator[None]:
+        """Turns whatever the plug-in called `name` raises within into a PluginError.
+
+        kfc's own errors pass, and so does what a built-in component raises.
+        """
+        try:
+            yield
+        except KfcError:
+            raise
+        # A plug-in may also call sys.exit(); only the keyboard may stop kfc.
+        except (Exception, SystemExit) as error:
+            if name in self.builtins or name not in self.names():
+                raise
+            raise PluginError(
+                Fault(
+                    where,
+                    f"{self.kind} {name!r} to work",
+                    f"{type(error).__name__}: {error}",
+                    "Change its options, or mend the plug-in.",
+                )
+            ) from error
 
     def get(self, name: str, where: str = "") -> Any:
         """Returns the component called `name`, importing it.

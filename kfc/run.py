@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from rich.console import Console
 
 from kfc import files, record
 from kfc import spec as specs
 from kfc.data import Prepared, Task, prepare
 from kfc.errors import DataError, Fault, SpecError
-from kfc.network import build, check_architecture
+from kfc.network import build, check_architecture, check_memory
 from kfc.plugins import bind_plugins
 from kfc.predictions import Predictions, predict
 from kfc.spec import Spec, SpecLike
@@ -23,7 +24,7 @@ from kfc.training import checkpoint
 from kfc.training.callbacks import build_callbacks
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine import Engine
-from kfc.training.loop import Loop
+from kfc.training.loop import Loop, check_finite
 from kfc.training.losses import default_loss
 from kfc.training.step import TapeModel
 
@@ -109,7 +110,7 @@ def fit(
     overrides: Mapping[str, Any] | None = None,
     data: Any = None,
     network: keras.Model | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
     verbose: bool = True,
 ) -> Run:
@@ -139,9 +140,10 @@ def fit(
     """
     checked = specs.load(spec, overrides)
     bind_plugins(checked)
-    _check_callbacks(callbacks)
+    callbacks = _checked_callbacks(callbacks, checked)
     prepared = prepare(checked, data)
-    checked = _resolved(checked, prepared)
+    checked = _resolved(checked, prepared, in_memory=data is not None)
+    check_memory(checked, prepared.task)
     built = build(checked, prepared.task)
     if network is not None:
         check_architecture(built, network)
@@ -150,7 +152,16 @@ def fit(
 
     folder = files.new_numbered_folder(Path(runs), checked.name)
     files.write(folder / "spec.yaml", specs.dump(checked))
-    record.write_environment(folder)
+    record.write_environment(
+        folder,
+        # What a run depends on besides its spec; with any of these, the spec alone does
+        # not repeat it.
+        given={
+            "data": data is not None,
+            "network": None if network is None else _weights_sha256(network),
+            "callbacks": [type(callback).__name__ for callback in callbacks],
+        },
+    )
     console = Console(stderr=True, quiet=not verbose)
     everyone = [*build_callbacks(checked, folder, console), *callbacks]
     began = time.monotonic()
@@ -253,77 +264,74 @@ def build_untrained(
     Raises:
         SpecError: If the spec, the shape or the number of classes is wrong.
     """
-    if classes is not None and (isinstance(classes, bool) or classes < 2):
+    if classes is not None and not _is_count(classes, 2):
         raise SpecError(
             Fault("classes", "an integer of at least 2, or None", repr(classes), "Use 10.")
         )
-    if not input_shape or any(not isinstance(n, int) or n < 1 for n in input_shape):
+    sizes = input_shape if isinstance(input_shape, (tuple, list)) else (None,)
+    if not sizes or not all(_is_count(size, 1) for size in sizes):
         raise SpecError(
             Fault("input_shape", "sizes of at least 1", repr(input_shape), "Use (784,).")
         )
-    labels = tuple(str(number) for number in range(classes or 0))
+    labels = tuple(str(number) for number in range(int(classes or 0)))
     checked = specs.load(spec)
     bind_plugins(checked)
-    return build(checked, Task(tuple(input_shape), "float32", labels), scaled=False)
+    return build(checked, Task(tuple(map(int, sizes)), "float32", labels), scaled=False)
 
 
-def _check_callbacks(callbacks: Sequence[Any]) -> None:
+def _is_count(value: Any, least: int) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and value >= least
+
+
+def _checked_callbacks(callbacks: Any, spec: Spec) -> list[keras.callbacks.Callback]:
+    """Returns the caller's callbacks as a list; none and a single one are fine."""
+    if callbacks is None or isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = [] if callbacks is None else [callbacks]
+    if not isinstance(callbacks, (list, tuple)):
+        callbacks = [callbacks]
+    schedulers = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
     for number, callback in enumerate(callbacks):
+        where = f"callbacks[{number}]"
         if not isinstance(callback, keras.callbacks.Callback):
+            remedy = "Names go into the spec, under training.callbacks."
+            fault = Fault(where, "a keras.callbacks.Callback", repr(callback), remedy)
+            raise SpecError(fault)
+        if isinstance(callback, schedulers) and spec.training.optimizer.schedule():
+            got = f"{type(callback).__name__} beside a schedule in the spec"
             raise SpecError(
-                Fault(
-                    f"callbacks[{number}]",
-                    "a keras.callbacks.Callback",
-                    repr(callback),
-                    "Names go into the spec, under training.callbacks.",
-                )
+                Fault(where, "one owner of the learning rate", got, "Drop one of them.")
             )
+    return list(callbacks)
 
 
-def _check_monitors(spec: Spec, prepared: Prepared) -> None:
-    """Refuses a monitor of a metric that this task and these rows do not record.
+def _resolved(spec: Spec, prepared: Prepared, *, in_memory: bool) -> Spec:
+    """Returns `spec` with what only the data could tell: the task and its loss.
 
-    Keras's own callbacks only warn, and then never stop, save or lower a rate.
+    It is checked once more, since only now it is known which metrics are recorded.
     """
-    names = ("loss", "accuracy") if prepared.task.classification else ("loss", "mae", "r2")
-    recorded = list(names)  # never the test rows: they would no longer measure anything
-    if prepared.validation is not None:
-        recorded += [f"val_{name}" for name in names]
-    stopping = spec.training.early_stopping
-    monitors = {"training.early_stopping.monitor": stopping.monitor} if stopping else {}
-    for number, callback in enumerate(spec.training.callbacks):
-        if "monitor" in callback.options:
-            where = f"training.callbacks[{number}].monitor"
-            monitors[where] = callback.options["monitor"]
-    faults = [
-        Fault(where, f"one of {', '.join(recorded)}", repr(monitor), "Name a recorded metric.")
-        for where, monitor in monitors.items()
-        if monitor not in recorded
-    ]
-    if faults:
-        raise SpecError(*faults)
-
-
-def _resolved(spec: Spec, prepared: Prepared) -> Spec:
-    """Returns `spec` with what only the data could tell: the task and its loss."""
-    _check_monitors(spec, prepared)
     kind = "classification" if prepared.task.classification else "regression"
+    known = {"task": kind, **({"source": None} if in_memory else {})}
     loss = spec.training.loss or default_loss(prepared.task)
-    return spec.model_copy(
-        update={
-            "data": spec.data.model_copy(update={"task": kind}),
-            "training": spec.training.model_copy(update={"loss": loss}),
-        }
+    return specs.load(
+        spec.model_copy(
+            update={
+                "data": spec.data.model_copy(update=known),
+                "training": spec.training.model_copy(update={"loss": loss}),
+            }
+        )
     )
 
 
 def _final_metrics(network: keras.Model, spec: Spec, prepared: Prepared) -> dict[str, float]:
     evaluator = compile_for_evaluation(network, spec, prepared.task)
-    return {
+    metrics = {
         f"{part}_{name}": value
         for part, rows in prepared.held_out.items()
         for name, value in evaluator.evaluate(rows).items()
     }
+    check_finite(metrics, "the final weights")
+    return metrics
 
 
 def _weights_sha256(network: keras.Model) -> str:

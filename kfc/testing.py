@@ -20,6 +20,7 @@ from kfc.data import Source
 from kfc.data.checks import check_rows
 from kfc.errors import Fault, PluginError
 from kfc.spec import Hidden, Network
+from kfc.training.checkpoint import plain_state
 from kfc.training.step import TapeModel
 
 _ROWS, _FEATURES, _CLASSES, _BATCH = 70, 4, 3, 32  # 70 = 32 + 32 + 6: a short batch
@@ -143,6 +144,7 @@ def check_callback(callback: keras.callbacks.Callback) -> None:
     _require(halves[0] == halves[1], "callback", "get_state and set_state", "one of them")
     if all(halves):
         state = callback.get_state()
+        plain_state(callback, state)
         callback.set_state(state)
         again = callback.get_state()
         _require(_equal(state, again), "callback.set_state", f"{state}", f"{again}")

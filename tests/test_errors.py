@@ -10,7 +10,6 @@ FAULT = Fault("training.epochs", "an integer", "'3'", "Use for example epochs: 2
 KINDS = {
     "SpecError": (2, ValueError),
     "RegistryError": (2, LookupError),
-    "BusyError": (3, RuntimeError),
     "DataError": (4, ValueError),
     "DiskError": (5, OSError),
     "NumbersError": (6, ArithmeticError),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from kfc.data.memory import from_memory
 from kfc.data.rows import Rows, Source
 from kfc.data.scaling import Scaling, fit_scaling
 from kfc.data.splits import split
-from kfc.errors import DataError, Fault, KfcError, PluginError, SpecError
+from kfc.errors import DataError, Fault, PluginError, SpecError
 from kfc.registry import SOURCES
 from kfc.spec import Spec
 
@@ -34,6 +34,7 @@ class Task:
         outputs: Numbers per row of a regression; 1 for classes.
         scaling: Of the inputs.
         target_scaling: Of regression targets, for the loss alone.
+        columns: Names of the inputs, where they have any.
     """
 
     input_shape: tuple[int, ...]
@@ -44,6 +45,7 @@ class Task:
     target_scaling: Scaling = field(
         default_factory=lambda: fit_scaling("none", np.zeros((1, 1)))
     )
+    columns: tuple[str, ...] = ()
 
     @property
     def classification(self) -> bool:
@@ -86,20 +88,23 @@ def read_source(name: str) -> Source:
     """
     kind, _, argument = name.partition(":")
     read = SOURCES.get(kind, "data.source")
-    try:
+    with SOURCES.guard(kind, name):
         source = read(argument)
-    except KfcError:
-        raise
-    except Exception as error:
-        if kind in SOURCES.builtins:
-            raise
-        got = f"{type(error).__name__}: {error}"
-        fault = Fault(name, "rows", got, "Change data.source, or mend the plug-in.")
-        raise PluginError(fault) from error
     if not isinstance(source, Source):
         raise PluginError(
             Fault(f"source {kind!r}", "a kfc.data.Source", type(source).__name__, "Mend it.")
         )
+    for rows in (source.train, source.test):
+        parts = (rows.x, rows.y) if isinstance(rows, Rows) else (rows,)
+        if rows is not None and not all(isinstance(part, np.ndarray) for part in parts):
+            raise PluginError(
+                Fault(
+                    f"source {kind!r}",
+                    "kfc.data.Rows of two NumPy arrays",
+                    ", ".join(type(part).__name__ for part in parts),
+                    "Mend it; kfc.testing.check_source tries it.",
+                )
+            )
     return source
 
 
@@ -125,7 +130,7 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
         if rows is not None:
             check_rows(rows, where)
     sha256 = _sha256(source.train, source.test, own)
-    classes = read_classes(source, name) if _is_classification(spec, source) else None
+    classes = read_classes(source, name) if _is_classification(spec, source, name) else None
 
     train = _encoded(source.train, classes, places[0])
     test = _encoded_like(train, source.test, classes, places[1])
@@ -136,7 +141,8 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
         _, train = _split(train, spec, spec.data.rows, "data.rows", classes)
     if isinstance(share, float) and share > 0:
         train, validation = _split(train, spec, share, "data.validation", classes)
-    return Prepared(train, validation, test, _task(spec, train, classes, places[0]), sha256)
+    task = replace(_task(spec, train, classes, places[0]), columns=source.columns)
+    return Prepared(train, validation, test, task, sha256)
 
 
 def _task(spec: Spec, train: Rows, classes: Classes | None, where: str) -> Task:
@@ -169,16 +175,39 @@ def _source(spec: Spec, data: Any) -> tuple[Source, str]:
     return read_source(spec.data.source), spec.data.source
 
 
-def _is_classification(spec: Spec, source: Source) -> bool:
+def _is_classification(spec: Spec, source: Source, where: str) -> bool:
     if spec.data.task:
         return spec.data.task == "classification"
-    return source.labels is not None or source.train.y.dtype.kind != "f"
+    y = source.train.y
+    if source.labels is not None or y.dtype.kind != "f":
+        return True
+    if _looks_like_classes(y):
+        raise DataError(
+            Fault(
+                f"{where}, targets",
+                "integers or text for classes, and numbers of any size for a regression",
+                f"{y.dtype} that is {'one-hot' if y.ndim == 2 else 'whole numbers'}",
+                "Use y.argmax(axis=1) or y.astype(int) for classes, or set data.task to "
+                "classification or regression.",
+            )
+        )
+    return False
+
+
+_MOST_WHOLE_NUMBERS = 20  # a regression on so few different whole numbers is a rare thing
+
+
+def _looks_like_classes(y: np.ndarray) -> bool:
+    """Returns whether floats are one-hot rows, or few different whole numbers."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+    different = np.unique(y)
+    few = 2 <= len(different) <= min(_MOST_WHOLE_NUMBERS, len(y) // 2)
+    return few and bool((different == np.round(different)).all())
 
 
 def _encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
-    x, y = np.asarray(rows.x), np.asarray(rows.y)
-    if x.dtype != np.uint8:
-        x = x.astype(np.float32)
+    x, y = _stored(np.asarray(rows.x)), np.asarray(rows.y)
     if classes is not None:
         y = classes(y, where)
     elif y.dtype.kind not in "biuf" or y.ndim > 2:
@@ -193,6 +222,17 @@ def _encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
     else:
         y = y.astype(np.float32).reshape(len(y), -1)
     return Rows(np.ascontiguousarray(x), y)
+
+
+def _stored(x: np.ndarray) -> np.ndarray:
+    """Returns inputs as they are kept: pixels as uint8, other numbers as float32.
+
+    Integers that reach exactly from 0 to 255 are pixels that a table or a frame has
+    widened: `unit` must divide them by 255 too.
+    """
+    if x.dtype.kind in "iu" and x.min() == 0 and x.max() == 255:
+        return x.astype(np.uint8)
+    return x if x.dtype == np.uint8 else x.astype(np.float32)
 
 
 def _encoded_like(
@@ -215,7 +255,7 @@ def _encoded_like(
                     f"Give both the same {what}.",
                 )
             )
-    if train.x.dtype == np.uint8 != encoded.x.dtype:
+    if train.x.dtype == np.uint8 != encoded.x.dtype and not _are_pixels(rows.x):
         raise DataError(
             Fault(
                 where,
@@ -225,6 +265,10 @@ def _encoded_like(
             )
         )
     return Rows(encoded.x.astype(train.x.dtype, copy=False), encoded.y)
+
+
+def _are_pixels(x: np.ndarray) -> bool:
+    return x.dtype.kind in "iu" and bool(x.min() >= 0 and x.max() <= 255)
 
 
 def _split(

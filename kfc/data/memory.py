@@ -29,7 +29,7 @@ def from_memory(data: Any) -> Source:
     if hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator"):
         return Source(_from_dataset(data))
     if hasattr(data, "columns"):
-        return Source(_from_frame(data))
+        return _from_frame(data)
     if isinstance(data, (tuple, list)) and len(data) == 2:
         if all(isinstance(part, (tuple, list)) and len(part) == 2 for part in data) and all(
             hasattr(part[0], "shape") or hasattr(part[0], "columns") for part in data
@@ -39,12 +39,49 @@ def from_memory(data: Any) -> Source:
             return Source(
                 Rows(_array(x, "x"), _array(y, "y")),
                 Rows(_array(x_test, "x_test"), _array(y_test, "y_test")),
+                columns=_columns(x),
             )
-        return Source(Rows(_array(data[0], "x"), _array(data[1], "y")))
+        rows = Rows(_array(data[0], "x"), _array(data[1], "y"))
+        return Source(rows, columns=_columns(data[0]))
     raise _refused(f"{type(data).__name__}")
 
 
-def _from_frame(frame: Any) -> Rows:
+def as_inputs(x: Any, columns: tuple[str, ...]) -> np.ndarray:
+    """Returns rows to predict as an array.
+
+    Args:
+        x: An array, nested lists, or a DataFrame.
+        columns: Names of the training inputs; empty where they had none.
+
+    Raises:
+        DataError: If it is none of these, or a DataFrame of other columns.
+    """
+    if isinstance(x, (str, bytes)) or x is None or hasattr(x, "element_spec"):
+        raise DataError(
+            Fault(
+                "rows to predict",
+                "an array or a DataFrame of inputs",
+                type(x).__name__,
+                "Pass for example run.predict(x) with a NumPy array.",
+            )
+        )
+    if hasattr(x, "columns") and columns and tuple(map(str, x.columns)) != columns:
+        raise DataError(
+            Fault(
+                "rows to predict",
+                f"the columns {', '.join(columns)}, in this order",
+                ", ".join(map(str, x.columns)),
+                "Use frame[columns] with the columns of the training.",
+            )
+        )
+    return _array(x, "rows to predict")
+
+
+def _columns(x: Any) -> tuple[str, ...]:
+    return tuple(map(str, x.columns)) if hasattr(x, "columns") else ()
+
+
+def _from_frame(frame: Any) -> Source:
     found = [name for name in frame.columns if name in TARGETS]
     if len(found) != 1:
         columns = ", ".join(map(str, frame.columns))
@@ -57,7 +94,8 @@ def _from_frame(frame: Any) -> Rows:
             )
         )
     inputs = frame[[name for name in frame.columns if name != found[0]]]
-    return Rows(_array(inputs, "x"), _array(frame[found[0]], "y"))
+    rows = Rows(_array(inputs, "x"), _array(frame[found[0]], "y"))
+    return Source(rows, columns=_columns(inputs))
 
 
 def _from_dataset(dataset: Any) -> Rows:

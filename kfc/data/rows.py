@@ -36,8 +36,10 @@ class Source:
         test: Rows kept apart by the source itself, if it has any.
         labels: Names of the classes 0, 1, ..., where the source knows them; without them
             classes are the different values of the targets, sorted.
+        columns: Names of the inputs, where they have any.
     """
 
     train: Rows
     test: Rows | None = None
     labels: tuple[str, ...] | None = None
+    columns: tuple[str, ...] = ()

@@ -235,6 +235,19 @@ def _impossible(spec: Spec) -> Iterator[Fault]:
             f"{validation!r}, which is data.source",
             "Set data.validation to a share such as 0.1.",
         )
+    stopping = spec.training.early_stopping
+    restoring = [
+        f"training.callbacks[{index}].name"
+        for index, callback in enumerate(spec.training.callbacks)
+        if callback.name == "best_weights" or callback.options.get("restore_best_weights")
+    ]
+    if len(restoring) + bool(stopping and stopping.restore_best_weights) > 1:
+        yield Fault(
+            restoring[-1],
+            "one owner of the final weights",
+            "several that put the best epoch's back",
+            "Keep one of them; early_stopping has restore_best_weights.",
+        )
     for where, metric in _monitors(spec):
         yield from _not_recorded(spec, where, metric)
     if schedule := spec.training.optimizer.schedule():

@@ -1,11 +1,11 @@
 """The callbacks of a run: those a spec asks for, and at which steps each is called.
 
 kfc trains many steps in one graph call, so a callback says at which steps it wants its
-batch hooks called: `every = 100` for each hundredth step, `every = "block"` whenever the
-engine comes up anyway, `every = None` for never; `on_train_batch_begin` is called for
-`every = 1` alone. A callback of Keras's that overrides a batch hook has no such attribute
-and is called at every step. All other hooks are called where Keras's `fit` calls them,
-but for the batches within an evaluation, which is one graph call.
+batch hooks called: `called_every = 100` for each hundredth step, `called_every = "block"`
+whenever the engine comes up anyway, `called_every = None` for never; `on_train_batch_begin`
+is called for `called_every = 1` alone. A callback of Keras's that overrides a batch hook has
+no such attribute and is called at every step. All other hooks are called where Keras's `fit`
+calls them, but for the batches within an evaluation, which is one graph call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 from rich.console import Console
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Fault, PluginError, SpecError
 from kfc.registry import CALLBACKS
 from kfc.spec import Spec
 from kfc.spec.components import Callback
@@ -62,7 +62,18 @@ def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
     }
     options |= callback.options
     paths = {name: str(folder / options[name]) for name in callback.PATHS & options.keys()}
-    return build(**{**options, **paths})
+    with CALLBACKS.guard(callback.name, "training.callbacks"):
+        built = build(**{**options, **paths})
+    if not isinstance(built, keras.callbacks.Callback):
+        raise PluginError(
+            Fault(
+                f"callback {callback.name!r}",
+                "a keras.callbacks.Callback",
+                type(built).__name__,
+                "Mend the plug-in; kfc.testing.check_callback tries it.",
+            )
+        )
+    return built
 
 
 def wants_batches(callback: keras.callbacks.Callback) -> int | str | None:
@@ -74,13 +85,13 @@ def wants_batches(callback: keras.callbacks.Callback) -> int | str | None:
     Raises:
         SpecError: If its `every` is nothing of the kind.
     """
-    if hasattr(callback, "every"):
-        every: int | str | None = callback.every
+    if hasattr(callback, "called_every"):
+        every: int | str | None = callback.called_every
         steps = isinstance(every, int) and not isinstance(every, bool) and every >= 1
         if not (steps or every is None or every == "block"):
             raise SpecError(
                 Fault(
-                    f"{type(callback).__name__}.every",
+                    f"{type(callback).__name__}.called_every",
                     "a number of steps of at least 1, 'block' or None",
                     repr(every),
                     "Use for example 100.",

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from kfc import files
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Fault, PluginError
 
 _KEPT = 2
 _FILES = ("state.npz", "facts.json")
@@ -62,13 +62,40 @@ def capture(
     states: list[dict[str, Any]] = []
     for number, callback in enumerate(callbacks):
         state = callback.get_state() if hasattr(callback, "get_state") else {}
-        states.append({k: v for k, v in state.items() if not isinstance(v, np.ndarray)})
+        states.append(plain_state(callback, state))
         for key, value in state.items():
             if isinstance(value, np.ndarray):
                 arrays[f"callback/{number}/{key}"] = value
     kinds = [type(callback).__name__ for callback in callbacks]
     facts = {"progress": asdict(progress), "callbacks": kinds, "states": states}
     return Checkpoint(arrays, facts)
+
+
+def plain_state(
+    callback: keras.callbacks.Callback, state: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the part of a callback's state that is no array, for JSON.
+
+    Raises:
+        PluginError: If JSON cannot hold it.
+    """
+    plain = {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in state.items()
+        if not isinstance(value, np.ndarray)
+    }
+    try:
+        json.dumps(plain)
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            Fault(
+                f"{type(callback).__name__}.get_state",
+                "arrays, numbers and text",
+                str(error),
+                "Return plain values; kfc.testing.check_callback tries it.",
+            )
+        ) from error
+    return plain
 
 
 def restore(

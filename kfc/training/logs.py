@@ -68,14 +68,14 @@ class MetricsLog(_StepCounting):
         self, filename: str | Path = "metrics.jsonl", every: int | None = None
     ) -> None:
         super().__init__()
-        self.path, self.every = Path(filename), every
+        self.path, self.called_every = Path(filename), every
         self._began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a line where one is due."""
         step = self._step(batch)
         evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
-        if evaluated or (self.every and step % self.every == 0):
+        if evaluated or (self.called_every and step % self.called_every == 0):
             self._write(step, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -97,7 +97,7 @@ class CSVLog(keras.callbacks.Callback):
             epochs leave empty what they lack.
     """
 
-    every = None
+    called_every = None
 
     def __init__(self, filename: str | Path = "epochs.csv") -> None:
         super().__init__()
@@ -132,13 +132,18 @@ class TensorBoardLog(_StepCounting):
 
     def __init__(self, log_dir: str | Path = "tensorboard", every: int | None = None) -> None:
         super().__init__()
-        self.folder, self.every = Path(log_dir), every
+        self.folder, self.called_every = Path(log_dir), every
         self._writers: dict[str, Any] = {}
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes the loss of one batch where it is due."""
         step = self._step(batch)
-        if self.every and step % self.every == 0 and logs and "batch_loss" in logs:
+        if (
+            self.called_every
+            and step % self.called_every == 0
+            and logs
+            and "batch_loss" in logs
+        ):
             self._scalar("train", "batch_loss", logs["batch_loss"], step)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -187,7 +192,7 @@ class Terminal(_StepCounting):
         super().__init__()
         self.console = console or Console(stderr=True)
         self.log, self._lines_every = log, every
-        self.every = "block"
+        self.called_every = "block"
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._epoch_began = time.monotonic()

@@ -105,20 +105,25 @@ def build_optimizer(
             schedule, steps_per_epoch=steps_per_epoch, epochs=epochs
         )
     plugin = optimizer.name in OPTIMIZERS.names()
+    where = "training.optimizer"
     try:
         if plugin:
-            built = OPTIMIZERS.get(optimizer.name, "training.optimizer.name")(**options)
+            kind = OPTIMIZERS.get(optimizer.name, f"{where}.name")
         else:
-            built = type(keras.optimizers.get(optimizer.name))(**options)
+            kind = type(keras.optimizers.get(optimizer.name))
+        built = kind(**options)
     except (TypeError, ValueError) as error:
         raise SpecError(
             Fault(
-                "training.optimizer",
+                where,
                 f"options that {optimizer.name!r} takes",
                 str(error),
                 "Mend the options.",
             )
         ) from error
+    except Exception as error:
+        with OPTIMIZERS.guard(optimizer.name, where):
+            raise error
     if not isinstance(built, keras.optimizers.Optimizer):
         raise PluginError(
             Fault(

@@ -19,16 +19,27 @@ from kfc.spec import METRICS
 Logs = Mapping[str, float] | None
 
 
-def direction(metric: str) -> str:
-    """Returns `min` or `max`: which way a recorded metric becomes better.
+def direction(metric: str, mode: str = "auto") -> str:
+    """Returns `min` or `max`: which way a metric becomes better.
+
+    Args:
+        metric: Its name, with or without `val_`.
+        mode: `min`, `max`, or `auto` for a metric that kfc records.
 
     Raises:
-        SpecError: If kfc does not record such a metric.
+        SpecError: If `mode` is none of these, or is `auto` for an unknown metric.
     """
-    name = metric.removeprefix("val_").removeprefix("test_")
-    if name not in METRICS:
+    if mode in ("min", "max"):
+        return mode
+    name = metric.removeprefix("val_")
+    if mode != "auto" or name not in METRICS:
         raise SpecError(
-            Fault("monitor", f"one of {', '.join(METRICS)}, or val_...", repr(metric))
+            Fault(
+                "monitor",
+                f"one of {', '.join(METRICS)} (or val_...), or mode='min' or 'max'",
+                f"{metric!r} with mode={mode!r}",
+                "Say in which direction other metrics become better.",
+            )
         )
     return METRICS[name]
 
@@ -45,9 +56,10 @@ class EarlyStopping(keras.callbacks.Callback):
             means the same as 1: the first epoch without progress is the last.
         min_delta: Smallest progress that counts, of at least 0.
         restore_best_weights: Whether training ends with the best epoch's weights.
+        mode: `min` or `max`: which way the metric becomes better; `auto` knows kfc's own.
     """
 
-    every = None
+    called_every = None
 
     def __init__(
         self,
@@ -55,11 +67,12 @@ class EarlyStopping(keras.callbacks.Callback):
         patience: int = 5,
         min_delta: float = 0.0,
         restore_best_weights: bool = True,
+        mode: str = "auto",
     ) -> None:
         super().__init__()
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self.restore_best_weights = restore_best_weights
-        self._sign = 1.0 if direction(monitor) == "min" else -1.0
+        self._sign = 1.0 if direction(monitor, mode) == "min" else -1.0
         self._resumed = False
         self._forget()
 
@@ -109,10 +122,11 @@ class BestWeights(EarlyStopping):
 
     Args:
         monitor: A recorded metric, such as `val_loss` or `val_accuracy`.
+        mode: `min` or `max`: which way the metric becomes better; `auto` knows kfc's own.
     """
 
-    def __init__(self, monitor: str = "val_loss") -> None:
-        super().__init__(monitor, restore_best_weights=True)
+    def __init__(self, monitor: str = "val_loss", mode: str = "auto") -> None:
+        super().__init__(monitor, restore_best_weights=True, mode=mode)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keeps the weights of a better epoch."""

@@ -73,7 +73,7 @@ class EpochCounter(keras.callbacks.Callback):
         filename: File to write, in the run folder.
     """
 
-    every = None
+    called_every = None
 
     def __init__(self, filename="epoch_count.txt"):
         super().__init__()

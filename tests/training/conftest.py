@@ -113,7 +113,7 @@ class Recorder(keras.callbacks.Callback):
 
     def __init__(self, every: int | str | None = 1, stop_after: int | None = None) -> None:
         super().__init__()
-        self.every, self.stop_after = every, stop_after
+        self.called_every, self.stop_after = every, stop_after
         self.calls: list[tuple[Any, ...]] = []
         self.logs: list[dict[str, float]] = []
 

@@ -101,7 +101,7 @@ def test_a_callback_with_batch_hooks_is_called_at_every_step(callback):
 
 @pytest.mark.parametrize("every", [0, -1, True, 1.5, "step"])
 def test_a_wish_that_makes_no_sense_is_refused(recorder, every):
-    with pytest.raises(SpecError, match=r"Recorder\.every: expected a number of steps"):
+    with pytest.raises(SpecError, match=r"Recorder\.called_every: expected a number of steps"):
         wants_batches(recorder(every))
 
 
