@@ -7,6 +7,7 @@ path of ours, and the result is committed in the same way.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -107,26 +108,28 @@ def new_numbered_folder(parent: Path, name: str) -> Path:
     """
     with _disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        numbers = [int(p.name[:4]) for p in parent.iterdir() if p.name[:4].isdecimal()]
-        number = max(numbers, default=0) + 1
-        while True:
-            path = parent / f"{number:04d}-{name}"
-            taken = any(p.name.startswith(f"{number:04d}-") for p in parent.iterdir())
-            try:
-                if not taken:
-                    path.mkdir()
-                    if path == min(parent.glob(f"{number:04d}-*")):
-                        _sync(parent)
-                        return path
-                    path.rmdir()  # another process took the number for another name
-            except FileExistsError:
-                pass  # another process took it between the look and the mkdir
-            number += 1
+        with _locked(parent):  # or two processes could take one number for two names
+            numbers = [int(p.name[:4]) for p in parent.iterdir() if p.name[:4].isdecimal()]
+            path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
+            path.mkdir()
+            _sync(parent)
+            return path
 
 
 def sha256(data: bytes) -> str:
     """Returns the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder, which the end of the process lets go too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _write_synced(path: Path, data: bytes) -> None:

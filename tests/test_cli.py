@@ -85,6 +85,12 @@ def test_predict_writes_label_and_probabilities(trained, folder):
     assert result.stderr == ""
 
 
+def test_no_line_of_tensorflow_reaches_the_terminal_of_predict(trained, folder):
+    np.save(folder / "trained" / "rows.npy", np.zeros((3, 64)))
+    arguments = ("predict", "runs/0001-digits", "rows.npy")
+    assert in_a_new_process(*arguments, folder=folder / "trained").stderr == ""
+
+
 def test_quiet_leaves_results_only(folder):
     result = run_kfc("fit", *SMALL, "--quiet", folder=folder)
     assert result.stderr == ""

@@ -1,3 +1,4 @@
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -190,3 +191,11 @@ def test_an_unwritable_place_is_a_disk_error_with_all_four_parts(blocked, write)
 
 def test_sha256_is_the_known_one():
     assert files.sha256(b"").startswith("e3b0c44298fc1c14")
+
+
+def test_runs_at_the_same_time_get_different_numbers(tmp_path):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        names = [f"run{i}" for i in range(40)]
+        made = list(pool.map(lambda name: files.new_numbered_folder(tmp_path, name), names))
+    numbers = [path.name[:4] for path in made]
+    assert len(set(numbers)) == len(numbers)

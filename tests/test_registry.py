@@ -122,3 +122,16 @@ def test_every_built_in_address_loads(registry, name):
 
 def test_no_built_in_name_belongs_to_two_kinds_of_one_group():
     assert len({registry.group for registry in REGISTRIES}) == len(REGISTRIES)
+
+
+@pytest.mark.parametrize("raised", ["RuntimeError('no')", "SystemExit(3)"])
+def test_whatever_a_plug_in_raises_becomes_a_plugin_error(registry, distribute, raised):
+    distribute("alpha", ["theirs"], f"def component():\n    raise {raised}")
+    component = registry.get("theirs")
+    with pytest.raises(PluginError, match="'theirs' to work"), registry.guard("theirs", "x"):
+        component()
+
+
+def test_what_our_own_component_raises_passes(registry):
+    with pytest.raises(ZeroDivisionError), registry.guard("ours", "x"):
+        1 / 0  # noqa: B018

@@ -305,8 +305,11 @@ def test_a_spec_without_a_source_needs_data(tmp_path):
         {"input_shape": (784,), "classes": True},
         {"input_shape": (), "classes": 10},
         {"input_shape": (0,), "classes": 10},
+        {"input_shape": 784, "classes": 10},
+        {"input_shape": (True,), "classes": 10},
+        {"input_shape": (784,), "classes": "10"},
     ],
-    ids=["one class", "a bool", "no shape", "no features"],
+    ids=["one class", "a bool", "no shape", "no features", "a number", "a true size", "text"],
 )
 def test_build_refuses(arguments):
     with pytest.raises(kfc.SpecError):
@@ -317,3 +320,95 @@ def test_build_gives_the_tutorials_network():
     model = kfc.build("mnist", input_shape=(784,), classes=10)
     assert model.count_params() == 235_146
     assert [layer.name for layer in model.layers[1:]] == ["hidden_1", "hidden_2", "logits"]
+
+
+def test_a_run_on_data_in_memory_needs_that_data_again(tmp_path):
+    x, y = arrays()
+    spec = {"data": {"source": "sklearn:digits"}, "training": {"epochs": 1}}
+    run = fit(tmp_path, spec, {}, data=(x, y), callbacks=keras.callbacks.TerminateOnNaN())
+    assert run.spec.data.source is None
+    environment = json.loads((run.folder / "environment.json").read_text("utf-8"))
+    assert environment["given"] == {
+        "data": True,
+        "network": None,
+        "callbacks": ["TerminateOnNaN"],
+    }
+    with pytest.raises(kfc.SpecError, match="a source, or data= in Python"):
+        fit(tmp_path, run.folder / "spec.yaml", {})
+    again = fit(tmp_path, run.folder / "spec.yaml", {}, data=(x, y))
+    assert again.weights_sha256 == run.weights_sha256
+
+
+def test_columns_in_another_order_are_refused(tmp_path):
+    import pandas as pd
+
+    x, y = arrays()
+    frame = pd.DataFrame(x, columns=list("abcde"))
+    trained = fit(tmp_path, {"training": {"epochs": 1}}, {}, data=(frame, y))
+    run = kfc.load(trained.folder)
+    assert len(run.predict(frame).label) == len(frame)
+    with pytest.raises(kfc.DataError, match="the columns a, b, c, d, e, in this order"):
+        run.predict(frame[list("edcba")])
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((0, 64)), "at least one row"),
+        (np.zeros(64), r"Use x\[None\] for one row"),
+        ([[1.0], [1.0, 2.0]], "rows of the same shape"),
+        ("rows.npy", "an array or a DataFrame"),
+        (None, "an array or a DataFrame"),
+    ],
+    ids=["no rows", "one row", "ragged lists", "a path", "nothing"],
+)
+def test_what_is_no_table_of_rows_is_not_predicted(run, x, message):
+    with pytest.raises(kfc.DataError, match=message):
+        run.predict(x)
+
+
+@pytest.mark.parametrize("key", ["history", "weights_sha256", "metrics", "seconds", "task"])
+def test_a_result_without_a_key_is_refused(run, tmp_path, key):
+    import shutil
+
+    copy = shutil.copytree(run.folder, tmp_path / "copy")
+    result = json.loads((copy / "result.json").read_text("utf-8"))
+    del result[key]
+    (copy / "result.json").write_text(json.dumps(result))
+    with pytest.raises(kfc.CheckpointError, match=f"no {key}"):
+        kfc.load(copy)
+
+
+def test_metrics_that_are_not_finite_are_no_success(tmp_path):
+    x, _ = arrays()
+    with pytest.raises(kfc.NumbersError, match="expected a finite number"):
+        fit(tmp_path, {"training": {"epochs": 1}}, {}, data=(x, x[:, 0] * 1e37))
+
+
+def test_a_network_that_cannot_fit_into_memory_is_refused(tmp_path):
+    with pytest.raises(kfc.SpecError, match="Make the layers narrower"):
+        fit(tmp_path, overrides={"network.hidden": [2_000_000, 2_000_000]})
+
+
+def test_two_owners_of_the_learning_rate_are_refused(tmp_path):
+    rate = {"name": "cosine", "initial_learning_rate": 0.01}
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)
+    with pytest.raises(kfc.SpecError, match="one owner of the learning rate"):
+        fit(
+            tmp_path,
+            overrides={**SMALL, "training.optimizer.learning_rate": rate},
+            callbacks=[scheduler],
+        )
+
+
+def test_keras_settings_that_change_the_numbers_are_refused(monkeypatch):
+    monkeypatch.setattr(keras.config, "floatx", lambda: "float64")
+    with pytest.raises(kfc.SpecError, match="expected float32, got 'float64'"):
+        kfc.build("digits", input_shape=(64,), classes=10)
+
+
+def test_a_frozen_layer_is_another_architecture(tmp_path):
+    network = kfc.build("digits", input_shape=(64,), classes=10)
+    network.get_layer("hidden_1").trainable = False
+    with pytest.raises(kfc.SpecError, match="trainable True as in the spec"):
+        fit(tmp_path, overrides={}, network=network)

@@ -141,7 +141,7 @@ def test_images_keep_their_shape():
     ("y", "task", "outputs", "labels"),
     [
         (Y, None, 1, ("0", "1")),
-        (Y.astype(float), None, 1, ()),
+        (Y + RNG.normal(size=len(Y)), None, 1, ()),
         (Y.astype(float), "classification", 1, ("0.0", "1.0")),
         (Y, "regression", 1, ()),
         (RNG.random((200, 3)), None, 3, ()),
@@ -255,3 +255,28 @@ def test_a_source_names_its_classes_even_where_one_is_missing():
     assert data.task.labels == ("no", "yes", "maybe")
     with pytest.raises(DataError, match="one of the 2 labels no, yes"):
         prepare(load({}), Source(Rows(X, Y * 2), labels=("no", "yes")))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [np.eye(2)[Y], Y.astype("float32"), Y.astype(float)[:, None]],
+    ids=["one-hot", "float labels", "a column of float labels"],
+)
+def test_floats_that_look_like_classes_need_a_task(y):
+    with pytest.raises(DataError, match="to classification or regression"):
+        prepare(load({}), (X, y))
+    assert prepare(load({"data": {"task": "regression"}}), (X, y)).task.labels == ()
+
+
+def test_integers_from_0_to_255_are_pixels_whatever_their_type():
+    pixels = RNG.integers(0, 256, (len(Y), 6))
+    pixels[0, :2] = 0, 255
+    narrow = prepare(load({}), (pixels.astype(np.uint8), Y))
+    wide = prepare(load({}), (pixels, Y))
+    assert wide.train.x.dtype == np.uint8
+    np.testing.assert_array_equal(wide.train.x, narrow.train.x)
+
+
+def test_small_integers_are_numbers_not_pixels():
+    ages = RNG.integers(0, 99, (len(Y), 3))
+    assert prepare(load({}), (ages, Y)).train.x.dtype == np.float32

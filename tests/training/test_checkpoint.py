@@ -1,9 +1,10 @@
+import keras
 import numpy as np
 import pytest
 
-from kfc.errors import CheckpointError
+from kfc.errors import CheckpointError, PluginError
 from kfc.training import checkpoint
-from kfc.training.checkpoint import Checkpoint, Progress
+from kfc.training.checkpoint import Checkpoint, Progress, capture, commit, newest
 from kfc.training.stopping import EarlyStopping
 
 HARD = {  # everything that has a state of its own
@@ -157,3 +158,26 @@ def test_weights_alone_go_into_a_network(problem, trained):
     checkpoint.restore_network(state, network)
     for number, weight in enumerate(network.weights):
         np.testing.assert_array_equal(weight, state.arrays[f"weights/{number}"])
+
+
+class Stateful(keras.callbacks.Callback):
+    def __init__(self, state):
+        super().__init__()
+        self.state = state
+
+    def get_state(self):
+        return self.state
+
+    def set_state(self, state):
+        self.state = state
+
+
+def test_numpy_scalars_are_state_that_json_can_hold(problem, tmp_path):
+    state = {"value": np.float32(1.5)}
+    commit(tmp_path, capture(problem().loop().engine.model, [Stateful(state)], Progress()))
+    assert newest(tmp_path).facts["states"] == [{"value": 1.5}]
+
+
+def test_state_that_json_cannot_hold_is_refused_by_its_callback(problem):
+    with pytest.raises(PluginError, match=r"Stateful\.get_state"):
+        capture(problem().loop().engine.model, [Stateful({"value": {1, 2}})], Progress())

@@ -1,5 +1,6 @@
 import csv
 import math
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -336,3 +337,20 @@ def test_callbacks_are_closed_when_training_fails(problem):
     with pytest.raises(NumbersError):
         case.loop([callback]).run(Progress())
     assert callback.closed
+
+
+def test_a_callback_may_have_an_attribute_of_its_own_called_every(problem):
+    class EachThird(keras.callbacks.Callback):
+        every = 3
+        seen: ClassVar[list[int]] = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.seen.append(batch)
+
+    run(problem, [EachThird()])
+    assert EachThird.seen == [0, 1, 2] * 2
+
+
+def test_a_block_of_a_tiny_network_does_not_last_for_ever(problem):
+    loop = problem({"network.hidden": [], "training.batch_size": 1}).loop()
+    assert loop._block_steps() <= 2_000

@@ -130,7 +130,7 @@ def test_its_state_makes_a_new_callback_go_on(split):
 
 @pytest.mark.parametrize(
     ("metric", "expected"),
-    [("val_loss", "min"), ("accuracy", "max"), ("test_mae", "min"), ("val_r2", "max")],
+    [("val_loss", "min"), ("accuracy", "max"), ("mae", "min"), ("val_r2", "max")],
 )
 def test_the_direction_of_a_metric_is_known(metric, expected):
     assert direction(metric) == expected
@@ -171,3 +171,9 @@ def test_in_the_loop_it_ends_with_the_best_epochs_weights(problem):
     assert progress.stopped
     assert len(losses) == int(np.argmin(losses)) + 3
     assert loop.evaluator.evaluate(loop.held_out[1])["loss"] == min(losses)
+
+
+def test_a_foreign_metric_needs_a_direction():
+    with pytest.raises(SpecError, match="mode='min' or 'max'"):
+        EarlyStopping("val_auc")
+    assert EarlyStopping("val_auc", mode="max")._sign == -1
