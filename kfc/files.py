@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -109,7 +110,8 @@ def new_numbered_folder(parent: Path, name: str) -> Path:
     with _disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         with _locked(parent):  # or two processes could take one number for two names
-            numbers = [int(p.name[:4]) for p in parent.iterdir() if p.name[:4].isdecimal()]
+            found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
+            numbers = [int(match[1]) for match in found if match]
             path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
             path.mkdir()
             _sync(parent)
