@@ -165,7 +165,13 @@ def fit(
     console = Console(stderr=True, quiet=not verbose)
     everyone = [*build_callbacks(checked, folder, console), *callbacks]
     began = time.monotonic()
-    progress = _train(model, built, checked, prepared, everyone, folder)
+    try:
+        progress = _train(model, built, checked, prepared, everyone, folder)
+    except (KeyboardInterrupt, SystemExit):
+        console.print(
+            f"Interrupted: {folder} stays unfinished.", markup=False, highlight=False
+        )
+        raise
     seconds = round(time.monotonic() - began, 3)
 
     if network is not None:

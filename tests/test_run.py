@@ -412,3 +412,14 @@ def test_a_frozen_layer_is_another_architecture(tmp_path):
     network.get_layer("hidden_1").trainable = False
     with pytest.raises(kfc.SpecError, match="trainable True as in the spec"):
         fit(tmp_path, overrides={}, network=network)
+
+
+def test_an_interrupt_names_the_unfinished_folder(tmp_path, capsys):
+    class Impatient(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kfc.fit("digits", overrides=SMALL, runs=tmp_path, callbacks=Impatient())
+    printed = "".join(capsys.readouterr().err.split())
+    assert "0001-digitsstaysunfinished" in printed
