@@ -1,0 +1,260 @@
+"""A spec (or arrays) -> checked, split rows with class names, and a fitted scaling."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from kfc.data.checks import check_rows, check_scaled
+from kfc.data.classes import Classes, as_text, read_classes
+from kfc.data.memory import from_memory
+from kfc.data.rows import Rows, Source
+from kfc.data.scaling import fit_scaling
+from kfc.data.splits import split
+from kfc.data.task import Task
+from kfc.errors import DataError, Fault, PluginError, SpecError
+from kfc.registry import SOURCES
+from kfc.spec import Spec
+
+_TEST_SHARE = 0.2  # of the rows of a source without a test split
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything training needs to know of the data.
+
+    Targets of classes are their numbers 0, 1, ... (int32); other targets float32,
+    (rows, outputs). Inputs are uint8 as they came, or float32.
+    """
+
+    train: Rows
+    validation: Rows | None
+    test: Rows
+    task: Task
+    sha256: str
+
+    @property
+    def held_out(self) -> dict[str, Rows]:
+        """The rows nothing trains on, by the prefix of their metrics: `val`, `test`."""
+        validation = {} if self.validation is None else {"val": self.validation}
+        return {**validation, "test": self.test}
+
+    @property
+    def watched(self) -> tuple[str, Rows]:
+        """The rows measured during training: validation, else test, with their prefix."""
+        return next(iter(self.held_out.items()))
+
+
+def read_source(name: str) -> Source:
+    """Reads `kind:argument` with the source that owns `kind`.
+
+    Raises:
+        DataError: If the data cannot be read.
+        PluginError: If a plug-in's source gives something else than a `Source`.
+    """
+    kind, _, argument = name.partition(":")
+    read = SOURCES.get(kind, "data.source")
+    with SOURCES.guard(kind, name):
+        source = read(argument)
+    if not isinstance(source, Source):
+        raise PluginError(
+            Fault(f"source {kind!r}", "a kfc.data.Source", type(source).__name__, "Mend it.")
+        )
+    for rows in (source.train, source.test):
+        parts = (rows.x, rows.y) if isinstance(rows, Rows) else (rows,)
+        if rows is not None and not all(isinstance(part, np.ndarray) for part in parts):
+            raise PluginError(
+                Fault(
+                    f"source {kind!r}",
+                    "kfc.data.Rows of two NumPy arrays",
+                    ", ".join(type(part).__name__ for part in parts),
+                    "Mend it; kfc.testing.check_source tries it.",
+                )
+            )
+    return source
+
+
+def prepare(spec: Spec, data: Any = None) -> Prepared:
+    """Reads, checks, encodes, splits and measures the data of `spec`.
+
+    The test rows are the source's own, or 20 % of it. The validation rows are a share of
+    the rest, or a source of their own. Both splits are shuffled, stratified and seeded,
+    and made before any scaling is fitted; rows keep their order within a part.
+
+    Args:
+        spec: A checked spec.
+        data: Rows in memory instead of `data.source`, see `kfc.data.memory.from_memory`.
+
+    Raises:
+        DataError: If the data cannot be read, or must not be trained on.
+    """
+    source, name = _source(spec, data)
+    share = spec.data.validation
+    own = read_source(share).train if isinstance(share, str) else None
+    places = (f"{name}, training rows", f"{name}, test rows", f"{share}, validation rows")
+    for rows, where in zip((source.train, source.test, own), places, strict=True):
+        if rows is not None:
+            check_rows(rows, where)
+    sha256 = _sha256(source.train, source.test, own)
+    classes = read_classes(source, name) if _is_classification(spec, source, name) else None
+
+    train = _encoded(source.train, classes, places[0])
+    test = _encoded_like(train, source.test, classes, places[1])
+    validation = _encoded_like(train, own, classes, places[2])
+    if test is None:
+        train, test = _split(train, spec, _TEST_SHARE, f"{name}, test rows", classes)
+    if spec.data.rows is not None and spec.data.rows < len(train):
+        _, train = _split(train, spec, spec.data.rows, "data.rows", classes)
+    if isinstance(share, float) and share > 0:
+        train, validation = _split(train, spec, share, "data.validation", classes)
+    task = replace(_task(spec, train, classes, places[0]), columns=source.columns)
+    return Prepared(train, validation, test, task, sha256)
+
+
+def _task(spec: Spec, train: Rows, classes: Classes | None, where: str) -> Task:
+    """Measures the training rows, and nothing else."""
+    scaling = fit_scaling(spec.data.scale, train.x)
+    if "unscaled_input" not in spec.accept:
+        check_scaled(scaling.rms(train.x), spec.data.scale, where)
+    return Task(
+        input_shape=train.x.shape[1:],
+        input_dtype=str(train.x.dtype),
+        labels=classes.labels if classes else (),
+        outputs=1 if classes else train.y.shape[1],
+        scaling=scaling,
+        target_scaling=fit_scaling("none" if classes else spec.data.scale_target, train.y),
+    )
+
+
+def _source(spec: Spec, data: Any) -> tuple[Source, str]:
+    if data is not None:
+        return from_memory(data), "data"
+    if spec.data.source is None:
+        raise SpecError(
+            Fault(
+                "data.source",
+                "a source, or data= in Python",
+                "neither",
+                "Add for example source: sklearn:digits.",
+            )
+        )
+    return read_source(spec.data.source), spec.data.source
+
+
+def _is_classification(spec: Spec, source: Source, where: str) -> bool:
+    if spec.data.task:
+        return spec.data.task == "classification"
+    y = source.train.y
+    if source.labels is not None or y.dtype.kind != "f":
+        return True
+    if _looks_like_classes(y):
+        raise DataError(
+            Fault(
+                f"{where}, targets",
+                "integers or text for classes, and numbers of any size for a regression",
+                f"{y.dtype} that is {'one-hot' if y.ndim == 2 else 'whole numbers'}",
+                "Use y.argmax(axis=1) or y.astype(int) for classes, or set data.task to "
+                "classification or regression.",
+            )
+        )
+    return False
+
+
+_MOST_WHOLE_NUMBERS = 20  # a regression on so few different whole numbers is a rare thing
+
+
+def _looks_like_classes(y: np.ndarray) -> bool:
+    """Returns whether floats are one-hot rows, or few different whole numbers."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
+    different = np.unique(y)
+    few = 2 <= len(different) <= min(_MOST_WHOLE_NUMBERS, len(y) // 2)
+    return few and bool((different == np.round(different)).all())
+
+
+def _encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
+    x, y = _stored(np.asarray(rows.x)), np.asarray(rows.y)
+    if classes is not None:
+        y = classes(y, where)
+    elif y.dtype.kind not in "biuf" or y.ndim > 2:
+        raise DataError(
+            Fault(
+                f"{where}, targets",
+                "numbers, (rows,) or (rows, outputs), for regression",
+                f"{y.dtype} of shape {y.shape}",
+                "Set data.task to classification, or pass numbers.",
+            )
+        )
+    else:
+        y = y.astype(np.float32).reshape(len(y), -1)
+    return Rows(np.ascontiguousarray(x), y)
+
+
+def _stored(x: np.ndarray) -> np.ndarray:
+    """Returns inputs as they are kept: pixels as uint8, other numbers as float32.
+
+    Integers that reach exactly from 0 to 255 are pixels that a table or a frame has
+    widened: `unit` must divide them by 255 too.
+    """
+    if x.dtype.kind in "iu" and x.min() == 0 and x.max() == 255:
+        return x.astype(np.uint8)
+    return x if x.dtype == np.uint8 else x.astype(np.float32)
+
+
+def _encoded_like(
+    train: Rows, rows: Rows | None, classes: Classes | None, where: str
+) -> Rows | None:
+    """Returns rows that are measured like the training rows, which they must resemble."""
+    if rows is None:
+        return None
+    encoded = _encoded(rows, classes, where)
+    for what, wanted, got in (
+        ("inputs", train.x.shape[1:], encoded.x.shape[1:]),
+        ("targets", train.y.shape[1:], encoded.y.shape[1:]),
+    ):
+        if wanted != got:
+            raise DataError(
+                Fault(
+                    where,
+                    f"{what} of shape {wanted} as in training",
+                    f"{got}",
+                    f"Give both the same {what}.",
+                )
+            )
+    if train.x.dtype == np.uint8 != encoded.x.dtype and not _are_pixels(rows.x):
+        raise DataError(
+            Fault(
+                where,
+                "8-bit pixels (uint8) as in training",
+                f"{rows.x.dtype}",
+                "Give both the same type: pixels are divided by 255, other numbers are not.",
+            )
+        )
+    return Rows(encoded.x.astype(train.x.dtype, copy=False), encoded.y)
+
+
+def _are_pixels(x: np.ndarray) -> bool:
+    return x.dtype.kind in "iu" and bool(x.min() >= 0 and x.max() <= 255)
+
+
+def _split(
+    rows: Rows, spec: Spec, share: float | int, where: str, classes: Classes | None
+) -> tuple[Rows, Rows]:
+    first, second = split(
+        rows.y, share=share, seed=spec.seed, stratify=classes is not None, where=where
+    )
+    return rows.take(first), rows.take(second)
+
+
+def _sha256(*parts: Rows | None) -> str:
+    """Returns a hash of every input and target, to tell changed data by."""
+    digest = hashlib.sha256()
+    for rows in parts:
+        for values in (rows.x, rows.y) if rows is not None else ():
+            values = as_text(values)
+            digest.update(f"{values.shape} {values.dtype}".encode())
+            digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+    return digest.hexdigest()

@@ -1,0 +1,39 @@
+"""What one row looks like and what is asked of it, for whoever builds, scores or predicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kfc.data.scaling import Scaling, fit_scaling
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one row looks like, and what is asked of it.
+
+    Args:
+        input_shape: Shape of one row, such as (28, 28, 1).
+        input_dtype: `uint8` or `float32`.
+        labels: Names of the classes; empty for regression.
+        outputs: Numbers per row of a regression; 1 for classes.
+        scaling: Of the inputs.
+        target_scaling: Of regression targets, for the loss alone.
+        columns: Names of the inputs, where they have any.
+    """
+
+    input_shape: tuple[int, ...]
+    input_dtype: str
+    labels: tuple[str, ...]
+    outputs: int = 1
+    scaling: Scaling = field(default_factory=lambda: fit_scaling("none", np.zeros((1, 1))))
+    target_scaling: Scaling = field(
+        default_factory=lambda: fit_scaling("none", np.zeros((1, 1)))
+    )
+    columns: tuple[str, ...] = ()
+
+    @property
+    def classification(self) -> bool:
+        """Whether rows belong to classes, rather than to numbers."""
+        return bool(self.labels)

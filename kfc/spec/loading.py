@@ -1,0 +1,188 @@
+"""A file, dict or name -> a checked, frozen `Spec`, and back."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import io
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from kfc.errors import Fault, SpecError, nearest
+from kfc.spec.faults import example, read_faults
+from kfc.spec.overrides import override
+from kfc.spec.paths import Keys
+from kfc.spec.plain import plain
+from kfc.spec.reading import SUFFIXES, Source, read_file, read_yaml
+from kfc.spec.schema import Spec
+
+SpecLike = Spec | Mapping[str, Any] | str | Path
+
+
+def builtin_specs() -> list[str]:
+    """Returns the names of the specs that come with kfc."""
+    files = resources.files("kfc.specs").iterdir()
+    return sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml"))
+
+
+def builtin_text(name: str) -> str:
+    """Returns the text of a built-in spec, comments included.
+
+    Raises:
+        SpecError: If there is none of that name.
+    """
+    if name not in builtin_specs():
+        raise SpecError(
+            Fault(
+                "spec",
+                "a file or the name of a built-in spec",
+                repr(name),
+                f"{nearest(name, builtin_specs())}Known: {', '.join(builtin_specs())}. "
+                f"Files end in {', '.join(SUFFIXES)}.",
+            )
+        )
+    return resources.files("kfc.specs").joinpath(f"{name}.yaml").read_text("utf-8")
+
+
+def load(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
+    """Reads and checks a spec; imports no TensorFlow.
+
+    Args:
+        spec: A built-in spec's name, a file, a dict or a `Spec`.
+        overrides: Dotted path -> value, set before the spec is checked.
+
+    Raises:
+        SpecError: With every fault found, each with its path, and its line in a file.
+    """
+    if not isinstance(overrides, Mapping | None):
+        raise SpecError(
+            Fault(
+                "overrides",
+                "a dict of dotted paths and values",
+                type(overrides).__name__,
+                "Write for example overrides={'training.epochs': 3}.",
+            )
+        )
+    source = _read(spec)
+    values, faults = plain(source.values)
+    source = override(dataclasses.replace(source, values=values), overrides or {})
+    values, of_overrides = plain(source.values)
+    faults = [found for found in faults if not source.overrides(found[0])] + of_overrides
+    try:
+        checked = Spec.model_validate(values)
+        if not faults:
+            return checked
+    except ValidationError as error:
+        faults += _others(read_faults(error, values, Spec), faults)
+    while behind := _faults_behind(values, faults):
+        faults += behind
+    raise SpecError(
+        *(
+            Fault(fault.where, fault.expected, fault.got, fault.remedy, source.line(path))
+            for path, fault in faults
+        )
+    )
+
+
+def dump(spec: Spec) -> str:
+    """Returns the resolved spec as YAML: every default written out."""
+    yaml = YAML()
+    yaml.default_flow_style = None  # lists and small mappings on one line
+    yaml.width = 1000  # a break within a mapping reads worse than a long line
+    yaml.representer.add_representer(type(None), _explicit_null)
+    text = io.StringIO()
+    yaml.dump(spec.model_dump(mode="json"), text)
+    return text.getvalue()
+
+
+def _explicit_null(representer: Any, _: None) -> Any:
+    """Writes `null` where ruamel would write nothing."""
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _read(spec: SpecLike) -> Source:
+    if isinstance(spec, Spec):
+        return Source(spec.model_dump(mode="json"))
+    if isinstance(spec, Mapping):
+        return Source(dict(spec))
+    if isinstance(spec, Path) or str(spec).lower().endswith(SUFFIXES):
+        path = Path(spec)
+        source = read_file(path)
+        name = _run_name(path)
+    elif isinstance(spec, str):
+        source = read_yaml(builtin_text(spec), f"{spec} (built in)")
+        name = spec
+    else:
+        raise SpecError(
+            Fault(
+                "spec",
+                "a name, a file, a dict or a kfc.Spec",
+                type(spec).__name__,
+                f"Built-in names: {', '.join(builtin_specs())}.",
+            )
+        )
+    return Source({"name": name, **source.values}, source.name, source.lines)
+
+
+def _run_name(path: Path) -> str:
+    """Returns a name for runs of a file that says none: its own, or its folder's."""
+    name = path.resolve().parent.name if path.stem == "spec" else path.stem
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".-")[:60] or "run"
+
+
+Faults = list[tuple[Keys, Fault]]
+
+
+def _faults_behind(values: dict[str, Any], faults: Faults) -> Faults:
+    """Returns what is wrong with the rest once the faulty values are mended.
+
+    Checks that look at several keys run only where each key by itself is right, so a
+    second look is needed to report everything at once.
+    """
+    values = copy.deepcopy(values)
+    for path, _ in faults:
+        _mend(values, path)
+    try:
+        Spec.model_validate(values)
+    except ValidationError as error:
+        found = _others(read_faults(error, values, Spec), faults)
+        # What the mending itself made: options of another name, keys that went missing.
+        return [
+            (path, fault)
+            for path, fault in found
+            if "the unknown" not in fault.got
+            and fault.got != "nothing"
+            and not any(known[: len(path)] == path for known, _ in faults)
+        ]
+    return []
+
+
+def _others(faults: Faults, known: Faults) -> Faults:
+    """Returns the faults at other places than the known ones."""
+    places = {path for path, _ in known}
+    return [(path, fault) for path, fault in faults if path not in places]
+
+
+def _mend(values: dict[str, Any], path: Keys) -> None:
+    """Puts an example in place of the value at `path`, or takes its key out."""
+    node: Any = values
+    holder, end = values, 0
+    for index, key in enumerate(path):
+        if isinstance(node, dict) and key in node:
+            holder, end = node, index + 1
+        elif not (isinstance(node, list) and isinstance(key, int) and key < len(node)):
+            break
+        node = node[key]
+    if end == 0:
+        return
+    value = example(Spec, path[:end])
+    if value is None or isinstance(path[end - 1], int):
+        del holder[path[end - 1]]  # type: ignore[arg-type]
+    else:
+        holder[path[end - 1]] = copy.deepcopy(value)  # type: ignore[index]
