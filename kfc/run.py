@@ -14,9 +14,10 @@ from rich.console import Console
 
 from kfc import files, record
 from kfc import spec as specs
+from kfc.architecture import check_architecture
 from kfc.data import Prepared, Task, prepare
 from kfc.errors import DataError, Fault, SpecError
-from kfc.network import build, check_architecture, check_memory
+from kfc.network import build, check_memory
 from kfc.plugins import bind_plugins
 from kfc.predictions import Predictions, predict
 from kfc.spec import Spec, SpecLike

@@ -7,10 +7,11 @@ import tensorflow as tf
 
 import kfc
 from kfc import spec as specs
+from kfc.architecture import check_architecture, first_difference
 from kfc.data import Task
 from kfc.data.scaling import fit_scaling
 from kfc.errors import PluginError, SpecError
-from kfc.network import build, check_architecture, first_difference
+from kfc.network import build
 from kfc.spec.signatures import REQUIRED, signatures
 
 DIGITS = tuple("0123456789")
