@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -110,11 +110,13 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
         _, train = _split(train, spec, spec.data.rows, "data.rows", classes)
     if isinstance(share, float) and share > 0:
         train, validation = _split(train, spec, share, "data.validation", classes)
-    task = replace(_task(spec, train, classes, places[0]), columns=source.columns)
+    task = _task(spec, train, classes, source.columns, places[0])
     return Prepared(train, validation, test, task, sha256)
 
 
-def _task(spec: Spec, train: Rows, classes: Classes | None, where: str) -> Task:
+def _task(
+    spec: Spec, train: Rows, classes: Classes | None, columns: tuple[str, ...], where: str
+) -> Task:
     """Measures the training rows, and nothing else."""
     scaling = fit_scaling(spec.data.scale, train.x)
     if "unscaled_input" not in spec.accept:
@@ -126,6 +128,7 @@ def _task(spec: Spec, train: Rows, classes: Classes | None, where: str) -> Task:
         outputs=1 if classes else train.y.shape[1],
         scaling=scaling,
         target_scaling=fit_scaling("none" if classes else spec.data.scale_target, train.y),
+        columns=columns,
     )
 
 

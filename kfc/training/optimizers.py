@@ -104,26 +104,17 @@ def build_optimizer(
         options["learning_rate"] = build_schedule(
             schedule, steps_per_epoch=steps_per_epoch, epochs=epochs
         )
-    plugin = optimizer.name in OPTIMIZERS.names()
     where = "training.optimizer"
-    try:
-        if plugin:
-            kind = OPTIMIZERS.get(optimizer.name, f"{where}.name")
-        else:
-            kind = type(keras.optimizers.get(optimizer.name))
-        built = kind(**options)
-    except (TypeError, ValueError) as error:
-        raise SpecError(
-            Fault(
-                where,
-                f"options that {optimizer.name!r} takes",
-                str(error),
-                "Mend the options.",
-            )
-        ) from error
-    except Exception as error:
-        with OPTIMIZERS.guard(optimizer.name, where):
-            raise error
+    if optimizer.name in OPTIMIZERS.names():
+        kind = OPTIMIZERS.get(optimizer.name, f"{where}.name")
+    else:
+        kind = type(keras.optimizers.get(optimizer.name))
+    with OPTIMIZERS.guard(optimizer.name, where):
+        try:
+            built = kind(**options)
+        except (TypeError, ValueError) as error:
+            taken = f"options that {optimizer.name!r} takes"
+            raise SpecError(Fault(where, taken, str(error), "Mend the options.")) from error
     if not isinstance(built, keras.optimizers.Optimizer):
         raise PluginError(
             Fault(

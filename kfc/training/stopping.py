@@ -138,6 +138,11 @@ def _monitored(monitor: str, logs: Logs) -> float:
     if not logs or monitor not in logs:
         known = ", ".join(logs or {}) or "nothing"
         raise SpecError(
-            Fault("monitor", f"one of the recorded metrics: {known}", repr(monitor))
+            Fault(
+                "monitor",
+                f"one of the recorded metrics: {known}",
+                repr(monitor),
+                "Name one of them.",
+            )
         )
     return float(logs[monitor])
