@@ -46,7 +46,6 @@ def write_environment(folder: Path, *, given: Mapping[str, Any]) -> None:
         "versions": {name: version(name) for name in _VERSIONS},
         "flags": flags,
         "given": given,
-        "jit_compile": False,
     }
     files.write(folder / "environment.json", _json(environment))
 

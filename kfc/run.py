@@ -23,6 +23,7 @@ from kfc.predictions import Predictions, predict
 from kfc.spec import Spec, SpecLike
 from kfc.training import checkpoint
 from kfc.training.callbacks import build_callbacks
+from kfc.training.choosing import choose_engine
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine import Engine
 from kfc.training.loop import Loop, check_finite
@@ -146,6 +147,7 @@ def fit(
     checked = _resolved(checked, prepared, in_memory=data is not None)
     check_memory(checked, prepared.task)
     built = build(checked, prepared.task)
+    checked = _with_engine(checked, built, prepared, callbacks)
     if network is not None:
         check_architecture(built, network)
         built.set_weights(network.get_weights())
@@ -211,7 +213,12 @@ def _train(
         checkpoint.commit(folder / "checkpoints", state)
 
     loop = Loop(
-        engine=Engine(model, prepared.train, spec.training.batch_size),
+        engine=Engine(
+            model,
+            prepared.train,
+            spec.training.batch_size,
+            xla=spec.training.engine == "xla",
+        ),
         evaluator=compile_for_evaluation(network, spec, prepared.task),
         training=spec.training,
         seed=spec.seed,
@@ -328,6 +335,23 @@ def _resolved(spec: Spec, prepared: Prepared, *, in_memory: bool) -> Spec:
             }
         )
     )
+
+
+def _with_engine(
+    spec: Spec,
+    network: keras.Model,
+    prepared: Prepared,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> Spec:
+    """Returns `spec` with the engine that will train it."""
+    engine = choose_engine(
+        spec,
+        num_rows=len(prepared.train),
+        num_weights=network.count_params(),
+        callbacks=callbacks,
+    )
+    training = spec.training.model_copy(update={"engine": engine})
+    return spec.model_copy(update={"training": training})
 
 
 def _final_metrics(network: keras.Model, spec: Spec, prepared: Prepared) -> dict[str, float]:

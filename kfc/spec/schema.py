@@ -168,6 +168,11 @@ class Training(SpecModel):
         None, description="By default cross_entropy for classes, mse for numbers."
     )
     optimizer: OptimizerField = component("adam", "Any of Keras's, tape_sgd, a plug-in's.")
+    engine: Literal["auto", "graph", "xla"] = Field(
+        "auto",
+        description="What runs the steps: a graph, or one that XLA compiles; auto decides by "
+        "the spec and the number of rows alone, and the run folder says how.",
+    )
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
     epochs: Count = 20
     shuffle: bool = Field(True, description="Whether rows come in a new order each epoch.")

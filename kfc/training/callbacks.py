@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import keras
 from rich.console import Console
@@ -50,10 +51,7 @@ def build_callbacks(
 
 
 def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
-    if callback.name in CALLBACKS.names():
-        build = CALLBACKS.get(callback.name, "training.callbacks")
-    else:
-        build = getattr(keras.callbacks, callback.name)
+    build = callback_class(callback)
     parameters = inspect.signature(build).parameters
     options = {  # a file's default name belongs into the run folder too
         name: parameters[name].default
@@ -76,8 +74,18 @@ def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
     return built
 
 
-def wants_batches(callback: keras.callbacks.Callback) -> int | str | None:
+def callback_class(callback: Callback) -> Any:
+    """Returns the class of a callback that a spec names: ours, a plug-in's or Keras's."""
+    if callback.name in CALLBACKS.names():
+        return CALLBACKS.get(callback.name, "training.callbacks")
+    return getattr(keras.callbacks, callback.name)
+
+
+def wants_batches(callback: Any) -> int | str | None:
     """Returns at which steps a callback's batch hooks are to be called.
+
+    Args:
+        callback: A callback, or its class where `every` does not depend on the instance.
 
     Returns:
         A number of steps, `block`, or None where it has no batch hooks.
@@ -101,7 +109,8 @@ def wants_batches(callback: keras.callbacks.Callback) -> int | str | None:
     base = keras.callbacks.Callback
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
     # Looked up on the callback itself: Keras's LambdaCallback sets them there.
-    own = (getattr(getattr(callback, hook), "__func__", None) for hook in hooks)
+    found = (getattr(callback, hook) for hook in hooks)
+    own = (getattr(function, "__func__", function) for function in found)
     overridden = any(
         function is not getattr(base, hook) for function, hook in zip(own, hooks, strict=True)
     )

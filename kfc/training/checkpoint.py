@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 
 from kfc import files
 from kfc.errors import CheckpointError, Fault, PluginError
+from kfc.training.carried import named_variables
 
 _KEPT = 2
 _FILES = ("state.npz", "facts.json")
@@ -58,7 +59,7 @@ def capture(
     That is every variable of the network (seeds of dropout included), of the optimizer
     and of the metrics, and the state of each callback that has `get_state`.
     """
-    arrays = {name: np.asarray(variable) for name, variable in _variables(model)}
+    arrays = {name: np.asarray(variable) for name, variable in named_variables(model)}
     states: list[dict[str, Any]] = []
     for number, callback in enumerate(callbacks):
         state = callback.get_state() if hasattr(callback, "get_state") else {}
@@ -111,7 +112,7 @@ def restore(
     kinds = [type(callback).__name__ for callback in callbacks]
     if kinds != checkpoint.facts["callbacks"]:
         raise _other("callbacks", checkpoint.facts["callbacks"], kinds)
-    for name, variable in _variables(model):
+    for name, variable in named_variables(model):
         values = checkpoint.arrays.get(name)
         if values is None or values.shape != tuple(variable.shape):
             shape = None if values is None else values.shape
@@ -192,24 +193,6 @@ def newest(folder: Path) -> Checkpoint:
 
 def _committed(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit())
-
-
-def _variables(model: keras.Model) -> Iterable[tuple[str, Any]]:
-    """Yields every variable under a name that does not depend on the process."""
-    weights = list(model.weights)
-    known = {id(variable) for variable in weights}
-    metrics = [variable for metric in model.metrics for variable in metric.variables]
-    known |= {id(variable) for variable in metrics}
-    seeds = [variable for variable in model.variables if id(variable) not in known]
-    groups = {
-        "weights": weights,
-        "metrics": metrics,
-        "seeds": seeds,
-        "optimizer": model.optimizer.variables,
-    }
-    for group, variables in groups.items():
-        for number, variable in enumerate(variables):
-            yield f"{group}/{number}", variable
 
 
 def _other(where: str, expected: Any, got: Any) -> CheckpointError:

@@ -78,7 +78,12 @@ class Problem:
         model = model or self.model()
         network = keras.Model(model.inputs, model.outputs)
         return Loop(
-            Engine(model, self.train, self.spec.training.batch_size),
+            Engine(
+                model,
+                self.train,
+                self.spec.training.batch_size,
+                xla=self.spec.training.engine == "xla",
+            ),
             compile_for_evaluation(network, self.spec, self.task),
             self.spec.training,
             self.spec.seed,

@@ -1,0 +1,103 @@
+"""A training step on variables -> the same step on tensors, which a compiled loop carries.
+
+XLA keeps what a loop carries in registers and caches; a variable assigned in every step
+goes through memory. So the variables are read before the loop and assigned after it, and
+within it Keras's `StatelessScope` stands in for them. `train_step` itself is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend.tensorflow.optimizer import TFOptimizer
+from keras.src.optimizers.base_optimizer import BaseOptimizer
+
+CARRIED_OPTIMIZERS = frozenset(
+    {
+        *("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion"),
+        *("muon", "rmsprop", "sgd", "tape_sgd"),
+    }
+)
+"""Optimizers whose carried steps the tests have compared with their ordinary ones."""
+
+# Where Keras's optimizers for TensorFlow bypass a StatelessScope: they write to the
+# `tf.Variable` behind a Keras variable. The base class's versions do not.
+_BYPASSES = (
+    *("assign", "assign_add", "assign_sub", "_var_key", "_apply_weight_decay"),
+    *("_backend_update_step", "add_variable_from_reference"),
+)
+
+
+def make_carriable(optimizer: keras.optimizers.Optimizer) -> None:
+    """Lets the updates of a built optimizer go through a `StatelessScope`.
+
+    Its class becomes a subclass of the one it has; its updates stay what they are.
+
+    Args:
+        optimizer: Built, and of a kind in `CARRIED_OPTIMIZERS`.
+    """
+    kind = type(optimizer)
+    methods = {
+        name: vars(BaseOptimizer)[name]
+        for name in _BYPASSES
+        if getattr(kind, name) is vars(TFOptimizer).get(name)
+    }
+    optimizer.__class__ = type(kind.__name__, (kind,), methods)
+    # Variables are looked up by a key that differs between the two.
+    keys = [optimizer._var_key(variable) for variable in optimizer._trainable_variables]
+    optimizer._trainable_variables_indices = {key: i for i, key in enumerate(keys)}
+
+
+def named_variables(model: keras.Model) -> Iterable[tuple[str, Any]]:
+    """Yields every variable under a name that does not depend on the process."""
+    weights = list(model.weights)
+    known = {id(variable) for variable in weights}
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    known |= {id(variable) for variable in metrics}
+    seeds = [variable for variable in model.variables if id(variable) not in known]
+    groups = {
+        "weights": weights,
+        "metrics": metrics,
+        "seeds": seeds,
+        "optimizer": model.optimizer.variables,
+    }
+    for group, variables in groups.items():
+        for number, variable in enumerate(variables):
+            yield f"{group}/{number}", variable
+
+
+class Carried:
+    """The variables of a training, as a list of tensors and back.
+
+    Args:
+        variables: Every variable that a step may change.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable]) -> None:
+        self.variables = variables
+
+    def read(self) -> list[Any]:
+        """Returns the variables' values, to be carried."""
+        return [tf.identity(variable.value) for variable in self.variables]
+
+    def step(
+        self, train_step: Callable[[Any], Any], batch: Any, values: Sequence[Any]
+    ) -> tuple[Any, list[Any]]:
+        """Runs one step on carried values.
+
+        Returns:
+            What `train_step` returns, and the values after it.
+        """
+        mapping = list(zip(self.variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            logs = train_step(batch)
+            after = [scope.get_current_value(variable) for variable in self.variables]
+        return logs, after
+
+    def write(self, values: Sequence[Any]) -> None:
+        """Assigns carried values to the variables."""
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)

@@ -1,0 +1,54 @@
+import keras
+import pytest
+
+from kfc import spec as specs
+from kfc.errors import SpecError
+from kfc.training.choosing import choose_engine
+
+
+def chosen(overrides=None, *, callbacks=(), rows=60_000):
+    spec = specs.load({"training": {"epochs": 10}}, overrides)
+    return choose_engine(spec, num_rows=rows, num_weights=235_146, callbacks=callbacks)
+
+
+def test_a_long_training_is_compiled():
+    assert chosen() == "xla"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"network.dropout": 0.2},
+        {"network.hidden": [{"units": 8, "dropout": 0.1}]},
+        {"training.optimizer": "nadam"},
+        {"training.optimizer": {"name": "adam", "gradient_accumulation_steps": 2}},
+        {"training.callbacks": ["TerminateOnNaN"]},
+        {"training.engine": "graph"},
+    ],
+    ids=str,
+)
+def test_what_xla_cannot_carry_or_is_slow_at_runs_in_a_graph(overrides):
+    assert chosen(overrides) == "graph"
+
+
+def test_a_short_training_is_not_worth_compiling():
+    assert chosen(rows=1_000) == "graph"
+
+
+def test_epoch_callbacks_stay_on_the_fast_path():
+    plateau = keras.callbacks.ReduceLROnPlateau()
+    assert chosen({"training.callbacks": ["csv_log"]}, callbacks=[plateau]) == "xla"
+
+
+def test_a_callback_at_every_step_runs_in_a_graph():
+    assert chosen(callbacks=[keras.callbacks.TerminateOnNaN()]) == "graph"
+
+
+def test_asking_for_xla_is_granted_where_it_is_possible():
+    assert chosen({"training.engine": "xla", "network.dropout": 0.2}) == "xla"
+
+
+@pytest.mark.parametrize("optimizer", ["nadam", "schedulefreeadamw"])
+def test_asking_for_xla_with_an_optimizer_it_cannot_carry_is_refused(optimizer):
+    with pytest.raises(SpecError, match=r"training\.engine: expected graph or auto"):
+        chosen({"training.engine": "xla", "training.optimizer": optimizer})
