@@ -5,6 +5,7 @@ Commands import what they use when they run, so that `kfc --help` stays instant.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import signal
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kfc.errors import Fault, KfcError, SpecError
+from kfc.quiet import import_tensorflow
 
 app = typer.Typer(
     help="A dense network from a one-page spec to a trained, proven and shipped model.",
@@ -42,6 +44,9 @@ def fit(
     runs: Annotated[Path, typer.Option(help="Folder for the numbered run folder.")] = Path(
         "runs"
     ),
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Run line by line, for a debugger; slow.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -52,7 +57,10 @@ def fit(
     from kfc import spec as specs
 
     spec, overrides = _spec_and_overrides(arguments or [])
+    if eager:
+        overrides = _with_eager(overrides)
     checked = specs.load(spec, overrides)  # before TensorFlow is imported
+    _import_tensorflow()
     import kfc
 
     run = kfc.fit(checked, runs=runs, verbose=not quiet)
@@ -62,6 +70,7 @@ def fit(
 @app.command()
 def evaluate(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure a finished run again, on the data of its spec."""
+    _import_tensorflow()
     import kfc
 
     run = kfc.load(folder)
@@ -80,6 +89,7 @@ def predict(
     from kfc.data.files import read_inputs
 
     x = read_inputs(file)
+    _import_tensorflow()
     run = kfc.load(folder)
     from kfc.predictions import table  # after kfc.load, which imports Keras quietly
 
@@ -209,6 +219,29 @@ def _spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
         )
     overrides = {key: read_value(value) for key, _, value in pairs}
     return (names[0] if names else "digits"), overrides
+
+
+def _with_eager(overrides: dict[str, Any]) -> dict[str, Any]:
+    if "training.engine" in overrides:
+        got = f"--eager and training.engine={overrides['training.engine']}"
+        raise SpecError(Fault("arguments", "one engine", got, "Drop one of them."))
+    return {**overrides, "training.engine": "eager"}
+
+
+def _import_tensorflow() -> None:
+    """Imports TensorFlow and Keras without a second of garbage collection.
+
+    The collector would walk the million objects they make, which all stay, again and again
+    as their number grows. A process of somebody else's keeps its own habits.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    gc.disable()
+    try:
+        import_tensorflow()
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _print_run(summary: dict[str, Any], as_json: bool) -> None:

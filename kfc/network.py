@@ -7,6 +7,8 @@ import itertools
 import math
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -50,13 +52,8 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
     if scaled:
         x = _scaling_layer(task.scaling)(x)
-    block = BLOCKS.get(spec.network.block.name, "network.block")
-    for number, layer in enumerate(spec.network.layers(), start=1):
-        name = f"hidden_{number}"
-        seed = layer_seed(spec.seed, name)
-        with BLOCKS.guard(spec.network.block.name, f"network.hidden[{number - 1}]"):
-            x = block(x, layer, name=name, seed=seed, **spec.network.block.options)
-        _check_block(x, layer, spec.network.block.name)  # (batch, units)
+    with _precision(spec.training.precision):
+        x = _hidden_layers(x, spec)  # (batch, units)
     x = keras.layers.Dense(
         num_outputs(spec, task),
         kernel_initializer=initializer(spec.network.init, layer_seed(spec.seed, "logits")),
@@ -65,6 +62,29 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     if scaled and not task.classification:
         x = _value_layer(task.target_scaling)(x)
     return keras.Model(inputs, x, name="network")
+
+
+def _hidden_layers(x: Any, spec: Spec) -> Any:
+    name = spec.network.block.name
+    block = BLOCKS.get(name, "network.block")
+    for number, layer in enumerate(spec.network.layers(), start=1):
+        place = f"hidden_{number}"
+        seed = layer_seed(spec.seed, place)
+        with BLOCKS.guard(name, f"network.hidden[{number - 1}]"):
+            x = block(x, layer, name=place, seed=seed, **spec.network.block.options)
+        _check_block(x, layer, name)
+    return x
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Lets layers made meanwhile compute in bfloat16, if so named, on float32 weights."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if name == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _check_keras() -> None:

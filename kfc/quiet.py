@@ -1,8 +1,9 @@
-"""TensorFlow and Keras, imported without the lines they print on the way.
+"""TensorFlow and Keras, imported and started without the lines they print on the way.
 
 No environment variable silences TensorFlow 2.21: level 3 still leaves six lines, written
 by C++ straight to file descriptor 2. So that descriptor points to a temporary file during
-the import; what was written is replayed if the import fails.
+the import, and during the first operation, which starts the runtime; what was written is
+replayed if either fails. In between, and only there, the number of threads can be set.
 """
 
 from __future__ import annotations
@@ -10,8 +11,17 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from kfc.errors import Fault, SpecError
+
+import_seconds = 0.0
+"""What the import of TensorFlow and Keras took; 0 where the caller had imported both."""
+
+_holding = threading.Lock()  # one thread at a time moves the process's descriptor 2
 
 
 def import_tensorflow() -> None:
@@ -21,6 +31,7 @@ def import_tensorflow() -> None:
         ImportError: If either cannot be imported, or if Keras already runs on another
             backend.
     """
+    global import_seconds
     if "keras" in sys.modules and "tensorflow" in sys.modules:
         import keras
 
@@ -32,19 +43,59 @@ def import_tensorflow() -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    began = time.perf_counter()
     with _stderr_held_back():
-        import keras
-        import tensorflow as tf
+        import keras  # and with it TensorFlow
+    import_seconds = time.perf_counter() - began
 
-        # The first operation prints as well: what the processor and the drivers can do.
+
+def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
+    """Starts TensorFlow's runtime, silently, unless it runs already.
+
+    Args:
+        threads: Threads that share one operation, and operations that run at once; None
+            takes what the runtime has, by default every core.
+        insist: Whether a runtime with another number is an error.
+
+    Returns:
+        The number it runs with; None is every core.
+
+    Raises:
+        SpecError: If the runtime has already started with another number of threads.
+    """
+    import tensorflow as tf
+
+    config = tf.config.threading
+    # Both the first question and the first operation look at processor and drivers.
+    with _stderr_held_back():
+        running = config.get_intra_op_parallelism_threads()
+        if threads is not None and threads != running:
+            try:
+                config.set_intra_op_parallelism_threads(threads)
+                config.set_inter_op_parallelism_threads(threads)
+            except RuntimeError as error:  # the runtime cannot be told any more
+                if insist:
+                    raise _other_threads(threads, running) from error
         tf.constant(0) + 0
+        return config.get_intra_op_parallelism_threads() or None
+
+
+def _other_threads(threads: int, running: int) -> SpecError:
+    return SpecError(
+        Fault(
+            "training.threads",
+            f"{running or 'null (every core)'}, with which TensorFlow runs in this process",
+            str(threads),
+            "Start a new process; the number holds from TensorFlow's first operation on.",
+        )
+    )
 
 
 @contextmanager
 def _stderr_held_back() -> Iterator[None]:
     sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with _holding, tempfile.TemporaryFile() as held:
+        terminal = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
             yield

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import platform
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc import files
+from kfc import files, quiet
 from kfc.data import Scaling, Task
 from kfc.errors import CheckpointError, Fault
 
@@ -27,14 +28,39 @@ _KEYS = {
     *("folder", "metrics", "epochs", "seconds", "weights_sha256"),
     *("data_sha256", "history", "task"),
 }
-_FLAGS = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS")
+_FLAGS = (
+    *("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
 
 
-def write_environment(folder: Path, *, given: Mapping[str, Any]) -> None:
+class Phases:
+    """A stopwatch: the seconds of each phase of a run, in the order the phases ended."""
+
+    def __init__(self) -> None:
+        self.seconds = {"import": quiet.import_seconds}
+        self._began = time.perf_counter()
+
+    def end(self, phase: str, **apart: float) -> None:
+        """Ends a phase; it began where the one before it ended.
+
+        Args:
+            phase: Its name.
+            **apart: Seconds within it that count as phases of their own.
+        """
+        now = time.perf_counter()
+        took = {**apart, phase: now - self._began - sum(apart.values())}
+        for name, seconds in took.items():
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
+        self._began = now
+
+
+def write_environment(folder: Path, *, threads: int | None, given: Mapping[str, Any]) -> None:
     """Records everything besides the spec that the bits of a run depend on.
 
     Args:
         folder: The run folder.
+        threads: Of TensorFlow; None is every core.
         given: What a caller in Python gave beside the spec.
     """
     flags = {name: os.environ[name] for name in _FLAGS if name in os.environ}
@@ -43,6 +69,7 @@ def write_environment(folder: Path, *, given: Mapping[str, Any]) -> None:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "threads": threads,
         "versions": {name: version(name) for name in _VERSIONS},
         "flags": flags,
         "given": given,

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from kfc import files, record
+from kfc import files, quiet, record
 from kfc import spec as specs
 from kfc.architecture import check_architecture
 from kfc.data import Prepared, Task, prepare
@@ -23,12 +23,13 @@ from kfc.predictions import Predictions, predict
 from kfc.spec import Spec, SpecLike
 from kfc.training import checkpoint
 from kfc.training.callbacks import build_callbacks
-from kfc.training.choosing import choose_engine
+from kfc.training.choosing import choose_engine, structure
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine import Engine
 from kfc.training.loop import Loop, check_finite
 from kfc.training.losses import default_loss
 from kfc.training.step import TapeModel
+from kfc.training.weighting import weighted
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,14 @@ def fit(
         PluginError: If a plug-in fails.
         DiskError: If the run folder cannot be written.
     """
+    phases = record.Phases()
     checked = specs.load(spec, overrides)
+    threads = quiet.start_tensorflow(checked.training.threads)
+    phases.end("import")
     bind_plugins(checked)
     callbacks = _checked_callbacks(callbacks, checked)
     prepared = prepare(checked, data)
+    phases.end("data")
     checked = _resolved(checked, prepared, in_memory=data is not None)
     check_memory(checked, prepared.task)
     built = build(checked, prepared.task)
@@ -157,6 +162,7 @@ def fit(
     files.write(folder / "spec.yaml", specs.dump(checked))
     record.write_environment(
         folder,
+        threads=threads,
         # What a run depends on besides its spec; with any of these, the spec alone does
         # not repeat it.
         given={
@@ -169,7 +175,7 @@ def fit(
     everyone = [*build_callbacks(checked, folder, console), *callbacks]
     began = time.monotonic()
     try:
-        progress = _train(model, built, checked, prepared, everyone, folder)
+        progress = _train(model, built, checked, prepared, everyone, folder, phases)
     except (KeyboardInterrupt, SystemExit):
         console.print(
             f"Interrupted: {folder} stays unfinished.", markup=False, highlight=False
@@ -180,6 +186,7 @@ def fit(
     if network is not None:
         network.set_weights(built.get_weights())
     files.write_with(folder / "model.keras", built.save)
+    phases.end("save")
     run = Run(
         spec=checked,
         model=built,
@@ -191,7 +198,12 @@ def fit(
         weights_sha256=_weights_sha256(built),
         data_sha256=prepared.sha256,
     )
-    facts = {"data_sha256": run.data_sha256, "history": run.history}
+    phases.end("evaluate")
+    facts = {
+        "data_sha256": run.data_sha256,
+        "history": run.history,
+        "phases": phases.seconds,
+    }
     record.write_result(folder, {**run.summary(), "folder": folder.name, **facts}, run.task)
     return run
 
@@ -203,6 +215,7 @@ def _train(
     prepared: Prepared,
     callbacks: Sequence[keras.callbacks.Callback],
     folder: Path,
+    phases: record.Phases,
 ) -> checkpoint.Progress:
     """Runs the loop, with a commit now and then and one of the final state."""
 
@@ -212,22 +225,31 @@ def _train(
         state = checkpoint.capture(model, callbacks, progress)
         checkpoint.commit(folder / "checkpoints", state)
 
+    evaluator = compile_for_evaluation(network, spec, prepared.task)
+    engine = Engine(
+        model,
+        weighted(prepared.train, spec, prepared.task),
+        spec.training.batch_size,
+        form=spec.training.engine,
+        evaluator=evaluator,
+        held_out=prepared.watched,
+        structure=structure(spec, prepared.task, num_rows=len(prepared.train)),
+    )
     loop = Loop(
-        engine=Engine(
-            model,
-            prepared.train,
-            spec.training.batch_size,
-            xla=spec.training.engine == "xla",
-        ),
-        evaluator=compile_for_evaluation(network, spec, prepared.task),
+        engine=engine,
+        evaluator=evaluator,
         training=spec.training,
         seed=spec.seed,
         callbacks=callbacks,
         held_out=prepared.watched,
         commit=commit,
     )
+    phases.end("build")
+    engine.compile()
+    phases.end("compile")
     progress = loop.run(checkpoint.Progress())
     commit(progress)
+    phases.end("train")
     return progress
 
 
@@ -243,6 +265,7 @@ def load(folder: str | Path) -> Run:
     folder = Path(folder)
     result, task = record.read_result(folder)
     spec = specs.load(folder / "spec.yaml")
+    quiet.start_tensorflow(spec.training.threads, insist=False)  # it need not train
     model = build(spec, task)
     checkpoint.restore_network(checkpoint.newest(folder / "checkpoints"), model)
     if _weights_sha256(model) != result["weights_sha256"]:
@@ -289,6 +312,7 @@ def build_untrained(
         )
     labels = tuple(str(number) for number in range(int(classes or 0)))
     checked = specs.load(spec)
+    quiet.start_tensorflow(checked.training.threads, insist=False)
     bind_plugins(checked)
     return build(checked, Task(tuple(map(int, sizes)), "float32", labels), scaled=False)
 

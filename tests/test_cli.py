@@ -54,6 +54,22 @@ def test_fit_prints_one_json_object_and_nothing_else(trained):
     assert printed["folder"] == "runs/0001-digits"
 
 
+def test_the_run_folder_says_how_long_each_phase_took(trained, folder):
+    result = (folder / "trained" / "runs" / "0001-digits" / "result.json").read_text()
+    phases = json.loads(result)["phases"]
+    names = ["import", "data", "build", "compile", "train", "save", "evaluate"]
+    assert list(phases) == names
+    assert phases["import"] > 0.5
+    assert min(phases.values()) >= 0
+
+
+def test_eager_is_an_engine_that_the_run_folder_names(folder):
+    result = run_kfc("fit", *SMALL, "data.rows=100", "--eager", "--json", folder=folder)
+    assert result.returncode == 0, result.stderr
+    spec = kfc.spec.load(folder / json.loads(result.stdout)["folder"] / "spec.yaml")
+    assert spec.training.engine == "eager"
+
+
 def test_fit_shows_each_epoch_on_stderr(trained):
     lines = trained.stderr.splitlines()
     assert [line[:9] for line in lines] == ["epoch 1/2", "epoch 2/2"]
@@ -113,6 +129,7 @@ def test_quiet_leaves_results_only(folder):
         (["predict", "nowhere", "rows.txt"], 4, "expected a file ending in"),
         (["specs", "digit"], 2, "Did you mean 'digits'?"),
         (["fit", "--no-such-option"], 2, "No such option"),
+        (["fit", "--eager", "training.engine=xla"], 2, "got --eager and training.engine=xla"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -64,6 +64,11 @@ def test_no_tensorflow_is_imported_by(code):
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
+def test_reading_rows_to_predict_imports_no_scikit_learn():
+    check = "import sys, kfc.data.files; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
 def test_every_public_name_has_a_docstring():
     for name in kfc.__all__:
         assert getattr(kfc, name).__doc__, name

@@ -61,10 +61,13 @@ def check_inputs(x: np.ndarray, where: str) -> None:
 
 
 def _no_rows(rows: Rows, where: str) -> Fault | None:
-    for what, values in (("inputs", rows.x), ("targets", rows.y)):
+    for what, values in (("inputs", rows.x), ("targets", rows.y), ("weights", rows.weight)):
+        if values is None:
+            continue
         if values.ndim == 0:
             got = f"{values.item()!r}" if values.dtype.kind != "V" else "one record"
-            return Fault(where, f"an array of {what}", got, "Pass (x, y), two arrays.")
+            remedy = "Pass (x, y) or (x, y, sample_weight), arrays all of them."
+            return Fault(where, f"an array of {what}", got, remedy)
         if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
             got = f"{int(np.ma.getmaskarray(values).sum()):,} masked {what}"
             return Fault(where, "values without a mask", got, "Drop or fill such cells.")
@@ -138,6 +141,40 @@ def _target_not_finite(rows: Rows, where: str) -> Fault | None:
     return _first_cell(rows.y, bad, where, "finite targets")
 
 
+def _weight_shape(rows: Rows, where: str) -> Fault | None:
+    if rows.weight is None or rows.weight.shape == (len(rows),):
+        return None
+    got = f"weights of shape {rows.weight.shape} for {len(rows):,} rows"
+    return Fault(where, "one weight for each row", got, "Give them the shape (rows,).")
+
+
+def _weight_type(rows: Rows, where: str) -> Fault | None:
+    if rows.weight is None or rows.weight.dtype.kind in "biuf":
+        return None
+    got = f"{rows.weight.dtype} such as {rows.weight.flat[0]!r}"
+    return Fault(where, "weights that are real numbers", got, "Use weights.astype(float).")
+
+
+def _weight_not_finite(rows: Rows, where: str) -> Fault | None:
+    if rows.weight is None or rows.weight.dtype.kind != "f":
+        return None
+    bad = ~np.isfinite(rows.weight) | (np.abs(rows.weight) > _FLOAT32_MAX)
+    return _first_cell(rows.weight, bad, where, "finite weights")
+
+
+def _weight_negative(rows: Rows, where: str) -> Fault | None:
+    if rows.weight is None:
+        return None
+    return _first_cell(rows.weight, rows.weight < 0, where, "weights of at least 0")
+
+
+def _weight_all_zero(rows: Rows, where: str) -> Fault | None:
+    if rows.weight is None or rows.weight.astype(np.float32).any():
+        return None
+    expected = "a weight above 0 for at least one row"
+    return Fault(where, expected, "only zeros", "Leave the weights out to count all rows.")
+
+
 CHECKS = (
     Check("no_rows", _no_rows),
     Check("empty_data", _empty),
@@ -149,6 +186,11 @@ CHECKS = (
     Check("input_constant", _input_constant),
     Check("target_type", _target_type),
     Check("target_not_finite", _target_not_finite),
+    Check("weight_shape", _weight_shape),
+    Check("weight_type", _weight_type),
+    Check("weight_not_finite", _weight_not_finite),
+    Check("weight_negative", _weight_negative),
+    Check("weight_all_zero", _weight_all_zero),
 )
 _OF_INPUTS = (_no_rows, _empty, _input_shape, _input_type, _input_not_finite, _input_overflow)
 

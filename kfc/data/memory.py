@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ def from_memory(data: Any) -> Source:
     """Returns the rows of what a caller passed as `data=`.
 
     Args:
-        data: `(x, y)`; `((x, y), (x_test, y_test))`; a DataFrame with a column `target` or
-            `label`; or a `tf.data.Dataset` of `(x, y)`, of rows or of batches. Wherever x
-            stands, a DataFrame of numbers will do.
+        data: `(x, y)` or `(x, y, sample_weight)`; one of these and test rows, as in `((x, y),
+            (x_test, y_test))`; a DataFrame with a column `target` or `label`; or a
+            `tf.data.Dataset` of `(x, y)` or `(x, y, sample_weight)`, of rows or of batches.
+            Wherever x stands, a DataFrame of numbers will do.
 
     Raises:
         DataError: If it is none of these.
@@ -30,20 +32,15 @@ def from_memory(data: Any) -> Source:
         return Source(_from_dataset(data))
     if hasattr(data, "columns"):
         return _from_frame(data)
-    if isinstance(data, (tuple, list)) and len(data) == 2:
-        if all(isinstance(part, (tuple, list)) and len(part) == 2 for part in data) and all(
-            hasattr(part[0], "shape") or hasattr(part[0], "columns") for part in data
-        ):
-            (x, y), (x_test, y_test) = data
-            _check_columns(x, x_test)
-            return Source(
-                Rows(_array(x, "x"), _array(y, "y")),
-                Rows(_array(x_test, "x_test"), _array(y_test, "y_test")),
-                columns=_columns(x),
-            )
-        rows = Rows(_array(data[0], "x"), _array(data[1], "y"))
-        return Source(rows, columns=_columns(data[0]))
-    raise _refused(f"{type(data).__name__}")
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise _refused(f"{type(data).__name__}")
+    if not all(_is_rows(part) for part in data):
+        return Source(_rows(data), columns=_columns(data[0]))
+    if len(data) == 3:
+        raise _refused("three parts with inputs of their own")
+    train, test = data
+    _check_columns(train[0], test[0])
+    return Source(_rows(train), _rows(test, "_test"), columns=_columns(train[0]))
 
 
 def as_inputs(x: Any, columns: tuple[str, ...]) -> np.ndarray:
@@ -77,6 +74,23 @@ def as_inputs(x: Any, columns: tuple[str, ...]) -> np.ndarray:
     return _array(x, "rows to predict")
 
 
+def _is_rows(part: Any) -> bool:
+    """Whether `part` is itself (x, y) or (x, y, sample_weight), rather than an array."""
+    return (
+        isinstance(part, (tuple, list))
+        and len(part) in (2, 3)
+        and len(getattr(part[0], "shape", ())) > 0
+    )
+
+
+def _rows(parts: Sequence[Any], suffix: str = "") -> Rows:
+    """Returns the rows of (x, y) or (x, y, sample_weight)."""
+    names = ("x", "y", "sample_weight")
+    return Rows(
+        *(_array(part, name + suffix) for part, name in zip(parts, names, strict=False))
+    )
+
+
 def _columns(x: Any) -> tuple[str, ...]:
     return tuple(map(str, x.columns)) if hasattr(x, "columns") else ()
 
@@ -99,7 +113,7 @@ def _from_frame(frame: Any) -> Source:
 
 
 def _from_dataset(dataset: Any) -> Rows:
-    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
+    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) not in (2, 3):
         raise _refused(f"a tf.data.Dataset of {dataset.element_spec}")
     if any(not hasattr(part, "shape") for part in dataset.element_spec):
         raise _refused(f"a tf.data.Dataset of {dataset.element_spec}")
@@ -109,16 +123,16 @@ def _from_dataset(dataset: Any) -> Rows:
                 "data", "a data set that ends", "one that repeats for ever", "Drop repeat()."
             )
         )
-    pairs = list(dataset.as_numpy_iterator())
-    if not pairs:
+    elements = list(dataset.as_numpy_iterator())
+    if not elements:
         raise DataError(
             Fault("data", "at least one row", "an empty tf.data.Dataset", "Fill it.")
         )
     # A batch of rows has at least two dimensions, a batch of targets at least one.
-    single = np.ndim(pairs[0][0]) < 2 or np.ndim(pairs[0][1]) < 1
+    single = np.ndim(elements[0][0]) < 2 or np.ndim(elements[0][1]) < 1
     join = np.stack if single else np.concatenate
     try:
-        return Rows(join([x for x, _ in pairs]), join([y for _, y in pairs]))
+        return Rows(*(join(parts) for parts in zip(*elements, strict=True)))
     except ValueError as error:
         raise DataError(
             Fault("data", "rows of the same shape", str(error), "Pad or drop the others.")
@@ -192,7 +206,8 @@ def _refused(got: str) -> DataError:
     return DataError(
         Fault(
             "data",
-            "(x, y), ((x, y), (x_test, y_test)), a DataFrame or a tf.data.Dataset of (x, y)",
+            "(x, y), (x, y, sample_weight), ((x, y), (x_test, y_test)), a DataFrame or a "
+            "tf.data.Dataset of (x, y)",
             got,
             "Pass for example data=(x, y) with two NumPy arrays.",
         )

@@ -27,7 +27,8 @@ class Prepared:
     """Everything training needs to know of the data.
 
     Targets of classes are their numbers 0, 1, ... (int32); other targets float32,
-    (rows, outputs). Inputs are uint8 as they came, or float32.
+    (rows, outputs). Inputs are uint8 as they came, or float32. Only training rows have
+    weights (float32), where the source has: what is held out is measured without.
     """
 
     train: Rows
@@ -64,12 +65,12 @@ def read_source(name: str) -> Source:
             Fault(f"source {kind!r}", "a kfc.data.Source", type(source).__name__, "Mend it.")
         )
     for rows in (source.train, source.test):
-        parts = (rows.x, rows.y) if isinstance(rows, Rows) else (rows,)
+        parts = _arrays(rows) if isinstance(rows, Rows) else (rows,)
         if rows is not None and not all(isinstance(part, np.ndarray) for part in parts):
             raise PluginError(
                 Fault(
                     f"source {kind!r}",
-                    "kfc.data.Rows of two NumPy arrays",
+                    "kfc.data.Rows of NumPy arrays",
                     ", ".join(type(part).__name__ for part in parts),
                     "Mend it; kfc.testing.check_source tries it.",
                 )
@@ -98,6 +99,7 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
     for rows, where in zip((source.train, source.test, own), places, strict=True):
         if rows is not None:
             check_rows(rows, where)
+    _check_unweighted(source.test, places[1])
     sha256 = _sha256(source.train, source.test, own)
     classes = read_classes(source, name) if _is_classification(spec, source, name) else None
 
@@ -111,7 +113,22 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
     if isinstance(share, float) and share > 0:
         train, validation = _split(train, spec, share, "data.validation", classes)
     task = _task(spec, train, classes, source.columns, places[0])
+    test = Rows(test.x, test.y)
+    if validation is not None:
+        validation = Rows(validation.x, validation.y)
     return Prepared(train, validation, test, task, sha256)
+
+
+def _check_unweighted(test: Rows | None, where: str) -> None:
+    if test is not None and test.weight is not None:
+        raise DataError(
+            Fault(
+                where,
+                "rows without weights: all of them count the same in an evaluation",
+                "weights",
+                "Pass ((x, y, sample_weight), (x_test, y_test)).",
+            )
+        )
 
 
 def _task(
@@ -193,7 +210,8 @@ def _encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
         )
     else:
         y = y.astype(np.float32).reshape(len(y), -1)
-    return Rows(np.ascontiguousarray(x), y)
+    weight = None if rows.weight is None else np.asarray(rows.weight, np.float32)
+    return Rows(np.ascontiguousarray(x), y, weight)
 
 
 def _stored(x: np.ndarray) -> np.ndarray:
@@ -253,11 +271,15 @@ def _split(
 
 
 def _sha256(*parts: Rows | None) -> str:
-    """Returns a hash of every input and target, to tell changed data by."""
+    """Returns a hash of every input, target and weight, to tell changed data by."""
     digest = hashlib.sha256()
     for rows in parts:
-        for values in (rows.x, rows.y) if rows is not None else ():
+        for values in _arrays(rows) if rows is not None else ():
             values = as_text(values)
             digest.update(f"{values.shape} {values.dtype}".encode())
             digest.update(np.ascontiguousarray(values).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _arrays(rows: Rows) -> tuple[np.ndarray, ...]:
+    return (rows.x, rows.y) if rows.weight is None else (rows.x, rows.y, rows.weight)

@@ -9,22 +9,31 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs and targets of the same length.
+    """Inputs and targets of the same length, and weights where there are any.
 
     Args:
         x: Inputs, (rows, ...).
         y: Targets, (rows,), or (rows, outputs) for several numbers at once.
+        weight: How much each row counts in the loss, (rows,), float32; None where all
+            count the same.
     """
 
     x: np.ndarray
     y: np.ndarray
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """Inputs, targets and, where there are any, weights."""
+        return (self.x, self.y) if self.weight is None else (self.x, self.y, self.weight)
+
     def take(self, indices: np.ndarray) -> Rows:
         """Returns the rows at `indices`, in that order."""
-        return Rows(self.x[indices], self.y[indices])
+        weight = None if self.weight is None else self.weight[indices]
+        return Rows(self.x[indices], self.y[indices], weight)
 
 
 @dataclass(frozen=True)

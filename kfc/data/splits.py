@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from kfc.errors import DataError, Fault
 
@@ -27,6 +26,8 @@ def split(
     """
     if stratify and (fault := _too_few(y, share, where)):
         raise DataError(fault)
+    from sklearn.model_selection import train_test_split  # takes seconds; many need no split
+
     try:
         first, second = train_test_split(
             np.arange(len(y)),

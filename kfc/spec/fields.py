@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 T = TypeVar("T")
 
@@ -17,6 +17,14 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Finite, Field(gt=0)]
 NotNegative = Annotated[Finite, Field(ge=0)]
 Share = Annotated[Finite, Field(ge=0, lt=1)]
+
+ClassWeight = Annotated[
+    # Tags that nobody calls a class: a path of keys must not lead to one of them.
+    Annotated[Literal["balanced"], Tag("(a name)")]
+    | Annotated[dict[str, NotNegative], Tag("(by class)")],
+    Discriminator(lambda value: "(a name)" if isinstance(value, str) else "(by class)"),
+]
+"""How much the rows of each class count: `balanced`, or numbers by the names of classes."""
 
 
 class SpecModel(BaseModel):

@@ -46,18 +46,39 @@ def _plain(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
         faults.append((path, _fault(path, f"at most {MAX_DEPTH} levels", "more", "")))
         return None
     if isinstance(node, Mapping):
-        for key in node:
-            if not isinstance(key, str):
-                expected = "keys that are text"
-                faults.append((path, _fault(path, expected, shown(key), "Quote the key.")))
-        return {
-            str(key): _plain(value, (*path, str(key)), faults)
-            for key, value in node.items()
-            if isinstance(key, str)
-        }
+        named = _named(node, path, faults)
+        return {key: _plain(value, (*path, key), faults) for key, value in named.items()}
     if isinstance(node, (list, tuple)):
         return [_plain(value, (*path, i), faults) for i, value in enumerate(node)]
     return _scalar(node, path, faults)
+
+
+def key_text(key: Any) -> str | None:
+    """Returns a key as text; None for what is no name.
+
+    Numbers, true and false are the names of classes as often as text is.
+    """
+    if type(key).__module__ == "numpy" and getattr(key, "shape", None) == ():
+        key = key.item()
+    return str(key) if isinstance(key, (str, int, float)) else None
+
+
+def _named(
+    node: Mapping[Any, Any], path: Keys, faults: list[tuple[Keys, Fault]]
+) -> dict[str, Any]:
+    """Returns the values of `node` by the text of their keys."""
+    named: dict[str, Any] = {}
+    for key, value in node.items():
+        text = key_text(key)
+        if text is None:
+            fault = _fault(path, "keys that are text", shown(key), "Quote the key.")
+            faults.append((path, fault))
+        elif text in named:
+            fault = _fault(path, "each key once", f"{text!r} twice", "Remove one of them.")
+            faults.append((path, fault))
+        else:
+            named[text] = value
+    return named
 
 
 def _scalar(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:

@@ -26,7 +26,7 @@ from ruamel.yaml.events import (
 
 from kfc.errors import Fault, SpecError
 from kfc.spec.paths import Keys
-from kfc.spec.plain import MAX_DEPTH
+from kfc.spec.plain import MAX_DEPTH, key_text
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 _MAX_BYTES = 1_000_000  # a spec is a page; a larger file is something else
@@ -158,9 +158,10 @@ def _not_needed(event: Any) -> Iterator[tuple[str, str, str]]:
 def _plain(node: Any, path: Keys, lines: dict[Keys, int]) -> Any:
     """Returns dicts, lists, str, int, float, bool and None; notes the lines."""
     if isinstance(node, CommentedMap):
-        for key in node:
-            lines[(*path, key)] = node.lc.key(key)[0] + 1
-        return {key: _plain(value, (*path, key), lines) for key, value in node.items()}
+        names = {key: key_text(key) or str(key) for key in node}
+        for key, name in names.items():
+            lines[(*path, name)] = node.lc.key(key)[0] + 1
+        return {key: _plain(v, (*path, names[key]), lines) for key, v in node.items()}
     if isinstance(node, CommentedSeq):
         for index in range(len(node)):
             lines[(*path, index)] = node.lc.item(index)[0] + 1

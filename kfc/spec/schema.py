@@ -26,6 +26,7 @@ from kfc.spec.components import (
 )
 from kfc.spec.faults import faults_error
 from kfc.spec.fields import (
+    ClassWeight,
     Count,
     Listed,
     NotNegative,
@@ -167,11 +168,27 @@ class Training(SpecModel):
     loss: LossField | None = Field(
         None, description="By default cross_entropy for classes, mse for numbers."
     )
+    class_weight: ClassWeight | None = Field(
+        None,
+        description="balanced, or class: number; a row's loss is multiplied by it.",
+        examples=["balanced"],
+    )
     optimizer: OptimizerField = component("adam", "Any of Keras's, tape_sgd, a plug-in's.")
-    engine: Literal["auto", "graph", "xla"] = Field(
+    engine: Literal["auto", "xla", "graph", "eager"] = Field(
         "auto",
-        description="What runs the steps: a graph, or one that XLA compiles; auto decides by "
-        "the spec and the number of rows alone, and the run folder says how.",
+        description="What runs the steps: a graph that XLA compiles, a plain graph, or (for "
+        "debugging) none. auto decides by the spec and the rows alone; the run says how.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of the hidden layers' arithmetic. bfloat16 is faster on large layers, "
+        "and gives other numbers; weights stay float32.",
+    )
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None,
+        description="TensorFlow's, for one operation and for operations at once; every core "
+        "unless named. The first run of a process sets them for all.",
+        examples=[2],
     )
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
     epochs: Count = 20

@@ -6,11 +6,16 @@ whenever the engine comes up anyway, `called_every = None` for never; `on_train_
 is called for `called_every = 1` alone. A callback of Keras's that overrides a batch hook has
 no such attribute and is called at every step. All other hooks are called where Keras's `fit`
 calls them, but for the batches within an evaluation, which is one graph call.
+
+A callback with `only_reads = True` promises to change neither the model nor the course of
+its training; while there are only such, several short epochs become one graph call, and
+their hooks are called after it.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,10 @@ from kfc.spec import Spec
 from kfc.spec.components import Callback
 from kfc.training.logs import MetricsLog, TensorBoardLog, Terminal
 from kfc.training.stopping import EarlyStopping
+
+BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
+TEST_HOOKS = ("on_test_begin", "on_test_end")
 
 
 def build_callbacks(
@@ -106,12 +115,18 @@ def wants_batches(callback: Any) -> int | str | None:
                 )
             )
         return every
-    base = keras.callbacks.Callback
-    hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-    # Looked up on the callback itself: Keras's LambdaCallback sets them there.
-    found = (getattr(callback, hook) for hook in hooks)
-    own = (getattr(function, "__func__", function) for function in found)
-    overridden = any(
-        function is not getattr(base, hook) for function, hook in zip(own, hooks, strict=True)
-    )
-    return 1 if overridden else None
+    return 1 if any(_overrides(callback, hook) for hook in BATCH_HOOKS) else None
+
+
+def may_act(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> bool:
+    """Returns whether a callback may change the model or its training in one of `hooks`."""
+    if getattr(callback, "only_reads", False) is True:
+        return False
+    return any(_overrides(callback, hook) for hook in hooks)
+
+
+def _overrides(callback: Any, hook: str) -> bool:
+    # Looked up on the callback itself: Keras's LambdaCallback sets its hooks there.
+    function = getattr(callback, hook)
+    base = getattr(keras.callbacks.Callback, hook)
+    return getattr(function, "__func__", function) is not base

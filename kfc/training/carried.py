@@ -1,7 +1,8 @@
-"""A training step on variables -> the same step on tensors, which a compiled loop carries.
+"""A function on variables -> the same function on tensors, which a compiled loop carries.
 
-XLA keeps what a loop carries in registers and caches; a variable assigned in every step
-goes through memory. So the variables are read before the loop and assigned after it, and
+XLA keeps what a loop carries in caches, and may run a function of tensors for any model of
+the same structure; a variable that is assigned in every step goes through memory and
+belongs to one model. So the variables are read before the loop and assigned after it, and
 within it Keras's `StatelessScope` stands in for them. `train_step` itself is the same.
 """
 
@@ -11,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
@@ -70,34 +70,52 @@ def named_variables(model: keras.Model) -> Iterable[tuple[str, Any]]:
 
 
 class Carried:
-    """The variables of a training, as a list of tensors and back.
+    """Variables as a list of tensors: functions are applied to those.
 
     Args:
-        variables: Every variable that a step may change.
+        variables: Every variable that a function may read or change.
     """
 
+    fixed_shapes = True
+    """Whether every tensor has one shape: XLA compiles for shapes."""
+
     def __init__(self, variables: Sequence[keras.Variable]) -> None:
-        self.variables = variables
+        self.variables = list(variables)
 
     def read(self) -> list[Any]:
         """Returns the variables' values, to be carried."""
-        return [tf.identity(variable.value) for variable in self.variables]
+        return [variable.value for variable in self.variables]
 
-    def step(
-        self, train_step: Callable[[Any], Any], batch: Any, values: Sequence[Any]
+    def apply(
+        self, function: Callable[..., Any], values: Sequence[Any], *arguments: Any
     ) -> tuple[Any, list[Any]]:
-        """Runs one step on carried values.
-
-        Returns:
-            What `train_step` returns, and the values after it.
-        """
+        """Returns what `function` returns on carried values, and the values after it."""
         mapping = list(zip(self.variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            logs = train_step(batch)
+            result = function(*arguments)
             after = [scope.get_current_value(variable) for variable in self.variables]
-        return logs, after
+        return result, after
 
     def write(self, values: Sequence[Any]) -> None:
         """Assigns carried values to the variables."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
+
+
+class InPlace:
+    """The same interface where functions change the variables themselves."""
+
+    fixed_shapes = False
+
+    def read(self) -> list[Any]:
+        """Returns nothing: there is nothing to carry."""
+        return []
+
+    def apply(
+        self, function: Callable[..., Any], values: Sequence[Any], *arguments: Any
+    ) -> tuple[Any, list[Any]]:
+        """Returns what `function` returns."""
+        return function(*arguments), []
+
+    def write(self, values: Sequence[Any]) -> None:
+        """Assigns nothing: it has been done."""

@@ -1,4 +1,4 @@
-"""A spec and its rows -> the engine that trains it, by a rule and never by a stopwatch."""
+"""A spec and its rows -> the form of the engine, by a rule and never by a stopwatch."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 import keras
 
+from kfc.data import Task
 from kfc.errors import Fault, SpecError
-from kfc.registry import BLOCKS
+from kfc.registry import BLOCKS, OPTIMIZERS
 from kfc.spec import Spec
 from kfc.training.callbacks import callback_class, wants_batches
 from kfc.training.carried import CARRIED_OPTIMIZERS
+from kfc.training.engine import STEP_OPERATIONS
 
 _WORTH_COMPILING = 5e10
-"""Multiplications of a whole training: about two seconds without XLA, which takes one to
-three to compile."""
+"""Multiplications of a whole training, with what steps cost besides: about three seconds
+without XLA, which takes one to three to compile."""
 
 
 def choose_engine(
@@ -24,12 +26,11 @@ def choose_engine(
     num_weights: int,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> str:
-    """Returns `xla` or `graph`.
+    """Returns `xla`, `graph` or `eager`: what the spec names, or `auto`'s choice.
 
-    XLA is chosen for a long training with an optimizer that is known to ride through a
-    compiled loop, unless something in it is slow there: dropout, whose random bits cost
-    XLA thirteen times the rest on a processor, and callbacks that end the loop at every
-    step.
+    XLA is chosen for a training that is long enough to be worth compiling, with an
+    optimizer that is known to ride through a compiled loop and a built-in block, unless a
+    callback ends the loop at every step.
 
     Args:
         spec: A checked spec.
@@ -40,10 +41,8 @@ def choose_engine(
     Raises:
         SpecError: If the spec asks for `xla` with an optimizer that XLA cannot carry.
     """
-    engine, name = spec.training.engine, spec.training.optimizer.name
-    options = spec.training.optimizer.options
-    carried = name in CARRIED_OPTIMIZERS and "gradient_accumulation_steps" not in options
-    if engine == "xla" and not carried:
+    engine = spec.training.engine
+    if engine == "xla" and not _is_carried(spec):
         raise SpecError(
             Fault(
                 "training.engine",
@@ -55,10 +54,53 @@ def choose_engine(
         )
     if engine != "auto":
         return engine
-    work = 3.0 * num_weights * num_rows * spec.training.epochs
-    slow = any(layer.dropout for layer in spec.network.layers())
-    slow |= any(wants_batches(callback) == 1 for callback in callbacks)
-    slow |= any(wants_batches(callback_class(c)) == 1 for c in spec.training.callbacks)
+    steps = -(-num_rows // spec.training.batch_size) * spec.training.epochs
+    work = 3.0 * num_weights * num_rows * spec.training.epochs + STEP_OPERATIONS * steps
+    every_step = any(wants_batches(callback) == 1 for callback in callbacks) or any(
+        wants_batches(callback_class(callback)) == 1 for callback in spec.training.callbacks
+    )
     own = spec.network.block.name in BLOCKS.builtins
-    compiled = carried and own and not slow and work >= _WORTH_COMPILING
+    compiled = _is_carried(spec) and own and not every_step and work >= _WORTH_COMPILING
     return "xla" if compiled else "graph"
+
+
+def _is_carried(spec: Spec) -> bool:
+    optimizer = spec.training.optimizer
+    accumulates = optimizer.options.get("gradient_accumulation_steps")
+    return optimizer.name in CARRIED_OPTIMIZERS and not accumulates
+
+
+def structure(spec: Spec, task: Task, *, num_rows: int) -> str | None:
+    """Returns a text that is equal where compiled steps do the same.
+
+    What starts weights and what a variable holds does not count: initialisation, seed, a
+    constant learning rate.
+
+    Args:
+        spec: A resolved spec.
+        task: Shape of a row, classes and scaling.
+        num_rows: Training rows, from which schedules know their steps.
+
+    Returns:
+        The text, or None with a plug-in, of which nobody knows what its steps depend on.
+    """
+    training = spec.training
+    if spec.network.block.name not in BLOCKS.builtins or training.optimizer.name in set(
+        OPTIMIZERS.names()
+    ) - set(OPTIMIZERS.builtins):
+        return None
+    layers = [layer.model_dump(exclude={"init"}) for layer in spec.network.layers()]
+    optimizer = training.optimizer.model_dump()
+    schedule = training.optimizer.schedule()
+    if schedule is None:
+        optimizer.pop("learning_rate", None)
+    length = [training.epochs, num_rows] if schedule else []
+    scalings = [
+        part.tobytes().hex()
+        for scaling in (task.scaling, task.target_scaling)
+        for part in (scaling.shift, scaling.divisor)
+    ]
+    loss = training.loss.model_dump() if training.loss else None
+    shape = [task.input_shape, task.input_dtype, len(task.labels), task.outputs]
+    facts = [layers, spec.network.block.model_dump(), optimizer, length, loss]
+    return repr([facts, training.precision, shape, scalings])

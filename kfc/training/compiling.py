@@ -7,7 +7,7 @@ import keras
 from kfc.data import Task
 from kfc.network import num_outputs
 from kfc.spec import Spec
-from kfc.training.engine import Evaluator
+from kfc.training.evaluation import Evaluator
 from kfc.training.losses import build_loss, build_metrics
 from kfc.training.optimizers import build_optimizer
 from kfc.training.step import TapeModel

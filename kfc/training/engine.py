@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-import functools
+from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from kfc.data import Rows
-from kfc.training.carried import Carried, make_carriable, named_variables
+from kfc.training.carried import Carried, InPlace, make_carriable, named_variables
+from kfc.training.evaluation import Evaluator, create_variables
+from kfc.training.span import Span
 from kfc.training.step import TapeModel
 
-EVALUATION_BATCH = 1024
-"""Rows per evaluation step; fixed, so that an evaluation repeats to the same bits."""
+_CALL_OPERATIONS = 4e9
+"""Multiplications per graph call, about half a second: short enough for a bar that moves
+and a keyboard that stops, long enough to make the call's own cost vanish."""
+
+STEP_OPERATIONS = 2e6
+"""What a step costs besides, in the same unit: the smallest takes some 0.2 ms."""
+
+_MOST_EPOCHS_AT_ONCE = 64
+
+_MOST_COMPILED = 32
+_compiled: OrderedDict[Any, Any] = OrderedDict()  # the newest last
 
 
 class Block(NamedTuple):
     """What a block of steps reports.
 
     Args:
-        logs: Means over the epoch so far, and `batch_loss` of the last step.
-        first_bad_step: The first step of the epoch whose loss was not finite, or -1.
+        logs: Means over the last epoch so far, and `batch_loss` of the last step.
+        epochs: The means and, where it was asked for, the evaluation of each epoch that
+            ended within the block.
+        first_bad_step: The first step whose loss was not finite, after which the block
+            went no further, or -1.
     """
 
     logs: dict[str, float]
+    epochs: list[dict[str, float]]
     first_bad_step: int
 
 
@@ -32,145 +48,158 @@ class Engine:
     """Runs `TapeModel.train_step` over resident rows, a block of steps per call.
 
     The rows lie in memory once, in their stored type; each batch is gathered from them
-    inside the graph, in the order it is given. With XLA the loop is compiled, and carries
-    the variables as tensors; without, each step assigns them.
+    inside the graph, in the order it is given. A block may reach over several epochs.
+
+    One function, `Span`, runs in three forms: `xla` compiles it and carries the variables
+    through its loops as tensors; `graph` assigns them in each step; `eager` runs it line
+    by line, for a debugger.
 
     Args:
         model: A compiled model.
         train: Training rows.
         batch_size: Rows per step; the last step of an epoch may have fewer.
-        xla: Whether to compile the loop.
+        form: `xla`, `graph` or `eager`.
+        evaluator: Measures `held_out` at the end of epochs.
+        held_out: The prefix of its numbers, such as `val`, and rows.
+        structure: A text that is equal for models whose compiled functions do the same;
+            with it, equal shapes compile once in a process.
     """
 
     def __init__(
-        self, model: TapeModel, train: Rows, batch_size: int, *, xla: bool = False
+        self,
+        model: TapeModel,
+        train: Rows,
+        batch_size: int,
+        *,
+        form: str = "graph",
+        evaluator: Evaluator | None = None,
+        held_out: tuple[str, Rows] | None = None,
+        structure: str | None = None,
     ) -> None:
-        self.model, self.batch_size, self.xla = model, batch_size, xla
+        self.model, self.batch_size, self.form = model, batch_size, form
         self.num_rows = len(train)
         self.steps_per_epoch = -(-self.num_rows // batch_size)
-        self._x, self._y = tf.constant(train.x), tf.constant(train.y)
-        self._order = tf.range(0)
-        _create_variables(model, train)
+        self._structure = structure
+        self._train = [tf.constant(part) for part in train.parts]
+        self._orders = np.zeros((self.epochs_at_once, self.num_rows), np.int32)
+
+        create_variables(model, train)
         model.optimizer.build(model.trainable_variables)
-        if xla:
+        variables = [variable for _, variable in named_variables(model)]
+        self._held_out, prefix = [], ""
+        if evaluator and held_out:
+            prefix, rows = held_out
+            self._held_out = [tf.constant(part) for part in rows.parts]
+            create_variables(evaluator.model, rows)
+            variables += evaluator.model.metrics_variables
+        if form == "xla":
             make_carriable(model.optimizer)
-        self._graphs: dict[int, Any] = {}
+        self._variables = Carried(variables) if form == "xla" else InPlace()
+        self._span = Span(
+            model,
+            self._variables,
+            num_rows=self.num_rows,
+            batch_size=batch_size,
+            evaluator=evaluator if held_out else None,
+            prefix=f"{prefix}_",
+        )
+        self._compiled: Any = None
 
-    def begin_epoch(self, order: np.ndarray) -> None:
-        """Sets the order in which the coming steps visit the rows, (rows,)."""
-        self._order = tf.constant(order)
+    @property
+    def steps_at_once(self) -> int:
+        """Steps that make a call neither long nor, by its own cost, expensive."""
+        weights = self.model.count_params()
+        operations = 3 * weights * self.batch_size  # forward, and two for gradients
+        return max(1, int(_CALL_OPERATIONS / (operations + STEP_OPERATIONS)))
 
-    def run(self, first: int, last: int) -> Block:
-        """Runs the steps `first` to `last` - 1 of the epoch."""
-        whole = self.num_rows // self.batch_size
-        if last <= whole or first == whole:
-            return self._run(first, last)
-        block = self._run(first, whole)
-        tail = self._run(whole, last)
-        bad = tail.first_bad_step if block.first_bad_step < 0 else block.first_bad_step
-        return Block(tail.logs, bad)
+    @property
+    def epochs_at_once(self) -> int:
+        """The most epochs that a block reaches over, of at least 1."""
+        epochs = self.steps_at_once // self.steps_per_epoch
+        return min(max(epochs, 1), _MOST_EPOCHS_AT_ONCE)
 
-    def _run(self, first: int, last: int) -> Block:
-        """Runs steps that all have the same number of rows: XLA's shapes are fixed."""
-        rows = min(self.batch_size, self.num_rows - first * self.batch_size)
-        if rows not in self._graphs:
-            self._graphs[rows] = self._trace(rows)
-        logs, bad = self._graphs[rows](self._order, tf.constant(first), tf.constant(last))
-        return Block({name: float(value) for name, value in logs.items()}, int(bad))
-
-    def _trace(self, rows: int) -> Any:
-        # Concrete, since a `tf.function` counts its traces over all engines of a process,
-        # and warns on the terminal at the fifth.
+    def compile(self) -> None:
+        """Makes the function that `run` calls, or finds one that does the same."""
+        if self._compiled is not None:
+            return
+        if self.form == "eager":
+            self._compiled = self._span
+            return
         number = tf.TensorSpec([], tf.int32)
-        order = tf.TensorSpec([self.num_rows], tf.int32)
-        steps = functools.partial(self._carried_steps if self.xla else self._steps, rows)
-        graph = tf.function(steps, autograph=False, jit_compile=self.xla)
-        return graph.get_concrete_function(order, number, number)
+        signature = [
+            *map(_specs, (self._variables.read(), self._train, self._held_out)),
+            tf.TensorSpec(self._orders.shape, tf.int32),
+            *(number, number, tf.TensorSpec([], tf.bool)),
+        ]
+        key = repr((self._structure, self.form, self.batch_size, signature))
+        if key not in _compiled:
+            # Concrete, since a `tf.function` counts its traces over all engines of a
+            # process, and warns on the terminal at the fifth.
+            xla = self.form == "xla"
+            graph = tf.function(self._span.__call__, autograph=False, jit_compile=xla)
+            self._compiled = graph.get_concrete_function(*signature)
+            if self._may_be_shared():
+                _compiled[key] = self._compiled
+        if key in _compiled:
+            self._compiled = _compiled[key]
+            _compiled.move_to_end(key)
+            if len(_compiled) > _MOST_COMPILED:
+                _compiled.popitem(last=False)
+        self._call(0, 0, False)  # XLA compiles in the first call
 
-    def _batch(self, order: Any, step: Any, rows: int) -> tuple[Any, Any]:
-        chosen = tf.slice(order, [step * self.batch_size], [rows])  # (batch,)
-        return tf.gather(self._x, chosen), tf.gather(self._y, chosen)
+    def begin(self, orders: np.ndarray) -> None:
+        """Sets the order in which the coming steps visit the rows.
 
-    def _steps(self, rows: int, order: Any, first: Any, last: Any) -> Any:
-        def body(step: Any, bad: Any, _: Any) -> tuple[Any, Any, Any]:
-            loss = self.model.train_step(self._batch(order, step, rows))["batch_loss"]
-            return step + 1, _first_bad(bad, step, loss), loss
+        Args:
+            orders: Row numbers, (epochs, rows), of at most `epochs_at_once`.
+        """
+        self._orders[: len(orders)] = orders
 
-        _, bad, batch_loss = tf.while_loop(
-            lambda step, *_: step < last, body, (first, tf.constant(-1), tf.constant(0.0))
-        )
-        return {**self.model.get_metrics_result(), "batch_loss": batch_loss}, bad
+    def run(self, first: int, last: int, *, evaluate: bool = False) -> Block:
+        """Runs the steps `first` to `last` - 1, counted from the first epoch given.
 
-    def _carried_steps(self, rows: int, order: Any, first: Any, last: Any) -> Any:
-        carried = Carried([variable for _, variable in named_variables(self.model)])
-
-        def body(step: Any, bad: Any, _: Any, values: Any) -> tuple[Any, Any, Any, Any]:
-            batch = self._batch(order, step, rows)
-            logs, values = carried.step(self.model.train_step, batch, values)
-            loss = logs["batch_loss"]
-            return step + 1, _first_bad(bad, step, loss), loss, values
-
-        _, bad, batch_loss, values = tf.while_loop(
-            lambda step, *_: step < last,
-            body,
-            (first, tf.constant(-1), tf.constant(0.0), carried.read()),
-        )
-        carried.write(values)
-        return {**self.model.get_metrics_result(), "batch_loss": batch_loss}, bad
+        Args:
+            first: A step.
+            last: A step, of at most the steps of all epochs given.
+            evaluate: Whether to measure the held-out rows where an epoch ends.
+        """
+        self.compile()
+        logs, table, bad = self._call(first, last, evaluate)
+        columns = {
+            name: np.asarray(column)
+            for name, column in table.items()
+            if evaluate or not name.startswith(self._span.prefix)
+        }
+        ended = range(first // self.steps_per_epoch, last // self.steps_per_epoch)
+        epochs = [{name: float(c[number]) for name, c in columns.items()} for number in ended]
+        return Block({name: float(value) for name, value in logs.items()}, epochs, int(bad))
 
     def weights_are_finite(self) -> bool:
         """Returns whether no weight is NaN or infinite."""
         finite = [tf.reduce_all(tf.math.is_finite(w)) for w in self.model.weights]
         return bool(tf.reduce_all(finite))
 
-
-class Evaluator:
-    """Measures a network on rows, in one graph call.
-
-    Args:
-        model: A compiled model whose metrics nobody else uses, so that an evaluation in
-            the middle of an epoch leaves the epoch's means alone.
-    """
-
-    def __init__(self, model: TapeModel) -> None:
-        self.model = model
-        self._graph: Any = None
-
-    def evaluate(self, rows: Rows) -> dict[str, float]:
-        """Returns loss and metrics on `rows`; the same weights give the same bits."""
-        if self._graph is None:
-            self._graph = self._trace(rows)
-        self.model.reset_metrics()
-        logs = self._graph(tf.constant(rows.x), tf.constant(rows.y))
-        return {name: float(value) for name, value in logs.items()}
-
-    def _trace(self, rows: Rows) -> Any:
-        _create_variables(self.model, rows)
-        graph = tf.function(self._run, autograph=False)  # for any number of such rows
-        return graph.get_concrete_function(
-            tf.TensorSpec([None, *rows.x.shape[1:]], rows.x.dtype),
-            tf.TensorSpec([None, *rows.y.shape[1:]], rows.y.dtype),
+    def _call(self, first: int, last: int, evaluate: bool) -> Any:
+        values, *results = self._compiled(
+            self._variables.read(),
+            self._train,
+            self._held_out,
+            tf.constant(self._orders),
+            tf.constant(first),
+            tf.constant(last),
+            tf.constant(evaluate),
         )
+        self._variables.write(values)
+        return results
 
-    def _run(self, x: Any, y: Any) -> Any:
-        def body(first: Any) -> tuple[Any]:
-            last = first + EVALUATION_BATCH
-            self.model.test_step((x[first:last], y[first:last]))
-            return (last,)
+    def _may_be_shared(self) -> bool:
+        """Returns whether the function does the same for every model of the structure.
 
-        tf.while_loop(lambda first: first < tf.shape(x)[0], body, (tf.constant(0),))
-        return self.model.get_metrics_result()
-
-
-def _first_bad(bad: Any, step: Any, loss: Any) -> Any:
-    """Returns `bad`, or `step` where its loss is the first that is not finite."""
-    return tf.where(~tf.math.is_finite(loss) & (bad < 0), step, bad)
+        One that reads a variable itself, instead of carrying it, belongs to this model.
+        """
+        reads = any(tensor.dtype == tf.resource for tensor in self._compiled.captured_inputs)
+        return self._structure is not None and not reads
 
 
-def _create_variables(model: TapeModel, rows: Rows) -> None:
-    """Creates every variable of the metrics now: a graph's loop cannot create any."""
-    x, y = tf.constant(rows.x[:2]), tf.constant(rows.y[:2])
-    y_pred = model(x)
-    model.compute_loss(x=x, y=y, y_pred=y_pred)
-    model.compute_metrics(x, y, y_pred)
-    model.reset_metrics()
+def _specs(tensors: Iterable[Any]) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]

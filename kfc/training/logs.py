@@ -24,16 +24,31 @@ from kfc import files
 Logs = Mapping[str, float] | None
 
 
-class _StepCounting(keras.callbacks.Callback):
-    """Knows the number of each step in the whole training."""
+class _Log(keras.callbacks.Callback):
+    """Knows the number of each step in the whole training, and the time since it began."""
+
+    only_reads = True
 
     def __init__(self) -> None:
         super().__init__()
         self._epoch = self._begin = self._last = 0
+        self._began = time.monotonic()
+        self._lines: dict[Path, list[str]] = {}
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Counts anew."""
         self._last = 0
+        self._began = time.monotonic()
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Writes what was collected."""
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what was collected since the last time."""
+        for path, lines in self._lines.items():
+            files.append(path, "".join(lines))
+        self._lines = {}
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Notes the epoch, and where it begins."""
@@ -50,8 +65,19 @@ class _StepCounting(keras.callbacks.Callback):
         """Returns the steps of the whole training once the epoch is over."""
         return self._begin + self.params["steps"] if self.params.get("steps") else self._last
 
+    def _seconds(self) -> float:
+        """Returns the seconds since the training began at which the epoch ended."""
+        # kfc's loop calls the hooks of several short epochs after the last of them.
+        return float(self.params.get("seconds", time.monotonic() - self._began))
 
-class MetricsLog(_StepCounting):
+    def _append(self, path: Path, line: str) -> None:
+        """Writes a line now, or where kfc's loop says so: a file is opened once for many."""
+        self._lines.setdefault(path, []).append(line + "\n")
+        if not (self.params or {}).get("flushed"):
+            self.flush()
+
+
+class MetricsLog(_Log):
     """Writes a JSON line for each epoch, for every N steps, and for each evaluation.
 
     A line has `epoch` (from 1), `step` (of the whole training, from 1), `seconds` since
@@ -69,27 +95,25 @@ class MetricsLog(_StepCounting):
     ) -> None:
         super().__init__()
         self.path, self.called_every = Path(filename), every
-        self._began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a line where one is due."""
         step = self._step(batch)
         evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
         if evaluated or (self.called_every and step % self.called_every == 0):
-            self._write(step, logs)
+            self._write(step, logs, time.monotonic() - self._began)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the epoch's line."""
-        self._write(self._steps_done(), logs)
+        self._write(self._steps_done(), logs, self._seconds())
 
-    def _write(self, step: int, logs: Logs) -> None:
+    def _write(self, step: int, logs: Logs, seconds: float) -> None:
         numbers = {name: _for_json(value) for name, value in (logs or {}).items()}
-        seconds = round(time.monotonic() - self._began, 3)
-        line = {"epoch": self._epoch + 1, "step": step, "seconds": seconds, **numbers}
-        files.append(self.path, json.dumps(line, allow_nan=False) + "\n")
+        place = {"epoch": self._epoch + 1, "step": step, "seconds": round(seconds, 4)}
+        self._append(self.path, json.dumps({**place, **numbers}, allow_nan=False))
 
 
-class CSVLog(keras.callbacks.Callback):
+class CSVLog(_Log):
     """Writes a CSV table with a row for each epoch.
 
     Args:
@@ -102,19 +126,23 @@ class CSVLog(keras.callbacks.Callback):
     def __init__(self, filename: str | Path = "epochs.csv") -> None:
         super().__init__()
         self.path = Path(filename)
+        self._columns: list[str] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Appends the epoch's row, after a head in a new file."""
         row = {"epoch": epoch + 1, **(logs or {})}
         text = io.StringIO()
-        columns = self._columns()
-        writer = csv.DictWriter(text, columns or list(row), extrasaction="ignore")
-        if not columns:
+        known = self._columns or self._head()
+        self._columns = known or list(row)
+        writer = csv.DictWriter(
+            text, self._columns, extrasaction="ignore", lineterminator="\n"
+        )
+        if not known:
             writer.writeheader()
         writer.writerow(row)
-        files.append(self.path, text.getvalue())
+        self._append(self.path, text.getvalue().removesuffix("\n"))
 
-    def _columns(self) -> list[str]:
+    def _head(self) -> list[str]:
         """Returns the head of the file, which may be an earlier training's."""
         if not self.path.exists():
             return []
@@ -122,7 +150,7 @@ class CSVLog(keras.callbacks.Callback):
             return next(csv.reader(file), [])
 
 
-class TensorBoardLog(_StepCounting):
+class TensorBoardLog(_Log):
     """Writes scalars for TensorBoard, under the tags Keras uses.
 
     Args:
@@ -174,7 +202,7 @@ class TensorBoardLog(_StepCounting):
             tf.summary.scalar(tag, value, step=step)
 
 
-class Terminal(_StepCounting):
+class Terminal(_Log):
     """Shows a bar within epochs, and prints a line for each epoch and each log step.
 
     Args:
@@ -195,7 +223,7 @@ class Terminal(_StepCounting):
         self.called_every = "block"
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._epoch_began = time.monotonic()
+        self._epoch_began = 0.0
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Starts the bar where there is a terminal to draw it on."""
@@ -211,7 +239,7 @@ class Terminal(_StepCounting):
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Notes the epoch and its time."""
         super().on_epoch_begin(epoch, logs)
-        self._epoch_began = time.monotonic()
+        self._epoch_began = self._seconds()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Moves the bar, and prints a line where one is due."""
@@ -226,7 +254,7 @@ class Terminal(_StepCounting):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Prints the epoch's line."""
         width = len(str(self.params["epochs"]))
-        seconds = time.monotonic() - self._epoch_began
+        seconds = self._seconds() - self._epoch_began
         title = f"epoch {epoch + 1:{width}}/{self.params['epochs']}"
         self._print(title, logs, f"  {seconds:.2f} s")
 
@@ -245,7 +273,7 @@ class Terminal(_StepCounting):
         line = title + numbers + end
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
         if self.log:
-            files.append(self.log, line + "\n")
+            self._append(self.log, line)
 
 
 def _for_json(value: Any) -> Any:

@@ -6,28 +6,28 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+import numpy as np
 
 from kfc.data import Rows
 from kfc.data.order import epoch_order
 from kfc.errors import Fault, NumbersError
 from kfc.spec.schema import Training
-from kfc.training.callbacks import wants_batches
+from kfc.training.callbacks import BATCH_HOOKS, EPOCH_HOOKS, TEST_HOOKS, may_act, wants_batches
 from kfc.training.checkpoint import Progress
-from kfc.training.engine import Block, Engine, Evaluator
-
-_BLOCK_OPERATIONS = 4e9
-"""Multiplications per graph call, about half a second: short enough for a bar that moves
-and a keyboard that stops, long enough to make the call's own cost vanish."""
-
-_STEP_OPERATIONS = 2e6
-"""What a step costs besides, in the same unit: the smallest takes some 0.2 ms."""
+from kfc.training.engine import Block, Engine
+from kfc.training.evaluation import Evaluator
 
 
 @dataclass
 class Loop:
     """Trains epoch by epoch, calling Keras callbacks where Keras would.
+
+    What callbacks find in `params` besides Keras's entries: `seconds`, since the training
+    began, at which the epoch ended whose hook is called; and `flushed`, that `flush` will
+    be called on those that have it, so that they may collect what they write until then.
 
     Args:
         engine: Runs the steps.
@@ -54,64 +54,88 @@ class Loop:
             NumbersError: If a loss or a weight is NaN or infinite.
         """
         model, steps = self.engine.model, self.engine.steps_per_epoch
+        self._params: dict[str, Any] = {"epochs": self.training.epochs, "steps": steps}
         for callback in self.callbacks:
             callback.set_model(model)
-            callback.set_params({"epochs": self.training.epochs, "steps": steps, "verbose": 0})
+            callback.set_params(self._params)
         model.stop_training = progress.stopped
-        self._committed = time.monotonic()
+        self._began = self._committed = time.monotonic()
         try:
+            self._params |= {"verbose": 0, "seconds": 0.0, "flushed": True}
             self._call("on_train_begin", {})
             while progress.epoch < self.training.epochs and not model.stop_training:
-                self._epoch(progress)
+                self._epochs(progress)
             progress.stopped = bool(model.stop_training)
             # As Keras's `fit` ends: with `use_ema` the averages become the weights.
             model.optimizer.finalize_variable_values(model.trainable_variables)
             last = {name: values[-1] for name, values in progress.history.items()}
             self._call("on_train_end", last)
         finally:
+            self._flush()
             for callback in self.callbacks:
                 getattr(callback, "close", lambda: None)()
         return progress
 
-    def _epoch(self, progress: Progress) -> None:
-        model, epoch = self.engine.model, progress.epoch
-        shuffle = self.training.shuffle
-        rows = self.engine.num_rows
-        self.engine.begin_epoch(
-            epoch_order(rows, seed=self.seed, epoch=epoch, shuffle=shuffle)
-        )
-        if progress.step == 0:
-            model.reset_metrics()
-        self._call("on_epoch_begin", epoch, {})
-        block = Block({}, -1)
-        while progress.step < self.engine.steps_per_epoch and not model.stop_training:
-            block = self._block(progress)
-        logs = {**block.logs, **self._evaluate()}
-        logs.pop("batch_loss", None)
+    def _epochs(self, progress: Progress) -> None:
+        """Trains one epoch, or several at once where nobody acts in between."""
+        first, steps = progress.epoch, self.engine.steps_per_epoch
+        count = self._epochs_at_once(progress)
+        self.engine.begin(np.stack([self._order(first + number) for number in range(count)]))
+        self._call("on_epoch_begin", first, {})
+        block = Block({}, [], -1)
+        while progress.step < count * steps and not self.engine.model.stop_training:
+            block = self._block(progress, count)
+        if not block.epochs:  # stopped within an epoch
+            block.epochs.append(block.logs)
         if not self.engine.weights_are_finite():
-            raise _not_finite(epoch, progress.step - 1, "weights")
-        check_finite(logs, f"training, epoch {epoch + 1}")
-        for name, value in logs.items():
-            progress.history.setdefault(name, []).append(value)
-        self._call("on_epoch_end", epoch, logs)
-        progress.epoch, progress.step = epoch + 1, 0
+            raise _not_finite(progress.epoch, steps - 1, "weights")
+        began, now = self._params["seconds"], time.monotonic() - self._began
+        for number, logs in enumerate(block.epochs, start=1):
+            if number > 1:
+                self._call("on_epoch_begin", progress.epoch, {})
+            self._params["seconds"] = began + (now - began) * number / len(block.epochs)
+            self._end_of_epoch(progress, logs)
+        self._flush()
         self._commit_if_due(progress)
 
-    def _block(self, progress: Progress) -> Block:
+    def _end_of_epoch(self, progress: Progress, logs: dict[str, float]) -> None:
+        prefix = f"{self.held_out[0]}_"
+        measured = {
+            name.removeprefix(prefix): value
+            for name, value in logs.items()
+            if name.startswith(prefix)
+        }
+        if measured:
+            self._call("on_test_begin", {})
+            self._call("on_test_end", measured)
+        else:
+            logs = {**logs, **self._evaluate()}
+        logs.pop("batch_loss", None)
+        check_finite(logs, f"training, epoch {progress.epoch + 1}")
+        for name, value in logs.items():
+            progress.history.setdefault(name, []).append(value)
+        self._call("on_epoch_end", progress.epoch, logs)
+        progress.epoch, progress.step = progress.epoch + 1, 0
+
+    def _block(self, progress: Progress, count: int) -> Block:
         """Runs steps up to the next one at which anybody wants to be called."""
-        epoch, first = progress.epoch, progress.step
-        last = self._next_stop(epoch, first)
+        first, steps = progress.step, self.engine.steps_per_epoch
+        before = progress.epoch * steps  # steps of the whole training
+        last = self._next_stop(before, first) if count == 1 else count * steps
         begin = [callback for callback in self.callbacks if wants_batches(callback) == 1]
         for callback in begin:
             callback.on_train_batch_begin(first, {})
-        block = self.engine.run(first, last)
-        done = epoch * self.engine.steps_per_epoch + last  # steps of the whole training
+        # What acts at the end of a batch, or of a test, does so before, or in, the test.
+        hooks = (*BATCH_HOOKS, *TEST_HOOKS)
+        alone = not any(may_act(callback, hooks) for callback in self.callbacks)
+        block = self.engine.run(first, last, evaluate=alone)
+        done = before + last
         progress.step = last
 
         logs = dict(block.logs)
         every = self.training.evaluate_every
         # The epoch's last step is evaluated by the epoch itself.
-        evaluated = bool(every and done % every == 0 and last < self.engine.steps_per_epoch)
+        evaluated = bool(every and done % every == 0 and last < steps)
         if evaluated:
             logs |= self._evaluate()
         for callback in self.callbacks:
@@ -120,26 +144,38 @@ class Loop:
             if due or (evaluated and hasattr(callback, "called_every")):
                 callback.on_train_batch_end(last - 1, logs)
         if block.first_bad_step >= 0:
-            raise _not_finite(epoch, block.first_bad_step, "loss")
+            epoch, step = divmod(block.first_bad_step, steps)
+            raise _not_finite(progress.epoch + epoch, step, "loss")
         # A stop within an epoch ends it early: only then is the state one to go on from.
-        if last < self.engine.steps_per_epoch and not self.engine.model.stop_training:
+        if last < steps and not self.engine.model.stop_training:
+            self._flush()
             self._commit_if_due(progress)
         return block
 
-    def _next_stop(self, epoch: int, first: int) -> int:
+    def _epochs_at_once(self, progress: Progress) -> int:
+        hooks = (*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
+        wanted = [wants_batches(callback) for callback in self.callbacks]
+        if (
+            progress.step
+            or self.training.evaluate_every
+            or any(isinstance(every, int) for every in wanted)
+            or any(may_act(callback, hooks) for callback in self.callbacks)
+        ):
+            return 1
+        return min(self.engine.epochs_at_once, self.training.epochs - progress.epoch)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        rows, shuffle = self.engine.num_rows, self.training.shuffle
+        return epoch_order(rows, seed=self.seed, epoch=epoch, shuffle=shuffle)
+
+    def _next_stop(self, done: int, first: int) -> int:
         """Returns the step of the epoch before which the next block ends."""
-        steps, done = self.engine.steps_per_epoch, epoch * self.engine.steps_per_epoch
-        stops = [steps, first + self._block_steps()]
+        stops = [self.engine.steps_per_epoch, first + self.engine.steps_at_once]
         wanted = [wants_batches(callback) for callback in self.callbacks]
         for every in (*wanted, self.training.evaluate_every):
             if isinstance(every, int):
                 stops.append(((done + first) // every + 1) * every - done)
         return min(stops)
-
-    def _block_steps(self) -> int:
-        weights = self.engine.model.count_params()
-        operations = 3 * weights * self.engine.batch_size  # forward, and two for gradients
-        return max(1, int(_BLOCK_OPERATIONS / (operations + _STEP_OPERATIONS)))
 
     def _evaluate(self) -> dict[str, float]:
         prefix, rows = self.held_out
@@ -153,6 +189,10 @@ class Loop:
             progress.stopped = bool(self.engine.model.stop_training)
             self.commit(progress)
             self._committed = time.monotonic()
+
+    def _flush(self) -> None:
+        for callback in self.callbacks:
+            getattr(callback, "flush", lambda: None)()
 
     def _call(self, hook: str, *arguments: object) -> None:
         for callback in self.callbacks:

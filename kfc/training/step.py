@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from kfc.errors import Fault, NumbersError
+from kfc.training.dropout import count_steps, with_counter_dropout
 
 
 class TapeModel(keras.Model):
@@ -23,7 +24,16 @@ class TapeModel(keras.Model):
     """
 
     def __init__(self, network: keras.Model) -> None:
-        super().__init__(inputs=network.inputs, outputs=network.outputs)
+        trained = with_counter_dropout(network)
+        super().__init__(inputs=trained.inputs, outputs=trained.outputs)
+        self._plain = network.inputs, network.outputs
+
+    def compile(self, optimizer: Any = None, **options: Any) -> None:
+        """Compiles as any Keras model; the optimizer's steps tell dropout its masks."""
+        super().compile(optimizer=optimizer, **options)
+        if self.optimizer is not None:
+            # Not `optimizer.iterations`, which stands still while gradients accumulate.
+            count_steps(self, lambda: self.optimizer._iterations.value)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Forward, loss, gradients, update, metrics - for one batch.
@@ -60,7 +70,7 @@ class TapeModel(keras.Model):
 
     def save(self, filepath: Any, **options: Any) -> None:
         """Saves the plain network, which loads where kfc is not installed."""
-        keras.Model(self.inputs, self.outputs, name="network").save(filepath, **options)
+        keras.Model(*self._plain, name="network").save(filepath, **options)
 
     def _check_gradients(self, gradients: list[Any]) -> None:
         """Refuses a weight that the loss does not depend on; Keras would skip it."""

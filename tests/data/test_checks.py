@@ -68,13 +68,51 @@ TABLE = {
 }
 
 
+W = np.ones(60)
+# code: [(weights, where behind "rows", expected, got)]
+WEIGHTS = {
+    "no_rows": [
+        (np.float64(2), "", "an array of weights", "2.0"),
+        (np.asarray(None), "", "an array of weights", "None"),
+        (np.ma.masked_equal(changed(W, 3, 2), 2), "", "without a mask", "1 masked weights"),
+    ],
+    "weight_shape": [
+        (W[:-1], "", "one weight for each row", "weights of shape (59,) for 60 rows"),
+        (W[:, None], "", "one weight for each row", "(60, 1)"),
+        (W[:0], "", "one weight for each row", "(0,)"),
+    ],
+    "weight_type": [
+        (W.astype(str), "", "real numbers", "'1.0'"),
+        (W.astype(object), "", "real numbers", "object"),
+        (W + 0j, "", "real numbers", "complex128"),
+    ],
+    "weight_not_finite": [
+        (changed(W, 7, np.nan), ", row 7", "finite weights", "nan"),
+        (changed(W, slice(7, 9), np.inf), ", row 7", "finite weights", "inf and 1 more"),
+        (changed(W, 7, 1e300), ", row 7", "finite weights", "1e+300"),
+    ],
+    "weight_negative": [
+        (changed(W, 7, -0.5), ", row 7", "weights of at least 0", "-0.5"),
+        (changed(W.astype(int), 7, -1), ", row 7", "weights of at least 0", "-1"),
+    ],
+    "weight_all_zero": [
+        (W * 0, "", "above 0 for at least one row", "only zeros"),
+        (W * 1e-60, "", "above 0 for at least one row", "only zeros"),  # in float32
+        (W > 1, "", "above 0 for at least one row", "only zeros"),
+    ],
+}
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
 def test_every_row_of_the_table_refuses_what_it_is_for(check):
-    for x, y, where, expected, got in TABLE[check.code]:
+    cases = [(Rows(x, y), *rest) for x, y, *rest in TABLE.get(check.code, ())]
+    cases += [(Rows(X, Y, weight), *rest) for weight, *rest in WEIGHTS.get(check.code, ())]
+    assert cases
+    for rows, where, expected, got in cases:
         with pytest.raises(DataError) as caught:
-            check_rows(Rows(x, y), "rows")
+            check_rows(rows, "rows")
         (fault,) = caught.value.faults
-        assert fault == check.find(Rows(x, y), "rows")
+        assert fault == check.find(rows, "rows")
         assert fault.where == f"rows{where}"
         assert expected in fault.expected
         assert got in fault.got
@@ -94,6 +132,10 @@ GOOD = {
     "several targets": (X, X),
     "one row": (X[:1], Y[:1]),
     "the largest float32": (changed(X, (0, 0), np.finfo(np.float32).max), Y),
+    "weights": (X, Y, W),
+    "one weight": (X, Y, changed(W * 0, 7, 1)),
+    "whole weights": (X, Y, Y),
+    "weights that choose rows": (X, Y, Y > 0),
 }
 
 

@@ -69,6 +69,52 @@ def test_a_pair_of_pairs_is_training_and_test(pair):
     assert (len(source.train), len(source.test)) == (10, 2)
 
 
+W = np.arange(10) / 4
+WEIGHTED = {
+    "arrays": (X, Y, W),
+    "a list of arrays": [X, Y, W],
+    "lists": (X.tolist(), Y.tolist(), W.tolist()),
+    "a frame and series": (FRAME, pd.Series(Y), pd.Series(W)),
+    "training and test": ((X, Y, W), (X, Y)),
+    "lists of training and test": [[X, Y, W], [X, Y]],
+    "frames of training and test": ((FRAME, Y, W), (FRAME, Y)),
+    "a tf.data of rows": tf.data.Dataset.from_tensor_slices((X, Y, W)),
+    "a tf.data of batches": tf.data.Dataset.from_tensor_slices((X, Y, W)).batch(3),
+}
+
+
+@pytest.mark.parametrize("form", WEIGHTED)
+def test_a_third_part_is_the_weights_of_the_rows(form):
+    source = from_memory(WEIGHTED[form])
+    np.testing.assert_array_equal(source.train.x, X)
+    np.testing.assert_array_equal(source.train.y, Y)
+    np.testing.assert_array_equal(source.train.weight, W)
+    assert (source.test is None) == ("test" not in form)
+    assert source.test is None or source.test.weight is None
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_a_list_of_two_or_three_rows_is_no_part_with_inputs_of_its_own(rows):
+    source = from_memory((list(X[:rows]), list(Y[:rows])))
+    np.testing.assert_array_equal(source.train.x, X[:rows])
+    assert source.test is None
+    source = from_memory((list(X[:rows]), list(Y[:rows]), list(W[:rows])))
+    np.testing.assert_array_equal(source.train.weight, W[:rows])
+
+
+def test_a_row_of_pandas_numbers_with_a_missing_weight_is_refused():
+    weights = pd.Series(pd.array([1.0, None] * 5, "Float64"))
+    assert refused((FRAME, Y, weights)).expected == "finite weights"
+
+
+@pytest.mark.parametrize("train", [(X, Y, W), (X, Y)], ids=["weighted", "unweighted"])
+def test_weights_of_test_rows_are_refused(train):
+    fault = refused((train, (X, Y, W)))
+    assert fault.where == "data, test rows"
+    assert "evaluation" in fault.expected
+    assert fault.remedy == "Pass ((x, y, sample_weight), (x_test, y_test))."
+
+
 def test_a_tf_data_of_rows_with_several_targets_is_stacked():
     targets = np.ones((10, 3), np.float32)
     source = from_memory(tf.data.Dataset.from_tensor_slices((X, targets)))
@@ -96,7 +142,8 @@ REFUSED = {
     "nothing in a pair": ((None, None), "None"),
     "no targets": ((X, None), "None"),
     "an array alone": (X, "ndarray"),
-    "three arrays": ((X, Y, Y), "tuple"),
+    "four arrays": ((X, Y, Y, Y), "tuple"),
+    "three parts": (((X, Y), (X, Y), (X, Y)), "three parts with inputs of their own"),
     "a dict": ({"x": X, "y": Y}, "dict"),
     "text": ("digits", "str"),
     "a series": (pd.Series(Y), "Series"),
@@ -120,6 +167,10 @@ REFUSED = {
     "a missing label": ((FRAME, pd.Series(["a", None] * 5)), "float such as nan"),
     "a masked cell": ((np.ma.masked_equal(X, 9), Y), "1 masked inputs"),
     "a tf.data of inputs": (tf.data.Dataset.from_tensor_slices(X), "tf.data.Dataset of"),
+    "a tf.data of four": (
+        tf.data.Dataset.from_tensor_slices((X, Y, Y, Y)),
+        "tf.data.Dataset of",
+    ),
     "a tf.data of dicts": (
         tf.data.Dataset.from_tensor_slices(({"a": X}, Y)),
         "tf.data.Dataset of",

@@ -153,6 +153,41 @@ def test_targets_tell_the_task_unless_the_spec_does(y, task, outputs, labels):
     assert (data.task.outputs, data.task.labels) == (outputs, labels)
 
 
+# --- weights ------------------------------------------------------------------------------
+
+WEIGHTED = np.arange(1, 201) / 8  # exact in float32, and another for each row
+OF_ROW = {row.tobytes(): weight for row, weight in zip(X, WEIGHTED, strict=True)}
+
+
+@pytest.mark.parametrize("y", [Y, X[:, :1]], ids=["stratified", "not stratified"])
+@pytest.mark.parametrize(
+    ("of_data", "rows"),
+    [({"validation": 0}, 160), ({}, 144), ({"rows": 50}, 45)],
+    ids=["test split", "validation split", "fewer rows"],
+)
+def test_every_training_row_keeps_its_weight(y, of_data, rows):
+    train = prepare(load({"data": of_data}), (X, y, WEIGHTED)).train
+    assert train.weight.shape == (rows,)
+    assert train.weight.dtype == np.float32
+    assert train.weight.tolist() == [OF_ROW[row.tobytes()] for row in train.x]
+
+
+def test_weights_change_no_split_and_leave_held_out_rows_without():
+    plain, weighted = (prepare(load({}), data) for data in ((X, Y), (X, Y, WEIGHTED)))
+    assert plain.train.weight is None
+    assert plain.task.scaling.shift.tolist() == weighted.task.scaling.shift.tolist()
+    for part in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(weighted, part).x, getattr(plain, part).x)
+    for rows in weighted.held_out.values():
+        assert rows.weight is None
+
+
+def test_taken_rows_take_their_weights_along():
+    taken = Rows(X, Y, WEIGHTED).take(np.array([3, 1, 3]))
+    assert taken.weight.tolist() == WEIGHTED[[3, 1, 3]].tolist()
+    assert len(taken) == 3
+
+
 # --- validation as its own source ---------------------------------------------------------
 
 
@@ -224,6 +259,21 @@ def test_test_rows_and_text_labels_are_in_the_fingerprint():
 
     names, others = np.array(["a", "b"], object), np.array(["a", "c"], object)
     assert len({of(X, names), of(X + 1, names), of(X, others)}) == 3
+
+
+def test_weights_are_in_the_fingerprint_where_there_are_any():
+    def of(*data):
+        return prepare(load({}), data).sha256
+
+    other = WEIGHTED.copy()
+    other[17] = 0
+    assert len({of(X, Y), of(X, Y, WEIGHTED), of(X, Y, other)}) == 3
+    assert of(X, Y, WEIGHTED) == of(X, Y, WEIGHTED.copy())
+
+
+def test_a_fingerprint_without_weights_stays_what_it_was_before_there_were_any():
+    x = np.arange(800, dtype=np.float32).reshape(200, 4)
+    assert fingerprint(x, Y.astype(np.int64)).startswith("1f96f7bdbc1bededd2d1c984")
 
 
 def test_the_validation_source_is_in_the_fingerprint(own):

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+import tensorflow_datasets
 
 from kfc.data import read_source
 from kfc.errors import DataError
@@ -200,15 +201,25 @@ def hashes(rows):
     return sorted(hashlib.md5(x.tobytes() + bytes([y])).digest() for x, y in pairs)
 
 
-@pytest.mark.parametrize(("name", "folder"), [("mnist", "mnist")])
-def test_tfds_and_idx_files_hold_the_same_rows(prepared_tfds, idx_datasets, name, folder):
-    of_tfds = read_source(f"tfds:{name}")
-    of_idx = read_source(f"idx:{idx_datasets / folder}")
-    assert of_tfds.train.x.shape == (60_000, 28, 28, 1)
-    assert of_tfds.train.x.dtype == of_idx.train.x.dtype == np.uint8
-    assert hashes(of_tfds.train) == hashes(of_idx.train)
-    assert hashes(of_tfds.test) == hashes(of_idx.test)
-    assert of_tfds.labels == tuple("0123456789")
+@pytest.fixture(scope="module")
+def mnist(prepared_tfds):
+    return read_source("tfds:mnist")
+
+
+def test_tfds_and_idx_files_hold_the_same_rows(mnist, idx_datasets):
+    of_idx = read_source(f"idx:{idx_datasets / 'mnist'}")
+    assert mnist.train.x.shape == (60_000, 28, 28, 1)
+    assert mnist.train.x.dtype == of_idx.train.x.dtype == np.uint8
+    assert hashes(mnist.train) == hashes(of_idx.train)
+    assert hashes(mnist.test) == hashes(of_idx.test)
+    assert mnist.labels == tuple("0123456789")
+
+
+def test_tfds_rows_come_in_the_order_of_tensorflow_datasets(mnist):
+    whole = tensorflow_datasets.load("mnist", split="test", batch_size=-1, as_supervised=True)
+    x, y = tensorflow_datasets.as_numpy(whole)
+    np.testing.assert_array_equal(mnist.test.x, x)
+    np.testing.assert_array_equal(mnist.test.y, y)
 
 
 def test_tfds_knows_the_names_of_its_labels(prepared_tfds):

@@ -102,8 +102,18 @@ POSITIVE = {
     "0": (0, "above 0"),
     "-1": (-1.0, "above 0"),
 }
+NOT_NEGATIVE = {
+    "true": (True, NUMBER),
+    "text": ("0.5", NUMBER),
+    "nan": (NAN, "a finite number"),
+    "inf": (math.inf, "a finite number"),
+    "-1": (-1.0, "at least 0"),
+    "nothing": (None, NUMBER),
+    "a list": ([], NUMBER),
+}
 FLAG = {"1": (1, "true or false"), "no": ("no", "true or false"), "nothing": (None, "true or")}
 TABLE = {"3": (3, "keys and values"), "a list": ([], "keys and values"), "text": ("x", "keys")}
+BY_CLASS = {"3": (3, "keys and values"), "a list": ([], "keys"), "true": (True, "keys and")}
 LIST = {"3": (256, "a list"), "text": ("256", "a list"), "nothing": (None, "a list")}
 
 FIELDS = {
@@ -116,6 +126,8 @@ FIELDS = {
     "network.hidden[0].dropout": SHARE,
     "training.commit_seconds": POSITIVE,
     LR: POSITIVE,
+    "training.class_weight": BY_CLASS,
+    "training.class_weight.yes": NOT_NEGATIVE,
     "network.use_bias": FLAG,
     "training.shuffle": FLAG,
     "data": TABLE,
@@ -161,6 +173,12 @@ WRONG = {
     "network.l2": (-0.1, "network.l2", "at least 0", "l2: 0.0"),
     "training.loss": ("cross_entropi", "training.loss.name", "loss", "'cross_entropy'?"),
     "training.optimizer": ("sdg", "training.optimizer.name", "optimizer", "'sgd'?"),
+    "training.class_weight": (
+        "balancd",
+        "training.class_weight",
+        "'balanced'",
+        "Did you mean 'balanced'?",
+    ),
     "training.callbacks": (
         ["TerminateOnNan"],
         "training.callbacks[0].name",
@@ -236,7 +254,7 @@ def test_an_empty_layer_lacks_its_units():
 
 @pytest.mark.parametrize(
     "odd",
-    [object(), {1}, b"x", 1j, np.zeros(2), type, {3: 4}, np.datetime64("2026-01-31")],
+    [object(), {1}, b"x", 1j, np.zeros(2), type, {None: 4}, np.datetime64("2026-01-31")],
     ids=lambda odd: type(odd).__name__,
 )
 def test_what_no_file_can_say_is_refused(odd):
@@ -418,6 +436,66 @@ def test_the_defaults_of_a_schedule_are_written_out():
         **RATE,
     }
     assert spec.training.optimizer.schedule().decay_rate == 0.96
+
+
+# --- class weights ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", [None, "balanced", {"yes": 2.5}, {"0": 0, "balanced": 3}])
+def test_class_weights_come_back_from_a_dump(asked, tmp_path):
+    spec = load({"training": {"class_weight": asked}})
+    assert spec.training.class_weight == asked
+    assert again(spec, tmp_path) == load(spec) == spec
+
+
+NAMES = {
+    "yaml": (".yaml", "training:\n  class_weight: {0: 1, 7: 2.5, true: 3, 2.0: 4, no: 5}"),
+    "quoted": (
+        ".yaml",
+        "training: {class_weight: {'0': 1, '7': 2.5, 'True': 3, '2.0': 4, no: 5}}",
+    ),
+    "json": (
+        ".json",
+        '{"training": {"class_weight": {"0": 1, "7": 2.5, "True": 3, "2.0": 4, "no": 5}}}',
+    ),
+    "toml": (".toml", "[training.class_weight]\n0 = 1\n7 = 2.5\nTrue = 3\n'2.0' = 4\nno = 5"),
+}
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_a_class_may_be_called_by_a_number(form, tmp_path):
+    suffix, text = NAMES[form]
+    path = tmp_path / f"a{suffix}"
+    path.write_text(text)
+    named = {"0": 1, "7": 2.5, "True": 3, "2.0": 4, "no": 5}
+    assert load(path).training.class_weight == named
+
+
+def test_a_class_of_a_dict_may_be_called_by_numpys_numbers():
+    for zero in (0, np.int64(0), np.uint8(0), "0", np.str_("0")):
+        assert load({"training": {"class_weight": {zero: 2}}}).training.class_weight == {
+            "0": 2
+        }
+    overrides = {"training.class_weight": {np.True_: 2}}
+    assert load({}, overrides).training.class_weight == {"True": 2}
+
+
+def test_a_class_named_twice_is_refused():
+    with pytest.raises(
+        SpecError, match=r"class_weight: expected each key once, got '0' twice"
+    ):
+        load({"training": {"class_weight": {0: 1, "0": 2}}})
+
+
+def test_a_wrong_weight_of_a_class_called_by_a_number_names_its_line(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("training:\n  class_weight:\n    0: 1\n    7: -1\n")
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    (fault,) = caught.value.faults
+    assert fault.where == "training.class_weight.7"
+    assert fault.line == f"{path}, line 4"
+    assert fault.remedy == "Use for example class_weight: balanced."
 
 
 # --- search -------------------------------------------------------------------------------

@@ -77,19 +77,18 @@ class Problem:
     ) -> Loop:
         model = model or self.model()
         network = keras.Model(model.inputs, model.outputs)
+        evaluator = compile_for_evaluation(network, self.spec, self.task)
+        training, held_out = self.spec.training, ("val", self.held_out)
+        engine = Engine(
+            model,
+            self.train,
+            training.batch_size,
+            form="graph" if training.engine == "auto" else training.engine,
+            evaluator=evaluator,
+            held_out=held_out,
+        )
         return Loop(
-            Engine(
-                model,
-                self.train,
-                self.spec.training.batch_size,
-                xla=self.spec.training.engine == "xla",
-            ),
-            compile_for_evaluation(network, self.spec, self.task),
-            self.spec.training,
-            self.spec.seed,
-            list(callbacks),
-            ("val", self.held_out),
-            commit,
+            engine, evaluator, training, self.spec.seed, list(callbacks), held_out, commit
         )
 
 

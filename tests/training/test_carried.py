@@ -75,7 +75,7 @@ def test_carried_blocks_of_any_length_give_the_same_bits(problem, same_weights):
     whole, pieces = problem(overrides).loop().engine, problem(overrides).loop().engine
     order = np.arange(70, dtype=np.int32)[::-1].copy()
     for engine, blocks in ((whole, [(0, 3)]), (pieces, [(0, 1), (1, 2), (2, 3)])):
-        engine.begin_epoch(order)
+        engine.begin(order[None])
         for first, last in blocks:
             block = engine.run(first, last)
         engine.last = block
@@ -85,7 +85,7 @@ def test_carried_blocks_of_any_length_give_the_same_bits(problem, same_weights):
 
 def test_a_new_learning_rate_takes_effect_in_a_compiled_loop(problem):
     engine = problem({"training.engine": "xla", "training.optimizer": "sgd"}).loop().engine
-    engine.begin_epoch(np.arange(70, dtype=np.int32))
+    engine.begin(np.arange(70, dtype=np.int32)[None])
     engine.run(0, 1)
     before = [np.array(weight) for weight in engine.model.weights]
     engine.model.optimizer.learning_rate = 0.0
@@ -98,6 +98,6 @@ def test_the_first_bad_step_is_found_in_a_compiled_loop(problem):
     hot = {"name": "sgd", "learning_rate": 1e30}
     overrides = {"training.engine": "xla", "training.optimizer": hot, "training.loss": "mse"}
     engine = problem(overrides).loop().engine
-    engine.begin_epoch(np.arange(70, dtype=np.int32))
+    engine.begin(np.arange(70, dtype=np.int32)[None])
     assert engine.run(0, 3).first_bad_step in (1, 2)
     assert isinstance(engine.model.optimizer, keras.optimizers.SGD)

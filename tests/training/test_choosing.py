@@ -18,8 +18,6 @@ def test_a_long_training_is_compiled():
 @pytest.mark.parametrize(
     "overrides",
     [
-        {"network.dropout": 0.2},
-        {"network.hidden": [{"units": 8, "dropout": 0.1}]},
         {"training.optimizer": "nadam"},
         {"training.optimizer": {"name": "adam", "gradient_accumulation_steps": 2}},
         {"training.callbacks": ["TerminateOnNaN"]},
@@ -27,8 +25,15 @@ def test_a_long_training_is_compiled():
     ],
     ids=str,
 )
-def test_what_xla_cannot_carry_or_is_slow_at_runs_in_a_graph(overrides):
+def test_what_xla_cannot_carry_or_is_cut_short_at_every_step_runs_in_a_graph(overrides):
     assert chosen(overrides) == "graph"
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"network.dropout": 0.2}, {"network.normalization": "batch"}]
+)
+def test_dropout_and_normalization_are_compiled_too(overrides):
+    assert chosen(overrides) == "xla"
 
 
 def test_a_short_training_is_not_worth_compiling():

@@ -7,7 +7,8 @@ import tensorflow as tf
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 from kfc.data import Rows, Task
-from kfc.training.engine import EVALUATION_BATCH, Engine, Evaluator
+from kfc.training.engine import Engine
+from kfc.training.evaluation import EVALUATION_BATCH, Evaluator
 from kfc.training.step import TapeModel
 
 IN_ORDER = np.arange(70, dtype=np.int32)
@@ -17,7 +18,7 @@ def train_in_blocks(problem, blocks):
     case = problem({"network.dropout": 0.3, "training.optimizer": "adam"})
     loop = case.loop()
     for _ in range(2):
-        loop.engine.begin_epoch(IN_ORDER[::-1].copy())
+        loop.engine.begin(IN_ORDER[::-1].copy()[None])
         loop.engine.model.reset_metrics()
         for first, last in blocks:
             block = loop.engine.run(first, last)
@@ -53,7 +54,7 @@ def counting_engine(batch_size=32, values=None):
 def test_each_step_gathers_the_rows_of_the_order(batch_size):
     order = np.random.default_rng(0).permutation(70).astype(np.int32)
     engine = counting_engine(batch_size)
-    engine.begin_epoch(order)
+    engine.begin(order[None])
     assert engine.steps_per_epoch == -(-70 // batch_size)
     for step in range(engine.steps_per_epoch):
         rows = order[step * batch_size : (step + 1) * batch_size]
@@ -63,7 +64,7 @@ def test_each_step_gathers_the_rows_of_the_order(batch_size):
 
 def test_an_epoch_mean_counts_every_row_once():
     engine = counting_engine()
-    engine.begin_epoch(IN_ORDER)
+    engine.begin(IN_ORDER[None])
     assert engine.run(0, 3).logs["loss"] == pytest.approx(34.5, rel=1e-5)
 
 
@@ -72,13 +73,13 @@ def test_the_first_bad_step_is_the_one_that_saw_the_bad_row(row, step):
     values = np.ones(70, np.float32)
     values[row] = np.inf
     engine = counting_engine(values=values)
-    engine.begin_epoch(IN_ORDER)
+    engine.begin(IN_ORDER[None])
     assert engine.run(0, 3).first_bad_step == step
 
 
 def test_without_a_bad_step_there_is_none():
     engine = counting_engine()
-    engine.begin_epoch(IN_ORDER)
+    engine.begin(IN_ORDER[None])
     assert engine.run(0, 3).first_bad_step == -1
 
 
@@ -97,7 +98,7 @@ def test_an_evaluation_within_an_epoch_leaves_its_means_alone(problem):
     results = []
     for evaluates in (False, True):
         loop = problem().loop()
-        loop.engine.begin_epoch(IN_ORDER)
+        loop.engine.begin(IN_ORDER[None])
         loop.engine.run(0, 2)
         if evaluates:
             loop.evaluator.evaluate(loop.held_out[1])
@@ -147,7 +148,7 @@ def test_many_engines_in_one_process_cause_no_warning(caplog, monkeypatch):
     try:
         for _ in range(7):
             engine = counting_engine()
-            engine.begin_epoch(IN_ORDER)
+            engine.begin(IN_ORDER[None])
             engine.run(0, 1)
             Evaluator(engine.model).evaluate(Rows(np.ones((3, 1)), np.zeros(3, np.int32)))
     finally:

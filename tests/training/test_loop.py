@@ -284,8 +284,8 @@ def orders(problem, seed):
     """The order of rows in each epoch of a training."""
     case = problem({"training.shuffle": True, "seed": seed})
     loop, seen = case.loop(), []
-    begin = loop.engine.begin_epoch
-    loop.engine.begin_epoch = lambda order: (seen.append(order.tolist()), begin(order))
+    begin = loop.engine.begin
+    loop.engine.begin = lambda orders: (seen.extend(orders.tolist()), begin(orders))
     history = loop.run(Progress()).history
     return seen, history
 
@@ -353,4 +353,4 @@ def test_a_callback_may_have_an_attribute_of_its_own_called_every(problem):
 
 def test_a_block_of_a_tiny_network_does_not_last_for_ever(problem):
     loop = problem({"network.hidden": [], "training.batch_size": 1}).loop()
-    assert loop._block_steps() <= 2_000
+    assert loop.engine.steps_at_once <= 2_000

@@ -1,0 +1,94 @@
+"""Weights and rows -> loss and metrics, in one graph call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from kfc.data import Rows
+from kfc.training.carried import Carried, InPlace
+from kfc.training.step import TapeModel
+
+EVALUATION_BATCH = 1024
+"""Rows per evaluation step; fixed, so that an evaluation repeats to the same bits."""
+
+
+class Evaluator:
+    """Measures a network on rows.
+
+    Args:
+        model: A compiled model whose metrics nobody else uses, so that an evaluation in
+            the middle of an epoch leaves the epoch's means alone.
+    """
+
+    def __init__(self, model: TapeModel) -> None:
+        self.model = model
+        self._graph: Any = None
+
+    def evaluate(self, rows: Rows) -> dict[str, float]:
+        """Returns loss and metrics on `rows`; the same weights give the same bits."""
+        if self._graph is None:
+            self._graph = self._trace(rows)
+        logs = self._graph(tf.constant(rows.x), tf.constant(rows.y))
+        return {name: float(value) for name, value in logs.items()}
+
+    def measure(
+        self, form: Carried | InPlace, values: list[Any], x: Any, y: Any
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Measures within a graph, on variables in place or carried.
+
+        Args:
+            form: How variables are kept.
+            values: What it carries.
+            x: Inputs, (rows, ...).
+            y: Targets of the same length.
+
+        Returns:
+            Loss and metrics by name, and the values, of which metrics have changed.
+        """
+        rows = x.shape[0] if form.fixed_shapes else None
+        whole = tf.shape(x)[0] if rows is None else rows - rows % EVALUATION_BATCH
+
+        def body(first: Any, values: list[Any]) -> tuple[Any, list[Any]]:
+            last = first + EVALUATION_BATCH
+            batch = tuple(_batch(part, first, rows) for part in (x, y))
+            return last, form.apply(self.model.test_step, values, batch)[1]
+
+        _, values = form.apply(self.model.reset_metrics, values)
+        if rows is None or whole:
+            _, values = tf.while_loop(
+                lambda first, values: first < whole, body, (tf.constant(0), values)
+            )
+        if rows is not None and whole < rows:
+            _, values = form.apply(self.model.test_step, values, (x[whole:], y[whole:]))
+        return form.apply(self.model.get_metrics_result, values)
+
+    def _trace(self, rows: Rows) -> Any:
+        create_variables(self.model, rows)
+
+        def evaluate(x: Any, y: Any) -> Any:
+            return self.measure(InPlace(), [], x, y)[0]
+
+        graph = tf.function(evaluate, autograph=False)  # for any number of such rows
+        return graph.get_concrete_function(
+            tf.TensorSpec([None, *rows.x.shape[1:]], rows.x.dtype),
+            tf.TensorSpec([None, *rows.y.shape[1:]], rows.y.dtype),
+        )
+
+
+def _batch(part: Any, first: Any, rows: int | None) -> Any:
+    if rows is None:
+        return part[first : first + EVALUATION_BATCH]  # the last may be shorter
+    return tf.slice(
+        part, [first, *[0] * (len(part.shape) - 1)], [EVALUATION_BATCH, *part.shape[1:]]
+    )
+
+
+def create_variables(model: TapeModel, rows: Rows) -> None:
+    """Creates every variable of the metrics now: a graph's loop cannot create any."""
+    x, y = tf.constant(rows.x[:2]), tf.constant(rows.y[:2])
+    y_pred = model(x)
+    model.compute_loss(x=x, y=y, y_pred=y_pred)
+    model.compute_metrics(x, y, y_pred)
+    model.reset_metrics()

@@ -1,0 +1,148 @@
+"""Many training steps, over one or more epochs, as one function that a graph can hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from kfc.training.carried import Carried, InPlace
+from kfc.training.evaluation import Evaluator
+from kfc.training.step import TapeModel
+
+
+class Span:
+    """Applies `TapeModel.train_step` to batch after batch, and measures at epochs' ends.
+
+    Args:
+        model: A compiled model, all its variables created.
+        variables: How they are kept: in place, or carried as tensors.
+        num_rows: Training rows.
+        batch_size: Rows per step; the last step of an epoch may have fewer.
+        evaluator: Measures the held-out rows, if there are any.
+        prefix: Of the names of what it measures, such as `val_`.
+    """
+
+    def __init__(
+        self,
+        model: TapeModel,
+        variables: Carried | InPlace,
+        *,
+        num_rows: int,
+        batch_size: int,
+        evaluator: Evaluator | None = None,
+        prefix: str = "val_",
+    ) -> None:
+        self.model, self.variables, self.evaluator = model, variables, evaluator
+        self.num_rows, self.batch_size, self.prefix = num_rows, batch_size, prefix
+        self.steps_per_epoch = -(-num_rows // batch_size)
+
+    def __call__(
+        self,
+        values: list[Any],
+        train: list[Any],
+        held_out: list[Any],
+        orders: Any,
+        first: Any,
+        last: Any,
+        evaluate: Any,
+    ) -> tuple[Any, ...]:
+        """Runs the steps `first` to `last` - 1, or up to one whose loss is not finite.
+
+        Args:
+            values: What `variables` carries.
+            train: Inputs, targets and perhaps weights, (num_rows, ...).
+            held_out: Inputs and targets to measure, or nothing.
+            orders: Row numbers, (epochs, num_rows).
+            first: A step, counted from the first of these epochs.
+            last: A step, counted likewise.
+            evaluate: Whether to measure where an epoch ends.
+
+        Returns:
+            The values after it; the metrics of the last epoch so far, and `batch_loss` of
+            the last step; for each metric a column, (epochs,), filled for the epochs that
+            have ended; and the number of the step with the bad loss, or -1.
+        """
+        apply, steps = self.variables.apply, self.steps_per_epoch
+        whole, short = divmod(self.num_rows, self.batch_size)
+        # Rows of a batch, and up to which step batches have so many.
+        sizes: list[tuple[int | None, int]] = [(None, steps)]
+        if self.variables.fixed_shapes:
+            sizes = [(self.batch_size, whole)] * (whole > 0) + [(short, steps)] * (short > 0)
+
+        def epoch(number: Any, values: Any, table: Any, bad: Any, loss: Any) -> Any:
+            begin = tf.maximum(first - number * steps, 0)
+            end = tf.minimum(last - number * steps, steps)
+            values = tf.cond(
+                begin > 0, lambda: values, lambda: apply(self.model.reset_metrics, values)[1]
+            )
+            state = begin, values, tf.constant(-1), loss
+            for rows, most in sizes:
+                state = self._steps(rows, train, orders[number], state, end, most)
+            step, values, bad_step, loss = state
+            values, row = tf.cond(
+                (step == steps) & (bad_step < 0),
+                lambda: self._end_of_epoch(values, held_out, evaluate),
+                lambda: (values, {name: tf.constant(0.0) for name in table}),
+            )
+            table = {
+                name: tf.tensor_scatter_nd_update(column, [[number]], [row[name]])
+                for name, column in table.items()
+            }
+            bad = tf.where(bad_step < 0, bad, number * steps + bad_step)
+            return number + 1, values, table, bad, loss
+
+        table = {name: tf.zeros([orders.shape[0]]) for name in self.metrics}
+        _, values, table, bad, loss = tf.while_loop(
+            lambda number, values, table, bad, loss: (number * steps < last) & (bad < 0),
+            epoch,
+            (first // steps, values, table, tf.constant(-1), tf.constant(0.0)),
+        )
+        logs, values = apply(self.model.get_metrics_result, values)
+        return values, {**logs, "batch_loss": loss}, table, bad
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the columns: those of training, then those measured."""
+        return [*self.model.get_metrics_result(), *self._measured_metrics]
+
+    @property
+    def _measured_metrics(self) -> list[str]:
+        measured = self.evaluator.model.get_metrics_result() if self.evaluator else []
+        return [self.prefix + name for name in measured]
+
+    def _steps(
+        self, rows: int | None, train: list[Any], order: Any, state: Any, end: Any, most: int
+    ) -> Any:
+        """Runs steps of `rows` rows each, up to `end` and at most `most`."""
+
+        def body(step: Any, values: Any, bad: Any, loss: Any) -> Any:
+            begin = step * self.batch_size
+            chosen = order[begin : begin + self.batch_size]  # (batch,), the last one shorter
+            if rows is not None:
+                chosen = tf.slice(order, [begin], [rows])
+            batch = tuple(tf.gather(part, chosen) for part in train)
+            logs, values = self.variables.apply(self.model.train_step, values, batch)
+            loss = logs["batch_loss"]
+            return step + 1, values, tf.where(tf.math.is_finite(loss), bad, step), loss
+
+        last = tf.minimum(end, most)
+        return tf.while_loop(
+            lambda step, values, bad, loss: (step < last) & (bad < 0), body, state
+        )
+
+    def _end_of_epoch(self, values: Any, held_out: list[Any], evaluate: Any) -> Any:
+        """Returns the values, and the epoch's numbers by name."""
+        logs, values = self.variables.apply(self.model.get_metrics_result, values)
+        if self.evaluator is None:
+            return values, logs
+        evaluator, names = self.evaluator, self._measured_metrics
+
+        def measure() -> Any:
+            numbers, after = evaluator.measure(self.variables, values, *held_out)
+            return after, dict(zip(names, numbers.values(), strict=True))
+
+        values, numbers = tf.cond(
+            evaluate, measure, lambda: (values, {name: tf.constant(0.0) for name in names})
+        )
+        return values, {**logs, **numbers}

@@ -1,0 +1,98 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+import kfc
+from kfc import quiet
+
+SMALL = {"training.epochs": 1, "network.hidden": [4]}
+
+# The number of threads can only be set once in a process, so all of this is one story.
+STORY = """
+import gc, json, sys
+from pathlib import Path
+from kfc import cli
+try:
+    cli.main(["fit", "training.threads=1", "training.epochs=1", "network.hidden=[4]", "-q"])
+except SystemExit as ended:
+    told = {"code": ended.code or 0}
+import kfc, tensorflow as tf
+threading = tf.config.threading
+folder = Path("runs/0001-digits")
+told["of one operation"] = threading.get_intra_op_parallelism_threads()
+told["operations at once"] = threading.get_inter_op_parallelism_threads()
+told["environment"] = json.loads((folder / "environment.json").read_text())["threads"]
+told["collecting"] = gc.isenabled() and gc.get_freeze_count() > 100_000
+small = {"training.epochs": 1, "network.hidden": [4]}
+try:
+    kfc.fit("digits", overrides={**small, "training.threads": 3}, verbose=False)
+except kfc.SpecError as error:
+    told["refused"] = str(error)
+told["again"] = kfc.load(folder).evaluate() == kfc.load(folder).metrics
+told["unnamed"] = kfc.fit("digits", overrides=small, verbose=False).epochs
+print(json.dumps(told), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    done = subprocess.run(
+        [sys.executable, "-c", STORY],
+        cwd=tmp_path_factory.mktemp("story"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (line,) = done.stderr.splitlines()  # and none of TensorFlow's
+    return json.loads(line)
+
+
+def test_tensorflow_runs_with_the_threads_of_the_spec(told):
+    assert told["code"] == 0
+    assert (told["of one operation"], told["operations at once"]) == (1, 1)
+
+
+def test_the_run_folder_says_how_many_threads(told):
+    assert told["environment"] == 1
+
+
+def test_another_number_is_refused_once_tensorflow_runs(told):
+    assert told["refused"].startswith("training.threads: expected 1, with which TensorFlow")
+    assert "got 3" in told["refused"]
+    assert "Start a new process" in told["refused"]
+
+
+def test_a_finished_run_is_loaded_and_repeats_its_numbers(told):
+    assert told["again"] is True
+
+
+def test_a_spec_that_names_no_number_takes_what_there_is(told):
+    assert told["unnamed"] == 1
+
+
+def test_the_command_collects_garbage_again_once_tensorflow_is_imported(told):
+    assert told["collecting"] is True
+
+
+@pytest.fixture
+def running():
+    tf.constant(1) + 1
+    return tf.config.threading.get_intra_op_parallelism_threads()
+
+
+def test_a_process_that_ran_an_operation_refuses_a_number(running, tmp_path):
+    with pytest.raises(kfc.SpecError) as caught:
+        kfc.fit("digits", overrides={"training.threads": 1000}, runs=tmp_path)
+    (fault,) = caught.value.faults
+    assert fault.where == "training.threads"
+    assert fault.got == "1000"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_to_look_at_insists_on_no_number(running):
+    spec = {"training": {"threads": 1000}, "network": {"hidden": [4]}}
+    assert kfc.build(spec, input_shape=(3,), classes=2).count_params() > 0
+    assert quiet.start_tensorflow(1000, insist=False) == (running or None)
