@@ -135,6 +135,7 @@ def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
         "tfds": ("tfds:NAME, any tensorflow-datasets set; TFDS_DATA_DIR", "first time"),
         "idx": ("idx:FOLDER, MNIST-format files, plain or .gz", "never"),
         "npz": ("npz:FILE, arrays x, y (and x_test, y_test)", "never"),
+        "npy": ("npy:FOLDER, x.npy, y.npy (and x_test, y_test), of any size", "never"),
     }
     if as_json:
         _print_json({"sources": SOURCES.owners()})

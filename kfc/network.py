@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import itertools
-import math
-import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,31 +93,6 @@ def _check_keras() -> None:
     for where, got in settings.items():
         if got != "float32":
             raise SpecError(Fault(where, "float32", repr(got), "Set it back to float32."))
-
-
-def check_memory(spec: Spec, task: Task) -> None:
-    """Refuses a network whose training cannot fit into this machine's memory.
-
-    TensorFlow would end the process, or raise where nobody can read it.
-
-    Raises:
-        SpecError: If weights, gradients and two numbers of the optimizer for each weight,
-            of four bytes each, take more than the machine has.
-    """
-    widths = [math.prod(task.input_shape), *(layer.units for layer in spec.network.hidden)]
-    widths.append(num_outputs(spec, task))
-    weights = sum((before + 1) * units for before, units in itertools.pairwise(widths))
-    needed = 4 * 4 * weights
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
-        raise SpecError(
-            Fault(
-                "network.hidden",
-                f"a network that trains in {memory / 1e9:.1f} GB of memory",
-                f"{weights:,} weights, which need {needed / 1e9:,.1f} GB",
-                "Make the layers narrower.",
-            )
-        )
 
 
 def num_outputs(spec: Spec, task: Task) -> int:

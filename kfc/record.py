@@ -41,17 +41,10 @@ class Phases:
         self.seconds = {"import": quiet.import_seconds}
         self._began = time.perf_counter()
 
-    def end(self, phase: str, **apart: float) -> None:
-        """Ends a phase; it began where the one before it ended.
-
-        Args:
-            phase: Its name.
-            **apart: Seconds within it that count as phases of their own.
-        """
+    def end(self, phase: str) -> None:
+        """Ends a phase, which began where the one before it ended."""
         now = time.perf_counter()
-        took = {**apart, phase: now - self._began - sum(apart.values())}
-        for name, seconds in took.items():
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 3)
+        self.seconds[phase] = round(self.seconds.get(phase, 0.0) + now - self._began, 3)
         self._began = now
 
 

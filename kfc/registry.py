@@ -131,6 +131,7 @@ SOURCES = Registry(
         "tfds": "kfc.data.sources:tfds",
         "idx": "kfc.data.sources:idx",
         "npz": "kfc.data.sources:npz",
+        "npy": "kfc.data.sources:npy",
     },
 )
 BLOCKS = Registry(

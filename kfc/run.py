@@ -12,12 +12,12 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from kfc import files, quiet, record
+from kfc import files, memory, quiet, record
 from kfc import spec as specs
 from kfc.architecture import check_architecture
 from kfc.data import Prepared, Task, prepare
 from kfc.errors import DataError, Fault, SpecError
-from kfc.network import build, check_memory
+from kfc.network import build
 from kfc.plugins import bind_plugins
 from kfc.predictions import Predictions, predict
 from kfc.spec import Spec, SpecLike
@@ -26,6 +26,7 @@ from kfc.training.callbacks import build_callbacks
 from kfc.training.choosing import choose_engine, structure
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine import Engine
+from kfc.training.footprint import check_memory
 from kfc.training.loop import Loop, check_finite
 from kfc.training.losses import default_loss
 from kfc.training.step import TapeModel
@@ -150,7 +151,7 @@ def fit(
     prepared = prepare(checked, data)
     phases.end("data")
     checked = _resolved(checked, prepared, in_memory=data is not None)
-    check_memory(checked, prepared.task)
+    predicted = check_memory(checked, prepared)
     built = build(checked, prepared.task)
     checked = _with_engine(checked, built, prepared, callbacks)
     if network is not None:
@@ -203,6 +204,7 @@ def fit(
         "data_sha256": run.data_sha256,
         "history": run.history,
         "phases": phases.seconds,
+        "memory": {"predicted": predicted, "peak": memory.peak()},
     }
     record.write_result(folder, {**run.summary(), "folder": folder.name, **facts}, run.task)
     return run

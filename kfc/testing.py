@@ -42,7 +42,7 @@ def check_source(read: Callable[[str], Source], argument: str) -> None:
     check_rows(first.train, "source, training rows")
     if first.test is not None:
         check_rows(first.test, "source, test rows")
-    same = np.array_equal(first.train.x, again.train.x) and np.array_equal(
+    same = np.array_equal(first.train.x[:], again.train.x[:]) and np.array_equal(
         first.train.y, again.train.y
     )
     _require(same, "source", "the same rows at each call", "other rows")

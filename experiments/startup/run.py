@@ -32,7 +32,7 @@ def measure(*, small: bool = False, mnist: bool = False) -> dict:
     return {
         "seconds": _medians(measured),
         "ratio": _medians(ratios),
-        "rounds": {name: [round(value, 2) for value in all_] for name, all_ in measured.items()},
+        "rounds": measured,
     }
 
 
@@ -43,7 +43,7 @@ def seconds(name: str) -> float:
         done = subprocess.run(
             [sys.executable, *COMMANDS[name]], cwd=folder, stdout=subprocess.PIPE, check=True
         )
-        took = time.perf_counter() - began
+        took = round(time.perf_counter() - began, 2)
         if "--json" not in COMMANDS[name]:
             return took
         run = Path(folder, json.loads(done.stdout)["folder"])
@@ -53,7 +53,7 @@ def seconds(name: str) -> float:
 
 def until_first_step(took: float, phases: dict[str, float]) -> float:
     """Returns the seconds of a whole process without those after its start."""
-    return took - sum(phases[name] for name in AFTER_THE_START)
+    return round(took - sum(phases[name] for name in AFTER_THE_START), 2)
 
 
 def _medians(values: dict[str, list[float]]) -> dict[str, float]:

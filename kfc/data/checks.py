@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kfc.data.mapped import Mapped, chunks
 from kfc.data.rows import Rows
 from kfc.errors import DataError, Fault
 
@@ -62,7 +63,7 @@ def check_inputs(x: np.ndarray, where: str) -> None:
 
 def _no_rows(rows: Rows, where: str) -> Fault | None:
     for what, values in (("inputs", rows.x), ("targets", rows.y), ("weights", rows.weight)):
-        if values is None:
+        if values is None or isinstance(values, Mapped):
             continue
         if values.ndim == 0:
             got = f"{values.item()!r}" if values.dtype.kind != "V" else "one record"
@@ -98,25 +99,27 @@ def _input_shape(rows: Rows, where: str) -> Fault | None:
 def _input_type(rows: Rows, where: str) -> Fault | None:
     if rows.x.dtype.kind in "biuf":
         return None
-    got = f"{rows.x.dtype} such as {rows.x.flat[0]!r}"
+    got = f"{rows.x.dtype} such as {rows.x[:1].flat[0]!r}"
     return Fault(where, "inputs that are real numbers", got, "Use x.astype(float).")
 
 
 def _input_not_finite(rows: Rows, where: str) -> Fault | None:
     if rows.x.dtype.kind != "f":
         return None
-    return _first_cell(rows.x, ~np.isfinite(rows.x), where, "finite inputs")
+    return _first_input(rows, lambda x: ~np.isfinite(x), where, "finite inputs")
 
 
 def _input_overflow(rows: Rows, where: str) -> Fault | None:
     if rows.x.dtype.kind != "f" or rows.x.dtype.itemsize <= 4:
         return None
-    beyond = np.abs(rows.x) > _FLOAT32_MAX
-    return _first_cell(rows.x, beyond, where, "inputs that fit in float32")
+    return _first_input(
+        rows, lambda x: np.abs(x) > _FLOAT32_MAX, where, "inputs that fit in float32"
+    )
 
 
 def _input_constant(rows: Rows, where: str) -> Fault | None:
-    if len(rows) == 1 or (rows.x != rows.x[:1]).any():
+    first = rows.x[:1]
+    if len(rows) == 1 or any((part != first).any() for _, part in chunks(rows.x)):
         return None
     got = f"{len(rows):,} equal rows"
     return Fault(where, "rows that differ", got, "Check how the inputs were read.")
@@ -222,12 +225,23 @@ def _is_text(values: np.ndarray) -> bool:
     return values.dtype.kind in "OT" and all(isinstance(v, (str, bytes)) for v in values.flat)
 
 
-def _first_cell(values: np.ndarray, bad: np.ndarray, where: str, wanted: str) -> Fault | None:
+def _first_input(
+    rows: Rows, is_bad: Callable[[np.ndarray], np.ndarray], where: str, wanted: str
+) -> Fault | None:
+    for row, part in chunks(rows.x):
+        if fault := _first_cell(part, is_bad(part), where, wanted, first_row=row):
+            return fault
+    return None
+
+
+def _first_cell(
+    values: np.ndarray, bad: np.ndarray, where: str, wanted: str, *, first_row: int = 0
+) -> Fault | None:
     if not bad.any():
         return None
     first = np.unravel_index(int(bad.argmax()), bad.shape)
     row, *column = (int(i) for i in first)
-    place = f"{where}, row {row}"
+    place = f"{where}, row {first_row + row}"
     if column:
         place += f", column {column[0] if len(column) == 1 else tuple(column)}"
     more = int(bad.sum()) - 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kfc.data.mapped import Mapped
 from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Fault
 
@@ -139,7 +140,9 @@ def _from_dataset(dataset: Any) -> Rows:
         ) from error
 
 
-def _array(values: Any, name: str) -> np.ndarray:
+def _array(values: Any, name: str) -> Any:
+    if isinstance(values, np.memmap) and name == "x":
+        return Mapped(values)
     if hasattr(values, "columns"):
         _check_frame(values)
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from kfc import memory
 from kfc.data.checks import check_rows, check_scaled
 from kfc.data.classes import Classes, as_text, read_classes
+from kfc.data.mapped import Mapped, chunks
 from kfc.data.memory import from_memory
 from kfc.data.rows import Rows, Source
 from kfc.data.scaling import fit_scaling
@@ -20,6 +22,9 @@ from kfc.registry import SOURCES
 from kfc.spec import Spec
 
 _TEST_SHARE = 0.2  # of the rows of a source without a test split
+_RESIDENT_SHARE = 0.25
+"""Of the memory that resident inputs may take: TensorFlow holds a copy of its own, and a
+split of them is one too."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,8 @@ def read_source(name: str) -> Source:
             Fault(f"source {kind!r}", "a kfc.data.Source", type(source).__name__, "Mend it.")
         )
     for rows in (source.train, source.test):
-        parts = _arrays(rows) if isinstance(rows, Rows) else (rows,)
-        if rows is not None and not all(isinstance(part, np.ndarray) for part in parts):
+        parts = rows.parts if isinstance(rows, Rows) else (rows,)
+        if rows is not None and not all(isinstance(p, (np.ndarray, Mapped)) for p in parts):
             raise PluginError(
                 Fault(
                     f"source {kind!r}",
@@ -93,8 +98,14 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
         DataError: If the data cannot be read, or must not be trained on.
     """
     source, name = _source(spec, data)
+    streams = _streams(spec, source)
     share = spec.data.validation
     own = read_source(share).train if isinstance(share, str) else None
+    if streams:
+        source = replace(source, train=_mapped(source.train))
+    else:
+        source = replace(source, train=_loaded(source.train), test=_loaded(source.test))
+        own = _loaded(own)
     places = (f"{name}, training rows", f"{name}, test rows", f"{share}, validation rows")
     for rows, where in zip((source.train, source.test, own), places, strict=True):
         if rows is not None:
@@ -117,6 +128,24 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
     if validation is not None:
         validation = Rows(validation.x, validation.y)
     return Prepared(train, validation, test, task, sha256)
+
+
+def _streams(spec: Spec, source: Source) -> bool:
+    """Returns whether training rows are read from the disk as they are needed."""
+    if spec.data.stream != "auto":
+        return spec.data.stream == "always"
+    x = source.train.x
+    return isinstance(x, Mapped) and x.nbytes > _RESIDENT_SHARE * memory.limit()
+
+
+def _mapped(rows: Rows) -> Rows:
+    return rows if isinstance(rows.x, Mapped) else replace(rows, x=Mapped(rows.x))
+
+
+def _loaded(rows: Rows | None) -> Any:
+    if rows is None or not isinstance(rows.x, Mapped):
+        return rows
+    return replace(rows, x=rows.x[:])
 
 
 def _check_unweighted(test: Rows | None, where: str) -> None:
@@ -196,7 +225,7 @@ def _looks_like_classes(y: np.ndarray) -> bool:
 
 
 def _encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
-    x, y = _stored(np.asarray(rows.x)), np.asarray(rows.y)
+    x, y = _stored(rows.x, where), np.asarray(rows.y)
     if classes is not None:
         y = classes(y, where)
     elif y.dtype.kind not in "biuf" or y.ndim > 2:
@@ -211,18 +240,24 @@ def _encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
     else:
         y = y.astype(np.float32).reshape(len(y), -1)
     weight = None if rows.weight is None else np.asarray(rows.weight, np.float32)
-    return Rows(np.ascontiguousarray(x), y, weight)
+    return Rows(x, y, weight)
 
 
-def _stored(x: np.ndarray) -> np.ndarray:
+def _stored(x: np.ndarray | Mapped, where: str) -> np.ndarray | Mapped:
     """Returns inputs as they are kept: pixels as uint8, other numbers as float32.
 
     Integers that reach exactly from 0 to 255 are pixels that a table or a frame has
     widened: `unit` must divide them by 255 too.
     """
+    if isinstance(x, Mapped):
+        if x.dtype not in (np.uint8, np.float32):
+            kinds = "uint8 or float32, for rows that are streamed from the disk"
+            raise DataError(Fault(where, kinds, str(x.dtype), "Store them as such."))
+        return x
+    x = np.asarray(x)
     if x.dtype.kind in "iu" and x.min() == 0 and x.max() == 255:
-        return x.astype(np.uint8)
-    return x if x.dtype == np.uint8 else x.astype(np.float32)
+        x = x.astype(np.uint8)
+    return np.ascontiguousarray(x if x.dtype == np.uint8 else x.astype(np.float32))
 
 
 def _encoded_like(
@@ -254,11 +289,14 @@ def _encoded_like(
                 "Give both the same type: pixels are divided by 255, other numbers are not.",
             )
         )
-    return Rows(encoded.x.astype(train.x.dtype, copy=False), encoded.y)
+    x = encoded.x
+    return Rows(x if isinstance(x, Mapped) else x.astype(train.x.dtype, copy=False), encoded.y)
 
 
-def _are_pixels(x: np.ndarray) -> bool:
-    return x.dtype.kind in "iu" and bool(x.min() >= 0 and x.max() <= 255)
+def _are_pixels(x: np.ndarray | Mapped) -> bool:
+    if isinstance(x, Mapped) or x.dtype.kind not in "iu":
+        return False
+    return bool(x.min() >= 0 and x.max() <= 255)
 
 
 def _split(
@@ -274,12 +312,9 @@ def _sha256(*parts: Rows | None) -> str:
     """Returns a hash of every input, target and weight, to tell changed data by."""
     digest = hashlib.sha256()
     for rows in parts:
-        for values in _arrays(rows) if rows is not None else ():
-            values = as_text(values)
+        for values in rows.parts if rows is not None else ():
+            values = values if isinstance(values, Mapped) else as_text(values)
             digest.update(f"{values.shape} {values.dtype}".encode())
-            digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+            for _, part in chunks(values):
+                digest.update(np.ascontiguousarray(part).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def _arrays(rows: Rows) -> tuple[np.ndarray, ...]:
-    return (rows.x, rows.y) if rows.weight is None else (rows.x, rows.y, rows.weight)

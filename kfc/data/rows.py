@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from kfc.data.mapped import Mapped
 
 
 @dataclass(frozen=True)
@@ -12,13 +15,13 @@ class Rows:
     """Inputs and targets of the same length, and weights where there are any.
 
     Args:
-        x: Inputs, (rows, ...).
+        x: Inputs, (rows, ...), in memory or on the disk.
         y: Targets, (rows,), or (rows, outputs) for several numbers at once.
         weight: How much each row counts in the loss, (rows,), float32; None where all
             count the same.
     """
 
-    x: np.ndarray
+    x: np.ndarray | Mapped
     y: np.ndarray
     weight: np.ndarray | None = None
 
@@ -26,14 +29,15 @@ class Rows:
         return len(self.y)
 
     @property
-    def parts(self) -> tuple[np.ndarray, ...]:
+    def parts(self) -> tuple[Any, ...]:
         """Inputs, targets and, where there are any, weights."""
         return (self.x, self.y) if self.weight is None else (self.x, self.y, self.weight)
 
     def take(self, indices: np.ndarray) -> Rows:
         """Returns the rows at `indices`, in that order."""
         weight = None if self.weight is None else self.weight[indices]
-        return Rows(self.x[indices], self.y[indices], weight)
+        x = self.x.take(indices) if isinstance(self.x, Mapped) else self.x[indices]
+        return Rows(x, self.y[indices], weight)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kfc.data.mapped import Mapped, chunks
+from kfc.errors import Fault, SpecError
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -27,13 +30,13 @@ class Scaling:
         flat = x.reshape(len(x), -1).astype(np.float32)  # (rows, features)
         return (flat - self.shift) / self.divisor
 
-    def rms(self, x: np.ndarray) -> float:
+    def rms(self, x: np.ndarray | Mapped) -> float:
         """Returns the root mean square of the scaled rows, from a sample of them."""
         sample = x[:: max(1, len(x) // 2000)]
         return float(np.sqrt(np.mean(np.square(self(sample).astype(np.float64)))))
 
 
-def fit_scaling(name: str, x: np.ndarray) -> Scaling:
+def fit_scaling(name: str, x: np.ndarray | Mapped) -> Scaling:
     """Learns the scaling called `name` from training rows.
 
     `none` changes nothing. `unit` divides 8-bit pixels by 255 and maps other numbers from
@@ -44,23 +47,56 @@ def fit_scaling(name: str, x: np.ndarray) -> Scaling:
     Args:
         name: One of `none`, `unit`, `centered`, `standard`, `robust`.
         x: Training inputs, (rows, ...), uint8 or float32.
+
+    Raises:
+        SpecError: If `robust` is to be learned from rows that are on the disk.
     """
-    flat = x.reshape(len(x), -1)  # (rows, features)
     if name == "none":
         return _scaling(0.0, 1.0)
     if name in ("unit", "centered"):
-        if x.dtype == np.uint8:
-            low, width = np.zeros(()), np.full((), 255.0)
-        else:
-            low = flat.min(axis=0).astype(np.float64)
-            high = flat.max(axis=0).astype(np.float64)
-            width = _not_zero(high - low, np.maximum(np.abs(low), np.abs(high)))
+        pixels = np.zeros(()), np.full((), 255.0)
+        low, high = pixels if x.dtype == np.uint8 else _range(x)
+        width = _not_zero(high - low, np.maximum(np.abs(low), np.abs(high)))
         return _scaling(low + width / 2 if name == "centered" else low, width)
     if name == "standard":
-        mean = flat.mean(axis=0, dtype=np.float64)
-        return _scaling(mean, _not_zero(flat.std(axis=0, dtype=np.float64), np.abs(mean)))
-    low, middle, high = np.quantile(flat.astype(np.float64), (0.25, 0.5, 0.75), axis=0)
+        mean, deviation = _moments(x)
+        return _scaling(mean, _not_zero(deviation, np.abs(mean)))
+    if isinstance(x, Mapped):
+        fault = Fault(
+            "data.scale",
+            "none, unit, centered or standard, for rows that are streamed from the disk",
+            repr(name),
+            "Quartiles need all rows at once: use standard.",
+        )
+        raise SpecError(fault)
+    flat = _flat(x).astype(np.float64)
+    low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
     return _scaling(middle, _not_zero(high - low, np.abs(middle)))
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), -1)  # (rows, features)
+
+
+def _range(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the smallest and the largest value of each feature."""
+    lows, highs = zip(
+        *((_flat(p).min(axis=0), _flat(p).max(axis=0)) for _, p in chunks(x)), strict=True
+    )
+    return np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
+
+
+def _moments(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation of each feature."""
+    if not isinstance(x, Mapped):
+        flat = _flat(x)
+        return flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    for _, part in chunks(x):
+        scaler.partial_fit(_flat(part).astype(np.float64))
+    return scaler.mean_, np.sqrt(scaler.var_)
 
 
 def _scaling(shift: np.ndarray | float, divisor: np.ndarray | float) -> Scaling:

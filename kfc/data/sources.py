@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data.idx import read_idx
+from kfc.data.mapped import Mapped
 from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Fault, nearest
 
@@ -112,6 +113,32 @@ def npz(file: str) -> Source:
         raise _bad_npz(file, "x_test and y_test together", "only one of them")
     test = Rows(arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
     return Source(Rows(arrays["x"], arrays["y"]), test)
+
+
+def npy(folder: str) -> Source:
+    """Reads `x.npy` and `y.npy` of a folder, and `x_test.npy` and `y_test.npy`.
+
+    Inputs stay on the disk until they are needed, so they may be larger than memory.
+
+    Raises:
+        DataError: If a file is missing, damaged or pickled.
+    """
+    path = Path(folder)
+    train = Rows(Mapped(_npy(path / "x.npy")), np.array(_npy(path / "y.npy")))
+    if not any((path / name).exists() for name in ("x_test.npy", "y_test.npy")):
+        return Source(train)
+    test = Rows(Mapped(_npy(path / "x_test.npy")), np.array(_npy(path / "y_test.npy")))
+    return Source(train, test)
+
+
+def _npy(file: Path) -> np.ndarray:
+    try:
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+    # On damaged bytes NumPy raises a dozen kinds, SyntaxError among them.
+    except Exception as error:
+        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        remedy = "Write it with numpy.save(file, array)."
+        raise DataError(Fault(str(file), "a .npy file of numbers", got, remedy)) from error
 
 
 def npz_arrays(file: str) -> dict[str, np.ndarray]:

@@ -94,6 +94,11 @@ class Data(SpecModel):
         description="Use only so many rows for training and validation, stratified, seeded.",
         examples=[1000],
     )
+    stream: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether training rows are read from the disk window by window. auto "
+        "does so with arrays on the disk that are large for this machine's memory.",
+    )
 
 
 # --- network ------------------------------------------------------------------------------

@@ -14,9 +14,11 @@ from kfc.training.callbacks import callback_class, wants_batches
 from kfc.training.carried import CARRIED_OPTIMIZERS
 from kfc.training.engine import STEP_OPERATIONS
 
-_WORTH_COMPILING = 5e10
-"""Multiplications of a whole training, with what steps cost besides: about three seconds
-without XLA, which takes one to three to compile."""
+_WORTH_COMPILING = 1e10
+"""Operations that XLA must save to be worth its second or two of compiling."""
+
+_SAVED_SHARE = 0.3
+"""Of the multiplications' time; of what steps cost besides, XLA saves nearly all."""
 
 
 def choose_engine(
@@ -55,12 +57,13 @@ def choose_engine(
     if engine != "auto":
         return engine
     steps = -(-num_rows // spec.training.batch_size) * spec.training.epochs
-    work = 3.0 * num_weights * num_rows * spec.training.epochs + STEP_OPERATIONS * steps
+    products = 3.0 * num_weights * num_rows * spec.training.epochs
+    saved = _SAVED_SHARE * products + STEP_OPERATIONS * steps
     every_step = any(wants_batches(callback) == 1 for callback in callbacks) or any(
         wants_batches(callback_class(callback)) == 1 for callback in spec.training.callbacks
     )
     own = spec.network.block.name in BLOCKS.builtins
-    compiled = _is_carried(spec) and own and not every_step and work >= _WORTH_COMPILING
+    compiled = _is_carried(spec) and own and not every_step and saved >= _WORTH_COMPILING
     return "xla" if compiled else "graph"
 
 

@@ -1,17 +1,18 @@
-"""Rows kept in memory -> many training steps in one graph call."""
+"""Rows -> many training steps in one graph call."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from kfc.data import Rows
+from kfc.data.mapped import Mapped
 from kfc.training.carried import Carried, InPlace, make_carriable, named_variables
 from kfc.training.evaluation import Evaluator, create_variables
+from kfc.training.feed import Resident, Streamed, Window
 from kfc.training.span import Span
 from kfc.training.step import TapeModel
 
@@ -45,10 +46,11 @@ class Block(NamedTuple):
 
 
 class Engine:
-    """Runs `TapeModel.train_step` over resident rows, a block of steps per call.
+    """Runs `TapeModel.train_step` over rows, a block of steps per call.
 
-    The rows lie in memory once, in their stored type; each batch is gathered from them
-    inside the graph, in the order it is given. A block may reach over several epochs.
+    Rows that fit lie in memory once, in their stored type, and others come window by
+    window; each batch is gathered from them inside the graph, in the order it is given. A
+    block may reach over several epochs.
 
     One function, `Span`, runs in three forms: `xla` compiles it and carries the variables
     through its loops as tensors; `graph` assigns them in each step; `eager` runs it line
@@ -80,14 +82,17 @@ class Engine:
         self.num_rows = len(train)
         self.steps_per_epoch = -(-self.num_rows // batch_size)
         self._structure = structure
-        self._train = [tf.constant(part) for part in train.parts]
-        self._orders = np.zeros((self.epochs_at_once, self.num_rows), np.int32)
+        self._feed: Resident | Streamed
+        if isinstance(train.x, Mapped):
+            self._feed = Streamed(train, batch_size)
+        else:
+            self._feed = Resident(train, self.epochs_at_once)
 
         create_variables(model, train)
         model.optimizer.build(model.trainable_variables)
         variables = [variable for _, variable in named_variables(model)]
         self._held_out, prefix = [], ""
-        if evaluator and held_out:
+        if evaluator and held_out and not isinstance(held_out[1].x, Mapped):
             prefix, rows = held_out
             self._held_out = [tf.constant(part) for part in rows.parts]
             create_variables(evaluator.model, rows)
@@ -100,7 +105,7 @@ class Engine:
             self._variables,
             num_rows=self.num_rows,
             batch_size=batch_size,
-            evaluator=evaluator if held_out else None,
+            evaluator=evaluator if self._held_out else None,
             prefix=f"{prefix}_",
         )
         self._compiled: Any = None
@@ -118,6 +123,11 @@ class Engine:
         epochs = self.steps_at_once // self.steps_per_epoch
         return min(max(epochs, 1), _MOST_EPOCHS_AT_ONCE)
 
+    @property
+    def window_rows(self) -> int | None:
+        """Rows that the order of an epoch must keep together, where they are streamed."""
+        return self._feed.window_rows
+
     def compile(self) -> None:
         """Makes the function that `run` calls, or finds one that does the same."""
         if self._compiled is not None:
@@ -125,13 +135,10 @@ class Engine:
         if self.form == "eager":
             self._compiled = self._span
             return
-        number = tf.TensorSpec([], tf.int32)
-        signature = [
-            *map(_specs, (self._variables.read(), self._train, self._held_out)),
-            tf.TensorSpec(self._orders.shape, tf.int32),
-            *(number, number, tf.TensorSpec([], tf.bool)),
-        ]
-        key = repr((self._structure, self.form, self.batch_size, signature))
+        window = self._feed.window(0)
+        arguments = self._arguments(window, 0, 0, False)
+        signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), arguments)
+        key = repr((self._structure, self.form, self.batch_size, self.num_rows, signature))
         if key not in _compiled:
             # Concrete, since a `tf.function` counts its traces over all engines of a
             # process, and warns on the terminal at the fifth.
@@ -145,7 +152,7 @@ class Engine:
             _compiled.move_to_end(key)
             if len(_compiled) > _MOST_COMPILED:
                 _compiled.popitem(last=False)
-        self._call(0, 0, False)  # XLA compiles in the first call
+        self._call(window, 0, 0, False)  # XLA compiles in the first call
 
     def begin(self, orders: np.ndarray) -> None:
         """Sets the order in which the coming steps visit the rows.
@@ -153,7 +160,7 @@ class Engine:
         Args:
             orders: Row numbers, (epochs, rows), of at most `epochs_at_once`.
         """
-        self._orders[: len(orders)] = orders
+        self._feed.begin(orders)
 
     def run(self, first: int, last: int, *, evaluate: bool = False) -> Block:
         """Runs the steps `first` to `last` - 1, counted from the first epoch given.
@@ -164,31 +171,38 @@ class Engine:
             evaluate: Whether to measure the held-out rows where an epoch ends.
         """
         self.compile()
-        logs, table, bad = self._call(first, last, evaluate)
-        columns = {
-            name: np.asarray(column)
-            for name, column in table.items()
-            if evaluate or not name.startswith(self._span.prefix)
-        }
-        ended = range(first // self.steps_per_epoch, last // self.steps_per_epoch)
-        epochs = [{name: float(c[number]) for name, c in columns.items()} for number in ended]
-        return Block({name: float(value) for name, value in logs.items()}, epochs, int(bad))
+        block = Block({}, [], -1)
+        while first < last and block.first_bad_step < 0:
+            window = self._feed.window(first)
+            until = min(last, window.last)
+            logs, table, bad = self._call(window, first, until, evaluate)
+            columns = {
+                name: np.asarray(column)
+                for name, column in table.items()
+                if evaluate or not name.startswith(self._span.prefix)
+            }
+            ended = range(first // self.steps_per_epoch, until // self.steps_per_epoch)
+            block = Block(
+                {name: float(value) for name, value in logs.items()},
+                [{name: float(c[number]) for name, c in columns.items()} for number in ended],
+                int(bad),
+            )
+            first = until
+        return block
 
     def weights_are_finite(self) -> bool:
         """Returns whether no weight is NaN or infinite."""
         finite = [tf.reduce_all(tf.math.is_finite(w)) for w in self.model.weights]
         return bool(tf.reduce_all(finite))
 
-    def _call(self, first: int, last: int, evaluate: bool) -> Any:
-        values, *results = self._compiled(
-            self._variables.read(),
-            self._train,
-            self._held_out,
-            tf.constant(self._orders),
-            tf.constant(first),
-            tf.constant(last),
-            tf.constant(evaluate),
-        )
+    def _arguments(self, window: Window, first: int, last: int, evaluate: bool) -> list[Any]:
+        steps = (tf.constant(number) for number in (window.first, first, last))
+        values = self._variables.read()
+        held_out = self._held_out
+        return [values, window.tensors, held_out, window.orders, *steps, tf.constant(evaluate)]
+
+    def _call(self, window: Window, first: int, last: int, evaluate: bool) -> Any:
+        values, *results = self._compiled(*self._arguments(window, first, last, evaluate))
         self._variables.write(values)
         return results
 
@@ -199,7 +213,3 @@ class Engine:
         """
         reads = any(tensor.dtype == tf.resource for tensor in self._compiled.captured_inputs)
         return self._structure is not None and not reads
-
-
-def _specs(tensors: Iterable[Any]) -> list[tf.TensorSpec]:
-    return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from kfc.data import Rows
+from kfc.data.mapped import chunks
 from kfc.training.carried import Carried, InPlace
 from kfc.training.step import TapeModel
 
@@ -30,13 +31,17 @@ class Evaluator:
         """Returns loss and metrics on `rows`; the same weights give the same bits."""
         if self._graph is None:
             self._graph = self._trace(rows)
-        logs = self._graph(tf.constant(rows.x), tf.constant(rows.y))
+        self.model.reset_metrics()
+        for first, x in chunks(rows.x, multiple=EVALUATION_BATCH):
+            logs = self._graph(tf.constant(x), tf.constant(rows.y[first : first + len(x)]))
         return {name: float(value) for name, value in logs.items()}
 
     def measure(
         self, form: Carried | InPlace, values: list[Any], x: Any, y: Any
     ) -> tuple[dict[str, Any], list[Any]]:
         """Measures within a graph, on variables in place or carried.
+
+        Metrics go on from where they are.
 
         Args:
             form: How variables are kept.
@@ -55,7 +60,6 @@ class Evaluator:
             batch = tuple(_batch(part, first, rows) for part in (x, y))
             return last, form.apply(self.model.test_step, values, batch)[1]
 
-        _, values = form.apply(self.model.reset_metrics, values)
         if rows is None or whole:
             _, values = tf.while_loop(
                 lambda first, values: first < whole, body, (tf.constant(0), values)

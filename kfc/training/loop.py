@@ -157,6 +157,7 @@ class Loop:
         wanted = [wants_batches(callback) for callback in self.callbacks]
         if (
             progress.step
+            or self.engine.window_rows
             or self.training.evaluate_every
             or any(isinstance(every, int) for every in wanted)
             or any(may_act(callback, hooks) for callback in self.callbacks)
@@ -166,7 +167,8 @@ class Loop:
 
     def _order(self, epoch: int) -> np.ndarray:
         rows, shuffle = self.engine.num_rows, self.training.shuffle
-        return epoch_order(rows, seed=self.seed, epoch=epoch, shuffle=shuffle)
+        window = self.engine.window_rows
+        return epoch_order(rows, seed=self.seed, epoch=epoch, shuffle=shuffle, window=window)
 
     def _next_stop(self, done: int, first: int) -> int:
         """Returns the step of the epoch before which the next block ends."""

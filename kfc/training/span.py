@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -36,6 +37,10 @@ class Span:
         self.model, self.variables, self.evaluator = model, variables, evaluator
         self.num_rows, self.batch_size, self.prefix = num_rows, batch_size, prefix
         self.steps_per_epoch = -(-num_rows // batch_size)
+        # Asked for here, because in a graph the question would read every metric.
+        measured = evaluator.model.get_metrics_result() if evaluator else {}
+        self._measured_metrics = [prefix + name for name in measured]
+        self._metrics = [*model.get_metrics_result(), *self._measured_metrics]
 
     def __call__(
         self,
@@ -43,6 +48,7 @@ class Span:
         train: list[Any],
         held_out: list[Any],
         orders: Any,
+        offset: Any,
         first: Any,
         last: Any,
         evaluate: Any,
@@ -51,9 +57,10 @@ class Span:
 
         Args:
             values: What `variables` carries.
-            train: Inputs, targets and perhaps weights, (num_rows, ...).
+            train: Inputs, targets and perhaps weights, (rows, ...): all, or a window of them.
             held_out: Inputs and targets to measure, or nothing.
-            orders: Row numbers, (epochs, num_rows).
+            orders: Numbers of these rows, (epochs, rows).
+            offset: The step of an epoch to which the first of them belong.
             first: A step, counted from the first of these epochs.
             last: A step, counted likewise.
             evaluate: Whether to measure where an epoch ends.
@@ -66,7 +73,7 @@ class Span:
         apply, steps = self.variables.apply, self.steps_per_epoch
         whole, short = divmod(self.num_rows, self.batch_size)
         # Rows of a batch, and up to which step batches have so many.
-        sizes: list[tuple[int | None, int]] = [(None, steps)]
+        sizes: Sequence[tuple[int | None, int]] = [(None, steps)]
         if self.variables.fixed_shapes:
             sizes = [(self.batch_size, whole)] * (whole > 0) + [(short, steps)] * (short > 0)
 
@@ -78,7 +85,8 @@ class Span:
             )
             state = begin, values, tf.constant(-1), loss
             for rows, most in sizes:
-                state = self._steps(rows, train, orders[number], state, end, most)
+                until = tf.minimum(end, most)
+                state = self._steps(rows, train, orders[number], offset, state, until)
             step, values, bad_step, loss = state
             values, row = tf.cond(
                 (step == steps) & (bad_step < 0),
@@ -92,7 +100,7 @@ class Span:
             bad = tf.where(bad_step < 0, bad, number * steps + bad_step)
             return number + 1, values, table, bad, loss
 
-        table = {name: tf.zeros([orders.shape[0]]) for name in self.metrics}
+        table = {name: tf.zeros([orders.shape[0]]) for name in self._metrics}
         _, values, table, bad, loss = tf.while_loop(
             lambda number, values, table, bad, loss: (number * steps < last) & (bad < 0),
             epoch,
@@ -101,32 +109,29 @@ class Span:
         logs, values = apply(self.model.get_metrics_result, values)
         return values, {**logs, "batch_loss": loss}, table, bad
 
-    @property
-    def metrics(self) -> list[str]:
-        """Names of the columns: those of training, then those measured."""
-        return [*self.model.get_metrics_result(), *self._measured_metrics]
-
-    @property
-    def _measured_metrics(self) -> list[str]:
-        measured = self.evaluator.model.get_metrics_result() if self.evaluator else []
-        return [self.prefix + name for name in measured]
-
     def _steps(
-        self, rows: int | None, train: list[Any], order: Any, state: Any, end: Any, most: int
+        self,
+        rows: int | None,
+        train: list[Any],
+        order: Any,
+        offset: Any,
+        state: Any,
+        last: Any,
     ) -> Any:
-        """Runs steps of `rows` rows each, up to `end` and at most `most`."""
+        """Runs steps of `rows` rows each, up to `last` or a bad one."""
 
         def body(step: Any, values: Any, bad: Any, loss: Any) -> Any:
-            begin = step * self.batch_size
-            chosen = order[begin : begin + self.batch_size]  # (batch,), the last one shorter
-            if rows is not None:
-                chosen = tf.slice(order, [begin], [rows])
+            begin = (step - offset) * self.batch_size
+            if rows is None:
+                chosen = order[begin : begin + self.batch_size]  # the last may be shorter
+            else:
+                # Not a slice, for which XLA would compile anew for each `offset`.
+                chosen = tf.gather(order, begin + tf.range(rows))
             batch = tuple(tf.gather(part, chosen) for part in train)
             logs, values = self.variables.apply(self.model.train_step, values, batch)
             loss = logs["batch_loss"]
             return step + 1, values, tf.where(tf.math.is_finite(loss), bad, step), loss
 
-        last = tf.minimum(end, most)
         return tf.while_loop(
             lambda step, values, bad, loss: (step < last) & (bad < 0), body, state
         )
@@ -139,7 +144,8 @@ class Span:
         evaluator, names = self.evaluator, self._measured_metrics
 
         def measure() -> Any:
-            numbers, after = evaluator.measure(self.variables, values, *held_out)
+            _, fresh = self.variables.apply(evaluator.model.reset_metrics, values)
+            numbers, after = evaluator.measure(self.variables, fresh, *held_out)
             return after, dict(zip(names, numbers.values(), strict=True))
 
         values, numbers = tf.cond(

@@ -1,0 +1,27 @@
+"""How much memory this machine has, and how much this process has used."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def limit() -> int:
+    """Returns the bytes this process may use: the machine's, or its container's."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for name in _CGROUPS:
+        try:
+            limits.append(int(Path(name).read_text("ascii")))
+        except (OSError, ValueError):
+            continue  # no such file, or "max"
+    return min(limits)
+
+
+def peak() -> int:
+    """Returns the most bytes this process has held at once."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

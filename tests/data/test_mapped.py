@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from kfc import spec as specs
+from kfc.data import Rows, Source, prepare
+from kfc.data.mapped import Mapped, chunks
+from kfc.errors import DataError, SpecError
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """A file of 50 rows of 4 float32 numbers, as a memory map."""
+    x = np.random.default_rng(0).random((50, 4), dtype=np.float32)
+    np.save(tmp_path / "x.npy", x)
+    return np.load(tmp_path / "x.npy", mmap_mode="r")
+
+
+@pytest.fixture
+def tiny_chunks(monkeypatch):
+    """Chunks of 8 rows of 16 bytes."""
+    monkeypatch.setattr("kfc.data.mapped.CHUNK_BYTES", 128)
+
+
+def targets(rows=50):
+    return np.arange(rows) % 2
+
+
+def prepared(data, **data_keys):
+    return prepare(specs.load({"data": data_keys}), data)
+
+
+def test_rows_are_read_as_they_are_needed(on_disk):
+    rows = Mapped(on_disk).take(np.array([7, 3, 9, 1]))
+    assert (len(rows), rows.shape, rows.nbytes) == (4, (4, 4), 64)
+    np.testing.assert_array_equal(rows[1:3], on_disk[[3, 9]])
+    np.testing.assert_array_equal(rows[np.array([3, 0])], on_disk[[1, 7]])
+    np.testing.assert_array_equal(rows.take(np.array([2]))[:], on_disk[[9]])
+    assert not isinstance(rows[:], np.memmap)
+
+
+def test_chunks_cover_every_row_once(on_disk, tiny_chunks):
+    pieces = list(chunks(Mapped(on_disk), multiple=3))
+    assert [first for first, _ in pieces] == [0, 6, 12, 18, 24, 30, 36, 42, 48]
+    np.testing.assert_array_equal(np.concatenate([part for _, part in pieces]), on_disk)
+
+
+def test_an_array_in_memory_is_one_chunk(on_disk):
+    x = np.array(on_disk)
+    assert [(first, part is x) for first, part in chunks(x)] == [(0, True)]
+
+
+def test_a_memory_map_that_fits_is_loaded(on_disk):
+    train = prepared((on_disk, targets())).train
+    assert isinstance(train.x, np.ndarray)
+    assert not isinstance(train.x, np.memmap)
+
+
+def test_a_memory_map_too_large_for_this_machine_is_streamed(on_disk, monkeypatch):
+    monkeypatch.setattr("kfc.memory.limit", lambda: 1000)
+    parts = prepared((on_disk, targets()))
+    assert isinstance(parts.train.x, Mapped)
+    assert len(parts.train) + len(parts.validation) + len(parts.test) == 50
+
+
+@pytest.mark.parametrize("scale", ["none", "unit", "centered", "standard"])
+def test_streamed_rows_are_those_that_would_be_resident(on_disk, tiny_chunks, scale):
+    streamed = prepared((on_disk, targets()), stream="always", scale=scale)
+    resident = prepared((on_disk, targets()), stream="never", scale=scale)
+    assert streamed.sha256 == resident.sha256
+    for name in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(streamed, name).x[:], getattr(resident, name).x)
+    for part in ("shift", "divisor"):
+        np.testing.assert_allclose(
+            getattr(streamed.task.scaling, part),
+            getattr(resident.task.scaling, part),
+            rtol=1e-6,
+        )
+
+
+def test_quartiles_of_streamed_rows_are_refused(on_disk):
+    with pytest.raises(SpecError, match="Quartiles need all rows at once"):
+        prepared((on_disk, targets()), stream="always", scale="robust")
+
+
+def test_streamed_rows_are_of_a_type_that_needs_no_copy(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((50, 4)))
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    with pytest.raises(DataError, match="expected uint8 or float32"):
+        prepared((x, targets()), stream="always")
+
+
+def test_a_bad_cell_of_a_later_chunk_is_found_by_its_row(on_disk, tmp_path, tiny_chunks):
+    x = np.array(on_disk)
+    x[43, 2] = np.nan
+    np.save(tmp_path / "bad.npy", x)
+    bad = np.load(tmp_path / "bad.npy", mmap_mode="r")
+    with pytest.raises(DataError, match=r"row 43, column 2: expected finite inputs"):
+        prepared((bad, targets()), stream="always")
+
+
+def test_equal_rows_on_the_disk_are_refused(tmp_path, tiny_chunks):
+    np.save(tmp_path / "x.npy", np.ones((50, 4), np.float32))
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    with pytest.raises(DataError, match="expected rows that differ, got 50 equal rows"):
+        prepared((x, targets()), stream="always")
+
+
+def test_a_source_may_map_its_rows(on_disk):
+    source = Source(Rows(Mapped(on_disk), targets()))
+    assert isinstance(prepared(source, stream="always").train.x, Mapped)

@@ -1,0 +1,32 @@
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "experiments" / "startup"
+
+
+@pytest.fixture(scope="module")
+def startup():
+    spec = importlib.util.spec_from_file_location("startup", FOLDER / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_follows_the_start_is_taken_off(startup):
+    phases = {"import": 4.0, "data": 0.25, "build": 0.25}
+    after = {"compile": 1.0, "train": 2.0, "save": 0.25, "evaluate": 0.25}
+    assert startup.until_first_step(8.5, {**phases, **after}) == 5.0
+
+
+def test_the_help_is_there_at_once(startup):
+    assert startup.seconds("help") < 2
+
+
+@pytest.mark.slow
+def test_the_first_step_is_reached_in_its_time(startup):
+    ratios = startup.measure()["ratio"]
+    bounds = json.loads((FOLDER / "expected.json").read_text("utf-8"))["ratio"]["high"]
+    assert {name for name, high in bounds.items() if ratios[name] > high} == set()
