@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,6 +16,20 @@ def _folder(variable: str, how: str) -> Path:
     if not value:
         pytest.skip(f"{variable} is not set: {how}")
     return Path(value)
+
+
+@pytest.fixture(scope="session")
+def experiment() -> Callable[[str], ModuleType]:
+    """Imports the script of an experiment, by the name of its folder."""
+
+    def imported(name: str) -> ModuleType:
+        path = Path(__file__).parent.parent / "experiments" / name / "run.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return imported
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ class Mapped:
     """
 
     def __init__(self, array: np.ndarray, rows: np.ndarray | None = None) -> None:
-        self.array, self.rows = array, rows
+        self.array, self.rows = np.asarray(array), rows  # so that what is read is no map
         self.dtype = array.dtype
         self.shape = (len(array) if rows is None else len(rows), *array.shape[1:])
         self.ndim = array.ndim

@@ -22,7 +22,7 @@ def split(
         where: What to blame in an error, such as `data.validation`.
 
     Raises:
-        DataError: If a class has too few rows to be in both parts.
+        DataError: If a class has fewer than two rows, or the first part would lack one.
     """
     if stratify and (fault := _too_few(y, share, where)):
         raise DataError(fault)
@@ -44,6 +44,16 @@ def split(
                 "Add rows, or change the share.",
             )
         ) from error
+    # Where classes are small, its rounding may leave one out of the rows to train on.
+    if stratify and (missing := np.setdiff1d(y, y[first])).size:
+        raise DataError(
+            Fault(
+                where,
+                "rows of each class left for training",
+                f"none of class {missing[0]}, with {share} of {len(y):,} rows set aside",
+                "Change the share, or add rows.",
+            )
+        )
     return np.sort(first), np.sort(second)
 
 

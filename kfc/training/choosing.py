@@ -14,7 +14,7 @@ from kfc.training.callbacks import callback_class, wants_batches
 from kfc.training.carried import CARRIED_OPTIMIZERS
 from kfc.training.engine import STEP_OPERATIONS
 
-_WORTH_COMPILING = 1e10
+_WORTH_COMPILING = 1e11
 """Operations that XLA must save to be worth its second or two of compiling."""
 
 _SAVED_SHARE = 0.3

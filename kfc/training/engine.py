@@ -16,12 +16,12 @@ from kfc.training.feed import Resident, Streamed, Window
 from kfc.training.span import Span
 from kfc.training.step import TapeModel
 
-_CALL_OPERATIONS = 4e9
-"""Multiplications per graph call, about half a second: short enough for a bar that moves
-and a keyboard that stops, long enough to make the call's own cost vanish."""
+_CALL_OPERATIONS = 4e10
+"""Multiplications per graph call, about half a second on two cores: short enough for a bar
+that moves and a keyboard that stops, long enough to make the call's own cost vanish."""
 
-STEP_OPERATIONS = 2e6
-"""What a step costs besides, in the same unit: the smallest takes some 0.2 ms."""
+STEP_OPERATIONS = 2e7
+"""What a step of a plain graph costs besides, in the same unit: some 0.2 ms."""
 
 _MOST_EPOCHS_AT_ONCE = 64
 

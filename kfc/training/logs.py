@@ -9,6 +9,8 @@ import csv
 import io
 import json
 import math
+import os
+import platform
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from tensorboard.compat.proto import event_pb2, summary_pb2
 
 from kfc import files
 
@@ -172,19 +175,27 @@ class TensorBoardLog(_Log):
             and logs
             and "batch_loss" in logs
         ):
-            self._scalar("train", "batch_loss", logs["batch_loss"], step)
+            self._event("train", step, {"batch_loss": logs["batch_loss"]})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the epoch's metrics."""
+        folders: dict[str, dict[str, float]] = {}
         for name, value in (logs or {}).items():
             part, _, metric = name.partition("_")
             folder = {"val": "validation", "test": "test"}.get(part, "train")
             tag = metric if folder != "train" else name
-            self._scalar(folder, f"epoch_{tag}", value, epoch)
+            folders.setdefault(folder, {})[f"epoch_{tag}"] = value
+        for folder, scalars in folders.items():
+            self._event(folder, epoch, scalars)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Closes the event files and puts them on the disk."""
         self.close()
+
+    def flush(self) -> None:
+        """Lets TensorBoard see what was collected since the last time."""
+        for writer in self._writers.values():
+            writer.flush()
 
     def close(self) -> None:
         """Closes the event files, also when training ends with an error."""
@@ -194,12 +205,24 @@ class TensorBoardLog(_Log):
             files.sync(self.folder)
         self._writers = {}
 
-    def _scalar(self, folder: str, tag: str, value: float, step: int) -> None:
+    def _event(self, folder: str, step: int, scalars: Mapping[str, float]) -> None:
+        # An event file is a file of records, so TensorFlow writes it without `tf.summary`,
+        # whose eager operations cost more than an epoch of a small network.
         if folder not in self._writers:
-            path = str(self.folder / folder)
-            self._writers[folder] = tf.summary.create_file_writer(path)
-        with self._writers[folder].as_default():
-            tf.summary.scalar(tag, value, step=step)
+            path = self.folder / folder
+            path.mkdir(parents=True, exist_ok=True)
+            name = f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}"
+            self._writers[folder] = tf.io.TFRecordWriter(str(path / name))
+            head = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
+            self._writers[folder].write(head.SerializeToString())
+        values = [
+            summary_pb2.Summary.Value(tag=tag, simple_value=value)
+            for tag, value in scalars.items()
+        ]
+        event = event_pb2.Event(
+            wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=values)
+        )
+        self._writers[folder].write(event.SerializeToString())
 
 
 class Terminal(_Log):
@@ -271,7 +294,8 @@ class Terminal(_Log):
     def _print(self, title: str, logs: Logs, end: str = "") -> None:
         numbers = "".join(f"  {name} {value:.4f}" for name, value in (logs or {}).items())
         line = title + numbers + end
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if not self.console.quiet:
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
         if self.log:
             self._append(self.log, line)
 

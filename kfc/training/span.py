@@ -123,7 +123,10 @@ class Span:
         def body(step: Any, values: Any, bad: Any, loss: Any) -> Any:
             begin = (step - offset) * self.batch_size
             if rows is None:
-                chosen = order[begin : begin + self.batch_size]  # the last may be shorter
+                end = tf.minimum(
+                    begin + self.batch_size, self.num_rows - offset * self.batch_size
+                )
+                chosen = order[begin:end]  # (batch,), the last one shorter
             else:
                 # Not a slice, for which XLA would compile anew for each `offset`.
                 chosen = tf.gather(order, begin + tf.range(rows))

@@ -25,8 +25,8 @@ class TapeModel(keras.Model):
 
     def __init__(self, network: keras.Model) -> None:
         trained = with_counter_dropout(network)
-        super().__init__(inputs=trained.inputs, outputs=trained.outputs)
-        self._plain = network.inputs, network.outputs
+        super().__init__(inputs=trained.inputs[0], outputs=trained.outputs[0])
+        self._plain = network.inputs[0], network.outputs[0]
 
     def compile(self, optimizer: Any = None, **options: Any) -> None:
         """Compiles as any Keras model; the optimizer's steps tell dropout its masks."""

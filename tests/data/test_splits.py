@@ -92,4 +92,4 @@ def test_any_rows_are_split_or_refused(y, share, stratify):
     assert len(first) > 0
     assert len(second) > 0
     if stratify:
-        assert set(np.array(y)[first]) == set(np.array(y)[second]) == set(y)
+        assert set(np.array(y)[first]) == set(y)

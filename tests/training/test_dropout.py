@@ -59,12 +59,12 @@ def test_masks_are_the_same_in_xla_and_in_a_graph():
 
 def test_dropout_masks_a_new_share_in_each_step_and_keeps_the_mean(problem):
     model = problem({"network.dropout": 0.5, "network.hidden": [2000]}).model()
-    tap = keras.Model(model.inputs, model.get_layer("hidden_1_dropout").output)
+    tap = keras.Model(model.inputs[0], model.get_layer("hidden_1_dropout").output)
     x = np.ones((8, 4), np.float32)
-    plain, dropped = tap(x, training=False), tap(x, training=True)
-    zeros = np.asarray(dropped) == 0
+    plain, dropped = np.asarray(tap(x, training=False)), np.asarray(tap(x, training=True))
+    zeros = dropped == 0
     assert zeros.mean() == pytest.approx(0.5, abs=0.02)
-    np.testing.assert_allclose(dropped[~zeros], 2 * np.asarray(plain)[~zeros], rtol=1e-6)
+    np.testing.assert_allclose(dropped[~zeros], 2 * plain[~zeros], rtol=1e-6)
     np.testing.assert_array_equal(tap(x, training=True), dropped)
     model.optimizer.iterations.assign_add(1)
     assert (np.asarray(tap(x, training=True)) != dropped).any()

@@ -25,12 +25,9 @@ def table(path):
 
 
 def scalars(folder, tag):
-    events = EventAccumulator(str(folder), {"tensors": 0})
+    events = EventAccumulator(str(folder), {"scalars": 0})
     events.Reload()
-    return [
-        (event.step, float(np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0]))
-        for event in events.Tensors(tag)
-    ]
+    return [(event.step, event.value) for event in events.Scalars(tag)]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,155 @@
+"""An epoch on MNIST in each form of the engine, against NumPy in float64, written by hand."""
+
+import argparse
+import gzip
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import kfc
+
+RATE, BATCH = 0.05, 128
+
+
+def forward(x, weights, activate):
+    """Returns the input of each layer, and the logits."""
+    inputs = [x]
+    for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
+        inputs.append(activate(inputs[-1] @ kernel + bias))
+    return inputs, inputs[-1] @ weights[-2] + weights[-1]
+
+
+def squared_error(logits, labels):
+    """Mean squared error with one-hot rows: the loss, and its gradient by the logits."""
+    errors = logits - np.eye(10)[labels]
+    return np.mean(errors**2), 2 * errors / errors.size
+
+
+def cross_entropy(logits, labels):
+    """Softmax cross-entropy: the loss, and its gradient by the logits."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    losses = -np.log(shares[np.arange(len(labels)), labels])
+    return losses.mean(), (shares - np.eye(10)[labels]) / len(labels)
+
+
+# Name -> the activation, and its derivative in terms of its own value.
+ACTIVATIONS = {
+    "tanh": (np.tanh, lambda value: 1 - value**2),
+    "relu": (lambda x: np.maximum(x, 0), lambda value: (value > 0).astype(float)),
+}
+LOSSES = {"mse": squared_error, "cross_entropy": cross_entropy}
+
+
+def train_epoch(x, labels, weights, *, activation, loss):
+    """Gradient descent over the rows as they come.
+
+    Returns:
+        The weights, and the mean loss over rows, each before its batch's update.
+    """
+    activate, slope = ACTIVATIONS[activation]
+    weights, total = [np.array(weight, np.float64) for weight in weights], 0.0
+    for first in range(0, len(x), BATCH):
+        batch, truth = x[first : first + BATCH], labels[first : first + BATCH]
+        inputs, logits = forward(batch, weights, activate)
+        value, gradient = LOSSES[loss](logits, truth)
+        total += value * len(batch)
+        for layer in reversed(range(len(inputs))):
+            kernel = weights[2 * layer].copy()
+            weights[2 * layer] -= RATE * inputs[layer].T @ gradient
+            weights[2 * layer + 1] -= RATE * gradient.sum(axis=0)
+            gradient = (gradient @ kernel.T) * slope(inputs[layer])
+    return weights, total / len(x)
+
+
+def read_rows(folder):
+    """Returns MNIST's training images, (60000, 784) from 0 to 1, and labels."""
+
+    def read(name, header):
+        with gzip.open(folder / name) as content:
+            return np.frombuffer(content.read(), np.uint8, offset=header)
+
+    images = read("train-images-idx3-ubyte.gz", 16).reshape(-1, 784) / 255.0
+    return images, read("train-labels-idx1-ubyte.gz", 8)
+
+
+def spec(activation, loss, engine):
+    """The network of the tutorials, rows as they come."""
+    return {
+        "data": {"validation": 0},
+        "network": {
+            "hidden": [256, 128],
+            "activation": activation,
+            "init": {"name": "truncated_normal", "stddev": 0.1},
+        },
+        "training": {
+            "loss": loss,
+            "optimizer": {"name": "tape_sgd", "learning_rate": RATE},
+            "batch_size": BATCH,
+            "epochs": 1,
+            "shuffle": False,
+            "engine": engine,
+        },
+    }
+
+
+def compare(x, labels, *, activation, loss, engines, runs):
+    """Returns the worst weight error by engine, as a share of the largest movement.
+
+    Args:
+        x: Images from 0 to 1, float64; kfc gets the bytes they were.
+        labels: Their classes.
+        activation: `tanh` or `relu`.
+        loss: `mse` or `cross_entropy`.
+        engines: Forms of kfc's engine.
+        runs: Folder for run folders.
+    """
+    start = kfc.build(
+        spec(activation, loss, "auto"), input_shape=(784,), classes=10
+    ).get_weights()
+    expected, expected_loss = train_epoch(x, labels, start, activation=activation, loss=loss)
+    pixels = np.round(x * 255).astype(np.uint8)
+    moved = max(np.abs(a - b).max() for a, b in zip(expected, start, strict=True))
+    found = {}
+    for engine in engines:
+        data = ((pixels, labels), (pixels[:1000], labels[:1000]))
+        run = kfc.fit(spec(activation, loss, engine), data=data, runs=runs, verbose=False)
+        pairs = zip(run.model.get_weights(), expected, strict=True)
+        found[engine] = {
+            "weights": float(max(np.abs(got - want).max() for got, want in pairs) / moved),
+            "loss": abs(run.history["loss"][0] - expected_loss) / expected_loss,
+        }
+    return found
+
+
+def measure(folder, *, small=False, runs="runs"):
+    """Returns the errors by activation, loss and engine."""
+    x, labels = read_rows(folder)
+    if small:
+        x, labels = x[:1500], labels[:1500]
+    return {
+        activation: {
+            loss: compare(
+                *(x, labels),
+                activation=activation,
+                loss=loss,
+                engines=("xla", "graph", "eager"),
+                runs=runs,
+            )
+            for loss in LOSSES
+        }
+        for activation in ACTIVATIONS
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="1,500 images, 12 steps")
+    default = Path(os.environ.get("KFC_DATASETS", "datasets")) / "mnist"
+    parser.add_argument("--mnist", type=Path, default=default, help="folder of MNIST's files")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as runs:
+        print(json.dumps(measure(options.mnist, small=options.small, runs=runs), indent=1))
