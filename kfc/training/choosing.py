@@ -12,13 +12,16 @@ from kfc.registry import BLOCKS, OPTIMIZERS
 from kfc.spec import Spec
 from kfc.training.callbacks import callback_class, wants_batches
 from kfc.training.carried import CARRIED_OPTIMIZERS
-from kfc.training.engine import STEP_OPERATIONS
 
-_WORTH_COMPILING = 1e11
-"""Operations that XLA must save to be worth its second or two of compiling."""
+_WORTH_COMPILING = 5e10
+"""Multiplications, about half a second of them, that XLA must save: it takes one to two
+seconds to compile, and the plain graph half a second."""
 
 _SAVED_SHARE = 0.3
-"""Of the multiplications' time; of what steps cost besides, XLA saves nearly all."""
+"""Of the multiplications' own time, measured on two cores."""
+
+_SAVED_PER_STEP = 1e7
+"""Of what a step costs besides, in the same unit: some 0.1 ms."""
 
 
 def choose_engine(
@@ -58,7 +61,7 @@ def choose_engine(
         return engine
     steps = -(-num_rows // spec.training.batch_size) * spec.training.epochs
     products = 3.0 * num_weights * num_rows * spec.training.epochs
-    saved = _SAVED_SHARE * products + STEP_OPERATIONS * steps
+    saved = _SAVED_SHARE * products + _SAVED_PER_STEP * steps
     every_step = any(wants_batches(callback) == 1 for callback in callbacks) or any(
         wants_batches(callback_class(callback)) == 1 for callback in spec.training.callbacks
     )

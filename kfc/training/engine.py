@@ -20,7 +20,7 @@ _CALL_OPERATIONS = 4e10
 """Multiplications per graph call, about half a second on two cores: short enough for a bar
 that moves and a keyboard that stops, long enough to make the call's own cost vanish."""
 
-STEP_OPERATIONS = 2e7
+_STEP_OPERATIONS = 2e7
 """What a step of a plain graph costs besides, in the same unit: some 0.2 ms."""
 
 _MOST_EPOCHS_AT_ONCE = 64
@@ -115,7 +115,7 @@ class Engine:
         """Steps that make a call neither long nor, by its own cost, expensive."""
         weights = self.model.count_params()
         operations = 3 * weights * self.batch_size  # forward, and two for gradients
-        return max(1, int(_CALL_OPERATIONS / (operations + STEP_OPERATIONS)))
+        return max(1, int(_CALL_OPERATIONS / (operations + _STEP_OPERATIONS)))
 
     @property
     def epochs_at_once(self) -> int:
