@@ -23,8 +23,8 @@ from kfc.errors import (
 if TYPE_CHECKING:
     from kfc.predictions import Predictions
     from kfc.run import Run, fit, load
-    from kfc.run import build_untrained as build
     from kfc.spec import Spec
+    from kfc.untrained import build_untrained as build
 
 __all__ = [
     "CheckpointError",
@@ -47,7 +47,7 @@ __all__ = [
 _ON_FIRST_USE = {
     "Predictions": "kfc.predictions:Predictions",
     "Run": "kfc.run:Run",
-    "build": "kfc.run:build_untrained",
+    "build": "kfc.untrained:build_untrained",
     "fit": "kfc.run:fit",
     "load": "kfc.run:load",
     "Spec": "kfc.spec:Spec",

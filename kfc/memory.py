@@ -11,8 +11,11 @@ _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_
 
 
 def limit() -> int:
-    """Returns the bytes this process may use: the machine's, or its container's."""
+    """Returns the bytes this process may use: by machine, container and `ulimit -d`."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    data, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    if data != resource.RLIM_INFINITY:
+        limits.append(data)
     for name in _CGROUPS:
         try:
             limits.append(int(Path(name).read_text("ascii")))

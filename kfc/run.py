@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from rich.console import Console
 
 from kfc import files, memory, quiet, record
 from kfc import spec as specs
 from kfc.architecture import check_architecture
 from kfc.data import Prepared, Task, prepare
-from kfc.errors import DataError, Fault, SpecError
+from kfc.errors import DataError, Fault
 from kfc.network import build
 from kfc.plugins import bind_plugins
 from kfc.predictions import Predictions, predict
+from kfc.resolving import as_callbacks, resolve_data, resolve_engine
 from kfc.spec import Spec, SpecLike
 from kfc.training import checkpoint
 from kfc.training.callbacks import build_callbacks
-from kfc.training.choosing import choose_engine, structure
+from kfc.training.choosing import structure
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine import Engine
 from kfc.training.footprint import check_memory
 from kfc.training.loop import Loop, check_finite
-from kfc.training.losses import default_loss
 from kfc.training.step import TapeModel
 from kfc.training.weighting import weighted
 
@@ -123,9 +122,10 @@ def fit(
     Args:
         spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
         overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
-        data: Rows in memory instead of `data.source`: `(x, y)`; `((x, y), (x_test,
-            y_test))`; a DataFrame with a column `target` or `label`; or a
-            `tf.data.Dataset`.
+        data: Rows instead of `data.source`: `(x, y)` or `(x, y, sample_weight)`; one of
+            these and test rows, `((x, y), (x_test, y_test))`; a DataFrame with a column
+            `target` or `label`; or a `tf.data.Dataset`. A `numpy.memmap` as x is streamed
+            from the disk where it is large for this machine's memory.
         network: Start from the weights of this network, which ends up trained; its
             architecture must be the spec's.
         callbacks: Ordinary Keras callbacks, called after kfc's own.
@@ -147,13 +147,14 @@ def fit(
     threads = quiet.start_tensorflow(checked.training.threads)
     phases.end("import")
     bind_plugins(checked)
-    callbacks = _checked_callbacks(callbacks, checked)
+    callbacks = as_callbacks(callbacks, checked)
     prepared = prepare(checked, data)
+    checked = resolve_data(checked, prepared, in_memory=data is not None)
+    prepared = replace(prepared, train=weighted(prepared.train, checked, prepared.task))
     phases.end("data")
-    checked = _resolved(checked, prepared, in_memory=data is not None)
     predicted = check_memory(checked, prepared)
     built = build(checked, prepared.task)
-    checked = _with_engine(checked, built, prepared, callbacks)
+    checked = resolve_engine(checked, built, len(prepared.train), callbacks)
     if network is not None:
         check_architecture(built, network)
         built.set_weights(network.get_weights())
@@ -161,26 +162,22 @@ def fit(
 
     folder = files.new_numbered_folder(Path(runs), checked.name)
     files.write(folder / "spec.yaml", specs.dump(checked))
-    record.write_environment(
-        folder,
-        threads=threads,
+    given = {
         # What a run depends on besides its spec; with any of these, the spec alone does
         # not repeat it.
-        given={
-            "data": data is not None,
-            "network": None if network is None else _weights_sha256(network),
-            "callbacks": [type(callback).__name__ for callback in callbacks],
-        },
-    )
-    console = Console(stderr=True, quiet=not verbose)
+        "data": data is not None,
+        "network": None if network is None else _weights_sha256(network),
+        "callbacks": [type(callback).__name__ for callback in callbacks],
+    }
+    record.write_environment(folder, threads=threads, given=given)
+    console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
+    _announce(console, folder, checked, len(prepared.train), built.count_params())
     everyone = [*build_callbacks(checked, folder, console), *callbacks]
     began = time.monotonic()
     try:
-        progress = _train(model, built, checked, prepared, everyone, folder, phases)
+        history = _train(model, built, checked, prepared, everyone, folder, phases)
     except (KeyboardInterrupt, SystemExit):
-        console.print(
-            f"Interrupted: {folder} stays unfinished.", markup=False, highlight=False
-        )
+        console.print(f"Interrupted: {folder} stays unfinished.")
         raise
     seconds = round(time.monotonic() - began, 3)
 
@@ -188,18 +185,19 @@ def fit(
         network.set_weights(built.get_weights())
     files.write_with(folder / "model.keras", built.save)
     phases.end("save")
+    metrics = _final_metrics(built, checked, prepared)
+    phases.end("evaluate")
     run = Run(
         spec=checked,
         model=built,
-        history=progress.history,
-        metrics=_final_metrics(built, checked, prepared),
+        history=history,
+        metrics=metrics,
         folder=folder,
         task=prepared.task,
         seconds=seconds,
         weights_sha256=_weights_sha256(built),
         data_sha256=prepared.sha256,
     )
-    phases.end("evaluate")
     facts = {
         "data_sha256": run.data_sha256,
         "history": run.history,
@@ -210,6 +208,18 @@ def fit(
     return run
 
 
+def _announce(
+    console: Console, folder: Path, spec: Spec, num_rows: int, num_weights: int
+) -> None:
+    """Says what is about to be trained, where and how."""
+    streamed = ", streamed from the disk" if spec.data.stream == "always" else ""
+    console.print(
+        f"{folder}: {num_rows:,} rows{streamed}, {num_weights:,} weights, "
+        f"engine {spec.training.engine}",
+        soft_wrap=True,
+    )
+
+
 def _train(
     model: TapeModel,
     network: keras.Model,
@@ -218,8 +228,8 @@ def _train(
     callbacks: Sequence[keras.callbacks.Callback],
     folder: Path,
     phases: record.Phases,
-) -> checkpoint.Progress:
-    """Runs the loop, with a commit now and then and one of the final state."""
+) -> dict[str, list[float]]:
+    """Runs the loop, with commits, and returns the history."""
 
     def commit(progress: checkpoint.Progress) -> None:
         if (folder / "metrics.jsonl").exists():  # not yet in the first epoch
@@ -230,7 +240,7 @@ def _train(
     evaluator = compile_for_evaluation(network, spec, prepared.task)
     engine = Engine(
         model,
-        weighted(prepared.train, spec, prepared.task),
+        prepared.train,
         spec.training.batch_size,
         form=spec.training.engine,
         evaluator=evaluator,
@@ -252,7 +262,7 @@ def _train(
     progress = loop.run(checkpoint.Progress())
     commit(progress)
     phases.end("train")
-    return progress
+    return progress.history
 
 
 def load(folder: str | Path) -> Run:
@@ -283,101 +293,6 @@ def load(folder: str | Path) -> Run:
         weights_sha256=result["weights_sha256"],
         data_sha256=result["data_sha256"],
     )
-
-
-def build_untrained(
-    spec: SpecLike, *, input_shape: Sequence[int], classes: int | None = None
-) -> keras.Model:
-    """Builds the network of a spec without data, so without a scaling layer.
-
-    Its weights are those that `fit` starts from.
-
-    Args:
-        spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
-        input_shape: Shape of one row, such as (784,).
-        classes: Number of classes, of at least 2; None for a regression of one number.
-
-    Returns:
-        A plain `keras.Model`, (batch, *input_shape) -> logits.
-
-    Raises:
-        SpecError: If the spec, the shape or the number of classes is wrong.
-    """
-    if classes is not None and not _is_count(classes, 2):
-        raise SpecError(
-            Fault("classes", "an integer of at least 2, or None", repr(classes), "Use 10.")
-        )
-    sizes = input_shape if isinstance(input_shape, (tuple, list)) else (None,)
-    if not sizes or not all(_is_count(size, 1) for size in sizes):
-        raise SpecError(
-            Fault("input_shape", "sizes of at least 1", repr(input_shape), "Use (784,).")
-        )
-    labels = tuple(str(number) for number in range(int(classes or 0)))
-    checked = specs.load(spec)
-    quiet.start_tensorflow(checked.training.threads, insist=False)
-    bind_plugins(checked)
-    return build(checked, Task(tuple(map(int, sizes)), "float32", labels), scaled=False)
-
-
-def _is_count(value: Any, least: int) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and value >= least
-
-
-def _checked_callbacks(callbacks: Any, spec: Spec) -> list[keras.callbacks.Callback]:
-    """Returns the caller's callbacks as a list; none and a single one are fine."""
-    if callbacks is None or isinstance(callbacks, keras.callbacks.Callback):
-        callbacks = [] if callbacks is None else [callbacks]
-    if not isinstance(callbacks, (list, tuple)):
-        callbacks = [callbacks]
-    schedulers = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
-    for number, callback in enumerate(callbacks):
-        where = f"callbacks[{number}]"
-        if not isinstance(callback, keras.callbacks.Callback):
-            remedy = "Names go into the spec, under training.callbacks."
-            fault = Fault(where, "a keras.callbacks.Callback", repr(callback), remedy)
-            raise SpecError(fault)
-        if isinstance(callback, schedulers) and spec.training.optimizer.schedule():
-            got = f"{type(callback).__name__} beside a schedule in the spec"
-            raise SpecError(
-                Fault(where, "one owner of the learning rate", got, "Drop one of them.")
-            )
-    return list(callbacks)
-
-
-def _resolved(spec: Spec, prepared: Prepared, *, in_memory: bool) -> Spec:
-    """Returns `spec` with what only the data could tell: the task and its loss.
-
-    It is checked once more, since only now it is known which metrics are recorded.
-    """
-    kind = "classification" if prepared.task.classification else "regression"
-    known = {"task": kind, **({"source": None} if in_memory else {})}
-    loss = spec.training.loss or default_loss(prepared.task)
-    return specs.load(
-        spec.model_copy(
-            update={
-                "data": spec.data.model_copy(update=known),
-                "training": spec.training.model_copy(update={"loss": loss}),
-            }
-        )
-    )
-
-
-def _with_engine(
-    spec: Spec,
-    network: keras.Model,
-    prepared: Prepared,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> Spec:
-    """Returns `spec` with the engine that will train it."""
-    engine = choose_engine(
-        spec,
-        num_rows=len(prepared.train),
-        num_weights=network.count_params(),
-        callbacks=callbacks,
-    )
-    training = spec.training.model_copy(update={"engine": engine})
-    return spec.model_copy(update={"training": training})
 
 
 def _final_metrics(network: keras.Model, spec: Spec, prepared: Prepared) -> dict[str, float]:

@@ -46,6 +46,44 @@ def test_the_saved_spec_repeats_the_run_to_the_same_bits(run, tmp_path):
     assert again.history == run.history
 
 
+def test_the_saved_spec_says_what_was_chosen(run):
+    spec = kfc.load(run.folder).spec
+    assert (spec.training.engine, spec.data.stream) == ("graph", "never")
+
+
+def test_a_run_begins_by_saying_what_it_trains_and_how(tmp_path, capsys):
+    run = kfc.fit("digits", overrides=SMALL, runs=tmp_path)
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == f"{run.folder}: 1,293 rows, 1,210 weights, engine graph"
+
+
+def test_a_streamed_run_is_repeated_by_its_spec_and_measured_again(tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    x, y = arrays()
+    np.save(folder / "x.npy", x)
+    np.save(folder / "y.npy", y)
+    spec = {"data": {"source": f"npy:{folder}", "stream": "always"}}
+    first = fit(tmp_path, spec)
+    again = fit(tmp_path, first.folder / "spec.yaml", {})
+    assert again.weights_sha256 == first.weights_sha256
+    assert kfc.load(first.folder).evaluate() == first.metrics
+
+
+def test_bfloat16_gives_other_numbers_on_float32_weights(run, tmp_path):
+    half = fit(tmp_path, overrides={**SMALL, "training.precision": "bfloat16"})
+    assert half.weights_sha256 != run.weights_sha256
+    assert half.metrics["test_loss"] == pytest.approx(run.metrics["test_loss"], rel=0.05)
+    assert {str(weight.dtype) for weight in half.model.weights} == {"float32"}
+    assert kfc.load(half.folder).evaluate() == half.metrics
+
+
+def test_a_weight_for_a_class_that_is_not_there_makes_no_folder(tmp_path):
+    with pytest.raises(kfc.SpecError, match="class_weight"):
+        fit(tmp_path, overrides={**SMALL, "training.class_weight": {"eleven": 2.0}})
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_seed_gives_other_weights(run, tmp_path):
     other = fit(tmp_path, overrides={**SMALL, "seed": 1})
     assert other.weights_sha256 != run.weights_sha256

@@ -23,6 +23,10 @@ that moves and a keyboard that stops, long enough to make the call's own cost va
 _STEP_OPERATIONS = 2e7
 """What a step of a plain graph costs besides, in the same unit: some 0.2 ms."""
 
+_COPY_OPERATIONS = 2e4
+"""What carrying a weight into a call and out of it costs, in the same unit, fifty times: a
+large network is copied less often."""
+
 _MOST_EPOCHS_AT_ONCE = 64
 
 _MOST_COMPILED = 32
@@ -115,7 +119,8 @@ class Engine:
         """Steps that make a call neither long nor, by its own cost, expensive."""
         weights = self.model.count_params()
         operations = 3 * weights * self.batch_size  # forward, and two for gradients
-        return max(1, int(_CALL_OPERATIONS / (operations + _STEP_OPERATIONS)))
+        call = _CALL_OPERATIONS + _COPY_OPERATIONS * weights
+        return max(1, int(call / (operations + _STEP_OPERATIONS)))
 
     @property
     def epochs_at_once(self) -> int:
@@ -181,7 +186,8 @@ class Engine:
                 for name, column in table.items()
                 if evaluate or not name.startswith(self._span.prefix)
             }
-            ended = range(first // self.steps_per_epoch, until // self.steps_per_epoch)
+            done = until if bad < 0 else int(bad)
+            ended = range(first // self.steps_per_epoch, done // self.steps_per_epoch)
             block = Block(
                 {name: float(value) for name, value in logs.items()},
                 [{name: float(c[number]) for name, c in columns.items()} for number in ended],

@@ -66,3 +66,35 @@ def test_the_order_is_the_same_in_another_process():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(order(20, seed=3, epoch=4).tolist())
+
+
+# --- windows ------------------------------------------------------------------------------
+
+
+def windows(epoch=0, num_rows=100, window=12, **options):
+    return epoch_order(
+        num_rows, seed=0, epoch=epoch, **{"shuffle": True, "window": window, **options}
+    )
+
+
+def test_an_order_by_windows_keeps_their_rows_together_and_the_short_one_last():
+    got = windows()
+    assert sorted(got) == list(range(100))
+    pieces = [got[first : first + 12] // 12 for first in range(0, 100, 12)]
+    assert all(len(set(piece)) == 1 for piece in pieces)
+    assert pieces[-1][0] == 8  # rows 96 to 99
+
+
+def test_windows_and_their_rows_come_in_a_new_order_in_each_epoch():
+    orders = [windows(epoch) for epoch in range(20)]
+    assert len({tuple(order[::12] // 12) for order in orders}) > 15
+    within = {tuple(order[order // 12 == 3]) for order in orders}
+    assert len(within) == 20
+
+
+def test_one_window_of_all_rows_is_the_order_without_windows():
+    np.testing.assert_array_equal(windows(window=100), order(100))
+
+
+def test_windows_do_not_matter_where_nothing_is_shuffled():
+    np.testing.assert_array_equal(windows(shuffle=False), np.arange(100))

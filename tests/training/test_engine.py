@@ -1,4 +1,5 @@
 import logging
+from collections import OrderedDict
 
 import keras
 import numpy as np
@@ -7,6 +8,7 @@ import tensorflow as tf
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 from kfc.data import Rows, Task
+from kfc.training.compiling import compile_for_evaluation
 from kfc.training.engine import Engine
 from kfc.training.evaluation import EVALUATION_BATCH, Evaluator
 from kfc.training.step import TapeModel
@@ -154,3 +156,132 @@ def test_many_engines_in_one_process_cause_no_warning(caplog, monkeypatch):
     finally:
         logging.getLogger("tensorflow").removeHandler(caplog.handler)
     assert caplog.text == ""
+
+
+# --- several epochs at once ---------------------------------------------------------------
+
+FORMS = pytest.mark.parametrize("form", ["xla", "graph", "eager"])
+
+
+@pytest.mark.parametrize("form", ["xla", "graph"])
+def test_epochs_in_one_call_give_the_bits_and_numbers_of_single_epochs(
+    problem, same_weights, form
+):
+    overrides = {"training.engine": form, "training.optimizer": "adam", "network.dropout": 0.2}
+    orders = np.stack([np.roll(IN_ORDER, shift) for shift in range(3)])
+    together, apart = (problem(overrides).loop().engine for _ in range(2))
+    together.begin(orders)
+    block = together.run(0, 9, evaluate=True)
+    epochs = []
+    for order in orders:
+        apart.begin(order[None])
+        last = apart.run(0, 3, evaluate=True)
+        epochs += last.epochs
+    assert block == last._replace(epochs=epochs)
+    assert set(epochs[0]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    same_weights(together.model, apart.model)
+
+
+@FORMS
+def test_the_end_of_an_epoch_measures_what_an_evaluation_measures(problem, form):
+    loop = problem({"training.engine": form, "network.dropout": 0.5}).loop()
+    loop.engine.begin(IN_ORDER[None])
+    (epoch,) = loop.engine.run(0, 3, evaluate=True).epochs
+    measured = loop.evaluator.evaluate(loop.held_out[1])
+    assert {name: epoch[f"val_{name}"] for name in measured} == pytest.approx(
+        measured, rel=1e-6
+    )
+
+
+def test_an_epoch_that_has_not_ended_reports_no_numbers_of_its_own(problem):
+    engine = problem().loop().engine
+    engine.begin(IN_ORDER[None])
+    assert engine.run(0, 2, evaluate=True).epochs == []
+    assert len(engine.run(2, 3, evaluate=True).epochs) == 1
+
+
+def test_a_block_goes_no_further_than_its_first_bad_step():
+    values = np.ones(70, np.float32)
+    values[40] = np.inf
+    engine = counting_engine(values=values)
+    engine.begin(IN_ORDER[None])
+    block = engine.run(0, 3)
+    assert (block.first_bad_step, block.epochs) == (1, [])
+    assert int(engine.model.optimizer.iterations) == 2
+
+
+def test_eager_steps_agree_with_compiled_ones(problem):
+    weights = {}
+    for form in ("eager", "graph"):
+        engine = problem({"training.engine": form, "network.dropout": 0.3}).loop().engine
+        engine.begin(IN_ORDER[None])
+        engine.run(0, 3)
+        weights[form] = engine.model.get_weights()
+    for got, want in zip(weights["eager"], weights["graph"], strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_an_eager_step_can_be_looked_into(problem, monkeypatch):
+    seen = []
+    step = TapeModel.train_step
+    monkeypatch.setattr(
+        TapeModel,
+        "train_step",
+        lambda self, data: seen.append(data[0].numpy()) or step(self, data),
+    )
+    engine = problem({"training.engine": "eager"}).loop().engine
+    engine.begin(IN_ORDER[None])
+    engine.run(0, 3)
+    assert [len(batch) for batch in seen] == [32, 32, 6]
+
+
+# --- compiling once -----------------------------------------------------------------------
+
+
+def engine_of(case, structure):
+    model = case.model()
+    network = keras.Model(model.inputs, model.outputs)
+    evaluator = compile_for_evaluation(network, case.spec, case.task)
+    return Engine(
+        model,
+        case.train,
+        32,
+        form="xla",
+        evaluator=evaluator,
+        held_out=("val", case.held_out),
+        structure=structure,
+    )
+
+
+def test_engines_of_one_structure_compile_once_and_train_their_own_weights(
+    problem, same_weights, monkeypatch
+):
+    monkeypatch.setattr("kfc.training.engine._compiled", (kept := OrderedDict()))
+    results = {}
+    for seed, rate in ((0, 0.01), (1, 0.1)):
+        optimizer = {"name": "adam", "learning_rate": rate}
+        case = problem({"seed": seed, "training.optimizer": optimizer, "network.dropout": 0.2})
+        for structure in ("the same", None):
+            engine = engine_of(case, structure)
+            engine.begin(IN_ORDER[None])
+            results[structure] = engine.run(0, 3, evaluate=True), engine.model
+        (shared, first), (own, second) = results.values()
+        assert shared == own
+        same_weights(first, second)
+    assert len(kept) == 1
+
+
+def test_another_batch_size_or_number_of_rows_compiles_anew(problem, monkeypatch):
+    monkeypatch.setattr("kfc.training.engine._compiled", (kept := OrderedDict()))
+    case = problem()
+    for rows in (70, 64):
+        part = Rows(case.train.x[:rows], case.train.y[:rows])
+        Engine(case.model(), part, 32, form="xla", structure="s").compile()
+    Engine(case.model(), case.train, 35, form="xla", structure="s").compile()
+    assert len(kept) == 3
+
+
+def test_a_plain_graph_belongs_to_its_model(problem, monkeypatch):
+    monkeypatch.setattr("kfc.training.engine._compiled", (kept := OrderedDict()))
+    Engine(problem().model(), problem().train, 32, form="graph", structure="s").compile()
+    assert not kept

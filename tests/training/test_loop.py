@@ -354,3 +354,83 @@ def test_a_callback_may_have_an_attribute_of_its_own_called_every(problem):
 def test_a_block_of_a_tiny_network_does_not_last_for_ever(problem):
     loop = problem({"network.hidden": [], "training.batch_size": 1}).loop()
     assert loop.engine.steps_at_once <= 2_000
+
+
+# --- several epochs in one call -----------------------------------------------------------
+
+
+class Reader(keras.callbacks.Callback):
+    """Promises to read only, and writes down what it reads."""
+
+    only_reads = True
+    called_every = "block"
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.seconds = [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.calls.append(("begins", epoch))
+
+    def on_test_end(self, logs=None):
+        self.calls.append(("tested", logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.calls.append(("ends", epoch, logs))
+        self.seconds.append(self.params["seconds"])
+
+
+class Actor(keras.callbacks.Callback):
+    """Might act at the end of an epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        pass
+
+
+def calls_of_the_engine(loop):
+    made, run = [], loop.engine.run
+    loop.engine.run = lambda *args, **kwargs: made.append(args) or run(*args, **kwargs)
+    return made
+
+
+def test_short_epochs_become_one_call_while_callbacks_only_read(problem, same_weights):
+    reader, acted = Reader(), Reader()
+    together = problem().loop([reader])
+    apart = problem().loop([acted, Actor()])
+    blocks, single = calls_of_the_engine(together), calls_of_the_engine(apart)
+    history = together.run(Progress()).history
+    assert apart.run(Progress()).history == history
+    assert (blocks, single) == ([(0, 9)], [(0, 3)] * 3)
+    assert reader.calls == acted.calls
+    assert [call[0] for call in reader.calls] == ["begins", "tested", "ends"] * 3
+    assert reader.seconds == sorted(reader.seconds)
+    assert reader.seconds[0] > 0
+    same_weights(together.engine.model, apart.engine.model)
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"training.evaluate_every": 2}, {"training.epochs": 1}], ids=str
+)
+def test_epochs_stay_apart_where_somebody_wants_to_be_called_within(problem, overrides):
+    loop = problem(overrides).loop([Reader()])
+    made = calls_of_the_engine(loop)
+    loop.run(Progress())
+    assert all(last <= 3 for _, last in made)
+
+
+def test_a_step_with_a_bad_loss_is_found_in_the_epoch_it_belongs_to(problem):
+    hot = {"name": "sgd", "learning_rate": 3e18}
+    loop = problem({"training.optimizer": hot, "training.loss": "mse"}).loop([Reader()])
+    with pytest.raises(NumbersError, match=r"epoch 1, step [23]: expected a finite loss"):
+        loop.run(Progress())
+
+
+def test_what_collects_its_lines_is_flushed_at_the_end_of_each_block(problem):
+    class Collecting(Reader):
+        def flush(self):
+            self.calls.append(("flushed",))
+
+    collecting = Collecting()
+    problem().loop([collecting]).run(Progress())
+    assert collecting.calls[-2:] == [("flushed",)] * 2  # after the block, and at the end
+    assert collecting.params["flushed"]

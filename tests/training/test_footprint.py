@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+import kfc
+from kfc import record
+from kfc import spec as specs
+from kfc.data import prepare
+from kfc.errors import SpecError
+from kfc.training.footprint import check_memory
+
+
+def predicted(overrides=None, rows=200):
+    x = np.random.default_rng(0).random((rows, 20), dtype=np.float32)
+    spec = specs.load({}, overrides)
+    return check_memory(spec, prepare(spec, (x, np.arange(rows) % 2)))
+
+
+def test_more_weights_larger_batches_and_more_rows_take_more():
+    least = predicted()
+    assert predicted({"network.hidden": [4000, 4000]}) - least > 8 * 4 * 16_000_000
+    assert predicted({"training.batch_size": 1_000_000}) - least > 4 * 3 * 900_000 * 20
+    assert predicted(rows=400_000) - least > 4 * 20 * 399_000
+
+
+def test_a_training_that_cannot_fit_is_refused(monkeypatch):
+    monkeypatch.setattr("kfc.memory.limit", lambda: 2**20)
+    with pytest.raises(SpecError, match=r"network\.hidden: expected a training that fits"):
+        predicted()
+
+
+def test_a_run_says_what_was_predicted_and_what_it_took(tmp_path):
+    x = np.random.default_rng(0).random((200, 20), dtype=np.float32)
+    spec = {"training": {"epochs": 1}}
+    run = kfc.fit(spec, data=(x, np.arange(200) % 2), runs=tmp_path, verbose=False)
+    recorded = record.read_result(run.folder)[0]["memory"]
+    assert 1e8 < recorded["peak"] <= 2 * recorded["predicted"]
