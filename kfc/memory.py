@@ -24,7 +24,18 @@ def limit() -> int:
     return min(limits)
 
 
+def used() -> int:
+    """Returns the bytes this process holds that no file could give back."""
+    try:
+        for line in Path("/proc/self/status").read_text("ascii").splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass  # not Linux
+    return peak()
+
+
 def peak() -> int:
-    """Returns the most bytes this process has held at once."""
+    """Returns the most bytes this process has held at once, pages of mapped files included."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

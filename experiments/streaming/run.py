@@ -45,9 +45,12 @@ def train(folder: Path, name: str, epochs: int, limit: int | None) -> dict:
     if limit:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     import kfc
+    from kfc import memory
 
+    streamed = {"streamed": "always", "resident": "never"}[name]
     spec = {
-        "data": {"source": f"npy:{folder}", "validation": 0},
+        # With the limit `auto` would come to the same.
+        "data": {"source": f"npy:{folder}", "validation": 0, "stream": streamed},
         "network": {"hidden": [256, 128]},
         "training": {
             "optimizer": {"name": "sgd", "learning_rate": 0.05},
@@ -66,17 +69,10 @@ def train(folder: Path, name: str, epochs: int, limit: int | None) -> dict:
         "form": name,
         "stream": run.spec.data.stream,
         "samples_per_second": (epochs - 1) * rows / (seconds[-1] - seconds[0]),
-        "anonymous_bytes": _anonymous(),
+        "anonymous_bytes": memory.used(),
         "predicted_bytes": result["memory"]["predicted"],
         "test_accuracy": run.metrics["test_accuracy"],
     }
-
-
-def _anonymous() -> int:
-    for line in Path("/proc/self/status").read_text("ascii").splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def measure(source: str, *, small: bool = False, rounds: int = 3) -> dict:

@@ -41,7 +41,7 @@ def check_memory(spec: Spec, prepared: Prepared) -> int:
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
     training = _NUMBER * (8 * weights + 3 * batch * sum(widths))
     inputs = sum(_resident(rows.x) for rows in (prepared.train, *prepared.held_out.values()))
-    needed = int(memory.peak() + training + inputs + _COMPILING)
+    needed = int(memory.used() + training + inputs + _COMPILING)
     if needed > memory.limit():
         raise SpecError(
             Fault(
