@@ -26,16 +26,20 @@ def limit() -> int:
 
 def used() -> int:
     """Returns the bytes this process holds that no file could give back."""
-    try:
-        for line in Path("/proc/self/status").read_text("ascii").splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # not Linux
-    return peak()
+    return _status("RssAnon") or peak()
 
 
 def peak() -> int:
     """Returns the most bytes this process has held at once, pages of mapped files included."""
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    # Linux hands `ru_maxrss` on from a parent to its child.
+    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _status(name: str) -> int:
+    """Returns a number of bytes that Linux knows of this process; elsewhere 0."""
+    try:
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(x.split()[1]) * 1024 for x in lines if x.startswith(f"{name}:")), 0)

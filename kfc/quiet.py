@@ -95,11 +95,13 @@ def _other_threads(threads: int, running: int) -> SpecError:
 def _prefer_wide_vectors() -> None:
     """Lets XLA use 512-bit vectors where the processor has them: a tenth of the time.
 
-    LLVM's own choice is 256, made for processors that slowed down under wider ones. Who
-    has set the flag keeps it; `environment.json` records it.
+    LLVM's own choice is 256, made for processors that slowed down under wider ones. XLA
+    reads the flag when TensorFlow is imported, so a caller who did that before goes
+    without, and has other last bits; `environment.json` records the flags.
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_cpu_prefer_vector_width" not in flags:
+    is_file = flags and not flags.startswith("-")
+    if "xla_cpu_prefer_vector_width" not in flags and not is_file:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_prefer_vector_width=512".strip()
 
 

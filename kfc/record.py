@@ -38,7 +38,9 @@ class Phases:
     """A stopwatch: the seconds of each phase of a run, in the order the phases ended."""
 
     def __init__(self) -> None:
+        # Of the first run of a process alone.
         self.seconds = {"import": quiet.import_seconds}
+        quiet.import_seconds = 0.0
         self._began = time.perf_counter()
 
     def end(self, phase: str) -> None:

@@ -70,9 +70,9 @@ def test_eager_is_an_engine_that_the_run_folder_names(folder):
     assert spec.training.engine == "eager"
 
 
-def test_fit_shows_each_epoch_on_stderr(trained):
+def test_fit_says_what_it_trains_and_shows_each_epoch_on_stderr(trained):
     lines = trained.stderr.splitlines()
-    assert [line[:9] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert [line[:9] for line in lines] == ["runs/0001", "epoch 1/2", "epoch 2/2"]
 
 
 def test_no_line_of_tensorflow_reaches_the_terminal(trained):

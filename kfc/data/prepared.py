@@ -139,7 +139,10 @@ def _streams(spec: Spec, source: Source) -> bool:
 
 
 def _mapped(rows: Rows) -> Rows:
-    return rows if isinstance(rows.x, Mapped) else replace(rows, x=Mapped(rows.x))
+    # What is masked, or no rows at all, stays what it is for the checks to refuse.
+    if isinstance(rows.x, (Mapped, np.ma.MaskedArray)) or rows.x.ndim == 0:
+        return rows
+    return replace(rows, x=Mapped(rows.x))
 
 
 def _loaded(rows: Rows | None) -> Any:
@@ -290,7 +293,12 @@ def _encoded_like(
             )
         )
     x = encoded.x
-    return Rows(x if isinstance(x, Mapped) else x.astype(train.x.dtype, copy=False), encoded.y)
+    if not isinstance(x, Mapped):
+        return Rows(x.astype(train.x.dtype, copy=False), encoded.y)
+    if x.dtype != train.x.dtype:
+        kind = f"inputs of type {train.x.dtype} as in training"
+        raise DataError(Fault(where, kind, str(x.dtype), "Give both the same type."))
+    return Rows(x, encoded.y)
 
 
 def _are_pixels(x: np.ndarray | Mapped) -> bool:

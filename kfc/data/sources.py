@@ -133,7 +133,10 @@ def npy(folder: str) -> Source:
 
 def _npy(file: Path) -> np.ndarray:
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray) or array.ndim == 0:
+            raise ValueError("no rows")
+        return array
     # On damaged bytes NumPy raises a dozen kinds, SyntaxError among them.
     except Exception as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)

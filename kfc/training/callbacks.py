@@ -94,13 +94,13 @@ def wants_batches(callback: Any) -> int | str | None:
     """Returns at which steps a callback's batch hooks are to be called.
 
     Args:
-        callback: A callback, or its class where `every` does not depend on the instance.
+        callback: A callback, or its class where `called_every` does not depend on it.
 
     Returns:
         A number of steps, `block`, or None where it has no batch hooks.
 
     Raises:
-        SpecError: If its `every` is nothing of the kind.
+        SpecError: If its `called_every` is nothing of the kind.
     """
     if hasattr(callback, "called_every"):
         every: int | str | None = callback.called_every

@@ -13,15 +13,20 @@ from kfc.spec import Spec
 from kfc.training.callbacks import callback_class, wants_batches
 from kfc.training.carried import CARRIED_OPTIMIZERS
 
-_WORTH_COMPILING = 5e10
-"""Multiplications, about half a second of them, that XLA must save: it takes one to two
-seconds to compile, and the plain graph half a second."""
+_WORTH_COMPILING = 2e10
+"""Multiplications that XLA must save, a quarter of a second of them. Compiling takes a
+second more than tracing a plain graph, so the shortest trainings above this pay half a
+second for faster epochs; the built-in spec `digits` is below."""
 
 _SAVED_SHARE = 0.3
 """Of the multiplications' own time, measured on two cores."""
 
 _SAVED_PER_STEP = 1e7
 """Of what a step costs besides, in the same unit: some 0.1 ms."""
+
+
+_UNCARRIED_OPTIONS = ("gradient_accumulation_steps", "ema_overwrite_frequency")
+"""Options whose updates are behind a condition, in which a StatelessScope loses them."""
 
 
 def choose_engine(
@@ -53,8 +58,8 @@ def choose_engine(
                 "training.engine",
                 "graph or auto with this optimizer",
                 "'xla'",
-                f"XLA carries {', '.join(sorted(CARRIED_OPTIMIZERS))}, and no gradient "
-                "accumulation.",
+                f"XLA carries {', '.join(sorted(CARRIED_OPTIMIZERS))}, without "
+                f"{' and '.join(_UNCARRIED_OPTIONS)}.",
             )
         )
     if engine != "auto":
@@ -63,17 +68,23 @@ def choose_engine(
     products = 3.0 * num_weights * num_rows * spec.training.epochs
     saved = _SAVED_SHARE * products + _SAVED_PER_STEP * steps
     every_step = any(wants_batches(callback) == 1 for callback in callbacks) or any(
-        wants_batches(callback_class(callback)) == 1 for callback in spec.training.callbacks
+        _is_called_at_every_step(callback_class(c)) for c in spec.training.callbacks
     )
     own = spec.network.block.name in BLOCKS.builtins
     compiled = _is_carried(spec) and own and not every_step and saved >= _WORTH_COMPILING
     return "xla" if compiled else "graph"
 
 
+def _is_called_at_every_step(kind: type[keras.callbacks.Callback]) -> bool:
+    # What a class declares may be set, or be a property, of its instances.
+    declared = getattr(kind, "called_every", None)
+    return declared == 1 if hasattr(kind, "called_every") else wants_batches(kind) == 1
+
+
 def _is_carried(spec: Spec) -> bool:
     optimizer = spec.training.optimizer
-    accumulates = optimizer.options.get("gradient_accumulation_steps")
-    return optimizer.name in CARRIED_OPTIMIZERS and not accumulates
+    uncarried = any(optimizer.options.get(option) for option in _UNCARRIED_OPTIONS)
+    return optimizer.name in CARRIED_OPTIMIZERS and not uncarried
 
 
 def structure(spec: Spec, task: Task, *, num_rows: int) -> str | None:

@@ -48,17 +48,22 @@ class CounterDropout(keras.layers.Layer):
 
 def with_counter_dropout(network: keras.Model) -> keras.Model:
     """Returns `network` with its dropout drawn by hash; all other layers are shared."""
-    if not any(type(layer) is keras.layers.Dropout for layer in network.layers):
+    if not any(_is_replaced(layer) for layer in network.layers):
         return network
 
     def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if type(layer) is not keras.layers.Dropout:
+        if not _is_replaced(layer):
             return layer
         return CounterDropout(
             layer.rate, layer.seed, name=layer.name, dtype=layer.dtype_policy
         )
 
     return keras.models.clone_model(network, clone_function=replaced)
+
+
+def _is_replaced(layer: keras.layers.Layer) -> bool:
+    # A plug-in's may have masks of another shape.
+    return type(layer) is keras.layers.Dropout and layer.noise_shape is None
 
 
 def count_steps(model: keras.Model, step: Callable[[], Any]) -> None:
@@ -83,7 +88,7 @@ def keep_mask(seed: Any, step: Any, shape: Any, rate: float) -> Any:
     key = _mixed(step + _mixed(seed))
     position = tf.cast(tf.range(tf.reduce_prod(shape)), tf.uint32)
     bits = _mixed(position * tf.constant(_SPREAD, tf.uint32) + key)
-    threshold = tf.constant(round(rate * 2**32), tf.uint32)
+    threshold = tf.constant(min(round(rate * 2**32), 2**32 - 1), tf.uint32)
     return tf.reshape(bits >= threshold, shape)
 
 

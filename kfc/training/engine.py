@@ -119,7 +119,7 @@ class Engine:
         """Steps that make a call neither long nor, by its own cost, expensive."""
         weights = self.model.count_params()
         operations = 3 * weights * self.batch_size  # forward, and two for gradients
-        call = _CALL_OPERATIONS + _COPY_OPERATIONS * weights
+        call = min(_CALL_OPERATIONS + _COPY_OPERATIONS * weights, 4 * _CALL_OPERATIONS)
         return max(1, int(call / (operations + _STEP_OPERATIONS)))
 
     @property
@@ -143,7 +143,8 @@ class Engine:
         window = self._feed.window(0)
         arguments = self._arguments(window, 0, 0, False)
         signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), arguments)
-        key = repr((self._structure, self.form, self.batch_size, self.num_rows, signature))
+        sizes = self.batch_size, self.num_rows, self._span.prefix
+        key = repr((self._structure, self.form, sizes, signature))
         if key not in _compiled:
             # Concrete, since a `tf.function` counts its traces over all engines of a
             # process, and warns on the terminal at the fifth.

@@ -41,15 +41,17 @@ class Resident:
 
     def __init__(self, rows: Rows, epochs: int) -> None:
         self._tensors = [tf.constant(part) for part in rows.parts]
-        self._orders = np.zeros((epochs, len(rows)), np.int32)
+        self._shape = epochs, len(rows)
+        self._orders = tf.zeros(self._shape, tf.int32)
 
     def begin(self, orders: np.ndarray) -> None:
         """Sets the orders of the coming epochs, (epochs, rows)."""
-        self._orders[: len(orders)] = orders
+        missing = self._shape[0] - len(orders)
+        self._orders = tf.constant(np.pad(orders, [(0, missing), (0, 0)]))
 
     def window(self, step: int) -> Window:
         """Returns where `step` finds its rows."""
-        return Window(self._tensors, tf.constant(self._orders), 0, 2**31 - 1)
+        return Window(self._tensors, self._orders, 0, 2**31 - 1)
 
 
 class Streamed:
@@ -105,7 +107,3 @@ def _padded(values: np.ndarray, rows: int) -> np.ndarray:
     """Returns `values` with rows of zeros behind them, which no order ever names."""
     missing = rows - len(values)
     return np.pad(values, [(0, missing), *[(0, 0)] * (values.ndim - 1)]) if missing else values
-
-
-Feed = Resident | Streamed
-"""Where an engine gets its rows."""

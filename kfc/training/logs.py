@@ -31,6 +31,7 @@ class _Log(keras.callbacks.Callback):
     """Knows the number of each step in the whole training, and the time since it began."""
 
     only_reads = True
+    called_every: int | str | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,9 +85,10 @@ class MetricsLog(_Log):
     """Writes a JSON line for each epoch, for every N steps, and for each evaluation.
 
     A line has `epoch` (from 1), `step` (of the whole training, from 1), `seconds` since
-    the start, and the metrics: means over the epoch so far. Lines within an epoch have
-    `batch_loss` as well, the loss of that batch alone. A number that is not finite is
-    written as text, since JSON has none.
+    the start, and the metrics: means over the epoch so far. Of several short epochs in one
+    call each has an even share of the seconds. Lines within an epoch have `batch_loss` as
+    well, the loss of that batch alone. A number that is not finite is written as text,
+    since JSON has none.
 
     Args:
         filename: File to append to.
@@ -97,13 +99,14 @@ class MetricsLog(_Log):
         self, filename: str | Path = "metrics.jsonl", every: int | None = None
     ) -> None:
         super().__init__()
-        self.path, self.called_every = Path(filename), every
+        self.path = Path(filename)
+        self.called_every = self._every = every
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a line where one is due."""
         step = self._step(batch)
         evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
-        if evaluated or (self.called_every and step % self.called_every == 0):
+        if evaluated or (self._every and step % self._every == 0):
             self._write(step, logs, time.monotonic() - self._began)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -123,8 +126,6 @@ class CSVLog(_Log):
         filename: File to append to; its columns are the first epoch's metrics, and later
             epochs leave empty what they lack.
     """
-
-    called_every = None
 
     def __init__(self, filename: str | Path = "epochs.csv") -> None:
         super().__init__()
@@ -163,18 +164,14 @@ class TensorBoardLog(_Log):
 
     def __init__(self, log_dir: str | Path = "tensorboard", every: int | None = None) -> None:
         super().__init__()
-        self.folder, self.called_every = Path(log_dir), every
+        self.folder = Path(log_dir)
+        self.called_every = self._every = every
         self._writers: dict[str, Any] = {}
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes the loss of one batch where it is due."""
         step = self._step(batch)
-        if (
-            self.called_every
-            and step % self.called_every == 0
-            and logs
-            and "batch_loss" in logs
-        ):
+        if self._every and step % self._every == 0 and logs and "batch_loss" in logs:
             self._event("train", step, {"batch_loss": logs["batch_loss"]})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -223,6 +220,8 @@ class TensorBoardLog(_Log):
             wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=values)
         )
         self._writers[folder].write(event.SerializeToString())
+        if not (self.params or {}).get("flushed"):
+            self.flush()
 
 
 class Terminal(_Log):

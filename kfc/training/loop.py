@@ -71,9 +71,12 @@ class Loop:
             last = {name: values[-1] for name, values in progress.history.items()}
             self._call("on_train_end", last)
         finally:
-            self._flush()
-            for callback in self.callbacks:
-                getattr(callback, "close", lambda: None)()
+            try:
+                self._flush()
+            finally:
+                for callback in self.callbacks:
+                    if callable(close := getattr(callback, "close", None)):
+                        close()
         return progress
 
     def _epochs(self, progress: Progress) -> None:
@@ -83,19 +86,28 @@ class Loop:
         self.engine.begin(np.stack([self._order(first + number) for number in range(count)]))
         self._call("on_epoch_begin", first, {})
         block = Block({}, [], -1)
-        while progress.step < count * steps and not self.engine.model.stop_training:
+        while (
+            progress.step < count * steps
+            and block.first_bad_step < 0
+            and not self.engine.model.stop_training
+        ):
             block = self._block(progress, count)
-        if not block.epochs:  # stopped within an epoch
+        if not block.epochs and block.first_bad_step < 0:  # stopped within an epoch
             block.epochs.append(block.logs)
-        if not self.engine.weights_are_finite():
-            raise _not_finite(progress.epoch, steps - 1, "weights")
+        if block.first_bad_step < 0 and not self.engine.weights_are_finite():
+            raise _not_finite(first + len(block.epochs) - 1, steps - 1, "weights")
         began, now = self._params["seconds"], time.monotonic() - self._began
         for number, logs in enumerate(block.epochs, start=1):
             if number > 1:
                 self._call("on_epoch_begin", progress.epoch, {})
+            if count > 1:
+                self._call_after_block(steps - 1, logs)
             self._params["seconds"] = began + (now - began) * number / len(block.epochs)
             self._end_of_epoch(progress, logs)
         self._flush()
+        if block.first_bad_step >= 0:
+            epoch, step = divmod(block.first_bad_step, steps)
+            raise _not_finite(first + epoch, step, "loss")
         self._commit_if_due(progress)
 
     def _end_of_epoch(self, progress: Progress, logs: dict[str, float]) -> None:
@@ -110,6 +122,7 @@ class Loop:
             self._call("on_test_end", measured)
         else:
             logs = {**logs, **self._evaluate()}
+            self._params["seconds"] = time.monotonic() - self._began
         logs.pop("batch_loss", None)
         check_finite(logs, f"training, epoch {progress.epoch + 1}")
         for name, value in logs.items():
@@ -138,19 +151,29 @@ class Loop:
         evaluated = bool(every and done % every == 0 and last < steps)
         if evaluated:
             logs |= self._evaluate()
-        for callback in self.callbacks:
-            wanted = wants_batches(callback)
-            due = wanted == "block" or (isinstance(wanted, int) and done % wanted == 0)
-            if due or (evaluated and hasattr(callback, "called_every")):
-                callback.on_train_batch_end(last - 1, logs)
-        if block.first_bad_step >= 0:
-            epoch, step = divmod(block.first_bad_step, steps)
-            raise _not_finite(progress.epoch + epoch, step, "loss")
+        if count == 1:
+            for callback in self.callbacks:
+                wanted = wants_batches(callback)
+                due = wanted == "block" or (isinstance(wanted, int) and done % wanted == 0)
+                if due or (evaluated and hasattr(callback, "called_every")):
+                    callback.on_train_batch_end(last - 1, logs)
         # A stop within an epoch ends it early: only then is the state one to go on from.
-        if last < steps and not self.engine.model.stop_training:
+        stopped = self.engine.model.stop_training or block.first_bad_step >= 0
+        if last < steps and not stopped:
             self._flush()
             self._commit_if_due(progress)
         return block
+
+    def _call_after_block(self, batch: int, logs: dict[str, float]) -> None:
+        """Calls who wants to be called whenever a block is over, for one epoch of it."""
+        trained = {
+            name: value
+            for name, value in logs.items()
+            if not name.startswith(f"{self.held_out[0]}_")
+        }
+        for callback in self.callbacks:
+            if wants_batches(callback) == "block":
+                callback.on_train_batch_end(batch, trained)
 
     def _epochs_at_once(self, progress: Progress) -> int:
         hooks = (*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
@@ -194,7 +217,8 @@ class Loop:
 
     def _flush(self) -> None:
         for callback in self.callbacks:
-            getattr(callback, "flush", lambda: None)()
+            if getattr(callback, "only_reads", False) is True and hasattr(callback, "flush"):
+                callback.flush()
 
     def _call(self, hook: str, *arguments: object) -> None:
         for callback in self.callbacks:

@@ -108,3 +108,24 @@ def test_equal_rows_on_the_disk_are_refused(tmp_path, tiny_chunks):
 def test_a_source_may_map_its_rows(on_disk):
     source = Source(Rows(Mapped(on_disk), targets()))
     assert isinstance(prepared(source, stream="always").train.x, Mapped)
+
+
+def test_a_mask_is_refused_though_rows_are_to_be_streamed(on_disk):
+    x = np.ma.masked_array(np.array(on_disk), mask=np.eye(50, 4, dtype=bool))
+    with pytest.raises(DataError, match="expected values without a mask"):
+        prepared((x, targets()), stream="always")
+
+
+def test_streamed_test_rows_are_of_the_type_of_the_training_rows(on_disk, tmp_path):
+    np.save(tmp_path / "test.npy", np.arange(40, dtype=np.uint8).reshape(10, 4))
+    test = np.load(tmp_path / "test.npy", mmap_mode="r")
+    with pytest.raises(DataError, match="inputs of type float32 as in training, got uint8"):
+        prepared(((on_disk, targets()), (test, targets(10))), stream="always")
+
+
+@pytest.mark.parametrize("array", [np.float32(3), np.zeros(0)[:, None]], ids=["one", "none"])
+def test_a_folder_without_rows_is_refused(tmp_path, array):
+    for name in ("x.npy", "y.npy"):
+        np.save(tmp_path / name, array)
+    with pytest.raises(DataError):
+        prepare(specs.load({"data": {"source": f"npy:{tmp_path}", "stream": "always"}}))

@@ -60,7 +60,8 @@ def test_only_optimizers_that_keras_or_kfc_offer_are_carried():
     ids=str,
 )
 def test_a_carried_training_is_the_same_with(problem, overrides):
-    assert_same_training(problem, overrides)
+    # Without a short batch, which XLA would compile apart; the optimizers have one.
+    assert_same_training(problem, {"training.batch_size": 35, **overrides})
 
 
 def test_batch_normalization_is_carried(problem):

@@ -21,6 +21,13 @@ def test_a_long_training_is_compiled():
     [
         {"training.optimizer": "nadam"},
         {"training.optimizer": {"name": "adam", "gradient_accumulation_steps": 2}},
+        {
+            "training.optimizer": {
+                "name": "adam",
+                "use_ema": True,
+                "ema_overwrite_frequency": 2,
+            }
+        },
         {"training.callbacks": ["TerminateOnNaN"]},
         {"training.engine": "graph"},
     ],
@@ -44,6 +51,11 @@ def test_a_short_training_is_not_worth_compiling():
 def test_epoch_callbacks_stay_on_the_fast_path():
     plateau = keras.callbacks.ReduceLROnPlateau()
     assert chosen({"training.callbacks": ["csv_log"]}, callbacks=[plateau]) == "xla"
+
+
+def test_a_log_of_ours_that_a_spec_names_stays_on_the_fast_path():
+    log = {"name": "metrics_log", "filename": "more.jsonl"}
+    assert chosen({"training.callbacks": [log]}) == "xla"
 
 
 def test_a_callback_at_every_step_runs_in_a_graph():

@@ -79,6 +79,17 @@ def test_masks_change_while_gradients_accumulate(problem):
     assert losses[0] != losses[1]  # the weights have not moved in between
 
 
+def test_a_rate_of_almost_one_drops_almost_everything():
+    assert mask(rate=0.9999999999).mean() == 0.0
+
+
+def test_a_mask_of_another_shape_is_left_to_keras():
+    inputs = keras.Input((4,))
+    rows = keras.layers.Dropout(0.5, noise_shape=(None, 1), seed=0, name="rows")
+    model = TapeModel(keras.Model(inputs, rows(inputs)))
+    assert model.get_layer("rows") is rows
+
+
 def test_what_is_saved_has_the_dropout_of_keras(problem, tmp_path):
     network = problem({"network.dropout": 0.3}).network()
     model = TapeModel(network)

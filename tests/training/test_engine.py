@@ -271,6 +271,26 @@ def test_engines_of_one_structure_compile_once_and_train_their_own_weights(
     assert len(kept) == 1
 
 
+def test_what_is_held_out_keeps_its_name_where_functions_are_shared(problem):
+    case = problem()
+    for prefix in ("val", "test"):
+        model = case.model()
+        network = keras.Model(model.inputs, model.outputs)
+        evaluator = compile_for_evaluation(network, case.spec, case.task)
+        engine = Engine(
+            model,
+            case.train,
+            32,
+            form="xla",
+            evaluator=evaluator,
+            held_out=(prefix, case.held_out),
+            structure="of both",
+        )
+        engine.begin(IN_ORDER[None])
+        (epoch,) = engine.run(0, 3, evaluate=True).epochs
+        assert f"{prefix}_loss" in epoch
+
+
 def test_another_batch_size_or_number_of_rows_compiles_anew(problem, monkeypatch):
     monkeypatch.setattr("kfc.training.engine._compiled", (kept := OrderedDict()))
     case = problem()

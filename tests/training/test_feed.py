@@ -41,13 +41,6 @@ def test_steps_find_the_rows_of_the_order_in_their_windows(rows):
     np.testing.assert_array_equal(seen, order)
 
 
-def test_the_memory_of_a_stream_is_two_windows(problem):
-    feed = Streamed(streamed(problem(STREAMED)).train, batch_size=8)
-    for step in range(9):
-        feed.window(step)
-        assert len(feed._read) <= 2
-
-
 @pytest.mark.parametrize("engine", ["graph", "xla"])
 def test_a_streamed_training_is_the_resident_one_in_the_same_order(
     problem, same_weights, monkeypatch, engine

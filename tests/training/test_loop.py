@@ -408,14 +408,29 @@ def test_short_epochs_become_one_call_while_callbacks_only_read(problem, same_we
     same_weights(together.engine.model, apart.engine.model)
 
 
-@pytest.mark.parametrize(
-    "overrides", [{"training.evaluate_every": 2}, {"training.epochs": 1}], ids=str
-)
-def test_epochs_stay_apart_where_somebody_wants_to_be_called_within(problem, overrides):
-    loop = problem(overrides).loop([Reader()])
+def test_epochs_stay_apart_where_somebody_wants_to_be_called_within(problem):
+    loop = problem({"training.evaluate_every": 2}).loop([Reader()])
     made = calls_of_the_engine(loop)
     loop.run(Progress())
     assert all(last <= 3 for _, last in made)
+
+
+def test_the_epochs_before_a_bad_one_are_reported_though_they_shared_a_call(problem):
+    # Too large for the second epoch, in a call with the first.
+    rate = {"name": "step", "boundaries": [1], "values": [0.01, 1e30]}
+    optimizer = {"name": "sgd", "learning_rate": rate}
+    reader = Reader()
+    case = problem({"training.optimizer": optimizer, "training.loss": "mse"})
+    with pytest.raises(NumbersError, match=r"epoch 2, step [123]: expected a finite loss"):
+        case.loop([reader]).run(Progress())
+    assert [call[:2] for call in reader.calls if call[0] == "ends"] == [("ends", 0)]
+
+
+def test_a_callback_of_its_own_mind_may_have_other_uses_for_our_names(problem):
+    class Named(keras.callbacks.Callback):
+        flush = close = "mine"
+
+    assert problem().loop([Named()]).run(Progress()).epoch == 3
 
 
 def test_a_step_with_a_bad_loss_is_found_in_the_epoch_it_belongs_to(problem):
