@@ -247,7 +247,8 @@ def test_early_stopping_ends_with_the_best_epochs_weights(tmp_path):
     rate = {"training.optimizer.learning_rate": 0.03}
     run = fit(tmp_path, overrides={**SMALL, **stopping, **rate})
     assert run.epochs < 60
-    assert run.metrics["val_loss"] == min(run.history["val_loss"])
+    # Measured within the compiled loop there, and on its own here.
+    assert run.metrics["val_loss"] == pytest.approx(min(run.history["val_loss"]), rel=1e-6)
 
 
 def test_a_monitor_that_this_task_does_not_record_is_refused(tmp_path):

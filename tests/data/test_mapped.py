@@ -119,8 +119,9 @@ def test_a_mask_is_refused_though_rows_are_to_be_streamed(on_disk):
 def test_streamed_test_rows_are_of_the_type_of_the_training_rows(on_disk, tmp_path):
     np.save(tmp_path / "test.npy", np.arange(40, dtype=np.uint8).reshape(10, 4))
     test = np.load(tmp_path / "test.npy", mmap_mode="r")
+    source = Source(Rows(Mapped(on_disk), targets()), Rows(Mapped(test), targets(10)))
     with pytest.raises(DataError, match="inputs of type float32 as in training, got uint8"):
-        prepared(((on_disk, targets()), (test, targets(10))), stream="always")
+        prepared(source, stream="always")
 
 
 @pytest.mark.parametrize("array", [np.float32(3), np.zeros(0)[:, None]], ids=["one", "none"])
