@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kfc.data.idx import read_idx
-from kfc.data.sources import npz_arrays
+from kfc.data.numpy_files import read_npy, read_npz
 from kfc.errors import DataError, Fault
 
 
@@ -18,17 +18,12 @@ def read_inputs(path: Path) -> np.ndarray:
         DataError: If the file is missing, damaged or of another kind.
     """
     if path.suffix == ".npz":
-        arrays = npz_arrays(str(path))
+        arrays = read_npz(path)
         if "x" not in arrays:
             raise _refused(path, "an array named x", ", ".join(sorted(arrays)) or "none")
         return arrays["x"]
     if path.suffix == ".npy":
-        try:
-            return np.load(path, allow_pickle=False)
-        except FileNotFoundError as error:
-            raise _refused(path, "a .npy file", "no such file") from error
-        except Exception as error:  # damaged bytes raise a dozen kinds
-            raise _refused(path, "a .npy file of numbers", str(error)) from error
+        return read_npy(path)
     if "idx" in path.name:
         return read_idx(path)
     raise _refused(path, "a file ending in .npy, .npz or an IDX file", path.name)

@@ -6,20 +6,17 @@ A source is a function from the text behind the colon (`digits` in `sklearn:digi
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kfc.data.idx import read_idx
 from kfc.data.mapped import Mapped
+from kfc.data.numpy_files import read_npy, read_npz
 from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Fault, nearest
 
@@ -99,20 +96,22 @@ def npz(file: str) -> Source:
     """Reads arrays `x` and `y`, and `x_test` and `y_test` where there are any.
 
     Raises:
-        DataError: If the file is missing, damaged, pickled, lacks an array, or declares
-            more than it holds.
+        DataError: If the file is missing or damaged, lacks an array, or declares another
+            size than it holds.
     """
-    arrays = npz_arrays(file)
+    arrays = read_npz(Path(file))
     if missing := {"x", "y"} - set(arrays):
-        raise _bad_npz(
-            file,
-            f"an array named {' and one named '.join(sorted(missing))}",
-            ", ".join(sorted(arrays)) or "no arrays",
-        )
+        expected = f"an array named {' and one named '.join(sorted(missing))}"
+        raise _incomplete_npz(file, expected, ", ".join(sorted(arrays)) or "no arrays")
     if ("x_test" in arrays) != ("y_test" in arrays):
-        raise _bad_npz(file, "x_test and y_test together", "only one of them")
+        raise _incomplete_npz(file, "x_test and y_test together", "only one of them")
     test = Rows(arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
     return Source(Rows(arrays["x"], arrays["y"]), test)
+
+
+def _incomplete_npz(file: str, expected: str, got: str) -> DataError:
+    remedy = "Write it with numpy.savez(file, x=..., y=...)."
+    return DataError(Fault(file, expected, got, remedy))
 
 
 def npy(folder: str) -> Source:
@@ -121,74 +120,16 @@ def npy(folder: str) -> Source:
     Inputs stay on the disk until they are needed, so they may be larger than memory.
 
     Raises:
-        DataError: If a file is missing, damaged or pickled.
+        DataError: If a file is missing or damaged, or declares another size than it holds.
     """
     path = Path(folder)
-    train = Rows(Mapped(_npy(path / "x.npy")), np.array(_npy(path / "y.npy")))
-    if not any((path / name).exists() for name in ("x_test.npy", "y_test.npy")):
-        return Source(train)
-    test = Rows(Mapped(_npy(path / "x_test.npy")), np.array(_npy(path / "y_test.npy")))
-    return Source(train, test)
 
+    def rows(suffix: str) -> Rows:
+        x = Mapped(read_npy(path / f"x{suffix}.npy", mapped=True))
+        return Rows(x, read_npy(path / f"y{suffix}.npy"))
 
-def _npy(file: Path) -> np.ndarray:
-    try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-        if not isinstance(array, np.ndarray) or array.ndim == 0:
-            raise ValueError("no rows")
-        return array
-    # On damaged bytes NumPy raises a dozen kinds, SyntaxError among them.
-    except Exception as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        remedy = "Write it with numpy.save(file, array)."
-        raise DataError(Fault(str(file), "a .npy file of numbers", got, remedy)) from error
-
-
-def npz_arrays(file: str) -> dict[str, np.ndarray]:
-    """Returns the arrays of a .npz file by name; pickles are refused.
-
-    Raises:
-        DataError: If the file is missing, damaged, or declares more than it holds.
-    """
-    try:
-        _check_npz_headers(file)
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise _bad_npz(file, "a .npz file", "no such file") from error
-    # On damaged bytes zipfile and NumPy raise a dozen kinds, zlib.error and
-    # NotImplementedError among them.
-    except Exception as error:
-        got = str(error) or type(error).__name__
-        raise _bad_npz(file, "a .npz file of plain arrays", got) from error
-
-
-def _check_npz_headers(file: str) -> None:
-    """Refuses members whose header declares another size than the archive holds."""
-    with zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
-            with archive.open(info) as member:
-                version = np.lib.format.read_magic(member)
-                read = {
-                    (1, 0): np.lib.format.read_array_header_1_0,
-                    (2, 0): np.lib.format.read_array_header_2_0,
-                }.get(version)
-                if read is None:
-                    raise ValueError(f"{info.filename}: .npy version {version}")
-                shape, _, dtype = read(member)
-                declared = math.prod(shape) * dtype.itemsize
-                held = info.file_size - member.tell()
-            if dtype.hasobject:
-                raise ValueError(f"{info.filename} holds Python objects")
-            if declared != held:
-                raise ValueError(
-                    f"{info.filename} declares {declared:,} bytes and holds {held:,}"
-                )
-
-
-def _bad_npz(file: str, expected: str, got: str) -> DataError:
-    remedy = "Write it with numpy.savez(file, x=..., y=...)."
-    return DataError(Fault(f"npz:{file}", expected, got, remedy))
+    has_test = any((path / f"{name}_test.npy").exists() for name in "xy")
+    return Source(rows(""), rows("_test") if has_test else None)
 
 
 def tfds(name: str) -> Source:

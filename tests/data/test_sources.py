@@ -1,18 +1,16 @@
 import gzip
 import hashlib
-import io
 import os
 import struct
 import subprocess
 import sys
-import zipfile
-from contextlib import suppress
 
 import numpy as np
 import pytest
 import tensorflow_datasets
 
 from kfc.data import read_source
+from kfc.data.mapped import Mapped
 from kfc.errors import DataError
 
 SKLEARN = {
@@ -59,20 +57,6 @@ def save(path, **arrays):
     return f"npz:{path}"
 
 
-def npy(shape, content=b"", version=b"\x01\0", descr="<f8"):
-    """A .npy member whose header may lie."""
-    head = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
-    head += b" " * (63 - (len(head) + 10) % 64) + b"\n"
-    return b"\x93NUMPY" + version + struct.pack("<H", len(head)) + head + content
-
-
-def zipped(path, **members):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(f"{name}.npy", content)
-    return f"npz:{path}"
-
-
 def test_arrays_are_read_untouched(tmp_path):
     source = read_source(save(tmp_path / "a.npz", x=X, y=Y))
     np.testing.assert_array_equal(source.train.x, X)
@@ -100,51 +84,49 @@ def test_a_wrong_npz_is_refused(tmp_path, arrays, expected):
     assert expected in refused(save(tmp_path / "a.npz", **arrays)).expected
 
 
-def test_a_pickle_is_not_run(tmp_path):
-    class Boom:
-        def __reduce__(self):
-            return os.system, (f"touch {tmp_path / 'ran'}",)
-
-    name = save(tmp_path / "a.npz", x=X, y=np.array([Boom()], dtype=object))
-    assert "Python objects" in refused(name).got
-    assert not (tmp_path / "ran").exists()
-
-
-LIES = {
-    "terabytes": npy((10**12,), b"\0" * 8),
-    "less than it holds": npy((1,), b"\0" * 16),
-    "negative": npy((-1,), b""),
-    "text for a shape": npy("abc", b""),
-    "no header": b"nothing",
-    "an unknown version": npy((1,), b"\0" * 8, version=b"\x09\0"),
-    "an object type": npy((1,), b"\0" * 8, descr="|O"),
-    "code for a type": npy((1,), b"\0" * 8, descr="__import__('os')"),
-    "empty": b"",
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_a_lying_header_is_refused_before_memory_is_taken(tmp_path, lie):
-    refused(zipped(tmp_path / "a.npz", x=LIES[lie], y=npy((1,), b"\0" * 8)))
-
-
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_no_damaged_byte_is_anything_but_data_or_refused(tmp_path, save):
-    buffer = io.BytesIO()
-    save(buffer, x=X, y=Y)
-    good, path = buffer.getvalue(), tmp_path / "a.npz"
-    rng = np.random.default_rng(0)
-    for position in range(len(good)):
-        damaged = bytearray(good)
-        damaged[position] = rng.integers(256)
-        path.write_bytes(damaged if position % 3 else damaged[:position])
-        with suppress(DataError):
-            read_source(f"npz:{path}")
-
-
 @pytest.mark.parametrize("name", ["npz:nowhere.npz", "npz:.", "npz:a\0b.npz", "npz:"])
 def test_what_is_no_npz_file_is_refused(name):
     refused(name)
+
+
+# --- npy ----------------------------------------------------------------------------------
+
+
+def save_each(folder, **arrays):
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return f"npy:{folder}"
+
+
+def test_inputs_of_a_folder_stay_on_the_disk(tmp_path):
+    source = read_source(save_each(tmp_path, x=X, y=Y))
+    assert isinstance(source.train.x, Mapped)
+    np.testing.assert_array_equal(source.train.x[:], X)
+    np.testing.assert_array_equal(source.train.y, Y)
+    assert not isinstance(source.train.y, np.memmap)
+    assert source.test is None
+
+
+def test_test_files_of_a_folder_are_read_where_there_are_any(tmp_path):
+    source = read_source(save_each(tmp_path, x=X, y=Y, x_test=X[:2], y_test=Y[:2]))
+    np.testing.assert_array_equal(source.test.x[:], X[:2])
+    np.testing.assert_array_equal(source.test.y, Y[:2])
+
+
+@pytest.mark.parametrize("missing", ["x", "y", "x_test", "y_test"])
+def test_a_missing_file_of_a_folder_is_named(tmp_path, missing):
+    name = save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y)
+    (tmp_path / f"{missing}.npy").unlink()
+    fault = refused(name)
+    assert (fault.where, fault.got) == (str(tmp_path / f"{missing}.npy"), "no such file")
+
+
+@pytest.mark.parametrize("damaged", ["x", "y", "x_test", "y_test"])
+def test_a_truncated_file_of_a_folder_is_refused(tmp_path, damaged):
+    name = save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y)
+    path = tmp_path / f"{damaged}.npy"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "declares" in refused(name).got
 
 
 # --- idx ----------------------------------------------------------------------------------
