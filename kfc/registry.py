@@ -94,6 +94,27 @@ class Registry:
                 )
             ) from error
 
+    def require(self, built: Any, base: type, name: str) -> None:
+        """Checks that what the component called `name` built is of its kind.
+
+        Args:
+            built: What it returned.
+            base: The class of Keras's that it must be of, such as `keras.callbacks.Callback`.
+            name: Of the component.
+
+        Raises:
+            PluginError: If it is something else.
+        """
+        if not isinstance(built, base):
+            raise PluginError(
+                Fault(
+                    f"{self.kind} {name!r}",
+                    f"a keras.{self.kind}s.{base.__name__}",
+                    type(built).__name__,
+                    f"Mend the plug-in; kfc.testing.check_{self.kind} tries it.",
+                )
+            )
+
     def get(self, name: str, where: str = "") -> Any:
         """Returns the component called `name`, importing it.
 

@@ -22,7 +22,7 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kfc.errors import Fault, PluginError, SpecError
+from kfc.errors import Fault, SpecError
 from kfc.registry import CALLBACKS
 from kfc.spec import Spec
 from kfc.spec.components import Callback
@@ -71,15 +71,7 @@ def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
     paths = {name: str(folder / options[name]) for name in callback.PATHS & options.keys()}
     with CALLBACKS.guard(callback.name, "training.callbacks"):
         built = build(**{**options, **paths})
-    if not isinstance(built, keras.callbacks.Callback):
-        raise PluginError(
-            Fault(
-                f"callback {callback.name!r}",
-                "a keras.callbacks.Callback",
-                type(built).__name__,
-                "Mend the plug-in; kfc.testing.check_callback tries it.",
-            )
-        )
+    CALLBACKS.require(built, keras.callbacks.Callback, callback.name)
     return built
 
 

@@ -14,9 +14,9 @@ from kfc.training.callbacks import callback_class, wants_batches
 from kfc.training.carried import CARRIED_OPTIMIZERS
 
 _WORTH_COMPILING = 2e10
-"""Multiplications that XLA must save, a quarter of a second of them. Compiling takes a
-second more than tracing a plain graph, so the shortest trainings above this pay half a
-second for faster epochs; the built-in spec `digits` is below."""
+"""Multiplications that XLA must save, a quarter of a second of them. Compiling takes one
+to three seconds, a second more than tracing a plain graph, so the shortest trainings above
+this pay half a second for faster epochs; the built-in spec `digits` is below."""
 
 _SAVED_SHARE = 0.3
 """Of the multiplications' own time, measured on two cores."""
@@ -77,8 +77,9 @@ def choose_engine(
 
 def _is_called_at_every_step(kind: type[keras.callbacks.Callback]) -> bool:
     # What a class declares may be set, or be a property, of its instances.
-    declared = getattr(kind, "called_every", None)
-    return declared == 1 if hasattr(kind, "called_every") else wants_batches(kind) == 1
+    if hasattr(kind, "called_every"):
+        return bool(kind.called_every == 1)
+    return wants_batches(kind) == 1
 
 
 def _is_carried(spec: Spec) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,7 +111,7 @@ class Engine:
             num_rows=self.num_rows,
             batch_size=batch_size,
             evaluator=evaluator if self._held_out else None,
-            prefix=f"{prefix}_",
+            prefix=prefix,
         )
         self._compiled: Any = None
 
@@ -143,22 +144,21 @@ class Engine:
         window = self._feed.window(0)
         arguments = self._arguments(window, 0, 0, False)
         signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), arguments)
-        sizes = self.batch_size, self.num_rows, self._span.prefix
+        sizes = self.batch_size, self.num_rows, self._span.measured_metrics
         key = repr((self._structure, self.form, sizes, signature))
-        if key not in _compiled:
-            # Concrete, since a `tf.function` counts its traces over all engines of a
-            # process, and warns on the terminal at the fifth.
-            xla = self.form == "xla"
-            graph = tf.function(self._span.__call__, autograph=False, jit_compile=xla)
-            self._compiled = graph.get_concrete_function(*signature)
-            if self._may_be_shared():
-                _compiled[key] = self._compiled
-        if key in _compiled:
-            self._compiled = _compiled[key]
-            _compiled.move_to_end(key)
+        self._compiled = _compiled.pop(key, None) or self._traced(signature)
+        if self._may_be_shared():
+            _compiled[key] = self._compiled
             if len(_compiled) > _MOST_COMPILED:
                 _compiled.popitem(last=False)
         self._call(window, 0, 0, False)  # XLA compiles in the first call
+
+    def _traced(self, signature: Sequence[Any]) -> Any:
+        # Concrete, since a `tf.function` counts its traces over all engines of a process,
+        # and warns on the terminal at the fifth.
+        xla = self.form == "xla"
+        graph = tf.function(self._span.__call__, autograph=False, jit_compile=xla)
+        return graph.get_concrete_function(*signature)
 
     def begin(self, orders: np.ndarray) -> None:
         """Sets the order in which the coming steps visit the rows.
@@ -185,7 +185,7 @@ class Engine:
             columns = {
                 name: np.asarray(column)
                 for name, column in table.items()
-                if evaluate or not name.startswith(self._span.prefix)
+                if evaluate or name not in self._span.measured_metrics
             }
             done = until if bad < 0 else int(bad)
             ended = range(first // self.steps_per_epoch, done // self.steps_per_epoch)

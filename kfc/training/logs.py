@@ -95,18 +95,20 @@ class MetricsLog(_Log):
         every: Steps between lines, of at least 1; None for epochs only.
     """
 
+    called_every: int | None
+
     def __init__(
         self, filename: str | Path = "metrics.jsonl", every: int | None = None
     ) -> None:
         super().__init__()
         self.path = Path(filename)
-        self.called_every = self._every = every
+        self.called_every = every
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes a line where one is due."""
         step = self._step(batch)
         evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
-        if evaluated or (self._every and step % self._every == 0):
+        if evaluated or (self.called_every and step % self.called_every == 0):
             self._write(step, logs, time.monotonic() - self._began)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
@@ -162,16 +164,23 @@ class TensorBoardLog(_Log):
         every: Steps between scalars of `batch_loss`, of at least 1; None for epochs only.
     """
 
+    called_every: int | None
+
     def __init__(self, log_dir: str | Path = "tensorboard", every: int | None = None) -> None:
         super().__init__()
         self.folder = Path(log_dir)
-        self.called_every = self._every = every
+        self.called_every = every
         self._writers: dict[str, Any] = {}
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Writes the loss of one batch where it is due."""
         step = self._step(batch)
-        if self._every and step % self._every == 0 and logs and "batch_loss" in logs:
+        if (
+            self.called_every
+            and step % self.called_every == 0
+            and logs
+            and "batch_loss" in logs
+        ):
             self._event("train", step, {"batch_loss": logs["batch_loss"]})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:

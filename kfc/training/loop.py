@@ -54,14 +54,22 @@ class Loop:
             NumbersError: If a loss or a weight is NaN or infinite.
         """
         model, steps = self.engine.model, self.engine.steps_per_epoch
-        self._params: dict[str, Any] = {"epochs": self.training.epochs, "steps": steps}
+        self._params: dict[str, Any] = {
+            "epochs": self.training.epochs,
+            "steps": steps,
+            "verbose": 0,
+            "seconds": 0.0,
+            "flushed": True,
+        }
+        # What acts at the end of a batch, or of a test, does so before, or in, the test.
+        hooks = (*BATCH_HOOKS, *TEST_HOOKS)
+        self._alone = not any(may_act(callback, hooks) for callback in self.callbacks)
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params(self._params)
         model.stop_training = progress.stopped
         self._began = self._committed = time.monotonic()
         try:
-            self._params |= {"verbose": 0, "seconds": 0.0, "flushed": True}
             self._call("on_train_begin", {})
             while progress.epoch < self.training.epochs and not model.stop_training:
                 self._epochs(progress)
@@ -92,10 +100,11 @@ class Loop:
             and not self.engine.model.stop_training
         ):
             block = self._block(progress, count)
-        if not block.epochs and block.first_bad_step < 0:  # stopped within an epoch
-            block.epochs.append(block.logs)
-        if block.first_bad_step < 0 and not self.engine.weights_are_finite():
-            raise _not_finite(first + len(block.epochs) - 1, steps - 1, "weights")
+        if block.first_bad_step < 0:
+            if not block.epochs:  # stopped within an epoch
+                block.epochs.append(block.logs)
+            if not self.engine.weights_are_finite():
+                raise _not_finite(first + len(block.epochs) - 1, steps - 1, "weights")
         began, now = self._params["seconds"], time.monotonic() - self._began
         for number, logs in enumerate(block.epochs, start=1):
             if number > 1:
@@ -138,10 +147,7 @@ class Loop:
         begin = [callback for callback in self.callbacks if wants_batches(callback) == 1]
         for callback in begin:
             callback.on_train_batch_begin(first, {})
-        # What acts at the end of a batch, or of a test, does so before, or in, the test.
-        hooks = (*BATCH_HOOKS, *TEST_HOOKS)
-        alone = not any(may_act(callback, hooks) for callback in self.callbacks)
-        block = self.engine.run(first, last, evaluate=alone)
+        block = self.engine.run(first, last, evaluate=self._alone)
         done = before + last
         progress.step = last
 

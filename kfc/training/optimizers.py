@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kfc.errors import Fault, PluginError, SpecError
+from kfc.errors import Fault, SpecError
 from kfc.registry import OPTIMIZERS
 from kfc.spec.optimizer import Constant, Cosine, Exponential, Optimizer, Schedule, Step
 
@@ -115,15 +115,7 @@ def build_optimizer(
         except (TypeError, ValueError) as error:
             taken = f"options that {optimizer.name!r} takes"
             raise SpecError(Fault(where, taken, str(error), "Mend the options.")) from error
-    if not isinstance(built, keras.optimizers.Optimizer):
-        raise PluginError(
-            Fault(
-                f"optimizer {optimizer.name!r}",
-                "a keras.optimizers.Optimizer",
-                type(built).__name__,
-                "kfc.testing.check_optimizer tries it.",
-            )
-        )
+    OPTIMIZERS.require(built, keras.optimizers.Optimizer, optimizer.name)
     return built
 
 

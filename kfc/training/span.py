@@ -21,7 +21,7 @@ class Span:
         num_rows: Training rows.
         batch_size: Rows per step; the last step of an epoch may have fewer.
         evaluator: Measures the held-out rows, if there are any.
-        prefix: Of the names of what it measures, such as `val_`.
+        prefix: Of the names of what it measures, such as `val`.
     """
 
     def __init__(
@@ -32,15 +32,15 @@ class Span:
         num_rows: int,
         batch_size: int,
         evaluator: Evaluator | None = None,
-        prefix: str = "val_",
+        prefix: str = "val",
     ) -> None:
         self.model, self.variables, self.evaluator = model, variables, evaluator
-        self.num_rows, self.batch_size, self.prefix = num_rows, batch_size, prefix
+        self.num_rows, self.batch_size = num_rows, batch_size
         self.steps_per_epoch = -(-num_rows // batch_size)
         # Asked for here, because in a graph the question would read every metric.
         measured = evaluator.model.get_metrics_result() if evaluator else {}
-        self._measured_metrics = [prefix + name for name in measured]
-        self._metrics = [*model.get_metrics_result(), *self._measured_metrics]
+        self.measured_metrics = [f"{prefix}_{name}" for name in measured]
+        self._metrics = [*model.get_metrics_result(), *self.measured_metrics]
 
     def __call__(
         self,
@@ -144,7 +144,7 @@ class Span:
         logs, values = self.variables.apply(self.model.get_metrics_result, values)
         if self.evaluator is None:
             return values, logs
-        evaluator, names = self.evaluator, self._measured_metrics
+        evaluator, names = self.evaluator, self.measured_metrics
 
         def measure() -> Any:
             _, fresh = self.variables.apply(evaluator.model.reset_metrics, values)
