@@ -1,4 +1,4 @@
-"""What several folders of tests share: where the real data sets are."""
+"""What several tests share: an experiment's script, and where the real data sets are."""
 
 from __future__ import annotations
 

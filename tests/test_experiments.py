@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -13,34 +12,36 @@ needs_tfds = pytest.mark.skipif(
 )
 
 
-def script(name):
-    path = EXPERIMENTS / name / "run.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def expected(name):
     return json.loads((EXPERIMENTS / name / "expected.json").read_text("utf-8"))
 
 
-def test_digits_reaches_its_number(tmp_path):
-    measured = script("digits").measure(small=True, runs=tmp_path)
+def test_digits_reaches_its_number(experiment, tmp_path):
+    measured = experiment("digits").measure(small=True, runs=tmp_path)
     assert measured["median"] >= expected("digits")["small"]["test_accuracy"]["low"]
 
 
 @needs_tfds
-def test_first_run_works_on_a_slice(tmp_path):
-    measured = script("first_run").measure(small=True, runs=tmp_path)
+def test_first_run_works_on_a_slice(experiment, tmp_path):
+    measured = experiment("first_run").measure(small=True, runs=tmp_path)
     assert measured["parameters"] == expected("first_run")["parameters"]
     assert measured["median"] >= expected("first_run")["small"]["test_accuracy"]["low"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", pytest.param("first_run", marks=needs_tfds)])
-def test_each_reaches_its_numbers_in_full(name, tmp_path):
-    measured = script(name).measure(runs=tmp_path)
+def test_each_reaches_its_numbers_in_full(experiment, name, tmp_path):
+    measured = experiment(name).measure(runs=tmp_path)
     bounds = expected(name)["test_accuracy"]
     for accuracy in measured["test_accuracy"]:
         assert bounds["low"] <= accuracy <= bounds["high"]
+
+
+@pytest.mark.slow
+def test_streamed_and_resident_rows_both_train(experiment, idx_datasets):
+    measured = experiment("streaming").measure(f"idx:{idx_datasets / 'mnist'}", small=True)
+    (streamed,), (resident,) = (measured["rounds"][name] for name in ("streamed", "resident"))
+    assert (streamed["stream"], resident["stream"]) == ("always", "never")
+    assert min(streamed["samples_per_second"], resident["samples_per_second"]) > 0
+    assert streamed["test_accuracy"] > 0.85
+    assert resident["test_accuracy"] > 0.75

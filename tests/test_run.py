@@ -11,6 +11,12 @@ SMALL = {
     "training.optimizer.learning_rate": 0.01,
     "network.hidden": [16],
 }
+STOPPED = {
+    **SMALL,
+    "training.epochs": 60,
+    "training.early_stopping": {"patience": 3},
+    "training.optimizer.learning_rate": 0.03,
+}
 
 
 @pytest.fixture(scope="module")
@@ -243,9 +249,13 @@ def test_a_callback_that_is_none_is_refused_before_anything_runs(tmp_path):
 
 
 def test_early_stopping_ends_with_the_best_epochs_weights(tmp_path):
-    stopping = {"training.early_stopping": {"patience": 3}, "training.epochs": 60}
-    rate = {"training.optimizer.learning_rate": 0.03}
-    run = fit(tmp_path, overrides={**SMALL, **stopping, **rate})
+    run = fit(tmp_path, overrides={**STOPPED, "training.engine": "graph"})
+    assert run.epochs < 60
+    assert run.metrics["val_loss"] == min(run.history["val_loss"])
+
+
+def test_early_stopping_under_xla_ends_with_the_best_epochs_weights_too(tmp_path):
+    run = fit(tmp_path, overrides={**STOPPED, "training.engine": "xla"})
     assert run.epochs < 60
     # Measured within the compiled loop there, and on its own here.
     assert run.metrics["val_loss"] == pytest.approx(min(run.history["val_loss"]), rel=1e-6)

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,11 +7,8 @@ FOLDER = Path(__file__).parent.parent / "experiments" / "startup"
 
 
 @pytest.fixture(scope="module")
-def startup():
-    spec = importlib.util.spec_from_file_location("startup", FOLDER / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def startup(experiment):
+    return experiment("startup")
 
 
 def test_what_follows_the_start_is_taken_off(startup):

@@ -11,7 +11,7 @@ import numpy as np
 
 import kfc
 
-RATE, BATCH = 0.05, 128
+RATE = 0.05
 
 
 def forward(x, weights, activate):
@@ -44,7 +44,7 @@ ACTIVATIONS = {
 LOSSES = {"mse": squared_error, "cross_entropy": cross_entropy}
 
 
-def train_epoch(x, labels, weights, *, activation, loss):
+def train_epoch(x, labels, weights, *, activation, loss, batch_size):
     """Gradient descent over the rows as they come.
 
     Returns:
@@ -52,8 +52,8 @@ def train_epoch(x, labels, weights, *, activation, loss):
     """
     activate, slope = ACTIVATIONS[activation]
     weights, total = [np.array(weight, np.float64) for weight in weights], 0.0
-    for first in range(0, len(x), BATCH):
-        batch, truth = x[first : first + BATCH], labels[first : first + BATCH]
+    for first in range(0, len(x), batch_size):
+        batch, truth = x[first : first + batch_size], labels[first : first + batch_size]
         inputs, logits = forward(batch, weights, activate)
         value, gradient = LOSSES[loss](logits, truth)
         total += value * len(batch)
@@ -76,8 +76,8 @@ def read_rows(folder):
     return images, read("train-labels-idx1-ubyte.gz", 8)
 
 
-def spec(activation, loss, engine):
-    """The network of the tutorials, rows as they come."""
+def epoch_spec(activation, loss, *, batch_size=128, optimizer="tape_sgd"):
+    """The network of the tutorials, one epoch, rows as they come."""
     return {
         "data": {"validation": 0},
         "network": {
@@ -87,57 +87,71 @@ def spec(activation, loss, engine):
         },
         "training": {
             "loss": loss,
-            "optimizer": {"name": "tape_sgd", "learning_rate": RATE},
-            "batch_size": BATCH,
+            "optimizer": {"name": optimizer, "learning_rate": RATE},
+            "batch_size": batch_size,
             "epochs": 1,
             "shuffle": False,
-            "engine": engine,
         },
     }
 
 
-def compare(x, labels, *, activation, loss, engines, runs):
-    """Returns the worst weight error by engine, as a share of the largest movement.
+def compare(x, labels, spec, *, engines, runs):
+    """Returns the errors of kfc's epoch by engine.
 
     Args:
         x: Images from 0 to 1, float64; kfc gets the bytes they were.
         labels: Their classes.
-        activation: `tanh` or `relu`.
-        loss: `mse` or `cross_entropy`.
+        spec: What to train, from `epoch_spec`.
         engines: Forms of kfc's engine.
         runs: Folder for run folders.
     """
-    start = kfc.build(
-        spec(activation, loss, "auto"), input_shape=(784,), classes=10
-    ).get_weights()
-    expected, expected_loss = train_epoch(x, labels, start, activation=activation, loss=loss)
+    start = kfc.build(spec, input_shape=(784,), classes=10).get_weights()
+    training = {name: spec["training"][name] for name in ("loss", "batch_size")}
+    activation = spec["network"]["activation"]
+    expected, expected_loss = train_epoch(x, labels, start, activation=activation, **training)
     pixels = np.round(x * 255).astype(np.uint8)
-    moved = max(np.abs(a - b).max() for a, b in zip(expected, start, strict=True))
+    data = ((pixels, labels), (pixels[:1000], labels[:1000]))
     found = {}
     for engine in engines:
-        data = ((pixels, labels), (pixels[:1000], labels[:1000]))
-        run = kfc.fit(spec(activation, loss, engine), data=data, runs=runs, verbose=False)
-        pairs = zip(run.model.get_weights(), expected, strict=True)
+        form = {"training.engine": engine}
+        run = kfc.fit(spec, overrides=form, data=data, runs=runs, verbose=False)
+        loss = run.history["loss"][0]
         found[engine] = {
-            "weights": float(max(np.abs(got - want).max() for got, want in pairs) / moved),
-            "loss": abs(run.history["loss"][0] - expected_loss) / expected_loss,
+            **weight_errors(run.model.get_weights(), expected, start),
+            "loss": abs(loss - expected_loss) / expected_loss,
         }
     return found
 
 
-def measure(folder, *, small=False, runs="runs"):
+def weight_errors(weights, expected, start):
+    """Returns the worst error of any weight as three shares.
+
+    Returns:
+        `weights`, of the largest movement of any weight; `of_largest`, of the largest weight;
+        `of_own_movement`, of the largest movement within the same kernel or bias.
+    """
+
+    def furthest(these, those):
+        return np.array([np.abs(a - b).max() for a, b in zip(these, those, strict=True)])
+
+    errors = furthest(weights, expected)
+    return {
+        "weights": float(errors.max() / furthest(expected, start).max()),
+        "of_largest": float(errors.max() / max(np.abs(weight).max() for weight in expected)),
+        "of_own_movement": float((errors / furthest(weights, start)).max()),
+    }
+
+
+def measure(folder, *, small=False, batch_size=128, runs="runs"):
     """Returns the errors by activation, loss and engine."""
     x, labels = read_rows(folder)
     if small:
         x, labels = x[:1500], labels[:1500]
+    options = {"engines": ("xla", "graph", "eager"), "runs": runs}
     return {
         activation: {
             loss: compare(
-                *(x, labels),
-                activation=activation,
-                loss=loss,
-                engines=("xla", "graph", "eager"),
-                runs=runs,
+                x, labels, epoch_spec(activation, loss, batch_size=batch_size), **options
             )
             for loss in LOSSES
         }
@@ -148,8 +162,10 @@ def measure(folder, *, small=False, runs="runs"):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="1,500 images, 12 steps")
+    parser.add_argument("--batch-size", type=int, default=128)
     default = Path(os.environ.get("KFC_DATASETS", "datasets")) / "mnist"
     parser.add_argument("--mnist", type=Path, default=default, help="folder of MNIST's files")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as runs:
-        print(json.dumps(measure(options.mnist, small=options.small, runs=runs), indent=1))
+        chosen = {"small": options.small, "batch_size": options.batch_size}
+        print(json.dumps(measure(options.mnist, **chosen, runs=runs), indent=1))
