@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,17 @@ from rich.console import Console
 from kfc import files, memory, quiet, record
 from kfc import spec as specs
 from kfc.architecture import check_architecture
-from kfc.data import Prepared, Task, prepare
+from kfc.data import Task, prepare
 from kfc.errors import DataError, Fault
 from kfc.network import build
 from kfc.plugins import bind_plugins
 from kfc.predictions import Predictions, predict
-from kfc.resolving import as_callbacks, resolve_data, resolve_engine
+from kfc.resolving import as_callbacks, resolve_data
 from kfc.spec import Spec, SpecLike
+from kfc.trainer import Trainer, measure, weights_sha256
 from kfc.training import checkpoint
 from kfc.training.callbacks import build_callbacks
-from kfc.training.choosing import structure
-from kfc.training.compiling import compile_for_evaluation, compile_for_training
-from kfc.training.engine import Engine
-from kfc.training.footprint import check_memory
-from kfc.training.loop import Loop, check_finite
-from kfc.training.step import TapeModel
-from kfc.training.weighting import weighted
+from kfc.training.compiling import compile_for_evaluation
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,8 @@ class Run:
                     "Get those rows back, or train again.",
                 )
             )
-        return _final_metrics(self.model, self.spec, prepared)
+        evaluator = compile_for_evaluation(self.model, self.spec, prepared.task)
+        return measure(evaluator, prepared)
 
     def predict(self, x: Any) -> Predictions:
         """Returns labels and probabilities, or values, for raw rows.
@@ -150,32 +146,29 @@ def fit(
     callbacks = as_callbacks(callbacks, checked)
     prepared = prepare(checked, data)
     checked = resolve_data(checked, prepared, in_memory=data is not None)
-    prepared = replace(prepared, train=weighted(prepared.train, checked, prepared.task))
     phases.end("data")
-    predicted = check_memory(checked, prepared)
-    built = build(checked, prepared.task)
-    checked = resolve_engine(checked, built, len(prepared.train), callbacks)
-    if network is not None:
-        check_architecture(built, network)
-        built.set_weights(network.get_weights())
-    model = compile_for_training(built, checked, prepared.task, num_rows=len(prepared.train))
-
-    folder = files.new_numbered_folder(Path(runs), checked.name)
-    files.write(folder / "spec.yaml", specs.dump(checked))
+    trainer = Trainer(checked, prepared, callbacks)
+    checked, built = trainer.spec, trainer.network
     given = {
         # What a run depends on besides its spec; with any of these, the spec alone does
         # not repeat it.
         "data": data is not None,
-        "network": None if network is None else _weights_sha256(network),
+        "network": None if network is None else weights_sha256(network),
         "callbacks": [type(callback).__name__ for callback in callbacks],
     }
+    if network is not None:
+        check_architecture(built, network)
+        built.set_weights(network.get_weights())
+
+    folder = files.new_numbered_folder(Path(runs), checked.name)
+    files.write(folder / "spec.yaml", specs.dump(checked))
     record.write_environment(folder, threads=threads, given=given)
     console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
     _announce(console, folder, checked, len(prepared.train), built.count_params())
     everyone = [*build_callbacks(checked, folder, console), *callbacks]
     began = time.monotonic()
     try:
-        history = _train(model, built, checked, prepared, everyone, folder, phases)
+        history = trainer.train(folder, everyone, phases=phases)
     except (KeyboardInterrupt, SystemExit):
         console.print(f"Interrupted: {folder} stays unfinished.")
         raise
@@ -185,7 +178,7 @@ def fit(
         network.set_weights(built.get_weights())
     files.write_with(folder / "model.keras", built.save)
     phases.end("save")
-    metrics = _final_metrics(built, checked, prepared)
+    metrics = trainer.measure()
     phases.end("evaluate")
     run = Run(
         spec=checked,
@@ -195,14 +188,14 @@ def fit(
         folder=folder,
         task=prepared.task,
         seconds=seconds,
-        weights_sha256=_weights_sha256(built),
+        weights_sha256=weights_sha256(built),
         data_sha256=prepared.sha256,
     )
     facts = {
         "data_sha256": run.data_sha256,
         "history": run.history,
         "phases": phases.seconds,
-        "memory": {"predicted": predicted, "peak": memory.peak()},
+        "memory": {"predicted": trainer.memory, "peak": memory.peak()},
     }
     record.write_result(folder, {**run.summary(), "folder": folder.name, **facts}, run.task)
     return run
@@ -220,51 +213,6 @@ def _announce(
     )
 
 
-def _train(
-    model: TapeModel,
-    network: keras.Model,
-    spec: Spec,
-    prepared: Prepared,
-    callbacks: Sequence[keras.callbacks.Callback],
-    folder: Path,
-    phases: record.Phases,
-) -> dict[str, list[float]]:
-    """Runs the loop, with commits, and returns the history."""
-
-    def commit(progress: checkpoint.Progress) -> None:
-        if (folder / "metrics.jsonl").exists():  # not yet in the first epoch
-            files.sync(folder / "metrics.jsonl")
-        state = checkpoint.capture(model, callbacks, progress)
-        checkpoint.commit(folder / "checkpoints", state)
-
-    evaluator = compile_for_evaluation(network, spec, prepared.task)
-    engine = Engine(
-        model,
-        prepared.train,
-        spec.training.batch_size,
-        form=spec.training.engine,
-        evaluator=evaluator,
-        held_out=prepared.watched,
-        structure=structure(spec, prepared.task, num_rows=len(prepared.train)),
-    )
-    loop = Loop(
-        engine=engine,
-        evaluator=evaluator,
-        training=spec.training,
-        seed=spec.seed,
-        callbacks=callbacks,
-        held_out=prepared.watched,
-        commit=commit,
-    )
-    phases.end("build")
-    engine.compile()
-    phases.end("compile")
-    progress = loop.run(checkpoint.Progress())
-    commit(progress)
-    phases.end("train")
-    return progress.history
-
-
 def load(folder: str | Path) -> Run:
     """Returns a finished run from its folder, with its trained network.
 
@@ -280,7 +228,7 @@ def load(folder: str | Path) -> Run:
     quiet.start_tensorflow(spec.training.threads, insist=False)  # it need not train
     model = build(spec, task)
     checkpoint.restore_network(checkpoint.newest(folder / "checkpoints"), model)
-    if _weights_sha256(model) != result["weights_sha256"]:
+    if weights_sha256(model) != result["weights_sha256"]:
         raise record.no_run(folder, "weights that are not those of result.json")
     return Run(
         spec=spec,
@@ -293,18 +241,3 @@ def load(folder: str | Path) -> Run:
         weights_sha256=result["weights_sha256"],
         data_sha256=result["data_sha256"],
     )
-
-
-def _final_metrics(network: keras.Model, spec: Spec, prepared: Prepared) -> dict[str, float]:
-    evaluator = compile_for_evaluation(network, spec, prepared.task)
-    metrics = {
-        f"{part}_{name}": value
-        for part, rows in prepared.held_out.items()
-        for name, value in evaluator.evaluate(rows).items()
-    }
-    check_finite(metrics, "the final weights")
-    return metrics
-
-
-def _weights_sha256(network: keras.Model) -> str:
-    return files.sha256(b"".join(weight.tobytes() for weight in network.get_weights()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,7 +84,9 @@ def read_source(name: str) -> Source:
     return source
 
 
-def prepare(spec: Spec, data: Any = None) -> Prepared:
+def prepare(
+    spec: Spec, data: Any = None, *, read: Callable[[str], Source] = read_source
+) -> Prepared:
     """Reads, checks, encodes, splits and measures the data of `spec`.
 
     The test rows are the source's own, or 20 % of it. The validation rows are a share of
@@ -93,14 +96,15 @@ def prepare(spec: Spec, data: Any = None) -> Prepared:
     Args:
         spec: A checked spec.
         data: Rows in memory instead of `data.source`, see `kfc.data.memory.from_memory`.
+        read: Reads a source by name; one that remembers reads it once for many specs.
 
     Raises:
         DataError: If the data cannot be read, or must not be trained on.
     """
-    source, name = _source(spec, data)
+    source, name = _source(spec, data, read)
     streams = _streams(spec, source)
     share = spec.data.validation
-    own = read_source(share).train if isinstance(share, str) else None
+    own = read(share).train if isinstance(share, str) else None
     if streams:
         source = replace(source, train=_mapped(source.train))
     else:
@@ -181,9 +185,9 @@ def _task(
     )
 
 
-def _source(spec: Spec, data: Any) -> tuple[Source, str]:
+def _source(spec: Spec, data: Any, read: Callable[[str], Source]) -> tuple[Source, str]:
     if data is not None:
-        return from_memory(data), "data"
+        return data if isinstance(data, Source) else from_memory(data), "data"
     if spec.data.source is None:
         raise SpecError(
             Fault(
@@ -193,7 +197,7 @@ def _source(spec: Spec, data: Any) -> tuple[Source, str]:
                 "Add for example source: sklearn:digits.",
             )
         )
-    return read_source(spec.data.source), spec.data.source
+    return read(spec.data.source), spec.data.source
 
 
 def _is_classification(spec: Spec, source: Source, where: str) -> bool:

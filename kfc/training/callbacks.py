@@ -37,7 +37,7 @@ TEST_HOOKS = ("on_test_begin", "on_test_end")
 def build_callbacks(
     spec: Spec, folder: Path, console: Console
 ) -> list[keras.callbacks.Callback]:
-    """Builds kfc's own callbacks and those a spec names.
+    """Builds the logs of a run, and the callbacks that a spec names.
 
     Args:
         spec: A checked spec.
@@ -47,15 +47,28 @@ def build_callbacks(
     Raises:
         PluginError: If a plug-in cannot be imported.
     """
-    training = spec.training
-    built = [
-        MetricsLog(folder / "metrics.jsonl", training.log_every),
-        TensorBoardLog(folder / "tensorboard", training.log_every),
-        Terminal(training.log_every, folder / "run.log", console),
-        *(_named(callback, folder) for callback in training.callbacks),
+    every = spec.training.log_every
+    return [
+        MetricsLog(folder / "metrics.jsonl", every),
+        TensorBoardLog(folder / "tensorboard", every),
+        Terminal(every, folder / "run.log", console),
+        *named_callbacks(spec, folder),
     ]
-    if training.early_stopping:
-        built.append(EarlyStopping(**training.early_stopping.model_dump()))
+
+
+def named_callbacks(spec: Spec, folder: Path) -> list[keras.callbacks.Callback]:
+    """Builds the callbacks that a spec names, early stopping among them.
+
+    Args:
+        spec: A checked spec.
+        folder: The run folder; every file a callback writes stays in it.
+
+    Raises:
+        PluginError: If a plug-in cannot be imported.
+    """
+    built = [_named(callback, folder) for callback in spec.training.callbacks]
+    if spec.training.early_stopping:
+        built.append(EarlyStopping(**spec.training.early_stopping.model_dump()))
     return built
 
 

@@ -1,9 +1,9 @@
 """A function on variables -> the same function on tensors, which a compiled loop carries.
 
-XLA keeps what a loop carries in caches, and may run a function of tensors for any model of
-the same structure; a variable that is assigned in every step goes through memory and
-belongs to one model. So the variables are read before the loop and assigned after it, and
-within it Keras's `StatelessScope` stands in for them. `train_step` itself is the same.
+XLA keeps what a loop carries in caches, and a function of tensors serves every model of the
+same structure; a variable that is assigned in every step goes through memory and belongs to
+one model. So the variables are read before the loop and assigned after it, and within it
+Keras's `StatelessScope` stands in for them. `train_step` itself is the same.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ class Carried:
 
     Args:
         variables: Every variable that a function may read or change.
+        fixed_shapes: Whether every tensor has one shape: XLA compiles for shapes.
     """
 
-    fixed_shapes = True
-    """Whether every tensor has one shape: XLA compiles for shapes."""
-
-    def __init__(self, variables: Sequence[keras.Variable]) -> None:
-        self.variables = list(variables)
+    def __init__(
+        self, variables: Sequence[keras.Variable], *, fixed_shapes: bool = True
+    ) -> None:
+        self.variables, self.fixed_shapes = list(variables), fixed_shapes
 
     def read(self) -> list[Any]:
         """Returns the variables' values, to be carried."""
@@ -90,8 +90,10 @@ class Carried:
         self, function: Callable[..., Any], values: Sequence[Any], *arguments: Any
     ) -> tuple[Any, list[Any]]:
         """Returns what `function` returns on carried values, and the values after it."""
-        mapping = list(zip(self.variables, values, strict=True))
-        with keras.StatelessScope(state_mapping=mapping) as scope:
+        with keras.StatelessScope() as scope:
+            # Not as its `state_mapping`, which wants the variable's own width.
+            for variable, value in zip(self.variables, values, strict=True):
+                scope.add_update((variable, value))
             result = function(*arguments)
             after = [scope.get_current_value(variable) for variable in self.variables]
         return result, after

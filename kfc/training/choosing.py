@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import keras
 
-from kfc.data import Task
 from kfc.errors import Fault, SpecError
-from kfc.registry import BLOCKS, OPTIMIZERS
+from kfc.registry import BLOCKS
 from kfc.spec import Spec
 from kfc.training.callbacks import callback_class, wants_batches
 from kfc.training.carried import CARRIED_OPTIMIZERS
@@ -52,7 +51,7 @@ def choose_engine(
         SpecError: If the spec asks for `xla` with an optimizer that XLA cannot carry.
     """
     engine = spec.training.engine
-    if engine == "xla" and not _is_carried(spec):
+    if engine == "xla" and not is_carried(spec):
         raise SpecError(
             Fault(
                 "training.engine",
@@ -71,7 +70,7 @@ def choose_engine(
         _is_called_at_every_step(callback_class(c)) for c in spec.training.callbacks
     )
     own = spec.network.block.name in BLOCKS.builtins
-    compiled = _is_carried(spec) and own and not every_step and saved >= _WORTH_COMPILING
+    compiled = is_carried(spec) and own and not every_step and saved >= _WORTH_COMPILING
     return "xla" if compiled else "graph"
 
 
@@ -82,43 +81,8 @@ def _is_called_at_every_step(kind: type[keras.callbacks.Callback]) -> bool:
     return wants_batches(kind) == 1
 
 
-def _is_carried(spec: Spec) -> bool:
+def is_carried(spec: Spec) -> bool:
+    """Returns whether a compiled loop can carry the optimizer of `spec` through its steps."""
     optimizer = spec.training.optimizer
     uncarried = any(optimizer.options.get(option) for option in _UNCARRIED_OPTIONS)
     return optimizer.name in CARRIED_OPTIMIZERS and not uncarried
-
-
-def structure(spec: Spec, task: Task, *, num_rows: int) -> str | None:
-    """Returns a text that is equal where compiled steps do the same.
-
-    What starts weights and what a variable holds does not count: initialisation, seed, a
-    constant learning rate.
-
-    Args:
-        spec: A resolved spec.
-        task: Shape of a row, classes and scaling.
-        num_rows: Training rows, from which schedules know their steps.
-
-    Returns:
-        The text, or None with a plug-in, of which nobody knows what its steps depend on.
-    """
-    training = spec.training
-    if spec.network.block.name not in BLOCKS.builtins or training.optimizer.name in set(
-        OPTIMIZERS.names()
-    ) - set(OPTIMIZERS.builtins):
-        return None
-    layers = [layer.model_dump(exclude={"init"}) for layer in spec.network.layers()]
-    optimizer = training.optimizer.model_dump()
-    schedule = training.optimizer.schedule()
-    if schedule is None:
-        optimizer.pop("learning_rate", None)
-    length = [training.epochs, num_rows] if schedule else []
-    scalings = [
-        part.tobytes().hex()
-        for scaling in (task.scaling, task.target_scaling)
-        for part in (scaling.shift, scaling.divisor)
-    ]
-    loss = training.loss.model_dump() if training.loss else None
-    shape = [task.input_shape, task.input_dtype, len(task.labels), task.outputs]
-    facts = [layers, spec.network.block.model_dump(), optimizer, length, loss]
-    return repr([facts, training.precision, shape, scalings])

@@ -10,6 +10,7 @@ from kfc.spec import Spec
 from kfc.training.evaluation import Evaluator
 from kfc.training.losses import build_loss, build_metrics
 from kfc.training.optimizers import build_optimizer
+from kfc.training.sharing import structure
 from kfc.training.step import TapeModel
 
 
@@ -38,7 +39,8 @@ def compile_for_training(
 
 def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Evaluator:
     """Returns what measures `network` by the loss and metrics of the spec."""
-    return Evaluator(_compiled(network, spec, task, None))
+    # An evaluation has no schedule, so the number of training rows is nothing to it.
+    return Evaluator(_compiled(network, spec, task, None), structure(spec, task, num_rows=0))
 
 
 def _compiled(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +12,7 @@ from kfc.data.mapped import Mapped
 from kfc.training.carried import Carried, InPlace, make_carriable, named_variables
 from kfc.training.evaluation import Evaluator, create_variables
 from kfc.training.feed import Resident, Streamed, Window
+from kfc.training.sharing import Structure, compiled, signature_of
 from kfc.training.span import Span
 from kfc.training.step import TapeModel
 
@@ -29,9 +28,6 @@ _COPY_OPERATIONS = 2e4
 large network is copied less often."""
 
 _MOST_EPOCHS_AT_ONCE = 64
-
-_MOST_COMPILED = 32
-_compiled: OrderedDict[Any, Any] = OrderedDict()  # the newest last
 
 
 class Block(NamedTuple):
@@ -68,8 +64,8 @@ class Engine:
         form: `xla`, `graph` or `eager`.
         evaluator: Measures `held_out` at the end of epochs.
         held_out: The prefix of its numbers, such as `val`, and rows.
-        structure: A text that is equal for models whose compiled functions do the same;
-            with it, equal shapes compile once in a process.
+        structure: Equal for models whose compiled functions do the same; with it, they
+            compile once in a process, a plain graph even for several widths.
     """
 
     def __init__(
@@ -81,7 +77,7 @@ class Engine:
         form: str = "graph",
         evaluator: Evaluator | None = None,
         held_out: tuple[str, Rows] | None = None,
-        structure: str | None = None,
+        structure: Structure | None = None,
     ) -> None:
         self.model, self.batch_size, self.form = model, batch_size, form
         self.num_rows = len(train)
@@ -102,9 +98,10 @@ class Engine:
             self._held_out = [tf.constant(part) for part in rows.parts]
             create_variables(evaluator.model, rows)
             variables += evaluator.model.metrics_variables
-        if form == "xla":
+        self._variables: Carried | InPlace = InPlace()
+        if form == "xla" or (form == "graph" and structure):
             make_carriable(model.optimizer)
-        self._variables = Carried(variables) if form == "xla" else InPlace()
+            self._variables = Carried(variables, fixed_shapes=form == "xla")
         self._span = Span(
             model,
             self._variables,
@@ -142,23 +139,25 @@ class Engine:
             self._compiled = self._span
             return
         window = self._feed.window(0)
-        arguments = self._arguments(window, 0, 0, False)
-        signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), arguments)
-        sizes = self.batch_size, self.num_rows, self._span.measured_metrics
-        key = repr((self._structure, self.form, sizes, signature))
-        self._compiled = _compiled.pop(key, None) or self._traced(signature)
-        if self._may_be_shared():
-            _compiled[key] = self._compiled
-            if len(_compiled) > _MOST_COMPILED:
-                _compiled.popitem(last=False)
+        self._compiled = compiled(
+            self._span.__call__,
+            self._signature(self._arguments(window, 0, 0, False)),
+            structure=self._structure,
+            facts=(self.batch_size, self.num_rows, self._span.measured_metrics),
+            xla=self.form == "xla",
+        )
         self._call(window, 0, 0, False)  # XLA compiles in the first call
 
-    def _traced(self, signature: Sequence[Any]) -> Any:
-        # Concrete, since a `tf.function` counts its traces over all engines of a process,
-        # and warns on the terminal at the fifth.
-        xla = self.form == "xla"
-        graph = tf.function(self._span.__call__, autograph=False, jit_compile=xla)
-        return graph.get_concrete_function(*signature)
+    def _signature(self, arguments: list[Any]) -> list[Any]:
+        """Returns what the function takes: in a plain graph any width, and any epochs."""
+        values, *others = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), arguments
+        )
+        if self.form == "graph":
+            orders = others[2]
+            others[2] = tf.TensorSpec([None, *orders.shape[1:]], orders.dtype)
+            values = signature_of(values, self._structure)
+        return [values, *others]
 
     def begin(self, orders: np.ndarray) -> None:
         """Sets the order in which the coming steps visit the rows.
@@ -212,11 +211,3 @@ class Engine:
         values, *results = self._compiled(*self._arguments(window, first, last, evaluate))
         self._variables.write(values)
         return results
-
-    def _may_be_shared(self) -> bool:
-        """Returns whether the function does the same for every model of the structure.
-
-        One that reads a variable itself, instead of carrying it, belongs to this model.
-        """
-        reads = any(tensor.dtype == tf.resource for tensor in self._compiled.captured_inputs)
-        return self._structure is not None and not reads

@@ -9,6 +9,7 @@ import tensorflow as tf
 from kfc.data import Rows
 from kfc.data.mapped import chunks
 from kfc.training.carried import Carried, InPlace
+from kfc.training.sharing import Structure, compiled, signature_of
 from kfc.training.step import TapeModel
 
 EVALUATION_BATCH = 1024
@@ -21,10 +22,12 @@ class Evaluator:
     Args:
         model: A compiled model whose metrics nobody else uses, so that an evaluation in
             the middle of an epoch leaves the epoch's means alone.
+        structure: Equal for models that may share one graph, of several widths too.
     """
 
-    def __init__(self, model: TapeModel) -> None:
-        self.model = model
+    def __init__(self, model: TapeModel, structure: Structure | None = None) -> None:
+        self.model, self._structure = model, structure
+        self._variables: Carried | InPlace = InPlace()
         self._graph: Any = None
 
     def evaluate(self, rows: Rows) -> dict[str, float]:
@@ -32,8 +35,10 @@ class Evaluator:
         if self._graph is None:
             self._graph = self._trace(rows)
         self.model.reset_metrics()
+        values = self._variables.read()
         for first, x in chunks(rows.x, multiple=EVALUATION_BATCH):
-            logs = self._graph(tf.constant(x), tf.constant(rows.y[first : first + len(x)]))
+            y = tf.constant(rows.y[first : first + len(x)])
+            logs, values = self._graph(values, tf.constant(x), y)
         return {name: float(value) for name, value in logs.items()}
 
     def measure(
@@ -70,15 +75,19 @@ class Evaluator:
 
     def _trace(self, rows: Rows) -> Any:
         create_variables(self.model, rows)
+        if self._structure:
+            metrics = self.model.metrics_variables
+            variables = [*self.model.weights, *metrics]
+            self._variables = Carried(variables, fixed_shapes=False)
 
-        def evaluate(x: Any, y: Any) -> Any:
-            return self.measure(InPlace(), [], x, y)[0]
+        def evaluate(values: list[Any], x: Any, y: Any) -> Any:
+            return self.measure(self._variables, values, x, y)
 
-        graph = tf.function(evaluate, autograph=False)  # for any number of such rows
-        return graph.get_concrete_function(
-            tf.TensorSpec([None, *rows.x.shape[1:]], rows.x.dtype),
-            tf.TensorSpec([None, *rows.y.shape[1:]], rows.y.dtype),
-        )
+        values = signature_of(self._variables.read(), self._structure)
+        parts = [  # any number of such rows
+            tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in (rows.x, rows.y)
+        ]
+        return compiled(evaluate, [values, *parts], structure=self._structure, facts=None)
 
 
 def _batch(part: Any, first: Any, rows: int | None) -> Any:

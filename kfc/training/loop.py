@@ -47,13 +47,22 @@ class Loop:
     held_out: tuple[str, Rows]
     commit: Callable[[Progress], None]
 
-    def run(self, progress: Progress) -> Progress:
+    def run(self, progress: Progress, until: int | None = None) -> Progress:
         """Trains from `progress` to the end, or until a callback asks for a stop.
+
+        Args:
+            progress: How far the training has come.
+            until: Pause after so many epochs: what is done once at the end of a training,
+                such as putting the best weights back, is then left to a later call.
+
+        Returns:
+            The same object, advanced.
 
         Raises:
             NumbersError: If a loss or a weight is NaN or infinite.
         """
         model, steps = self.engine.model, self.engine.steps_per_epoch
+        self._last_epoch = min(until or self.training.epochs, self.training.epochs)
         self._params: dict[str, Any] = {
             "epochs": self.training.epochs,
             "steps": steps,
@@ -71,13 +80,14 @@ class Loop:
         self._began = self._committed = time.monotonic()
         try:
             self._call("on_train_begin", {})
-            while progress.epoch < self.training.epochs and not model.stop_training:
+            while progress.epoch < self._last_epoch and not model.stop_training:
                 self._epochs(progress)
             progress.stopped = bool(model.stop_training)
-            # As Keras's `fit` ends: with `use_ema` the averages become the weights.
-            model.optimizer.finalize_variable_values(model.trainable_variables)
-            last = {name: values[-1] for name, values in progress.history.items()}
-            self._call("on_train_end", last)
+            if progress.stopped or progress.epoch == self.training.epochs:
+                # As Keras's `fit` ends: with `use_ema` the averages become the weights.
+                model.optimizer.finalize_variable_values(model.trainable_variables)
+                last = {name: values[-1] for name, values in progress.history.items()}
+                self._call("on_train_end", last)
         finally:
             try:
                 self._flush()
@@ -192,7 +202,7 @@ class Loop:
             or any(may_act(callback, hooks) for callback in self.callbacks)
         ):
             return 1
-        return min(self.engine.epochs_at_once, self.training.epochs - progress.epoch)
+        return min(self.engine.epochs_at_once, self._last_epoch - progress.epoch)
 
     def _order(self, epoch: int) -> np.ndarray:
         rows, shuffle = self.engine.num_rows, self.training.shuffle

@@ -100,7 +100,8 @@ class Span:
             bad = tf.where(bad_step < 0, bad, number * steps + bad_step)
             return number + 1, values, table, bad, loss
 
-        table = {name: tf.zeros([orders.shape[0]]) for name in self._metrics}
+        epochs = tf.shape(orders)[:1]
+        table = {name: tf.zeros(epochs) for name in self._metrics}
         _, values, table, bad, loss = tf.while_loop(
             lambda number, values, table, bad, loss: (number * steps < last) & (bad < 0),
             epoch,

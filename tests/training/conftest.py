@@ -17,6 +17,7 @@ from kfc.training.engine import Engine
 from kfc.training.loop import Loop
 from kfc.training.losses import build_loss, build_metrics
 from kfc.training.optimizers import build_optimizer
+from kfc.training.sharing import structure
 from kfc.training.step import TapeModel
 
 # TensorFlow's own objects, a million of them, are not worth looking through again at every
@@ -74,11 +75,13 @@ class Problem:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         commit: Callable[[Progress], None] = lambda progress: None,
         model: TapeModel | None = None,
+        shared: bool = False,
     ) -> Loop:
         model = model or self.model()
         network = keras.Model(model.inputs, model.outputs)
         evaluator = compile_for_evaluation(network, self.spec, self.task)
         training, held_out = self.spec.training, ("val", self.held_out)
+        rows = len(self.train)
         engine = Engine(
             model,
             self.train,
@@ -86,6 +89,7 @@ class Problem:
             form="graph" if training.engine == "auto" else training.engine,
             evaluator=evaluator,
             held_out=held_out,
+            structure=structure(self.spec, self.task, num_rows=rows) if shared else None,
         )
         return Loop(
             engine, evaluator, training, self.spec.seed, list(callbacks), held_out, commit

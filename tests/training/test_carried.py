@@ -9,15 +9,15 @@ from kfc.training.checkpoint import Progress
 NUMBERS = dict(rtol=2e-5, atol=2e-6)
 
 
-def train(problem, overrides, engine, **task):
-    loop = problem({**overrides, "training.engine": engine}, **task).loop()
+def train(problem, overrides, engine, shared=False):
+    loop = problem({**overrides, "training.engine": engine}).loop(shared=shared)
     return loop.run(Progress()).history, loop.engine.model
 
 
-def assert_same_training(problem, overrides, **task):
+def assert_same_training(problem, overrides, form):
     """Weights, slots and every logged number, over epochs with a short last batch."""
-    expected, ordinary = train(problem, overrides, "graph", **task)
-    actual, carried = train(problem, overrides, "xla", **task)
+    expected, ordinary = train(problem, overrides, "graph")
+    actual, carried = train(problem, overrides, form, shared=True)
     assert actual.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(actual[name], values, **NUMBERS, err_msg=name)
@@ -29,15 +29,20 @@ def assert_same_training(problem, overrides, **task):
         np.testing.assert_allclose(got, want, **NUMBERS, err_msg=want.path)
 
 
+FORMS = pytest.mark.parametrize("form", ["xla", "graph"])
+
+
+@FORMS
 @pytest.mark.parametrize("name", sorted(CARRIED_OPTIMIZERS))
-def test_a_carried_optimizer_trains_as_it_does_in_a_graph(problem, name):
-    assert_same_training(problem, {"training.optimizer": name})
+def test_a_carried_optimizer_trains_as_it_does_in_place(problem, name, form):
+    assert_same_training(problem, {"training.optimizer": name}, form)
 
 
 def test_only_optimizers_that_keras_or_kfc_offer_are_carried():
     assert set(signatures("optimizer")) >= CARRIED_OPTIMIZERS
 
 
+@FORMS
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -51,6 +56,9 @@ def test_only_optimizers_that_keras_or_kfc_offer_are_carried():
         {"network.block": "residual"},
         {"network.l2": 0.01},
         {"network.hidden": []},
+        {"network.hidden": [5, 9, 9]},
+        {"network.dropout": 0.3},
+        {"network.hidden": [5, 9], "network.normalization": "layer"},
         {"training.loss": "mse"},
         {"training.batch_size": 70},
         {"training.batch_size": 200},
@@ -59,16 +67,17 @@ def test_only_optimizers_that_keras_or_kfc_offer_are_carried():
     ],
     ids=str,
 )
-def test_a_carried_training_is_the_same_with(problem, overrides):
+def test_a_carried_training_is_the_same_with(problem, overrides, form):
     # Without a short batch, which XLA would compile apart; the optimizers have one.
-    assert_same_training(problem, {"training.batch_size": 35, **overrides})
+    assert_same_training(problem, {"training.batch_size": 35, **overrides}, form)
 
 
-def test_batch_normalization_is_carried(problem):
+@FORMS
+def test_batch_normalization_is_carried(problem, form):
     # Not Adam: the bias before a normalisation has no gradient but rounding, and Adam
     # makes a full step of that.
     overrides = {"network.normalization": "batch", "training.optimizer": "sgd"}
-    assert_same_training(problem, overrides)
+    assert_same_training(problem, overrides, form)
 
 
 def test_carried_blocks_of_any_length_give_the_same_bits(problem, same_weights):

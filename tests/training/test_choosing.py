@@ -2,9 +2,8 @@ import keras
 import pytest
 
 from kfc import spec as specs
-from kfc.data import Task
 from kfc.errors import SpecError
-from kfc.training.choosing import choose_engine, structure
+from kfc.training.choosing import choose_engine
 
 
 def chosen(overrides=None, *, callbacks=(), rows=60_000):
@@ -78,59 +77,3 @@ def test_a_small_network_is_compiled_where_it_takes_many_steps():
     assert choose_engine(spec, **sizes) == "graph"
     longer = specs.load("digits", {"training.epochs": 1000})
     assert choose_engine(longer, **sizes) == "xla"
-
-
-# --- what compiled steps depend on --------------------------------------------------------
-
-
-def text(overrides=None, *, rows=70, labels="abc"):
-    spec = specs.load({"training": {"loss": "cross_entropy"}}, overrides)
-    return structure(spec, Task((4,), "float32", tuple(labels)), num_rows=rows)
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        {"seed": 7},
-        {"network.init": {"name": "random_normal", "stddev": 0.3}},
-        {"training.optimizer.learning_rate": 0.5},
-        {"training.epochs": 3},
-        {"name": "other"},
-    ],
-    ids=str,
-)
-def test_what_a_variable_holds_does_not_count(overrides):
-    assert text(overrides) == text()
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        {"network.hidden": [64]},
-        {"network.activation": "tanh"},
-        {"network.dropout": 0.1},
-        {"network.l2": 0.1},
-        {"network.use_bias": False},
-        {"network.normalization": "batch"},
-        {"network.block": "residual"},
-        {"training.loss": "mse"},
-        {"training.optimizer": "sgd"},
-        {"training.optimizer": {"name": "adam", "beta_1": 0.8}},
-        {"training.optimizer": {"name": "adam", "clipnorm": 1.0}},
-        {"training.optimizer.learning_rate": {"name": "cosine", "initial_learning_rate": 0.1}},
-        {"training.precision": "bfloat16"},
-    ],
-    ids=str,
-)
-def test_what_is_written_into_a_graph_does(overrides):
-    assert text(overrides) != text()
-
-
-def test_classes_and_the_length_of_a_schedule_count():
-    cosine = {
-        "training.optimizer.learning_rate": {"name": "cosine", "initial_learning_rate": 0.1}
-    }
-    assert text(labels="abcd") != text()
-    assert text(rows=90) == text()
-    assert text(cosine, rows=90) != text(cosine)
-    assert text({**cosine, "training.epochs": 3}) != text(cosine)

@@ -8,9 +8,11 @@ import tensorflow as tf
 from tensorflow.python.eager.polymorphic_function import polymorphic_function
 
 from kfc.data import Rows, Task
+from kfc.training.checkpoint import Progress
 from kfc.training.compiling import compile_for_evaluation
 from kfc.training.engine import Engine
 from kfc.training.evaluation import EVALUATION_BATCH, Evaluator
+from kfc.training.sharing import Structure
 from kfc.training.step import TapeModel
 
 IN_ORDER = np.arange(70, dtype=np.int32)
@@ -256,12 +258,12 @@ def engine_of(case, structure):
 def test_engines_of_one_structure_compile_once_and_train_their_own_weights(
     problem, same_weights, monkeypatch
 ):
-    monkeypatch.setattr("kfc.training.engine._compiled", (kept := OrderedDict()))
+    monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
     results = {}
     for seed, rate in ((0, 0.01), (1, 0.1)):
         optimizer = {"name": "adam", "learning_rate": rate}
         case = problem({"seed": seed, "training.optimizer": optimizer, "network.dropout": 0.2})
-        for structure in ("the same", None):
+        for structure in (Structure("the same", frozenset()), None):
             engine = engine_of(case, structure)
             engine.begin(IN_ORDER[None])
             results[structure] = engine.run(0, 3, evaluate=True), engine.model
@@ -284,7 +286,7 @@ def test_what_is_held_out_keeps_its_name_where_functions_are_shared(problem):
             form="xla",
             evaluator=evaluator,
             held_out=(prefix, case.held_out),
-            structure="of both",
+            structure=Structure("of both", frozenset()),
         )
         engine.begin(IN_ORDER[None])
         (epoch,) = engine.run(0, 3, evaluate=True).epochs
@@ -292,16 +294,45 @@ def test_what_is_held_out_keeps_its_name_where_functions_are_shared(problem):
 
 
 def test_another_batch_size_or_number_of_rows_compiles_anew(problem, monkeypatch):
-    monkeypatch.setattr("kfc.training.engine._compiled", (kept := OrderedDict()))
+    monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
     case = problem()
+    one = Structure("one", frozenset())
     for rows in (70, 64):
         part = Rows(case.train.x[:rows], case.train.y[:rows])
-        Engine(case.model(), part, 32, form="xla", structure="s").compile()
-    Engine(case.model(), case.train, 35, form="xla", structure="s").compile()
+        Engine(case.model(), part, 32, form="xla", structure=one).compile()
+    Engine(case.model(), case.train, 35, form="xla", structure=one).compile()
     assert len(kept) == 3
 
 
-def test_a_plain_graph_belongs_to_its_model(problem, monkeypatch):
-    monkeypatch.setattr("kfc.training.engine._compiled", (kept := OrderedDict()))
-    Engine(problem().model(), problem().train, 32, form="graph", structure="s").compile()
+def test_a_plain_graph_is_traced_once_for_all_widths(problem, monkeypatch):
+    monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
+    overrides = {"network.dropout": 0.2, "training.epochs": 2}
+    for widths in ([6, 7], [9, 5], [8, 8]):
+        case = problem({**overrides, "network.hidden": widths})
+        shared, own = case.loop(shared=True), case.loop()
+        expected = own.run(Progress()).history
+        for name, values in shared.run(Progress()).history.items():
+            np.testing.assert_allclose(values, expected[name], rtol=2e-6, err_msg=name)
+        for got, want in zip(
+            shared.engine.model.weights, own.engine.model.weights, strict=True
+        ):
+            np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-7, err_msg=want.path)
+    assert len(kept) == 1
+
+
+def test_a_width_gives_the_same_bits_whichever_came_first(problem, same_weights, monkeypatch):
+    models = []
+    for order in ([5], [9, 5], [7, 9, 5]):
+        monkeypatch.setattr("kfc.training.sharing._compiled", OrderedDict())
+        for width in order:
+            loop = problem({"network.hidden": [width]}).loop(shared=True)
+            loop.run(Progress())
+        models.append(loop.engine.model)
+    same_weights(models[0], models[1])
+    same_weights(models[0], models[2])
+
+
+def test_a_graph_without_a_structure_belongs_to_its_model(problem, monkeypatch):
+    monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
+    Engine(problem().model(), problem().train, 32, form="graph").compile()
     assert not kept

@@ -1,0 +1,155 @@
+"""A resolved spec and prepared rows -> a network, trained in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+
+from kfc import files, record
+from kfc.data import Prepared
+from kfc.network import build
+from kfc.resolving import resolve_engine
+from kfc.spec import Spec
+from kfc.training import checkpoint
+from kfc.training.checkpoint import Progress
+from kfc.training.compiling import compile_for_evaluation, compile_for_training
+from kfc.training.engine import Engine
+from kfc.training.evaluation import Evaluator
+from kfc.training.footprint import check_memory
+from kfc.training.loop import Loop, check_finite
+from kfc.training.sharing import structure
+from kfc.training.weighting import weighted
+
+
+class Trainer:
+    """Trains the network of a spec on prepared rows.
+
+    Args:
+        spec: A spec that knows its task; `spec` is the one with its engine chosen.
+        prepared: Its data.
+        callbacks: The caller's, which have a say in that choice.
+
+    Attributes:
+        spec: What repeats this training.
+        network: Untrained, until `train` has run.
+        memory: Bytes that the training will take, predicted.
+
+    Raises:
+        SpecError: If the spec does not fit its data, or the memory of this machine.
+        PluginError: If a plug-in fails.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        prepared: Prepared,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        train = weighted(prepared.train, spec, prepared.task)
+        self.prepared = prepared = replace(prepared, train=train)
+        self.memory = check_memory(spec, prepared)
+        self.network = build(spec, prepared.task)
+        self.spec = spec = resolve_engine(spec, self.network, len(train), callbacks)
+        self._model = compile_for_training(
+            self.network, spec, prepared.task, num_rows=len(train)
+        )
+        self._evaluator = compile_for_evaluation(self.network, spec, prepared.task)
+
+    def train(
+        self,
+        folder: Path,
+        callbacks: Sequence[keras.callbacks.Callback],
+        *,
+        until: int | None = None,
+        start: checkpoint.Checkpoint | None = None,
+        commit_seconds: float | None = None,
+        phases: record.Phases | None = None,
+    ) -> dict[str, list[float]]:
+        """Trains to the end, with commits in `folder / "checkpoints"`.
+
+        Args:
+            folder: Of the run.
+            callbacks: All of them, in the order they are called.
+            until: Pause after so many epochs; `start` goes on from there.
+            start: Go on from this state of the same training.
+            commit_seconds: Instead of the spec's.
+            phases: Told when building, compiling and training are over.
+
+        Returns:
+            Metric -> one value per epoch.
+
+        Raises:
+            NumbersError: If a loss or a weight becomes NaN or infinite.
+            CheckpointError: If `start` is of another training.
+            DiskError: If a commit cannot be written.
+        """
+        phases = phases or record.Phases()
+        training = self.spec.training
+        if commit_seconds is not None:
+            training = training.model_copy(update={"commit_seconds": commit_seconds})
+
+        def commit(progress: Progress) -> None:
+            if (folder / "metrics.jsonl").exists():  # not yet in the first epoch
+                files.sync(folder / "metrics.jsonl")
+            state = checkpoint.capture(self._model, callbacks, progress)
+            checkpoint.commit(folder / "checkpoints", state)
+
+        prepared = self.prepared
+        engine = Engine(
+            self._model,
+            prepared.train,
+            training.batch_size,
+            form=training.engine,
+            evaluator=self._evaluator,
+            held_out=prepared.watched,
+            structure=structure(self.spec, prepared.task, num_rows=len(prepared.train)),
+        )
+        loop = Loop(
+            engine=engine,
+            evaluator=self._evaluator,
+            training=training,
+            seed=self.spec.seed,
+            callbacks=callbacks,
+            held_out=prepared.watched,
+            commit=commit,
+        )
+        phases.end("build")
+        engine.compile()
+        phases.end("compile")
+        progress = Progress()
+        if start is not None:
+            progress = checkpoint.restore(start, self._model, callbacks)
+        progress = loop.run(progress, until)
+        commit(progress)
+        phases.end("train")
+        return progress.history
+
+    def measure(self, *parts: str) -> dict[str, float]:
+        """Returns the metrics of the network's weights, such as `test_accuracy`.
+
+        Args:
+            *parts: Prefixes of `Prepared.held_out`, by default all: `val` and `test`.
+
+        Raises:
+            NumbersError: If one is NaN or infinite.
+        """
+        return measure(self._evaluator, self.prepared, *parts)
+
+
+def measure(evaluator: Evaluator, prepared: Prepared, *parts: str) -> dict[str, float]:
+    """Returns the metrics of a network on held-out rows; see `Trainer.measure`."""
+    metrics = {
+        f"{part}_{name}": value
+        for part in parts or prepared.held_out
+        for name, value in evaluator.evaluate(prepared.held_out[part]).items()
+    }
+    check_finite(metrics, "the final weights")
+    return metrics
+
+
+def weights_sha256(network: keras.Model) -> str:
+    """Returns the SHA-256 of the weights' bytes, in `get_weights()` order."""
+    return files.sha256(b"".join(weight.tobytes() for weight in network.get_weights()))
