@@ -48,7 +48,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     if several:
         x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
     if scaled:
-        x = _scaling_layer(task.scaling)(x)
+        x = scaling_layer(task.scaling)(x)
     with _precision(spec.training.precision):
         x = _hidden_layers(x, spec)  # (batch, units)
     x = keras.layers.Dense(
@@ -57,7 +57,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         name="logits",
     )(x)  # (batch, outputs)
     if scaled and not task.classification:
-        x = _value_layer(task.target_scaling)(x)
+        x = value_layer(task.target_scaling)(x)
     return keras.Model(inputs, x, name="network")
 
 
@@ -222,7 +222,7 @@ def layer_seed(seed: int, name: str) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 
 
-def _scaling_layer(scaling: Scaling) -> keras.layers.Layer:
+def scaling_layer(scaling: Scaling) -> keras.layers.Layer:
     """Returns a Keras preprocessing layer that does what `scaling` says, to float32."""
     shift, divisor = scaling.shift, scaling.divisor
     # Normalization subtracts first, which is exact where a mean is large; but its square
@@ -235,7 +235,7 @@ def _scaling_layer(scaling: Scaling) -> keras.layers.Layer:
     return keras.layers.Normalization(mean=shift, variance=np.square(divisor), name="scaling")
 
 
-def _value_layer(scaling: Scaling) -> keras.layers.Layer:
+def value_layer(scaling: Scaling) -> keras.layers.Layer:
     """Returns the inverse of a target's scaling."""
     divisor, shift = np.broadcast_arrays(scaling.divisor, scaling.shift)
     if divisor.size == 1:

@@ -7,7 +7,9 @@ side effect of an import.
 
 from __future__ import annotations
 
+import functools
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -33,7 +35,7 @@ class Registry:
     def owners(self) -> dict[str, list[str]]:
         """Returns name -> the distributions that offer it; imports nothing."""
         owners = {name: ["kfc"] for name in self.builtins}
-        for point in entry_points(group=self.group):
+        for point in _entry_points(self.group, tuple(sys.path)):
             owner = _distribution(point)
             if owner not in owners.setdefault(point.name, []):
                 owners[point.name].append(owner)
@@ -126,7 +128,8 @@ class Registry:
         if name in self.builtins:
             module, _, attribute = self.builtins[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
-        (point, *_) = entry_points(group=self.group, name=name)
+        points = _entry_points(self.group, tuple(sys.path))
+        (point, *_) = (point for point in points if point.name == name)
         try:
             return point.load()
         # A plug-in may also call sys.exit() at import; only the keyboard may stop kfc.
@@ -139,6 +142,17 @@ class Registry:
                     f"Mend or uninstall {_distribution(point)}.",
                 )
             ) from error
+
+
+@functools.cache
+def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Returns the entry points of a group; reading them takes milliseconds each time.
+
+    Args:
+        group: Such as `kfc.sources`.
+        path: Where they are looked for, which is `sys.path`.
+    """
+    return tuple(entry_points(group=group))
 
 
 def _distribution(point: EntryPoint) -> str:

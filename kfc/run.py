@@ -168,10 +168,12 @@ def fit(
     everyone = [*build_callbacks(checked, folder, console), *callbacks]
     began = time.monotonic()
     try:
-        history = trainer.train(folder, everyone, phases=phases)
+        progress = trainer.train(folder, everyone, phases=phases)
+        trainer.commit(folder, everyone, progress)
     except (KeyboardInterrupt, SystemExit):
         console.print(f"Interrupted: {folder} stays unfinished.")
         raise
+    phases.end("train")
     seconds = round(time.monotonic() - began, 3)
 
     if network is not None:
@@ -183,7 +185,7 @@ def fit(
     run = Run(
         spec=checked,
         model=built,
-        history=history,
+        history=progress.history,
         metrics=metrics,
         folder=folder,
         task=prepared.task,

@@ -56,7 +56,7 @@ class Trainer:
         self._model = compile_for_training(
             self.network, spec, prepared.task, num_rows=len(train)
         )
-        self._evaluator = compile_for_evaluation(self.network, spec, prepared.task)
+        self._evaluator = compile_for_evaluation(self._model, spec, prepared.task)
 
     def train(
         self,
@@ -67,8 +67,8 @@ class Trainer:
         start: checkpoint.Checkpoint | None = None,
         commit_seconds: float | None = None,
         phases: record.Phases | None = None,
-    ) -> dict[str, list[float]]:
-        """Trains to the end, with commits in `folder / "checkpoints"`.
+    ) -> Progress:
+        """Trains to the end, with commits in `folder / "checkpoints"` on the way.
 
         Args:
             folder: Of the run.
@@ -76,10 +76,10 @@ class Trainer:
             until: Pause after so many epochs; `start` goes on from there.
             start: Go on from this state of the same training.
             commit_seconds: Instead of the spec's.
-            phases: Told when building, compiling and training are over.
+            phases: Told when building and compiling are over.
 
         Returns:
-            Metric -> one value per epoch.
+            How far it came; `commit` saves the state.
 
         Raises:
             NumbersError: If a loss or a weight becomes NaN or infinite.
@@ -87,17 +87,9 @@ class Trainer:
             DiskError: If a commit cannot be written.
         """
         phases = phases or record.Phases()
-        training = self.spec.training
+        spec, prepared, training = self.spec, self.prepared, self.spec.training
         if commit_seconds is not None:
             training = training.model_copy(update={"commit_seconds": commit_seconds})
-
-        def commit(progress: Progress) -> None:
-            if (folder / "metrics.jsonl").exists():  # not yet in the first epoch
-                files.sync(folder / "metrics.jsonl")
-            state = checkpoint.capture(self._model, callbacks, progress)
-            checkpoint.commit(folder / "checkpoints", state)
-
-        prepared = self.prepared
         engine = Engine(
             self._model,
             prepared.train,
@@ -105,27 +97,39 @@ class Trainer:
             form=training.engine,
             evaluator=self._evaluator,
             held_out=prepared.watched,
-            structure=structure(self.spec, prepared.task, num_rows=len(prepared.train)),
+            structure=structure(spec, prepared.task, num_rows=len(prepared.train)),
         )
         loop = Loop(
             engine=engine,
             evaluator=self._evaluator,
             training=training,
-            seed=self.spec.seed,
+            seed=spec.seed,
             callbacks=callbacks,
             held_out=prepared.watched,
-            commit=commit,
+            commit=lambda progress: self.commit(folder, callbacks, progress),
         )
         phases.end("build")
         engine.compile()
         phases.end("compile")
-        progress = Progress()
-        if start is not None:
-            progress = checkpoint.restore(start, self._model, callbacks)
-        progress = loop.run(progress, until)
-        commit(progress)
-        phases.end("train")
-        return progress.history
+        if start is None:
+            return loop.run(Progress(), until)
+        return loop.run(checkpoint.restore(start, self._model, callbacks), until)
+
+    def commit(
+        self,
+        folder: Path,
+        callbacks: Sequence[keras.callbacks.Callback],
+        progress: Progress,
+    ) -> None:
+        """Saves the state of the training, from which `train` can go on.
+
+        Raises:
+            DiskError: If it cannot be written.
+        """
+        if (folder / "metrics.jsonl").exists():  # not yet in the first epoch
+            files.sync(folder / "metrics.jsonl")
+        state = checkpoint.capture(self._model, callbacks, progress)
+        checkpoint.commit(folder / "checkpoints", state)
 
     def measure(self, *parts: str) -> dict[str, float]:
         """Returns the metrics of the network's weights, such as `test_accuracy`.

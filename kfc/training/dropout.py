@@ -46,26 +46,6 @@ class CounterDropout(keras.layers.Layer):
         return tf.where(keep, x / tf.cast(1 - self.rate, x.dtype), tf.zeros([], x.dtype))
 
 
-def with_counter_dropout(network: keras.Model) -> keras.Model:
-    """Returns `network` with its dropout drawn by hash; all other layers are shared."""
-    if not any(_is_replaced(layer) for layer in network.layers):
-        return network
-
-    def replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if not _is_replaced(layer):
-            return layer
-        return CounterDropout(
-            layer.rate, layer.seed, name=layer.name, dtype=layer.dtype_policy
-        )
-
-    return keras.models.clone_model(network, clone_function=replaced)
-
-
-def _is_replaced(layer: keras.layers.Layer) -> bool:
-    # A plug-in's may have masks of another shape.
-    return type(layer) is keras.layers.Dropout and layer.noise_shape is None
-
-
 def count_steps(model: keras.Model, step: Callable[[], Any]) -> None:
     """Lets the dropout of `model` draw a new mask for each value of `step()`."""
     for layer in model.layers:

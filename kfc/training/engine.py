@@ -15,6 +15,7 @@ from kfc.training.feed import Resident, Streamed, Window
 from kfc.training.sharing import Structure, compiled, signature_of
 from kfc.training.span import Span
 from kfc.training.step import TapeModel
+from kfc.training.twin import learned_numbers
 
 _CALL_OPERATIONS = 4e10
 """Multiplications per graph call, about half a second on two cores: short enough for a bar
@@ -92,12 +93,15 @@ class Engine:
         create_variables(model, train)
         model.optimizer.build(model.trainable_variables)
         variables = [variable for _, variable in named_variables(model)]
+        variables += learned_numbers(model)
         self._held_out, prefix = [], ""
         if evaluator and held_out and not isinstance(held_out[1].x, Mapped):
             prefix, rows = held_out
             self._held_out = [tf.constant(part) for part in rows.parts]
             create_variables(evaluator.model, rows)
+            variables += learned_numbers(evaluator.model)
             variables += evaluator.model.metrics_variables
+            variables = list({id(variable): variable for variable in variables}.values())
         self._variables: Carried | InPlace = InPlace()
         if form == "xla" or (form == "graph" and structure):
             make_carriable(model.optimizer)
@@ -146,7 +150,8 @@ class Engine:
             facts=(self.batch_size, self.num_rows, self._span.measured_metrics),
             xla=self.form == "xla",
         )
-        self._call(window, 0, 0, False)  # XLA compiles in the first call
+        if self.form == "xla":
+            self._call(window, 0, 0, False)  # XLA compiles in the first call
 
     def _signature(self, arguments: list[Any]) -> list[Any]:
         """Returns what the function takes: in a plain graph any width, and any epochs."""

@@ -11,6 +11,7 @@ from kfc.data.mapped import chunks
 from kfc.training.carried import Carried, InPlace
 from kfc.training.sharing import Structure, compiled, signature_of
 from kfc.training.step import TapeModel
+from kfc.training.twin import learned_numbers
 
 EVALUATION_BATCH = 1024
 """Rows per evaluation step; fixed, so that an evaluation repeats to the same bits."""
@@ -76,8 +77,8 @@ class Evaluator:
     def _trace(self, rows: Rows) -> Any:
         create_variables(self.model, rows)
         if self._structure:
-            metrics = self.model.metrics_variables
-            variables = [*self.model.weights, *metrics]
+            model = self.model
+            variables = [*model.weights, *learned_numbers(model), *model.metrics_variables]
             self._variables = Carried(variables, fixed_shapes=False)
 
         def evaluate(values: list[Any], x: Any, y: Any) -> Any:
@@ -100,8 +101,11 @@ def _batch(part: Any, first: Any, rows: int | None) -> Any:
 
 def create_variables(model: TapeModel, rows: Rows) -> None:
     """Creates every variable of the metrics now: a graph's loop cannot create any."""
+    if model.has_metric_variables:
+        return
     x, y = tf.constant(rows.x[:2]), tf.constant(rows.y[:2])
-    y_pred = model(x)
+    y_pred = tf.zeros([len(x), *model.output_shape[1:]])
     model.compute_loss(x=x, y=y, y_pred=y_pred)
     model.compute_metrics(x, y, y_pred)
     model.reset_metrics()
+    model.has_metric_variables = True

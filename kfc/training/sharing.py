@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from kfc.data import Task
-from kfc.network import num_outputs
+from kfc.network import num_outputs, scaling_layer, value_layer
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
 from kfc.training.choosing import is_carried
+from kfc.training.twin import is_learned
 
 _MOST_COMPILED = 32
 _compiled: OrderedDict[str, Any] = OrderedDict()  # the newest last
@@ -36,7 +37,7 @@ def structure(spec: Spec, task: Task, *, num_rows: int) -> Structure | None:
     """Returns what is equal for trainings that may share compiled steps.
 
     What starts weights and what a variable holds does not count: initialisation, seed, a
-    constant learning rate.
+    constant learning rate, the numbers of a learned scaling.
 
     Args:
         spec: A resolved spec.
@@ -56,10 +57,10 @@ def structure(spec: Spec, task: Task, *, num_rows: int) -> Structure | None:
     if schedule is None:
         optimizer.pop("learning_rate", None)
     length = [training.epochs, num_rows] if schedule else []
+    layers_of_numbers = (scaling_layer(task.scaling), value_layer(task.target_scaling))
     scalings = [
-        part.tobytes().hex()
-        for scaling in (task.scaling, task.target_scaling)
-        for part in (scaling.shift, scaling.divisor)
+        type(layer).__name__ if is_learned(layer) else layer.get_config()
+        for layer in layers_of_numbers
     ]
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.labels), task.outputs]

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from kfc.errors import Fault, NumbersError
-from kfc.training.dropout import count_steps, with_counter_dropout
+from kfc.training.dropout import count_steps
+from kfc.training.twin import training_twin
 
 
 class TapeModel(keras.Model):
@@ -24,13 +25,14 @@ class TapeModel(keras.Model):
     """
 
     def __init__(self, network: keras.Model) -> None:
-        trained = with_counter_dropout(network)
+        trained = training_twin(network)
         super().__init__(inputs=trained.inputs[0], outputs=trained.outputs[0])
         self._plain = network.inputs[0], network.outputs[0]
 
     def compile(self, optimizer: Any = None, **options: Any) -> None:
         """Compiles as any Keras model; the optimizer's steps tell dropout its masks."""
         super().compile(optimizer=optimizer, **options)
+        self.has_metric_variables = False  # Keras creates them with the first batch
         if self.optimizer is not None:
             # Not `optimizer.iterations`, which stands still while gradients accumulate.
             count_steps(self, lambda: self.optimizer._iterations.value)

@@ -1,0 +1,76 @@
+from collections import OrderedDict
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from kfc.data import Scaling, Task
+from kfc.training.checkpoint import Progress
+from kfc.training.twin import LearnedScaling, is_learned, learned_numbers, training_twin
+
+CLASSES = Task((4,), "float32", ("a", "b", "c"))
+MEAN, VARIANCE = np.array([1.0, -2.0, 300.0]), np.array([0.5, 4.0, 1e-3])
+
+
+def scaled(layer):
+    inputs = keras.Input((3,))
+    network = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
+    return network, training_twin(network)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Normalization(mean=MEAN, variance=VARIANCE, name="scaling"),
+        keras.layers.Rescaling([0.5, 2.0, 1 / 3], [0.1, 0.0, -7.0], name="scaling"),
+        keras.layers.Rescaling(3.5, 100.0, name="value"),
+    ],
+    ids=["normalization", "rescaling", "value"],
+)
+def test_a_learned_scaling_gives_the_bits_of_keras_layer(layer):
+    network, twin = scaled(layer)
+    x = np.random.default_rng(0).normal(0, 50, (64, 3)).astype(np.float32)
+    np.testing.assert_array_equal(twin(x), network(x))
+
+
+def test_what_is_the_same_for_all_rows_stays_keras_layer():
+    pixels = keras.layers.Rescaling(1 / 255, name="scaling")
+    network, twin = scaled(pixels)
+    assert not is_learned(pixels)
+    assert twin is network
+
+
+def test_learned_numbers_are_no_weights():
+    network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
+    assert len(twin.weights) == 2
+    assert twin.count_params() == 8
+    mean, variance = learned_numbers(twin)
+    np.testing.assert_allclose(mean.numpy().ravel(), MEAN)
+    np.testing.assert_allclose(variance.numpy().ravel(), VARIANCE)
+    assert learned_numbers(network) == []
+
+
+def test_a_twin_trains_the_layers_of_the_network():
+    network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
+    assert isinstance(twin.layers[1], LearnedScaling)
+    assert twin.layers[-1] is network.layers[-1]
+
+
+@pytest.mark.parametrize("engine", ["xla", "graph"])
+def test_trainings_on_other_rows_share_steps_and_keep_their_own_numbers(
+    problem, monkeypatch, engine
+):
+    monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
+    ends = []
+    for shift in (0.0, 0.3):
+        scaling = Scaling(np.full(4, shift, np.float32), np.full(4, 0.5, np.float32))
+        task = replace(CLASSES, scaling=scaling)
+        case = problem({"training.engine": engine}, task=task)
+        shared, own = case.loop(shared=True), case.loop()
+        histories = [loop.run(Progress()).history for loop in (shared, own)]
+        for name, values in histories[0].items():
+            np.testing.assert_allclose(values, histories[1][name], rtol=2e-6, err_msg=name)
+        ends.append(histories[0]["loss"][-1])
+    assert ends[0] != ends[1]
+    assert len(kept) == 1
