@@ -29,10 +29,7 @@ class Fault:
         place = f"{self.where} ({self.line})" if self.line else self.where
         remedy = f" {self.remedy}" if self.remedy else ""
         text = f"{place}: expected {self.expected}, got {self.got}.{remedy}".rstrip()
-        # Paths, labels and keys are other people's text: none of it may steer a terminal.
-        return "".join(
-            c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.splitlines())
-        )
+        return one_line(text)
 
 
 class KfcError(Exception):
@@ -57,6 +54,12 @@ class SpecError(KfcError, ValueError):
 
 class RegistryError(SpecError, LookupError):
     """A name that nobody offers, or that several packages offer."""
+
+
+class BusyError(KfcError, BlockingIOError):
+    """A folder that another process works in."""
+
+    exit_code = 3
 
 
 class DataError(KfcError, ValueError):
@@ -94,3 +97,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return f"Did you mean {by_lower[close[0]]!r}? " if close else ""
+
+
+def one_line(text: str) -> str:
+    """Returns other people's text as one line that cannot steer a terminal."""
+    return "".join(
+        c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.splitlines())
+    )

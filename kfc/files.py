@@ -13,12 +13,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kfc.errors import DiskError, Fault
+from kfc.errors import BusyError, DiskError, Fault, KfcError
 
 _PARTIAL = ".partial-"
+_LOCK = ".lock"
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -53,8 +54,14 @@ def write_with(path: Path, writer: Callable[[Path], None]) -> None:
             raise
 
 
-def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
+def write_folder(path: Path, contents: Mapping[str, bytes], *, replace: bool = False) -> None:
     """Writes a folder of files that appears under its name only when it is complete.
+
+    Args:
+        path: The folder to be.
+        contents: Name of a file -> its bytes; `a/b` is `b` in the folder `a`.
+        replace: Whether to put it in place of a full one. A process that is killed then
+            may leave neither, so this is for what can be made again.
 
     Raises:
         DiskError: If it cannot be written; `path` is then as it was.
@@ -64,9 +71,16 @@ def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(parents=True)
+            folders = {partial}
             for name, data in contents.items():
+                folder = (partial / name).parent
+                folder.mkdir(parents=True, exist_ok=True)
                 _write_synced(partial / name, data)
-            _sync(partial)
+                folders.add(folder)
+            for folder in folders:
+                _sync(folder)
+            if replace and path.exists():
+                shutil.rmtree(path)
             partial.rename(path)
             _sync(path.parent)
         except BaseException:
@@ -84,6 +98,45 @@ def append(path: Path, text: str) -> None:
         file.write(text)
 
 
+def append_synced(path: Path, content: bytes | str) -> None:
+    """Adds to a file, whole or not at all, and on the disk before this returns.
+
+    A process that is killed meanwhile may leave a part of it.
+
+    Raises:
+        DiskError: If it cannot be written; the file is as long as it was.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with _disk_errors(path):
+        new = not path.exists()
+        with path.open("ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            except BaseException:
+                # Or the next line would be joined to the part of this one.
+                with suppress(OSError):
+                    file.truncate(size)
+                    os.fsync(file.fileno())
+                raise
+        if new:
+            _sync(path.parent)
+
+
+def truncate(path: Path, size: int) -> None:
+    """Cuts a file off after `size` bytes, on the disk before this returns.
+
+    Raises:
+        DiskError: If it cannot be cut.
+    """
+    with _disk_errors(path), path.open("r+b") as file:
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
 def sync(path: Path) -> None:
     """Flushes a file, or a folder with everything in it, to the disk.
 
@@ -94,6 +147,17 @@ def sync(path: Path) -> None:
         for inner in path.rglob("*") if path.is_dir() else ():
             _sync(inner)
         _sync(path)
+
+
+def make_folder(path: Path) -> None:
+    """Creates a folder, and those above it; one that is there is fine.
+
+    Raises:
+        DiskError: If it cannot be created.
+    """
+    with _disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        _sync(path.parent)
 
 
 def remove_folder(path: Path) -> None:
@@ -109,7 +173,7 @@ def new_numbered_folder(parent: Path, name: str) -> Path:
     """
     with _disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        with _locked(parent):  # or two processes could take one number for two names
+        with _in_turn(parent):  # or two processes could take one number for two names
             found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
             numbers = [int(match[1]) for match in found if match]
             path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
@@ -124,8 +188,47 @@ def sha256(data: bytes) -> str:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder, which the end of the process lets go too."""
+def locked(folder: Path) -> Iterator[None]:
+    """Works in a folder alone; the end of the process, however it ends, lets go too.
+
+    The lock is on a file in the folder, so that whoever holds it may still make numbered
+    folders there. A process started by `fork` holds it with its parent.
+
+    Raises:
+        BusyError: At once, if another process, or another part of this one, holds it.
+        DiskError: If the folder cannot be written.
+    """
+    with _disk_errors(folder):
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        with _disk_errors(folder):
+            _hold(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _hold(descriptor: int, folder: Path) -> None:
+    """Takes the lock of an open lock file, and writes into the file who has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        raise BusyError(
+            Fault(
+                str(folder),
+                "a folder that no other process works in",
+                f"one that process {holder or 'unknown'} works in",
+                "Wait until it ends, end it, or name another folder.",
+            )
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+@contextmanager
+def _in_turn(folder: Path) -> Iterator[None]:
+    """Waits for the lock of a folder, which the end of the process lets go too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -153,6 +256,8 @@ def _sync(path: Path) -> None:
 def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
+    except KfcError:
+        raise  # says more
     except OSError as error:
         raise DiskError(
             Fault(

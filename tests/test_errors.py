@@ -3,13 +3,14 @@ import pickle
 import pytest
 
 import kfc
-from kfc.errors import Fault, KfcError, SpecError, nearest
+from kfc.errors import Fault, KfcError, SpecError, nearest, one_line
 
 FAULT = Fault("training.epochs", "an integer", "'3'", "Use for example epochs: 20.")
 
 KINDS = {
     "SpecError": (2, ValueError),
     "RegistryError": (2, LookupError),
+    "BusyError": (3, BlockingIOError),
     "DataError": (4, ValueError),
     "DiskError": (5, OSError),
     "NumbersError": (6, ArithmeticError),
@@ -74,3 +75,19 @@ def test_the_nearest_known_name_is_offered(name, found):
 def test_a_message_is_one_line_that_cannot_steer_a_terminal():
     fault = Fault("a\x1b[31mb", "c\nd", "\ud800\x07", "e\r\n")
     assert str(fault) == "a\\x1b[31mb: expected c d, got \\ud800\\x07. e"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("plain, \u00fc\u4e2d", "plain, \u00fc\u4e2d"),
+        ("a\nb\rc\r\nd\x0be\u2028f", "a b c d e f"),
+        ("\x1b[31m\x00\x9b", "\\x1b[31m\\x00\\x9b"),
+        ("\u202egnp.exe\u200b", "\\u202egnp.exe\\u200b"),
+        ("\ud800", "\\ud800"),
+        ("", ""),
+    ],
+    ids=["printable", "line ends", "controls", "directions", "half a character", "nothing"],
+)
+def test_other_peoples_text_becomes_one_printable_line(text, line):
+    assert one_line(text) == line

@@ -1,12 +1,13 @@
 import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from kfc import files
-from kfc.errors import DiskError
+from kfc.errors import BusyError, DiskError
 
 
 def names(folder):
@@ -112,11 +113,134 @@ def test_a_folder_is_never_written_over_a_full_one(tmp_path):
     assert names(tmp_path) == ["checkpoint"]
 
 
+def test_a_folder_may_hold_folders(tmp_path):
+    files.write_folder(tmp_path / "a", {"b/c": b"1", "d": b"2"})
+    assert names(tmp_path / "a") == ["b", "d"]
+    assert (tmp_path / "a" / "b" / "c").read_bytes() == b"1"
+
+
+def test_a_folder_is_replaced_where_that_is_asked_for(tmp_path):
+    for contents in ({"a/old": b"1"}, {"a/new": b"2"}):
+        files.write_folder(tmp_path / "made", contents, replace=True)
+    assert names(tmp_path / "made" / "a") == ["new"]
+    assert names(tmp_path) == ["made"]
+
+
 def test_lines_are_appended(tmp_path):
     files.append(tmp_path / "log", "1\n")
     files.append(tmp_path / "log", "2\n")
     files.sync(tmp_path)
     assert (tmp_path / "log").read_text() == "1\n2\n"
+
+
+def test_synced_lines_are_appended_as_text_or_bytes(tmp_path):
+    files.append_synced(tmp_path / "log", "\u00d6l\n")
+    files.append_synced(tmp_path / "log", b"\0\r\n")
+    assert (tmp_path / "log").read_bytes() == b"\xc3\x96l\n\0\r\n"
+
+
+def test_a_synced_line_and_the_name_of_a_new_file_are_on_the_disk(tmp_path, monkeypatch):
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd)), real(fd)))
+    files.append_synced(tmp_path / "log", "1\n")
+    assert [found.st_ino for found in synced] == [
+        (tmp_path / "log").stat().st_ino,
+        tmp_path.stat().st_ino,
+    ]
+    files.append_synced(tmp_path / "log", "2\n")
+    assert [found.st_ino for found in synced[2:]] == [(tmp_path / "log").stat().st_ino]
+    assert synced[2].st_size == 4
+
+
+@pytest.mark.parametrize("error", [OSError(28, os.strerror(28)), KeyboardInterrupt()])
+def test_a_synced_line_is_written_whole_or_not_at_all(tmp_path, monkeypatch, error):
+    files.append_synced(tmp_path / "log", "1\n")
+
+    def fails(fd):
+        monkeypatch.undo()  # for the cut's own
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises((DiskError, KeyboardInterrupt)):
+        files.append_synced(tmp_path / "log", "2\n")
+    assert (tmp_path / "log").read_text() == "1\n"
+    files.append_synced(tmp_path / "log", "3\n")
+    assert (tmp_path / "log").read_text() == "1\n3\n"
+
+
+def test_a_file_that_may_not_grow_keeps_its_whole_lines(tmp_path):
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from kfc import files\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "for _ in range(9): files.append_synced(Path(sys.argv[1]), 'x' * 29 + '\\n')"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "log")]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "DiskError" in ended.stderr
+    assert (tmp_path / "log").read_text() == ("x" * 29 + "\n") * 3
+
+
+def test_a_file_is_cut_off(tmp_path):
+    files.write(tmp_path / "log", "1\n2\n")
+    files.truncate(tmp_path / "log", 2)
+    assert (tmp_path / "log").read_text() == "1\n"
+
+
+HOLDS = (
+    "import sys; from pathlib import Path; from kfc import files\n"
+    "with files.locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that works in `tmp_path` until it is told to end."""
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_folder_that_another_process_works_in_is_busy_with_all_four_parts(tmp_path, holder):
+    with pytest.raises(BusyError) as caught, files.locked(tmp_path):
+        pass
+    (fault,) = caught.value.faults
+    assert fault.where == str(tmp_path)
+    assert fault.expected == "a folder that no other process works in"
+    assert fault.got == f"one that process {holder.pid} works in"
+    assert fault.remedy
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, None])
+def test_the_end_of_a_process_lets_its_folder_go(tmp_path, holder, end):
+    if end:
+        holder.send_signal(end)
+    else:
+        holder.stdin.close()
+    holder.wait()
+    with files.locked(tmp_path):
+        pass
+
+
+def test_a_folder_is_let_go_at_the_end_of_the_block_and_after_an_error(tmp_path):
+    for _ in range(2):
+        with pytest.raises(RuntimeError), files.locked(tmp_path):
+            raise RuntimeError
+
+
+def test_a_folder_is_busy_for_another_part_of_the_same_process_too(tmp_path):
+    busy = pytest.raises(BusyError, match=str(os.getpid()))
+    with files.locked(tmp_path), busy, files.locked(tmp_path):
+        pass
+
+
+def test_whoever_holds_a_folder_makes_numbered_folders_in_it(tmp_path):
+    with files.locked(tmp_path):
+        assert files.new_numbered_folder(tmp_path, "a").name == "0001-a"
 
 
 def test_a_folder_that_is_gone_can_be_removed(tmp_path):
@@ -174,10 +298,16 @@ def test_processes_that_start_together_get_different_folders(tmp_path):
         lambda path: files.write_with(path, lambda partial: partial.write_text("x")),
         lambda path: files.write_folder(path, {"a": b"x"}),
         lambda path: files.append(path, "x"),
+        lambda path: files.append_synced(path, "x"),
+        lambda path: files.truncate(path, 0),
+        lambda path: files.locked(path).__enter__(),
         lambda path: files.sync(path),
         lambda path: files.new_numbered_folder(path, "x"),
     ],
-    ids=["write", "write_with", "write_folder", "append", "sync", "new_numbered_folder"],
+    ids=[
+        *("write", "write_with", "write_folder", "append", "append_synced", "truncate"),
+        *("locked", "sync", "new_numbered_folder"),
+    ],
 )
 def test_an_unwritable_place_is_a_disk_error_with_all_four_parts(blocked, write):
     with pytest.raises(DiskError) as caught:

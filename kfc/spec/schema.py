@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from kfc.errors import Fault, nearest
+from kfc.spec.combinations import impossible
 from kfc.spec.components import (
     ActivationField,
     BlockField,
@@ -38,10 +38,6 @@ from kfc.spec.fields import (
 )
 from kfc.spec.optimizer import OptimizerField
 from kfc.spec.search import Search
-from kfc.spec.signatures import signatures
-
-METRICS = {"loss": "min", "accuracy": "max", "mae": "min", "r2": "max"}
-"""Name -> direction of everything kfc records; validation rows add `val_` in front."""
 
 # Codes of the checks a spec may accept; `kfc/data/checks.py` has their rows.
 AcceptedCheck = Literal["unscaled_input"]
@@ -237,86 +233,10 @@ class Spec(SpecModel):
     data: Data = Field(default_factory=lambda: Data())
     network: Network = Field(default_factory=lambda: Network())
     training: Training = Field(default_factory=lambda: Training())
-    search: Search | None = None
+    search: Search | None = Field(None, description="What `kfc tune` varies, and how.")
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
-        if faults := list(_impossible(self)):
+        if faults := list(impossible(self)):
             raise faults_error(*faults)
         return self
-
-
-def _impossible(spec: Spec) -> Iterator[Fault]:
-    source, validation = spec.data.source, spec.data.validation
-    if source is None and isinstance(validation, str):
-        yield Fault(
-            "data.validation",
-            "a share of the rows given as data=",
-            repr(validation),
-            "Name data.source too, or set data.validation to 0.1.",
-        )
-    elif source == validation:
-        yield Fault(
-            "data.validation",
-            "other rows than those trained on",
-            f"{validation!r}, which is data.source",
-            "Set data.validation to a share such as 0.1.",
-        )
-    stopping = spec.training.early_stopping
-    restoring = [
-        f"training.callbacks[{index}].name"
-        for index, callback in enumerate(spec.training.callbacks)
-        if callback.name == "best_weights" or callback.options.get("restore_best_weights")
-    ]
-    if len(restoring) + bool(stopping and stopping.restore_best_weights) > 1:
-        yield Fault(
-            restoring[-1],
-            "one owner of the final weights",
-            "several that put the best epoch's back",
-            "Keep one of them; early_stopping has restore_best_weights.",
-        )
-    for where, metric in _monitors(spec):
-        yield from _not_recorded(spec, where, metric)
-    if schedule := spec.training.optimizer.schedule():
-        for index, callback in enumerate(spec.training.callbacks):
-            if callback.name == "ReduceLROnPlateau":
-                yield Fault(
-                    f"training.callbacks[{index}].name",
-                    "one owner of the learning rate",
-                    f"{callback.name!r} beside the schedule {schedule.name!r}",
-                    "Drop one of them.",
-                )
-
-
-def _monitors(spec: Spec) -> Iterator[tuple[str, Any]]:
-    """Yields where a spec names a metric, and which."""
-    if spec.training.early_stopping:
-        yield "training.early_stopping.monitor", spec.training.early_stopping.monitor
-    for index, callback in enumerate(spec.training.callbacks):
-        if callback.name in signatures("callback") and "monitor" in callback.options:
-            yield f"training.callbacks[{index}].monitor", callback.options["monitor"]
-    if spec.search:
-        yield "search.objective", spec.search.objective
-
-
-_OF_TASK = {"classification": ("loss", "accuracy"), "regression": ("loss", "mae", "r2")}
-
-
-def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Fault]:
-    of_task = _OF_TASK[spec.data.task] if spec.data.task else tuple(METRICS)
-    recorded = [prefix + name for name in of_task for prefix in ("", "val_")]
-    if metric not in recorded:
-        task = f" of a {spec.data.task}" if spec.data.task else ""
-        yield Fault(
-            where,
-            f"a recorded metric{task}",
-            repr(metric),
-            f"{nearest(metric, recorded)}Known: {', '.join(recorded)}.",
-        )
-    elif metric.startswith("val_") and spec.data.validation == 0:
-        yield Fault(
-            where,
-            "a metric that is recorded",
-            f"{metric!r} while data.validation is 0",
-            f"Set data.validation to 0.1, or name {metric.removeprefix('val_')!r}.",
-        )

@@ -1,24 +1,52 @@
-"""What `kfc tune` varies, as frozen data."""
+"""What `kfc tune` varies and how it looks for the best, as frozen data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from kfc.errors import Fault
 from kfc.spec.faults import faults_error
-from kfc.spec.fields import Count, Finite, Listed, NotNegativeInt, Positive, SpecModel
+from kfc.spec.fields import Count, Finite, Listed, Positive, SpecModel
+
+
+def _as_written(value: Any, check: Callable[[Any], float]) -> float:
+    """Keeps an integer one, so that a dump says what the file said."""
+    checked = check(value)
+    return value if type(value) is int else checked
+
+
+_Written = PlainSerializer(lambda value: value, return_type=Any)
+Number = Annotated[Finite, WrapValidator(_as_written), _Written]
+Above0 = Annotated[Positive, WrapValidator(_as_written), _Written]
 
 
 class Range(SpecModel):
-    """Numbers from `low` to `high`."""
+    """Numbers from `low` to `high`, both included."""
 
-    low: Finite = Field(examples=[0.01])
-    high: Finite = Field(examples=[1.0])
-    log: bool = False
-    step: Positive | None = None
+    low: Number = Field(
+        description="Lowest; an integer where the key takes integers.", examples=[0.01]
+    )
+    high: Number = Field(description="Highest.", examples=[1.0])
+    log: bool = Field(
+        False, description="Whether each factor, rather than each difference, is as likely."
+    )
+    step: Above0 | None = Field(
+        None,
+        description="Distance between neighbours, counted from low; with log their factor. "
+        "Without one every number may come.",
+        examples=[2],
+    )
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -32,20 +60,65 @@ class Range(SpecModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _steps(self) -> Self:
+        if self.step is None or self.low >= self.high or (self.log and self.low <= 0):
+            return self
+        if self.log and self.step <= 1:
+            raise faults_error(
+                Fault(
+                    "step",
+                    "a factor above 1 where log is true",
+                    f"{self.step:g}",
+                    "Use for example step: 2.",
+                )
+            )
+        largest = self.high / self.low if self.log else self.high - self.low
+        if self.step > largest * (1 + 1e-9):  # 0.3 - 0.2 is a little less than 0.1
+            raise faults_error(
+                Fault(
+                    "step",
+                    f"at most {largest:g}, which leads from low to high",
+                    f"{self.step:g}",
+                    "Lower it, or leave it out.",
+                )
+            )
+        return self
+
 
 class Choice(SpecModel):
     """One of the listed values."""
 
-    choice: Annotated[Listed[Any], Field(min_length=1, examples=[[32, 64]])]
+    choice: Annotated[Listed[Any], Field(min_length=1, examples=[[32, 64]])] = Field(
+        description="Numbers, names, or whole parts of a spec."
+    )
+
+    @field_validator("choice")
+    @classmethod
+    def _differ(cls, choice: tuple[Any, ...]) -> tuple[Any, ...]:
+        texts = [repr(value) for value in choice]  # 1, 1.0 and true are equal, and differ
+        for index, text in enumerate(texts):
+            if text in texts[:index]:
+                raise faults_error(
+                    Fault(str(index), "each value once", f"{text} twice", "Remove one.")
+                )
+        return choice
+
+
+_Depth = Annotated[int, Field(ge=0, le=100)]
 
 
 class Stack(SpecModel):
     """Hidden layers: how many, and how wide."""
 
-    depth: Annotated[
-        Listed[NotNegativeInt], Field(min_length=2, max_length=2, examples=[[1, 4]])
-    ]
-    width: Annotated[Listed[Count], Field(min_length=2, max_length=2, examples=[[32, 512]])]
+    depth: Annotated[Listed[_Depth], Field(min_length=2, max_length=2)] = Field(
+        description="Fewest and most layers; 0 is softmax regression.", examples=[[1, 4]]
+    )
+    width: Annotated[Listed[Count], Field(min_length=2, max_length=2)] = Field(
+        description="Narrowest and widest, each layer for itself; by factors where the "
+        "widest is at least 8 times the narrowest.",
+        examples=[[32, 512]],
+    )
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -64,18 +137,74 @@ def _dimension(value: Any) -> str:
     return "Choice" if "choice" in keys else "Stack" if "depth" in keys else "Range"
 
 
-class Search(SpecModel):
-    """What `kfc tune` varies; training alone does not read it."""
+Dimension = Annotated[
+    Annotated[Range, Tag("Range")]
+    | Annotated[Choice, Tag("Choice")]
+    | Annotated[Stack, Tag("Stack")],
+    Discriminator(_dimension),
+]
 
-    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = "bayesian"
-    objective: str = "val_accuracy"
-    trials: Count = 40
-    space: dict[
-        str,
-        Annotated[
-            Annotated[Range, Tag("Range")]
-            | Annotated[Choice, Tag("Choice")]
-            | Annotated[Stack, Tag("Stack")],
-            Discriminator(_dimension),
-        ],
-    ] = Field(default_factory=dict)
+
+class Search(SpecModel):
+    """What `kfc tune` varies, and how; training alone does not read it."""
+
+    algorithm: Literal["random", "bayesian", "hyperband", "grid"] = Field(
+        "bayesian",
+        description="bayesian learns from the trials so far; hyperband trains many for a few "
+        "epochs and goes on with the best; grid takes every point in turn.",
+    )
+    objective: str | None = Field(
+        None,
+        description="A metric of the validation rows; its direction is known. By default "
+        "val_accuracy for classes, val_loss for numbers.",
+        examples=["val_loss"],
+    )
+    trials: Count = Field(40, description="At most so many.")
+    seconds: Positive | None = Field(
+        None,
+        description="No new trial is begun after so many seconds of searching.",
+        examples=[3600],
+    )
+    target: Finite | None = Field(
+        None,
+        description="The search ends when a trial's score reaches it.",
+        examples=[0.99],
+    )
+    parallel: Count = Field(
+        4,
+        description="Trials that may run at once. A trial is proposed knowing all results but "
+        "those of the parallel - 1 before it, with any number of workers, so that the answer "
+        "does not depend on them.",
+    )
+    finalists: Count = Field(
+        3, description="The best so many are trained again on fresh seeds."
+    )
+    repeats: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        5, description="Fresh seeds for each finalist, the same for all: 0, or at least 2."
+    )
+    factor: Annotated[int, Field(ge=2, lt=2**31)] = Field(
+        3, description="hyperband: one trial in so many goes on, to so many times the epochs."
+    )
+    space: dict[str, Dimension] = Field(
+        default_factory=dict,
+        description="Dotted path of the spec -> the values it may take. By default hidden "
+        "layers, the learning rate and the standard deviation of the first weights.",
+        examples=[{"training.optimizer.learning_rate": {"low": 0.001, "high": 0.1}}],
+    )
+
+    @field_validator("repeats")
+    @classmethod
+    def _tells_a_spread(cls, repeats: int) -> int:
+        if repeats == 1:
+            raise faults_error(
+                Fault("", "0 or at least 2, since one seed has no spread", "1", "Use 5.")
+            )
+        return repeats
+
+    def objective_for(self, *, classification: bool) -> str:
+        """Returns the metric that ranks trials: the one named, or the task's.
+
+        Args:
+            classification: Whether targets are classes.
+        """
+        return self.objective or ("val_accuracy" if classification else "val_loss")

@@ -122,6 +122,9 @@ FIELDS = {
     "network.hidden[0]": COUNT,
     "network.hidden[0].units": COUNT,
     "search.trials": COUNT,
+    "search.parallel": COUNT,
+    "search.finalists": COUNT,
+    "search.seconds": {name: case for name, case in POSITIVE.items() if name != "nothing"},
     "network.dropout": SHARE,
     "network.hidden[0].dropout": SHARE,
     "training.commit_seconds": POSITIVE,
@@ -193,7 +196,7 @@ WRONG = {
         "a recorded metric",
         "Did you mean 'val_accuracy'?",
     ),
-    "search.objective": ("accurcy", "search.objective", "a recorded metric", "'accuracy'?"),
+    "search.objective": ("accurcy", "search.objective", "validation rows", "'val_accuracy'?"),
 }
 
 
@@ -510,7 +513,17 @@ DIMENSIONS = {
     "one depth": ({"depth": [1], "width": [3, 4]}, ".depth", "at least 2"),
     "falling width": ({"depth": [1, 2], "width": [4, 3]}, ".width", "the low end first"),
     "width of 0": ({"depth": [1, 2], "width": [0, 3]}, ".width[0]", "at least 1"),
+    "width of a fraction": ({"depth": [1, 2], "width": [1.5, 3]}, ".width[0]", INT),
+    "depth of thousands": ({"depth": [1, 5000], "width": [1, 3]}, ".depth[1]", "at most 100"),
     "two kinds": ({"choice": [1], "low": 3}, ".low", "a known key"),
+    "true": ({"low": True, "high": 2}, ".low", NUMBER),
+    "text": ({"low": 0, "high": "2"}, ".high", NUMBER),
+    "nan": ({"low": 0, "high": NAN}, ".high", "a finite number"),
+    "step of 0": ({"low": 0, "high": 1, "step": 0}, ".step", "above 0"),
+    "step past high": ({"low": 0, "high": 1, "step": 1.5}, ".step", "at most 1,"),
+    "factor of 1": ({"low": 1, "high": 8, "log": True, "step": 1}, ".step", "above 1"),
+    "factor past high": ({"low": 1, "high": 8, "log": True, "step": 9}, ".step", "at most 8,"),
+    "one value twice": ({"choice": [[3], [4], [3]]}, ".choice[2]", "each value once"),
 }
 
 
@@ -520,6 +533,109 @@ def test_a_wrong_dimension_is_refused_at_its_place(case):
     (fault,) = faults_of({"search": {"space": {"network.l2": dimension}}})
     assert fault.where == f"search.space.network.l2{where}"
     assert expected in fault.expected
+
+
+@pytest.mark.parametrize(
+    "dimension",
+    [
+        {"low": 1, "high": 8, "log": True, "step": 8},
+        {"low": 0.2, "high": 0.3, "step": 0.1},  # 0.3 - 0.2 is a little less than 0.1
+        {"low": -1, "high": 1},
+        {"choice": [1, 1.0, True, "1", None]},  # equal to Python, and not the same
+        {"depth": [0, 0], "width": [8, 8]},
+    ],
+    ids=str,
+)
+def test_a_dimension_may_be_as_narrow_as_it_likes(dimension, tmp_path):
+    spec = load({"search": {"space": {"network.l2": dimension}}})
+    assert again(spec, tmp_path) == spec
+
+
+def test_a_range_keeps_integers_and_fractions_apart(tmp_path):
+    range_ = {"low": 16, "high": 64.0, "log": True, "step": 2}
+    spec = load({"search": {"space": {"training.batch_size": range_}}})
+    for numbers in (spec, again(spec, tmp_path)):
+        found = numbers.search.space["training.batch_size"]
+        assert [type(n) for n in (found.low, found.high, found.step)] == [int, float, int]
+
+
+def test_a_search_is_written_out_with_every_default(tmp_path):
+    spec = load({"search": {}})
+    assert spec.search.model_dump() == {
+        "algorithm": "bayesian",
+        "objective": None,
+        "trials": 40,
+        "seconds": None,
+        "target": None,
+        "parallel": 4,
+        "finalists": 3,
+        "repeats": 5,
+        "factor": 3,
+        "space": {},
+    }
+    assert again(spec, tmp_path) == spec
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("repeats", 1, "0 or at least 2"),
+        ("repeats", -1, "at least 0"),
+        ("repeats", True, INT),
+        ("factor", 1, "at least 2"),
+        ("factor", 2.0, INT),
+        ("target", math.inf, "a finite number"),
+        ("target", "0.9", NUMBER),
+        ("objective", 3, "text"),
+    ],
+)
+def test_a_wrong_setting_of_a_search_is_refused(key, value, expected):
+    (fault,) = faults_of({f"search.{key}": value})
+    assert fault.where == f"search.{key}"
+    assert expected in fault.expected
+
+
+@pytest.mark.parametrize(("key", "value"), [("repeats", 0), ("repeats", 2), ("factor", 2)])
+def test_the_least_setting_of_a_search_is_taken(key, value):
+    assert getattr(load({"search": {key: value}}).search, key) == value
+
+
+@pytest.mark.parametrize("metric", ["loss", "accuracy", "mae", "r2"])
+def test_rows_trained_on_are_no_objective(metric):
+    (fault,) = faults_of({"search.objective": metric})
+    assert "of the validation rows" in fault.expected
+    assert f"Name val_{metric}:" in fault.remedy
+    assert load("digits", {"search.objective": f"val_{metric}"})
+
+
+def test_an_objective_is_one_of_the_task():
+    regression = {"data.task": "regression"}
+    (fault,) = faults_of({**regression, "search.objective": "val_accuracy"})
+    assert fault.expected == "a recorded metric of a regression, of the validation rows"
+    assert fault.remedy.endswith("Known: val_loss, val_mae, val_r2.")
+    assert load("digits", {**regression, "search.objective": "val_mae"})
+
+
+@pytest.mark.parametrize("objective", [None, "val_loss"])
+def test_a_search_needs_rows_that_are_held_out(objective):
+    (fault,) = faults_of({"search.objective": objective, "data.validation": 0})
+    assert fault.where == "search.objective"
+    assert fault.remedy == "Set data.validation to 0.1."
+
+
+def test_an_objective_that_nobody_names_follows_the_task():
+    search = load({"search": {}}).search
+    assert search.objective_for(classification=True) == "val_accuracy"
+    assert search.objective_for(classification=False) == "val_loss"
+    named = load({"search": {"objective": "val_r2"}}).search
+    assert named.objective_for(classification=False) == "val_r2"
+
+
+def test_the_json_schema_describes_every_key_of_a_search():
+    definitions = Spec.model_json_schema()["$defs"]
+    for name in ("Search", "Range", "Choice", "Stack"):
+        for key, value in definitions[name]["properties"].items():
+            assert value.get("description"), f"{name}.{key}"
 
 
 # --- combinations -------------------------------------------------------------------------
