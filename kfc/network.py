@@ -225,14 +225,22 @@ def layer_seed(seed: int, name: str) -> int:
 def scaling_layer(scaling: Scaling) -> keras.layers.Layer:
     """Returns a Keras preprocessing layer that does what `scaling` says, to float32."""
     shift, divisor = scaling.shift, scaling.divisor
-    # Normalization subtracts first, which is exact where a mean is large; but its square
-    # root of a variance is never below 1e-7, and the variance must fit into float32.
-    if shift.ndim == 0 or divisor.min() < 1e-6 or divisor.max() > 1e18:
+    if not normalizes(scaling):
         scale = 1.0 / divisor.astype(np.float64)
         return keras.layers.Rescaling(
             scale.tolist(), (-shift * scale).tolist(), name="scaling"
         )
     return keras.layers.Normalization(mean=shift, variance=np.square(divisor), name="scaling")
+
+
+def normalizes(scaling: Scaling) -> bool:
+    """Returns whether `scaling_layer` is a `Normalization`, else it is a `Rescaling`.
+
+    The former subtracts first, which is exact where a mean is large; but its square root of
+    a variance is never below 1e-7, and the variance must fit into float32.
+    """
+    divisor = scaling.divisor
+    return bool(scaling.shift.ndim and divisor.min() >= 1e-6 and divisor.max() <= 1e18)
 
 
 def value_layer(scaling: Scaling) -> keras.layers.Layer:

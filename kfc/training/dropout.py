@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 _SPREAD = 0x9E3779B9  # 2**32 divided by the golden ratio: neighbours land far apart
@@ -33,17 +34,24 @@ class CounterDropout(keras.layers.Layer):
     def __init__(self, rate: float, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.rate = rate
+        self._given = given_numbers(np.uint32(threshold(rate)), np.float32(1 - rate))
         # For its variable alone: where Keras keeps seeds, and not among the weights.
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.step: Callable[[], Any] = lambda: 0
+
+    @property
+    def given(self) -> tuple[keras.Variable, ...]:
+        """What a compiled step takes as an input, so that it serves every rate."""
+        return self._given()
 
     def call(self, x: Any, training: bool = False) -> Any:
         """Returns `x`, (batch, units), masked where `training`."""
         if not training:
             return x
+        least, share = (number.value for number in self.given)
         seed = tf.cast(self.seed_generator.state.value[0], tf.uint32)
-        keep = keep_mask(seed, tf.cast(self.step(), tf.uint32), tf.shape(x), self.rate)
-        return tf.where(keep, x / tf.cast(1 - self.rate, x.dtype), tf.zeros([], x.dtype))
+        keep = keep_mask(seed, tf.cast(self.step(), tf.uint32), tf.shape(x), least)
+        return tf.where(keep, x / tf.cast(share, x.dtype), tf.zeros([], x.dtype))
 
 
 def count_steps(model: keras.Model, step: Callable[[], Any]) -> None:
@@ -53,14 +61,31 @@ def count_steps(model: keras.Model, step: Callable[[], Any]) -> None:
             layer.step = step
 
 
-def keep_mask(seed: Any, step: Any, shape: Any, rate: float) -> Any:
-    """Returns which of (rows, units) are kept, a share of 1 - `rate`.
+def given_numbers(*numbers: Any) -> Callable[[], tuple[keras.Variable, ...]]:
+    """Returns variables of a layer that are none of its weights, behind a function.
+
+    Keras counts every variable that it finds in an attribute; these are not trained, saved
+    or hashed, but given to a compiled step as inputs instead of written into it.
+    """
+    variables = tuple(
+        keras.Variable(number, dtype=str(number.dtype), trainable=False) for number in numbers
+    )
+    return lambda: variables
+
+
+def threshold(rate: float) -> int:
+    """Returns the smallest hash of what is kept where a share of `rate` is dropped."""
+    return min(round(rate * 2**32), 2**32 - 1)
+
+
+def keep_mask(seed: Any, step: Any, shape: Any, least: Any) -> Any:
+    """Returns which of (rows, units) are kept.
 
     Args:
         seed: uint32.
         step: uint32; each has a mask of its own.
         shape: `[rows, units]`.
-        rate: From 0 to below 1.
+        least: uint32, the `threshold` of a rate.
 
     Returns:
         Booleans, (rows, units).
@@ -68,8 +93,7 @@ def keep_mask(seed: Any, step: Any, shape: Any, rate: float) -> Any:
     key = _mixed(step + _mixed(seed))
     position = tf.cast(tf.range(tf.reduce_prod(shape)), tf.uint32)
     bits = _mixed(position * tf.constant(_SPREAD, tf.uint32) + key)
-    threshold = tf.constant(min(round(rate * 2**32), 2**32 - 1), tf.uint32)
-    return tf.reshape(bits >= threshold, shape)
+    return tf.reshape(bits >= tf.cast(least, tf.uint32), shape)
 
 
 def _mixed(x: Any) -> Any:

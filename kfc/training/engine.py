@@ -15,7 +15,7 @@ from kfc.training.feed import Resident, Streamed, Window
 from kfc.training.sharing import Structure, compiled, signature_of
 from kfc.training.span import Span
 from kfc.training.step import TapeModel
-from kfc.training.twin import learned_numbers
+from kfc.training.twin import given_variables
 
 _CALL_OPERATIONS = 4e10
 """Multiplications per graph call, about half a second on two cores: short enough for a bar
@@ -93,13 +93,13 @@ class Engine:
         create_variables(model, train)
         model.optimizer.build(model.trainable_variables)
         variables = [variable for _, variable in named_variables(model)]
-        variables += learned_numbers(model)
+        variables += given_variables(model)
         self._held_out, prefix = [], ""
         if evaluator and held_out and not isinstance(held_out[1].x, Mapped):
             prefix, rows = held_out
             self._held_out = [tf.constant(part) for part in rows.parts]
             create_variables(evaluator.model, rows)
-            variables += learned_numbers(evaluator.model)
+            variables += given_variables(evaluator.model)
             variables += evaluator.model.metrics_variables
             variables = list({id(variable): variable for variable in variables}.values())
         self._variables: Carried | InPlace = InPlace()

@@ -11,7 +11,7 @@ from kfc.data.mapped import chunks
 from kfc.training.carried import Carried, InPlace
 from kfc.training.sharing import Structure, compiled, signature_of
 from kfc.training.step import TapeModel
-from kfc.training.twin import learned_numbers
+from kfc.training.twin import given_variables
 
 EVALUATION_BATCH = 1024
 """Rows per evaluation step; fixed, so that an evaluation repeats to the same bits."""
@@ -78,7 +78,7 @@ class Evaluator:
         create_variables(self.model, rows)
         if self._structure:
             model = self.model
-            variables = [*model.weights, *learned_numbers(model), *model.metrics_variables]
+            variables = [*model.weights, *given_variables(model), *model.metrics_variables]
             self._variables = Carried(variables, fixed_shapes=False)
 
         def evaluate(values: list[Any], x: Any, y: Any) -> Any:

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from kfc.data import Task
-from kfc.network import num_outputs, scaling_layer, value_layer
+from kfc.network import normalizes, num_outputs
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
 from kfc.training.choosing import is_carried
-from kfc.training.twin import is_learned
 
 _MOST_COMPILED = 32
 _compiled: OrderedDict[str, Any] = OrderedDict()  # the newest last
@@ -37,7 +36,7 @@ def structure(spec: Spec, task: Task, *, num_rows: int) -> Structure | None:
     """Returns what is equal for trainings that may share compiled steps.
 
     What starts weights and what a variable holds does not count: initialisation, seed, a
-    constant learning rate, the numbers of a learned scaling.
+    constant learning rate, a rate of dropout, the numbers of a learned scaling.
 
     Args:
         spec: A resolved spec.
@@ -51,21 +50,23 @@ def structure(spec: Spec, task: Task, *, num_rows: int) -> Structure | None:
     training, block = spec.training, spec.network.block
     if block.name not in BLOCKS.builtins or not is_carried(spec):
         return None
-    layers = [layer.model_dump(exclude={"init", "units"}) for layer in spec.network.layers()]
+    layers = [
+        {**layer.model_dump(exclude={"init", "units"}), "dropout": bool(layer.dropout)}
+        for layer in spec.network.layers()
+    ]
     optimizer = training.optimizer.model_dump()
     schedule = training.optimizer.schedule()
     if schedule is None:
         optimizer.pop("learning_rate", None)
     length = [training.epochs, num_rows] if schedule else []
-    layers_of_numbers = (scaling_layer(task.scaling), value_layer(task.target_scaling))
-    scalings = [
-        type(layer).__name__ if is_learned(layer) else layer.get_config()
-        for layer in layers_of_numbers
-    ]
+    # A learned scaling's numbers are inputs, so that only its kind counts.
+    learned = task.scaling.shift.ndim > 0
+    numbers = [task.scaling.shift.tolist(), task.scaling.divisor.tolist()]
+    scaling = normalizes(task.scaling) if learned else numbers
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.labels), task.outputs]
     facts = [layers, block.model_dump(), optimizer, length, loss]
-    text = repr([facts, training.precision, shape, scalings])
+    text = repr([facts, training.precision, shape, scaling])
 
     hidden = spec.network.layers()
     units = {layer.units for layer in hidden}

@@ -1,8 +1,8 @@
 """A network -> its twin that trains: the same layers and weights, but for two kinds.
 
-Keras's `Dropout` is replaced by one that hashes. A learned scaling, whose numbers Keras
-writes into a compiled step as constants, is replaced by one that gives them to it as inputs:
-so trainings on other rows of the same kind, such as folds or seeds, share their steps.
+Keras's `Dropout` is replaced by one that hashes, and a learned scaling by one that does the
+same. Keras writes their numbers into a compiled step as constants; the twins' are given to it
+as inputs, so that other rows of the same kind and other rates of dropout share their steps.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kfc.training.dropout import CounterDropout
+from kfc.training.dropout import CounterDropout, given_numbers
 
 
 class LearnedScaling(keras.layers.Layer):
@@ -31,22 +31,16 @@ class LearnedScaling(keras.layers.Layer):
         numbers = (
             (layer.mean, layer.variance) if self._normalizes else (layer.scale, layer.offset)
         )
-        # A tuple in a lambda, because Keras counts every variable that it finds among the
-        # weights, and these are none: they are not trained, saved or hashed.
-        variables = tuple(
-            keras.Variable(np.asarray(values, np.float32), trainable=False)
-            for values in numbers
-        )
-        self._numbers = lambda: variables
+        self._given = given_numbers(*(np.asarray(values, np.float32) for values in numbers))
 
     @property
-    def numbers(self) -> tuple[keras.Variable, keras.Variable]:
+    def given(self) -> tuple[keras.Variable, ...]:
         """What was learned, which a compiled step takes as an input."""
-        return self._numbers()
+        return self._given()
 
     def call(self, x: Any) -> Any:
         """Returns `x`, (batch, features), scaled."""
-        first, second = (keras.ops.convert_to_tensor(number) for number in self.numbers)
+        first, second = (keras.ops.convert_to_tensor(number) for number in self.given)
         x = keras.ops.cast(x, self.compute_dtype)
         if self._normalizes:
             divisor = keras.ops.maximum(keras.ops.sqrt(second), keras.config.epsilon())
@@ -56,15 +50,15 @@ class LearnedScaling(keras.layers.Layer):
 
 def training_twin(network: keras.Model) -> keras.Model:
     """Returns a functional model that shares every layer of `network` but those replaced."""
-    if not any(_replaced(layer) is not layer for layer in network.layers):
+    if not any(_is_dropout(layer) or is_learned(layer) for layer in network.layers):
         return network
     return keras.models.clone_model(network, clone_function=_replaced)
 
 
-def learned_numbers(model: keras.Model) -> list[keras.Variable]:
-    """Returns the variables of every learned scaling of a twin; none is a weight."""
-    scalings = [layer for layer in model.layers if isinstance(layer, LearnedScaling)]
-    return [number for scaling in scalings for number in scaling.numbers]
+def given_variables(model: keras.Model) -> list[keras.Variable]:
+    """Returns what the layers of a twin give to a compiled step; none is a weight."""
+    twins = [x for x in model.layers if isinstance(x, (CounterDropout, LearnedScaling))]
+    return [variable for layer in twins for variable in layer.given]
 
 
 def is_learned(layer: keras.layers.Layer) -> bool:
@@ -75,9 +69,13 @@ def is_learned(layer: keras.layers.Layer) -> bool:
 
 
 def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
-    # Dropout with a mask of another shape may be a plug-in's.
-    if type(layer) is keras.layers.Dropout and layer.noise_shape is None:
+    if _is_dropout(layer):
         return CounterDropout(
             layer.rate, layer.seed, name=layer.name, dtype=layer.dtype_policy
         )
     return LearnedScaling(layer) if is_learned(layer) else layer
+
+
+def _is_dropout(layer: keras.layers.Layer) -> bool:
+    # One whose mask has another shape may be a plug-in's.
+    return type(layer) is keras.layers.Dropout and layer.noise_shape is None

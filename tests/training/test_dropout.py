@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kfc.training.dropout import keep_mask
+from kfc.training.dropout import keep_mask, threshold
 from kfc.training.step import TapeModel
 
 
@@ -12,7 +12,9 @@ def uint32(number):
 
 
 def mask(seed=0, step=0, shape=(256, 384), rate=0.2):
-    return np.asarray(keep_mask(uint32(seed), uint32(step), tf.constant(shape), rate))
+    return np.asarray(
+        keep_mask(uint32(seed), uint32(step), tf.constant(shape), threshold(rate))
+    )
 
 
 def lowbias32(x):
@@ -53,7 +55,10 @@ def test_rows_units_steps_and_seeds_are_independent():
 
 
 def test_masks_are_the_same_in_xla_and_in_a_graph():
-    xla = tf.function(lambda step: keep_mask(uint32(1), step, [32, 48], 0.3), jit_compile=True)
+    least = uint32(threshold(0.3))
+    xla = tf.function(
+        lambda step: keep_mask(uint32(1), step, [32, 48], least), jit_compile=True
+    )
     np.testing.assert_array_equal(xla(uint32(9)), mask(1, 9, (32, 48), 0.3))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from kfc.data import Scaling, Task
 from kfc.training.checkpoint import Progress
-from kfc.training.twin import LearnedScaling, is_learned, learned_numbers, training_twin
+from kfc.training.twin import LearnedScaling, given_variables, is_learned, training_twin
 
 CLASSES = Task((4,), "float32", ("a", "b", "c"))
 MEAN, VARIANCE = np.array([1.0, -2.0, 300.0]), np.array([0.5, 4.0, 1e-3])
@@ -41,20 +41,36 @@ def test_what_is_the_same_for_all_rows_stays_keras_layer():
     assert twin is network
 
 
-def test_learned_numbers_are_no_weights():
+def test_given_variables_are_no_weights():
     network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
     assert len(twin.weights) == 2
     assert twin.count_params() == 8
-    mean, variance = learned_numbers(twin)
+    mean, variance = given_variables(twin)
     np.testing.assert_allclose(mean.numpy().ravel(), MEAN)
     np.testing.assert_allclose(variance.numpy().ravel(), VARIANCE)
-    assert learned_numbers(network) == []
+    assert given_variables(network) == []
 
 
 def test_a_twin_trains_the_layers_of_the_network():
     network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
     assert isinstance(twin.layers[1], LearnedScaling)
     assert twin.layers[-1] is network.layers[-1]
+
+
+def test_trainings_with_other_rates_of_dropout_share_steps_and_keep_their_own(
+    problem, monkeypatch
+):
+    monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
+    ends = []
+    for rate in (0.1, 0.5):
+        case = problem({"network.dropout": rate})
+        shared, own = case.loop(shared=True), case.loop()
+        histories = [loop.run(Progress()).history for loop in (shared, own)]
+        for name, values in histories[0].items():
+            np.testing.assert_allclose(values, histories[1][name], rtol=2e-6, err_msg=name)
+        ends.append(histories[0]["loss"][-1])
+    assert ends[0] != ends[1]
+    assert len(kept) == 1
 
 
 @pytest.mark.parametrize("engine", ["xla", "graph"])
