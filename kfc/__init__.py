@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kfc.errors import (
+    BusyError,
     CheckpointError,
     DataError,
     DiskError,
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from kfc.predictions import Predictions
     from kfc.run import Run, fit, load
     from kfc.spec import Spec
+    from kfc.tuning.search import Search, tune
     from kfc.untrained import build_untrained as build
 
 __all__ = [
+    "BusyError",
     "CheckpointError",
     "DataError",
     "DiskError",
@@ -37,11 +40,13 @@ __all__ = [
     "Predictions",
     "RegistryError",
     "Run",
+    "Search",
     "Spec",
     "SpecError",
     "build",
     "fit",
     "load",
+    "tune",
 ]
 
 _ON_FIRST_USE = {
@@ -50,7 +55,9 @@ _ON_FIRST_USE = {
     "build": "kfc.untrained:build_untrained",
     "fit": "kfc.run:fit",
     "load": "kfc.run:load",
+    "Search": "kfc.tuning.search:Search",
     "Spec": "kfc.spec:Spec",
+    "tune": "kfc.tuning.search:tune",
 }
 
 

@@ -13,7 +13,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,10 @@ from rich.table import Table
 
 from kfc.errors import Fault, KfcError, SpecError
 from kfc.quiet import import_tensorflow
+
+if TYPE_CHECKING:
+    from kfc.tuning.search import Search
+    from kfc.tuning.show import Standing
 
 app = typer.Typer(
     help="A dense network from a one-page spec to a trained, proven and shipped model.",
@@ -65,6 +69,51 @@ def fit(
 
     run = kfc.fit(checked, runs=runs, verbose=not quiet)
     _print_run(run.summary(), as_json)
+
+
+@app.command()
+def tune(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SPEC] [key=value ...]", show_default=False),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train at once.")] = 1,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Of the search.  [default: RUNS/NAME.search]", show_default=False),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder for the search's folder.")] = Path("runs"),
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the ranking so far, and search nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search the space of SPEC; the same command goes on where it was interrupted.
+
+    Trials are scored on validation rows; the best are trained again on fresh seeds, and
+    the winner alone meets the test rows. `search:` in SPEC says what to vary and how.
+    """
+    from kfc import spec as specs
+    from kfc.tuning.show import search_folder, standing
+    from kfc.tuning.space import Space
+
+    spec, overrides = _spec_and_overrides(arguments or [])
+    checked = Space.of(specs.load(spec, overrides)).spec  # before TensorFlow is imported
+    place = folder or search_folder(checked, runs)
+    if show:
+        ranking = standing(place)
+        _print_json(ranking.summary()) if as_json else _print_standing(ranking)
+        return
+    _import_tensorflow()
+    import kfc
+
+    search = kfc.tune(checked, workers=workers, folder=place, verbose=not quiet)
+    if as_json:
+        _print_json(search.summary())
+        return
+    _print_standing(standing(place))
+    _print_search(search)
 
 
 @app.command()
@@ -254,6 +303,25 @@ def _print_run(summary: dict[str, Any], as_json: bool) -> None:
     print(f"{'epochs':16} {summary['epochs']}")
     print(f"{'seconds':16} {summary['seconds']:.2f}")
     print(f"{'folder':16} {summary['folder']}")
+
+
+def _print_standing(standing: Standing) -> None:
+    from kfc.tuning.tables import rich_table
+
+    # A file or a pipe is as wide as what is written.
+    console = Console(width=None if sys.stdout.isatty() else 250)
+    console.print(rich_table(standing.ranking, standing.objective))
+
+
+def _print_search(search: Search) -> None:
+    for sentence in search.sentences:
+        print(sentence)
+    for name, share in search.importance.items():
+        print(f"importance of {name}: {share:.2f}")
+    for name, value in search.metrics.items():
+        print(f"{name:16} {value:.4f}")
+    print(f"{'best':16} {search.folder / 'best.yaml'}")
+    print(f"{'folder':16} {search.run_folder}")
 
 
 def _print_json(value: Any) -> None:

@@ -1,14 +1,16 @@
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 import kfc
-from kfc import cli
+from kfc import cli, files
 
 SMALL = ("training.epochs=2", "network.hidden=[16]")
 NOISE = ("absl", "oneDNN", "CUDA", "cuda", "WARNING", "I0000", "E0000", "rebuild TensorFlow")
@@ -168,5 +170,158 @@ def test_listings_name_kfcs_own(command, folder):
 
 def test_help_names_every_command(folder):
     text = run_kfc("--help", folder=folder).stdout
-    for command in ("fit", "evaluate", "predict", "specs", "sources", "plugins", "schema"):
+    for command in (
+        "fit",
+        "tune",
+        "evaluate",
+        "predict",
+        "specs",
+        "sources",
+        "plugins",
+        "schema",
+    ):
         assert command in text
+
+
+# kfc tune
+
+TUNED = (
+    *("data.source=sklearn:iris", "data.validation=0.2", "training.epochs=2"),
+    *("training.optimizer=sgd", "search.trials=3", "search.parallel=2", "search.repeats=0"),
+    *("search.finalists=2", "search.algorithm=random", "search.objective=val_loss"),
+    "search.space={training.optimizer.learning_rate: {low: 0.01, high: 1.0, log: true}}",
+)
+
+
+@pytest.fixture(scope="module")
+def tuned(folder):
+    folder = folder / "tuned"
+    folder.mkdir()
+    return run_kfc("tune", *TUNED, "--json", folder=folder)
+
+
+def test_tune_prints_one_json_object_and_nothing_else(tuned, folder):
+    printed = json.loads(tuned.stdout)
+    assert tuned.returncode == 0, tuned.stderr
+    assert printed["folder"] == "runs/digits.search"
+    assert [trial["number"] for trial in printed["trials"]] == [1, 2, 3]
+    facts = {"number", "values", "score", "status", "diverged", "folder"}
+    for trial in (*printed["trials"], printed["best"], *printed["finalists"]):
+        assert facts <= set(trial)
+        assert (folder / "tuned" / printed["folder"] / trial["folder"]).is_dir()
+        assert 0.01 <= trial["values"]["training.optimizer.learning_rate"] <= 1.0
+    assert printed["best"]["score"] == min(trial["score"] for trial in printed["trials"])
+    assert printed["finalists"][0]["number"] == printed["best"]["number"]
+
+
+def test_tune_shows_a_line_for_each_trial_on_stderr(tuned):
+    lines = tuned.stderr.splitlines()
+    assert [line[:7] for line in lines] == ["trial 1", "trial 2", "trial 3"]
+
+
+def test_tune_again_prints_the_same_without_training(tuned, folder):
+    again = run_kfc("tune", *TUNED, "--json", folder=folder / "tuned")
+    assert (again.stdout, again.stderr) == (tuned.stdout, "")
+
+
+def test_tune_prints_a_table_the_reasons_and_the_winner(tuned, folder):
+    result = run_kfc("tune", *TUNED, "--quiet", folder=folder / "tuned")
+    assert (result.returncode, result.stderr) == (0, "")
+    head, *rows = result.stdout.splitlines()
+    assert head.split() == [
+        *("rank", "trial", "learning_rate", "val_loss", "epochs", "seconds", "status")
+    ]
+    best = json.loads(tuned.stdout)["best"]
+    assert rows[0].split()[:2] == ["1", str(best["number"])]
+    assert "in the search alone" in result.stdout
+    assert "test_accuracy" in result.stdout
+    assert "runs/digits.search/best.yaml" in result.stdout
+
+
+def test_the_winner_of_tune_is_fitted_to_the_same_bits(tuned, folder):
+    arguments = ("fit", "runs/digits.search/best.yaml", "--json", "--quiet")
+    result = run_kfc(*arguments, folder=folder / "tuned")
+    best = json.loads(tuned.stdout)["best"]
+    assert json.loads(result.stdout)["weights_sha256"] == best["weights_sha256"]
+
+
+def test_tune_shows_how_a_search_stands(tuned, folder):
+    place = folder / "tuned"
+    as_json = json.loads(run_kfc("tune", *TUNED, "--show", "--json", folder=place).stdout)
+    assert as_json["trials"] == json.loads(tuned.stdout)["trials"]
+    assert as_json["proposed"] == 3
+
+    unfinished = place / "unfinished"
+    unfinished.mkdir()
+    lines = (place / "runs" / "digits.search" / "journal.jsonl").read_text().splitlines(True)
+    (unfinished / "journal.jsonl").write_text("".join(lines[:4]))  # two proposals, a trial
+    shown = run_kfc("tune", *TUNED, "--show", "--folder", "unfinished", folder=place)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert len(shown.stdout.splitlines()) == 2
+    assert not (unfinished / ".lock").exists()
+
+
+def test_tune_show_imports_no_tensorflow(tuned, folder):
+    code = (
+        "import sys\nfrom kfc import cli\n"
+        f"try: cli.main(['tune', *{TUNED!r}, '--show'])\n"
+        "finally: print('imported' if 'tensorflow' in sys.modules else 'not imported')"
+    )
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(
+        command, cwd=folder / "tuned", capture_output=True, text=True, check=False
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines()[-1] == "not imported"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--show", "--folder", "nowhere"], 7, "nowhere: expected the folder of a search"),
+        (
+            ["search.space={training.epoch: {low: 1, high: 2}}"],
+            2,
+            "search.space.training.epoch",
+        ),
+        (["search.space={training.epochs: {low: 2, high: 1}}"], 2, "the low end first"),
+        (["search.space={training.epochs: {choice: [0]}}"], 2, "search.space.training.epochs"),
+        (["search.trials=0"], 2, "search.trials"),
+        (["search.objective=test_accuracy"], 2, "search.objective"),
+        (["search.repeats=1"], 2, "0 or at least 2"),
+        (["data.validation=0"], 2, "data.validation"),
+        (["--workers", "0"], 2, "--workers"),
+        (["--folder", "a-file"], 5, "expected a place that can be written"),
+        (["seed=1", "--folder", "tuned/runs/digits.search"], 7, "spec.seed: expected 0, as"),
+        (["data.source=sklearn:irises"], 4, "Did you mean 'iris'?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistake_of_tune_ends_with_its_code(arguments, code, message, tuned, folder):
+    (folder / "a-file").write_text("")
+    keys = {argument.partition("=")[0] for argument in arguments if "=" in argument}
+    others = [each for each in TUNED if each.partition("=")[0] not in keys]
+    result = run_kfc("tune", *others, *arguments, folder=folder)
+    assert result.returncode == code, result.stderr
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+def test_tune_ends_with_code_6_where_every_trial_diverges(folder):
+    explode = "search.space={training.optimizer.learning_rate: {choice: [1.0e+30]}}"
+    arguments = (*TUNED[:-1], explode, "--folder", "diverged", "--quiet")
+    result = run_kfc("tune", *arguments, folder=folder)
+    assert result.returncode == 6, result.stderr
+    assert "expected a trial that does not diverge" in result.stderr
+    shown = run_kfc("tune", *arguments, "--show", folder=folder)
+    assert "diverged: " in shown.stdout
+
+
+def test_tune_ends_with_code_3_where_another_process_searches(tuned, folder):
+    place = folder / "tuned"
+    with files.locked(place / "runs" / "digits.search"):
+        began = time.monotonic()
+        result = run_kfc("tune", *TUNED, folder=place)
+    assert result.returncode == 3
+    assert str(os.getpid()) in result.stderr
+    assert time.monotonic() - began < 1

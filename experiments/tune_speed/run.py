@@ -1,0 +1,168 @@
+"""Trials per second of a random search: kfc against the stock keras-tuner.
+
+The same rows, networks, ranges, epochs and number of trials, each in a process of its own,
+in turn. Imports and the reading of data are not counted; everything else a search does is:
+kfc's time includes its finals (none here), its tables and the winner's own run.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SPACES = {
+    # scikit-learn's digits, 1 to 3 layers of 32 to 512 units
+    "digits": {"source": "sklearn:digits", "batch": 32, "depth": [1, 3], "width": [32, 512]},
+    # 784-256-128-10 on 12,800 rows of MNIST
+    "mnist": {"source": "tfds:mnist", "batch": 128, "hidden": [256, 128], "rows": 14_223},
+}
+EPOCHS = 2
+RATE, STDDEV = (1e-3, 1.0), (0.01, 1.0)
+
+
+def kfc_spec(space: dict, trials: int) -> dict:
+    """Returns the spec whose search is the space."""
+    ranges = {
+        "training.optimizer.learning_rate": {"low": RATE[0], "high": RATE[1], "log": True},
+        "network.init.stddev": {"low": STDDEV[0], "high": STDDEV[1], "log": True},
+    }
+    if "depth" in space:
+        ranges["network.hidden"] = {"depth": space["depth"], "width": space["width"]}
+    return {
+        "name": "speed",
+        "data": {"source": space["source"], "validation": 0.1, "rows": space.get("rows")},
+        "network": {
+            "hidden": space.get("hidden", [128]),
+            "init": {"name": "truncated_normal", "stddev": 0.1},
+        },
+        "training": {
+            "loss": "mse",
+            "optimizer": {"name": "sgd", "learning_rate": 0.1},
+            "batch_size": space["batch"],
+            "epochs": EPOCHS,
+        },
+        "search": {"algorithm": "random", "trials": trials, "repeats": 0, "space": ranges},
+    }
+
+
+def search_with_kfc(space: dict, trials: int) -> float:
+    """Returns the seconds of a search."""
+    import kfc
+    from kfc.data import read_source
+
+    read_source(space["source"])  # as the other one: reading is not what is compared
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        search = kfc.tune(kfc_spec(space, trials), runs=folder, verbose=False)
+        seconds = time.perf_counter() - began
+    if len(search.trials) != trials:
+        raise SystemExit(f"kfc ran {len(search.trials)} trials, not {trials}")
+    return seconds
+
+
+def search_with_keras_tuner(space: dict, trials: int) -> float:
+    """Returns the seconds of a search as keras-tuner's guide writes it."""
+    import keras
+    import keras_tuner
+
+    import kfc
+    from kfc import spec as specs
+    from kfc.data import prepare
+
+    prepared = prepare(specs.load(kfc_spec(space, trials)))
+    classes, features = len(prepared.task.labels), prepared.train.x[0].size
+    (x, y), (x_val, y_val) = (
+        (prepared.task.scaling(rows.x), keras.utils.to_categorical(rows.y, classes))
+        for rows in (prepared.train, prepared.validation)
+    )
+
+    def build(hp: keras_tuner.HyperParameters) -> keras.Model:
+        stddev = hp.Float("stddev", *STDDEV, sampling="log")
+        init = keras.initializers.TruncatedNormal(stddev=stddev)
+        model = keras.Sequential([keras.Input((features,))])
+        widths = space.get("hidden")
+        if widths is None:
+            depth = hp.Int("depth", *space["depth"])
+            widths = [
+                hp.Int(f"width_{i}", *space["width"], sampling="log") for i in range(depth)
+            ]
+        for units in widths:
+            model.add(keras.layers.Dense(units, "relu", kernel_initializer=init))
+        model.add(keras.layers.Dense(classes, kernel_initializer=init))
+        rate = hp.Float("rate", *RATE, sampling="log")
+        model.compile(keras.optimizers.SGD(rate), "mse", metrics=["accuracy"])
+        return model
+
+    del kfc
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        tuner = keras_tuner.RandomSearch(
+            build,
+            # A loss that is NaN in three trials would end the search.
+            objective=keras_tuner.Objective("val_accuracy", "max"),
+            max_trials=trials,
+            seed=1,
+            directory=folder,
+        )
+        tuner.search(
+            x,
+            y,
+            batch_size=space["batch"],
+            epochs=EPOCHS,
+            validation_data=(x_val, y_val),
+            verbose=0,
+        )
+        seconds = time.perf_counter() - began
+        ran = len(tuner.oracle.trials)
+    if ran != trials:
+        raise SystemExit(f"keras-tuner ran {ran} trials, not {trials}")
+    return seconds
+
+
+SEARCHES = {"kfc": search_with_kfc, "keras_tuner": search_with_keras_tuner}
+
+
+def measure(contender: str, space: str, trials: int) -> float:
+    """Returns trials per second, measured in a process of its own."""
+    command = [sys.executable, __file__, "--contender", contender, "--space", space]
+    command += ["--trials", str(trials)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+    return trials / json.loads(done.stdout.splitlines()[-1])
+
+
+def main(arguments: list[str] | None = None) -> dict:
+    """Prints a line for each space; returns space -> contender -> trials per second."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--contender", choices=SEARCHES, help="in this process, once")
+    parser.add_argument("--space", choices=SPACES, action="append")
+    given = parser.parse_args(arguments)
+    spaces = given.space or list(SPACES)
+    if given.contender:
+        seconds = SEARCHES[given.contender](SPACES[spaces[0]], given.trials)
+        print(json.dumps(seconds))
+        return {}
+    results = {}
+    for space in spaces:
+        rates = {name: [] for name in SEARCHES}
+        for _ in range(given.rounds):
+            for name in SEARCHES:
+                rates[name].append(measure(name, space, given.trials))
+        ratios = [a / b for a, b in zip(rates["kfc"], rates["keras_tuner"], strict=True)]
+        results[space] = rates
+        print(
+            f"{space}: kfc {statistics.median(rates['kfc']):.2f} trials per second, "
+            f"keras-tuner {statistics.median(rates['keras_tuner']):.2f}; ratio "
+            f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+        )
+    return results
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A spec with a space -> ranked trials, and a winner that `kfc fit` repeats."""

@@ -1,0 +1,216 @@
+"""Asks, runs and judges: a search from its first trial to its winner's own run."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from kfc import files, run
+from kfc.data import Source
+from kfc.errors import Fault, NumbersError
+from kfc.spec import Spec
+from kfc.tuning.display import Display
+from kfc.tuning.ledger import Ledger
+from kfc.tuning.oracle import Oracle
+from kfc.tuning.ranking import Finalist, Verdict, decide, ranked
+from kfc.tuning.running import Order, trial_folder
+from kfc.tuning.space import Space
+from kfc.tuning.tables import csv_text, write_hparams
+from kfc.tuning.trial import Proposal, Trial, direction
+from kfc.tuning.workers import Workers
+
+_CSV_SECONDS = 1.0  # at most so old is the table of a running search
+
+
+class Driver:
+    """Runs what has not run yet of a search, in the folder that it holds.
+
+    Args:
+        space: Of the search.
+        folder: Where all of it is kept.
+        ledger: What it has come to know.
+        objective: A metric of the validation rows.
+        source: Rows given as `data=`, or None for the spec's own.
+        display: Shows each result.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        folder: Path,
+        ledger: Ledger,
+        *,
+        objective: str,
+        source: Source | None,
+        display: Display,
+    ) -> None:
+        if space.spec.search is None:
+            raise TypeError("a space whose spec has no search part")
+        self._space, self._spec, self._search = space, space.spec, space.spec.search
+        self._folder, self._ledger, self._objective = folder, ledger, objective
+        self._source, self._display = source, display
+        self._began = time.monotonic() - ledger.searched
+        self._csv_written = 0.0
+        self.remarks: list[str] = []
+        """What cannot be guaranteed of this search."""
+
+    def run_trials(self, crew: Workers) -> None:
+        """Proposes and runs trials, in an order that no number of workers changes.
+
+        Results are told to the oracle in the order of their numbers, and trial n is
+        proposed when all but the `parallel` - 1 trials before it have been told: each
+        proposal follows from the same facts, whoever was faster.
+        """
+        oracle = Oracle(
+            self._space,
+            self._search,
+            seed=self._spec.seed,
+            epochs=self._spec.training.epochs,
+            direction=direction(self._objective),
+        )
+        asked = told = 0
+        over = False
+        while True:
+            while not over and asked - told < self._search.parallel:
+                known = self._ledger.proposals.get(asked + 1)
+                if known is None and asked and self._is_out_of_time():
+                    over = True
+                    break
+                proposal = oracle.ask(known)
+                if proposal is None:
+                    break
+                asked = proposal.number
+                if known is None:
+                    self._ledger.propose(proposal)
+                if asked not in self._ledger.trials:
+                    crew.submit(self._order(proposal))
+            if told == asked:
+                self._write_csv()
+                return
+            while told + 1 not in self._ledger.trials:
+                self._record("trial", crew)
+            told += 1
+            trial = self._ledger.trials[told]
+            oracle.tell(told, trial.score, diverged=trial.status == "diverged")
+            self._drop_weights(told, oracle.promotable())
+            over = over or self._is_on_target(trial)
+
+    def _order(self, proposal: Proposal) -> Order:
+        """Returns an order that keeps the weights only where they are among the best.
+
+        With hyperband they are: another trial may go on from them.
+        """
+        best = ranked(list(self._ledger.trials.values()), self._objective)
+        place, count = trial_folder(proposal.number), self._search.finalists
+        full = len(best) >= count and self._search.algorithm != "hyperband"
+        to_beat = best[count - 1].score if full else None
+        return Order(proposal, self._spec.seed, place, to_beat)
+
+    def _record(self, kind: str, crew: Workers) -> None:
+        """Waits for the next result, and puts it on the disk."""
+        order, trial = crew.next_done()
+        searched = round(time.monotonic() - self._began, 3)
+        self._ledger.finish(kind, trial, searched)
+        if kind == "repeat":
+            files.remove_folder(self._folder / order.folder)  # its numbers are all we want
+        if time.monotonic() - self._csv_written > _CSV_SECONDS:
+            self._write_csv()
+        self._display.show(
+            trial, list(self._ledger.trials.values()), self._objective, repeat=kind == "repeat"
+        )
+
+    def run_finals(self, crew: Workers) -> Verdict:
+        """Trains the best few again, on the same fresh seeds, and compares."""
+        best = self._ranking()[: self._search.finalists]
+        if not best:
+            causes = {trial.cause.rstrip("."): None for trial in self._ledger.trials.values()}
+            raise NumbersError(
+                Fault(
+                    "search",
+                    "a trial that does not diverge",
+                    f"{len(self._ledger.trials)} that did: {'; '.join(list(causes)[:3])}",
+                    "Search smaller learning rates and initialisations, in another folder.",
+                )
+            )
+        seeds = [(self._spec.seed + 1 + i) % 2**32 for i in range(self._search.repeats)]
+        waiting = 0
+        for trial in best:
+            for seed in seeds:
+                if (trial.number, seed) not in self._ledger.repeats:
+                    whole = Proposal(
+                        trial.number, trial.point, trial.values, self._spec.training.epochs
+                    )
+                    place = f"repeats/{trial.number:04d}-seed-{seed}"
+                    unbeatable = math.inf if direction(self._objective) == "max" else -math.inf
+                    crew.submit(Order(whole, seed, place, to_beat=unbeatable))
+                    waiting += 1
+        for _ in range(waiting):
+            self._record("repeat", crew)
+        files.remove_folder(self._folder / "repeats")
+        finalists = [
+            Finalist(trial, tuple(self._ledger.repeats[trial.number, seed] for seed in seeds))
+            for trial in best
+        ]
+        return decide(finalists, self._objective)
+
+    def run_winner(self, best: Trial, spec: Spec) -> dict[str, Any]:
+        """Trains the winner as an ordinary run, which alone sees the test rows."""
+        for event in self._ledger.winners:
+            place = self._folder / event["folder"]
+            if event["number"] == best.number and (place / "result.json").exists():
+                return event
+        winner = run.fit(spec, data=self._source, runs=self._folder / "winner", verbose=False)
+        facts = {
+            "number": best.number,
+            "folder": str(winner.folder.relative_to(self._folder)),
+            "metrics": winner.metrics,
+            "weights_sha256": winner.weights_sha256,
+        }
+        self._ledger.win(facts)
+        return facts
+
+    def _ranking(self) -> list[Trial]:
+        """Returns the trials that may win, the best first."""
+        alive = [trial for trial in self._ledger.trials.values() if trial.status != "diverged"]
+        whole = [trial for trial in alive if trial.status == "completed"]
+        return ranked(whole or alive, self._objective)
+
+    def _drop_weights(self, told: int, promotable: set[int]) -> None:
+        """Removes the weights of trials that are not among the best, and go no further.
+
+        Of those of which the oracle has not been told yet, it cannot say.
+        """
+        best = ranked(list(self._ledger.trials.values()), self._objective)
+        kept = {trial.number for trial in best[: self._search.finalists]} | promotable
+        for number in set(range(1, told + 1)) - kept:
+            files.remove_folder(self._folder / trial_folder(number) / "checkpoints")
+
+    def _is_out_of_time(self) -> bool:
+        limit = self._search.seconds
+        if limit is None or time.monotonic() - self._began < limit:
+            return False
+        self.remarks.append(
+            f"The search ended after {limit:g} s, with {len(self._ledger.proposals)} trials: "
+            "another machine, or another number of workers, may have come less or more far."
+        )
+        return True
+
+    def _is_on_target(self, trial: Trial) -> bool:
+        target = self._search.target
+        if target is None or trial.status == "diverged":
+            return False
+        if direction(self._objective) == "max":
+            return trial.score >= target
+        return trial.score <= target
+
+    def _write_csv(self) -> None:
+        files.write(self._folder / "trials.csv", csv_text(self._ledger.executions))
+        self._csv_written = time.monotonic()
+
+    def write_tables(self) -> None:
+        """Writes every training as CSV and for TensorBoard."""
+        self._write_csv()
+        folder = self._folder / "tensorboard"
+        write_hparams(folder, self._ledger.executions, self._objective)

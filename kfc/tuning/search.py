@@ -1,0 +1,206 @@
+"""A spec with a space -> ranked trials and a winner, through every interruption."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kfc import files, quiet
+from kfc import run as runs_module
+from kfc import spec as specs
+from kfc.data import Source
+from kfc.data.memory import from_memory
+from kfc.errors import Fault, SpecError
+from kfc.plugins import bind_plugins
+from kfc.resolving import resolve_data
+from kfc.run import Run
+from kfc.spec import Spec, SpecLike
+from kfc.training.footprint import check_memory
+from kfc.tuning.display import Display
+from kfc.tuning.driver import Driver
+from kfc.tuning.importance import importance
+from kfc.tuning.ledger import Ledger
+from kfc.tuning.ranking import Finalist, Verdict
+from kfc.tuning.running import Preparer, Runner
+from kfc.tuning.show import search_folder
+from kfc.tuning.space import Space
+from kfc.tuning.trial import Trial, plain
+from kfc.tuning.workers import OwnProcess, Processes, Workers
+
+
+@dataclass(frozen=True)
+class Search:
+    """A finished search.
+
+    Args:
+        folder: Where all of it is kept.
+        spec: The winner's, which `kfc fit` repeats: `best.yaml`.
+        objective: What was searched for, a metric of the validation rows.
+        trials: In order of their numbers.
+        best: The winner.
+        finalists: The best few, with their repeats on fresh seeds, the winner first.
+        sentences: How the winner was decided, and what cannot be guaranteed.
+        importance: Hyperparameter -> its share in what made scores differ.
+        metrics: Of the winner's own run, test rows included: it alone has seen them.
+        run_folder: Of that run.
+    """
+
+    folder: Path
+    spec: Spec
+    objective: str
+    trials: list[Trial]
+    best: Trial
+    finalists: list[Finalist]
+    sentences: list[str]
+    importance: dict[str, float]
+    metrics: dict[str, float]
+    run_folder: Path
+
+    @property
+    def run(self) -> Run:
+        """The winner, an ordinary run."""
+        return runs_module.load(self.run_folder)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what `--json` prints: plain values only."""
+        return {
+            "folder": str(self.folder),
+            "objective": self.objective,
+            "trials": [plain(trial) for trial in self.trials],
+            "best": plain(self.best),
+            "finalists": [
+                {
+                    **plain(finalist.trial),
+                    "mean": finalist.mean,
+                    "low": finalist.low,
+                    "high": finalist.high,
+                    "repeats": [
+                        {"seed": repeat.seed, **plain(repeat)} for repeat in finalist.repeats
+                    ],
+                }
+                for finalist in self.finalists
+            ],
+            "sentences": self.sentences,
+            "importance": self.importance,
+            "metrics": self.metrics,
+            "run": str(self.run_folder),
+        }
+
+
+def tune(
+    spec: SpecLike,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    data: Any = None,
+    workers: int = 1,
+    folder: str | Path | None = None,
+    runs: str | Path = "runs",
+    verbose: bool = True,
+) -> Search:
+    """Searches the space of a spec for the values that score best on validation rows.
+
+    Called again, it goes on where it stopped, however that was. The trials, their scores
+    and the winner depend on the spec alone, and not on `workers`.
+
+    Args:
+        spec: A built-in spec's name, a file, a dict or a `kfc.Spec`; its `search` says
+            what to vary. Without one, widths, learning rate and initialisation vary.
+        overrides: Dotted path -> value, such as `{"search.trials": 20}`.
+        data: Rows instead of `data.source`, as for `kfc.fit`.
+        workers: Processes that train at once, of at least 1; more than `search.parallel`
+            find no work.
+        folder: Of the search; by default `<runs>/<name>.search`.
+        runs: Folder in which that is made.
+        verbose: Whether to show progress on stderr.
+
+    Returns:
+        The finished search.
+
+    Raises:
+        SpecError: If the spec or its space is wrong, with every fault.
+        DataError: If the data cannot be read or must not be trained on.
+        BusyError: If another process works on this search.
+        CheckpointError: If the folder holds another search, or a damaged one.
+        NumbersError: If every trial diverged.
+        PluginError: If a plug-in fails.
+        DiskError: If the folder cannot be written.
+    """
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise SpecError(Fault("workers", "a number of at least 1", repr(workers), "Use 1."))
+    space = Space.of(specs.load(spec, overrides))
+    threads = quiet.start_tensorflow(space.spec.training.threads)
+    bind_plugins(space.spec)
+    source = None if data is None else data if isinstance(data, Source) else from_memory(data)
+    prepare = Preparer(source)
+    prepared = prepare(space.spec)
+    # Once more, since only now it is known which metrics there are.
+    space = Space.of(resolve_data(space.spec, prepared, in_memory=data is not None))
+    largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
+    check_memory(space.trial_spec(largest), prepared)
+
+    place = Path(folder) if folder else search_folder(space.spec, Path(runs))
+    if space.spec.search is None:
+        raise TypeError("a space whose spec has no search part")
+    classification = space.spec.data.task == "classification"
+    objective = space.spec.search.objective_for(classification=classification)
+    files.make_folder(place)
+    with files.locked(place):
+        make_runner = functools.partial(Runner, space, objective, place, prepare)
+        crew: Workers = OwnProcess(make_runner())
+        if workers > 1:
+            crew = Processes(workers, make_runner, threads=threads, objective=objective)
+        display = Display(
+            Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
+        )
+        ledger = Ledger(place, space.spec, objective, prepared.sha256)
+        driver = Driver(
+            space, place, ledger, objective=objective, source=source, display=display
+        )
+        try:
+            with display:
+                driver.run_trials(crew)
+                verdict = driver.run_finals(crew)
+        finally:
+            crew.close()
+        return _finished(space, place, ledger, driver, verdict, objective)
+
+
+def _finished(
+    space: Space,
+    folder: Path,
+    ledger: Ledger,
+    driver: Driver,
+    verdict: Verdict,
+    objective: str,
+) -> Search:
+    """Trains the winner as an ordinary run, and writes what people look at."""
+    best = verdict.best.trial
+    spec = space.trial_spec(best.values, seed=space.spec.seed)
+    files.write(folder / "best.yaml", specs.dump(spec))
+    winner = driver.run_winner(best, spec)
+    driver.write_tables()
+    sentences = [*verdict.sentences, *driver.remarks]
+    if winner["weights_sha256"] != best.weights_sha256 and best.status == "completed":
+        sentences.append(
+            f"Trained again, trial {best.number} gave other weights than in the search: "
+            "its repeat is not exact on this machine."
+        )
+    trials = [ledger.trials[number] for number in sorted(ledger.trials)]
+    return Search(
+        folder=folder,
+        spec=spec,
+        objective=objective,
+        trials=trials,
+        best=best,
+        finalists=verdict.order,
+        sentences=sentences,
+        importance=importance(trials, objective),
+        metrics=winner["metrics"],
+        run_folder=folder / winner["folder"],
+    )

@@ -1,0 +1,62 @@
+"""The folder of a search, finished or not -> its standing; nothing is imported to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfc.errors import CheckpointError, Fault
+from kfc.spec import Spec
+from kfc.tuning.journal import read_events, trial_of
+from kfc.tuning.ranking import ranked
+from kfc.tuning.trial import Trial, plain
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a search has found so far.
+
+    Args:
+        folder: Of the search.
+        objective: A metric of the validation rows.
+        ranking: The trials that are done, the best first.
+        proposed: How many have been proposed; those that are not done run, or will.
+    """
+
+    folder: Path
+    objective: str
+    ranking: list[Trial]
+    proposed: int
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what `--json` prints: plain values only."""
+        return {
+            "folder": str(self.folder),
+            "objective": self.objective,
+            "trials": [plain(t) for t in sorted(self.ranking, key=lambda t: t.number)],
+            "best": plain(self.ranking[0]) if self.ranking else None,
+            "proposed": self.proposed,
+        }
+
+
+def search_folder(spec: Spec, runs: Path) -> Path:
+    """Returns where `kfc tune` keeps the search of a spec, unless told otherwise."""
+    return runs / f"{spec.name}.search"
+
+
+def standing(folder: Path) -> Standing:
+    """Returns what a search has found so far, also while it runs.
+
+    Raises:
+        CheckpointError: If the folder holds no search, or a damaged one.
+    """
+    events = read_events(folder / "journal.jsonl")
+    if not events:
+        raise CheckpointError(
+            Fault(str(folder), "the folder of a search", "none", "`kfc tune` makes one.")
+        )
+    objective = str(events[0]["objective"])
+    trials = [trial_of(event) for event in events if event["kind"] == "trial"]
+    proposed = sum(event["kind"] == "proposal" for event in events)
+    return Standing(folder, objective, ranked(trials, objective), proposed)

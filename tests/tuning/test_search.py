@@ -1,0 +1,611 @@
+import itertools
+import json
+import math
+import shutil
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import kfc
+from kfc import files
+from kfc import spec as specs
+from kfc.data import prepare
+from kfc.tuning.journal import read_events
+from kfc.tuning.ranking import ranked
+from kfc.tuning.search import tune
+from kfc.tuning.trial import worst_score
+
+ALGORITHMS = ("random", "bayesian", "hyperband", "grid")
+
+
+def space(**dimensions):
+    """An override that replaces the space: dots in paths are written as `__`."""
+    return {"search.space": {path.replace("__", "."): d for path, d in dimensions.items()}}
+
+
+def rates(*values, **others):
+    return space(training__optimizer__learning_rate={"choice": list(values)}, **others)
+
+
+def settings(algorithm):
+    """Overrides with which an algorithm has something to do."""
+    overrides = {"search.algorithm": algorithm}
+    if algorithm == "hyperband":
+        overrides |= {"training.epochs": 4, "search.factor": 2, "search.trials": 7}
+    if algorithm == "grid":
+        overrides |= rates(0.01, 0.1, 1.0, network__hidden={"choice": [[4], [8]]})
+        overrides |= {"search.trials": 20}
+    return overrides
+
+
+def numbers(trials):
+    return [trial.number for trial in trials]
+
+
+def kept_weights(folder):
+    return sorted(int(path.parent.name) for path in folder.glob("trials/*/checkpoints"))
+
+
+@pytest.fixture(scope="module")
+def repeated(tmp_path_factory, iris):
+    """A finished search with every kind of event: trials, repeats, a winner."""
+    folder = tmp_path_factory.mktemp("repeated") / "search"
+    return tune(iris, overrides={"search.repeats": 2}, folder=folder, verbose=False)
+
+
+# The winner
+
+
+def test_the_winner_is_repeated_by_its_spec_to_the_same_bits(repeated, tmp_path):
+    again = kfc.fit(repeated.folder / "best.yaml", runs=tmp_path, verbose=False)
+    assert again.weights_sha256 == repeated.best.weights_sha256
+    assert again.weights_sha256 == repeated.run.weights_sha256
+    assert again.metrics == repeated.metrics
+    assert again.spec == repeated.run.spec
+
+
+def test_the_winner_is_an_ordinary_run(repeated):
+    run = kfc.load(repeated.run_folder)
+    assert run.evaluate() == repeated.metrics
+    assert set(run.metrics) == {"val_loss", "val_accuracy", "test_loss", "test_accuracy"}
+    assert run.metrics["val_loss"] == repeated.best.score
+
+
+def test_any_trial_is_repeated_by_the_spec_in_its_folder(repeated, tmp_path):
+    for trial in repeated.trials[:2]:
+        spec = repeated.folder / trial.folder / "spec.yaml"
+        again = kfc.fit(spec, runs=tmp_path, verbose=False)
+        assert again.weights_sha256 == trial.weights_sha256
+        assert again.metrics["val_loss"] == trial.score
+
+
+def test_no_trial_meets_the_test_rows(search, table, tmp_path, journal):
+    x, y = load_iris(return_X_y=True)
+    order = np.random.default_rng(0).permutation(150)
+    rows, test = (x[order[:120]], y[order[:120]]), (x[order[120:]], y[order[120:]])
+    other = (test[0] + 1.0, (test[1] + 1) % 3)
+    overrides = {"data.source": None, "search.repeats": 2}
+    found = [
+        search(overrides, data=(rows, held_out), folder=tmp_path / name)
+        for name, held_out in (("one", test), ("other", other))
+    ]
+    tables = [table(each) for each in found]
+    measured = [each.pop("metrics") for each in tables]
+    assert tables[0] == tables[1]
+    assert measured[0]["test_loss"] != measured[1]["test_loss"]
+    for event in journal(tmp_path / "one"):
+        assert event["kind"] == "winner" or "test_" not in json.dumps(event)
+
+
+def test_no_seed_makes_training_rows_of_test_rows(search, table, tmp_path, iris):
+    in_memory = {"data.source": None, "search.repeats": 2}
+    y = np.arange(150) % 3
+    x = np.random.default_rng(0).random((150, 4), dtype=np.float32)  # no row twice
+    first = search(in_memory, data=(x, y), folder=tmp_path / "one")
+    test = prepare(specs.load(iris, in_memory), (x, y)).test
+    is_test = np.isin(x[:, 0], test.x[:, 0])
+    other = np.where(is_test[:, None], 2 * x, x)
+    second = search(in_memory, data=(other, y), folder=tmp_path / "other")
+    assert {**table(second), "metrics": None} == {**table(first), "metrics": None}
+    assert second.metrics["test_loss"] != first.metrics["test_loss"]
+
+
+def test_a_finished_search_trains_nothing_more(repeated, search, table):
+    def written():
+        return {
+            path: path.stat().st_mtime_ns
+            for path in repeated.folder.rglob("*")
+            if path.is_file() and path.suffix in (".json", ".npz", ".keras", ".jsonl")
+        }
+
+    before = written()
+    again = search({"search.repeats": 2}, folder=repeated.folder)
+    assert again.summary() == repeated.summary()
+    assert written() == before
+
+
+# The same seed
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_same_seed_gives_the_same_table(algorithm, search, table, tmp_path):
+    found = [search(settings(algorithm), folder=tmp_path / name) for name in "ab"]
+    assert table(found[0]) == table(found[1])
+    other = search({**settings(algorithm), "seed": 1}, folder=tmp_path / "c")
+    assert table(other) != table(found[0])
+    assert len({trial.score for trial in other.trials}) > 1
+
+
+def test_the_largest_seed_is_a_seed(search, repeated):
+    found = search({"seed": 2**32 - 1, "search.repeats": 2})
+    assert [repeat.seed for repeat in found.finalists[0].repeats] == [0, 1]
+
+
+def test_how_many_may_run_at_once_is_part_of_the_question(search, tmp_path):
+    bayesian = {"search.algorithm": "bayesian", "search.trials": 6}
+    values = []
+    for parallel in (1, 20):
+        overrides = {**bayesian, "search.parallel": parallel}
+        found = search(overrides, folder=tmp_path / str(parallel))
+        assert numbers(found.trials) == list(range(1, 7))
+        values.append([trial.values for trial in found.trials])
+    assert values[0][:4] == values[1][:4]  # drawn at random
+    assert values[0][5] != values[1][5]  # knowing five results, and none
+
+
+# Divergence
+
+
+def test_a_loss_that_explodes_is_an_outcome_with_a_cause(search):
+    found = search(rates(0.1, 1e30) | {"search.trials": 2, "search.algorithm": "grid"})
+    good, bad = found.trials
+    assert (good.status, bad.status) == ("completed", "diverged")
+    assert "loss" in bad.cause
+    assert bad.score == worst_score("val_loss")
+    assert numbers(ranked(found.trials, "val_loss")) == [1, 2]
+    assert numbers(finalist.trial for finalist in found.finalists) == [1]
+    assert found.best == good
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
+def test_what_diverged_never_wins(algorithm, search):
+    explode = {"training.optimizer.learning_rate": {"low": 1.0, "high": 1e30, "log": True}}
+    found = search(
+        {**settings(algorithm), "search.space": explode, "search.trials": 8, "seed": 3}
+    )
+    diverged = [trial for trial in found.trials if trial.status == "diverged"]
+    assert diverged
+    assert all(math.isfinite(trial.score) for trial in found.trials)
+    assert all(trial.cause for trial in diverged)
+    assert found.best.status == "completed"
+    assert set(numbers(ranked(found.trials, "val_loss")[-len(diverged) :])) == set(
+        numbers(diverged)
+    )
+
+
+def test_a_trial_whose_data_kfc_refuses_is_an_outcome_too(search):
+    x, y = load_iris(return_X_y=True)
+    found = search(
+        {
+            "data.source": None,
+            "search.algorithm": "grid",
+            **space(data__scale={"choice": ["none", "unit"]}),
+        },
+        data=(1000 * x, y),
+    )
+    assert [trial.status for trial in found.trials] == ["diverged", "completed"]
+    assert "unscaled_input" in found.trials[0].cause
+    assert found.best.number == 2
+
+
+def test_where_every_trial_diverges_the_causes_are_told(search, tmp_path):
+    overrides = rates(1e30, 1e31) | {"search.algorithm": "grid", "search.trials": 2}
+    with pytest.raises(kfc.NumbersError, match=r"2 that did: .*loss"):
+        search(overrides)
+    written = (tmp_path / "search" / "journal.jsonl").read_bytes()
+    assert [event["kind"] for event in read_events(tmp_path / "search" / "journal.jsonl")] == [
+        *("search", "proposal", "proposal", "trial", "trial")
+    ]
+    with pytest.raises(kfc.NumbersError, match="2 that did"):
+        search(overrides)
+    assert (tmp_path / "search" / "journal.jsonl").read_bytes() == written
+    rows = (tmp_path / "search" / "trials.csv").read_text().splitlines()
+    assert len(rows) == 3
+
+
+# Survival
+
+
+def interrupted(finished, folder, count, *, torn=0, leftovers=True):
+    """Makes `folder` what a process left that was killed after `count` events.
+
+    Args:
+        finished: The folder of a finished search.
+        folder: To be made.
+        count: Events that are whole in the journal.
+        torn: Bytes of the next one.
+        leftovers: Whether a trial that was not recorded yet had already been trained.
+    """
+    shutil.copytree(finished, folder)
+    path = folder / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:count]) + b"".join(lines[count:])[:torn])
+    events = read_events(path)
+    done = {event["number"] for event in events if event["kind"] == "trial"}
+    begun = {event["number"] for event in events if event["kind"] == "proposal"}
+    for trial in (folder / "trials").iterdir():
+        number = int(trial.name)
+        if number not in begun or (number not in done and not leftovers):
+            shutil.rmtree(trial)
+        elif number in done:
+            (trial / "checkpoints").mkdir(exist_ok=True)  # may not have been removed yet
+    if not any(event["kind"] == "winner" for event in events):
+        for name in ("best.yaml", "trials.csv"):
+            (folder / name).unlink()
+        shutil.rmtree(folder / "tensorboard")
+        if not leftovers:
+            shutil.rmtree(folder / "winner")
+
+
+@pytest.mark.parametrize("count", range(15))
+def test_a_search_goes_on_from_any_event(count, repeated, search, table, journal, tmp_path):
+    check_it_goes_on(count, count % 2 == 0, repeated, search, table, journal, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", range(15))
+def test_a_search_goes_on_with_and_without_unrecorded_trials(
+    count, repeated, search, table, journal, tmp_path
+):
+    check_it_goes_on(count, count % 2 == 1, repeated, search, table, journal, tmp_path)
+
+
+def check_it_goes_on(count, leftovers, repeated, search, table, journal, tmp_path):
+    whole = journal(repeated.folder)
+    assert len(whole) == 14  # a header, 4 proposals and trials, 2 * 2 repeats, the winner
+    interrupted(repeated.folder, tmp_path / "search", count, leftovers=leftovers)
+    again = search({"search.repeats": 2})
+    assert table(again) == table(repeated)
+    events = journal(tmp_path / "search")
+    assert sorted(map(identity, events)) == sorted(map(identity, whole))
+    assert kept_weights(again.folder) == kept_weights(repeated.folder)
+    assert not (again.folder / "repeats").exists()
+
+
+def identity(event):
+    """What may stand once in a journal."""
+    return event["kind"], event.get("number", 0), event.get("seed", -1)
+
+
+@pytest.mark.parametrize(("count", "torn"), [(0, 30), (3, 1), (6, 40), (12, -1)])
+def test_a_line_that_was_torn_is_written_again(
+    count, torn, repeated, search, table, journal, tmp_path
+):
+    lines = (repeated.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    torn = torn if torn > 0 else len(lines[count]) + torn
+    interrupted(repeated.folder, tmp_path / "search", count, torn=torn)
+    assert table(search({"search.repeats": 2})) == table(repeated)
+    assert len(journal(tmp_path / "search")) == len(lines)
+
+
+def test_a_search_goes_on_from_any_event_of_hyperband(search, table, journal, tmp_path):
+    overrides = settings("hyperband")
+    whole = search(overrides, folder=tmp_path / "whole")
+    for count in range(1, len(journal(whole.folder)), 3):
+        folder = tmp_path / str(count)
+        interrupted(whole.folder, folder, count, leftovers=False)
+        assert table(search(overrides, folder=folder)) == table(whole)
+
+
+# Refusing to mix
+
+CHANGED = {
+    "space": (
+        rates(0.1, 0.2),
+        "spec.search.space.training.optimizer.learning_rate.choice",
+        "[0.1, 1.0]",
+        "[0.1, 0.2]",
+    ),
+    "objective": (
+        {"search.objective": "val_accuracy"},
+        "objective",
+        "val_loss",
+        "val_accuracy",
+    ),
+    "algorithm": ({"search.algorithm": "grid"}, "spec.search.algorithm", "random", "grid"),
+    "seed": ({"seed": 1}, "spec.seed", "0", "1"),
+    "epochs": ({"training.epochs": 3}, "spec.training.epochs", "1", "3"),
+    "data": ({"data.source": "sklearn:wine"}, "spec.data.source", "iris", "wine"),
+    "parallel": ({"search.parallel": 3}, "spec.search.parallel", "2", "3"),
+}
+TINY = {"training.epochs": 1, "search.trials": 1, **rates(0.1, 1.0)}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory, iris):
+    folder = tmp_path_factory.mktemp("tiny") / "search"
+    return tune(iris, overrides=TINY, folder=folder, verbose=False)
+
+
+@pytest.mark.parametrize(("change", "path", "old", "new"), CHANGED.values(), ids=CHANGED)
+def test_another_search_is_refused_with_the_difference(change, path, old, new, tiny, search):
+    before = (tiny.folder / "journal.jsonl").read_bytes()
+    with pytest.raises(kfc.CheckpointError) as refused:
+        search({**TINY, **change}, folder=tiny.folder)
+    faults = {fault.where.rpartition(", ")[2]: fault for fault in refused.value.faults}
+    assert str(tiny.folder) in faults[path].where
+    assert old in faults[path].expected
+    assert new in faults[path].got
+    assert (tiny.folder / "journal.jsonl").read_bytes() == before
+
+
+def test_every_difference_is_named_at_once(tiny, search):
+    with pytest.raises(kfc.CheckpointError) as refused:
+        search({**TINY, "seed": 1, "training.epochs": 3}, folder=tiny.folder)
+    assert len(refused.value.faults) == 2
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "grid"])
+def test_more_trials_go_on_from_those_that_ran(algorithm, search, table, tmp_path, journal):
+    overrides = settings(algorithm)
+    more = {"search.trials": 6, "search.finalists": 3}
+    first = search({**overrides, "search.trials": 3})
+    longer = search({**overrides, **more})
+    assert longer.trials[:3] == first.trials
+    assert table(longer) == table(search({**overrides, **more}, folder=tmp_path / "at once"))
+    events = list(map(identity, journal(tmp_path / "search")))
+    assert len(events) == len(set(events))
+
+
+def test_the_brackets_of_hyperband_are_those_of_its_number_of_trials(search):
+    search({**settings("hyperband"), "search.trials": 3})
+    with pytest.raises(kfc.CheckpointError, match=r"search\.trials: expected 3"):
+        search({**settings("hyperband"), "search.trials": 6})
+
+
+def test_fewer_trials_lose_none(search, journal, tmp_path):
+    first = search()
+    fewer = search({"search.trials": 2})
+    assert fewer.trials == first.trials
+    assert fewer.best == first.best
+
+
+def test_a_folder_that_another_search_works_in_is_busy(search, tmp_path):
+    search(TINY)
+    with files.locked(tmp_path / "search"):
+        began = time.monotonic()
+        with pytest.raises(kfc.BusyError, match="no other process works in"):
+            search(TINY)
+        assert time.monotonic() - began < 1
+
+
+# Budgets
+
+
+def test_a_target_ends_the_search(search, repeated, journal):
+    scores = [trial.score for trial in repeated.trials]
+    reached = next(number for number, score in enumerate(scores, 1) if score <= scores[0])
+    found = search({"search.target": scores[0], "search.trials": 40})
+    begun = sum(event["kind"] == "proposal" for event in journal(found.folder))
+    assert numbers(found.trials) == list(range(1, begun + 1))  # what had begun is finished
+    assert reached <= begun < reached + 2
+    assert search({"search.target": scores[0], "search.trials": 40}).trials == found.trials
+
+
+def test_a_search_that_has_reached_its_target_goes_on_to_a_higher_one(search):
+    assert len(search({"search.target": 100.0}).trials) < 4
+    assert len(search({"search.target": 0.0}).trials) == 4
+
+
+def test_what_diverged_reaches_no_target(search):
+    found = search(
+        {
+            **rates(1e30, 0.1, 0.2),
+            "search.algorithm": "grid",
+            "search.target": 1e31,
+            "search.parallel": 1,
+            "search.trials": 3,
+        }
+    )
+    assert [trial.status for trial in found.trials] == ["diverged", "completed"]
+
+
+def test_seconds_end_the_search_which_says_so(search):
+    limits = {"search.trials": 10_000, "search.seconds": 1.0}
+    found = search(limits)
+    assert 1 <= len(found.trials) < 10_000
+    assert found.sentences[-1].startswith(
+        f"The search ended after 1 s, with {len(found.trials)} trials"
+    )
+    assert search(limits).summary() == found.summary()
+
+
+def test_no_time_at_all_is_enough_for_a_trial(search):
+    assert len(search({"search.seconds": 1e-9}).trials) == 1
+
+
+# Algorithms
+
+
+def test_hyperband_goes_on_with_the_best(search, tmp_path):
+    found = search({**settings("hyperband"), "search.trials": 14})
+    at = {trial.number: trial for trial in found.trials}
+    children = [trial for trial in found.trials if trial.parent]
+    assert children
+    for child in children:
+        parent = at[child.parent]
+        assert (parent.status, parent.values) == ("pruned", child.values)
+        assert parent.epochs < child.epochs
+    assert {trial.epochs for trial in found.trials} == {1, 2, 4}
+    assert all((trial.status == "pruned") == (trial.epochs < 4) for trial in found.trials)
+    assert (found.best.status, found.best.epochs) == ("completed", 4)
+    grown = [trial for trial in children if trial.epochs == 4]
+    for trial in grown:
+        spec = found.folder / trial.folder / "spec.yaml"
+        again = kfc.fit(spec, runs=tmp_path / "again", verbose=False)
+        assert again.weights_sha256 == trial.weights_sha256
+
+
+def test_what_was_pruned_does_not_win_however_good_it_is(search):
+    # Where the rate grows too large, every further epoch makes it worse.
+    found = search({**settings("hyperband"), "search.repeats": 2})
+    assert all(finalist.trial.status == "completed" for finalist in found.finalists)
+    assert found.run.epochs == 4
+
+
+def test_a_search_of_pruned_trials_alone_has_a_winner(search):
+    found = search({**settings("hyperband"), "search.seconds": 1e-9, "search.repeats": 2})
+    assert found.best.status == "pruned"
+    assert found.run.epochs == 4
+    assert all(repeat.epochs == 4 for repeat in found.finalists[0].repeats)
+
+
+def test_a_grid_takes_every_point_once(search):
+    found = search(settings("grid"))
+    rate, hidden = "training.optimizer.learning_rate", "network.hidden"
+    points = [(trial.values[rate], tuple(trial.values[hidden])) for trial in found.trials]
+    assert sorted(points) == sorted(itertools.product((0.01, 0.1, 1.0), [(4,), (8,)]))
+
+
+# What is left on the disk
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "grid"])
+def test_only_finalists_keep_their_weights(algorithm, search):
+    found = search(settings(algorithm))
+    assert kept_weights(found.folder) == sorted(
+        numbers(finalist.trial for finalist in found.finalists)
+    )
+
+
+def test_every_trial_keeps_its_spec_and_its_result(repeated):
+    for trial in repeated.trials:
+        result = json.loads((repeated.folder / trial.folder / "result.json").read_text())
+        assert result["weights_sha256"] == trial.weights_sha256
+        assert result["metrics"] == trial.metrics
+
+
+def test_the_csv_has_every_training(repeated):
+    rows = pd.read_csv(repeated.folder / "trials.csv")
+    repeats = [repeat for finalist in repeated.finalists for repeat in finalist.repeats]
+    expected = [*repeated.trials, *repeats]
+    assert sorted(zip(rows["number"], rows["seed"], rows["score"], strict=True)) == sorted(
+        (trial.number, trial.seed, trial.score) for trial in expected
+    )
+
+
+def test_tensorboard_reads_every_training(repeated):
+    sessions = [path for path in (repeated.folder / "tensorboard").iterdir() if path.is_dir()]
+    assert len(sessions) == 4 + 2 * 2
+    for trial in repeated.trials:
+        events = EventAccumulator(
+            str(repeated.folder / "tensorboard" / f"{trial.number:04d}-seed-0")
+        ).Reload()
+        assert events.Scalars("val_loss")[0].value == pytest.approx(trial.score)
+
+
+# Finalists
+
+
+def test_finalists_are_repeated_on_the_same_fresh_seeds(repeated):
+    best = numbers(ranked(repeated.trials, "val_loss")[:2])
+    assert sorted(numbers(one.trial for one in repeated.finalists)) == sorted(best)
+    for finalist in repeated.finalists:
+        assert [repeat.seed for repeat in finalist.repeats] == [1, 2]
+        assert finalist.low <= finalist.mean <= finalist.high
+        assert len({each.weights_sha256 for each in (finalist.trial, *finalist.repeats)}) == 3
+
+
+def test_sentences_say_why_the_winner_won(repeated):
+    one, other = (finalist.trial.number for finalist in repeated.finalists)
+    assert len(repeated.sentences) == 1
+    assert str(one) in repeated.sentences[0]
+    assert str(other) in repeated.sentences[0]
+    assert "over 2 seeds" in repeated.sentences[0]
+
+
+def test_without_repeats_the_search_alone_decides(search):
+    found = search({"search.repeats": 0})
+    assert found.best == ranked(found.trials, "val_loss")[0]
+    assert "in the search alone" in found.sentences[0]
+    assert found.finalists[0].low is None
+
+
+def test_one_trial_is_a_search(search):
+    found = search({"search.trials": 1, "search.finalists": 5, "search.repeats": 2})
+    assert found.sentences == ["Trial 1 is the only finalist."]
+
+
+# Data in memory
+
+
+def test_rows_in_memory_are_searched_and_not_mixed_with_others(search, table, tmp_path):
+    x, y = load_iris(return_X_y=True)
+    in_memory = {"data.source": None}
+    first = search(in_memory, data=(x, y))
+    assert table(search(in_memory, data=(x.copy(), y.copy()))) == table(first)
+    with pytest.raises(kfc.CheckpointError, match="data_sha256"):
+        search(in_memory, data=(x + 1, y))
+    frame = pd.DataFrame(x, columns=["a", "b", "c", "d"]).assign(target=y)
+    framed = search(in_memory, data=frame, folder=tmp_path / "frame")
+    assert [trial.score for trial in framed.trials] == [trial.score for trial in first.trials]
+
+
+def test_the_winner_on_rows_in_memory_is_repeated_with_them(search, tmp_path):
+    x, y = load_iris(return_X_y=True)
+    found = search({"data.source": None}, data=(x, y))
+    again = kfc.fit(found.folder / "best.yaml", data=(x, y), runs=tmp_path, verbose=False)
+    assert again.weights_sha256 == found.best.weights_sha256
+
+
+# Other spaces
+
+
+@pytest.mark.parametrize(
+    "dimensions",
+    [
+        {"data__scale": {"choice": ["unit", "standard"]}},
+        {"training__batch_size": {"choice": [16, 32]}},
+        {"training__optimizer": {"choice": ["adam", {"name": "sgd", "momentum": 0.9}]}},
+        {"network__dropout": {"low": 0.0, "high": 0.5}},
+        {"network__hidden": {"choice": [[], [8, 4]]}},
+        {"training__class_weight": {"choice": [None, "balanced"]}},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_the_winner_of_any_space_is_repeated(dimensions, search, tmp_path):
+    found = search({**space(**dimensions), "search.trials": 2})
+    assert {trial.status for trial in found.trials} == {"completed"}, found.trials
+    again = kfc.fit(found.folder / "best.yaml", runs=tmp_path, verbose=False)
+    assert again.weights_sha256 == found.best.weights_sha256
+
+
+def test_numbers_are_searched_too(search, tmp_path):
+    found = search(
+        {
+            "data.source": "sklearn:diabetes",
+            "data.scale": "standard",
+            "training.loss": "mse",
+            "search.objective": "val_r2",
+            "search.repeats": 2,
+        }
+    )
+    assert found.best.score <= 1
+    again = kfc.fit(found.folder / "best.yaml", runs=tmp_path, verbose=False)
+    assert again.metrics == found.metrics
+
+
+def test_without_a_space_there_is_a_built_in_one(search):
+    spec = {"name": "plain", "data": {"source": "sklearn:iris"}, "training": {"epochs": 1}}
+    found = search({"search.trials": 2, "search.repeats": 0}, spec=spec)
+    assert {"network.hidden", "network.init.stddev"} < set(found.best.values)
+
+
+@pytest.mark.parametrize("workers", [0, -1, True, 1.5, "2"])
+def test_workers_are_counted(workers, search):
+    with pytest.raises(kfc.SpecError, match="workers"):
+        search(workers=workers)

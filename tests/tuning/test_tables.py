@@ -1,0 +1,312 @@
+import csv
+import io
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins import base_plugin
+from tensorboard.plugins.hparams import (
+    api_pb2,
+    backend_context,
+    get_experiment,
+    list_session_groups,
+    metadata,
+)
+
+from kfc.errors import DiskError
+from kfc.tuning.tables import csv_text, hparams_events, line, rich_table, write_hparams
+from kfc.tuning.trial import Trial
+
+RATE, INITIAL = "training.optimizer.learning_rate", "network.initializer.stddev"
+VALUES = {RATE: 0.1, "network.hidden": [64, 32], "training.nesterov": True}
+TRIALS = [
+    Trial(
+        *(1, VALUES, {"learning_rate": 0.1}, 5, "completed", 0.875, 2, 0.25, 2410, "0001"),
+        metrics={"val_accuracy": 0.875, "val_loss": 0.1 + 0.2},
+    ),
+    Trial(
+        *(2, {RATE: 1e-05, INITIAL: 10.0, "network.hidden": []}, {}, 6, "diverged", 0.0),
+        *(1, 1.5, 0, "0002", "loss became NaN", {"val_loss": math.nan, "val_mae": 2.0}),
+    ),
+    Trial(3, {**VALUES, RATE: 1}, {}, 7, "pruned", 0.925, 1, 12, 2410, "0003"),
+    Trial(1, VALUES, {}, 99, "completed", 0.75, 2, 0.5, 2410, "0001-1"),  # a repeat
+]
+
+
+def labelled(value="relu", cause=""):
+    return Trial(1, {"a": value}, {}, 0, "diverged", 0.0, 1, 0.1, 10, "0001", cause)
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def printed(table, width=200):
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    console.print(table)
+    return console.file.getvalue()
+
+
+# The CSV table
+
+
+def test_the_csv_has_a_row_for_each_training_repeats_included():
+    found = rows(csv_text(TRIALS))
+    assert [(row["number"], row["seed"]) for row in found] == [
+        *(("1", "5"), ("2", "6"), ("3", "7"), ("1", "99"))
+    ]
+
+
+def test_the_columns_are_facts_then_dotted_paths_then_metrics():
+    head = csv_text(TRIALS).splitlines()[0]
+    assert head == (
+        "number,seed,status,score,epochs,seconds,weights,cause,folder,"
+        f"{RATE},network.hidden,training.nesterov,{INITIAL},val_accuracy,val_loss,val_mae"
+    )
+
+
+def test_numbers_come_back_to_the_last_bit_and_what_is_missing_is_empty():
+    first, second, *_ = rows(csv_text(TRIALS))
+    assert float(first["val_loss"]) == 0.1 + 0.2
+    assert float(second[RATE]) == 1e-05
+    assert (first[INITIAL], second["val_accuracy"], second["val_loss"]) == ("", "", "nan")
+
+
+def test_lists_booleans_and_none_are_json():
+    first, second, *_ = rows(csv_text(TRIALS))
+    assert (first["network.hidden"], first["training.nesterov"]) == ("[64, 32]", "true")
+    assert second["network.hidden"] == "[]"
+    assert rows(csv_text([labelled(None)]))[0]["a"] == "null"
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1"]
+)
+def test_text_that_a_spreadsheet_would_run_has_an_apostrophe(text):
+    row = rows(csv_text([labelled(text, text)]))[0]
+    assert row["a"].startswith("'")
+    assert row["cause"].startswith("'")
+
+
+def test_negative_numbers_stay_numbers():
+    assert rows(csv_text([labelled(-0.5)]))[0]["a"] == "-0.5"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\u2028"])
+def test_text_with_commas_quotes_and_line_ends_stays_one_row(end):
+    text = csv_text([labelled(f'a,"b"{end}c', f"x{end}y")])
+    assert len(text.splitlines()) == 2
+    assert rows(text)[0]["a"] == 'a,"b" c'
+    assert rows(text)[0]["cause"] == "x y"
+
+
+def test_control_characters_and_halves_of_characters_do_not_reach_the_file():
+    text = csv_text([labelled("\x1b[31m\ud800\0", "\x07")])
+    assert rows(text)[0]["a"] == "\\x1b[31m\\ud800\\x00"
+    assert text.encode()
+
+
+def test_no_trials_are_a_head_alone():
+    assert len(csv_text([]).splitlines()) == 1
+
+
+# The table in the terminal
+
+
+def test_the_table_is_the_ranking_with_values_score_status_epochs_and_seconds():
+    table = rich_table(TRIALS[:3], "val_accuracy")
+    assert isinstance(table, Table)
+    cells = [line.split() for line in printed(table).splitlines() if line.strip()]
+    assert cells[0] == [
+        *("rank", "trial", "learning_rate", "hidden", "nesterov", "stddev", "val_accuracy"),
+        *("epochs", "seconds", "status"),
+    ]
+    assert cells[1] == [
+        *("1", "1", "0.1", "[64,", "32]", "true", "0.8750", "2", "0.2", "completed")
+    ]
+    assert cells[2][:2] == ["2", "3"]  # pruned
+    assert cells[3] == [
+        *("3", "2", "1e-05", "[]", "10", "1", "1.5", "diverged:", "loss", "became", "NaN")
+    ]
+
+
+def heads(*paths):
+    trial = Trial(1, dict.fromkeys(paths, 1), {}, 0, "completed", 0.5, 1, 0.1, 1, "")
+    columns = [str(column.header) for column in rich_table([trial], "val_accuracy").columns]
+    return columns[2:-4]
+
+
+def test_a_head_is_as_many_last_parts_of_the_path_as_are_unique():
+    assert heads("a.b.rate", "a.c.rate", "a.hidden") == ["b.rate", "c.rate", "hidden"]
+    assert heads("seed", "data.seed") == ["seed", "data.seed"]
+    assert heads("x.a.n", "y.a.n", "xa.n") == ["x.a.n", "y.a.n", "xa.n"]
+
+
+def test_other_peoples_text_is_neither_markup_nor_a_terminals_command():
+    text = printed(
+        rich_table([labelled("[red]x[/nope] :smile:", "\x1b]0;t\x07\n[b]")], "accuracy")
+    )
+    assert "[red]x[/nope] :smile:" in text
+    assert "\\x1b]0;t\\x07 [b]" in text
+    assert "\x1b]0" not in text
+
+
+def test_a_limit_leaves_the_best_and_says_of_how_many():
+    text = printed(rich_table(TRIALS[:3], "val_accuracy", limit=1))
+    assert "completed" in text
+    assert "pruned" not in text
+    assert "1 of 3 trials" in text
+    assert "trials" not in printed(rich_table(TRIALS[:3], "val_accuracy", limit=3))
+
+
+def test_a_small_loss_is_not_shown_as_zero():
+    trial = Trial(1, {}, {}, 0, "completed", 1.5e-7, 1, 0.1, 1, "")
+    assert "1.50e-07" in printed(rich_table([trial], "val_loss"))
+
+
+def test_no_trials_are_an_empty_table():
+    assert rich_table([], "val_accuracy").row_count == 0
+
+
+# TensorBoard's HParams
+
+
+@pytest.fixture
+def backend(tmp_path):
+    """Answers as TensorBoard's HParams tab asks."""
+    folder = tmp_path / "hparams"
+    write_hparams(folder, TRIALS, "val_accuracy")
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(folder))
+    return backend_context.Context(base_plugin.TBContext(data_provider=provider))
+
+
+def groups_of(backend):
+    experiment = get_experiment.Handler(
+        *(RequestContext(), backend, "", api_pb2.GetExperimentRequest())
+    ).run()
+    request = api_pb2.ListSessionGroupsRequest(
+        start_index=0,
+        slice_size=100,
+        allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE],
+        aggregation_type=api_pb2.AGGREGATION_AVG,
+        col_params=[api_pb2.ColParams(metric=info.name) for info in experiment.metric_infos],
+    )
+    answer = list_session_groups.Handler(RequestContext(), backend, "", request).run()
+    return experiment, {group.name: group for group in answer.session_groups}
+
+
+def test_tensorboard_finds_every_path_and_metric_the_objective_first(backend):
+    experiment, _ = groups_of(backend)
+    assert {(info.name, info.display_name, info.type) for info in experiment.hparam_infos} == {
+        (RATE, "learning_rate", api_pb2.DATA_TYPE_FLOAT64),
+        ("network.hidden", "hidden", api_pb2.DATA_TYPE_STRING),
+        ("training.nesterov", "nesterov", api_pb2.DATA_TYPE_BOOL),
+        (INITIAL, "stddev", api_pb2.DATA_TYPE_FLOAT64),
+    }
+    domains = {info.name: info for info in experiment.hparam_infos}
+    assert domains[RATE].domain_interval.min_value == 1e-05
+    assert domains[RATE].domain_interval.max_value == 1
+    assert list(domains["network.hidden"].domain_discrete) == ["[64, 32]", "[]"]
+    assert list(domains["training.nesterov"].domain_discrete) == [True]
+    assert all(info.differs for info in experiment.hparam_infos)
+    tags = [info.name.tag for info in experiment.metric_infos]
+    assert tags == ["val_accuracy", "val_loss", "val_mae"]
+
+
+def test_tensorboard_finds_the_values_and_metrics_of_every_trial(backend):
+    _, groups = groups_of(backend)
+    assert set(groups) == {"1", "2", "3"}
+    first = groups["1"]
+    assert first.hparams[RATE].number_value == 0.1
+    assert first.hparams["network.hidden"].string_value == "[64, 32]"
+    assert first.hparams["training.nesterov"].bool_value is True
+    assert INITIAL not in first.hparams
+    assert metrics(first)["val_loss"] == pytest.approx(0.3)
+    second = groups["2"]
+    assert second.hparams[INITIAL].number_value == 10.0
+    assert metrics(second) == {"val_mae": 2.0}  # neither NaN nor the worst score
+    assert second.sessions[0].status == api_pb2.STATUS_FAILURE
+    assert metrics(groups["3"]) == {"val_accuracy": pytest.approx(0.925)}
+
+
+def test_a_trial_and_its_repeats_are_one_group_with_their_mean(backend):
+    _, groups = groups_of(backend)
+    assert sorted(session.name for session in groups["1"].sessions) == [
+        *("0001-seed-5", "0001-seed-99")
+    ]
+    assert metrics(groups["1"])["val_accuracy"] == pytest.approx((0.875 + 0.75) / 2)
+
+
+def metrics(group):
+    return {value.name.tag: value.value for value in group.metric_values}
+
+
+def test_each_session_has_a_start_scalars_and_an_end(tmp_path):
+    write_hparams(tmp_path / "hparams", TRIALS[:1], "val_accuracy")
+    session = EventAccumulator(str(tmp_path / "hparams" / "0001-seed-5")).Reload()
+    content = session.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    start = metadata.parse_session_start_info_plugin_data(content)
+    assert start.group_name == "1"
+    content = session.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
+    end = metadata.parse_session_end_info_plugin_data(content)
+    assert end.end_time_secs - start.start_time_secs == pytest.approx(0.25, abs=1e-4)
+    scalar = session.Scalars("val_accuracy")[0]
+    assert (scalar.step, scalar.value) == (2, 0.875)
+
+
+def test_a_path_of_mixed_values_is_text_and_none_is_no_value():
+    for value in ("adam", None, 0.5, [1]):
+        trials = [labelled(0.5), labelled("relu"), labelled(value)]
+        assert len(hparams_events(trials, "val_loss")["0001-seed-0"]) == 4
+
+
+def test_what_was_written_before_is_replaced_and_nothing_is_left_beside_it(tmp_path):
+    folder = tmp_path / "hparams"
+    write_hparams(folder, TRIALS, "val_accuracy")
+    write_hparams(folder, TRIALS[:1], "val_accuracy")
+    assert sorted(path.name[:11] for path in folder.iterdir()) == [
+        "0001-seed-5",
+        "events.out.",
+    ]
+    assert os.listdir(tmp_path) == ["hparams"]
+
+
+def test_a_place_that_cannot_be_written_is_a_disk_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DiskError):
+        write_hparams(tmp_path / "file" / "hparams", TRIALS, "val_accuracy")
+
+
+def test_tables_are_written_without_tensorflow(tmp_path):
+    script = (
+        "import pathlib, sys; from kfc.tuning import journal, tables\n"
+        "tables.write_hparams(pathlib.Path(sys.argv[1]), [], 'val_loss')\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "hparams")]
+    assert subprocess.run(command, check=False).returncode == 0
+    assert os.listdir(tmp_path) == ["hparams"]
+
+
+# The line of a trial
+
+
+def test_a_line_says_score_values_and_what_it_cost():
+    assert line(TRIALS[0], "val_accuracy").startswith("val_accuracy 0.")
+    assert line(TRIALS[0], "val_accuracy").endswith("2 epochs, 0.2 s")
+
+
+def test_a_line_of_a_diverged_trial_says_why():
+    diverged = replace(TRIALS[0], status="diverged", cause="a loss\x1b[31m that is NaN")
+    assert line(diverged, "val_accuracy").startswith("diverged: a loss\\x1b[31m that is NaN")
