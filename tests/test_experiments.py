@@ -45,3 +45,32 @@ def test_streamed_and_resident_rows_both_train(experiment, idx_datasets):
     assert min(streamed["samples_per_second"], resident["samples_per_second"]) > 0
     assert streamed["test_accuracy"] > 0.85
     assert resident["test_accuracy"] > 0.75
+
+
+@pytest.mark.slow
+@needs_tfds
+def test_tuned_networks_train_on_a_slice(experiment, tmp_path):
+    (measured,) = (
+        experiment("tune_accuracy")
+        .main(["mnist", "--small", "--runs", str(tmp_path)])
+        .values()
+    )
+    assert measured["trials"] == 2
+    assert measured["test_accuracy"] > 0.7
+
+
+@pytest.mark.slow
+def test_every_algorithm_is_honest_about_exploding_trials(experiment):
+    assert experiment("tune_honest").main(["--only", "honest"]) == []
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_five_times_ends_as_it_would_have(experiment):
+    assert experiment("tune_honest").main(["--only", "survival", "--kills", "5"]) == []
+
+
+@pytest.mark.slow
+def test_the_trials_of_both_contenders_are_counted(experiment):
+    arguments = ["--rounds", "1", "--trials", "5", "--space", "digits"]
+    rates = experiment("tune_speed").main(arguments)["digits"]
+    assert all(rate > 0 for measured in rates.values() for rate in measured)

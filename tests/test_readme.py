@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import kfc.spec
+from kfc.tuning.space import Space
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -11,9 +12,19 @@ def blocks(language):
 
 
 def test_the_example_spec_is_a_spec(tmp_path):
-    (text,) = blocks("yaml")
-    (tmp_path / "fashion.yaml").write_text(text)
+    (tmp_path / "fashion.yaml").write_text(blocks("yaml")[0])
     assert kfc.spec.load(tmp_path / "fashion.yaml").name == "fashion"
+
+
+def test_the_example_search_is_a_search(tmp_path):
+    _, search = blocks("yaml")
+    text = "network:\n  init: {name: truncated_normal, stddev: 0.1}\n" + search
+    (tmp_path / "my.yaml").write_text(text)
+    space = Space.of(kfc.spec.load(tmp_path / "my.yaml"))
+    assert {p.name for p in space.parameters} >= {
+        "network.hidden.depth",
+        "training.batch_size",
+    }
 
 
 def test_the_first_screen_has_one_line_to_run_and_one_to_test():

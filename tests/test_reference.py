@@ -22,7 +22,11 @@ def test_469_steps_with_tanh_stay_within_rounding_of_float64(float64, rows, tmp_
         assert error["loss"] <= 1e-6, engine
 
 
-@pytest.mark.parametrize(("activation", "bound"), [("tanh", 1e-4), ("relu", 5e-3)])
+@pytest.mark.parametrize(
+    ("activation", "bound"),
+    # tanh is held to less in the test above.
+    [("relu", 5e-3), pytest.param("tanh", 1e-4, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     ("loss", "batch_size", "optimizer"),
     [("mse", 128, "sgd"), ("cross_entropy", 256, "tape_sgd")],

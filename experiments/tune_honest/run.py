@@ -20,7 +20,7 @@ ALGORITHMS = ("random", "bayesian", "hyperband", "grid")
 TRIALS = 20
 
 
-def spec(algorithm: str) -> dict:
+def spec(algorithm: str, epochs: int = 9) -> dict:
     """Returns the spec of the search; a grid takes 5 and 4 values."""
     spread, rate = ({"step": 5.6}, {"step": 10.0}) if algorithm == "grid" else ({}, {})
     return {
@@ -33,7 +33,7 @@ def spec(algorithm: str) -> dict:
         "training": {
             "loss": "mse",
             "optimizer": {"name": "sgd", "learning_rate": 0.1},
-            "epochs": 9,
+            "epochs": epochs,
         },
         "search": {
             "algorithm": algorithm,
@@ -49,11 +49,11 @@ def spec(algorithm: str) -> dict:
     }  # fmt: skip
 
 
-def search(algorithm: str, folder: Path) -> dict:
+def search(folder: Path, spec: dict) -> dict:
     """Runs a search in this process, and returns its summary."""
     import kfc
 
-    return kfc.tune(spec(algorithm), folder=folder, verbose=False).summary()
+    return kfc.tune(spec, folder=folder, verbose=False).summary()
 
 
 def table(summary: dict) -> list:
@@ -66,7 +66,9 @@ def check_honest(root: Path) -> list[str]:
     """Prints a line for each algorithm, and returns what is wrong."""
     wrong = []
     for algorithm in ALGORITHMS:
-        first, second = (search(algorithm, root / f"{algorithm}{i}") for i in (1, 2))
+        first, second = (
+            search(root / f"{algorithm}{number}", spec(algorithm)) for number in (1, 2)
+        )
         trials, best = first["trials"], first["best"]
         diverged = [trial["number"] for trial in trials if trial["diverged"]]
         late = [number for number in diverged if number > len(trials) - 12]
@@ -88,9 +90,10 @@ def check_honest(root: Path) -> list[str]:
 
 def check_survival(root: Path, kills: int, workers: int) -> list[str]:
     """Kills one search at random moments, until it ends; its table must be whole."""
-    whole = search("bayesian", root / "whole")
+    slow = spec("bayesian", epochs=200)  # so long that there is time to be killed
+    whole = search(root / "whole", slow)
     path = root / "spec.json"
-    path.write_text(json.dumps(spec("bayesian")))
+    path.write_text(json.dumps(slow))
     command = [sys.executable, "-m", "kfc", "tune", str(path), "--json", "--quiet"]
     command += ["--folder", str(root / "killed"), "--workers", str(workers)]
     rng, died = random.Random(0), 0
@@ -100,7 +103,7 @@ def check_survival(root: Path, kills: int, workers: int) -> list[str]:
         )
         try:
             # From the start of Python to the middle of a trial.
-            seconds = rng.uniform(3, 12) if died < kills else None
+            seconds = rng.uniform(2, 9) if died < kills else None
             output, errors = process.communicate(timeout=seconds)
             break
         except subprocess.TimeoutExpired:

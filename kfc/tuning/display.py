@@ -57,7 +57,7 @@ class Display:
         """
         if self._live:
             table = rich_table(ranked(trials, objective), objective, limit=_ROWS)
-            table.title = f"{len(trials)} trials" + (", finals" if repeat else "")
+            table.title = f"trials: {len(trials)}" + (", finals" if repeat else "")
             self._live.update(table, refresh=True)
             return
         name = f"trial {newest.number}" + (f", seed {newest.seed}" if repeat else "")

@@ -42,33 +42,40 @@ def test_only_optimizers_that_keras_or_kfc_offer_are_carried():
     assert set(signatures("optimizer")) >= CARRIED_OPTIMIZERS
 
 
+SHAPES = [
+    {"network.hidden": []},
+    {"network.hidden": [5, 9, 9]},
+    {"network.hidden": [5, 9], "network.normalization": "layer"},
+    {"network.block": "residual"},
+    {"network.dropout": 0.3},
+    {"training.batch_size": 200},
+]
+OPTIONS = [
+    {"training.optimizer": {"name": "adam", "clipnorm": 0.5}},
+    {"training.optimizer": {"name": "adam", "weight_decay": 0.01}},
+    {"training.optimizer": {"name": "adam", "amsgrad": True}},
+    {"training.optimizer": {"name": "adam", "use_ema": True}},
+    {"training.optimizer": {"name": "adam", "loss_scale_factor": 8.0}},
+    {"training.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
+    {"network.normalization": "layer"},
+    {"network.l2": 0.01},
+    {"training.loss": "mse"},
+    {"training.batch_size": 70},
+    {"training.shuffle": True},
+    {"training.optimizer.learning_rate": {"name": "cosine", "initial_learning_rate": 0.1}},
+]
+
+
 @FORMS
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        {"training.optimizer": {"name": "adam", "clipnorm": 0.5}},
-        {"training.optimizer": {"name": "adam", "weight_decay": 0.01}},
-        {"training.optimizer": {"name": "adam", "amsgrad": True}},
-        {"training.optimizer": {"name": "adam", "use_ema": True}},
-        {"training.optimizer": {"name": "adam", "loss_scale_factor": 8.0}},
-        {"training.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
-        {"network.normalization": "layer"},
-        {"network.block": "residual"},
-        {"network.l2": 0.01},
-        {"network.hidden": []},
-        {"network.hidden": [5, 9, 9]},
-        {"network.dropout": 0.3},
-        {"network.hidden": [5, 9], "network.normalization": "layer"},
-        {"training.loss": "mse"},
-        {"training.batch_size": 70},
-        {"training.batch_size": 200},
-        {"training.shuffle": True},
-        {"training.optimizer.learning_rate": {"name": "cosine", "initial_learning_rate": 0.1}},
-    ],
-    ids=str,
-)
-def test_a_carried_training_is_the_same_with(problem, overrides, form):
+@pytest.mark.parametrize("overrides", SHAPES, ids=str)
+def test_a_carried_training_is_the_same_with_the_shapes(problem, overrides, form):
     # Without a short batch, which XLA would compile apart; the optimizers have one.
+    assert_same_training(problem, {"training.batch_size": 35, **overrides}, form)
+
+
+@pytest.mark.parametrize("form", ["xla", pytest.param("graph", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("overrides", OPTIONS, ids=str)
+def test_a_carried_training_is_the_same_with(problem, overrides, form):
     assert_same_training(problem, {"training.batch_size": 35, **overrides}, form)
 
 

@@ -299,8 +299,8 @@ def test_another_batch_size_or_number_of_rows_compiles_anew(problem, monkeypatch
     one = Structure("one", frozenset())
     for rows in (70, 64):
         part = Rows(case.train.x[:rows], case.train.y[:rows])
-        Engine(case.model(), part, 32, form="xla", structure=one).compile()
-    Engine(case.model(), case.train, 35, form="xla", structure=one).compile()
+        Engine(case.model(), part, 32, form="graph", structure=one).compile()
+    Engine(case.model(), case.train, 35, form="graph", structure=one).compile()
     assert len(kept) == 3
 
 

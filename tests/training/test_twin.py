@@ -73,7 +73,7 @@ def test_trainings_with_other_rates_of_dropout_share_steps_and_keep_their_own(
     assert len(kept) == 1
 
 
-@pytest.mark.parametrize("engine", ["xla", "graph"])
+@pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_trainings_on_other_rows_share_steps_and_keep_their_own_numbers(
     problem, monkeypatch, engine
 ):

@@ -14,7 +14,7 @@ import kfc
 from kfc import files
 from kfc import spec as specs
 from kfc.data import prepare
-from kfc.tuning.journal import read_events
+from kfc.tuning.journal import Journal, read_events
 from kfc.tuning.ranking import ranked
 from kfc.tuning.search import tune
 from kfc.tuning.trial import worst_score
@@ -295,7 +295,8 @@ def test_a_line_that_was_torn_is_written_again(
 def test_a_search_goes_on_from_any_event_of_hyperband(search, table, journal, tmp_path):
     overrides = settings("hyperband")
     whole = search(overrides, folder=tmp_path / "whole")
-    for count in range(1, len(journal(whole.folder)), 3):
+    assert any(trial.parent for trial in whole.trials)
+    for count in range(4, len(journal(whole.folder)), 4):
         folder = tmp_path / str(count)
         interrupted(whole.folder, folder, count, leftovers=False)
         assert table(search(overrides, folder=folder)) == table(whole)
@@ -341,6 +342,20 @@ def test_another_search_is_refused_with_the_difference(change, path, old, new, t
     assert old in faults[path].expected
     assert new in faults[path].got
     assert (tiny.folder / "journal.jsonl").read_bytes() == before
+
+
+def test_other_versions_are_refused(tiny, search, journal, tmp_path):
+    header, *events = journal(tiny.folder)
+    ours = header["versions"]["tensorflow"]
+    header["versions"]["tensorflow"] = "2.0.0"
+    (tmp_path / "search").mkdir()
+    other = Journal(tmp_path / "search" / "journal.jsonl")
+    for event in (header, *events):
+        other.append(event)
+    with pytest.raises(kfc.CheckpointError, match=r"versions\.tensorflow") as refused:
+        search(TINY)
+    assert "2.0.0" in refused.value.faults[0].expected
+    assert ours in refused.value.faults[0].got
 
 
 def test_every_difference_is_named_at_once(tiny, search):
@@ -450,9 +465,23 @@ def test_hyperband_goes_on_with_the_best(search, tmp_path):
         assert again.weights_sha256 == trial.weights_sha256
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("patience", [0, 2])
+def test_hyperband_and_early_stopping_do_not_disturb_each_other(patience, search, tmp_path):
+    stopping = {"monitor": "val_loss", "patience": patience}
+    overrides = {"training.epochs": 9, "training.early_stopping": stopping}
+    found = search({**settings("hyperband"), "search.trials": 14, **overrides})
+    again = kfc.fit(found.folder / "best.yaml", runs=tmp_path, verbose=False)
+    assert again.weights_sha256 == found.best.weights_sha256
+    assert again.epochs == found.best.epochs
+
+
 def test_what_was_pruned_does_not_win_however_good_it_is(search):
-    # Where the rate grows too large, every further epoch makes it worse.
-    found = search({**settings("hyperband"), "search.repeats": 2})
+    # With such rates a further epoch may make it worse, as here.
+    too_large = {"training.optimizer.learning_rate": {"low": 1.0, "high": 30.0, "log": True}}
+    found = search({**settings("hyperband"), "search.space": too_large, "seed": 1})
+    pruned = [trial for trial in found.trials if trial.status == "pruned"]
+    assert min(trial.score for trial in pruned) < found.best.score
     assert all(finalist.trial.status == "completed" for finalist in found.finalists)
     assert found.run.epochs == 4
 
@@ -570,6 +599,7 @@ def test_the_winner_on_rows_in_memory_is_repeated_with_them(search, tmp_path):
     [
         {"data__scale": {"choice": ["unit", "standard"]}},
         {"training__batch_size": {"choice": [16, 32]}},
+        {"training__epochs": {"choice": [1, 3]}},
         {"training__optimizer": {"choice": ["adam", {"name": "sgd", "momentum": 0.9}]}},
         {"network__dropout": {"low": 0.0, "high": 0.5}},
         {"network__hidden": {"choice": [[], [8, 4]]}},
