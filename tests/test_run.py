@@ -472,3 +472,19 @@ def test_an_interrupt_names_the_unfinished_folder(tmp_path, capsys):
         kfc.fit("digits", overrides=SMALL, runs=tmp_path, callbacks=Impatient())
     printed = "".join(capsys.readouterr().err.split())
     assert "0001-digitsstaysunfinished" in printed
+
+
+def test_regressions_on_other_targets_in_one_process_keep_their_own_units(tmp_path):
+    """Compiled steps are shared within a process, but not with another target's scaling."""
+    x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    y = x.sum(axis=1).astype(np.float64)
+    small = {"training.epochs": 5, "network.hidden": [16]}
+    first, second = (
+        kfc.fit({}, data=(x, target), overrides=small, runs=tmp_path, verbose=False)
+        for target in (y, 1000 * y + 50_000)
+    )
+    # The loss is in standard deviations of the target, so that it hardly sees its units.
+    assert second.history["loss"] == pytest.approx(first.history["loss"], rel=1e-3)
+    assert second.metrics["test_mae"] == pytest.approx(
+        1000 * first.metrics["test_mae"], rel=0.01
+    )

@@ -17,7 +17,7 @@ _NUMBER = 4  # bytes of a float32
 _COMPILING = 300e6  # bytes that TensorFlow takes to trace and compile, measured
 
 
-def check_memory(spec: Spec, prepared: Prepared) -> int:
+def check_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> int:
     """Predicts the memory of a training, and refuses one that cannot fit.
 
     TensorFlow would end the process, or raise where nobody can read it.
@@ -30,8 +30,13 @@ def check_memory(spec: Spec, prepared: Prepared) -> int:
     twice (carried through a compiled loop, or written to a checkpoint), and a unit of a
     batch with its value, its activation and its gradient.
 
+    Args:
+        spec: A resolved spec.
+        prepared: Its data.
+        processes: That train such networks at once, each with data of its own.
+
     Returns:
-        Bytes.
+        Bytes, of all of them.
 
     Raises:
         SpecError: If that is more than this machine, or its container, has.
@@ -41,7 +46,7 @@ def check_memory(spec: Spec, prepared: Prepared) -> int:
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
     training = _NUMBER * (8 * weights + 3 * batch * sum(widths))
     inputs = sum(_resident(rows.x) for rows in (prepared.train, *prepared.held_out.values()))
-    needed = int(memory.used() + training + inputs + _COMPILING)
+    needed = int(processes * (memory.used() + training + inputs + _COMPILING))
     if needed > memory.limit():
         raise SpecError(
             Fault(

@@ -63,10 +63,14 @@ def structure(spec: Spec, task: Task, *, num_rows: int) -> Structure | None:
     learned = task.scaling.shift.ndim > 0
     numbers = [task.scaling.shift.tolist(), task.scaling.divisor.tolist()]
     scaling = normalizes(task.scaling) if learned else numbers
+    # A target's are written into the loss, which is in the training targets' deviations.
+    target = [
+        part.tolist() for part in (task.target_scaling.shift, task.target_scaling.divisor)
+    ]
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.labels), task.outputs]
     facts = [layers, block.model_dump(), optimizer, length, loss]
-    text = repr([facts, training.precision, shape, scaling])
+    text = repr([facts, training.precision, shape, scaling, target])
 
     hidden = spec.network.layers()
     units = {layer.units for layer in hidden}

@@ -9,7 +9,7 @@ from typing import Any
 
 from kfc import files, run
 from kfc.data import Source
-from kfc.errors import Fault, NumbersError
+from kfc.errors import CheckpointError, Fault, NumbersError
 from kfc.spec import Spec
 from kfc.tuning.display import Display
 from kfc.tuning.ledger import Ledger
@@ -75,7 +75,7 @@ class Driver:
         while True:
             while not over and asked - told < self._search.parallel:
                 known = self._ledger.proposals.get(asked + 1)
-                if known is None and asked and self._is_out_of_time():
+                if known is None and asked and not oracle.finished and self._is_out_of_time():
                     over = True
                     break
                 proposal = oracle.ask(known)
@@ -161,7 +161,9 @@ class Driver:
             place = self._folder / event["folder"]
             if event["number"] == best.number and (place / "result.json").exists():
                 return event
-        winner = run.fit(spec, data=self._source, runs=self._folder / "winner", verbose=False)
+        winner = self._earlier_winner(best) or run.fit(
+            spec, data=self._source, runs=self._folder / "winner", verbose=False
+        )
         facts = {
             "number": best.number,
             "folder": str(winner.folder.relative_to(self._folder)),
@@ -170,6 +172,18 @@ class Driver:
         }
         self._ledger.win(facts)
         return facts
+
+    def _earlier_winner(self, best: Trial) -> run.Run | None:
+        """Returns the winner's run if a process was killed right after it, and tidies up."""
+        for place in sorted((self._folder / "winner").glob("[0-9]*")):
+            try:
+                earlier = run.load(place)
+            except CheckpointError:  # killed within it
+                files.remove_folder(place)
+                continue
+            if earlier.weights_sha256 == best.weights_sha256:
+                return earlier
+        return None
 
     def _ranking(self) -> list[Trial]:
         """Returns the trials that may win, the best first."""

@@ -12,7 +12,10 @@ from kfc.spec import Spec
 from kfc.tuning.journal import Journal, event_of, proposal_of, trial_of
 from kfc.tuning.trial import Proposal, Trial
 
-_VERSIONS = ("keras-fully-connected", "keras", "keras-tuner", "numpy", "tensorflow")
+_VERSIONS = (
+    *("keras-fully-connected", "keras", "keras-tuner", "numpy", "scikit-learn", "scipy"),
+    "tensorflow",
+)
 _BUDGET = ("trials", "seconds", "target", "finalists", "repeats")
 """What may change from one call to the next: trials that ran stay what they are."""
 
@@ -31,7 +34,7 @@ class Ledger:
         trials: Number -> what came of it.
         repeats: Number and seed -> what came of a finalist's training on that seed.
         winners: The winner's own runs, as events.
-        searched: Seconds, over all calls until now.
+        searched: Seconds that the trials took, over all calls until now.
 
     Raises:
         CheckpointError: If the folder holds another search, or a damaged one.
@@ -61,7 +64,8 @@ class Ledger:
             (t.number, t.seed): t for t in map(trial_of, _of_kind(events, "repeat"))
         }
         self.winners = _of_kind(events, "winner")
-        self.searched = max((event.get("searched", 0.0) for event in events), default=0.0)
+        spent = [event["searched"] for event in _of_kind(events, "trial")]
+        self.searched = max(spent, default=0.0)
 
     def propose(self, proposal: Proposal) -> None:
         """Records what a trial is to train."""
@@ -82,8 +86,9 @@ class Ledger:
 
     @property
     def executions(self) -> list[Trial]:
-        """Every training: trials, then repeats."""
-        return [*self.trials.values(), *self.repeats.values()]
+        """Every training in the order of numbers and seeds: trials, then repeats."""
+        trials = [self.trials[number] for number in sorted(self.trials)]
+        return [*trials, *(self.repeats[key] for key in sorted(self.repeats))]
 
 
 def _header(spec: Spec, objective: str, data_sha256: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Preparer:
 
     def __call__(self, spec: Spec) -> Prepared:
         """Returns the data of a spec."""
-        key = json.dumps([spec.data.model_dump(), spec.seed, spec.accept])
+        key = _key(spec)
         prepared = self._prepared.pop(key, None)
         if prepared is None:
             prepared = prepare(spec, self._source, read=self._read)
@@ -66,6 +66,10 @@ class Preparer:
         if len(self._prepared) > _MOST_PREPARED:
             self._prepared.popitem(last=False)
         return prepared
+
+    def resolved(self, spec: Spec, resolved: Spec) -> None:
+        """Says that `resolved` takes the data of `spec`, which is asked for no more."""
+        self._prepared[_key(resolved)] = self._prepared.pop(_key(spec))
 
     def _read(self, name: str) -> Source:
         if name not in self._sources:
@@ -174,3 +178,8 @@ class Runner:
 def trial_folder(number: int) -> str:
     """Returns the folder of a trial's run, below the search's."""
     return f"trials/{number:04d}"
+
+
+def _key(spec: Spec) -> str:
+    """Returns a text that is equal for specs with the same data."""
+    return json.dumps([spec.data.model_dump(), spec.seed, spec.accept])

@@ -140,9 +140,11 @@ def tune(
     prepare = Preparer(source)
     prepared = prepare(space.spec)
     # Once more, since only now it is known which metrics there are.
-    space = Space.of(resolve_data(space.spec, prepared, in_memory=data is not None))
+    resolved = resolve_data(space.spec, prepared, in_memory=data is not None)
+    prepare.resolved(space.spec, resolved)
+    space = Space.of(resolved)
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
-    check_memory(space.trial_spec(largest), prepared)
+    check_memory(space.trial_spec(largest), prepared, processes=workers)
 
     place = Path(folder) if folder else search_folder(space.spec, Path(runs))
     if space.spec.search is None:
@@ -152,9 +154,13 @@ def tune(
     files.make_folder(place)
     with files.locked(place):
         make_runner = functools.partial(Runner, space, objective, place, prepare)
-        crew: Workers = OwnProcess(make_runner())
-        if workers > 1:
-            crew = Processes(workers, make_runner, threads=threads, objective=objective)
+        crew: Workers
+        if workers == 1:
+            crew = OwnProcess(make_runner())
+        else:
+            crew = Processes(
+                workers, make_runner, threads=threads, objective=objective, root=place
+            )
         display = Display(
             Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
         )

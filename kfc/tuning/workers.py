@@ -9,11 +9,13 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from kfc.errors import Fault, SpecError
@@ -22,8 +24,8 @@ from kfc.tuning.running import Order, Runner
 from kfc.tuning.trial import Trial, worst_score
 
 _MOST_DEATHS = 3
-"""Processes that one order may cost, before it counts as what kills them; and processes
-that may die one after another before they can take any."""
+"""Processes that one order may cost without a new commit, before it counts as what kills
+them; and processes that may die one after another before they can take any."""
 
 
 class Workers(Protocol):
@@ -73,6 +75,7 @@ class Processes:
         make_runner: Makes the runner in each process; picklable.
         threads: Of TensorFlow in each; None is every core.
         objective: Whose worst score an order gets that kills its process again and again.
+        root: The search's folder.
     """
 
     def __init__(
@@ -82,13 +85,16 @@ class Processes:
         *,
         threads: int | None,
         objective: str,
+        root: Path,
     ) -> None:
+        self._root = root
         self._start = pickle.dumps(make_runner), threads
         self._objective = objective
         self._processes = [_Process(*self._start) for _ in range(count)]
         self._orders: deque[Order] = deque()
         self._running: dict[Future[Trial], tuple[int, Order]] = {}
-        self._deaths: dict[str, int] = {}  # folder of an order -> processes
+        # Folder of an order -> processes that died since its newest commit, which is that.
+        self._deaths: dict[str, tuple[int, str]] = {}
         self._deaths_at_start = 0
 
     def submit(self, order: Order) -> None:
@@ -147,8 +153,12 @@ class Processes:
             SpecError: If it was one of many that no order is to blame for.
         """
         if dead.has_started:
-            self._deaths[order.folder] = self._deaths.get(order.folder, 0) + 1
-            return self._deaths[order.folder] == _MOST_DEATHS
+            commits = (self._root / order.folder / "checkpoints").glob("[0-9]*")
+            newest = max((commit.name for commit in commits), default="")
+            deaths, earlier = self._deaths.get(order.folder, (0, newest))
+            deaths = deaths + 1 if newest == earlier else 1
+            self._deaths[order.folder] = deaths, newest
+            return deaths == _MOST_DEATHS
         self._deaths_at_start += 1
         if self._deaths_at_start == _MOST_DEATHS:
             raise SpecError(
@@ -216,9 +226,20 @@ class _Process:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """What starts here never hears of Ctrl-C, not even before it could say so itself."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Holds Ctrl-C back while a process starts, which inherits that it is blocked.
+
+    A block is this thread's own: where another one takes the signal, Python still calls its
+    handler in the main thread, so that is another one meanwhile.
+    """
+    heard: list[int] = []
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = is_main and signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if is_main:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if heard:
+            signal.raise_signal(signal.SIGINT)

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from kfc import spec as specs
-from kfc.data import Task
+from kfc.data import Scaling, Task
 from kfc.training.sharing import structure
 
 
@@ -93,3 +94,13 @@ def test_widths_are_not_free_where_a_shape_is_looked_at(overrides):
 )
 def test_what_cannot_be_carried_shares_nothing(overrides):
     assert structure_of(overrides) is None
+
+
+def test_a_targets_scaling_is_written_into_the_loss_and_counts():
+    def of(shift):
+        scaling = Scaling(np.float32([shift]), np.float32([2.0]))
+        task = Task((4,), "float32", (), outputs=1, target_scaling=scaling)
+        return structure(specs.load({"training": {"loss": "mse"}}), task, num_rows=70)
+
+    assert of(1.0) == of(1.0)
+    assert of(1.0) != of(3.0)
