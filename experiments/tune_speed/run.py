@@ -139,7 +139,7 @@ def main(arguments: list[str] | None = None) -> dict:
     """Prints a line for each space; returns space -> contender -> trials per second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--contender", choices=SEARCHES, help="in this process, once")
     parser.add_argument("--space", choices=SPACES, action="append")
     given = parser.parse_args(arguments)
