@@ -51,9 +51,10 @@ def command(spec, folder, *arguments):
         process.communicate()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=120, *, process=None):
     end = time.monotonic() + seconds
     while not condition():
+        assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.002)
 
@@ -90,7 +91,7 @@ def test_a_search_that_was_killed_goes_on(
     iris, search, table, journal, uninterrupted, tmp_path
 ):
     with command(iris, tmp_path) as process:
-        wait_for(lambda: in_the_middle_of_trial(3, tmp_path))
+        wait_for(lambda: in_the_middle_of_trial(3, tmp_path), process=process)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert events_in(tmp_path) < EVENTS
@@ -105,7 +106,7 @@ def test_workers_end_with_their_parent_and_the_search_goes_on(
     iris, search, table, journal, uninterrupted, tmp_path
 ):
     with command(iris, tmp_path, "--workers", "2") as process:
-        wait_for(lambda: in_the_middle_of_trial(2, tmp_path))
+        wait_for(lambda: in_the_middle_of_trial(2, tmp_path), process=process)
         assert len(alive_in(process.pid)) > 2
         process.kill()  # it alone
         process.communicate()
@@ -119,8 +120,8 @@ def test_an_interrupt_ends_every_process_without_a_word_and_the_search_goes_on(
     iris, search, table, uninterrupted, tmp_path
 ):
     with command(iris, tmp_path, "--workers", "2") as process:
-        wait_for(lambda: events_in(tmp_path) >= 3)  # two trials are proposed
-        wait_for(lambda: len(alive_in(process.pid)) > 2)  # and their workers begin
+        wait_for(lambda: events_in(tmp_path) >= 3, process=process)  # two proposals
+        wait_for(lambda: len(alive_in(process.pid)) > 2)  # whose workers begin
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         _, stderr = process.communicate(timeout=30)
         assert (process.returncode, stderr) == (130, "")
