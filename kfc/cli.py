@@ -34,6 +34,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+SpecArguments = Annotated[
+    list[str] | None, typer.Argument(metavar="[SPEC] [key=value ...]", show_default=False)
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
@@ -41,10 +44,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and er
 
 @app.command()
 def fit(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SPEC] [key=value ...]", show_default=False),
-    ] = None,
+    arguments: SpecArguments = None,
     runs: Annotated[Path, typer.Option(help="Folder for the numbered run folder.")] = Path(
         "runs"
     ),
@@ -73,10 +73,7 @@ def fit(
 
 @app.command()
 def tune(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SPEC] [key=value ...]", show_default=False),
-    ] = None,
+    arguments: SpecArguments = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that train at once.")] = 1,
     folder: Annotated[
         Path | None,

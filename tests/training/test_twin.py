@@ -57,36 +57,41 @@ def test_a_twin_trains_the_layers_of_the_network():
     assert twin.layers[-1] is network.layers[-1]
 
 
-def test_trainings_with_other_rates_of_dropout_share_steps_and_keep_their_own(
-    problem, monkeypatch
-):
-    monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
+def train_both(cases, kept):
+    """Trains each with shared steps and with its own, which must agree; returns the losses."""
     ends = []
-    for rate in (0.1, 0.5):
-        case = problem({"network.dropout": rate})
+    for case in cases:
         shared, own = case.loop(shared=True), case.loop()
         histories = [loop.run(Progress()).history for loop in (shared, own)]
         for name, values in histories[0].items():
             np.testing.assert_allclose(values, histories[1][name], rtol=2e-6, err_msg=name)
         ends.append(histories[0]["loss"][-1])
-    assert ends[0] != ends[1]
     assert len(kept) == 1
+    return ends
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """The functions that were compiled to be shared."""
+    monkeypatch.setattr("kfc.training.sharing._compiled", (functions := OrderedDict()))
+    return functions
+
+
+def test_trainings_with_other_rates_of_dropout_share_steps_and_keep_their_own(problem, kept):
+    cases = [problem({"network.dropout": rate}) for rate in (0.1, 0.5)]
+    first, second = train_both(cases, kept)
+    assert first != second
 
 
 @pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
-def test_trainings_on_other_rows_share_steps_and_keep_their_own_numbers(
-    problem, monkeypatch, engine
-):
-    monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
-    ends = []
-    for shift in (0.0, 0.3):
-        scaling = Scaling(np.full(4, shift, np.float32), np.full(4, 0.5, np.float32))
-        task = replace(CLASSES, scaling=scaling)
-        case = problem({"training.engine": engine}, task=task)
-        shared, own = case.loop(shared=True), case.loop()
-        histories = [loop.run(Progress()).history for loop in (shared, own)]
-        for name, values in histories[0].items():
-            np.testing.assert_allclose(values, histories[1][name], rtol=2e-6, err_msg=name)
-        ends.append(histories[0]["loss"][-1])
-    assert ends[0] != ends[1]
-    assert len(kept) == 1
+def test_trainings_on_other_rows_share_steps_and_keep_their_own_numbers(problem, kept, engine):
+    scalings = [
+        Scaling(np.full(4, shift, np.float32), np.full(4, 0.5, np.float32))
+        for shift in (0.0, 0.3)
+    ]
+    cases = [
+        problem({"training.engine": engine}, task=replace(CLASSES, scaling=scaling))
+        for scaling in scalings
+    ]
+    first, second = train_both(cases, kept)
+    assert first != second
