@@ -21,6 +21,7 @@ from kfc.training.evaluation import Evaluator
 from kfc.training.footprint import check_memory
 from kfc.training.loop import Loop, check_finite
 from kfc.training.sharing import structure
+from kfc.training.stopping import EarlyStopping
 from kfc.training.weighting import weighted
 
 
@@ -130,6 +131,20 @@ class Trainer:
             files.sync(folder / "metrics.jsonl")
         state = checkpoint.capture(self._model, callbacks, progress)
         checkpoint.commit(folder / "checkpoints", state)
+
+    def end(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Gives a paused network the weights with which its training would end here.
+
+        These are the averages, or the best epoch's, where the spec asks for either. Nothing
+        goes on from them: `commit` comes before.
+
+        Args:
+            callbacks: Those it was trained with.
+        """
+        self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
+        for callback in callbacks:
+            if isinstance(callback, EarlyStopping):
+                callback.on_train_end()
 
     def measure(self, *parts: str) -> dict[str, float]:
         """Returns the metrics of the network's weights, such as `test_accuracy`.

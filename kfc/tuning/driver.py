@@ -10,7 +10,6 @@ from typing import Any
 from kfc import files, run
 from kfc.data import Source
 from kfc.errors import CheckpointError, Fault, NumbersError
-from kfc.spec import Spec
 from kfc.tuning.display import Display
 from kfc.tuning.ledger import Ledger
 from kfc.tuning.oracle import Oracle
@@ -53,6 +52,7 @@ class Driver:
         self._source, self._display = source, display
         self._began = time.monotonic() - ledger.searched
         self._csv_written = 0.0
+        self._kept: set[int] = set()  # trials whose weights are on the disk
         self.remarks: list[str] = []
         """What cannot be guaranteed of this search."""
 
@@ -155,14 +155,56 @@ class Driver:
         ]
         return decide(finalists, self._objective)
 
-    def run_winner(self, best: Trial, spec: Spec) -> dict[str, Any]:
-        """Trains the winner as an ordinary run, which alone sees the test rows."""
+    def run_winner(self, verdict: Verdict) -> tuple[Finalist, dict[str, Any]]:
+        """Trains the winner as an ordinary run, which alone sees the test rows.
+
+        Where a number of that run is NaN or infinite, such as its test loss, it cannot be
+        measured; that is recorded, and the next finalist wins in its place. So a second run
+        may meet the test rows, and still nothing is chosen by them: who is next was decided
+        on validation rows, and nobody is passed over for a test number, however bad, but
+        only for having none.
+
+        Returns:
+            The winner, and what is recorded of its run.
+
+        Raises:
+            NumbersError: If no finalist's run can be measured.
+        """
+        causes = []
+        for finalist in verdict.order:
+            number = finalist.trial.number
+            if number not in self._ledger.unmeasured:
+                try:
+                    return finalist, self._winners_run(finalist.trial)
+                except NumbersError as error:
+                    cause = "; ".join(f"{fault.where}: {fault.got}" for fault in error.faults)
+                    self._ledger.pass_over(number, cause)
+            causes.append(f"trial {number} ({self._ledger.unmeasured[number]})")
+            self.remarks.append(
+                f"The own run of {causes[-1]} could not be measured: the next finalist "
+                "takes its place."
+            )
+        raise NumbersError(
+            Fault(
+                f"{self._folder}, the winner's own run",
+                "a finalist with finite metrics",
+                "; ".join(causes),
+                "The trials and their scores are kept. Look at the test rows, or search on "
+                "with more search.finalists.",
+            )
+        )
+
+    def _winners_run(self, best: Trial) -> dict[str, Any]:
+        """Returns what is recorded of a winner's own run, which is trained unless it was."""
         for event in self._ledger.winners:
             place = self._folder / event["folder"]
             if event["number"] == best.number and (place / "result.json").exists():
                 return event
         winner = self._earlier_winner(best) or run.fit(
-            spec, data=self._source, runs=self._folder / "winner", verbose=False
+            self._space.trial_spec(best.values, seed=self._spec.seed),
+            data=self._source,
+            runs=self._folder / "winner",
+            verbose=False,
         )
         facts = {
             "number": best.number,
@@ -198,8 +240,9 @@ class Driver:
         """
         best = ranked(list(self._ledger.trials.values()), self._objective)
         kept = {trial.number for trial in best[: self._search.finalists]} | promotable
-        for number in set(range(1, told + 1)) - kept:
+        for number in {*self._kept, told} - kept:
             files.remove_folder(self._folder / trial_folder(number) / "checkpoints")
+        self._kept = {*self._kept, told} & kept
 
     def _is_out_of_time(self) -> bool:
         limit = self._search.seconds

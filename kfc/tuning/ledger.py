@@ -34,6 +34,7 @@ class Ledger:
         trials: Number -> what came of it.
         repeats: Number and seed -> what came of a finalist's training on that seed.
         winners: The winner's own runs, as events.
+        unmeasured: Number -> why a winner's own run has no numbers to report.
         searched: Seconds that the trials took, over all calls until now.
 
     Raises:
@@ -64,6 +65,9 @@ class Ledger:
             (t.number, t.seed): t for t in map(trial_of, _of_kind(events, "repeat"))
         }
         self.winners = _of_kind(events, "winner")
+        self.unmeasured = {
+            event["number"]: event["cause"] for event in _of_kind(events, "unmeasured")
+        }
         spent = [event["searched"] for event in _of_kind(events, "trial")]
         self.searched = max(spent, default=0.0)
 
@@ -83,6 +87,11 @@ class Ledger:
     def win(self, facts: dict[str, Any]) -> None:
         """Records the winner's own run."""
         self._journal.append({"kind": "winner", **facts})
+
+    def pass_over(self, number: int, cause: str) -> None:
+        """Records that a winner's own run has no numbers to report, and why."""
+        self._journal.append({"kind": "unmeasured", "number": number, "cause": cause})
+        self.unmeasured[number] = cause
 
     @property
     def executions(self) -> list[Trial]:

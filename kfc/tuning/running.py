@@ -134,17 +134,18 @@ class Runner:
             start=self._start(folder, proposal.parent),
             commit_seconds=COMMIT_SECONDS,
         )
+        state_sha256 = weights_sha256(trainer.network)
+        paused = not progress.stopped and progress.epoch < trainer.spec.training.epochs
+        if paused:  # another trial may go on from here; this one's score is as if it ended
+            trainer.commit(folder, callbacks, progress)
+            trainer.end(callbacks)
         metrics = trainer.measure("val")
         seconds = round(time.monotonic() - began, 3)
         score = self._bounded(metrics[self._objective])
-        if order.to_beat is None or not self._is_better(order.to_beat, score):
+        beaten = order.to_beat is not None and self._is_better(order.to_beat, score)
+        if not paused and not beaten:
             trainer.commit(folder, callbacks, progress)
-        paused = not progress.stopped and progress.epoch < trainer.spec.training.epochs
-        facts = {
-            "metrics": metrics,
-            "epochs": progress.epoch,
-            "weights_sha256": weights_sha256(trainer.network),
-        }
+        facts = {"metrics": metrics, "epochs": progress.epoch, "weights_sha256": state_sha256}
         prepared = trainer.prepared
         of_run = {
             "folder": folder.name,

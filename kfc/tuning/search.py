@@ -47,7 +47,8 @@ class Search:
         finalists: The best few, with their repeats on fresh seeds, the winner first.
         sentences: How the winner was decided, and what cannot be guaranteed.
         importance: Hyperparameter -> its share in what made scores differ.
-        metrics: Of the winner's own run, test rows included: it alone has seen them.
+        metrics: Of the winner's own run, test rows included: it alone has seen them, but
+            for finalists that a sentence says could not be measured.
         run_folder: Of that run.
     """
 
@@ -127,7 +128,7 @@ def tune(
         DataError: If the data cannot be read or must not be trained on.
         BusyError: If another process works on this search.
         CheckpointError: If the folder holds another search, or a damaged one.
-        NumbersError: If every trial diverged.
+        NumbersError: If every trial diverged, or no finalist's own run can be measured.
         PluginError: If a plug-in fails.
         DiskError: If the folder cannot be written.
     """
@@ -186,11 +187,11 @@ def _finished(
     objective: str,
 ) -> Search:
     """Trains the winner as an ordinary run, and writes what people look at."""
-    best = verdict.best.trial
+    driver.write_tables()
+    finalist, winner = driver.run_winner(verdict)
+    best = finalist.trial
     spec = space.trial_spec(best.values, seed=space.spec.seed)
     files.write(folder / "best.yaml", specs.dump(spec))
-    winner = driver.run_winner(best, spec)
-    driver.write_tables()
     sentences = [*verdict.sentences, *driver.remarks]
     if winner["weights_sha256"] != best.weights_sha256 and best.status == "completed":
         sentences.append(
@@ -204,7 +205,7 @@ def _finished(
         objective=objective,
         trials=trials,
         best=best,
-        finalists=verdict.order,
+        finalists=[finalist, *(one for one in verdict.order if one is not finalist)],
         sentences=sentences,
         importance=importance(trials, objective),
         metrics=winner["metrics"],

@@ -50,8 +50,9 @@ class Trial:
         weights: Number of weights of the network; 0 where there was none.
         folder: Of its run, below the search's.
         cause: Of the divergence.
-        metrics: Of the validation rows, after the training.
-        weights_sha256: Of the weights' bytes.
+        metrics: Of the validation rows, after the training; of a pruned one's as if it had
+            ended there, with the averages or the best weights that its spec asks for.
+        weights_sha256: Of the weights' bytes, with which another trial may go on.
         parent: Number of the trial whose training this one continued, or None.
     """
 

@@ -1,3 +1,6 @@
+import os
+import pickle
+
 import numpy as np
 import pytest
 
@@ -36,6 +39,81 @@ def test_rows_are_read_as_they_are_needed(on_disk):
     np.testing.assert_array_equal(rows[np.array([3, 0])], on_disk[[1, 7]])
     np.testing.assert_array_equal(rows.take(np.array([2]))[:], on_disk[[9]])
     assert not isinstance(rows[:], np.memmap)
+
+
+def pickled(rows):
+    return pickle.loads(pickle.dumps(rows))
+
+
+VIEWS = {
+    "all": lambda x: x,
+    "later rows": lambda x: x[20:],
+    "reshaped": lambda x: x.reshape(100, 2)[3:],
+    "columns": lambda x: x[:, 1:3],
+    "in memory": np.array,
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_is_unpickled_has_the_same_rows(view, order, tmp_path):
+    x = np.random.default_rng(0).random((50, 4), dtype=np.float32)
+    np.save(tmp_path / "x.npy", np.asarray(x, order=order))
+    array = np.load(tmp_path / "x.npy", mmap_mode="r")
+    rows = Mapped(view(array))
+    chosen = np.array([7, 3, 9, 1])
+    for each in (rows, rows.take(chosen), rows.take(chosen).take(np.array([2, 0]))):
+        again = pickled(each)
+        assert (again.shape, again.dtype, again.nbytes) == (
+            each.shape,
+            each.dtype,
+            each.nbytes,
+        )
+        np.testing.assert_array_equal(again[:], each[:])
+        np.testing.assert_array_equal(again[1:3], each[1:3])
+        np.testing.assert_array_equal(again[np.array([1, 0])], each[np.array([1, 0])])
+        assert not isinstance(again[:], np.memmap)
+
+
+@pytest.mark.parametrize("view", ["all", "later rows"])
+def test_rows_of_a_file_are_pickled_as_its_place(view, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((100_000, 4), np.float32))
+    x = VIEWS[view](np.load(tmp_path / "x.npy", mmap_mode="r"))
+    again = pickled(Mapped(x))
+    assert len(pickle.dumps(Mapped(x))) < 1000
+    assert len(pickle.dumps(again)) < 1000
+    assert len(pickle.dumps(again.take(np.arange(10)))) < 1500
+
+
+def test_an_unpickled_file_is_not_written_to(tmp_path):
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (50, 4))
+    assert Mapped(x).array.flags.writeable
+    assert not pickled(Mapped(x)).array.flags.writeable
+
+
+def test_what_is_in_no_file_is_pickled_as_its_values(on_disk, tmp_path):
+    private = np.load(tmp_path / "x.npy", mmap_mode="c")
+    private[0] = 7
+    assert pickled(Mapped(private))[:1].tolist() == [[7] * 4]
+    rows = Mapped(on_disk)
+    os.remove(tmp_path / "x.npy")
+    np.testing.assert_array_equal(pickled(rows)[:], on_disk)
+
+
+@pytest.mark.parametrize(
+    ("harm", "got"),
+    [
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: os.truncate(path, 100), "100 bytes, written since"),
+        (lambda path: os.utime(path, (0, 0)), "928 bytes, written since"),
+    ],
+    ids=["gone", "shorter", "written"],
+)
+def test_a_file_that_is_not_what_it_was_is_refused(harm, got, on_disk, tmp_path):
+    data = pickle.dumps(Mapped(on_disk))
+    harm(tmp_path / "x.npy")
+    with pytest.raises(DataError, match=f"x.npy: expected the 928 bytes .* got {got}"):
+        pickle.loads(data)
 
 
 def test_chunks_cover_every_row_once(on_disk, tiny_chunks):

@@ -1,10 +1,13 @@
 import dataclasses
+import functools
 import json
+import pickle
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+import kfc
 from kfc import spec as specs
 from kfc.data import Source, prepare
 from kfc.data.rows import Rows
@@ -76,6 +79,33 @@ def test_a_trial_on_a_rung_is_pruned_and_its_child_goes_on(runner, tmp_path):
     assert (child.status, child.epochs) == ("completed", 4)
     assert child.weights_sha256 == whole.weights_sha256
     assert child.score == whole.score
+
+
+@pytest.mark.parametrize("engine", ["xla", "graph"])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"training.optimizer": {"name": "sgd", "use_ema": True}},
+        {"training.early_stopping": {"monitor": "val_loss", "patience": 9}},
+    ],
+    ids=["averages", "best weights"],
+)
+def test_a_trial_on_a_rung_is_scored_as_one_that_ends_there(
+    overrides, engine, runner, tmp_path
+):
+    overrides |= {"training.engine": engine, "data.scale": "standard"}
+    rate = 10.0  # so large that the last epoch is not the best
+    ending = runner({**overrides, "training.epochs": 7}).run(order(1, rate, epochs=7))
+    going_on = runner({**overrides, "training.epochs": 9})
+    rung = going_on.run(order(2, rate, epochs=7))
+    assert (ending.status, rung.status) == ("completed", "pruned")
+    assert rung.metrics == ending.metrics
+    history = json.loads((tmp_path / rung.folder / "result.json").read_text())["history"]
+    assert history["val_loss"][-1] != rung.score
+    assert kfc.load(tmp_path / rung.folder).weights_sha256 == rung.weights_sha256
+    child = going_on.run(order(3, rate, epochs=9, parent=2))
+    whole = going_on.run(order(4, rate, epochs=9))
+    assert (child.weights_sha256, child.score) == (whole.weights_sha256, whole.score)
 
 
 def test_a_trial_that_was_interrupted_goes_on_from_its_own_commit(runner, tmp_path):
@@ -179,3 +209,19 @@ def test_rows_in_memory_are_the_source(iris):
     source = Source(Rows(*load_iris(return_X_y=True)))
     prepared = Preparer(source)(specs.load(iris, {"data.source": None}))
     assert len(prepared.train) == 96  # of 150, a fifth for the test and a fifth of the rest
+
+
+def test_a_worker_is_told_where_streamed_rows_lie_and_not_what_they_are(iris, tmp_path):
+    x = np.random.default_rng(0).random((2000, 100), dtype=np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.arange(2000) % 2)
+    data = {"data.source": f"npy:{tmp_path}", "data.stream": "always"}
+    dimension = {RATE: {"low": 1e-3, "high": 1.0, "log": True}}
+    spec = specs.load(iris, {"search.space": dimension, **data})
+    prepare_spec = Preparer()
+    space = Space.of(resolve_data(spec, prepare_spec(spec), in_memory=False))
+    make_runner = functools.partial(Runner, space, "val_loss", tmp_path, prepare_spec)
+    pickled = pickle.dumps(make_runner)
+    assert len(pickled) < x.nbytes / 10
+    trial = untimed(pickle.loads(pickled)().run(order()))
+    assert trial == untimed(make_runner().run(order()))

@@ -12,8 +12,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import kfc
 from kfc import files
+from kfc import run as runs_module
 from kfc import spec as specs
 from kfc.data import prepare
+from kfc.trainer import Trainer, weights_sha256
+from kfc.training.loop import check_finite
 from kfc.tuning.journal import Journal, read_events
 from kfc.tuning.ranking import ranked
 from kfc.tuning.search import tune
@@ -215,6 +218,96 @@ def test_where_every_trial_diverges_the_causes_are_told(search, tmp_path):
     assert (tmp_path / "search" / "journal.jsonl").read_bytes() == written
     rows = (tmp_path / "search" / "trials.csv").read_text().splitlines()
     assert len(rows) == 3
+
+
+# A winner whose own run cannot be measured
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """Makes the test loss of trials infinite, and lists the own runs that were trained."""
+
+    def make(*trials):
+        measure, fit, trained = Trainer.measure, runs_module.fit, []
+
+        def infinite(trainer, *parts):
+            if not parts and weights_sha256(trainer.network) in hashes:
+                check_finite({"test_loss": math.inf}, "the final weights")
+            return measure(trainer, *parts)
+
+        def counted(*arguments, **options):
+            trained.append(arguments)
+            return fit(*arguments, **options)
+
+        hashes = {trial.weights_sha256 for trial in trials}
+        monkeypatch.setattr(Trainer, "measure", infinite)
+        monkeypatch.setattr(runs_module, "fit", counted)
+        return trained
+
+    return make
+
+
+def test_the_next_finalist_replaces_a_winner_whose_test_loss_is_infinite(
+    repeated, unmeasured, search, journal, tmp_path
+):
+    first, second = repeated.finalists
+    trained = unmeasured(first.trial)
+    found = search({"search.repeats": 2})
+    assert found.trials == search({"search.repeats": 2}).trials
+    assert found.best.number == second.trial.number
+    assert numbers(one.trial for one in found.finalists) == [
+        *(second.trial.number, first.trial.number)
+    ]
+    assert found.metrics == found.run.metrics
+    assert found.sentences[0] == repeated.sentences[0]
+    assert found.sentences[-1] == (
+        f"The own run of trial {first.trial.number} (the final weights, test_loss: inf) could "
+        "not be measured: the next finalist takes its place."
+    )
+    assert journal(tmp_path / "search")[-2] == {
+        "kind": "unmeasured",
+        "number": first.trial.number,
+        "cause": "the final weights, test_loss: inf",
+    }
+    assert len(trained) == 2  # and none when it was called again
+    again = kfc.fit(found.folder / "best.yaml", runs=tmp_path, verbose=False)
+    assert again.weights_sha256 == found.best.weights_sha256
+
+
+def test_a_search_that_was_killed_while_a_winner_was_replaced_goes_on(
+    repeated, unmeasured, search, tmp_path
+):
+    trained = unmeasured(repeated.best)
+    whole = search({"search.repeats": 2})
+    path = tmp_path / "search" / "journal.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert search({"search.repeats": 2}).summary() == whole.summary()
+    assert len(trained) == 2
+
+
+def test_where_no_finalist_can_be_measured_the_trials_are_kept(
+    repeated, unmeasured, search, table, journal, tmp_path
+):
+    trained = unmeasured(*(finalist.trial for finalist in repeated.finalists))
+    numbers_of = [finalist.trial.number for finalist in repeated.finalists]
+    for _ in range(2):
+        with pytest.raises(kfc.NumbersError) as refused:
+            search({"search.repeats": 2})
+        for number in numbers_of:
+            assert f"trial {number} (the final weights, test_loss: inf)" in str(refused.value)
+    assert len(trained) == 2
+    assert not (tmp_path / "search" / "best.yaml").exists()
+    assert len((tmp_path / "search" / "trials.csv").read_text().splitlines()) == 1 + 4 + 4
+    more = search({"search.repeats": 2, "search.finalists": 3})
+    assert more.best.number not in numbers_of
+    assert more.trials == search({"search.repeats": 2, "search.finalists": 3}).trials
+
+
+def test_test_rows_that_overflow_are_told(search):
+    x, y = load_iris(return_X_y=True)
+    test = 3e38 * np.random.default_rng(0).random((30, 4)), np.arange(30) % 3
+    with pytest.raises(kfc.NumbersError, match=r"own run: expected .* test_loss: "):
+        search({"data.source": None, "training.loss": "mse"}, data=((x, y), test))
 
 
 # Survival

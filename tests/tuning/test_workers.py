@@ -289,11 +289,17 @@ def test_workers_that_cannot_start_are_no_trials_fault(fatal, monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_share_rows_in_memory(search, table, tmp_path):
-    rows = load_iris(return_X_y=True)
+@pytest.mark.parametrize("stream", ["never", "always"])
+def test_workers_share_rows_in_memory_and_on_the_disk(stream, search, table, tmp_path):
+    x, y = load_iris(return_X_y=True)
+    np.save(tmp_path / "x.npy", x.astype(np.float32))
+    rows = np.load(tmp_path / "x.npy", mmap_mode="r"), y
     found = [
         search(
-            {"data.source": None}, data=rows, workers=workers, folder=tmp_path / str(workers)
+            {"data.source": None, "data.stream": stream},
+            data=rows,
+            workers=workers,
+            folder=tmp_path / str(workers),
         )
         for workers in (1, 2)
     ]
