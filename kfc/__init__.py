@@ -22,6 +22,8 @@ from kfc.errors import (
 )
 
 if TYPE_CHECKING:
+    from kfc.exporting.export import export
+    from kfc.exporting.exported import Export
     from kfc.predictions import Predictions
     from kfc.run import Run, fit, load
     from kfc.spec import Spec
@@ -33,6 +35,7 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "DiskError",
+    "Export",
     "Fault",
     "KfcError",
     "NumbersError",
@@ -44,15 +47,18 @@ __all__ = [
     "Spec",
     "SpecError",
     "build",
+    "export",
     "fit",
     "load",
     "tune",
 ]
 
 _ON_FIRST_USE = {
+    "Export": "kfc.exporting.exported:Export",
     "Predictions": "kfc.predictions:Predictions",
     "Run": "kfc.run:Run",
     "build": "kfc.untrained:build_untrained",
+    "export": "kfc.exporting.export:export",
     "fit": "kfc.run:fit",
     "load": "kfc.run:load",
     "Search": "kfc.tuning.search:Search",

@@ -23,6 +23,7 @@ from kfc.errors import Fault, KfcError, SpecError
 from kfc.quiet import import_tensorflow
 
 if TYPE_CHECKING:
+    from kfc.exporting.exported import Export
     from kfc.tuning.search import Search
     from kfc.tuning.show import Standing
 
@@ -130,21 +131,57 @@ def predict(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print label and probabilities of each row, as CSV."""
-    import kfc
+    """Print label and probabilities of each row, as CSV.
+
+    RUN may also be what `kfc export` made: the folder of a version, or of all of them.
+    """
     from kfc.data.files import read_inputs
 
     x = read_inputs(file)
     _import_tensorflow()
-    run = kfc.load(folder)
-    from kfc.predictions import table  # after kfc.load, which imports Keras quietly
+    import kfc
+    from kfc.exporting.exported import is_export, load_export
+    from kfc.predictions import table
 
-    predictions = run.predict(x)
+    model = load_export(folder) if is_export(folder) else kfc.load(folder)
+    predictions = model.predict(x)
     if as_json:
         columns = predictions._asdict().items()
         _print_json({name: values.tolist() for name, values in columns if values.size})
     else:
-        sys.stdout.write(table(predictions, run.task))
+        sys.stdout.write(table(predictions, model.task))
+
+
+@app.command()
+def export(
+    folder: RunFolder,
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of all versions.")],
+    version: Annotated[
+        int | None,
+        typer.Option(min=1, help="Its number.  [default: the next free one]"),
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="saved_model, onnx, litert or a plug-in's.")
+    ] = "saved_model",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Export RUN as DIR/VERSION: raw values in, labels and probabilities out.
+
+    A fresh process without kfc and Keras must give the run's own answers, or nothing is
+    exported.
+    """
+    from kfc.registry import EXPORTERS
+
+    EXPORTERS.check(format, "--format")  # before TensorFlow is imported
+    _import_tensorflow()
+    import kfc
+
+    exported = kfc.export(folder, path, version=version, format=format, verbose=not quiet)
+    if as_json:
+        _print_json(exported.summary())
+    else:
+        _print_export(exported)
 
 
 @app.command(name="specs")
@@ -319,6 +356,17 @@ def _print_search(search: Search) -> None:
         print(f"{name:16} {value:.4f}")
     print(f"{'best':16} {search.folder / 'best.yaml'}")
     print(f"{'folder':16} {search.run_folder}")
+
+
+def _print_export(exported: Export) -> None:
+    facts = exported.certificate
+    print(f"{'path':16} {exported.path}")
+    print(
+        f"{'certificate':16} {facts['rows']} test rows: labels equal, largest difference "
+        f"{facts['max_difference']:.1e} (limit {facts['limit']:.0e})"
+    )
+    for name, line in zip(("serve", "ask"), exported.commands() or (), strict=False):
+        print(f"{name:16} {line}")
 
 
 def _print_json(value: Any) -> None:

@@ -66,22 +66,37 @@ def write_folder(path: Path, contents: Mapping[str, bytes], *, replace: bool = F
     Raises:
         DiskError: If it cannot be written; `path` is then as it was.
     """
+    with new_folder(path, replace=replace) as partial:
+        for name, data in contents.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / name).write_bytes(data)
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Lets anyone fill a folder, which appears under its name only when that is done.
+
+    Args:
+        path: The folder to be.
+        replace: As in `write_folder`.
+
+    Yields:
+        A folder beside it, empty; an exception removes it again.
+
+    Raises:
+        DiskError: If it cannot be written; `path` is then as it was.
+    """
     partial = path.with_name(f"{_PARTIAL}{path.name}")
     with _disk_errors(path):
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(parents=True)
-            folders = {partial}
-            for name, data in contents.items():
-                folder = (partial / name).parent
-                folder.mkdir(parents=True, exist_ok=True)
-                _write_synced(partial / name, data)
-                folders.add(folder)
-            for folder in folders:
-                _sync(folder)
+            yield partial
+            for inner in (*partial.rglob("*"), partial):
+                _sync(inner)
             if replace and path.exists():
                 shutil.rmtree(path)
-            partial.rename(path)
+            partial.rename(path)  # refused where there is a full one
             _sync(path.parent)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
@@ -173,7 +188,7 @@ def new_numbered_folder(parent: Path, name: str) -> Path:
     """
     with _disk_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        with _in_turn(parent):  # or two processes could take one number for two names
+        with _alone(parent):  # or two processes could take one number for two names
             found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
             numbers = [int(match[1]) for match in found if match]
             path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
@@ -185,6 +200,28 @@ def new_numbered_folder(parent: Path, name: str) -> Path:
 def sha256(data: bytes) -> str:
     """Returns the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Works in a folder alone; if it had to be made and is left empty, it is removed.
+
+    Whoever comes second waits. What killed processes have left unfinished is removed.
+
+    Raises:
+        DiskError: If the folder cannot be made or read.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    make_folder(folder)
+    try:
+        with _alone(folder):
+            for left in folder.glob(f"{_PARTIAL}*"):
+                remove_folder(left)
+            yield
+    finally:
+        with suppress(OSError):  # something is in it
+            for path in made:
+                path.rmdir()
 
 
 @contextmanager
@@ -227,9 +264,10 @@ def _hold(descriptor: int, folder: Path) -> None:
 
 
 @contextmanager
-def _in_turn(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
     """Waits for the lock of a folder, which the end of the process lets go too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    with _disk_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -44,17 +44,36 @@ def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
     Raises:
         DataError: If they are not rows of the kind the network was trained on.
     """
-    rows = _inputs(as_inputs(x, task.columns), task)
-    outputs = np.asarray(network.predict(rows, batch_size=_BATCH, verbose=0))
+    outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
+    return from_outputs(np.asarray(outputs), task)
+
+
+def from_outputs(outputs: np.ndarray, task: Task) -> Predictions:
+    """Returns what a network's outputs mean.
+
+    Args:
+        outputs: Logits, (rows, classes), or one per row for the second of two classes; or
+            values, (rows, outputs).
+        task: What the network was trained for.
+    """
     none = np.empty(0)
     if not task.classification:
         return Predictions(none, none, none, outputs)
-    if outputs.shape[1] == 1:  # one logit, that of the second class
-        outputs = np.hstack([np.zeros_like(outputs), outputs])
-    probabilities = np.asarray(keras.ops.softmax(outputs))
+    probabilities = np.asarray(keras.ops.softmax(class_logits(outputs)))
     best = probabilities.argmax(axis=1)
     labels = np.asarray(task.labels)[best]
     return Predictions(labels, probabilities.max(axis=1), probabilities, none)
+
+
+def class_logits(outputs: np.ndarray) -> np.ndarray:
+    """Returns a logit for each class, (rows, classes).
+
+    Args:
+        outputs: Those, or one per row: of two classes, where that of the first is 0.
+    """
+    if outputs.shape[1] > 1:
+        return outputs
+    return np.hstack([np.zeros_like(outputs), outputs])
 
 
 def table(predictions: Predictions, task: Task) -> str:
@@ -74,7 +93,17 @@ def table(predictions: Predictions, task: Task) -> str:
     return text.getvalue()
 
 
-def _inputs(x: np.ndarray, task: Task) -> np.ndarray:
+def raw_rows(x: Any, task: Task) -> np.ndarray:
+    """Returns rows as the network takes them, in its own shape and type.
+
+    Args:
+        x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
+        task: What the network was trained for.
+
+    Raises:
+        DataError: If they are not rows of the kind it was trained on.
+    """
+    x = as_inputs(x, task.columns)
     if x.shape == task.input_shape:
         raise DataError(
             Fault(

@@ -45,7 +45,7 @@ def import_tensorflow() -> None:
     _prefer_wide_vectors()
     os.environ["KERAS_BACKEND"] = "tensorflow"
     began = time.perf_counter()
-    with _stderr_held_back():
+    with stderr_held_back():
         import keras  # and with it TensorFlow
     import_seconds = time.perf_counter() - began
 
@@ -68,7 +68,7 @@ def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
 
     config = tf.config.threading
     # Both the first question and the first operation look at processor and drivers.
-    with _stderr_held_back():
+    with stderr_held_back():
         running = config.get_intra_op_parallelism_threads()
         if threads is not None and threads != running:
             try:
@@ -106,7 +106,11 @@ def _prefer_wide_vectors() -> None:
 
 
 @contextmanager
-def _stderr_held_back() -> Iterator[None]:
+def stderr_held_back() -> Iterator[None]:
+    """Keeps what anything in this process writes to descriptor 2, and drops it.
+
+    It is written after all if an exception ends this.
+    """
     sys.stderr.flush()
     with _holding, tempfile.TemporaryFile() as held:
         terminal = os.dup(2)

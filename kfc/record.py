@@ -23,7 +23,7 @@ from kfc import files, quiet
 from kfc.data import Scaling, Task
 from kfc.errors import CheckpointError, Fault
 
-_VERSIONS = ("keras-fully-connected", "keras", "tensorflow", "numpy", "scikit-learn")
+VERSIONS = ("keras-fully-connected", "keras", "tensorflow", "numpy", "scikit-learn")
 _KEYS = {
     *("folder", "metrics", "epochs", "seconds", "weights_sha256"),
     *("data_sha256", "history", "task"),
@@ -65,16 +65,16 @@ def write_environment(folder: Path, *, threads: int | None, given: Mapping[str, 
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": threads,
-        "versions": {name: version(name) for name in _VERSIONS},
+        "versions": {name: version(name) for name in VERSIONS},
         "flags": flags,
         "given": given,
     }
-    files.write(folder / "environment.json", _json(environment))
+    files.write(folder / "environment.json", as_json(environment))
 
 
 def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
     """Records a finished run; writing this file is what finishes it."""
-    files.write(folder / "result.json", _json({**result, "task": _task_to(task)}))
+    files.write(folder / "result.json", as_json({**result, "task": task_facts(task)}))
 
 
 def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
@@ -88,7 +88,7 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         missing = sorted(_KEYS - set(result))
         if missing:
             raise ValueError(f"no {' and no '.join(missing)}")
-        return result, _task_from(result["task"])
+        return result, task_of(result["task"])
     except FileNotFoundError as error:
         state = "an unfinished run" if (folder / "spec.yaml").exists() else "none"
         raise no_run(folder, state) from error
@@ -113,14 +113,20 @@ def _processor() -> str:
     return platform.processor()
 
 
-def _task_to(task: Task) -> dict[str, Any]:
+def task_facts(task: Task) -> dict[str, Any]:
+    """Returns a task as plain values, for JSON."""
     facts = asdict(task)
     for name in ("scaling", "target_scaling"):
         facts[name] = {key: value.tolist() for key, value in facts[name].items()}
     return facts
 
 
-def _task_from(facts: Mapping[str, Any]) -> Task:
+def task_of(facts: Mapping[str, Any]) -> Task:
+    """Returns the task whose `task_facts` are given.
+
+    Raises:
+        ValueError: If they do not fit together; KeyError or TypeError if they are of none.
+    """
     scalings = {
         name: Scaling(
             np.asarray(facts[name]["shift"], np.float32),
@@ -141,7 +147,7 @@ def _task_from(facts: Mapping[str, Any]) -> Task:
     )
 
 
-def _json(value: Mapping[str, Any]) -> str:
+def as_json(value: Mapping[str, Any]) -> str:
     """Returns JSON with a line for each key: a scaling alone may hold 784 numbers."""
     lines = (
         f" {json.dumps(key)}: {json.dumps(entry, allow_nan=False)}"

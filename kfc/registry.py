@@ -188,4 +188,12 @@ CALLBACKS = Registry(
         "terminal": "kfc.training.logs:Terminal",
     },
 )
-REGISTRIES = (SOURCES, BLOCKS, OPTIMIZERS, CALLBACKS)
+EXPORTERS = Registry(
+    "exporter",
+    {
+        "saved_model": "kfc.exporting.exporters:SAVED_MODEL",
+        "onnx": "kfc.exporting.exporters:ONNX",
+        "litert": "kfc.exporting.exporters:LITERT",
+    },
+)
+REGISTRIES = (SOURCES, BLOCKS, OPTIMIZERS, CALLBACKS, EXPORTERS)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kfc import files, memory, quiet, record
+from kfc import files, memory, quiet, record, sample
 from kfc import spec as specs
 from kfc.architecture import check_architecture
 from kfc.data import Task, prepare
@@ -42,6 +42,10 @@ class Run:
         seconds: Duration of the training.
         weights_sha256: Of the weights' bytes in `get_weights()` order.
         data_sha256: Of all rows of the source.
+        rows: How many rows trained, validated and tested: `train`, `val`, `test`; empty
+            for a trial of a search.
+        sample_sha256: Of `sample.npz`, test rows with what the network said of them; None
+            for a trial of a search, which meets none.
     """
 
     spec: Spec
@@ -53,6 +57,8 @@ class Run:
     seconds: float
     weights_sha256: str
     data_sha256: str
+    rows: dict[str, int]
+    sample_sha256: str | None
 
     @property
     def epochs(self) -> int:
@@ -181,6 +187,7 @@ def fit(
     files.write_with(folder / "model.keras", built.save)
     phases.end("save")
     metrics = trainer.measure()
+    sample_sha256 = sample.write(folder, sample.take(built, prepared.test.x))
     phases.end("evaluate")
     run = Run(
         spec=checked,
@@ -192,9 +199,14 @@ def fit(
         seconds=seconds,
         weights_sha256=weights_sha256(built),
         data_sha256=prepared.sha256,
+        rows={"train": len(prepared.train)}
+        | {name: len(rows) for name, rows in prepared.held_out.items()},
+        sample_sha256=sample_sha256,
     )
     facts = {
         "data_sha256": run.data_sha256,
+        "rows": run.rows,
+        "sample_sha256": run.sample_sha256,
         "history": run.history,
         "phases": phases.seconds,
         "memory": {"predicted": trainer.memory, "peak": memory.peak()},
@@ -242,4 +254,6 @@ def load(folder: str | Path) -> Run:
         seconds=result["seconds"],
         weights_sha256=result["weights_sha256"],
         data_sha256=result["data_sha256"],
+        rows=result.get("rows", {}),
+        sample_sha256=result.get("sample_sha256"),
     )

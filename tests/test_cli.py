@@ -109,6 +109,45 @@ def test_no_line_of_tensorflow_reaches_the_terminal_of_predict(trained, folder):
     assert in_a_new_process(*arguments, folder=folder / "trained").stderr == ""
 
 
+@pytest.fixture(scope="module")
+def exported(trained, folder):
+    arguments = ("export", "runs/0001-digits", "models", "--json")
+    return in_a_new_process(*arguments, folder=folder / "trained")
+
+
+def test_export_prints_one_json_object_and_nothing_else(exported, folder):
+    printed = json.loads(exported.stdout)
+    assert exported.returncode == 0, exported.stderr
+    assert set(printed) == {"path", "version", "format", "certificate", "serve", "ask"}
+    assert (printed["path"], printed["version"]) == ("models/1", 1)
+    certificate = json.loads((folder / "trained/models/1/certificate.json").read_text())
+    assert printed["certificate"] == certificate
+
+
+def test_export_says_what_it_does_on_stderr(exported):
+    assert exported.stderr.splitlines() == [
+        "models/1: writing saved_model",
+        "models/1: asking it in a fresh process",
+    ]
+
+
+def test_export_prints_the_lines_that_serve_and_ask(trained, folder):
+    arguments = ("export", "trained/runs/0001-digits", "onnx", "--format", "onnx", "--quiet")
+    result = run_kfc(*arguments, folder=folder)
+    assert result.stderr == ""
+    path, certificate = result.stdout.splitlines()
+    assert path.split() == ["path", "onnx/1"]
+    assert "64 test rows: labels equal, largest difference" in certificate
+
+
+@pytest.mark.parametrize("place", ["models", "models/1"])
+def test_predict_prints_the_same_for_an_export_as_for_its_run(place, exported, folder):
+    folder = folder / "trained"
+    np.save(folder / "some.npy", np.random.default_rng(0).uniform(0, 16, (5, 64)))
+    wanted = run_kfc("predict", "runs/0001-digits", "some.npy", folder=folder)
+    assert run_kfc("predict", place, "some.npy", folder=folder).stdout == wanted.stdout
+
+
 def test_quiet_leaves_results_only(folder):
     result = run_kfc("fit", *SMALL, "--quiet", folder=folder)
     assert result.stderr == ""
@@ -129,6 +168,8 @@ def test_quiet_leaves_results_only(folder):
         (["fit", "--runs", "a-file/runs"], 5, "expected a place that can be written"),
         (["evaluate", "nowhere"], 7, "expected the folder of a finished run"),
         (["predict", "nowhere", "rows.txt"], 4, "expected a file ending in"),
+        (["export", "nowhere", "models"], 7, "expected the folder of a finished run"),
+        (["export", "nowhere", "models", "--format", "onxx"], 2, "Did you mean 'onnx'?"),
         (["specs", "digit"], 2, "Did you mean 'digits'?"),
         (["fit", "--no-such-option"], 2, "No such option"),
         (["fit", "--eager", "training.engine=xla"], 2, "got --eager and training.engine=xla"),
@@ -175,6 +216,7 @@ def test_help_names_every_command(folder):
         "tune",
         "evaluate",
         "predict",
+        "export",
         "specs",
         "sources",
         "plugins",

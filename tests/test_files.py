@@ -1,8 +1,11 @@
 import concurrent.futures
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -329,3 +332,85 @@ def test_runs_at_the_same_time_get_different_numbers(tmp_path):
         made = list(pool.map(lambda name: files.new_numbered_folder(tmp_path, name), names))
     numbers = [path.name[:4] for path in made]
     assert len(set(numbers)) == len(numbers)
+
+
+def children_of(action, folder):
+    """Runs `action` in a process that is killed at each of its file operations in turn.
+
+    Yields after each kill; the last process ends by itself.
+    """
+    code = """
+import os, signal, sys
+from pathlib import Path
+from kfc import files
+folder, at = Path(sys.argv[1]), int(sys.argv[2])
+seen = 0
+def hook(event, arguments):
+    global seen
+    writes = event == "open" and str(arguments[0]).startswith(str(folder))
+    if writes or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+        seen += 1
+        if seen == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+"""
+    at, ended = 1, -9
+    while ended == -9:
+        command = [sys.executable, "-c", code + action, str(folder), str(at)]
+        ended = subprocess.run(command, check=False).returncode
+        at += 1
+        yield at
+    assert ended == 0
+
+
+def test_a_folder_is_whole_or_not_there_whenever_its_writer_is_killed(tmp_path):
+    action = """
+with files.in_turn(folder):
+    with files.new_folder(folder / "2") as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner" / "a").write_text("A")
+        (partial / "b").write_text("B")
+"""
+    folder = tmp_path / "m"
+    for number in children_of(action, folder):  # noqa: B007
+        if whole := (folder / "2").exists():
+            assert (folder / "2" / "b").read_text() == "B"
+            assert (folder / "2" / "inner" / "a").read_text() == "A"
+            shutil.rmtree(folder / "2")
+    assert number > 8
+    assert whole
+    assert names(folder) == []
+
+
+def test_a_folder_that_had_to_be_made_is_gone_if_nothing_came_of_it(tmp_path):
+    folder = tmp_path / "new" / "m"
+    with pytest.raises(KeyError), files.in_turn(folder):
+        raise KeyError
+    assert names(tmp_path) == []
+
+
+def test_whoever_comes_second_into_a_folder_waits(tmp_path):
+    order = []
+
+    def second():
+        with files.in_turn(tmp_path):
+            order.append("second")
+
+    with files.in_turn(tmp_path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_what_was_left_unfinished_is_removed_by_the_next(tmp_path):
+    (tmp_path / ".partial-7").mkdir()
+    with files.in_turn(tmp_path):
+        assert names(tmp_path) == []
+
+
+def test_what_fails_within_a_turn_keeps_its_own_error(tmp_path):
+    with pytest.raises(ConnectionError), files.in_turn(tmp_path):
+        raise ConnectionError

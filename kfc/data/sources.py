@@ -48,6 +48,8 @@ def sklearn(name: str) -> Source:
     return Source(
         Rows(bunch.data, bunch.target),
         labels=None if labels is None else tuple(str(label) for label in labels),
+        # The pixels of digits have names too, but are a picture.
+        columns=() if name == "digits" else tuple(map(str, bunch.feature_names)),
     )
 
 

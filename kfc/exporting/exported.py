@@ -1,0 +1,184 @@
+"""A folder that `kfc.export` made -> a model that predicts, in the runtime of its format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kfc import quiet, record
+from kfc.data import Task
+from kfc.errors import CheckpointError, Fault, PluginError
+from kfc.exporting import serving
+from kfc.exporting.exporters import Exporter
+from kfc.predictions import Predictions, from_outputs, raw_rows
+from kfc.registry import EXPORTERS
+
+CERTIFICATE = "certificate.json"
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Export:
+    """A model that was exported, as `kfc.export` returns it and `load_export` finds it.
+
+    Args:
+        path: Folder of this version.
+        format: `saved_model`, `onnx`, `litert` or a plug-in's.
+        name: Of the model, which is that of its spec.
+        task: What it was trained for.
+        certificate: What `certificate.json` says.
+    """
+
+    path: Path
+    format: str
+    name: str
+    task: Task
+    certificate: Mapping[str, Any]
+
+    @property
+    def version(self) -> int:
+        """The version's number."""
+        return int(self.path.name)
+
+    def commands(self, *, portable: bool = False) -> tuple[str, str] | None:
+        """Returns the lines that serve it with TensorFlow Serving and ask it, where that can.
+
+        Args:
+            portable: Whether they are for the folder of all versions, wherever that is.
+        """
+        if not exporter_of(self.format).serves:
+            return None
+        return serving.commands(self.path, self.name, portable=portable)
+
+    def predict(self, x: Any) -> Predictions:
+        """Returns labels and probabilities, or values, for raw rows.
+
+        Args:
+            x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
+
+        Raises:
+            DataError: If they are not rows of the kind this model was trained on.
+            SpecError: If what loads its format is not installed.
+        """
+        rows = raw_rows(x, self.task)
+        exporter = exporter_of(self.format)
+        exporter.check_installed(self.format)
+        with quiet.stderr_held_back():
+            answer = _runtime(exporter)(str(self.path))
+            answers = [
+                answer({self.certificate["input"]: rows[first : first + _BATCH]})
+                for first in range(0, max(len(rows), 1), _BATCH)
+            ]
+        name = "logits" if self.task.classification else "value"
+        outputs = np.concatenate([np.asarray(part[name]) for part in answers])
+        return from_outputs(outputs.reshape(len(rows), -1), self.task)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what `--json` prints: plain values only."""
+        lines = zip(("serve", "ask"), self.commands() or (), strict=False)
+        return {
+            "path": str(self.path),
+            "version": self.version,
+            "format": self.format,
+            "certificate": dict(self.certificate),
+            **dict(lines),
+        }
+
+
+def load_export(folder: str | Path) -> Export:
+    """Returns an exported model from the folder of a version, or of all of them.
+
+    Args:
+        folder: Of one version, or of several, of which the highest is taken.
+
+    Raises:
+        CheckpointError: If there is none in it, or a file of it was altered.
+    """
+    folder = Path(folder)
+    if not (folder / CERTIFICATE).exists() and versions(folder):
+        folder = folder / str(max(versions(folder)))
+    try:
+        facts = json.loads((folder / CERTIFICATE).read_text("utf-8"))
+        found = sha256s(folder)
+        task = record.task_of(facts["task"])
+        name, format = str(facts["name"]), str(facts["format"])
+        recorded = dict(facts["files"])
+        int(folder.resolve().name)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _no_export(folder, f"{type(error).__name__}: {error}") from error
+    for file in sorted({*recorded, *found}):
+        if recorded.get(file) != found.get(file):
+            raise _no_export(folder, f"another {file} than was exported")
+    return Export(folder.resolve(), format, name, task, facts)
+
+
+def format_of(folder: Path) -> str:
+    """Returns the format of the version in a folder; empty if kfc has not made it."""
+    try:
+        return str(json.loads((folder / CERTIFICATE).read_text("utf-8"))["format"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def is_export(folder: Path) -> bool:
+    """Returns whether a folder holds an exported model, or versions of one."""
+    return (folder / CERTIFICATE).exists() or bool(versions(folder))
+
+
+def exporter_of(format: str) -> Exporter:
+    """Returns the exporter of a format.
+
+    Raises:
+        SpecError: If there is none of that name.
+        PluginError: If a plug-in gives something else.
+    """
+    exporter = EXPORTERS.get(format, "--format")
+    if not isinstance(exporter, Exporter):
+        got = type(exporter).__name__
+        where, remedy = f"exporter {format!r}", "Mend the plug-in."
+        raise PluginError(Fault(where, "a kfc.exporting.exporters.Exporter", got, remedy))
+    return exporter
+
+
+def _runtime(exporter: Exporter) -> Callable[[str], Callable[..., Any]]:
+    """Imports `load` of an exporter's runtime."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location(f"kfc_runtime_{exporter.runtime.stem}", exporter.runtime)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{exporter.runtime}: expected a Python file.")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    load: Callable[[str], Callable[..., Any]] = module.load
+    return load
+
+
+def sha256s(folder: Path) -> dict[str, str]:
+    """Returns the sha256 of each file but the certificate, by its path in the folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in names.items()
+        if name != CERTIFICATE
+    }
+
+
+def versions(folder: Path) -> list[int]:
+    """Returns the numbers of the versions in a folder; those of none in a folder of none."""
+    try:
+        return [int(p.name) for p in folder.iterdir() if p.name.isdecimal() and p.is_dir()]
+    except OSError:
+        return []
+
+
+def _no_export(folder: Path, got: str) -> CheckpointError:
+    return CheckpointError(
+        Fault(str(folder), "a model that was exported", got, "`kfc export RUN DIR` makes one.")
+    )

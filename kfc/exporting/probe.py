@@ -1,0 +1,42 @@
+"""Questions -> answers of an exported model, in a process without kfc and Keras.
+
+Run as a script: `python -P probe.py RUNTIME FOLDER QUESTIONS ANSWERS`. Arrays of questions
+and answers are called `NUMBER/SIGNATURE/NAME`; an empty signature is the runtime's only one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+for _name in ("kfc", "keras", "keras_tuner", "tf_keras"):
+    # None makes an import fail; a hook that raises would break TensorFlow's own import.
+    sys.modules[_name] = None  # type: ignore[assignment]
+
+import numpy as np  # noqa: E402
+
+
+def main(runtime: str, folder: str, questions: str, answers: str) -> None:
+    """Loads the model with the script `runtime` and asks it all questions."""
+    spec = importlib.util.spec_from_file_location("runtime", runtime)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{runtime}: expected a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    answer = module.load(folder)
+
+    asked: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+    with np.load(questions, allow_pickle=False) as arrays:
+        for key, values in arrays.items():
+            number, signature, name = key.split("/", 2)
+            asked.setdefault((number, signature), {})[name] = values
+    results = {
+        f"{number}/{signature}/{name}": values
+        for (number, signature), inputs in asked.items()
+        for name, values in answer(inputs, *filter(None, [signature])).items()
+    }
+    np.savez(answers, allow_pickle=False, **results)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What loads each format, without kfc and Keras."""

@@ -1,0 +1,30 @@
+"""An exported ONNX model -> a function that answers; needs onnxruntime alone.
+
+It also runs where kfc and Keras cannot be imported, so it imports neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+
+def load(folder: str) -> Callable[..., dict[str, np.ndarray]]:
+    """Loads `model.onnx` in `folder`.
+
+    Returns:
+        A function of a mapping of inputs by name that returns outputs by name.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        Path(folder) / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+
+    def answer(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+    return answer

@@ -1,0 +1,399 @@
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import kfc
+from kfc import sample
+from kfc.exporting import exporters
+from kfc.exporting.exported import load_export
+from kfc.registry import EXPORTERS
+
+FORMATS = ("saved_model", "onnx", "litert")
+
+ELSEWHERE = """
+import json, sys
+for name in ("kfc", "keras"):
+    sys.modules[name] = None
+import numpy as np
+import tensorflow as tf
+
+model = tf.saved_model.load(sys.argv[1])
+x = np.load(sys.argv[2])
+answers = {}
+for rows in (0, 1, 7, len(x)):
+    function = model.signatures["serving_default"]
+    (name,) = function.structured_input_signature[1]
+    found = function(**{name: tf.constant(x[:rows])})
+    answers[rows] = {k: (v.dtype.name, v.shape.as_list()) for k, v in found.items()}
+np.savez(sys.argv[3], **{k: v.numpy().astype("S" if v.dtype == tf.string else v.dtype.name)
+                         for k, v in found.items()})
+print(json.dumps(answers))
+"""
+
+
+def rows_of(run):
+    return sample.read(run.folder, run.sample_sha256).x
+
+
+def other_rows_of(run):
+    """Rows that no certificate has seen."""
+    x = rows_of(run)
+    return np.flip(x, axis=tuple(range(1, x.ndim))).copy()
+
+
+def elsewhere(export, x, folder):
+    """Asks an export in a process that has neither kfc nor Keras; returns shapes, outputs."""
+    np.save(folder / "x.npy", x)
+    arguments = [str(export.path), str(folder / "x.npy"), str(folder / "answers.npz")]
+    ended = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, *arguments], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout), dict(np.load(folder / "answers.npz"))
+
+
+def files_of(folder):
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def refused(run, path, error, **options):
+    """Exports, and returns the message of the error; nothing new may be left at `path`."""
+    before = files_of(path) if path.exists() else None
+    with pytest.raises(error) as caught:
+        kfc.export(run, path, verbose=False, **options)
+    assert (files_of(path) if path.exists() else None) == before
+    return str(caught.value)
+
+
+def copied(run, folder):
+    """A copy of a run's folder, to be spoilt."""
+    return shutil.copytree(run.folder, folder)
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Makes a format that is written by a function of the test's own."""
+
+    def made(write, of="ONNX"):
+        monkeypatch.setattr(
+            exporters, of, dataclasses.replace(getattr(exporters, of), write=write)
+        )
+
+    return made
+
+
+@pytest.mark.parametrize("kind", ["image", "table"])
+def test_classes_are_named_and_weighed_where_only_tensorflow_is(
+    kind, request, exported, tmp_path
+):
+    run = request.getfixturevalue(kind)
+    x = other_rows_of(run)
+    shapes, found = elsewhere(exported(kind), x, tmp_path)
+    classes = len(run.task.labels)
+    for rows, outputs in shapes.items():
+        n = int(rows)
+        assert outputs == {
+            "label": ["string", [n]],
+            "probability": ["float32", [n]],
+            "probabilities": ["float32", [n, classes]],
+            "logits": ["float32", [n, classes]],
+        }
+    wanted = run.predict(x)
+    assert np.char.decode(found["label"], "utf-8").tolist() == wanted.label.tolist()
+    np.testing.assert_allclose(found["probabilities"], wanted.probabilities, atol=1e-6)
+    np.testing.assert_allclose(found["probability"], wanted.probability, atol=1e-6)
+
+
+def test_a_regression_gives_values_in_the_targets_own_units(regression, exported, tmp_path):
+    x = other_rows_of(regression)
+    shapes, found = elsewhere(exported("regression"), x, tmp_path)
+    assert shapes["0"] == {"value": ["float32", [0]]}
+    wanted = regression.predict(x).value[:, 0]
+    assert wanted.mean() > 50  # disease progression, not standard deviations
+    np.testing.assert_allclose(found["value"], wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_predictions_of_an_export_are_those_of_the_run(format, table, exported):
+    x = np.repeat(other_rows_of(table), 40, axis=0)  # more than one batch of 1,024
+    again = load_export(exported("table", format).path.parent).predict(x)
+    wanted = table.predict(x)
+    assert again.label.tolist() == wanted.label.tolist()
+    np.testing.assert_allclose(again.probabilities, wanted.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+@pytest.mark.parametrize("kind", ["image", "regression"])
+def test_every_kind_of_task_goes_into_the_other_formats(kind, format, request, exported):
+    run, export = request.getfixturevalue(kind), exported(kind, format)
+    assert export.certificate["max_difference"] <= 1e-6
+    x = other_rows_of(run)
+    again, wanted = export.predict(x), run.predict(x)
+    np.testing.assert_allclose(again.value, wanted.value, rtol=1e-5)
+    np.testing.assert_allclose(again.probabilities, wanted.probabilities, atol=1e-6)
+
+
+def test_activations_that_onnx_lacks_are_written_out(tmp_path):
+    overrides = {
+        "training.epochs": 1,
+        "network.hidden": [
+            {"units": 8, "activation": "celu"},
+            {"units": 8, "activation": "gelu"},
+        ],
+    }
+    run = kfc.fit("digits", overrides=overrides, runs=tmp_path, verbose=False)
+    export = kfc.export(run, tmp_path / "m", format="onnx", verbose=False)
+    assert export.certificate["max_difference"] <= 1e-6
+
+
+def test_an_export_holds_what_a_service_needs(exported):
+    folder = exported("image").path
+    assert set(files_of(folder)) == {
+        *("saved_model.pb", "fingerprint.pb", "variables/variables.index"),
+        "variables/variables.data-00000-of-00001",
+        *("assets/labels.txt", "assets.extra/request.json"),
+        "assets.extra/tf_serving_warmup_requests",
+        *("certificate.json", "card.md"),
+    }
+    assert (folder / "assets/labels.txt").read_text() == "0\n1\n2\n"
+
+
+def test_the_certificate_says_what_was_compared(exported, table):
+    export = exported("table")
+    facts = json.loads((export.path / "certificate.json").read_text())
+    assert facts == json.loads(json.dumps(export.certificate))
+    assert (facts["rows"], facts["limit"], facts["labels_equal"]) == (60, 1e-5, True)
+    calls = ["batch of 60", "batch of 1", "batch of 0", "columns", "request"]
+    assert facts["calls"] == calls
+    assert 0 <= facts["max_difference"] <= 1e-6
+    assert facts["sample_sha256"] == table.sample_sha256
+    assert facts["weights_sha256"] == table.weights_sha256
+    assert {"tensorflow", "keras"} <= set(facts["versions"])
+
+
+def test_labels_with_several_lines_stay_one_line_each_in_the_list(table, exported):
+    path = exported("table", "onnx").path / "assets/labels.txt"
+    assert len(path.read_text("utf-8").splitlines()) == len(table.task.labels) == 2
+
+
+def test_versions_count_up_and_may_be_named(digits, tmp_path):
+    versions = [
+        kfc.export(digits, tmp_path, format="onnx", version=v, verbose=False).version
+        for v in (None, None, 7, None)
+    ]
+    assert versions == [1, 2, 7, 8]
+    assert load_export(tmp_path).version == 8
+    assert load_export(tmp_path / "2").version == 2
+
+
+def test_a_version_is_never_written_over(digits, tmp_path):
+    kfc.export(digits, tmp_path, format="onnx", verbose=False)
+    message = refused(digits, tmp_path, kfc.SpecError, format="onnx", version=1)
+    assert "--version: expected a new one" in message
+
+
+def test_formats_do_not_mix_below_one_folder(digits, tmp_path):
+    kfc.export(digits, tmp_path, format="onnx", verbose=False)
+    message = refused(digits, tmp_path, kfc.SpecError, format="litert")
+    assert "versions that are all litert, got some that are onnx" in message
+
+
+@pytest.mark.parametrize("version", [0, -1, True])
+def test_a_version_is_a_whole_number_of_at_least_1(version, digits, tmp_path):
+    message = refused(digits, tmp_path / "m", kfc.SpecError, version=version)
+    assert "--version: expected a whole number of at least 1" in message
+
+
+@pytest.mark.parametrize("name", ["state.npz", "facts.json"])
+def test_a_run_with_one_bit_of_its_last_commit_altered_is_refused(name, digits, tmp_path):
+    folder = copied(digits, tmp_path / "run")
+    for file in folder.glob(f"checkpoints/*/{name}"):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    refused(folder, tmp_path / "m", kfc.CheckpointError)
+
+
+def test_a_run_with_one_bit_of_its_sample_altered_is_refused(digits, tmp_path):
+    folder = copied(digits, tmp_path / "run")
+    content = bytearray((folder / "sample.npz").read_bytes())
+    content[-100] ^= 1
+    (folder / "sample.npz").write_bytes(content)
+    assert "other bytes" in refused(folder, tmp_path / "m", kfc.CheckpointError)
+
+
+def test_a_run_whose_scaling_was_altered_is_refused(digits, tmp_path):
+    folder = copied(digits, tmp_path / "run")
+    text = (folder / "result.json").read_text()
+    assert text.count("16.0") >= 10  # the width of a pixel of digits
+    (folder / "result.json").write_text(text.replace("16.0", "16.1", 1))
+    message = refused(folder, tmp_path / "m", kfc.CheckpointError)
+    assert "answers otherwise than at the run's end" in message
+
+
+def test_a_network_that_was_trained_further_is_refused(digits, tmp_path):
+    run = kfc.load(digits.folder)
+    kernel = run.model.weights[0]
+    kernel.assign(kernel + 1e-3)
+    message = refused(run, tmp_path / "m", kfc.CheckpointError)
+    assert "weights that are not those the run ended with" in message
+
+
+def test_a_trial_of_a_search_keeps_no_test_rows_and_is_refused(digits, tmp_path):
+    folder = copied(digits, tmp_path / "run")
+    result = json.loads((folder / "result.json").read_text())
+    del result["sample_sha256"], result["rows"]
+    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "sample.npz").unlink()
+    message = refused(folder, tmp_path / "m", kfc.CheckpointError)
+    assert "as in a trial of a search" in message
+
+
+def test_weights_that_an_export_changes_are_refused_and_nothing_is_left(
+    digits, tmp_path, broken
+):
+    def write(network, task, folder):
+        network.weights[0].assign(network.weights[0] * (1 + 1e-4))
+        exporters.write_onnx(network, task, folder)
+
+    broken(write)
+    run = kfc.load(digits.folder)
+    message = refused(run, tmp_path / "new" / "m", kfc.NumbersError, format="onnx")
+    assert "logits within 1e-05 of the run's own" in message
+    assert not (tmp_path / "new").exists()
+
+
+def test_earlier_versions_survive_a_refusal(digits, tmp_path, broken):
+    kfc.export(digits, tmp_path, format="onnx", verbose=False)
+
+    def write(network, task, folder):
+        (folder / "model.onnx").write_bytes(b"no model")
+
+    broken(write)
+    message = refused(digits, tmp_path, kfc.NumbersError, format="onnx")
+    assert "expected a model that loads without kfc and Keras" in message
+
+
+def test_labels_in_another_order_are_refused(digits, tmp_path, broken):
+    def write(network, task, folder):
+        turned = dataclasses.replace(task, labels=(*task.labels[1:], task.labels[0]))
+        exporters.write_saved_model(network, turned, folder)
+
+    broken(write, of="SAVED_MODEL")
+    assert "the label '" in refused(digits, tmp_path / "m", kfc.NumbersError)
+
+
+def test_a_model_that_needs_kfc_is_refused(digits, tmp_path, broken, monkeypatch):
+    (tmp_path / "runtime.py").write_text("import kfc\n")
+    other = dataclasses.replace(exporters.ONNX, runtime=tmp_path / "runtime.py")
+    monkeypatch.setattr(exporters, "ONNX", other)
+    message = refused(digits, tmp_path / "m", kfc.NumbersError, format="onnx")
+    assert "import of kfc halted" in message
+
+
+def test_what_a_format_needs_is_named_where_it_is_missing(digits, tmp_path, monkeypatch):
+    other = dataclasses.replace(exporters.ONNX, modules=("onnx", "no_such_module"))
+    monkeypatch.setattr(exporters, "ONNX", other)
+    message = refused(digits, tmp_path / "m", kfc.SpecError, format="onnx")
+    assert "got no no_such_module. python -m pip install onnx onnxruntime tf2onnx" in message
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(digits, tmp_path):
+    message = refused(digits, tmp_path / "m", kfc.RegistryError, format="onxx")
+    assert "Did you mean 'onnx'? Known: litert, onnx, saved_model." in message
+
+
+def test_bfloat16_is_exported_as_saved_model_alone(tmp_path):
+    overrides = {
+        "training.epochs": 1,
+        "training.precision": "bfloat16",
+        "network.hidden": [16],
+    }
+    run = kfc.fit("digits", overrides=overrides, runs=tmp_path, verbose=False)
+    message = refused(run, tmp_path / "onnx", kfc.SpecError, format="onnx")
+    assert "a network that computes in bfloat16" in message
+    assert kfc.export(run, tmp_path / "m", verbose=False).certificate["limit"] == 2e-2
+
+
+def test_a_file_in_place_of_the_folder_is_a_disk_error(digits, tmp_path):
+    (tmp_path / "m").write_text("a file")
+    with pytest.raises(kfc.DiskError):
+        kfc.export(digits, tmp_path / "m", verbose=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["saved_model.pb", "card.md", "certificate.json", "extra.txt"]
+)
+def test_an_export_with_an_altered_file_is_not_loaded(name, exported, tmp_path):
+    folder = tmp_path / "1"
+    shutil.copytree(exported("image").path, folder)
+    content = (folder / name).read_bytes() if name != "extra.txt" else b""
+    (folder / name).write_bytes(content[:-2])
+    with pytest.raises(kfc.CheckpointError, match="a model that was exported"):
+        load_export(folder)
+
+
+def test_a_folder_without_an_export_is_not_loaded(tmp_path):
+    with pytest.raises(kfc.CheckpointError, match="`kfc export RUN DIR` makes one"):
+        load_export(tmp_path)
+
+
+def test_every_format_is_listed_with_its_owner():
+    assert set(EXPORTERS.owners()) >= set(FORMATS)
+
+
+KILLED = """
+import os, signal, sys
+import kfc
+
+run, path, format, at = *sys.argv[1:4], int(sys.argv[4])
+seen = 0
+
+def hook(event, arguments):
+    global seen
+    writes = event == "open" and str(arguments[0]).startswith(path) and arguments[2] & 3
+    if writes or event in ("os.mkdir", "os.rename", "subprocess.Popen"):
+        seen += 1
+        if seen == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+run = kfc.load(run)  # so that what follows is the export alone
+sys.addaudithook(hook)
+kfc.export(run, path, format=format, verbose=False)
+"""
+
+
+def killed_at(at, run, path, format):
+    """Kills an export at its write number `at`; returns how its process ended."""
+    (path / "1").mkdir(parents=True)
+    (path / "1" / "saved_model.pb").write_text("somebody else's")
+    before = files_of(path / "1")
+    command = [sys.executable, "-c", KILLED, str(run.folder), str(path), format, str(at)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode in (0, -9), ended.stderr
+    assert files_of(path / "1") == before
+    if (path / "2").exists():
+        assert load_export(path).version == 2  # whole, every sha256 right
+    return ended.returncode
+
+
+def test_a_kill_leaves_whole_versions_alone_and_no_hindrance(digits, tmp_path):
+    assert killed_at(5, digits, tmp_path / "m", "onnx") == -9
+    assert [p.name for p in sorted((tmp_path / "m").iterdir())] == [".partial-2", "1"]
+    kfc.export(digits, tmp_path / "m", format="onnx", verbose=False)
+    assert [p.name for p in sorted((tmp_path / "m").iterdir())] == ["1", "2"]
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_write_leaves_whole_versions_alone(digits, tmp_path):
+    at = 1
+    while killed_at(at, digits, tmp_path / str(at), "saved_model") == -9:
+        at += 1
+    assert at > 8

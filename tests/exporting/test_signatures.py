@@ -1,0 +1,17 @@
+import pytest
+
+from kfc.exporting.signatures import column_names
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (["sepal length (cm)", "width"], ["sepal_length_cm", "width"]),
+        (["a b", "a_b", "A-B"], ["a_b", "a_b_2", "A_B_3"]),
+        (["2nd", "7"], ["column_2nd", "column_7"]),
+        (["", "  ", "größe"], ["column", "column_2", "gr_e"]),
+        (["a", "a_2", "a"], ["a", "a_2", "a_3"]),
+    ],
+)
+def test_a_column_gets_a_name_that_every_runtime_takes(columns, names):
+    assert column_names(columns) == names
