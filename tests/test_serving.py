@@ -1,0 +1,153 @@
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+
+import kfc
+
+HERE = Path(__file__).parent.parent / "experiments" / "serving"
+SMALL = {"training.epochs": 2, "network.hidden": [16]}
+COLUMNS = ["sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_cm"]
+
+# What the command `saved_model_cli` runs, in half the time: it does not need Keras.
+CLI = "import sys; sys.modules['keras'] = None\n" + (
+    "from tensorflow.python.tools.saved_model_cli import main; main()"
+)
+
+
+class Served(NamedTuple):
+    run: kfc.Run
+    folder: Path  # of the one version
+    url: str
+
+
+@pytest.fixture(scope="module")
+def served(experiment, tmp_path_factory):
+    """Two models by name, each behind a real server of its own."""
+    work = tmp_path_factory.mktemp("serving")
+    flowers = load_iris(as_frame=True)
+    table = flowers.frame.assign(target=flowers.target_names[flowers.target])
+    sources = {
+        "digits": ("digits", {"overrides": SMALL}),
+        "flowers": ({"name": "flowers"}, {"overrides": SMALL, "data": table}),
+    }
+    found, servers = {}, []
+    with ExitStack() as stack:
+        for name, (spec, options) in sources.items():
+            run = kfc.fit(spec, **options, runs=work, verbose=False)
+            folder = kfc.export(run, work / name, verbose=False).path
+            server = stack.enter_context(experiment("serving").Server(work / name))
+            servers.append(server)  # which starts while the next one trains
+            url = f"http://127.0.0.1:{server.port}/v1/models/{name}:predict"
+            found[name] = Served(run, folder, url)
+        for server in servers:
+            server.wait()
+        yield found
+
+
+def post(url, body):
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with urllib.request.urlopen(url, body, timeout=60) as answer:
+        return json.load(answer)["predictions"]
+
+
+def records(x):
+    return [dict(zip(COLUMNS, row, strict=True)) for row in x.tolist()]
+
+
+@pytest.mark.parametrize("rows", [1, 256])
+def test_raw_rows_get_the_answers_of_the_run(served, rows):
+    digits = served["digits"]
+    x = load_digits().data[:rows]
+    answers, own = post(digits.url, {"instances": x.tolist()}), digits.run.predict(x)
+    assert [row["label"] for row in answers] == own.label.tolist()
+    found = [row["probabilities"] for row in answers]
+    np.testing.assert_allclose(found, own.probabilities, rtol=1e-5, atol=1e-7)
+    assert [row["probability"] for row in answers] == [max(row) for row in found]
+    assert np.argmax([row["logits"] for row in answers], axis=1).tolist() == [
+        digits.run.task.labels.index(label) for label in own.label
+    ]
+
+
+@pytest.mark.parametrize("rows", [1, 150])
+def test_rows_by_column_get_the_labels_of_the_run(served, rows):
+    flowers = served["flowers"]
+    x = load_iris().data[:rows]
+    body = {"signature_name": "rows", "instances": records(x)}
+    labels = [row["label"] for row in post(flowers.url, body)]
+    assert labels == flowers.run.predict(x).label.tolist()
+    assert labels == [row["label"] for row in post(flowers.url, {"instances": x.tolist()})]
+
+
+@pytest.mark.parametrize("name", ["digits", "flowers"])
+def test_the_exported_request_is_answered_as_it_is(served, name):
+    request = (served[name].folder / "assets.extra" / "request.json").read_bytes()
+    (answer,) = post(served[name].url, request)
+    assert answer["label"] in served[name].run.task.labels
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("digits", {"instances": [[1.0, 2.0]]}, "expected float32 (None, 64)"),
+        ("digits", {"instances": [[1.0], [1.0, 2.0]]}, "features: "),
+        ("digits", {"instances": [["one"] * 64]}, "features: "),
+        ("digits", {"instances": [[None] * 64]}, "features: "),
+        ("digits", {"instances": []}, "expected float32 (None, 64)"),
+        ("digits", {"rows": []}, "instances"),
+        ("digits", b'{"instances": [[', "Invalid JSON"),
+        ("digits", {"signature_name": "rows", "instances": [{}]}, "serving_default"),
+        ("flowers", {"signature_name": "rows", "instances": [{"a": 1.0}]}, COLUMNS[0]),
+        ("flowers", {"signature_name": "rows", "instances": [1.0]}, COLUMNS[0]),
+    ],
+)
+def test_a_wrong_request_is_refused_with_its_reason(served, name, body, message):
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        post(served[name].url, body)
+    with raised.value as refusal:
+        assert refusal.code == 400
+        assert message in refusal.read().decode()
+
+
+@pytest.mark.parametrize(
+    ("signature", "tensors"),
+    [("serving_default", 5), pytest.param("rows", 8, marks=pytest.mark.slow)],
+)
+def test_saved_model_cli_prints_what_is_documented(served, signature, tensors):
+    folder, options = str(served["flowers"].folder), "show --tag_set serve --signature_def"
+    shown = subprocess.run(
+        [sys.executable, "-c", CLI, *options.split(), signature, "--dir", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown.count("tensor_info") == tensors
+    assert interface(shown) in interface((HERE / "README.md").read_text("utf-8"))
+
+
+def interface(text):
+    """What saved_model_cli prints but the names of nodes, which are TensorFlow's affair."""
+    return re.sub(r"\n +name: .*", "", text).strip()
+
+
+def test_the_documented_table_is_the_measured_one(experiment):
+    measured = json.loads((HERE / "measured.json").read_text("utf-8"))
+    assert experiment("serving").table(measured) in (HERE / "README.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prepared_tfds")
+def test_every_contender_answers():
+    command = [sys.executable, str(HERE / "run.py"), "--small"]
+    printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert len(printed.splitlines()) == 2 + 2 * 4
