@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kfc.exporting.export import export
     from kfc.exporting.exported import Export
     from kfc.predictions import Predictions
+    from kfc.proving.proof import Certificate, prove
     from kfc.run import Run, fit, load
     from kfc.spec import Spec
     from kfc.tuning.search import Search, tune
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BusyError",
+    "Certificate",
     "CheckpointError",
     "DataError",
     "DiskError",
@@ -50,10 +52,12 @@ __all__ = [
     "export",
     "fit",
     "load",
+    "prove",
     "tune",
 ]
 
 _ON_FIRST_USE = {
+    "Certificate": "kfc.proving.proof:Certificate",
     "Export": "kfc.exporting.exported:Export",
     "Predictions": "kfc.predictions:Predictions",
     "Run": "kfc.run:Run",
@@ -61,6 +65,7 @@ _ON_FIRST_USE = {
     "export": "kfc.exporting.export:export",
     "fit": "kfc.run:fit",
     "load": "kfc.run:load",
+    "prove": "kfc.proving.proof:prove",
     "Search": "kfc.tuning.search:Search",
     "Spec": "kfc.spec:Spec",
     "tune": "kfc.tuning.search:tune",

@@ -19,11 +19,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kfc.errors import Fault, KfcError, SpecError
+from kfc.errors import Fault, KfcError, NumbersError, SpecError
 from kfc.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from kfc.exporting.exported import Export
+    from kfc.proving.proof import Certificate
     from kfc.tuning.search import Search
     from kfc.tuning.show import Standing
 
@@ -182,6 +183,36 @@ def export(
         _print_json(exported.summary())
     else:
         _print_export(exported)
+
+
+@app.command()
+def prove(
+    arguments: SpecArguments = None,
+    steps: Annotated[int, typer.Option(min=2, help="Steps to compare.")] = 20,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prove that every path to the weights makes the same steps as the maths.
+
+    SPEC may also be the folder of a run, which the certificate then joins as proof.json.
+    """
+    from kfc import spec as specs
+
+    spec, overrides = _spec_and_overrides(arguments or [])
+    of_run = Path(spec) / "spec.yaml"
+    specs.load(
+        of_run if of_run.is_file() else spec, overrides
+    )  # before TensorFlow is imported
+    _import_tensorflow()
+    import kfc
+
+    certificate = kfc.prove(spec, steps=steps, overrides=overrides)
+    if as_json:
+        _print_json(certificate.summary())
+    else:
+        _print_certificate(certificate)
+    if not certificate.passed:
+        sys.exit(NumbersError.exit_code)
 
 
 @app.command(name="specs")
@@ -367,6 +398,36 @@ def _print_export(exported: Export) -> None:
     )
     for name, line in zip(("serve", "ask"), exported.commands() or (), strict=False):
         print(f"{name:16} {line}")
+
+
+def _print_certificate(certificate: Certificate) -> None:
+    head = ("path", "what it is", "other bits", "ulps", "of bound")
+    rows = [
+        (
+            path["name"],
+            path["what"],
+            "none" if path["first_bits"] is None else f"from step {path['first_bits']}",
+            f"{path['max_ulps']:.1f}",
+            f"{path['step_relative']:.1%}",
+        )
+        for path in certificate.paths
+    ]
+    _print_table(head, rows)
+    if certificate.beyond:
+        print(f"Not compared with float64: {certificate.beyond}.")
+    if first := certificate.first_difference:
+        print(
+            f"First: {first['path']}, {first['tensor']}, step {first['step']}: {first['why']}."
+        )
+    for kink in certificate.kinks:
+        print(
+            f"At relu's kink: step {kink['step']}, {kink['layer']}, unit {kink['unit']}, "
+            f"row {kink['row']} ({kink['value']:.1e})."
+        )
+    for fault in certificate.faults:
+        tensors = ", ".join(fault["tensors"])
+        print(f"Fault: {fault['path']}, step {fault['step']}: {fault['cause']} ({tensors}).")
+    print("passed" if certificate.passed else "FAILED")
 
 
 def _print_json(value: Any) -> None:

@@ -1,0 +1,191 @@
+"""What several paths gave -> where they differ, whether that is rounding, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kfc.proving.compare import KINKED, TOLERANCE, Difference, compare, first_other_bits
+from kfc.proving.faults import explain
+from kfc.proving.float64 import Float64
+from kfc.proving.kinks import Kink
+from kfc.proving.paths import Outcome, Unoptimized, Way, Xla
+from kfc.proving.problem import Problem, State
+
+_LOSS = 1e-4
+"""Of a batch's loss, that float32 may lose of it."""
+
+
+class Taken(NamedTuple):
+    """A path, and what it gave: in a row, and step by step from the graph's weights."""
+
+    way: Way | Float64
+    free: list[Outcome]
+    single: list[Outcome]
+
+
+class Judge:
+    """Compares paths.
+
+    Args:
+        problem: What they trained on.
+        states: Before each step, by the graph.
+        taken: Every path, the graph first, and float64, if it is there, last.
+        bent: For each step, the units at relu's kink.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        states: Sequence[State],
+        taken: Sequence[Taken],
+        bent: Sequence[Sequence[Kink]],
+    ) -> None:
+        self._problem, self._states, self._taken, self._bent = problem, states, taken, bent
+        self._graph, self._judge = taken[0], taken[-1 if bent else 0]
+        self._names = [variable.path for variable in problem.model().weights]
+
+    def path(self, one: Taken) -> dict[str, Any]:
+        """Returns what a certificate says of a path."""
+        parted = first_other_bits(_weights(one.free), _weights(self._graph.free))
+        free = self._free(one)
+        single = [d for number in range(len(self._states)) for d in self._single(one, number)]
+        return {
+            "name": one.way.name,
+            "what": one.way.what,
+            "first_bits": None if parted is None else parted[0],
+            "same_bits": [
+                other.way.name
+                for other in self._taken
+                if other is not one
+                and first_other_bits(_weights(one.free), _weights(other.free)) is None
+            ],
+            "max_abs": max(d.max_abs for d in free),
+            "max_ulps": max(d.max_ulps for d in free),
+            "relative": max(d.relative for d in free),
+            "step_max_ulps": max(d.max_ulps for d in single),
+            "step_relative": max(d.relative for d in single),
+        }
+
+    def tensors(self) -> list[dict[str, Any]]:
+        """Returns what a certificate says of each tensor."""
+        by_path = {one.way.name: self._free(one) for one in self._taken[1:]}
+        return [
+            {
+                "name": name,
+                "shape": list(self._states[0].weights[number].shape),
+                "max_abs": {path: found[number].max_abs for path, found in by_path.items()},
+                "max_ulps": {path: found[number].max_ulps for path, found in by_path.items()},
+            }
+            for number, name in enumerate(self._names)
+        ]
+
+    def first_difference(self) -> dict[str, Any] | None:
+        """Returns where the first path parts from the graph, and why; not float64."""
+        parted = [
+            (place, one)
+            for one in self._taken[1:]
+            if not isinstance(one.way, Float64)
+            and (place := first_other_bits(_weights(one.free), _weights(self._graph.free)))
+        ]
+        if not parted:
+            return None
+        (number, tensor), one = min(parted, key=lambda pair: pair[0])
+        after, wanted = one.free[number].state, self._graph.free[number].state
+        before = self._states[number].weights
+        difference = compare(after.weights, wanted.weights, before)[tensor]
+        return {
+            "step": number,
+            "path": one.way.name,
+            "tensor": self._names[tensor],
+            "max_abs": difference.max_abs,
+            "max_ulps": difference.max_ulps,
+            "why": self._why(one),
+        }
+
+    def fault(self, one: Taken) -> dict[str, Any] | None:
+        """Returns the first step of a path that is no rounding of the right one, if any."""
+        if one is self._judge:
+            return None
+        for number in range(len(self._states)):
+            found, wanted = one.single[number], self._judge.single[number]
+            off = [
+                name
+                for name, difference in zip(
+                    self._names, self._single(one, number), strict=True
+                )
+                if not difference.relative <= 1
+            ]
+            allowed = _LOSS * max(1.0, abs(wanted.loss))
+            if not off and abs(found.loss - wanted.loss) <= allowed:
+                continue
+            code, cause = self._cause(found, wanted, number)
+            return {
+                "path": one.way.name,
+                "step": number,
+                "tensors": off,
+                "code": code,
+                "cause": cause,
+            }
+        return None
+
+    def _cause(self, found: Outcome, wanted: Outcome, number: int) -> tuple[str, str]:
+        exact = self._judge.way
+        if not np.isfinite(found.loss) and np.isfinite(wanted.loss):
+            return "overflow", (
+                f"the loss is {found.loss}, and {wanted.loss:.6g} by the formulas: exp "
+                "overflows where the largest logit is not taken off first"
+            )
+        before = self._states[number].weights
+
+        def matches(state: State) -> float:
+            differences = compare(found.state.weights, state.weights, before)
+            return float(np.max([d.relative for d in differences]))
+
+        if isinstance(exact, Float64):
+            known = explain(exact, self._states[: number + 1], number, matches)
+            if known:
+                return known.code, known.cause
+        if abs(found.loss - wanted.loss) > _LOSS * max(1.0, abs(wanted.loss)):
+            return "loss", f"the loss is {found.loss:.6g}, not {wanted.loss:.6g}"
+        return "update", "the update is none of the faults that are known"
+
+    def _why(self, one: Taken) -> str:
+        """Returns why a path without a fault has other bits than the graph."""
+        if fault := self.fault(one):
+            return str(fault["cause"])
+        start = self._states[0]
+        plain = Unoptimized(self._problem).run(start, 0, len(self._states))
+        if first_other_bits(_weights(one.free), _weights(plain)) is None:
+            return (
+                "the graph optimizer (Grappler) rewrites the graph; without it the graph has "
+                f"the bits of {one.way.name}"
+            )
+        if isinstance(one.way, Xla) or self._problem.spec.training.engine == "xla":
+            return "XLA fuses operations, and rounds once where the graph rounds at each"
+        return "rounding: the same operations in another order or other kernels"
+
+    def _free(self, one: Taken) -> list[Difference]:
+        """Returns the largest difference of each tensor to the graph's, after any step."""
+        start = self._states[0].weights
+        steps = [
+            compare(a.state.weights, b.state.weights, start)
+            for a, b in zip(one.free, self._graph.free, strict=True)
+        ]
+        return [max(of_tensor) for of_tensor in zip(*steps, strict=True)]
+
+    def _single(self, one: Taken, number: int) -> list[Difference]:
+        """Returns the differences of one step, from the graph's weights, to the right one."""
+        kinked = bool(self._bent and self._bent[number])
+        return compare(
+            one.single[number].state.weights,
+            self._judge.single[number].state.weights,
+            self._states[number].weights,
+            tolerance=KINKED if kinked else TOLERANCE,
+        )
+
+
+def _weights(outcomes: Sequence[Outcome]) -> list[list[np.ndarray]]:
+    return [outcome.state.weights for outcome in outcomes]

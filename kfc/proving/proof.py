@@ -1,0 +1,191 @@
+"""A spec -> a certificate that every path to its weights makes the same steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kfc import files, quiet, record
+from kfc import spec as specs
+from kfc.data import Prepared, prepare
+from kfc.errors import Fault, SpecError
+from kfc.network import build
+from kfc.plugins import bind_plugins
+from kfc.proving.compare import TOLERANCE
+from kfc.proving.float64 import Float64, beyond
+from kfc.proving.judge import Judge, Taken
+from kfc.proving.kinks import kinks
+from kfc.proving.paths import Eager, Fit, Fused, Graph, Outcome, Own, Way, Xla
+from kfc.proving.problem import Problem
+from kfc.resolving import resolve_data, resolve_engine
+from kfc.spec import Spec, SpecLike
+from kfc.training.choosing import is_carried
+from kfc.training.weighting import weighted
+
+FILE = "proof.json"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a proof found; the attributes are also the keys of `proof.json`.
+
+    Args:
+        passed: Whether every path makes every step within its bound.
+        spec: Its name.
+        steps: How many were compared; the weights before each are those of the graph.
+        rows: Training rows, which the steps visit about twice.
+        bound: Share of a step's movement that a path may be off by, see
+            `kfc.proving.compare.compare`.
+        paths: For each its `name`, `what` it is, the `first_bits` (the step, from 0, after
+            which its weights are not the graph's to the bit, or None), its `same_bits` (the
+            paths with the same bits throughout), and the largest difference to the graph's
+            weights after any step, `max_abs`, `max_ulps` (of the tensor's largest element)
+            and `relative`, as a share of what is allowed for one step; the worst of single
+            steps, `step_max_ulps` and `step_relative`, to float64 where there is one, else
+            to the graph.
+        tensors: For each its `name`, `shape`, and `max_abs` and `max_ulps` by path.
+        first_difference: The first step after which two paths differ: `step`, `path`,
+            `tensor`, `max_abs`, `max_ulps`, and `why`; None where none do.
+        faults: What is wrong: `path`, `step`, `tensors`, `code`, `cause`.
+        kinks: Units of relu that rounding may put on either side of 0, see
+            `kfc.proving.kinks.Kink`.
+        beyond: What the formulas in float64 do not reach; empty where they were compared.
+        versions: Of what computed.
+    """
+
+    passed: bool
+    spec: str
+    steps: int
+    rows: int
+    bound: float
+    paths: list[dict[str, Any]]
+    tensors: list[dict[str, Any]]
+    first_difference: dict[str, Any] | None
+    faults: list[dict[str, Any]]
+    kinks: list[dict[str, Any]]
+    beyond: str
+    versions: dict[str, str]
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what `--json` prints: plain values only."""
+        return asdict(self)
+
+
+def prove(
+    spec: SpecLike,
+    *,
+    steps: int = 20,
+    overrides: Mapping[str, Any] | None = None,
+    data: Any = None,
+    step: Callable[..., Any] | None = None,
+) -> Certificate:
+    """Makes some steps of a training by every path, from the same weights and batches.
+
+    The paths: the formulas in float64 (`kfc.reference`), a hand-written tape loop,
+    `train_step` in a graph and compiled by XLA, Keras's own `fit`, and kfc's engine. Each
+    runs all steps in a row, and each step once more from the graph's own weights, so that
+    rounding does not add up where steps are compared.
+
+    Args:
+        spec: A built-in spec's name, a file, a dict, a `kfc.Spec`, or the folder of a run,
+            which the certificate then joins as `proof.json`.
+        steps: How many, of at least 2: two epochs of so many rows, each with a short last
+            batch.
+        overrides: Dotted path -> value.
+        data: Rows instead of `data.source`, as for `kfc.fit`.
+        step: A step of your own to be proved: a function of a `keras.Model`, whose
+            `optimizer` is the spec's, and of a batch, `(model, x, y)`, that updates the
+            model's weights and returns the batch's loss.
+
+    Returns:
+        The certificate.
+
+    Raises:
+        SpecError: If the spec is wrong.
+        DataError: If the data cannot be read or must not be trained on.
+    """
+    if isinstance(steps, bool) or steps < 2:
+        raise SpecError(Fault("--steps", "a whole number of at least 2", str(steps), ""))
+    folder = _run_folder(spec)
+    checked = specs.load(spec if folder is None else folder / "spec.yaml", overrides)
+    quiet.start_tensorflow(checked.training.threads)
+    bind_plugins(checked)
+    prepared = prepare(checked, data)
+    checked = resolve_data(checked, prepared, in_memory=data is not None)
+    problem = _problem(checked, prepared, steps)
+    own = [Own(problem, step)] if step else []
+    certificate = certified(problem, [*ways(problem), *own])
+    if folder is not None:
+        files.write(folder / FILE, record.as_json(certificate.summary()))
+    return certificate
+
+
+def _run_folder(spec: SpecLike) -> Path | None:
+    """Returns the folder of a run, if that is what was given."""
+    if isinstance(spec, (str, Path)) and (Path(spec) / "result.json").is_file():
+        return Path(spec)
+    return None
+
+
+def _problem(spec: Spec, prepared: Prepared, steps: int) -> Problem:
+    train = weighted(prepared.train, spec, prepared.task)
+    spec = resolve_engine(spec, build(spec, prepared.task), len(train), ())
+    return Problem.of(spec, train, prepared.task, steps)
+
+
+def ways(problem: Problem) -> list[Way]:
+    """Returns every path of kfc's and Keras's besides the graph."""
+    kinds = [Eager, Fit, *([Xla] if is_carried(problem.spec) else []), Fused]
+    return [kind(problem) for kind in kinds]
+
+
+def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
+    """Compares paths with each other, and with float64 where the formulas reach.
+
+    Args:
+        problem: What they train on.
+        others: The paths besides the graph.
+    """
+    graph = Graph(problem)
+    start = problem.start()
+    trajectory = _until_not_finite(graph.run(start, 0, problem.steps))
+    states = [start, *(outcome.state for outcome in trajectory[:-1])]
+    reach = beyond(problem)
+    exact = None if reach else Float64(problem)
+    taken = [Taken(graph, trajectory, trajectory)]
+    everyone: list[Way | Float64] = [*others, *([exact] if exact else [])]
+    for way in everyone:
+        single = [way.run(state, number, number + 1)[0] for number, state in enumerate(states)]
+        taken.append(Taken(way, way.run(start, 0, len(states)), single))
+    bent = (
+        [kinks(exact, state, number) for number, state in enumerate(states)] if exact else []
+    )
+    judge = Judge(problem, states, taken, bent)
+    faults = [fault for one in taken if (fault := judge.fault(one))]
+    return Certificate(
+        passed=not faults,
+        spec=problem.spec.name,
+        steps=len(states),
+        rows=len(problem.rows),
+        bound=TOLERANCE,
+        paths=[judge.path(one) for one in taken],
+        tensors=judge.tensors(),
+        first_difference=judge.first_difference(),
+        faults=faults,
+        kinks=[kink._asdict() for of_step in bent for kink in of_step],
+        beyond=reach,
+        versions={name: version(name) for name in record.VERSIONS},
+    )
+
+
+def _until_not_finite(outcomes: list[Outcome]) -> list[Outcome]:
+    """Returns outcomes up to the first whose weights are not all finite, that included."""
+    for number, outcome in enumerate(outcomes):
+        if not all(np.isfinite(weight).all() for weight in outcome.state.weights):
+            return outcomes[: number + 1]
+    return outcomes

@@ -1,0 +1,299 @@
+"""Weights and rows -> what a dense network computes, in NumPy float64, from the formulas.
+
+Beside `f(x)` stands `f_backward(x, g)`, which takes the gradient g of the loss by f's result
+and returns that by x, worked out on paper. The tests hold each against TensorFlow's tape and
+against central differences. Weights are `[W1, b1, W2, b2, ...]`, as Keras's `get_weights()`
+returns them: kernels (inputs, units), biases (units,). Rows x are scaled, (batch, inputs).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+Array = np.ndarray
+Weights = Sequence[Array]
+Names = str | Sequence[str]  # of an activation, or of one for each hidden layer
+
+# --- operations ---------------------------------------------------------------------------
+
+
+def matmul(x: Array, w: Array) -> Array:
+    """Returns y_bk = sum_i x_bi w_ik, (batch, units)."""
+    return x @ w
+
+
+def matmul_backward(x: Array, w: Array, g: Array) -> tuple[Array, Array]:
+    """Returns dx = g w^T, (batch, inputs), and dw = x^T g, (inputs, units)."""
+    return g @ w.T, x.T @ g
+
+
+def softmax(x: Array) -> Array:
+    """Returns p_i = exp(x_i) / sum_j exp(x_j) along the last axis."""
+    powers = np.exp(x - x.max(axis=-1, keepdims=True))  # the shift cancels; no overflow
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def softmax_backward(x: Array, g: Array) -> Array:
+    """Returns dx_j = sum_i g_i p_i (delta_ij - p_j) = p_j (g_j - sum_i g_i p_i)."""
+    p = softmax(x)
+    return p * (g - (g * p).sum(axis=-1, keepdims=True))
+
+
+def log(x: Array, epsilon: float = 0.0) -> Array:
+    """Returns the logarithm of x + epsilon; 1e-12 in tutorials, so that x may be 0."""
+    return np.log(x + epsilon)
+
+
+def log_backward(x: Array, g: Array, epsilon: float = 0.0) -> Array:
+    """Returns dx = g / (x + epsilon)."""
+    return g / (x + epsilon)
+
+
+def numerical_gradient(
+    function: Callable[[Array], Any], x: Array, step: float = 1e-6
+) -> Array:
+    """Returns central differences, (f(x + h e_i) - f(x - h e_i)) / 2h for every i."""
+    shifts = step * np.eye(x.size).reshape(-1, *x.shape)
+    slopes = [(function(x + h) - function(x - h)) / (2 * step) for h in shifts]
+    return np.reshape(slopes, x.shape)
+
+
+# --- activations, element by element, with Keras's options --------------------------------
+
+
+def relu(x: Array) -> Array:
+    """Returns max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+def relu_backward(x: Array, g: Array) -> Array:
+    """Returns g where x > 0, else 0; so 0 at the kink, by convention."""
+    return g * (x > 0)
+
+
+def leaky_relu(x: Array, slope: float = 0.2) -> Array:
+    """Returns x where x > 0, else slope x.
+
+    Maas, Hannun and Ng, "Rectifier nonlinearities improve neural network acoustic models",
+    2013, https://ai.stanford.edu/~amaas/papers/relu_hybrid_icml2013_final.pdf.
+    """
+    return np.where(x > 0, x, slope * x)
+
+
+def leaky_relu_backward(x: Array, g: Array, slope: float = 0.2) -> Array:
+    """Returns g where x > 0, else slope g."""
+    return np.where(x > 0, g, slope * g)
+
+
+def sigmoid(x: Array) -> Array:
+    """Returns s = 1 / (1 + exp(-x)), as exp(-log(1 + exp(-x))): nothing overflows."""
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def sigmoid_backward(x: Array, g: Array) -> Array:
+    """Returns g s (1 - s), where 1 - s(x) = s(-x)."""
+    return g * sigmoid(x) * sigmoid(-x)
+
+
+def tanh(x: Array) -> Array:
+    """Returns t = (exp(x) - exp(-x)) / (exp(x) + exp(-x))."""
+    return np.tanh(x)
+
+
+def tanh_backward(x: Array, g: Array) -> Array:
+    """Returns g (1 - t^2)."""
+    return g * (1 - np.tanh(x) ** 2)
+
+
+class Activation(NamedTuple):
+    """f(x), and of (x, g) the gradient by x."""
+
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array, Array], Array]
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "linear": Activation(lambda x: x, lambda x, g: g),
+    "relu": Activation(relu, relu_backward),
+    "leaky_relu": Activation(leaky_relu, leaky_relu_backward),
+    "sigmoid": Activation(sigmoid, sigmoid_backward),
+    "tanh": Activation(tanh, tanh_backward),
+    "softplus": Activation(lambda x: np.logaddexp(0, x), lambda x, g: g * sigmoid(x)),
+    # x where x > 0, else exp(x) - 1: Clevert et al., 2015, https://arxiv.org/abs/1511.07289
+    "elu": Activation(
+        lambda x: relu(x) + np.expm1(-relu(-x)), lambda x, g: g * np.exp(-relu(-x))
+    ),
+    # x s, with slope s + x s (1 - s): Elfwing et al., 2017, https://arxiv.org/abs/1702.03118
+    "silu": Activation(
+        lambda x: x * sigmoid(x), lambda x, g: g * sigmoid(x) + sigmoid_backward(x, g * x)
+    ),
+    # x F(x), with F = ndtr: Hendrycks and Gimpel, 2016, https://arxiv.org/abs/1606.08415
+    "gelu": Activation(
+        lambda x: x * ndtr(x),
+        lambda x, g: g * (ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)),
+    ),
+}
+
+# --- losses: of outputs and truth the value, and its gradient by the outputs --------------
+
+Loss = Callable[[Array, Array], tuple[float, Array]]
+
+
+def mse(outputs: Array, y: Array) -> tuple[float, Array]:
+    """Returns the mean of (o - t)^2 over everything, and 2 (o - t) / (batch * outputs).
+
+    y is t, (batch, outputs), or labels, (batch,), whose one-hot rows are t.
+    """
+    errors = outputs - (y if np.ndim(y) == 2 else np.eye(outputs.shape[1])[y])
+    return np.mean(errors**2), 2 * errors / errors.size
+
+
+def cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
+    """Returns the mean of -log p_label, p = softmax(x), and (p - onehot(label)) / batch."""
+    x = logits - logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(x).sum(axis=1)) - x[np.arange(len(x)), labels]  # p may be 0
+    return losses.mean(), (softmax(x) - np.eye(x.shape[1])[labels]) / len(x)
+
+
+def binary_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
+    """Returns the mean of -y log s - (1-y) log(1-s), s = sigmoid(x), and (s - y) / batch."""
+    y = np.reshape(labels, logits.shape)  # (batch, 1)
+    losses = np.logaddexp(0, logits) - y * logits  # s may be 0 or 1
+    return losses.mean(), (sigmoid(logits) - y) / len(y)
+
+
+LOSSES: dict[str, Loss] = {f.__name__: f for f in (mse, cross_entropy, binary_cross_entropy)}
+
+# --- the network --------------------------------------------------------------------------
+
+
+def forward(
+    weights: Weights, x: Array, *, activation: Names
+) -> tuple[Array, list[tuple[Array, Array]]]:
+    """Returns the outputs, (batch, outputs), and (x_l, a_l) of each layer.
+
+    That is a_l = x_l W_l + b_l and x_(l+1) = f_l(a_l); the last a is the output.
+    """
+    x, layers = np.asarray(x, np.float64), []
+    for kernel, bias, f in _layers(weights, activation):
+        layers.append((x, matmul(x, kernel) + bias))  # (batch, units)
+        x = f.forward(layers[-1][1])
+    return x, layers
+
+
+def gradients(
+    weights: Weights, x: Array, y: Array, *, activation: Names, loss: str
+) -> tuple[float, list[Array]]:
+    """Returns the loss, of outputs and y, and its gradient by each weight: the chain rule.
+
+    da_l = f_l'(a_l) dx_(l+1)   dW_l = x_l^T da_l   db_l = sum_b da_l   dx_l = da_l W_l^T
+    """
+    outputs, passed = forward(weights, x, activation=activation)
+    value, g = LOSSES[loss](outputs, y)
+    found: list[Array] = []
+    layers = _layers(weights, activation)
+    for (x, a), (kernel, _, f) in zip(passed[::-1], layers[::-1], strict=True):
+        g = f.backward(a, g)
+        bias_gradient = g.sum(axis=0)
+        g, kernel_gradient = matmul_backward(x, kernel, g)
+        found = [kernel_gradient, bias_gradient, *found]
+    return float(value), found
+
+
+def delta_rule(weights: Weights, x: Array, targets: Array) -> list[Array]:
+    """Returns dE/dw, summed over rows, of sigmoid units throughout, as it was first written.
+
+        E = 1/2 sum_k (O_k - t_k)^2            dE/dW_ij = O_i delta_j     dE/db_j = delta_j
+        delta_k = O_k (1 - O_k) (O_k - t_k)              of an output node
+        delta_j = O_j (1 - O_j) sum_k delta_k W_jk       of a hidden node
+
+    Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors",
+    1986, https://doi.org/10.1038/323533a0.
+    """
+    signals, kernels = [x], weights[::2]
+    for kernel, bias in zip(kernels, weights[1::2], strict=True):
+        signals.append(sigmoid(signals[-1] @ kernel + bias))
+    *inputs, out = signals
+    deltas = [out * (1 - out) * (out - targets)]
+    for signal, kernel in zip(inputs[:0:-1], kernels[:0:-1], strict=True):
+        deltas.insert(0, signal * (1 - signal) * (deltas[0] @ kernel.T))
+    pairs = zip(inputs, deltas, strict=True)
+    return [part for signal, delta in pairs for part in (signal.T @ delta, delta.sum(axis=0))]
+
+
+def _layers(weights: Weights, activation: Names) -> list[Any]:
+    exact = [np.asarray(weight, np.float64) for weight in weights]
+    hidden = len(exact) // 2 - 1
+    names = [activation] * hidden if isinstance(activation, str) else activation
+    fs = [ACTIVATIONS[name] for name in (*names, "linear")]
+    return list(zip(exact[::2], exact[1::2], fs, strict=True))
+
+
+# --- updates, as in Keras -----------------------------------------------------------------
+
+_ZEROS: Any = repeat(0.0)  # what v and m are at first, for as many weights as come
+
+
+@dataclass
+class Momentum:
+    """Descent with a velocity: v <- momentum v - rate g, w <- w + v.
+
+    Nesterov's looks ahead, w <- w + momentum v - rate g: Sutskever et al., "On the importance
+    of initialization and momentum in deep learning", 2013,
+    https://proceedings.mlr.press/v28/sutskever13.html.
+    """
+
+    learning_rate: float
+    momentum: float
+    nesterov: bool = False
+    v = _ZEROS
+
+    def step(self, weights: Weights, gradients: Weights) -> list[Array]:
+        """Returns the weights after one update."""
+        moves = [-self.learning_rate * g for g in gradients]
+        self.v = [self.momentum * v + move for v, move in zip(self.v, moves, strict=False)]
+        ahead = zip(self.v, moves, strict=True)
+        moves = [self.momentum * v + move for v, move in ahead] if self.nesterov else self.v
+        return [w + move for w, move in zip(weights, moves, strict=True)]
+
+
+@dataclass
+class SGD(Momentum):
+    """Gradient descent without a velocity: w <- w - rate g."""
+
+    momentum: float = field(default=0.0, init=False)
+    nesterov: bool = field(default=False, init=False)
+
+
+@dataclass
+class Adam:
+    """Steps as large as the rate, whatever the size of the gradients.
+
+        m <- b1 m + (1 - b1) g     v <- b2 v + (1 - b2) g^2      t <- t + 1
+        w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
+
+    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, at the end of section 2,
+    https://arxiv.org/abs/1412.6980.
+    """
+
+    learning_rate: float
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    t, m, v = 0, _ZEROS, _ZEROS
+
+    def step(self, weights: Weights, gradients: Weights) -> list[Array]:
+        """Returns the weights after one update."""
+        b1, b2, self.t = self.beta_1, self.beta_2, self.t + 1
+        self.m = [b1 * m + (1 - b1) * g for m, g in zip(self.m, gradients, strict=False)]
+        self.v = [b2 * v + (1 - b2) * g**2 for v, g in zip(self.v, gradients, strict=False)]
+        rate = self.learning_rate * np.sqrt(1 - b2**self.t) / (1 - b1**self.t)
+        parts = zip(weights, self.m, self.v, strict=True)
+        return [w - rate * m / (np.sqrt(v) + self.epsilon) for w, m, v in parts]
+
+
+UPDATES: dict[str, Callable[..., Any]] = {"sgd": SGD, "momentum": Momentum, "adam": Adam}
