@@ -6,27 +6,19 @@ Commands import what they use when they run, so that `kfc --help` stays instant.
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import signal
 import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from kfc import printing
 from kfc.errors import Fault, KfcError, NumbersError, SpecError
 from kfc.quiet import import_tensorflow
-
-if TYPE_CHECKING:
-    from kfc.exporting.exported import Export
-    from kfc.proving.proof import Certificate
-    from kfc.tuning.search import Search
-    from kfc.tuning.show import Standing
 
 app = typer.Typer(
     help="A dense network from a one-page spec to a trained, proven and shipped model.",
@@ -70,7 +62,7 @@ def fit(
     import kfc
 
     run = kfc.fit(checked, runs=runs, verbose=not quiet)
-    _print_run(run.summary(), as_json)
+    printing.print_run(run.summary(), as_json)
 
 
 @app.command()
@@ -102,17 +94,17 @@ def tune(
     place = folder or search_folder(checked, runs)
     if show:
         ranking = standing(place)
-        _print_json(ranking.summary()) if as_json else _print_standing(ranking)
+        printing.print_json(ranking.summary()) if as_json else printing.print_standing(ranking)
         return
     _import_tensorflow()
     import kfc
 
     search = kfc.tune(checked, workers=workers, folder=place, verbose=not quiet)
     if as_json:
-        _print_json(search.summary())
+        printing.print_json(search.summary())
         return
-    _print_standing(standing(place))
-    _print_search(search)
+    printing.print_standing(standing(place))
+    printing.print_search(search)
 
 
 @app.command()
@@ -122,7 +114,7 @@ def evaluate(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -
     import kfc
 
     run = kfc.load(folder)
-    _print_run({**run.summary(), "metrics": run.evaluate()}, as_json)
+    printing.print_run({**run.summary(), "metrics": run.evaluate()}, as_json)
 
 
 @app.command()
@@ -141,14 +133,15 @@ def predict(
     x = read_inputs(file)
     _import_tensorflow()
     import kfc
-    from kfc.exporting.exported import is_export, load_export
+    from kfc.exporting.exported import load_export
+    from kfc.exporting.versions import is_export
     from kfc.predictions import table
 
     model = load_export(folder) if is_export(folder) else kfc.load(folder)
     predictions = model.predict(x)
     if as_json:
         columns = predictions._asdict().items()
-        _print_json({name: values.tolist() for name, values in columns if values.size})
+        printing.print_json({name: values.tolist() for name, values in columns if values.size})
     else:
         sys.stdout.write(table(predictions, model.task))
 
@@ -180,9 +173,9 @@ def export(
 
     exported = kfc.export(folder, path, version=version, format=format, verbose=not quiet)
     if as_json:
-        _print_json(exported.summary())
+        printing.print_json(exported.summary())
     else:
-        _print_export(exported)
+        printing.print_export(exported)
 
 
 @app.command()
@@ -208,9 +201,9 @@ def prove(
 
     certificate = kfc.prove(spec, steps=steps, overrides=overrides)
     if as_json:
-        _print_json(certificate.summary())
+        printing.print_json(certificate.summary())
     else:
-        _print_certificate(certificate)
+        printing.print_certificate(certificate)
     if not certificate.passed:
         sys.exit(NumbersError.exit_code)
 
@@ -226,17 +219,17 @@ def list_specs(
 
     if name:
         text = specs.builtin_text(name)
-        _print_json(specs.load(name).model_dump(mode="json")) if as_json else print(
+        printing.print_json(specs.load(name).model_dump(mode="json")) if as_json else print(
             text, end=""
         )
     elif as_json:
-        _print_json({"specs": specs.builtin_specs()})
+        printing.print_json({"specs": specs.builtin_specs()})
     else:
         rows = (
             (n, specs.builtin_text(n).splitlines()[0].lstrip("# "))
             for n in specs.builtin_specs()
         )
-        _print_table(("spec", "what it is"), rows)
+        printing.print_table(("spec", "what it is"), rows)
 
 
 @app.command()
@@ -252,13 +245,13 @@ def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
         "npy": ("npy:FOLDER, x.npy, y.npy (and x_test, y_test), of any size", "never"),
     }
     if as_json:
-        _print_json({"sources": SOURCES.owners()})
+        printing.print_json({"sources": SOURCES.owners()})
         return
     rows = (
         (kind, *uses.get(kind, (f"{kind}:...", "ask its author")), " and ".join(owners))
         for kind, owners in SOURCES.owners().items()
     )
-    _print_table(("kind", "use", "network", "from"), rows)
+    printing.print_table(("kind", "use", "network", "from"), rows)
 
 
 @app.command()
@@ -269,7 +262,7 @@ def plugins(as_json: AsJson = False, quiet: Quiet = False) -> None:
     from kfc.spec.optimizer import Optimizer
 
     if as_json:
-        _print_json({registry.kind: registry.owners() for registry in REGISTRIES})
+        printing.print_json({registry.kind: registry.owners() for registry in REGISTRIES})
         return
     rows = [
         (registry.kind, name, " and ".join(owners), registry.group)
@@ -280,7 +273,7 @@ def plugins(as_json: AsJson = False, quiet: Quiet = False) -> None:
         own = component.registry.names() if component.registry else []
         names = [name for name in component.known() if name not in own]
         rows.append((component.kind, ", ".join(names), "keras", ""))
-    _print_table(("kind", "name", "from", "entry-point group"), rows)
+    printing.print_table(("kind", "name", "from", "entry-point group"), rows)
 
 
 @app.command()
@@ -288,7 +281,7 @@ def schema(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Print the JSON Schema of a spec, for an editor to complete from."""
     from kfc.spec import Spec
 
-    _print_json(Spec.model_json_schema())
+    printing.print_json(Spec.model_json_schema())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -357,85 +350,3 @@ def _import_tensorflow() -> None:
         gc.freeze()
     finally:
         gc.enable()
-
-
-def _print_run(summary: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        _print_json(summary)
-        return
-    for name, value in summary["metrics"].items():
-        print(f"{name:16} {value:.4f}")
-    print(f"{'epochs':16} {summary['epochs']}")
-    print(f"{'seconds':16} {summary['seconds']:.2f}")
-    print(f"{'folder':16} {summary['folder']}")
-
-
-def _print_standing(standing: Standing) -> None:
-    from kfc.tuning.tables import rich_table
-
-    # A file or a pipe is as wide as what is written.
-    console = Console(width=None if sys.stdout.isatty() else 250)
-    console.print(rich_table(standing.ranking, standing.objective))
-
-
-def _print_search(search: Search) -> None:
-    for sentence in search.sentences:
-        print(sentence)
-    for name, share in search.importance.items():
-        print(f"importance of {name}: {share:.2f}")
-    for name, value in search.metrics.items():
-        print(f"{name:16} {value:.4f}")
-    print(f"{'best':16} {search.folder / 'best.yaml'}")
-    print(f"{'folder':16} {search.run_folder}")
-
-
-def _print_export(exported: Export) -> None:
-    facts = exported.certificate
-    print(f"{'path':16} {exported.path}")
-    print(
-        f"{'certificate':16} {facts['rows']} test rows: labels equal, largest difference "
-        f"{facts['max_difference']:.1e} (limit {facts['limit']:.0e})"
-    )
-    for name, line in zip(("serve", "ask"), exported.commands() or (), strict=False):
-        print(f"{name:16} {line}")
-
-
-def _print_certificate(certificate: Certificate) -> None:
-    head = ("path", "what it is", "other bits", "ulps", "of bound")
-    rows = [
-        (
-            path["name"],
-            path["what"],
-            "none" if path["first_bits"] is None else f"from step {path['first_bits']}",
-            f"{path['max_ulps']:.1f}",
-            f"{path['step_relative']:.1%}",
-        )
-        for path in certificate.paths
-    ]
-    _print_table(head, rows)
-    if certificate.beyond:
-        print(f"Not compared with float64: {certificate.beyond}.")
-    if first := certificate.first_difference:
-        print(
-            f"First: {first['path']}, {first['tensor']}, step {first['step']}: {first['why']}."
-        )
-    for kink in certificate.kinks:
-        print(
-            f"At relu's kink: step {kink['step']}, {kink['layer']}, unit {kink['unit']}, "
-            f"row {kink['row']} ({kink['value']:.1e})."
-        )
-    for fault in certificate.faults:
-        tensors = ", ".join(fault["tensors"])
-        print(f"Fault: {fault['path']}, step {fault['step']}: {fault['cause']} ({tensors}).")
-    print("passed" if certificate.passed else "FAILED")
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, allow_nan=False))
-
-
-def _print_table(head: tuple[str, ...], rows: Any) -> None:
-    table = Table(*head, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False, highlight=False)

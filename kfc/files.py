@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +17,8 @@ from pathlib import Path
 
 from kfc.errors import BusyError, DiskError, Fault, KfcError
 
-_PARTIAL = ".partial-"
+PARTIAL = ".partial-"
+"""How the name begins of what is not whole yet."""
 _LOCK = ".lock"
 
 
@@ -42,8 +42,8 @@ def write_with(path: Path, writer: Callable[[Path], None]) -> None:
     Raises:
         DiskError: If it cannot be written; the old content stays.
     """
-    partial = path.with_name(f"{_PARTIAL}{path.name}")
-    with _disk_errors(path):
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    with disk_errors(path):
         try:
             writer(partial)
             _sync(partial)
@@ -86,8 +86,8 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         DiskError: If it cannot be written; `path` is then as it was.
     """
-    partial = path.with_name(f"{_PARTIAL}{path.name}")
-    with _disk_errors(path):
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    with disk_errors(path):
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(parents=True)
@@ -109,7 +109,7 @@ def append(path: Path, text: str) -> None:
     Raises:
         DiskError: If they cannot be written.
     """
-    with _disk_errors(path), path.open("a", encoding="utf-8", newline="") as file:
+    with disk_errors(path), path.open("a", encoding="utf-8", newline="") as file:
         file.write(text)
 
 
@@ -122,7 +122,7 @@ def append_synced(path: Path, content: bytes | str) -> None:
         DiskError: If it cannot be written; the file is as long as it was.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    with _disk_errors(path):
+    with disk_errors(path):
         new = not path.exists()
         with path.open("ab", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
@@ -147,7 +147,7 @@ def truncate(path: Path, size: int) -> None:
     Raises:
         DiskError: If it cannot be cut.
     """
-    with _disk_errors(path), path.open("r+b") as file:
+    with disk_errors(path), path.open("r+b") as file:
         file.truncate(size)
         os.fsync(file.fileno())
 
@@ -158,7 +158,7 @@ def sync(path: Path) -> None:
     Raises:
         DiskError: If that fails.
     """
-    with _disk_errors(path):
+    with disk_errors(path):
         for inner in path.rglob("*") if path.is_dir() else ():
             _sync(inner)
         _sync(path)
@@ -170,7 +170,7 @@ def make_folder(path: Path) -> None:
     Raises:
         DiskError: If it cannot be created.
     """
-    with _disk_errors(path):
+    with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         _sync(path.parent)
 
@@ -180,48 +180,34 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def new_numbered_folder(parent: Path, name: str) -> Path:
-    """Creates `parent/0001-name`, with the next free number; never an existing one.
-
-    Raises:
-        DiskError: If no folder can be created there.
-    """
-    with _disk_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        with _alone(parent):  # or two processes could take one number for two names
-            found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
-            numbers = [int(match[1]) for match in found if match]
-            path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
-            path.mkdir()
-            _sync(parent)
-            return path
-
-
 def sha256(data: bytes) -> str:
     """Returns the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 @contextmanager
-def in_turn(folder: Path) -> Iterator[None]:
-    """Works in a folder alone; if it had to be made and is left empty, it is removed.
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns whatever the operating system refuses within into a DiskError.
 
-    Whoever comes second waits. What killed processes have left unfinished is removed.
+    Args:
+        path: What is written.
 
     Raises:
-        DiskError: If the folder cannot be made or read.
+        DiskError: Instead of any OSError but kfc's own errors, which say more.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    make_folder(folder)
     try:
-        with _alone(folder):
-            for left in folder.glob(f"{_PARTIAL}*"):
-                remove_folder(left)
-            yield
-    finally:
-        with suppress(OSError):  # something is in it
-            for path in made:
-                path.rmdir()
+        yield
+    except KfcError:
+        raise
+    except OSError as error:
+        raise DiskError(
+            Fault(
+                str(path),
+                "a place that can be written",
+                error.strerror or str(error),
+                "Free space or change the permissions, or name another folder.",
+            )
+        ) from error
 
 
 @contextmanager
@@ -235,10 +221,10 @@ def locked(folder: Path) -> Iterator[None]:
         BusyError: At once, if another process, or another part of this one, holds it.
         DiskError: If the folder cannot be written.
     """
-    with _disk_errors(folder):
+    with disk_errors(folder):
         descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        with _disk_errors(folder):
+        with disk_errors(folder):
             _hold(descriptor, folder)
         yield
     finally:
@@ -263,18 +249,6 @@ def _hold(descriptor: int, folder: Path) -> None:
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Waits for the lock of a folder, which the end of the process lets go too."""
-    with _disk_errors(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _write_synced(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
@@ -288,20 +262,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except KfcError:
-        raise  # says more
-    except OSError as error:
-        raise DiskError(
-            Fault(
-                str(path),
-                "a place that can be written",
-                error.strerror or str(error),
-                "Free space or change the permissions, or name another folder.",
-            )
-        ) from error

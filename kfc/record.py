@@ -10,10 +10,12 @@ import json
 import math
 import os
 import platform
+import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -65,35 +67,77 @@ def write_environment(folder: Path, *, threads: int | None, given: Mapping[str, 
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": threads,
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": versions_of(VERSIONS),
         "flags": flags,
         "given": given,
     }
     files.write(folder / "environment.json", as_json(environment))
 
 
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Returns the versions of distributions, but of those that go by another name here."""
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):  # tensorflow may be tensorflow-cpu
+            found[name] = version(name)
+    return found
+
+
 def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
-    """Records a finished run; writing this file is what finishes it."""
-    files.write(folder / "result.json", as_json({**result, "task": task_facts(task)}))
+    """Records a finished run; writing this file is what finishes it.
+
+    It has the sha256 of `spec.yaml`, which is there already, and of its own content.
+    """
+    spec_sha256 = files.sha256((folder / "spec.yaml").read_bytes())
+    facts = {**result, "task": task_facts(task), "spec_sha256": spec_sha256}
+    files.write(folder / "result.json", as_json(sealed(facts)))
 
 
 def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
     """Returns what `write_result` recorded.
 
     Raises:
-        CheckpointError: If the folder holds no finished run, or its record is damaged.
+        CheckpointError: If the folder holds no finished run, or its record or its spec is
+            damaged.
     """
     try:
         result = json.loads((folder / "result.json").read_text("utf-8"))
         missing = sorted(_KEYS - set(result))
         if missing:
             raise ValueError(f"no {' and no '.join(missing)}")
+        check_seal(result)
+        if files.sha256((folder / "spec.yaml").read_bytes()) != result["spec_sha256"]:
+            raise _again(folder, "another spec.yaml than the run was trained with")
         return result, task_of(result["task"])
     except FileNotFoundError as error:
+        if Path(error.filename).name == "spec.yaml":
+            raise no_run(folder, "one without its spec.yaml") from error
         state = "an unfinished run" if (folder / "spec.yaml").exists() else "none"
         raise no_run(folder, state) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise no_run(folder, f"a damaged result.json ({error})") from error
+        raise _again(folder, f"a damaged result.json ({error})") from error
+
+
+def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns facts with the sha256 of all of them as `sha256`; `check_seal` looks at it."""
+    return {**facts, "sha256": _digest(facts)}
+
+
+def check_seal(facts: Mapping[str, Any]) -> None:
+    """Checks that facts, read from JSON, are those that `sealed` was given.
+
+    Raises:
+        ValueError: If they are not, or nobody has sealed them.
+    """
+    rest = {key: value for key, value in facts.items() if key != "sha256"}
+    if "sha256" not in facts:
+        raise ValueError("written without a sha256 of its content, by an earlier kfc")
+    if facts["sha256"] != _digest(rest):
+        raise ValueError("its content is not what its sha256 says")
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    return files.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode())
 
 
 def no_run(folder: Path, got: str) -> CheckpointError:
@@ -101,6 +145,15 @@ def no_run(folder: Path, got: str) -> CheckpointError:
     return CheckpointError(
         Fault(str(folder), "the folder of a finished run", got, "`kfc fit` makes one.")
     )
+
+
+def train_again(folder: Path) -> str:
+    """Returns the remedy for a run that is there, but not as it ended."""
+    return f"Train again with `kfc fit {shlex.quote(str(folder / 'spec.yaml'))}`."
+
+
+def _again(folder: Path, got: str) -> CheckpointError:
+    return CheckpointError(Fault(str(folder), "a run as it ended", got, train_again(folder)))
 
 
 def _processor() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kfc import files, memory, quiet, record, sample
+from kfc import files, memory, quiet, record, sample, turns
 from kfc import spec as specs
 from kfc.architecture import check_architecture
 from kfc.data import Task, prepare
@@ -166,7 +166,7 @@ def fit(
         check_architecture(built, network)
         built.set_weights(network.get_weights())
 
-    folder = files.new_numbered_folder(Path(runs), checked.name)
+    folder = turns.new_numbered_folder(Path(runs), checked.name)
     files.write(folder / "spec.yaml", specs.dump(checked))
     record.write_environment(folder, threads=threads, given=given)
     console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from kfc import files
+from kfc import files, record
 from kfc.data.mapped import Mapped
 from kfc.errors import CheckpointError, Fault
 
@@ -33,7 +34,7 @@ class Sample:
     x: np.ndarray
     outputs: np.ndarray
 
-    def difference(self, outputs: np.ndarray) -> float:
+    def difference(self, outputs: np.ndarray, *, by_output: bool) -> float:
         """Returns how far other outputs for these rows are off.
 
             max |outputs - self.outputs| / max |self.outputs|
@@ -42,12 +43,27 @@ class Sample:
 
         Args:
             outputs: (n, outputs) for the first n rows; 0 differs from nothing.
+            by_output: Whether each output has a scale of its own, as the values of a
+                regression have, and the largest of their differences is returned.
         """
         if not len(outputs):
             return 0.0
         wanted = self.outputs[: len(outputs)].astype(np.float64)
-        size = np.abs(self.outputs).max() or 1.0
-        return float(np.abs(outputs - wanted).max() / size)
+        size = np.abs(self.outputs).max(axis=0 if by_output else None)
+        return float((np.abs(outputs - wanted) / np.where(size == 0, 1.0, size)).max())
+
+
+def ask(network: keras.Model, x: np.ndarray) -> np.ndarray:
+    """Returns what a network says of some rows, float32, computed on the processor.
+
+    An accelerator may multiply with fewer bits, which no export does.
+
+    Args:
+        network: Takes raw rows.
+        x: Raw inputs, (rows, *input_shape).
+    """
+    with tf.device("CPU:0"):
+        return np.asarray(network(x, training=False), np.float32)
 
 
 def take(network: keras.Model, x: np.ndarray | Mapped) -> Sample:
@@ -60,7 +76,7 @@ def take(network: keras.Model, x: np.ndarray | Mapped) -> Sample:
     row_bytes = max(x.nbytes // len(x), 1)
     num_rows = int(np.clip(_BYTES // row_bytes, 1, min(_ROWS, len(x))))
     rows = x[np.linspace(0, len(x) - 1, num_rows).astype(int)]
-    return Sample(rows, np.asarray(network(rows, training=False), np.float32))
+    return Sample(rows, ask(network, rows))
 
 
 def write(folder: Path, sample: Sample) -> str:
@@ -84,7 +100,8 @@ def read(folder: Path, sha256: str | None) -> Sample:
     try:
         data = (folder / FILE).read_bytes()
     except OSError as error:
-        got = "none, as in a trial of a search" if sha256 is None else str(error.strerror)
+        none = "none: the run is older than exports, or a trial of a search"
+        got = none if sha256 is None else str(error.strerror)
         raise _no_sample(folder, got) from error
     if files.sha256(data) != sha256:
         raise _no_sample(folder, "other bytes")
@@ -98,6 +115,6 @@ def _no_sample(folder: Path, got: str) -> CheckpointError:
             str(folder / FILE),
             "the test rows that the run was asked about when it ended",
             got,
-            "Train again with `kfc fit RUN/spec.yaml`.",
+            record.train_again(folder),
         )
     )

@@ -10,15 +10,23 @@ Each check raises `kfc.PluginError` with the first promise that is broken:
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kfc.data import Source
+from kfc import sample
+from kfc import spec as specs
+from kfc.data import Source, Task
 from kfc.data.checks import check_rows
+from kfc.data.scaling import fit_scaling
 from kfc.errors import Fault, PluginError
+from kfc.exporting import certificate
+from kfc.exporting.exporters import Exporter
+from kfc.network import build
 from kfc.spec import Hidden, Network
 from kfc.training.checkpoint import plain_state
 from kfc.training.step import TapeModel
@@ -148,6 +156,44 @@ def check_callback(callback: keras.callbacks.Callback) -> None:
         callback.set_state(state)
         again = callback.get_state()
         _require(_equal(state, again), "callback.set_state", f"{state}", f"{again}")
+
+
+def check_exporter(exporter: Exporter) -> None:
+    """Checks that an exporter writes models that answer as their network, without kfc.
+
+    A classifier and a regression are written, loaded by a fresh process in which neither
+    kfc nor Keras can be imported, and compared, as in `kfc.export`.
+
+    Args:
+        exporter: What writes the format, with the file that loads it.
+
+    Raises:
+        PluginError: If it is something else.
+        SpecError: If a package that it needs is not installed.
+        NumbersError: If a model cannot be loaded, or answers otherwise.
+    """
+    kind, got = "a kfc.exporting.exporters.Exporter", type(exporter).__name__
+    _require(isinstance(exporter, Exporter), "exporter", kind, got)
+    exporter.check_installed("exporter")
+    generator = np.random.default_rng(0)
+    x = generator.normal(5, 3, size=(_ROWS, _FEATURES)).astype("float32")
+    columns = tuple(f"column {number}" for number in range(_FEATURES))
+    inputs, target = fit_scaling("standard", x), fit_scaling("standard", x[:, :1])
+    spec = specs.load({"network": {"hidden": [8]}})
+    for labels in (("a", "b", "c"), ()):
+        task = Task((_FEATURES,), "float32", labels, 1, inputs, target, columns)
+        network = build(spec, task)
+        rows = sample.take(network, x)
+        with tempfile.TemporaryDirectory(prefix="kfc-") as folder:
+            exporter.write(network, task, Path(folder))
+            certificate.compare(
+                Path(folder),
+                exporter,
+                rows,
+                task,
+                input_name=network.inputs[0].name,
+                request=None,
+            )
 
 
 def _network(

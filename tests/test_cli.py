@@ -111,16 +111,18 @@ def test_no_line_of_tensorflow_reaches_the_terminal_of_predict(trained, folder):
 
 @pytest.fixture(scope="module")
 def exported(trained, folder):
-    arguments = ("export", "runs/0001-digits", "models", "--json")
+    arguments = ("export", "runs/0001-digits", "models")
     return in_a_new_process(*arguments, folder=folder / "trained")
 
 
-def test_export_prints_one_json_object_and_nothing_else(exported, folder):
-    printed = json.loads(exported.stdout)
-    assert exported.returncode == 0, exported.stderr
-    assert set(printed) == {"path", "version", "format", "certificate", "serve", "ask"}
-    assert (printed["path"], printed["version"]) == ("models/1", 1)
-    certificate = json.loads((folder / "trained/models/1/certificate.json").read_text())
+def test_export_prints_one_json_object_and_nothing_else(trained, folder):
+    arguments = ("export", "trained/runs/0001-digits", "onnx", "--format", "onnx", "--json")
+    result = run_kfc(*arguments, "--quiet", folder=folder)
+    printed = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert set(printed) == {"path", "version", "format", "certificate"}
+    assert (printed["path"], printed["version"]) == ("onnx/1", 1)
+    certificate = json.loads((folder / "onnx/1/certificate.json").read_text())
     assert printed["certificate"] == certificate
 
 
@@ -131,13 +133,14 @@ def test_export_says_what_it_does_on_stderr(exported):
     ]
 
 
-def test_export_prints_the_lines_that_serve_and_ask(trained, folder):
-    arguments = ("export", "trained/runs/0001-digits", "onnx", "--format", "onnx", "--quiet")
-    result = run_kfc(*arguments, folder=folder)
-    assert result.stderr == ""
-    path, certificate = result.stdout.splitlines()
-    assert path.split() == ["path", "onnx/1"]
-    assert "64 test rows: labels equal, largest difference" in certificate
+def test_export_prints_the_lines_that_serve_and_ask(exported, folder):
+    assert exported.returncode == 0, exported.stderr
+    lines = dict(line.split(maxsplit=1) for line in exported.stdout.splitlines())
+    assert list(lines) == ["path", "certificate", "serve", "ask"]
+    assert lines["path"] == "models/1"
+    assert lines["certificate"].startswith("64 test rows: labels equal, largest difference ")
+    assert f"source={folder / 'trained' / 'models'},target=/models/digits" in lines["serve"]
+    assert "-d @models/1/assets.extra/request.json http" in lines["ask"]
 
 
 @pytest.mark.parametrize("place", ["models", "models/1"])
@@ -170,6 +173,7 @@ def test_quiet_leaves_results_only(folder):
         (["predict", "nowhere", "rows.txt"], 4, "expected a file ending in"),
         (["export", "nowhere", "models"], 7, "expected the folder of a finished run"),
         (["export", "nowhere", "models", "--format", "onxx"], 2, "Did you mean 'onnx'?"),
+        (["export", "nowhere", "models", "--version", "0"], 2, "--version"),
         (["specs", "digit"], 2, "Did you mean 'digits'?"),
         (["fit", "--no-such-option"], 2, "No such option"),
         (["fit", "--eager", "training.engine=xla"], 2, "got --eager and training.engine=xla"),

@@ -1,15 +1,11 @@
-import concurrent.futures
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 
 import pytest
 
-from kfc import files
+from kfc import files, turns
 from kfc.errors import BusyError, DiskError
 
 
@@ -243,7 +239,7 @@ def test_a_folder_is_busy_for_another_part_of_the_same_process_too(tmp_path):
 
 def test_whoever_holds_a_folder_makes_numbered_folders_in_it(tmp_path):
     with files.locked(tmp_path):
-        assert files.new_numbered_folder(tmp_path, "a").name == "0001-a"
+        assert turns.new_numbered_folder(tmp_path, "a").name == "0001-a"
 
 
 def test_a_folder_that_is_gone_can_be_removed(tmp_path):
@@ -251,47 +247,6 @@ def test_a_folder_that_is_gone_can_be_removed(tmp_path):
     files.remove_folder(tmp_path / "a")
     files.remove_folder(tmp_path / "a")
     assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("existing", "made"),
-    [
-        ([], "0001-digits"),
-        (["0001-digits"], "0002-digits"),
-        (["0001-mnist"], "0002-digits"),
-        (["0007-a", "0003-b"], "0008-digits"),
-        (["notes", "12-a", "x0009-a", "²²²²-a"], "0001-digits"),
-    ],
-    ids=["none", "the same name", "another name", "gaps", "foreign names"],
-)
-def test_a_run_folder_has_the_next_number(tmp_path, existing, made):
-    for name in existing:
-        (tmp_path / name).mkdir()
-    assert files.new_numbered_folder(tmp_path, "digits").name == made
-
-
-def test_run_folders_parent_is_made(tmp_path):
-    folder = files.new_numbered_folder(tmp_path / "a" / "b", "digits")
-    assert folder == tmp_path / "a" / "b" / "0001-digits"
-
-
-def test_a_number_after_9999_is_still_new(tmp_path):
-    (tmp_path / "9999-a").mkdir()
-    first = files.new_numbered_folder(tmp_path, "a")
-    second = files.new_numbered_folder(tmp_path, "a")
-    assert [first.name, second.name] == ["10000-a", "10001-a"]
-
-
-def test_processes_that_start_together_get_different_folders(tmp_path):
-    script = (
-        "import sys; from pathlib import Path; from kfc import files\n"
-        "for _ in range(15): print(files.new_numbered_folder(Path(sys.argv[1]), 'a').name)"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    made = [name for process in started for name in process.communicate()[0].split()]
-    assert len(made) == 30
-    assert len(set(made)) == 30
 
 
 @pytest.mark.parametrize(
@@ -305,11 +260,10 @@ def test_processes_that_start_together_get_different_folders(tmp_path):
         lambda path: files.truncate(path, 0),
         lambda path: files.locked(path).__enter__(),
         lambda path: files.sync(path),
-        lambda path: files.new_numbered_folder(path, "x"),
     ],
     ids=[
         *("write", "write_with", "write_folder", "append", "append_synced", "truncate"),
-        *("locked", "sync", "new_numbered_folder"),
+        *("locked", "sync"),
     ],
 )
 def test_an_unwritable_place_is_a_disk_error_with_all_four_parts(blocked, write):
@@ -324,93 +278,3 @@ def test_an_unwritable_place_is_a_disk_error_with_all_four_parts(blocked, write)
 
 def test_sha256_is_the_known_one():
     assert files.sha256(b"").startswith("e3b0c44298fc1c14")
-
-
-def test_runs_at_the_same_time_get_different_numbers(tmp_path):
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        names = [f"run{i}" for i in range(40)]
-        made = list(pool.map(lambda name: files.new_numbered_folder(tmp_path, name), names))
-    numbers = [path.name[:4] for path in made]
-    assert len(set(numbers)) == len(numbers)
-
-
-def children_of(action, folder):
-    """Runs `action` in a process that is killed at each of its file operations in turn.
-
-    Yields after each kill; the last process ends by itself.
-    """
-    code = """
-import os, signal, sys
-from pathlib import Path
-from kfc import files
-folder, at = Path(sys.argv[1]), int(sys.argv[2])
-seen = 0
-def hook(event, arguments):
-    global seen
-    writes = event == "open" and str(arguments[0]).startswith(str(folder))
-    if writes or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
-        seen += 1
-        if seen == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
-"""
-    at, ended = 1, -9
-    while ended == -9:
-        command = [sys.executable, "-c", code + action, str(folder), str(at)]
-        ended = subprocess.run(command, check=False).returncode
-        at += 1
-        yield at
-    assert ended == 0
-
-
-def test_a_folder_is_whole_or_not_there_whenever_its_writer_is_killed(tmp_path):
-    action = """
-with files.in_turn(folder):
-    with files.new_folder(folder / "2") as partial:
-        (partial / "inner").mkdir()
-        (partial / "inner" / "a").write_text("A")
-        (partial / "b").write_text("B")
-"""
-    folder = tmp_path / "m"
-    for number in children_of(action, folder):  # noqa: B007
-        if whole := (folder / "2").exists():
-            assert (folder / "2" / "b").read_text() == "B"
-            assert (folder / "2" / "inner" / "a").read_text() == "A"
-            shutil.rmtree(folder / "2")
-    assert number > 8
-    assert whole
-    assert names(folder) == []
-
-
-def test_a_folder_that_had_to_be_made_is_gone_if_nothing_came_of_it(tmp_path):
-    folder = tmp_path / "new" / "m"
-    with pytest.raises(KeyError), files.in_turn(folder):
-        raise KeyError
-    assert names(tmp_path) == []
-
-
-def test_whoever_comes_second_into_a_folder_waits(tmp_path):
-    order = []
-
-    def second():
-        with files.in_turn(tmp_path):
-            order.append("second")
-
-    with files.in_turn(tmp_path):
-        thread = threading.Thread(target=second)
-        thread.start()
-        time.sleep(0.2)
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-
-
-def test_what_was_left_unfinished_is_removed_by_the_next(tmp_path):
-    (tmp_path / ".partial-7").mkdir()
-    with files.in_turn(tmp_path):
-        assert names(tmp_path) == []
-
-
-def test_what_fails_within_a_turn_keeps_its_own_error(tmp_path):
-    with pytest.raises(ConnectionError), files.in_turn(tmp_path):
-        raise ConnectionError

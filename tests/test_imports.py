@@ -11,9 +11,9 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 
 # A module imports only from modules above it; `testing` and `cli` may import anything.
 MODULES = (
-    "errors registry quiet files memory spec data network architecture training plugins "
-    "resolving untrained predictions record trainer sample reference run proving exporting tuning testing cli "
-    "__main__ __init__"
+    "errors registry quiet files turns memory spec data network architecture training plugins "
+    "resolving untrained predictions record trainer sample reference run proving "
+    "exporting tuning testing printing cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(MODULES.split())}
 

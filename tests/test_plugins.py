@@ -63,6 +63,7 @@ def test_each_kind_is_listed_with_its_distribution(installed):
         "optimizer": "sign_sgd",
         "block": "gated",
         "callback": "epoch_counter",
+        "exporter": "arrays",
     }.items():
         assert listed[kind][name] == ["kfc-demo-plugin"]
 
@@ -106,3 +107,4 @@ def test_the_demo_passes_the_conformance_kit(in_path, tmp_path):
     testing.check_optimizer(demo.SignSGD, learning_rate=0.01)
     testing.check_block(demo.gated, sharpness=2.0)
     testing.check_callback(demo.EpochCounter(str(tmp_path / "count.txt")))
+    testing.check_exporter(demo.ARRAYS)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,8 @@ import pytest
 import kfc
 from kfc import testing
 from kfc.data import Rows, Source
-from kfc.registry import BLOCKS, CALLBACKS, OPTIMIZERS, SOURCES
+from kfc.exporting import exporters
+from kfc.registry import BLOCKS, CALLBACKS, EXPORTERS, OPTIMIZERS, SOURCES
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
@@ -32,6 +35,31 @@ def test_every_callback_of_ours_conforms(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("argument", ["digits", "diabetes"])
 def test_the_embedded_source_conforms(argument):
     testing.check_source(SOURCES.get("sklearn"), argument)
+
+
+SLOW = {"saved_model": pytest.mark.slow}  # every test of an export checks it
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=SLOW.get(name, ())) for name in EXPORTERS.builtins]
+)
+def test_every_exporter_of_ours_conforms(name):
+    testing.check_exporter(EXPORTERS.get(name))
+
+
+def test_an_exporter_that_answers_otherwise_is_found():
+    def write(network, task, folder):
+        (kernel, *_) = network.trainable_weights
+        kernel.assign(kernel * 1.01)
+        exporters.write_onnx(network, task, folder)
+
+    with pytest.raises(kfc.NumbersError, match="logits within 1e-05 of the run's own"):
+        testing.check_exporter(dataclasses.replace(exporters.ONNX, write=write))
+
+
+def test_what_is_no_exporter_is_found():
+    with pytest.raises(kfc.PluginError, match="Exporter, got function"):
+        testing.check_exporter(exporters.write_onnx)
 
 
 class Forgetful(keras.optimizers.SGD):

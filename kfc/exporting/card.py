@@ -7,7 +7,8 @@ the keys of the front matter are those of https://huggingface.co/docs/hub/model-
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -48,17 +49,18 @@ def text(run: Run, exported: Export) -> str:
         format=certificate["format"],
         input=certificate["input"],
         guarantee=_guarantee(run),
-        source=f"`{_plain(run.spec.data.source or 'arrays in memory')}`",
+        source=_code(run.spec.data.source or "arrays in memory"),
+        repeats=run.spec.data.source is not None,
         rows=", ".join(f"{count:,} {part}" for part, count in run.rows.items()),
-        columns=_listed(task.columns),
-        scale=f"`{run.spec.data.scale}`",
+        columns=_columns(task, certificate.get("columns", {})),
+        scale=_code(run.spec.data.scale),
         data_sha256=run.data_sha256,
         metrics=[(name, f"{value:.4f}") for name, value in run.metrics.items()],
-        epochs=run.epochs,
+        epochs=f"{run.epochs} epoch{'s' if run.epochs != 1 else ''}",
         test_rows=_test_rows(run),
         seconds=f"{run.seconds:.1f}",
         certificate=certificate,
-        difference=f"{certificate['max_difference']:.1e}",
+        verdict=exported.verdict,
         versions=", ".join(f"{k} {v}" for k, v in certificate["versions"].items()),
         spec=specs.dump(run.spec),
     )
@@ -106,8 +108,8 @@ def _kind(task: Task) -> str:
 
 
 def _takes(task: Task) -> str:
-    pixels = task.input_dtype == "uint8"
-    what = "8-bit pixels" if pixels else "numbers (float32)"
+    small = "8-bit pixels" if len(task.input_shape) > 1 else "whole numbers from 0 to 255"
+    what = small if task.input_dtype == "uint8" else "numbers (float32)"
     return f"{' x '.join(map(str, task.input_shape))} {what}"
 
 
@@ -136,6 +138,17 @@ def _test_rows(run: Run) -> str:
     )
 
 
+def _columns(task: Task, inputs: Mapping[str, str]) -> str:
+    """Returns the columns, each with the name of its input where that is another."""
+    shown = _listed(task.columns)
+    others = [
+        f"{_plain(column)} is {_code(name)}"
+        for column, name in list(inputs.items())[:_SHOWN]
+        if name != column
+    ]
+    return f"{shown}; as inputs, {', '.join(others)}" if others else shown
+
+
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(map(_plain, names[:_SHOWN]))
     return f"{shown}, and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
@@ -144,3 +157,11 @@ def _listed(names: Sequence[str]) -> str:
 def _plain(text: str) -> str:
     """Returns other people's text so that Markdown shows it and does nothing else."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]()#+-!|<>~" else c for c in one_line(str(text)))
+
+
+def _code(text: str) -> str:
+    """Returns other people's text as code, in which a cell's `|` alone is escaped."""
+    text = one_line(str(text)).replace("|", "\\|")
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    pad = " " if "`" in text else ""
+    return f"{fence}{pad}{text}{pad}{fence}"

@@ -5,7 +5,9 @@ The folder is loaded by a fresh process in which neither kfc nor Keras can be im
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,12 +43,15 @@ class Parity:
         calls: Asked of the model: sizes of batches, the signature of columns, the request.
         max_difference: Of logits or values, see `kfc.sample.Sample.difference`.
         limit: The largest that is allowed.
+        ties: Rows with another label than the run's, where its logits of both are equal
+            within `limit`; 0 for a regression.
     """
 
     rows: int
     calls: tuple[str, ...]
     max_difference: float
     limit: float
+    ties: int
 
 
 class _Question(NamedTuple):
@@ -98,12 +103,15 @@ def compare(
 
     if task.classification:
         sample = Sample(sample.x, class_logits(sample.outputs))
-    differences = [
-        _difference(answer, sample, task, question, limit)
-        for question, answer in zip(questions, _ask(folder, exporter, questions), strict=True)
-    ]
+    differences, ties = [], set()
+    for question, answer in zip(questions, _ask(folder, exporter, questions), strict=True):
+        _check_shapes(answer, task, question, serves=exporter.serves)
+        differences.append(_difference(answer, sample, task, question, limit))
+        if task.classification and question.rows:
+            _check_probabilities(answer, task, question)
+            ties |= _ties(answer, sample, task, question, limit)
     calls = tuple(question.call for question in questions)
-    return Parity(len(sample.x), calls, max(differences), limit)
+    return Parity(len(sample.x), calls, max(differences), limit, len(ties))
 
 
 def _ask(
@@ -126,17 +134,35 @@ def _ask(
             text=True,
             errors="replace",
             check=False,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            # On the processor, as the sample was; see `kfc.sample.ask`.
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
         )
+        if ended.returncode == os.EX_IOERR:
+            raise OSError(errno.EIO, ended.stderr.strip())
         if ended.returncode != 0:
-            lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-            raise _refused("a model that loads without kfc and Keras", lines[-1])
+            raise _refused("a model that loads without kfc and Keras", _cause(ended))
         found: list[dict[str, np.ndarray]] = [{} for _ in questions]
         with np.load(answered, allow_pickle=False) as results:
             for key, values in results.items():
                 number, _, name = key.split("/", 2)
                 found[int(number)][name] = values
     return found
+
+
+def _cause(ended: subprocess.CompletedProcess[str]) -> str:
+    """Returns the line with an exception's type, which stands right below its traceback."""
+    raised = re.findall(r"^Traceback \(most.*\n(?: .*\n)*(\S.*)", ended.stderr, re.MULTILINE)
+    return raised[-1] if raised else f"exit code {ended.returncode}: {ended.stderr[-200:]}"
+
+
+def _check_shapes(
+    answer: Mapping[str, np.ndarray], task: Task, question: _Question, *, serves: bool
+) -> None:
+    """Checks names and shapes of all outputs."""
+    wanted = signatures.output_shapes(task, question.rows, serves=serves)
+    got = {name: values.shape for name, values in answer.items()}
+    if got != wanted:
+        raise _refused(f"{_shown(wanted)} from a {question.call}", _shown(got))
 
 
 def _difference(
@@ -146,51 +172,60 @@ def _difference(
     question: _Question,
     limit: float,
 ) -> float:
-    """Compares one answer with the sample, and returns the difference."""
+    """Compares logits or values with the sample, and returns the difference."""
     name = "logits" if task.classification else "value"
-    shape = (question.rows, sample.outputs.shape[1])
-    if name not in answer or answer[name].size != np.prod(shape):
-        got = ", ".join(f"{key} {values.shape}" for key, values in answer.items())
-        raise _refused(f"{name} {shape} from a {question.call}", got)
-    outputs = answer[name].reshape(shape)
-    difference = sample.difference(outputs)
+    outputs = answer[name].reshape(question.rows, sample.outputs.shape[1])
+    difference = sample.difference(outputs, by_output=not task.classification)
     if not difference <= limit:  # NaN too
         raise _refused(
             f"{name} within {limit:g} of the run's own, relative to the largest",
             f"a difference of {difference:.3g} from a {question.call}",
         )
-    if task.classification and question.rows:
-        _check_classes(answer, sample, task, question, limit)
     return difference
 
 
-def _check_classes(
+def _check_probabilities(
+    answer: Mapping[str, np.ndarray], task: Task, question: _Question
+) -> None:
+    """Checks probabilities against logits that have passed."""
+    implied = from_outputs(answer["logits"], task)
+    for name in ("probabilities", "probability"):
+        if name not in answer:
+            continue
+        off = np.abs(answer[name] - getattr(implied, name)).max()
+        if not off <= LIMIT:
+            raise _refused(
+                f"the {name} of softmax(logits)",
+                f"one that is {off:.3g} off from a {question.call}",
+            )
+
+
+def _ties(
     answer: Mapping[str, np.ndarray],
     sample: Sample,
     task: Task,
     question: _Question,
     limit: float,
-) -> None:
-    """Checks labels and probabilities against logits that have passed."""
-    implied = from_outputs(answer["logits"], task)
-    off = np.abs(answer["probabilities"] - implied.probabilities).max()
-    if not off <= LIMIT:
-        got = f"probabilities that are {off:.3g} off from a {question.call}"
-        raise _refused("the softmax of the logits", got)
-    labels = answer.get("label", implied.label)
-    numbers = np.array([[label == name for name in task.labels] for label in labels])
-    own = sample.outputs[: question.rows]
-    # A label other than the run's own may only be one that the run's own equals, within
-    # what is allowed: rounding decides between them.
-    best = np.where(numbers, own, -np.inf).max(axis=1)
-    lost = own.max(axis=1) - best > limit * np.abs(sample.outputs).max()
-    if lost.any():
-        row = int(np.argmax(lost))
-        wanted = task.labels[own[row].argmax()]
-        raise _refused(
-            f"the label {wanted!r} for row {row} of the sample from a {question.call}",
-            repr(str(labels[row])),
-        )
+) -> set[int]:
+    """Returns the rows whose label is not the run's, though its logit is within `limit`."""
+    own = sample.outputs[: question.rows]  # (rows, classes)
+    wanted = from_outputs(own, task).label
+    labels = answer.get("label", from_outputs(answer["logits"], task).label)
+    room = limit * np.abs(sample.outputs).max()
+    ties = {int(row) for row in np.flatnonzero(labels != wanted)}
+    for row in ties:
+        named = [number for number, name in enumerate(task.labels) if name == labels[row]]
+        if not named or own[row].max() - own[row, named].max() > room:
+            raise _refused(
+                f"the label {str(wanted[row])!r} for row {row} of the sample from a "
+                f"{question.call}",
+                repr(str(labels[row])),
+            )
+    return ties
+
+
+def _shown(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in sorted(shapes.items())) or "nothing"
 
 
 def _refused(expected: str, got: str) -> NumbersError:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from importlib.metadata import version as version_of
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from kfc import files, record, run, sample
+from kfc import files, record, run, sample, turns
 from kfc.data import Task
 from kfc.errors import CheckpointError, Fault, SpecError, one_line
-from kfc.exporting import card, certificate, serving
-from kfc.exporting.exported import (
-    CERTIFICATE,
-    Export,
-    exporter_of,
-    format_of,
-    sha256s,
-    versions,
-)
-from kfc.exporting.exporters import Exporter
+from kfc.exporting import card, certificate, serving, signatures
+from kfc.exporting.exported import Export, exporter_of
+from kfc.exporting.exporters import Exporter, full_disk
+from kfc.exporting.versions import CERTIFICATE, LARGEST, format_of, sha256s, versions
 from kfc.registry import EXPORTERS
 from kfc.run import Run
 from kfc.sample import Sample
 from kfc.spec import Spec
 
 LABELS, CARD = "assets/labels.txt", "card.md"
+_NOT_VERSIONS = ("result.json", "checkpoints", CERTIFICATE)
 
 
 def export(
@@ -59,7 +52,8 @@ def export(
 
     Raises:
         SpecError: If the format is unknown, needs a package that is not installed or cannot
-            hold this network, or if the version, or one of another format, is there already.
+            hold this network, if the version, or one of another format, is there already,
+            or if `path` is the folder of a run.
         CheckpointError: If the folder holds no finished run, or one that was altered.
         NumbersError: If what was exported says something else than the run.
         PluginError: If a plug-in's format fails.
@@ -67,48 +61,97 @@ def export(
     """
     exporter = exporter_of(format)
     exporter.check_installed(format)
-    if version is not None and (isinstance(version, bool) or version < 1):
-        raise SpecError(Fault("--version", "a whole number of at least 1", str(version), ""))
+    if version is not None:
+        _check_version(version)
+    path = Path(path)
+    _check_path(path, exporter)
     console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
     if not isinstance(finished, Run):
         finished = run.load(finished)
     rows = _checked_sample(finished)
 
-    path = Path(path)
-    with files.in_turn(path):
-        target = path / str(version or max(versions(path), default=0) + 1)
-        _check_place(path, target, format)
+    with files.disk_errors(path), full_disk(), turns.in_turn(path):
+        number = version or max(versions(path), default=0) + 1
+        _check_version(number)
+        _check_place(path, number, format)
+        target = path / str(number)
         with files.new_folder(target) as partial:
-            console.print(f"{target}: writing {format}", soft_wrap=True)
-            with EXPORTERS.guard(format, "export"):
-                exporter.write(finished.model, finished.task, partial)
-            request, warm = _add_serving(partial, exporter, finished, rows)
-            _add_labels(partial, finished.task)
-            console.print(f"{target}: asking it in a fresh process", soft_wrap=True)
-            parity = certificate.compare(
-                partial,
-                exporter,
-                rows,
-                finished.task,
-                input_name=finished.model.inputs[0].name,
-                request=request,
-                limit=_limit(finished.spec),
+            return _fill(partial, finished, rows, target, format, console)
+
+
+def _fill(
+    folder: Path, finished: Run, rows: Sample, target: Path, format: str, console: Console
+) -> Export:
+    """Writes everything into the folder that becomes `target`, once it has answered."""
+    task, exporter = finished.task, exporter_of(format)
+    console.print(f"{target}: writing {format}", soft_wrap=True)
+    with EXPORTERS.guard(format, "export"), files.disk_errors(target), full_disk():
+        exporter.write(finished.model, task, folder)
+    request, warm = _add_serving(folder, exporter, finished, rows)
+    _add_labels(folder, task)
+    console.print(f"{target}: asking it in a fresh process", soft_wrap=True)
+    parity = certificate.compare(
+        folder,
+        exporter,
+        rows,
+        task,
+        input_name=finished.model.inputs[0].name,
+        request=request,
+        limit=_limit(finished.spec),
+    )
+    facts = _facts(finished, format, int(target.name), parity) | {"warmup": warm}
+    exported = Export(target, format, finished.spec.name, task, facts)
+    (folder / CARD).write_text(card.text(finished, exported), "utf-8")
+    facts = record.sealed(facts | {"files": sha256s(folder)})
+    (folder / CERTIFICATE).write_text(record.as_json(facts), "utf-8")
+    return replace(exported, certificate=facts)
+
+
+def _check_version(version: Any) -> None:
+    whole = isinstance(version, int) and not isinstance(version, bool)
+    if not whole or not 1 <= version <= LARGEST:
+        raise SpecError(
+            Fault(
+                "--version",
+                "a whole number from 1 to 2**63 - 1",
+                f"{version!r:.40}",
+                "Name another, or leave it out for the next free one.",
             )
-            facts = _facts(finished, format, parity, warm)
-            exported = Export(target, format, finished.spec.name, finished.task, facts)
-            (partial / CARD).write_text(card.text(finished, exported), "utf-8")
-            facts["files"] = sha256s(partial)
-            (partial / CERTIFICATE).write_text(record.as_json(facts), "utf-8")
-    return exported
+        )
 
 
-def _check_place(path: Path, target: Path, format: str) -> None:
+def _check_path(path: Path, exporter: Exporter) -> None:
+    with files.disk_errors(path):
+        taken = [name for name in _NOT_VERSIONS if (path / name).exists()]
+    if taken:
+        raise SpecError(
+            Fault(
+                str(path),
+                "a folder for the versions of a model",
+                f"one with a {taken[0]}, of a run or a version",
+                "Name another, such as models.",
+            )
+        )
+    if exporter.serves and set(str(path)) & set("[\\"):
+        raise SpecError(
+            Fault(
+                str(path),
+                "a folder without [ and \\ in its path, which TensorFlow takes for a pattern",
+                "one with it",
+                "Name another, and move it afterwards if need be.",
+            )
+        )
+
+
+def _check_place(path: Path, number: int, format: str) -> None:
+    found = versions(path)
+    target = found.get(number, path / str(number))
     if target.exists():
         raise SpecError(
             Fault("--version", "a new one", f"{target}, which exists", "Name another.")
         )
     # A server takes the highest version, whatever it is.
-    others = {format_of(path / str(number)) for number in versions(path)} - {format, ""}
+    others = {format_of(folder) for folder in found.values()} - {format, ""}
     if others:
         raise SpecError(
             Fault(
@@ -129,17 +172,19 @@ def _checked_sample(finished: Run) -> Sample:
     if run.weights_sha256(finished.model) != finished.weights_sha256:
         raise _altered(finished, "weights that are not those the run ended with")
     rows = sample.read(finished.folder, finished.sample_sha256)
-    now = np.asarray(finished.model(rows.x, training=False), np.float32)
-    if now.shape != rows.outputs.shape or not rows.difference(now) <= _limit(finished.spec):
+    now, by_output = sample.ask(finished.model, rows.x), not finished.task.classification
+    limit = _limit(finished.spec)
+    if (
+        now.shape != rows.outputs.shape
+        or not rows.difference(now, by_output=by_output) <= limit
+    ):
         raise _altered(finished, "a network that answers otherwise than at the run's end")
     return rows
 
 
 def _altered(finished: Run, got: str) -> CheckpointError:
-    where = str(finished.folder)
-    return CheckpointError(
-        Fault(where, "the run as it ended", got, "Train again with `kfc fit RUN/spec.yaml`.")
-    )
+    remedy = record.train_again(finished.folder)
+    return CheckpointError(Fault(str(finished.folder), "the run as it ended", got, remedy))
 
 
 def _limit(spec: Spec) -> float:
@@ -166,20 +211,26 @@ def _add_labels(folder: Path, task: Task) -> None:
 
 
 def _facts(
-    finished: Run, format: str, parity: certificate.Parity, warm: bool
+    finished: Run, format: str, version: int, parity: certificate.Parity
 ) -> dict[str, Any]:
-    distributions = (*record.VERSIONS, *exporter_of(format).distributions)
+    exporter, task = exporter_of(format), finished.task
+    facts = asdict(parity)
+    ties = facts.pop("ties")
+    if task.classification:
+        facts |= {"labels_equal": not ties, "ties": ties}
+    if exporter.serves and task.columns:
+        names = signatures.column_names(task.columns)
+        facts["columns"] = dict(zip(task.columns, names, strict=True))
     return {
         "name": finished.spec.name,
+        "version": version,
         "format": format,
         "input": finished.model.inputs[0].name,
-        **asdict(parity),
-        "labels_equal": True,  # or there would be no certificate
+        **facts,
         "sample_sha256": finished.sample_sha256,
         "weights_sha256": finished.weights_sha256,
         "data_sha256": finished.data_sha256,
-        "warmup": warm,
-        "versions": {name: version_of(name) for name in distributions},
+        "versions": record.versions_of((*record.VERSIONS, *exporter.distributions)),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "task": record.task_facts(finished.task),
+        "task": record.task_facts(task),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from kfc.data import Task
 from kfc.errors import CheckpointError, Fault, PluginError
 from kfc.exporting import serving
 from kfc.exporting.exporters import Exporter
+from kfc.exporting.versions import CERTIFICATE, sha256s, versions
 from kfc.predictions import Predictions, from_outputs, raw_rows
 from kfc.registry import EXPORTERS
 
-CERTIFICATE = "certificate.json"
 _BATCH = 1024
 
 
@@ -43,8 +42,21 @@ class Export:
 
     @property
     def version(self) -> int:
-        """The version's number."""
-        return int(self.path.name)
+        """The version's number, whatever its folder is called now."""
+        return int(self.certificate["version"])
+
+    @property
+    def verdict(self) -> str:
+        """What the certificate says, as one line."""
+        facts = self.certificate
+        found = [f"{facts['rows']} test rows:"]
+        if self.task.classification:
+            number = facts["ties"]
+            ties = f" but for {number} tie{'s' if number > 1 else ''}" if number else ""
+            found.append(f"labels equal{ties},")
+        found.append(f"largest difference {facts['max_difference']:.1e}")
+        found.append(f"(limit {facts['limit']:.0e})")
+        return " ".join(found)
 
     def commands(self, *, portable: bool = False) -> tuple[str, str] | None:
         """Returns the lines that serve it with TensorFlow Serving and ask it, where that can.
@@ -75,9 +87,11 @@ class Export:
                 answer({self.certificate["input"]: rows[first : first + _BATCH]})
                 for first in range(0, max(len(rows), 1), _BATCH)
             ]
-        name = "logits" if self.task.classification else "value"
-        outputs = np.concatenate([np.asarray(part[name]) for part in answers])
-        return from_outputs(outputs.reshape(len(rows), -1), self.task)
+        found = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
+        outputs = found.pop("logits" if self.task.classification else "value")
+        said = from_outputs(outputs if outputs.ndim == 2 else outputs[:, None], self.task)
+        # Probabilities are the model's own; a SavedModel says label and probability too.
+        return said._replace(**found)
 
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
@@ -101,34 +115,21 @@ def load_export(folder: str | Path) -> Export:
         CheckpointError: If there is none in it, or a file of it was altered.
     """
     folder = Path(folder)
-    if not (folder / CERTIFICATE).exists() and versions(folder):
-        folder = folder / str(max(versions(folder)))
     try:
+        if (found := versions(folder)) and not (folder / CERTIFICATE).exists():
+            folder = found[max(found)]
         facts = json.loads((folder / CERTIFICATE).read_text("utf-8"))
-        found = sha256s(folder)
+        record.check_seal(facts)
+        now = sha256s(folder)
         task = record.task_of(facts["task"])
         name, format = str(facts["name"]), str(facts["format"])
         recorded = dict(facts["files"])
-        int(folder.resolve().name)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _no_export(folder, f"{type(error).__name__}: {error}") from error
-    for file in sorted({*recorded, *found}):
-        if recorded.get(file) != found.get(file):
+    for file in sorted({*recorded, *now}):
+        if recorded.get(file) != now.get(file):
             raise _no_export(folder, f"another {file} than was exported")
-    return Export(folder.resolve(), format, name, task, facts)
-
-
-def format_of(folder: Path) -> str:
-    """Returns the format of the version in a folder; empty if kfc has not made it."""
-    try:
-        return str(json.loads((folder / CERTIFICATE).read_text("utf-8"))["format"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-
-
-def is_export(folder: Path) -> bool:
-    """Returns whether a folder holds an exported model, or versions of one."""
-    return (folder / CERTIFICATE).exists() or bool(versions(folder))
+    return Export(folder, format, name, task, facts)
 
 
 def exporter_of(format: str) -> Exporter:
@@ -157,25 +158,6 @@ def _runtime(exporter: Exporter) -> Callable[[str], Callable[..., Any]]:
     spec.loader.exec_module(module)
     load: Callable[[str], Callable[..., Any]] = module.load
     return load
-
-
-def sha256s(folder: Path) -> dict[str, str]:
-    """Returns the sha256 of each file but the certificate, by its path in the folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = {path.relative_to(folder).as_posix(): path for path in paths}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in names.items()
-        if name != CERTIFICATE
-    }
-
-
-def versions(folder: Path) -> list[int]:
-    """Returns the numbers of the versions in a folder; those of none in a folder of none."""
-    try:
-        return [int(p.name) for p in folder.iterdir() if p.name.isdecimal() and p.is_dir()]
-    except OSError:
-        return []
 
 
 def _no_export(folder: Path, got: str) -> CheckpointError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,15 @@ LITERT = Exporter(
 )
 
 
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Turns what TensorFlow makes of a full disk, or too large a file, into an OSError."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
+        raise OSError(errno.ENOSPC, error.message.rpartition("; ")[2]) from error
+
+
 def named(network: keras.Model, task: Task) -> keras.Model:
     """Returns the same network, weights shared, whose outputs have names.
 
@@ -176,11 +187,13 @@ def _convert(network: keras.Model, task: Task, file: Path, format: str) -> None:
     (batch,) = network.inputs
     inputs = [tf.TensorSpec((None, *task.input_shape), task.input_dtype, name=batch.name)]
     try:
-        with quiet.stderr_held_back(), warnings.catch_warnings():
+        with full_disk(), quiet.stderr_held_back(), warnings.catch_warnings():
             # Keras's patch of tf2onnx asks NumPy for an attribute that it warns about.
             warnings.simplefilter("ignore", FutureWarning)
             network.export(str(file), format=format, verbose=False, input_signature=inputs)
-    # Whatever a converter raises: it met an operation, of a plug-in's say, that it lacks.
+    except OSError:
+        raise  # no fault of the network's
+    # Whatever else a converter raises: it met an operation, of a plug-in's say, that it lacks.
     except Exception as error:
         raise SpecError(
             Fault(

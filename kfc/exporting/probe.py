@@ -7,6 +7,7 @@ and answers are called `NUMBER/SIGNATURE/NAME`; an empty signature is the runtim
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 
 for _name in ("kfc", "keras", "keras_tuner", "tf_keras"):
@@ -35,7 +36,11 @@ def main(runtime: str, folder: str, questions: str, answers: str) -> None:
         for (number, signature), inputs in asked.items()
         for name, values in answer(inputs, *filter(None, [signature])).items()
     }
-    np.savez(answers, allow_pickle=False, **results)
+    try:
+        np.savez(answers, allow_pickle=False, **results)
+    except OSError as error:  # a full disk, which is no fault of the model
+        print(error, file=sys.stderr)
+        sys.exit(os.EX_IOERR)
 
 
 if __name__ == "__main__":

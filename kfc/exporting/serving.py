@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class Request:
     @classmethod
     def of(cls, row: np.ndarray, task: Task, input_name: str) -> Request:
         """Returns the request for one raw row: by columns, where columns have names."""
+        if row.dtype == np.float32:
+            row = row.astype(str).astype(float)  # 5.1, and not 5.099999904632568
         if not task.columns:
             return cls(signatures.DEFAULT, row.tolist(), input_name)
         names = signatures.column_names(task.columns)
@@ -107,11 +110,18 @@ def commands(path: Path, name: str, *, portable: bool) -> tuple[str, str]:
         portable: Whether they are for the folder above, wherever that is.
     """
     if portable:
-        volume, request = f'"$PWD":/models/{name}', f"{path.name}/{REQUEST}"
+        source, request = 'source="$PWD"', f"{path.name}/{REQUEST}"
     else:
-        volume = shlex.quote(f"{path.parent.resolve()}:/models/{name}")
-        request = str(path / REQUEST)
+        versions = Path(os.path.abspath(path)).parent  # the path may be `.` or a link
+        source, request = shlex.quote(_csv(f"source={versions}")), str(path / REQUEST)
     return (
-        f"docker run --rm -p 8501:8501 -v {volume} -e MODEL_NAME={name} tensorflow/serving",
-        f"curl -d {shlex.quote(f'@{request}')} http://localhost:8501/v1/models/{name}:predict",
+        f"docker run --rm -p 8501:8501 --mount type=bind,{source},target=/models/{name} "
+        f"-e MODEL_NAME={name} tensorflow/serving",
+        f"curl -H 'Content-Type: application/json' -d {shlex.quote(f'@{request}')} "
+        f"http://localhost:8501/v1/models/{name}:predict",
     )
+
+
+def _csv(field: str) -> str:
+    """Returns a field of `--mount`, whose fields are those of a line of CSV."""
+    return '"' + field.replace('"', '""') + '"' if set(field) & set(',"') else field

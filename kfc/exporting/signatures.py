@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -51,13 +52,14 @@ def endpoints(network: keras.Model, task: Task) -> dict[str, Endpoint]:
 def column_names(columns: Sequence[str]) -> list[str]:
     """Returns a name for each column that every runtime takes: letters, digits and `_`.
 
-    `sepal length (cm)` becomes `sepal_length_cm`; where two become equal, or start like a
-    number, they get a number or `column_`.
+    `sepal length (cm)` becomes `sepal_length_cm`; where two become equal they get a number,
+    and what starts like one, or is a word of Python, begins with `column_`.
     """
     names: list[str] = []
     for column in columns:
         base = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_")
-        if not base or base[0].isdigit():
+        # A signature is a Python function to TensorFlow, and a method.
+        if not base or base[0].isdigit() or keyword.iskeyword(base) or base == "self":
             base = f"column_{base}".rstrip("_")
         name, number = base, 2
         while name.lower() in (taken.lower() for taken in names):
@@ -79,6 +81,20 @@ def outputs_by_name(outputs: Any, task: Task) -> dict[str, Any]:
     if outputs.shape[1] == 1:  # one logit, that of the second of two classes
         outputs = ops.concatenate([ops.zeros_like(outputs), outputs], axis=1)
     return {"logits": outputs, "probabilities": ops.softmax(outputs)}
+
+
+def output_shapes(task: Task, rows: int, *, serves: bool) -> dict[str, tuple[int, ...]]:
+    """Returns the outputs by name of so many rows, and the shape of each.
+
+    Args:
+        task: What the network was trained for.
+        rows: Their number.
+        serves: Whether functions have signatures, which give labels too.
+    """
+    if not task.classification:
+        return {"value": (rows,) if task.outputs == 1 else (rows, task.outputs)}
+    shapes = dict.fromkeys(("logits", "probabilities"), (rows, len(task.labels)))
+    return {**shapes, **(dict.fromkeys(("label", "probability"), (rows,)) if serves else {})}
 
 
 def _answer(outputs: tf.Tensor, task: Task) -> dict[str, tf.Tensor]:

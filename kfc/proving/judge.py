@@ -46,11 +46,12 @@ class Judge:
         self._problem, self._states, self._taken, self._bent = problem, states, taken, bent
         self._graph, self._judge = taken[0], taken[-1 if bent else 0]
         self._names = [variable.path for variable in problem.model().weights]
+        self._free = {one.way.name: self._differences(one) for one in taken}
 
     def path(self, one: Taken) -> dict[str, Any]:
         """Returns what a certificate says of a path."""
         parted = first_other_bits(_weights(one.free), _weights(self._graph.free))
-        free = self._free(one)
+        free = self._free[one.way.name]
         single = [d for number in range(len(self._states)) for d in self._single(one, number)]
         return {
             "name": one.way.name,
@@ -71,7 +72,7 @@ class Judge:
 
     def tensors(self) -> list[dict[str, Any]]:
         """Returns what a certificate says of each tensor."""
-        by_path = {one.way.name: self._free(one) for one in self._taken[1:]}
+        by_path = {one.way.name: self._free[one.way.name] for one in self._taken[1:]}
         return [
             {
                 "name": name,
@@ -167,7 +168,7 @@ class Judge:
             return "XLA fuses operations, and rounds once where the graph rounds at each"
         return "rounding: the same operations in another order or other kernels"
 
-    def _free(self, one: Taken) -> list[Difference]:
+    def _differences(self, one: Taken) -> list[Difference]:
         """Returns the largest difference of each tensor to the graph's, after any step."""
         start = self._states[0].weights
         steps = [

@@ -163,10 +163,17 @@ class Fused(Way):
         )
 
     def run(self, state: State, first: int, last: int) -> list[Outcome]:
-        """Starts anew for each number of steps, so that each is the end of one call."""
-        return [self._until(state, first, step) for step in range(first + 1, last + 1)]
+        """Makes the steps in calls of one each, and then all of them in one call.
 
-    def _until(self, state: State, first: int, last: int) -> Outcome:
+        The last outcome is that of the one call, which the calls before must have come to.
+        """
+        outcomes: list[Outcome] = []
+        for step in range(first, last - 1):
+            before = outcomes[-1].state if outcomes else state
+            outcomes.append(self._call(before, step, step + 1))
+        return [*outcomes, self._call(state, first, last)]
+
+    def _call(self, state: State, first: int, last: int) -> Outcome:
         write(self.model, state)
         size = self.problem.steps_per_epoch
         loss = np.nan

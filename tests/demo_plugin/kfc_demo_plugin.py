@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 
 from kfc.data import Rows, Source
+from kfc.errors import Fault, SpecError
+from kfc.exporting.exporters import Exporter
 from kfc.network import initializer
 
 
@@ -95,3 +99,23 @@ class EpochCounter(keras.callbacks.Callback):
     def set_state(self, state):
         """Takes what `get_state` returned."""
         self.count = state["count"]
+
+
+def write_arrays(network, task, folder):
+    """Writes the weights of relu layers as `model.npz`, to be run by NumPy alone."""
+    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    others = {layer.name for layer in network.layers[1:]} - {layer.name for layer in dense}
+    activations = {layer.activation.__name__ for layer in dense[:-1]}
+    if not others <= {"scaling", "value"} or not activations <= {"relu"}:
+        got = ", ".join(sorted(others | activations))
+        raise SpecError(Fault("--format arrays", "dense relu layers", got, "Use onnx."))
+    arrays = {
+        f"{n}/{i}": w for n, d in enumerate(dense) for i, w in enumerate(d.get_weights())
+    }
+    for name in ("scaling", "target_scaling"):
+        scaling = getattr(task, name)
+        arrays |= {f"{name}/shift": scaling.shift, f"{name}/divisor": scaling.divisor}
+    np.savez(folder / "model.npz", classes=len(task.labels), **arrays)
+
+
+ARRAYS = Exporter(write_arrays, Path(__file__).with_name("kfc_demo_runtime.py"))

@@ -11,7 +11,7 @@ import pytest
 import kfc
 
 LABELS = ("no <b>", "yes, naïve \n|x|")
-COLUMNS = ("sepal length (cm)", "2nd", "a b", "a_b")
+COLUMNS = ("sepal length (cm)", "class", "a b", "a_b")
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def table(tmp_path_factory):
     """Two classes, one logit, columns of very different size."""
     generator = np.random.default_rng(0)
     x = pd.DataFrame(generator.normal(size=(300, 4)), columns=list(COLUMNS))
-    y = np.where(x["2nd"] + x["a b"] > 0, LABELS[1], LABELS[0])
+    y = np.where(x["class"] + x["a b"] > 0, LABELS[1], LABELS[0])
     x["sepal length (cm)"] = x["sepal length (cm)"] * 1e3 + 1e5
     spec = {
         "name": "table",

@@ -1,6 +1,8 @@
+import concurrent.futures
 import dataclasses
 import json
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc import sample
+from kfc import record, sample
 from kfc.exporting import exporters
 from kfc.exporting.exported import load_export
+from kfc.exporting.versions import is_export
 from kfc.registry import EXPORTERS
 
 FORMATS = ("saved_model", "onnx", "litert")
@@ -169,13 +172,28 @@ def test_the_certificate_says_what_was_compared(exported, table):
     export = exported("table")
     facts = json.loads((export.path / "certificate.json").read_text())
     assert facts == json.loads(json.dumps(export.certificate))
-    assert (facts["rows"], facts["limit"], facts["labels_equal"]) == (60, 1e-5, True)
+    assert (facts["rows"], facts["limit"]) == (60, 1e-5)
+    assert (facts["labels_equal"], facts["ties"]) == (True, 0)
+    assert facts["columns"]["class"] == "column_class"
     calls = ["batch of 60", "batch of 1", "batch of 0", "columns", "request"]
     assert facts["calls"] == calls
     assert 0 <= facts["max_difference"] <= 1e-6
     assert facts["sample_sha256"] == table.sample_sha256
     assert facts["weights_sha256"] == table.weights_sha256
     assert {"tensorflow", "keras"} <= set(facts["versions"])
+
+
+def test_the_certificate_of_a_regression_says_nothing_of_labels(exported):
+    export = exported("regression", "onnx")
+    assert not {"labels_equal", "ties"} & set(export.certificate)
+    assert export.verdict.startswith("64 test rows: largest difference ")
+
+
+def test_a_certificate_with_a_tie_says_so(exported):
+    export = exported("digits", "onnx")
+    assert export.verdict.startswith("64 test rows: labels equal, largest difference ")
+    tied = dataclasses.replace(export, certificate={**export.certificate, "ties": 1})
+    assert tied.verdict.startswith("64 test rows: labels equal but for 1 tie, largest")
 
 
 def test_labels_with_several_lines_stay_one_line_each_in_the_list(table, exported):
@@ -205,19 +223,56 @@ def test_formats_do_not_mix_below_one_folder(digits, tmp_path):
     assert "versions that are all litert, got some that are onnx" in message
 
 
-@pytest.mark.parametrize("version", [0, -1, True])
-def test_a_version_is_a_whole_number_of_at_least_1(version, digits, tmp_path):
+@pytest.mark.parametrize("version", [0, -1, True, 1.5, "2", 2**63, 10**299])
+def test_a_version_is_a_whole_number_that_a_server_can_count(version, digits, tmp_path):
     message = refused(digits, tmp_path / "m", kfc.SpecError, version=version)
-    assert "--version: expected a whole number of at least 1" in message
+    assert "--version: expected a whole number from 1 to 2**63 - 1, got " in message
+    assert message.endswith("Name another, or leave it out for the next free one.")
+
+
+def test_after_the_last_version_there_is_no_next_one(digits, tmp_path):
+    (tmp_path / str(2**63 - 1)).mkdir()
+    message = refused(digits, tmp_path, kfc.SpecError, format="onnx")
+    assert "--version: expected a whole number" in message
+
+
+def test_a_version_with_zeros_in_front_is_that_version(digits, tmp_path):
+    (tmp_path / "007").mkdir()
+    message = refused(digits, tmp_path, kfc.SpecError, version=7)
+    assert "007, which exists" in message
+
+
+def test_the_folder_of_a_run_takes_no_versions(digits):
+    message = refused(digits, digits.folder, kfc.SpecError)
+    assert (
+        "expected a folder for the versions of a model, got one with a result.json" in message
+    )
+    assert not is_export(digits.folder)
+
+
+def test_the_folder_of_a_version_takes_no_versions(digits, exported):
+    folder = exported("digits", "onnx").path
+    message = refused(digits, folder, kfc.SpecError)
+    assert "got one with a certificate.json" in message
+
+
+def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(digits, tmp_path):
+    message = refused(digits, tmp_path / "a[b]", kfc.SpecError)
+    assert "expected a folder without [ and" in message
+
+
+def test_a_path_that_cannot_be_is_a_disk_error(digits, tmp_path):
+    with pytest.raises(kfc.DiskError, match="File name too long"):
+        kfc.export(digits, tmp_path / ("m" * 300), verbose=False)
 
 
 @pytest.mark.parametrize("name", ["state.npz", "facts.json"])
 def test_a_run_with_one_bit_of_its_last_commit_altered_is_refused(name, digits, tmp_path):
     folder = copied(digits, tmp_path / "run")
-    for file in folder.glob(f"checkpoints/*/{name}"):
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 1
-        file.write_bytes(content)
+    file = max(folder.glob("checkpoints/*")) / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
     refused(folder, tmp_path / "m", kfc.CheckpointError)
 
 
@@ -229,13 +284,25 @@ def test_a_run_with_one_bit_of_its_sample_altered_is_refused(digits, tmp_path):
     assert "other bytes" in refused(folder, tmp_path / "m", kfc.CheckpointError)
 
 
-def test_a_run_whose_scaling_was_altered_is_refused(digits, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("result.json", '"labels": ["0", ', '"labels": ["1", '),
+        ("result.json", '"test_accuracy": 0.', '"test_accuracy": 1.'),
+        ("result.json", '"data_sha256": "', '"data_sha256": "0'),
+        ("result.json", "16.0", "16.1"),  # the width of a pixel, in the scaling
+        ("spec.yaml", "name: digits", "name: digitt"),
+    ],
+    ids=["label", "metric", "data", "scaling", "name"],
+)
+def test_a_run_whose_record_was_altered_is_refused(name, old, new, digits, tmp_path):
     folder = copied(digits, tmp_path / "run")
-    text = (folder / "result.json").read_text()
-    assert text.count("16.0") >= 10  # the width of a pixel of digits
-    (folder / "result.json").write_text(text.replace("16.0", "16.1", 1))
+    text = (folder / name).read_text()
+    assert old in text
+    (folder / name).write_text(text.replace(old, new, 1))
     message = refused(folder, tmp_path / "m", kfc.CheckpointError)
-    assert "answers otherwise than at the run's end" in message
+    assert "expected a run as it ended" in message
+    assert f"Train again with `kfc fit {folder}/spec.yaml`." in message
 
 
 def test_a_network_that_was_trained_further_is_refused(digits, tmp_path):
@@ -249,11 +316,12 @@ def test_a_network_that_was_trained_further_is_refused(digits, tmp_path):
 def test_a_trial_of_a_search_keeps_no_test_rows_and_is_refused(digits, tmp_path):
     folder = copied(digits, tmp_path / "run")
     result = json.loads((folder / "result.json").read_text())
-    del result["sample_sha256"], result["rows"]
-    (folder / "result.json").write_text(json.dumps(result))
+    del result["sample_sha256"], result["rows"], result["sha256"]
+    (folder / "result.json").write_text(json.dumps(record.sealed(result)))
     (folder / "sample.npz").unlink()
     message = refused(folder, tmp_path / "m", kfc.CheckpointError)
-    assert "as in a trial of a search" in message
+    assert "got none: the run is older than exports, or a trial of a search" in message
+    assert f"`kfc fit {folder}/spec.yaml`" in message
 
 
 def test_weights_that_an_export_changes_are_refused_and_nothing_is_left(
@@ -328,6 +396,53 @@ def test_a_file_in_place_of_the_folder_is_a_disk_error(digits, tmp_path):
         kfc.export(digits, tmp_path / "m", verbose=False)
 
 
+FULL = """
+import resource, sys
+import kfc
+
+run = kfc.load(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+for format in sys.argv[3:]:
+    try:
+        kfc.export(run, sys.argv[2], format=format, verbose=False)
+    except kfc.DiskError as error:
+        print(format, error)
+"""
+
+
+def test_a_full_disk_is_a_disk_error_and_nothing_is_left(digits, tmp_path):
+    command = [sys.executable, "-c", FULL, str(digits.folder), str(tmp_path / "m"), *FORMATS]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(FORMATS)
+    assert all("File too large" in line for line in lines)
+    assert not (tmp_path / "m").exists()
+
+
+ENDLESS = """
+import resource
+import numpy as np
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+def load(folder):
+    return lambda inputs: {"logits": np.zeros((len(inputs["features"]), 10_000))}
+"""
+
+
+def test_a_disk_that_is_full_for_the_answers_is_a_disk_error(digits, tmp_path, monkeypatch):
+    (tmp_path / "runtime.py").write_text(ENDLESS)
+    write, runtime = (lambda *given: None), tmp_path / "runtime.py"
+    small = sample.Sample(rows_of(digits)[:2], np.zeros((2, 10), np.float32))
+    monkeypatch.setattr(sample, "read", lambda *given: small)
+    monkeypatch.setattr(sample, "ask", lambda *given: small.outputs)
+    other = dataclasses.replace(exporters.ONNX, write=write, runtime=runtime)
+    monkeypatch.setattr(exporters, "ONNX", other)
+    message = refused(digits, tmp_path / "m", kfc.DiskError, format="onnx")
+    assert "File too large" in message
+
+
 @pytest.mark.parametrize(
     "name", ["saved_model.pb", "card.md", "certificate.json", "extra.txt"]
 )
@@ -338,6 +453,36 @@ def test_an_export_with_an_altered_file_is_not_loaded(name, exported, tmp_path):
     (folder / name).write_bytes(content[:-2])
     with pytest.raises(kfc.CheckpointError, match="a model that was exported"):
         load_export(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('"labels": ["0"', '"labels": ["1"'), ('"version": 1', '"version": 2')]
+)
+def test_an_export_whose_certificate_says_something_else_is_not_loaded(
+    old, new, exported, tmp_path
+):
+    folder = shutil.copytree(exported("digits", "onnx").path, tmp_path / "1")
+    text = (folder / "certificate.json").read_text("utf-8")
+    assert old in text
+    (folder / "certificate.json").write_text(text.replace(old, new), "utf-8")
+    with pytest.raises(kfc.CheckpointError, match="not what its sha256 says"):
+        load_export(folder)
+
+
+def test_a_version_is_known_by_its_certificate_wherever_it_is(exported, tmp_path):
+    export = exported("digits", "onnx")
+    (tmp_path / "link").symlink_to(export.path)
+    shutil.copytree(export.path, tmp_path / "copy")
+    for name in ("link", "copy"):
+        again = load_export(tmp_path / name)
+        assert (again.version, again.path) == (1, tmp_path / name)
+        assert is_export(tmp_path / name)
+    assert not is_export(tmp_path)  # none of its folders is called by a number
+
+
+def test_a_number_alone_makes_no_export_of_a_folder(tmp_path):
+    (tmp_path / "2024").mkdir()
+    assert not is_export(tmp_path)
 
 
 def test_a_folder_without_an_export_is_not_loaded(tmp_path):
@@ -389,6 +534,30 @@ def test_a_kill_leaves_whole_versions_alone_and_no_hindrance(digits, tmp_path):
     assert [p.name for p in sorted((tmp_path / "m").iterdir())] == [".partial-2", "1"]
     kfc.export(digits, tmp_path / "m", format="onnx", verbose=False)
     assert [p.name for p in sorted((tmp_path / "m").iterdir())] == ["1", "2"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_ends_an_export_with_its_code_and_nothing_left(number, digits, tmp_path):
+    words = ["export", str(digits.folder), str(tmp_path / "m"), "--format", "onnx"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kfc", *words], stderr=subprocess.PIPE, text=True
+    )
+    while "asking it" not in (line := process.stderr.readline()):
+        assert line, "it ended by itself"
+    process.send_signal(number)
+    process.communicate()
+    assert process.returncode == 128 + number
+    assert not (tmp_path / "m").exists()
+
+
+def test_two_exports_at_once_are_two_versions(digits, tmp_path):
+    def export(_):
+        return kfc.export(digits, tmp_path / "m", format="onnx", verbose=False)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert {each.version for each in pool.map(export, range(2))} == {1, 2}
+    assert load_export(tmp_path / "m" / "1").version == 1
+    assert load_export(tmp_path / "m").version == 2
 
 
 @pytest.mark.slow

@@ -1,3 +1,4 @@
+import csv
 import json
 import shlex
 import subprocess
@@ -27,7 +28,7 @@ def test_a_row_of_a_table_is_asked_for_by_column(table, exported):
     body = body_of(exported("table"))
     assert body["signature_name"] == "rows"
     (row,) = body["instances"]
-    assert list(row) == ["sepal_length_cm", "column_2nd", "a_b", "a_b_2"]
+    assert list(row) == ["sepal_length_cm", "column_class", "a_b", "a_b_2"]
     x = sample.read(table.folder, table.sample_sha256).x
     assert np.array_equal(np.array(list(row.values()), np.float32), x[0])
 
@@ -59,15 +60,40 @@ def test_without_the_protos_no_warm_up_is_written_and_the_export_says_so(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_number_of_a_request_is_as_short_as_float32_allows(table):
+    row = np.array([5.1, 1e-7, 16777217, 0.30000001], np.float32)
+    request = serving.Request.of(row, table.task, "features")
+    assert list(request.instance.values()) == [5.1, 1e-7, 16777216, 0.3]
+    (again,) = np.stack(list(request.inputs("float32").values()), axis=1)
+    assert again.tobytes() == row.tobytes()
+
+
 def test_the_lines_serve_the_folder_of_versions_and_post_the_request(exported):
     export = exported("table")
     serve, ask = map(shlex.split, export.commands())
     assert serve[:2] == ["docker", "run"]
-    assert f"{export.path.parent.resolve()}:/models/table" in serve
+    source = f"source={export.path.parent}"
+    assert serve[serve.index("--mount") + 1] == f"type=bind,{source},target=/models/table"
     assert "MODEL_NAME=table" in serve
     body = next(word for word in ask if word.startswith("@"))[1:]
     assert json.loads(Path(body).read_text()) == body_of(export)
+    assert ask[ask.index("-H") + 1] == "Content-Type: application/json"
     assert ask[-1] == "http://localhost:8501/v1/models/table:predict"
+
+
+@pytest.mark.parametrize("name", ["co:lon", "com,ma", 'quo"te', "it's", "a b"])
+def test_the_line_that_serves_takes_any_path(name):
+    serve, _ = serving.commands(Path("/models") / name / "1", "digits", portable=False)
+    words = shlex.split(serve)
+    (fields,) = csv.reader([words[words.index("--mount") + 1]])
+    assert fields == ["type=bind", f"source=/models/{name}", "target=/models/digits"]
+
+
+def test_the_line_that_serves_holds_for_the_folder_one_is_in(tmp_path, monkeypatch):
+    (tmp_path / "1").mkdir()
+    monkeypatch.chdir(tmp_path / "1")
+    serve, _ = serving.commands(Path("."), "digits", portable=False)
+    assert f"source={tmp_path}," in serve
 
 
 def test_the_lines_of_the_card_hold_wherever_the_folder_is(exported):

@@ -2,6 +2,8 @@ import pytest
 
 from kfc.exporting.signatures import column_names
 
+WORDS = ("class", "self", "from", "None")  # of Python, which TensorFlow makes functions of
+
 
 @pytest.mark.parametrize(
     ("columns", "names"),
@@ -10,6 +12,11 @@ from kfc.exporting.signatures import column_names
         (["a b", "a_b", "A-B"], ["a_b", "a_b_2", "A_B_3"]),
         (["2nd", "7"], ["column_2nd", "column_7"]),
         (["", "  ", "größe"], ["column", "column_2", "gr_e"]),
+        (["class", "self", "from", "None"], [f"column_{n}" for n in WORDS]),
+        (
+            ["Class", "name", "column_class", "class"],
+            ["Class", "name", "column_class", "column_class_2"],
+        ),
         (["a", "a_2", "a"], ["a", "a_2", "a_3"]),
     ],
 )

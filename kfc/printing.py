@@ -1,0 +1,101 @@
+"""Results -> lines, tables or JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from kfc.exporting.exported import Export
+    from kfc.proving.proof import Certificate
+    from kfc.tuning.search import Search
+    from kfc.tuning.show import Standing
+
+
+def print_run(summary: dict[str, Any], as_json: bool) -> None:
+    """Prints what `Run.summary` returns."""
+    if as_json:
+        print_json(summary)
+        return
+    for name, value in summary["metrics"].items():
+        print(f"{name:16} {value:.4f}")
+    print(f"{'epochs':16} {summary['epochs']}")
+    print(f"{'seconds':16} {summary['seconds']:.2f}")
+    print(f"{'folder':16} {summary['folder']}")
+
+
+def print_standing(standing: Standing) -> None:
+    """Prints the ranking of a search, finished or not."""
+    from kfc.tuning.tables import rich_table
+
+    # A file or a pipe is as wide as what is written.
+    console = Console(width=None if sys.stdout.isatty() else 250)
+    console.print(rich_table(standing.ranking, standing.objective))
+
+
+def print_search(search: Search) -> None:
+    """Prints how a search was decided, and its winner."""
+    for sentence in search.sentences:
+        print(sentence)
+    for name, share in search.importance.items():
+        print(f"importance of {name}: {share:.2f}")
+    for name, value in search.metrics.items():
+        print(f"{name:16} {value:.4f}")
+    print(f"{'best':16} {search.folder / 'best.yaml'}")
+    print(f"{'folder':16} {search.run_folder}")
+
+
+def print_export(exported: Export) -> None:
+    """Prints where an export is, what it was checked for, and how to serve and ask it."""
+    print(f"{'path':16} {exported.path}")
+    print(f"{'certificate':16} {exported.verdict}")
+    for name, line in zip(("serve", "ask"), exported.commands() or (), strict=False):
+        print(f"{name:16} {line}")
+
+
+def print_certificate(certificate: Certificate) -> None:
+    """Prints a line for each path of a proof, and what it found."""
+    head = ("path", "what it is", "other bits", "ulps", "of bound")
+    rows = [
+        (
+            path["name"],
+            path["what"],
+            "none" if path["first_bits"] is None else f"from step {path['first_bits']}",
+            f"{path['max_ulps']:.1f}",
+            f"{path['step_relative']:.1%}",
+        )
+        for path in certificate.paths
+    ]
+    print_table(head, rows)
+    if certificate.beyond:
+        print(f"Not compared with float64: {certificate.beyond}.")
+    if first := certificate.first_difference:
+        print(
+            f"First: {first['path']}, {first['tensor']}, step {first['step']}: {first['why']}."
+        )
+    for kink in certificate.kinks:
+        print(
+            f"At relu's kink: step {kink['step']}, {kink['layer']}, unit {kink['unit']}, "
+            f"row {kink['row']} ({kink['value']:.1e})."
+        )
+    for fault in certificate.faults:
+        tensors = ", ".join(fault["tensors"])
+        print(f"Fault: {fault['path']}, step {fault['step']}: {fault['cause']} ({tensors}).")
+    print("passed" if certificate.passed else "FAILED")
+
+
+def print_json(value: Any) -> None:
+    """Prints one JSON object."""
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def print_table(head: tuple[str, ...], rows: Any) -> None:
+    """Prints a table without lines."""
+    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False, highlight=False)

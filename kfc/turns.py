@@ -1,0 +1,86 @@
+"""A folder that several processes want -> each of them in it alone, one after the other."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kfc import files
+
+
+def new_numbered_folder(parent: Path, name: str) -> Path:
+    """Creates `parent/0001-name`, with the next free number; never an existing one.
+
+    Raises:
+        DiskError: If no folder can be created there.
+    """
+    # Alone, or two processes could take one number for two names.
+    with files.disk_errors(parent), _alone(parent):
+        found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
+        numbers = [int(match[1]) for match in found if match]
+        path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
+        files.make_folder(path)
+        return path
+
+
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Works in a folder alone; if it had to be made and is left empty, it is removed.
+
+    Whoever comes second waits. What killed processes have left unfinished is removed.
+
+    Raises:
+        DiskError: If the folder cannot be made or read.
+    """
+    with _alone(folder) as made:
+        for left in folder.glob(f"{files.PARTIAL}*"):
+            files.remove_folder(left)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # something is in it
+                for path in made:  # nobody else is in it as long as it is locked
+                    path.rmdir()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[list[Path]]:
+    """Waits for the lock of a folder, which the end of the process lets go too.
+
+    Yields:
+        What had to be made for it: the folder and those above it, if they were missing.
+    """
+    made: set[Path] = set()
+    descriptor = _lock_folder(folder, made)
+    try:
+        yield sorted(made, key=lambda path: len(path.parts), reverse=True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_folder(folder: Path, made: set[Path]) -> int:
+    """Returns the descriptor of a folder, locked, and made if it was missing."""
+    while True:
+        with files.disk_errors(folder):
+            made |= {path for path in (folder, *folder.parents) if not path.exists()}
+            files.make_folder(folder)
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if _is_at(descriptor, folder):
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)  # whoever had it has removed it meanwhile
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
