@@ -1,6 +1,13 @@
-"""kfc's weights after an epoch on real MNIST, against NumPy in float64, written by hand."""
+"""The updates of `kfc.reference` against Keras's, and kfc's epoch on real MNIST against it."""
 
+import inspect
+
+import keras
+import numpy as np
 import pytest
+
+from kfc import reference
+from kfc.reference import SGD, UPDATES, Adam, Momentum
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +56,68 @@ def test_a_single_step_with_relu_agrees_as_tightly(float64, rows, tmp_path, engi
     spec = float64.epoch_spec("relu", "cross_entropy")
     error = float64.compare(x, labels, spec, engines=(engine,), runs=tmp_path)[engine]
     assert error["weights"] <= 3e-5
+
+
+def rows_and_weights():
+    """21 rows, of which batches of 8 leave a short last one, and a network for them."""
+    generator = np.random.default_rng(0)
+    sizes = ((4, 6), (6,), (6, 3), (3,))
+    weights = [generator.normal(size=size) for size in sizes]
+    return generator.normal(size=(21, 4)), generator.integers(0, 3, 21), weights
+
+
+# Fractions of powers of two, because Keras rounds such numbers to float32.
+EXACT = {"beta_1": 0.5, "beta_2": 0.75}
+NESTEROV = {"momentum": 0.875, "nesterov": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "in_keras", "options", "bound"),
+    [
+        pytest.param(SGD, "SGD", {}, 1e-12, id="sgd"),
+        pytest.param(Momentum, "SGD", {"momentum": 0.875}, 1e-12, id="momentum"),
+        pytest.param(Momentum, "SGD", NESTEROV, 1e-12, id="nesterov"),
+        pytest.param(Adam, "Adam", EXACT, 1e-12, id="adam"),
+        pytest.param(Adam, "Adam", {}, 2e-5, id="adam by default"),
+    ],
+)
+def test_three_epochs_with_a_short_last_batch_are_keras_s(
+    float64_in_keras, kind, in_keras, options, bound
+):
+    x, y, weights = rows_and_weights()
+    update = kind(0.125, **options)
+    optimizer = getattr(keras.optimizers, in_keras)(learning_rate=0.125, **options)
+    variables = [keras.Variable(weight, dtype="float64") for weight in weights]
+    for first in [0, 8, 16] * 3:
+        batch, truth = x[first : first + 8], y[first : first + 8]
+        _, gradients = reference.gradients(
+            weights, batch, truth, activation="tanh", loss="cross_entropy"
+        )
+        weights = update.step(weights, gradients)
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], variables)
+    for by_hand, variable in zip(weights, variables, strict=True):
+        np.testing.assert_allclose(by_hand, variable.numpy(), rtol=0, atol=bound)
+
+
+@pytest.fixture
+def float64_in_keras():
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx(before)
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_an_update_keeps_its_state_to_itself_and_the_weights_as_they_were(name):
+    x, y, weights = rows_and_weights()
+    before = [weight.copy() for weight in weights]
+    _, gradients = reference.gradients(weights, x, y, activation="relu", loss="mse")
+    takes = "momentum" in inspect.signature(UPDATES[name]).parameters
+    options = {"momentum": 0.9} if takes else {}
+    first, second = (UPDATES[name](0.1, **options) for _ in range(2))
+    first.step(first.step(weights, gradients), gradients)
+    moved = second.step(weights, gradients)
+    again = UPDATES[name](0.1, **options).step(weights, gradients)
+    for weight, kept, here, there in zip(weights, before, moved, again, strict=True):
+        np.testing.assert_array_equal(weight, kept)
+        np.testing.assert_array_equal(here, there)
