@@ -22,6 +22,7 @@ from kfc.errors import (
 )
 
 if TYPE_CHECKING:
+    from kfc.ejecting.eject import eject
     from kfc.exporting.export import export
     from kfc.exporting.exported import Export
     from kfc.predictions import Predictions
@@ -49,6 +50,7 @@ __all__ = [
     "Spec",
     "SpecError",
     "build",
+    "eject",
     "export",
     "fit",
     "load",
@@ -62,6 +64,7 @@ _ON_FIRST_USE = {
     "Predictions": "kfc.predictions:Predictions",
     "Run": "kfc.run:Run",
     "build": "kfc.untrained:build_untrained",
+    "eject": "kfc.ejecting.eject:eject",
     "export": "kfc.exporting.export:export",
     "fit": "kfc.run:fit",
     "load": "kfc.run:load",

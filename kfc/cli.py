@@ -208,6 +208,19 @@ def prove(
         sys.exit(NumbersError.exit_code)
 
 
+@app.command()
+def eject(arguments: SpecArguments = None) -> None:
+    """Print a script without kfc that trains SPEC to the same weights, bit for bit."""
+    from kfc import spec as specs
+
+    spec, overrides = _spec_and_overrides(arguments or [])
+    checked = specs.load(spec, overrides)  # before TensorFlow is imported
+    _import_tensorflow()
+    import kfc
+
+    print(kfc.eject(checked), end="")
+
+
 @app.command(name="specs")
 def list_specs(
     name: Annotated[str | None, typer.Argument(help="Print this one.")] = None,

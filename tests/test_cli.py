@@ -221,6 +221,8 @@ def test_help_names_every_command(folder):
         "evaluate",
         "predict",
         "export",
+        "prove",
+        "eject",
         "specs",
         "sources",
         "plugins",

@@ -1,0 +1,1 @@
+"""A spec -> one stand-alone script that trains the same network, without kfc."""

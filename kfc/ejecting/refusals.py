@@ -1,0 +1,187 @@
+"""A spec -> nothing, or why no short script can end with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kfc.errors import Fault, SpecError
+from kfc.registry import BLOCKS
+from kfc.spec import Spec
+from kfc.spec.components import Activation, Initializer, Loss
+from kfc.spec.optimizer import Cosine
+from kfc.spec.signatures import signatures
+
+SOURCES = ("idx", "npz", "sklearn", "tfds")
+"""Kinds of sources whose loader takes a line or two."""
+
+LOSSES = ("binary_crossentropy", "mean_squared_error", "sparse_categorical_crossentropy")
+
+ACTIVATIONS = {"linear": "", "relu": "tf.nn.relu"}
+"""Activations that gave the same bits; `tanh` did not, so what else is like it is refused."""
+
+OPTIMIZERS = {
+    "adam": ("beta_1", "beta_2", "epsilon", "weight_decay"),
+    "adamw": ("beta_1", "beta_2", "epsilon", "weight_decay"),
+    "rmsprop": ("epsilon", "rho", "weight_decay"),
+    "sgd": ("momentum", "nesterov", "weight_decay"),
+    "tape_sgd": ("weight_decay",),
+}
+"""Optimizers that are written out by hand, and their options besides the learning rate."""
+
+_MONITORS = ("val_accuracy", "val_loss")
+_REMEDY = "Change it, or keep this spec with kfc."
+
+
+def check_ejectable(spec: Spec) -> None:
+    """Refuses what a script would have to leave out, before data is read.
+
+    Args:
+        spec: A checked spec.
+
+    Raises:
+        SpecError: With every such key of the spec.
+    """
+    faults = [*_data_faults(spec), *_network_faults(spec), *_training_faults(spec)]
+    if faults:
+        raise SpecError(*faults)
+
+
+def check_compiled(spec: Spec, *, pixels: bool) -> None:
+    """Refuses what XLA was not seen to compile to the same bits in kfc and in a script.
+
+    XLA fuses a multiplication and an addition into one rounding where they meet, and where
+    they meet depends on the whole program: penalties and learned scalings gave other bits.
+
+    Args:
+        spec: A resolved spec.
+        pixels: Whether its inputs are scaled by one factor.
+
+    Raises:
+        SpecError: With every such key, if XLA is to train it.
+    """
+    training, layers = spec.training, spec.network.layers()
+    if training.engine != "xla":
+        if schedule := training.optimizer.schedule():  # TensorFlow rewrites its arithmetic
+            where = "training.optimizer.learning_rate"
+            raise refused(where, "a number, with engine graph", schedule.name)
+        return
+    loss = training.loss.full_name(training.loss.name) if training.loss else ""
+    relu = all(layer.activation and layer.activation.name == "relu" for layer in layers)
+    known = {
+        "data.scale": (pixels and spec.data.scale in ("unit", "none"), spec.data.scale),
+        "network.activation": (relu, spec.network.activation.name),
+        "network.l1": (not any(layer.l1 for layer in layers), "a penalty"),
+        "network.l2": (not any(layer.l2 for layer in layers), "a penalty"),
+        "training.loss": (loss == "sparse_categorical_crossentropy", loss),
+        "training.optimizer.name": (
+            training.optimizer.name in ("adam", "adamw"),
+            training.optimizer.name,
+        ),
+    }
+    remedy = "Set training.engine to graph, in kfc fit too: then it can be ejected."
+    expected = "what XLA compiles to the same bits in a script"
+    if faults := [
+        Fault(where, expected, f"{got!r} with engine xla", remedy)
+        for where, (proven, got) in known.items()
+        if not proven
+    ]:
+        raise SpecError(*faults)
+
+
+def refused(where: str, expected: str, got: object) -> SpecError:
+    """Returns the error for a key that a script cannot follow."""
+    return SpecError(_fault(where, expected, got))
+
+
+def _fault(where: str, expected: str, got: object) -> Fault:
+    return Fault(where, f"{expected}, which a short script can do", repr(got), _REMEDY)
+
+
+def _data_faults(spec: Spec) -> Iterator[Fault]:
+    data = spec.data
+    if data.source is None:
+        yield _fault("data.source", "a source", None)
+    elif data.source.partition(":")[0] not in SOURCES:
+        yield _fault("data.source", f"one of {', '.join(SOURCES)}", data.source)
+    if isinstance(data.validation, str):
+        yield _fault("data.validation", "a share of the training rows", data.validation)
+    if data.stream == "always":
+        yield _fault("data.stream", "rows that lie in memory (auto or never)", data.stream)
+
+
+def _network_faults(spec: Spec) -> Iterator[Fault]:
+    network = spec.network
+    if network.block.name not in BLOCKS.builtins or network.block.name != "dense":
+        yield _fault("network.block", "dense", network.block.name)
+    yield from _initializer_faults("network.init", network.init)
+    for number, layer in enumerate(network.layers()):
+        where = f"network.hidden[{number}]"
+        if layer.normalization == "layer":
+            yield _fault(f"{where}.normalization", "none or batch", layer.normalization)
+        if layer.activation is not None:
+            yield from _activation_faults(f"{where}.activation", layer.activation)
+        if layer.init is not None and layer.init != network.init:
+            yield from _initializer_faults(f"{where}.init", layer.init)
+
+
+def _activation_faults(where: str, activation: Activation) -> Iterator[Fault]:
+    name = activation.name
+    if name not in ACTIVATIONS:
+        yield _fault(where, f"one of {', '.join(ACTIVATIONS)}", name)
+        return
+    for option, value in activation.options.items():
+        if value != signatures("activation")[name][option]:
+            yield _fault(f"{where}.{option}", f"the default of {name}", value)
+
+
+def _initializer_faults(where: str, init: Initializer) -> Iterator[Fault]:
+    for option, value in init.options.items():
+        if not isinstance(value, (int, float, str)):
+            yield _fault(f"{where}.{option}", "a number or a name", value)
+
+
+def _training_faults(spec: Spec) -> Iterator[Fault]:
+    training = spec.training
+    if training.loss is not None:
+        yield from _loss_faults(training.loss)
+    yield from _optimizer_faults(spec)
+    plain: dict[str, tuple[object, object]] = {
+        "class_weight": (training.class_weight, None),
+        "precision": (training.precision, "float32"),
+        "callbacks": ([callback.name for callback in training.callbacks], []),
+    }
+    for key, (value, wanted) in plain.items():
+        if value != wanted:
+            yield _fault(f"training.{key}", repr(wanted), value)
+    if training.engine == "eager":
+        yield _fault("training.engine", "auto, graph or xla", training.engine)
+    stopping = training.early_stopping
+    if stopping and stopping.monitor not in _MONITORS:
+        expected = " or ".join(_MONITORS)
+        yield _fault("training.early_stopping.monitor", expected, stopping.monitor)
+
+
+def _loss_faults(loss: Loss) -> Iterator[Fault]:
+    name = loss.full_name(loss.name)
+    if name not in LOSSES:
+        yield _fault("training.loss", f"one of {', '.join(LOSSES)}", loss.name)
+        return
+    for option, value in loss.options.items():
+        if value != signatures("loss")[name][option]:
+            yield _fault(f"training.loss.{option}", "the default", value)
+
+
+def _optimizer_faults(spec: Spec) -> Iterator[Fault]:
+    optimizer, where = spec.training.optimizer, "training.optimizer"
+    if optimizer.name not in OPTIMIZERS:
+        yield _fault(f"{where}.name", f"one of {', '.join(OPTIMIZERS)}", optimizer.name)
+        return
+    written = ("learning_rate", *OPTIMIZERS[optimizer.name])
+    defaults = signatures("optimizer").get(optimizer.name, {})
+    for option, value in optimizer.options.items():
+        if option not in written and value != defaults.get(option):
+            yield _fault(f"{where}.{option}", f"{defaults.get(option)!r}", value)
+    schedule = optimizer.schedule()
+    if schedule and not (isinstance(schedule, Cosine) and schedule.warmup_epochs):
+        expected = "a number, or the schedule cosine with warmup_epochs"
+        yield _fault(f"{where}.learning_rate", expected, schedule.name)

@@ -1,0 +1,190 @@
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kfc
+from kfc import spec as specs
+
+kfc.fit  # noqa: B018 - imports TensorFlow the quiet way
+from kfc.ejecting.eject import MOST_LINES, eject  # noqa: E402
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+ALLOWED = {"gzip", "hashlib", "numpy", "os", "sklearn", "tensorflow", "tensorflow_datasets"}
+FORBIDS_KFC = (
+    "import sys, runpy\n"
+    "class No:\n"
+    "    def find_spec(self, name, path=None, target=None):\n"
+    "        if name.partition('.')[0] == 'kfc':\n"
+    "            raise ImportError('this script stands alone')\n"
+    "sys.meta_path.insert(0, No())\n"
+    "runpy.run_path(sys.argv[1], run_name='__main__')\n"
+)
+
+
+def ended_with(script, folder):
+    """Returns the hash on the last line that the script prints, in a process without kfc."""
+    path = folder / "script.py"
+    path.write_text(script, "utf-8")
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", FORBIDS_KFC, str(path)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    name, digest = done.stdout.splitlines()[-1].split()
+    assert name == "weights_sha256"
+    return digest
+
+
+def compare(spec, overrides, folder):
+    script = eject(spec, overrides)
+    check_form(script, folder)
+    run = kfc.fit(spec, overrides=overrides, runs=folder, verbose=False)
+    assert ended_with(script, folder) == run.weights_sha256
+
+
+def check_form(script, folder):
+    lines = script.splitlines()
+    assert len(lines) <= MOST_LINES
+    assert max(map(len, lines)) <= 95
+    imported = set()
+    for node in ast.walk(ast.parse(script)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.partition(".")[0])
+    assert imported <= ALLOWED
+    if ruff := shutil.which("ruff"):
+        for command in (["format", "--diff"], ["check", "--select", "E,F,W,I,B,SIM,UP"]):
+            done = subprocess.run(
+                [ruff, *command, "--isolated", "--line-length", "95", "-"],
+                input=script,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "overrides"),
+    [
+        pytest.param("digits", {}, id="digits"),
+        pytest.param("breast_cancer", {}, id="breast_cancer"),
+        pytest.param("diabetes", {}, id="diabetes"),
+    ],
+)
+def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
+    compare(spec, {"training.epochs": 2, **overrides}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"training.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
+        {"training.optimizer": "tape_sgd"},
+        {"training.optimizer": {"name": "rmsprop", "weight_decay": 0.01}},
+        {
+            "training.optimizer.learning_rate": {
+                "name": "cosine",
+                "initial_learning_rate": 0.01,
+            }
+        },
+        {"network.hidden": [], "data.scale": "standard", "data.rows": 200},
+        {"network.dropout": 0.3, "network.normalization": "batch"},
+        {"network.init": "glorot_uniform", "data.validation": 0, "seed": 7},
+        {"network.hidden": [64, 10], "training.shuffle": False},
+        {"network.l2": 0.01, "data.scale": "centered"},
+    ],
+    ids=lambda overrides: ",".join(overrides),
+)
+def test_what_else_can_be_ejected_gives_the_same_bits(overrides, tmp_path):
+    compare("digits", {"training.epochs": 2, **overrides}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["xla", "graph"])
+@pytest.mark.parametrize("spec", ["mnist", "fashion_mnist"])
+def test_images_from_tfds_give_the_same_bits(spec, engine, prepared_tfds, tmp_path):
+    compare(spec, {"training.epochs": 1, "training.engine": engine}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "diabetes"])
+def test_embedded_specs_in_full_give_the_same_bits(name, tmp_path):
+    # `auto` has XLA compile diabetes, whose bits no script has met yet.
+    compare(name, {"training.engine": "graph"}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "mnist",
+        "fashion_mnist",
+        EXPERIMENTS / "first_run" / "spec.yaml",
+        EXPERIMENTS / "tune_accuracy" / "mnist.yaml",
+        EXPERIMENTS / "tune_accuracy" / "fashion_mnist.yaml",
+    ],
+    ids=str,
+)
+def test_specs_of_images_in_full_give_the_same_bits(spec, prepared_tfds, tmp_path):
+    checked = specs.load(spec if isinstance(spec, str) else str(spec))
+    compare(checked.model_copy(update={"search": None}), {}, tmp_path)
+
+
+@pytest.mark.slow
+def test_idx_files_are_read_without_kfc(idx_datasets, tmp_path):
+    source = {"data.source": f"idx:{idx_datasets / 'mnist'}", "data.rows": 1000}
+    compare("mnist", {"training.epochs": 1, **source}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "where"),
+    [
+        ({"network.block": "residual"}, "network.block"),
+        ({"network.normalization": "layer"}, "network.hidden[0].normalization"),
+        ({"network.activation": "tanh"}, "network.hidden[0].activation"),
+        ({"training.optimizer": "lion"}, "training.optimizer.name"),
+        ({"training.optimizer.clipnorm": 1.0}, "training.optimizer.clipnorm"),
+        ({"training.optimizer.use_ema": True}, "training.optimizer.use_ema"),
+        ({"training.loss": "hinge"}, "training.loss"),
+        ({"training.class_weight": "balanced"}, "training.class_weight"),
+        ({"training.precision": "bfloat16"}, "training.precision"),
+        ({"training.engine": "eager"}, "training.engine"),
+        ({"training.callbacks": ["best_weights"]}, "training.callbacks"),
+        ({"training.early_stopping": {"monitor": "loss"}}, "training.early_stopping.monitor"),
+        ({"data.source": "npy:here"}, "data.source"),
+        ({"data.stream": "always"}, "data.stream"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_script_cannot_follow_is_refused_by_its_key(overrides, where):
+    with pytest.raises(kfc.SpecError) as caught:
+        eject("digits", overrides)
+    fault = caught.value.faults[0]
+    assert fault.where == where
+    assert fault.expected
+    assert fault.got
+    assert fault.remedy
+
+
+def test_what_xla_compiles_to_other_bits_is_refused():
+    overrides = {"training.engine": "xla", "network.l2": 0.01}
+    with pytest.raises(kfc.SpecError, match="engine to graph") as caught:
+        eject("digits", overrides)
+    assert [fault.where for fault in caught.value.faults] == ["data.scale", "network.l2"]
+
+
+def test_a_network_too_deep_for_the_page_is_refused():
+    with pytest.raises(kfc.SpecError, match="at most 80 lines") as caught:
+        eject("digits", {"network.hidden": [32] * 30})
+    assert caught.value.faults[0].where == "network.hidden"
