@@ -29,11 +29,21 @@ def assert_same_training(problem, overrides, form):
         np.testing.assert_allclose(got, want, **NUMBERS, err_msg=want.path)
 
 
+USUAL = ("adam", "sgd", "tape_sgd")
 FORMS = pytest.mark.parametrize("form", ["xla", "graph"])
 
 
-@FORMS
-@pytest.mark.parametrize("name", sorted(CARRIED_OPTIMIZERS))
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        # Each in XLA, where it is compiled apart; a plain graph runs the same lines.
+        pytest.param(
+            name, form, marks=[] if form == "xla" or name in USUAL else pytest.mark.slow
+        )
+        for name in sorted(CARRIED_OPTIMIZERS)
+        for form in ("xla", "graph")
+    ],
+)
 def test_a_carried_optimizer_trains_as_it_does_in_place(problem, name, form):
     assert_same_training(problem, {"training.optimizer": name}, form)
 

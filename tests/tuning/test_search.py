@@ -22,7 +22,10 @@ from kfc.tuning.ranking import ranked
 from kfc.tuning.search import tune
 from kfc.tuning.trial import worst_score
 
-ALGORITHMS = ("random", "bayesian", "hyperband", "grid")
+ALGORITHMS = (
+    *("bayesian", "hyperband"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "grid")),
+)
 
 
 def space(**dimensions):
@@ -174,7 +177,7 @@ def test_a_loss_that_explodes_is_an_outcome_with_a_cause(search):
     assert found.best == good
 
 
-@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS[:3])
 def test_what_diverged_never_wins(algorithm, search):
     explode = {"training.optimizer.learning_rate": {"low": 1.0, "high": 1e30, "log": True}}
     found = search(
@@ -457,7 +460,7 @@ def test_every_difference_is_named_at_once(tiny, search):
     assert len(refused.value.faults) == 2
 
 
-@pytest.mark.parametrize("algorithm", ["random", "bayesian", "grid"])
+@pytest.mark.parametrize("algorithm", ["bayesian", *ALGORITHMS[2:]])
 def test_more_trials_go_on_from_those_that_ran(algorithm, search, table, tmp_path, journal):
     overrides = settings(algorithm)
     more = {"search.trials": 6, "search.finalists": 3}
@@ -596,7 +599,7 @@ def test_a_grid_takes_every_point_once(search):
 # What is left on the disk
 
 
-@pytest.mark.parametrize("algorithm", ["random", "bayesian", "grid"])
+@pytest.mark.parametrize("algorithm", ["bayesian", *ALGORITHMS[2:]])
 def test_only_finalists_keep_their_weights(algorithm, search):
     found = search(settings(algorithm))
     assert kept_weights(found.folder) == sorted(
