@@ -20,7 +20,9 @@ def rows(float64, idx_datasets):
     return float64.read_rows(idx_datasets / "mnist")
 
 
-@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+@pytest.mark.parametrize(
+    "loss", [pytest.param("mse", marks=pytest.mark.slow), "cross_entropy"]
+)
 def test_469_steps_with_tanh_stay_within_rounding_of_float64(float64, rows, tmp_path, loss):
     spec = float64.epoch_spec("tanh", loss)
     options = {"engines": ("xla", "graph"), "runs": tmp_path}
@@ -36,8 +38,12 @@ def test_469_steps_with_tanh_stay_within_rounding_of_float64(float64, rows, tmp_
 )
 @pytest.mark.parametrize(
     ("loss", "batch_size", "optimizer"),
-    [("mse", 128, "sgd"), ("cross_entropy", 256, "tape_sgd")],
-    ids=["mse", "cross_entropy"],
+    [
+        pytest.param("mse", 128, "sgd", id="mse"),
+        pytest.param(
+            "cross_entropy", 256, "tape_sgd", id="cross_entropy", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_an_epoch_moves_kernels_and_biases_ten_times_further_than_their_errors(
     float64, rows, tmp_path, loss, batch_size, optimizer, activation, bound

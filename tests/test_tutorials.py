@@ -216,6 +216,7 @@ def test_unscaled_or_large_starts_explode_as_in_the_tutorial(tutorial, prepared_
         assert not math.isfinite(float(found[case]["batch_losses"][0][-1]))
 
 
+@pytest.mark.slow
 def test_one_row_at_a_time_learns_most_from_an_epoch(tutorial, prepared_tfds):
     cases = ("full_batch", "mini_batch", "single_example")
     found = last(tutorial("handwritten_layers").measure(only=cases))
@@ -275,6 +276,7 @@ def test_the_pictures_are_drawn(tutorial, tmp_path):
         assert (EXPERIMENTS / "himmelblau" / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_fashion_mnist_is_evaluated_every_500_steps(tutorial, prepared_tfds):
     found = tutorial("fashion_mnist").measure()
     assert list(found["by_step"]) == ["500"]

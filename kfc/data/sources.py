@@ -182,14 +182,10 @@ def _tfds_builder(library: Any, name: str) -> Any:
     # where there is no network.
     library.core.utils.gcs_utils._is_gcs_disabled = True
     try:
+        if ":" in name:  # another hub's, such as `huggingface:...`, which it would ask first
+            raise ValueError(name)
         return library.builder(name)
-    # An ImportError for `huggingface:...`, whose package is another one.
-    except (
-        library.core.DatasetNotFoundError,
-        ValueError,
-        AssertionError,
-        ImportError,
-    ) as error:
+    except (library.core.DatasetNotFoundError, ValueError, AssertionError) as error:
         raise DataError(
             Fault(
                 "data.source",

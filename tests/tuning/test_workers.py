@@ -87,6 +87,7 @@ def numbered_once(events):
 # The command is killed
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on(
     iris, search, table, journal, uninterrupted, tmp_path
 ):
@@ -102,6 +103,7 @@ def test_a_search_that_was_killed_goes_on(
     assert numbered_once(journal(tmp_path / "search"))
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_parent_and_the_search_goes_on(
     iris, search, table, journal, uninterrupted, tmp_path
 ):
