@@ -92,17 +92,14 @@ def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
         {"training.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
         {"training.optimizer": "tape_sgd"},
         {"training.optimizer": {"name": "rmsprop", "weight_decay": 0.01}},
-        {
-            "training.optimizer.learning_rate": {
-                "name": "cosine",
-                "initial_learning_rate": 0.01,
-            }
-        },
         {"network.hidden": [], "data.scale": "standard", "data.rows": 200},
         {"network.dropout": 0.3, "network.normalization": "batch"},
         {"network.init": "glorot_uniform", "data.validation": 0, "seed": 7},
         {"network.hidden": [64, 10], "training.shuffle": False},
         {"network.l2": 0.01, "data.scale": "centered"},
+        {"network.l1": 0.001, "network.use_bias": False, "data.scale": "robust"},
+        {"network.init": {"name": "truncated_normal", "stddev": 0.1}},
+        {"training.optimizer": {"name": "adam", "beta_1": 0.8, "weight_decay": 0.01}},
     ],
     ids=lambda overrides: ",".join(overrides),
 )
@@ -131,7 +128,10 @@ def test_embedded_specs_in_full_give_the_same_bits(name, tmp_path):
         "mnist",
         "fashion_mnist",
         EXPERIMENTS / "first_run" / "spec.yaml",
-        EXPERIMENTS / "tune_accuracy" / "mnist.yaml",
+        pytest.param(
+            EXPERIMENTS / "tune_accuracy" / "mnist.yaml",
+            marks=pytest.mark.xfail(reason="takes 83 lines of 80", raises=kfc.SpecError),
+        ),
         EXPERIMENTS / "tune_accuracy" / "fashion_mnist.yaml",
     ],
     ids=str,
@@ -147,6 +147,9 @@ def test_idx_files_are_read_without_kfc(idx_datasets, tmp_path):
     compare("mnist", {"training.epochs": 1, **source}, tmp_path)
 
 
+RATE = {"initial_learning_rate": 0.01}
+
+
 @pytest.mark.parametrize(
     ("overrides", "where"),
     [
@@ -154,6 +157,10 @@ def test_idx_files_are_read_without_kfc(idx_datasets, tmp_path):
         ({"network.normalization": "layer"}, "network.hidden[0].normalization"),
         ({"network.activation": "tanh"}, "network.hidden[0].activation"),
         ({"training.optimizer": "lion"}, "training.optimizer.name"),
+        (
+            {"training.optimizer.learning_rate": {"name": "cosine", **RATE}},
+            "training.optimizer.learning_rate",
+        ),
         ({"training.optimizer.clipnorm": 1.0}, "training.optimizer.clipnorm"),
         ({"training.optimizer.use_ema": True}, "training.optimizer.use_ema"),
         ({"training.loss": "hinge"}, "training.loss"),
