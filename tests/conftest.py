@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 
 def _folder(variable: str, how: str) -> Path:
@@ -19,17 +22,27 @@ def _folder(variable: str, how: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def experiment() -> Callable[[str], ModuleType]:
-    """Imports the script of an experiment, by the name of its folder."""
+def experiment() -> Iterator[Callable[..., ModuleType]]:
+    """Imports a script of an experiment, by the names of its folder and of the script.
 
-    def imported(name: str) -> ModuleType:
-        path = Path(__file__).parent.parent / "experiments" / name / "run.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+    As when it is run, the scripts beside it can be imported until the next one is; those of
+    other experiments, of the same names, are forgotten.
+    """
 
-    return imported
+    def leave(but: Path | None = None) -> None:
+        sys.path[:] = [path for path in sys.path if Path(path).parent != EXPERIMENTS]
+        for name, module in list(sys.modules.items()):
+            folders = Path(getattr(module, "__file__", None) or "/").parents
+            if EXPERIMENTS in folders and but not in folders:
+                del sys.modules[name]
+
+    def imported(name: str, script: str = "run") -> ModuleType:
+        leave(but=EXPERIMENTS / name)
+        sys.path.insert(0, str(EXPERIMENTS / name))
+        return importlib.import_module(script)
+
+    yield imported
+    leave()
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,9 @@ RATES = {
 
 
 @pytest.fixture
-def module(monkeypatch):
+def module(experiment):
     """Imports a file of experiments/benchmarks as its own commands do."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
+    return lambda name: experiment("benchmarks", name)
 
 
 def measurement(number, contender, workload, rate):
@@ -167,7 +166,7 @@ def test_a_loss_that_does_not_go_down_is_refused(module, first_loss, last_loss):
 
 def test_numpy_by_hand_follows_the_gradient_of_the_checked_loss(module):
     """A step moves the checked loss by what its own gradient says: -rate * |gradient|^2."""
-    np = module("numpy")
+    np = importlib.import_module("numpy")
     workload = module("workloads").Workload("tiny", (5,), "cross_entropy", "sgd", 8, "digits")
     generator = np.random.default_rng(0)
     x = generator.random((8, 64), np.float32)

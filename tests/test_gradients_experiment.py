@@ -4,7 +4,6 @@ import doctest
 import importlib
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +15,6 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 EXPECTED = json.loads((EXPERIMENTS / "numpy_autodiff" / "expected.json").read_text("utf-8"))
 
 
-@pytest.fixture(scope="module")
-def scripts():
-    """Imports a script of an experiment with those beside it, as running it does."""
-    added = []
-
-    def imported(name, script):
-        folder = str(EXPERIMENTS / name)
-        sys.path.insert(0, folder)
-        known = set(sys.modules)
-        try:
-            return importlib.import_module(script)
-        finally:
-            sys.path.remove(folder)
-            added.extend(set(sys.modules) - known)
-
-    yield imported
-    for name in added:
-        if str(EXPERIMENTS) in str(getattr(sys.modules.get(name), "__file__", "")):
-            del sys.modules[name]
-
-
 # --- gradients ----------------------------------------------------------------------------
 
 PAGE = (EXPERIMENTS / "gradients" / "README.md").read_text("utf-8")
@@ -44,8 +22,8 @@ HEADINGS = [line.lstrip("# ") for line in PAGE.splitlines() if line.startswith("
 
 
 @pytest.fixture(scope="module")
-def outcomes(scripts):
-    page, names = scripts("gradients", "page"), {}
+def outcomes(experiment):
+    page, names = experiment("gradients", "page"), {}
     return {
         heading: page.run(heading, names, runner=doctest.DocTestRunner) for heading in HEADINGS
     }
@@ -62,8 +40,8 @@ def test_the_page_on_gradients_gives_what_it_says(outcomes, heading):
     importlib.util.find_spec("matplotlib") is None,
     reason="install the extra `benchmarks` to draw",
 )
-def test_the_functions_are_drawn_with_their_slopes(scripts, tmp_path):
-    curves = scripts("gradients", "curves")
+def test_the_functions_are_drawn_with_their_slopes(experiment, tmp_path):
+    curves = experiment("gradients", "curves")
     for title, values, slopes in curves.curves():
         middles = np.diff(values) / np.diff(curves.X)
         between = np.minimum(slopes[1:], slopes[:-1]), np.maximum(slopes[1:], slopes[:-1])
@@ -76,15 +54,15 @@ def test_the_functions_are_drawn_with_their_slopes(scripts, tmp_path):
 # --- numpy_autodiff -----------------------------------------------------------------------
 
 
-def test_each_operation_and_their_chain_have_the_tape_s_gradients(scripts):
-    errors = scripts("numpy_autodiff", "checks").check()
+def test_each_operation_and_their_chain_have_the_tape_s_gradients(experiment):
+    errors = experiment("numpy_autodiff", "checks").check()
     assert {"matmul", "relu", "softmax", "log", "chain"} <= set(errors)
     assert max(errors.values()) <= 1e-12
 
 
 @pytest.mark.parametrize("stable", [False, True], ids=["epsilon", "stable"])
-def test_the_chain_has_its_central_differences_as_gradients(scripts, stable):
-    network = scripts("numpy_autodiff", "operations").Network(stable=stable)
+def test_the_chain_has_its_central_differences_as_gradients(experiment, stable):
+    network = experiment("numpy_autodiff", "operations").Network(stable=stable)
     generator = np.random.default_rng(0)
     x, w1, w2 = (generator.normal(size=size) for size in ((5, 4), (4, 3), (3, 2)))
     onehot = np.eye(2)[[0, 1, 1, 0, 1]]
@@ -98,8 +76,8 @@ def test_the_chain_has_its_central_differences_as_gradients(scripts, stable):
         np.testing.assert_allclose(found, counted, rtol=1e-6, atol=1e-7)
 
 
-def test_epsilon_scales_a_row_s_gradient_by_p_over_p_plus_epsilon(scripts):
-    operations = scripts("numpy_autodiff", "operations")
+def test_epsilon_scales_a_row_s_gradient_by_p_over_p_plus_epsilon(experiment):
+    operations = experiment("numpy_autodiff", "operations")
     logits = np.array([[0.0, 40.0], [0.0, 27.631], [0.0, 10.0], [10.0, 0.0]])
     onehot = np.eye(2)[[0, 0, 0, 0]]
     gradients = []
@@ -118,8 +96,8 @@ def test_epsilon_scales_a_row_s_gradient_by_p_over_p_plus_epsilon(scripts):
     np.testing.assert_allclose(shares, [4e-6, 0.5, 1, 1], rtol=0.1)
 
 
-def test_a_slice_of_mnist_trains_in_every_form(scripts, idx_datasets, tmp_path):
-    run = scripts("numpy_autodiff", "run")
+def test_a_slice_of_mnist_trains_in_every_form(experiment, idx_datasets, tmp_path):
+    run = experiment("numpy_autodiff", "run")
     measured = run.measure(small=True, runs=tmp_path, folder=idx_datasets / "mnist")
     for form, bounds in EXPECTED["small"].items():
         for name, (low, high) in bounds.items():
@@ -129,9 +107,9 @@ def test_a_slice_of_mnist_trains_in_every_form(scripts, idx_datasets, tmp_path):
 
 @pytest.mark.slow
 def test_twenty_seeds_of_the_tutorial_s_network_end_as_recorded(
-    scripts, idx_datasets, tmp_path
+    experiment, idx_datasets, tmp_path
 ):
-    run = scripts("numpy_autodiff", "run")
+    run = experiment("numpy_autodiff", "run")
     measured = run.measure(runs=tmp_path, folder=idx_datasets / "mnist")
     for form, bounds in EXPECTED["full"].items():
         for name, (low, high) in bounds.items():

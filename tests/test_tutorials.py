@@ -14,17 +14,6 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 TUTORIALS = ("handwritten_forward", "handwritten_layers", "himmelblau", "fashion_mnist")
 
 
-@pytest.fixture
-def tutorial(experiment, monkeypatch):
-    """Imports the script of an experiment that has modules beside it."""
-
-    def imported(name):
-        monkeypatch.syspath_prepend(EXPERIMENTS / name)
-        return experiment(name)
-
-    return imported
-
-
 def kept(name, file="measured.json"):
     return json.loads((EXPERIMENTS / name / file).read_text("utf-8"))
 
@@ -153,8 +142,8 @@ def test_a_script_has_at_most_40_lines(name):
 # --- small runs ---------------------------------------------------------------------------
 
 
-def test_the_forward_pass_learns_on_a_slice(tutorial, prepared_tfds):
-    found = tutorial("handwritten_forward").measure()
+def test_the_forward_pass_learns_on_a_slice(experiment, prepared_tfds):
+    found = experiment("handwritten_forward").measure()
     check(found, kept("handwritten_forward", "expected.json")["small"])
 
 
@@ -191,21 +180,21 @@ def test_the_loop_as_it_is_written_by_hand_has_the_same_losses(tmp_path):
     np.testing.assert_allclose(logged, losses, rtol=1e-5)
 
 
-def test_variables_that_become_tensors_have_no_gradient(tutorial):
-    found = tutorial("handwritten_layers").show_bugs()
+def test_variables_that_become_tensors_have_no_gradient(experiment):
+    found = experiment("handwritten_layers").show_bugs()
     assert found["w = w - lr * g"] == [{"gradient": [True, False], "w": "Tensor"}]
     assert found["w.assign_sub(lr * g)"] == [{"gradient": [True, True], "w": "Variable"}]
 
 
-def test_int32_labels_do_not_compare_with_int64_predictions(tutorial):
-    found = tutorial("handwritten_layers").show_bugs()
+def test_int32_labels_do_not_compare_with_int64_predictions(experiment):
+    found = experiment("handwritten_layers").show_bugs()
     assert found["int64 == int32"] == ["InvalidArgumentError"]
     assert found["int64 == int64"] == [0.5]
 
 
-def test_unscaled_or_large_starts_explode_as_in_the_tutorial(tutorial, prepared_tfds):
+def test_unscaled_or_large_starts_explode_as_in_the_tutorial(experiment, prepared_tfds):
     cases = ("raw_refused", "raw", "stddev_1")
-    found = last(tutorial("handwritten_layers").measure(only=cases))
+    found = last(experiment("handwritten_layers").measure(only=cases))
     assert found["raw_refused"]["exit_code"] == [DataError.exit_code]
     assert found["raw_refused"]["batch_losses"] == [[]]
     assert "got 85" in found["raw_refused"]["error"][0]
@@ -217,23 +206,23 @@ def test_unscaled_or_large_starts_explode_as_in_the_tutorial(tutorial, prepared_
 
 
 @pytest.mark.slow
-def test_one_row_at_a_time_learns_most_from_an_epoch(tutorial, prepared_tfds):
+def test_one_row_at_a_time_learns_most_from_an_epoch(experiment, prepared_tfds):
     cases = ("full_batch", "mini_batch", "single_example")
-    found = last(tutorial("handwritten_layers").measure(only=cases))
+    found = last(experiment("handwritten_layers").measure(only=cases))
     full, mini, single = (found[case]["test_loss"][0] for case in cases)
     assert full > mini > single
     check(found, kept("handwritten_layers", "expected.json")["small"])
 
 
-def test_sgd_and_momentum_reach_their_minima_from_the_tutorials_start(tutorial):
-    reports, paths = tutorial("himmelblau").measure()
+def test_sgd_and_momentum_reach_their_minima_from_the_tutorials_start(experiment):
+    reports, paths = experiment("himmelblau").measure()
     assert minima(reports) == {"tape_sgd": ["C"], "momentum": ["B"], "adam": [None]}
     assert all(path.shape == (201, 2) for path in paths.values())
     assert reports["tape_sgd"] == {"(-4, 0)": kept("himmelblau")["tape_sgd"]["(-4, 0)"]}
 
 
-def test_the_path_is_gradient_descent(tutorial):
-    _, paths = tutorial("himmelblau").measure()
+def test_the_path_is_gradient_descent(experiment):
+    _, paths = experiment("himmelblau").measure()
     x, y = -4.0, 0.0
     for step in range(10):
         np.testing.assert_allclose(paths["tape_sgd"][step], (x, y), rtol=1e-4)
@@ -244,7 +233,7 @@ def test_the_path_is_gradient_descent(tutorial):
         )
 
 
-def test_a_plug_in_descends_too(tutorial, tmp_path, monkeypatch):
+def test_a_plug_in_descends_too(experiment, tmp_path, monkeypatch):
     (tmp_path / "jumping.py").write_text(
         "import keras\n"
         "class Jump(keras.optimizers.Optimizer):\n"
@@ -260,14 +249,14 @@ def test_a_plug_in_descends_too(tutorial, tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text("[kfc.optimizers]\njump = jumping:Jump\n")
     monkeypatch.syspath_prepend(tmp_path)
     others = {"yours": {"name": "jump", "learning_rate": 0.5}}
-    reports, _ = tutorial("himmelblau").measure(others=others)
+    reports, _ = experiment("himmelblau").measure(others=others)
     found = reports["yours"]["(-4, 0)"]
     assert (found["minimum"], found["steps"], found["height"]) == ("A", 1, 0.0)
 
 
-def test_the_pictures_are_drawn(tutorial, tmp_path):
+def test_the_pictures_are_drawn(experiment, tmp_path):
     pytest.importorskip("matplotlib")
-    _, paths = tutorial("himmelblau").measure()
+    _, paths = experiment("himmelblau").measure()
     import picture
 
     picture.draw(paths, tmp_path)
@@ -277,8 +266,8 @@ def test_the_pictures_are_drawn(tutorial, tmp_path):
 
 
 @pytest.mark.slow
-def test_fashion_mnist_is_evaluated_every_500_steps(tutorial, prepared_tfds):
-    found = tutorial("fashion_mnist").measure()
+def test_fashion_mnist_is_evaluated_every_500_steps(experiment, prepared_tfds):
+    found = experiment("fashion_mnist").measure()
     assert list(found["by_step"]) == ["500"]
     check(found, kept("fashion_mnist", "expected.json")["small"])
     endless = found["endless"]
@@ -292,20 +281,20 @@ def test_fashion_mnist_is_evaluated_every_500_steps(tutorial, prepared_tfds):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["handwritten_forward", "fashion_mnist"])
-def test_each_reaches_its_numbers_in_full(tutorial, name, prepared_tfds):
+def test_each_reaches_its_numbers_in_full(experiment, name, prepared_tfds):
     bounds = kept(name, "expected.json")
     del bounds["small"]
-    check(tutorial(name).measure(full=True), bounds)
+    check(experiment(name).measure(full=True), bounds)
 
 
 @pytest.mark.slow
-def test_every_case_of_the_layers_reaches_its_numbers(tutorial, prepared_tfds):
+def test_every_case_of_the_layers_reaches_its_numbers(experiment, prepared_tfds):
     bounds = kept("handwritten_layers", "expected.json")
     del bounds["small"]
-    check(last(tutorial("handwritten_layers").measure(full=True)), bounds)
+    check(last(experiment("handwritten_layers").measure(full=True)), bounds)
 
 
 @pytest.mark.slow
-def test_every_optimizer_ends_where_the_table_says(tutorial):
-    reports, _ = tutorial("himmelblau").measure(full=True)
+def test_every_optimizer_ends_where_the_table_says(experiment):
+    reports, _ = experiment("himmelblau").measure(full=True)
     assert minima(reports) == kept("himmelblau", "expected.json")
