@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from kfc.ejecting.eject import eject
     from kfc.exporting.export import export
     from kfc.exporting.exported import Export
+    from kfc.fitting import fit, resume
     from kfc.predictions import Predictions
     from kfc.proving.proof import Certificate, prove
-    from kfc.run import Run, fit, load
+    from kfc.run import Run, load
     from kfc.spec import Spec
     from kfc.tuning.search import Search, tune
     from kfc.untrained import build_untrained as build
@@ -55,6 +56,7 @@ __all__ = [
     "fit",
     "load",
     "prove",
+    "resume",
     "tune",
 ]
 
@@ -66,9 +68,10 @@ _ON_FIRST_USE = {
     "build": "kfc.untrained:build_untrained",
     "eject": "kfc.ejecting.eject:eject",
     "export": "kfc.exporting.export:export",
-    "fit": "kfc.run:fit",
+    "fit": "kfc.fitting:fit",
     "load": "kfc.run:load",
     "prove": "kfc.proving.proof:prove",
+    "resume": "kfc.fitting:resume",
     "Search": "kfc.tuning.search:Search",
     "Spec": "kfc.spec:Spec",
     "tune": "kfc.tuning.search:tune",

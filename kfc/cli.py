@@ -108,6 +108,18 @@ def tune(
 
 
 @app.command()
+def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Go on with an interrupted RUN, to the bits it would have without the interruption."""
+    from kfc import resuming
+
+    resuming.check(folder)  # before TensorFlow is imported
+    _import_tensorflow()
+    import kfc
+
+    printing.print_run(kfc.resume(folder, verbose=not quiet).summary(), as_json)
+
+
+@app.command()
 def evaluate(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure a finished run again, on the data of its spec."""
     _import_tensorflow()

@@ -10,16 +10,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kfc import disk
 from kfc.errors import BusyError, DiskError, Fault, KfcError
 
 PARTIAL = ".partial-"
 """How the name begins of what is not whole yet."""
-_LOCK = ".lock"
+LOCK = ".lock"
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -29,7 +29,7 @@ def write(path: Path, content: bytes | str) -> None:
         DiskError: If it cannot be written; the old content stays.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    write_with(path, lambda partial: _write_synced(partial, data))
+    _put(path, lambda partial: disk.write(partial, data))
 
 
 def write_with(path: Path, writer: Callable[[Path], None]) -> None:
@@ -42,15 +42,19 @@ def write_with(path: Path, writer: Callable[[Path], None]) -> None:
     Raises:
         DiskError: If it cannot be written; the old content stays.
     """
+    _put(path, lambda partial: disk.write_by(writer, partial))
+
+
+def _put(path: Path, write_partial: Callable[[Path], None]) -> None:
     partial = path.with_name(f"{PARTIAL}{path.name}")
     with disk_errors(path):
         try:
-            writer(partial)
-            _sync(partial)
-            partial.replace(path)
-            _sync(path.parent)
+            write_partial(partial)
+            disk.sync(partial)
+            disk.rename(partial, path)
+            disk.sync(path.parent)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            disk.remove(partial)
             raise
 
 
@@ -68,8 +72,9 @@ def write_folder(path: Path, contents: Mapping[str, bytes], *, replace: bool = F
     """
     with new_folder(path, replace=replace) as partial:
         for name, data in contents.items():
-            (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            (partial / name).write_bytes(data)
+            if "/" in name:
+                disk.make_folder((partial / name).parent)
+            disk.write(partial / name, data)
 
 
 @contextmanager
@@ -88,18 +93,18 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     partial = path.with_name(f"{PARTIAL}{path.name}")
     with disk_errors(path):
-        shutil.rmtree(partial, ignore_errors=True)
+        disk.remove_folder(partial)
         try:
-            partial.mkdir(parents=True)
+            disk.make_folder(partial)
             yield partial
             for inner in (*partial.rglob("*"), partial):
-                _sync(inner)
-            if replace and path.exists():
-                shutil.rmtree(path)
-            partial.rename(path)  # refused where there is a full one
-            _sync(path.parent)
+                disk.sync(inner)
+            if replace:
+                disk.remove_folder(path)
+            disk.rename(partial, path)  # refused where there is a full one
+            disk.sync(path.parent)
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
+            disk.remove_folder(partial)
             raise
 
 
@@ -109,8 +114,8 @@ def append(path: Path, text: str) -> None:
     Raises:
         DiskError: If they cannot be written.
     """
-    with disk_errors(path), path.open("a", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with disk_errors(path):
+        disk.append(path, text.encode("utf-8"))
 
 
 def append_synced(path: Path, content: bytes | str) -> None:
@@ -124,21 +129,18 @@ def append_synced(path: Path, content: bytes | str) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with disk_errors(path):
         new = not path.exists()
-        with path.open("ab", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[file.write(rest) :]
-                os.fsync(file.fileno())
-            except BaseException:
-                # Or the next line would be joined to the part of this one.
-                with suppress(OSError):
-                    file.truncate(size)
-                    os.fsync(file.fileno())
-                raise
+        size = 0 if new else path.stat().st_size
+        try:
+            disk.append(path, data)
+            disk.sync(path)
+        except BaseException:
+            # Or the next line would be joined to the part of this one.
+            with suppress(OSError):
+                disk.truncate(path, size)
+                disk.sync(path)
+            raise
         if new:
-            _sync(path.parent)
+            disk.sync(path.parent)
 
 
 def truncate(path: Path, size: int) -> None:
@@ -147,9 +149,9 @@ def truncate(path: Path, size: int) -> None:
     Raises:
         DiskError: If it cannot be cut.
     """
-    with disk_errors(path), path.open("r+b") as file:
-        file.truncate(size)
-        os.fsync(file.fileno())
+    with disk_errors(path):
+        disk.truncate(path, size)
+        disk.sync(path)
 
 
 def sync(path: Path) -> None:
@@ -160,8 +162,8 @@ def sync(path: Path) -> None:
     """
     with disk_errors(path):
         for inner in path.rglob("*") if path.is_dir() else ():
-            _sync(inner)
-        _sync(path)
+            disk.sync(inner)
+        disk.sync(path)
 
 
 def make_folder(path: Path) -> None:
@@ -171,13 +173,23 @@ def make_folder(path: Path) -> None:
         DiskError: If it cannot be created.
     """
     with disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        _sync(path.parent)
+        disk.make_folder(path)
+        disk.sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Removes a file that is no longer needed; one that is gone is fine.
+
+    Raises:
+        DiskError: If it cannot be removed.
+    """
+    with disk_errors(path):
+        disk.remove(path)
 
 
 def remove_folder(path: Path) -> None:
     """Removes a folder that is no longer needed; one that is gone is fine."""
-    shutil.rmtree(path, ignore_errors=True)
+    disk.remove_folder(path)
 
 
 def sha256(data: bytes) -> str:
@@ -222,7 +234,7 @@ def locked(folder: Path) -> Iterator[None]:
         DiskError: If the folder cannot be written.
     """
     with disk_errors(folder):
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         with disk_errors(folder):
             _hold(descriptor, folder)
@@ -247,18 +259,3 @@ def _hold(descriptor: int, folder: Path) -> None:
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,21 +1,16 @@
-"""A run folder's records: what the machine was, and what came out.
+"""A result -> `result.json`, sealed, and back.
 
-`environment.json` is written first and `result.json` last: a folder without the latter
-holds an unfinished run.
+It is written last: a run folder without it holds an unfinished run.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 import shlex
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +20,10 @@ from kfc import files, quiet
 from kfc.data import Scaling, Task
 from kfc.errors import CheckpointError, Fault
 
-VERSIONS = ("keras-fully-connected", "keras", "tensorflow", "numpy", "scikit-learn")
 _KEYS = {
     *("folder", "metrics", "epochs", "seconds", "weights_sha256"),
     *("data_sha256", "history", "task"),
 }
-_FLAGS = (
-    *("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS"),
-    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
-)
 
 
 class Phases:
@@ -50,37 +40,6 @@ class Phases:
         now = time.perf_counter()
         self.seconds[phase] = round(self.seconds.get(phase, 0.0) + now - self._began, 3)
         self._began = now
-
-
-def write_environment(folder: Path, *, threads: int | None, given: Mapping[str, Any]) -> None:
-    """Records everything besides the spec that the bits of a run depend on.
-
-    Args:
-        folder: The run folder.
-        threads: Of TensorFlow; None is every core.
-        given: What a caller in Python gave beside the spec.
-    """
-    flags = {name: os.environ[name] for name in _FLAGS if name in os.environ}
-    environment = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": threads,
-        "versions": versions_of(VERSIONS),
-        "flags": flags,
-        "given": given,
-    }
-    files.write(folder / "environment.json", as_json(environment))
-
-
-def versions_of(names: Iterable[str]) -> dict[str, str]:
-    """Returns the versions of distributions, but of those that go by another name here."""
-    found = {}
-    for name in names:
-        with suppress(PackageNotFoundError):  # tensorflow may be tensorflow-cpu
-            found[name] = version(name)
-    return found
 
 
 def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
@@ -112,10 +71,16 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
     except FileNotFoundError as error:
         if Path(error.filename).name == "spec.yaml":
             raise no_run(folder, "one without its spec.yaml") from error
-        state = "an unfinished run" if (folder / "spec.yaml").exists() else "none"
-        raise no_run(folder, state) from error
+        if (folder / "spec.yaml").exists():
+            raise _unfinished(folder) from error
+        raise no_run(folder, "none") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _again(folder, f"a damaged result.json ({error})") from error
+
+
+def is_finished(folder: Path) -> bool:
+    """Says whether a run folder has a result, damaged or not."""
+    return (folder / "result.json").exists()
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,6 +105,11 @@ def _digest(facts: Mapping[str, Any]) -> str:
     return files.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode())
 
 
+def _unfinished(folder: Path) -> CheckpointError:
+    go_on = f"`kfc resume {shlex.quote(str(folder))}` goes on with it."
+    return CheckpointError(Fault(str(folder), "a finished run", "an unfinished one", go_on))
+
+
 def no_run(folder: Path, got: str) -> CheckpointError:
     """Returns the error for a folder that cannot be loaded."""
     return CheckpointError(
@@ -154,16 +124,6 @@ def train_again(folder: Path) -> str:
 
 def _again(folder: Path, got: str) -> CheckpointError:
     return CheckpointError(Fault(str(folder), "a run as it ended", got, train_again(folder)))
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass  # not Linux
-    return platform.processor()
 
 
 def task_facts(task: Task) -> dict[str, Any]:

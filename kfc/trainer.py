@@ -8,13 +8,14 @@ from pathlib import Path
 
 import keras
 
-from kfc import files, record
+from kfc import environment, files, record
 from kfc.data import Prepared
 from kfc.network import build
 from kfc.resolving import resolve_engine
 from kfc.spec import Spec
-from kfc.training import checkpoint
+from kfc.training import checkpoint, commits
 from kfc.training.checkpoint import Progress
+from kfc.training.commits import Checkpoint
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine import Engine
 from kfc.training.evaluation import Evaluator
@@ -65,7 +66,8 @@ class Trainer:
         callbacks: Sequence[keras.callbacks.Callback],
         *,
         until: int | None = None,
-        start: checkpoint.Checkpoint | None = None,
+        start: Checkpoint | None = None,
+        commit_first: bool = False,
         commit_seconds: float | None = None,
         phases: record.Phases | None = None,
     ) -> Progress:
@@ -76,6 +78,8 @@ class Trainer:
             callbacks: All of them, in the order they are called.
             until: Pause after so many epochs; `start` goes on from there.
             start: Go on from this state of the same training.
+            commit_first: Whether to begin with a commit, where the weights are not those
+                that the spec's seed makes.
             commit_seconds: Instead of the spec's.
             phases: Told when building and compiling are over.
 
@@ -112,9 +116,12 @@ class Trainer:
         phases.end("build")
         engine.compile()
         phases.end("compile")
-        if start is None:
-            return loop.run(Progress(), until)
-        return loop.run(checkpoint.restore(start, self._model, callbacks), until)
+        progress = Progress()
+        if start is not None:
+            progress = checkpoint.restore(start, self._model, callbacks)
+        elif commit_first:
+            self.commit(folder, callbacks, progress)
+        return loop.run(progress, until)
 
     def commit(
         self,
@@ -127,10 +134,10 @@ class Trainer:
         Raises:
             DiskError: If it cannot be written.
         """
-        if (folder / "metrics.jsonl").exists():  # not yet in the first epoch
-            files.sync(folder / "metrics.jsonl")
         state = checkpoint.capture(self._model, callbacks, progress)
-        checkpoint.commit(folder / "checkpoints", state)
+        about = environment.identity(self.spec, self.prepared.sha256)
+        facts = {**state.facts, "about": about}
+        commits.commit(folder / "checkpoints", Checkpoint(state.arrays, facts))
 
     def end(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Gives a paused network the weights with which its training would end here.

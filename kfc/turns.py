@@ -5,15 +5,22 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kfc import files
 
 
-def new_numbered_folder(parent: Path, name: str) -> Path:
+def new_numbered_folder(
+    parent: Path, name: str, contents: Mapping[str, bytes] | None = None
+) -> Path:
     """Creates `parent/0001-name`, with the next free number; never an existing one.
+
+    Args:
+        parent: Made if it is missing.
+        name: What comes after the number.
+        contents: Name of a file -> its bytes; the folder appears with all of them.
 
     Raises:
         DiskError: If no folder can be created there.
@@ -23,7 +30,7 @@ def new_numbered_folder(parent: Path, name: str) -> Path:
         found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
         numbers = [int(match[1]) for match in found if match]
         path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
-        files.make_folder(path)
+        files.write_folder(path, contents or {})
         return path
 
 

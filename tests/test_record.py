@@ -4,7 +4,7 @@ import time
 import pytest
 
 import kfc
-from kfc import quiet, record
+from kfc import environment, quiet, record
 from kfc.data import Task
 from kfc.record import Phases
 
@@ -77,4 +77,4 @@ def test_a_record_without_its_spec_is_refused(folder):
 
 
 def test_distributions_that_go_by_another_name_have_no_version():
-    assert list(record.versions_of(("numpy", "tensorflow-of-another-name"))) == ["numpy"]
+    assert list(environment.versions_of(("numpy", "tensorflow-of-another-name"))) == ["numpy"]

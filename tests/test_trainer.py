@@ -6,7 +6,7 @@ from kfc.data import prepare
 from kfc.errors import CheckpointError
 from kfc.resolving import resolve_data
 from kfc.trainer import Trainer, weights_sha256
-from kfc.training import checkpoint
+from kfc.training import commits
 from kfc.training.callbacks import named_callbacks
 
 BASE = {
@@ -49,7 +49,7 @@ def test_pauses_change_no_bit(trainer, tmp_path, engine, pauses):
     for until in (*pauses, None):
         paused = trainer(overrides)
         progress = train(paused, tmp_path / "paused", until=until, start=start)
-        start = checkpoint.newest(tmp_path / "paused" / "checkpoints")
+        start = commits.newest(tmp_path / "paused" / "checkpoints")
         assert progress.epoch == (until or 6)
     assert progress == expected
     assert weights_sha256(paused.network) == weights_sha256(whole.network)
@@ -67,7 +67,7 @@ def test_what_ends_a_training_waits_for_its_end(trainer, tmp_path, overrides):
     whole = trainer(overrides)
     train(whole, tmp_path / "whole")
     train(trainer(overrides), tmp_path / "paused", until=3)
-    start = checkpoint.newest(tmp_path / "paused" / "checkpoints")
+    start = commits.newest(tmp_path / "paused" / "checkpoints")
     resumed = trainer(overrides)
     train(resumed, tmp_path / "paused", start=start)
     assert weights_sha256(resumed.network) == weights_sha256(whole.network)
@@ -79,14 +79,14 @@ def test_a_training_that_was_stopped_goes_no_further(trainer, tmp_path):
     }
     stopped = train(trainer(overrides), tmp_path, until=4)
     assert stopped.stopped
-    start = checkpoint.newest(tmp_path / "checkpoints")
+    start = commits.newest(tmp_path / "checkpoints")
     again = trainer(overrides)
     assert train(again, tmp_path, start=start).epoch == stopped.epoch
 
 
 def test_the_state_of_another_network_is_refused(trainer, tmp_path):
     train(trainer(), tmp_path, until=1)
-    start = checkpoint.newest(tmp_path / "checkpoints")
+    start = commits.newest(tmp_path / "checkpoints")
     with pytest.raises(CheckpointError, match="shape"):
         trainer({"network.hidden": [9]}).train(tmp_path, [], start=start)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kfc import files, record, run, sample, turns
+from kfc import environment, files, record, run, sample, turns
 from kfc.data import Task
 from kfc.errors import CheckpointError, Fault, SpecError, one_line
 from kfc.exporting import card, certificate, serving, signatures
@@ -230,7 +230,7 @@ def _facts(
         "sample_sha256": finished.sample_sha256,
         "weights_sha256": finished.weights_sha256,
         "data_sha256": finished.data_sha256,
-        "versions": record.versions_of((*record.VERSIONS, *exporter.distributions)),
+        "versions": environment.versions_of((*environment.VERSIONS, *exporter.distributions)),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "task": record.task_facts(task),
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc import files, quiet, record
+from kfc import environment, files, quiet, record
 from kfc import spec as specs
 from kfc.data import Prepared, prepare
 from kfc.errors import Fault, SpecError
@@ -179,7 +179,7 @@ def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
         faults=faults,
         kinks=[kink._asdict() for of_step in bent for kink in of_step],
         beyond=reach,
-        versions={name: version(name) for name in record.VERSIONS},
+        versions={name: version(name) for name in environment.VERSIONS},
     )
 
 

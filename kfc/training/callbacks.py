@@ -33,6 +33,8 @@ BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tra
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 TEST_HOOKS = ("on_test_begin", "on_test_end")
 
+_STATELESS = (keras.callbacks.TerminateOnNaN, keras.callbacks.LearningRateScheduler)
+
 
 def build_callbacks(
     spec: Spec, folder: Path, console: Console
@@ -121,6 +123,17 @@ def wants_batches(callback: Any) -> int | str | None:
             )
         return every
     return 1 if any(_overrides(callback, hook) for hook in BATCH_HOOKS) else None
+
+
+def keeps_state(callback: keras.callbacks.Callback) -> bool:
+    """Returns whether a resumed training has all of a callback's state.
+
+    That is so where it has `get_state` and `set_state`, where it `only_reads`, and where
+    Keras's own has none.
+    """
+    saves = hasattr(callback, "get_state") and hasattr(callback, "set_state")
+    only_reads = getattr(callback, "only_reads", False) is True
+    return saves or only_reads or type(callback) in _STATELESS
 
 
 def may_act(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> bool:

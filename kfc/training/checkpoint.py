@@ -1,29 +1,19 @@
-"""The whole state of a training -> a folder that a killed process cannot spoil, and back.
-
-Each commit is a folder `checkpoints/000001/` with `state.npz` (arrays), `facts.json` (the
-rest) and `manifest.json`, which holds the sha256 of both. It appears by one rename, and
-the last two are kept, so there is always a whole one to go back to.
-"""
+"""The whole state of a training -> a checkpoint, and back."""
 
 from __future__ import annotations
 
 import copy
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kfc import files
 from kfc.errors import CheckpointError, Fault, PluginError
 from kfc.training.carried import named_variables
-
-_KEPT = 2
-_FILES = ("state.npz", "facts.json")
+from kfc.training.commits import Checkpoint
 
 
 @dataclass
@@ -35,20 +25,14 @@ class Progress:
         step: Steps done in the epoch after them.
         stopped: Whether a callback has asked for a stop.
         history: Metric -> one value per epoch done.
+        seconds: It took so far, as of the last commit or the end.
     """
 
     epoch: int = 0
     step: int = 0
     stopped: bool = False
     history: dict[str, list[float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Arrays by name, and facts that JSON can hold."""
-
-    arrays: Mapping[str, np.ndarray]
-    facts: Mapping[str, Any]
+    seconds: float = field(default=0.0, compare=False)
 
 
 def capture(
@@ -141,58 +125,6 @@ def restore_network(checkpoint: Checkpoint, network: keras.Model) -> None:
         if values is None or values.shape != tuple(variable.shape):
             raise _other(variable.path, f"shape {tuple(variable.shape)}", "another network")
         variable.assign(values)
-
-
-def commit(folder: Path, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint to the disk and drops all but the last two.
-
-    Raises:
-        DiskError: If it cannot be written; the earlier ones stay.
-    """
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **checkpoint.arrays)
-    facts = json.dumps(dict(checkpoint.facts)).encode()
-    contents = {"state.npz": buffer.getvalue(), "facts.json": facts}
-    manifest = {name: files.sha256(data) for name, data in contents.items()}
-    contents["manifest.json"] = json.dumps(manifest).encode()
-    earlier = _committed(folder)
-    number = int(earlier[-1].name) + 1 if earlier else 1
-    files.write_folder(folder / f"{number:06d}", contents)
-    for old in earlier[: 1 - _KEPT]:
-        files.remove_folder(old)
-
-
-def newest(folder: Path) -> Checkpoint:
-    """Reads the newest checkpoint whose bytes are those that were written.
-
-    Raises:
-        CheckpointError: If there is none.
-    """
-    reasons = []
-    for path in reversed(_committed(folder)):
-        try:
-            manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-            contents = {name: (path / name).read_bytes() for name in _FILES}
-            for name, data in contents.items():
-                if files.sha256(data) != manifest[name]:
-                    raise ValueError(f"the sha256 of {name} differs")
-            facts = json.loads(contents["facts.json"])
-            with np.load(io.BytesIO(contents["state.npz"]), allow_pickle=False) as arrays:
-                return Checkpoint({name: arrays[name] for name in arrays.files}, facts)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reasons.append(f"{path.name}: {error}")
-    raise CheckpointError(
-        Fault(
-            str(folder),
-            "a whole checkpoint",
-            "; ".join(reasons) or "none",
-            "Train again with `kfc fit RUN/spec.yaml`.",
-        )
-    )
-
-
-def _committed(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("[0-9]*") if path.name.isdigit())
 
 
 def _other(where: str, expected: Any, got: Any) -> CheckpointError:

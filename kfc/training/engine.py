@@ -119,6 +119,8 @@ class Engine:
     @property
     def steps_at_once(self) -> int:
         """Steps that make a call neither long nor, by its own cost, expensive."""
+        if self.form == "eager":
+            return 1
         weights = self.model.count_params()
         operations = 3 * weights * self.batch_size  # forward, and two for gradients
         call = min(_CALL_OPERATIONS + _COPY_OPERATIONS * weights, 4 * _CALL_OPERATIONS)

@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 from kfc import files
+from kfc.training.appended import Appended
 
 Logs = Mapping[str, float] | None
 
@@ -33,8 +34,9 @@ class _Log(keras.callbacks.Callback):
     only_reads = True
     called_every: int | str | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         super().__init__()
+        self._appended = Appended(path) if path else None
         self._epoch = self._begin = self._last = 0
         self._began = time.monotonic()
         self._lines: dict[Path, list[str]] = {}
@@ -54,6 +56,20 @@ class _Log(keras.callbacks.Callback):
             files.append(path, "".join(lines))
         self._lines = {}
 
+    def get_state(self) -> dict[str, Any]:
+        """Returns how much of what was written a resumed training does not repeat."""
+        self.flush()
+        return self._appended.state() if self._appended else {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Cuts off what a resumed training repeats.
+
+        Raises:
+            CheckpointError: If what `get_state` counted is not there any more.
+        """
+        if self._appended:
+            self._appended.cut(state)
+
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Notes the epoch, and where it begins."""
         # Keras does not know the steps of an epoch of a stream that does not know them.
@@ -72,7 +88,11 @@ class _Log(keras.callbacks.Callback):
     def _seconds(self) -> float:
         """Returns the seconds since the training began at which the epoch ended."""
         # kfc's loop calls the hooks of several short epochs after the last of them.
-        return float(self.params.get("seconds", time.monotonic() - self._began))
+        return float(self.params.get("seconds", self._now()))
+
+    def _now(self) -> float:
+        """Returns the seconds since the training began, those before a resume included."""
+        return time.monotonic() - float(self.params.get("began", self._began))
 
     def _append(self, path: Path, line: str) -> None:
         """Writes a line now, or where kfc's loop says so: a file is opened once for many."""
@@ -100,7 +120,7 @@ class MetricsLog(_Log):
     def __init__(
         self, filename: str | Path = "metrics.jsonl", every: int | None = None
     ) -> None:
-        super().__init__()
+        super().__init__(Path(filename))
         self.path = Path(filename)
         self.called_every = every
 
@@ -109,7 +129,7 @@ class MetricsLog(_Log):
         step = self._step(batch)
         evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
         if evaluated or (self.called_every and step % self.called_every == 0):
-            self._write(step, logs, time.monotonic() - self._began)
+            self._write(step, logs, self._now())
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the epoch's line."""
@@ -130,7 +150,7 @@ class CSVLog(_Log):
     """
 
     def __init__(self, filename: str | Path = "epochs.csv") -> None:
-        super().__init__()
+        super().__init__(Path(filename))
         self.path = Path(filename)
         self._columns: list[str] = []
 
@@ -167,7 +187,7 @@ class TensorBoardLog(_Log):
     called_every: int | None
 
     def __init__(self, log_dir: str | Path = "tensorboard", every: int | None = None) -> None:
-        super().__init__()
+        super().__init__(Path(log_dir))
         self.folder = Path(log_dir)
         self.called_every = every
         self._writers: dict[str, Any] = {}
@@ -216,7 +236,7 @@ class TensorBoardLog(_Log):
         # whose eager operations cost more than an epoch of a small network.
         if folder not in self._writers:
             path = self.folder / folder
-            path.mkdir(parents=True, exist_ok=True)
+            files.make_folder(path)
             name = f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}"
             self._writers[folder] = tf.io.TFRecordWriter(str(path / name))
             head = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
@@ -248,7 +268,7 @@ class Terminal(_Log):
         log: Path | None = None,
         console: Console | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(log)
         self.console = console or Console(stderr=True)
         self.log, self._lines_every = log, every
         self.called_every = "block"

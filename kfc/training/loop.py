@@ -14,20 +14,28 @@ import numpy as np
 from kfc.data import Rows
 from kfc.data.order import epoch_order
 from kfc.errors import Fault, NumbersError
+from kfc.interrupts import Interrupts
 from kfc.spec.schema import Training
 from kfc.training.callbacks import BATCH_HOOKS, EPOCH_HOOKS, TEST_HOOKS, may_act, wants_batches
 from kfc.training.checkpoint import Progress
 from kfc.training.engine import Block, Engine
 from kfc.training.evaluation import Evaluator
 
+_COMMIT_SHARE = 0.03
+"""The most of the time that commits may take: those of a large network, of which each takes
+longer, lie further apart than `commit_seconds`."""
+
 
 @dataclass
 class Loop:
     """Trains epoch by epoch, calling Keras callbacks where Keras would.
 
-    What callbacks find in `params` besides Keras's entries: `seconds`, since the training
-    began, at which the epoch ended whose hook is called; and `flushed`, that `flush` will
-    be called on those that have it, so that they may collect what they write until then.
+    What callbacks find in `params` besides Keras's entries: `began`, the monotonic time at
+    which the training began, or would have in one piece; `seconds` from then to the end of
+    the epoch whose hook is called; and `flushed`, that `flush` will be called on those that
+    have it, so that they may collect what they write until then.
+
+    Ctrl-C and SIGTERM wait for the end of the steps that run, and for a commit.
 
     Args:
         engine: Runs the steps.
@@ -36,7 +44,8 @@ class Loop:
         seed: Of the order of rows.
         callbacks: Keras callbacks, in the order they are called.
         held_out: Prefix and rows to evaluate on: `val` or `test`.
-        commit: Called with the progress where it is time for a commit.
+        commit: Called with the progress where it is time for a commit: after
+            `training.commit_seconds`, at the end of an epoch or within a long one.
     """
 
     engine: Engine
@@ -67,7 +76,8 @@ class Loop:
             "epochs": self.training.epochs,
             "steps": steps,
             "verbose": 0,
-            "seconds": 0.0,
+            "began": time.monotonic() - progress.seconds,
+            "seconds": progress.seconds,
             "flushed": True,
         }
         # What acts at the end of a batch, or of a test, does so before, or in, the test.
@@ -77,12 +87,15 @@ class Loop:
             callback.set_model(model)
             callback.set_params(self._params)
         model.stop_training = progress.stopped
-        self._began = self._committed = time.monotonic()
+        self._began, self._committed = self._params["began"], time.monotonic()
+        self._commit_took = 0.0
         try:
             self._call("on_train_begin", {})
-            while progress.epoch < self._last_epoch and not model.stop_training:
-                self._epochs(progress)
+            with Interrupts() as self._interrupts:
+                while progress.epoch < self._last_epoch and not model.stop_training:
+                    self._epochs(progress)
             progress.stopped = bool(model.stop_training)
+            progress.seconds = time.monotonic() - self._began
             if progress.stopped or progress.epoch == self.training.epochs:
                 # As Keras's `fit` ends: with `use_ema` the averages become the weights.
                 model.optimizer.finalize_variable_values(model.trainable_variables)
@@ -226,10 +239,17 @@ class Loop:
         return {f"{prefix}_{name}": value for name, value in logs.items()}
 
     def _commit_if_due(self, progress: Progress) -> None:
-        if time.monotonic() - self._committed >= self.training.commit_seconds:
+        began = time.monotonic()
+        apart = max(self.training.commit_seconds, self._commit_took / _COMMIT_SHARE)
+        if self._interrupts.heard or began - self._committed >= apart:
+            if progress.step and not self.engine.weights_are_finite():
+                raise _not_finite(progress.epoch, progress.step - 1, "weights")
             progress.stopped = bool(self.engine.model.stop_training)
+            progress.seconds = began - self._began
             self.commit(progress)
             self._committed = time.monotonic()
+            self._commit_took = self._committed - began
+        self._interrupts.obey()
 
     def _flush(self) -> None:
         for callback in self.callbacks:

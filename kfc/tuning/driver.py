@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kfc import files, run
+from kfc import files, fitting, run
 from kfc.data import Source
 from kfc.errors import CheckpointError, Fault, NumbersError
 from kfc.tuning.display import Display
@@ -200,7 +200,7 @@ class Driver:
             place = self._folder / event["folder"]
             if event["number"] == best.number and (place / "result.json").exists():
                 return event
-        winner = self._earlier_winner(best) or run.fit(
+        winner = self._earlier_winner(best) or fitting.fit(
             self._space.trial_spec(best.values, seed=self._spec.seed),
             data=self._source,
             runs=self._folder / "winner",

@@ -15,7 +15,7 @@ from kfc.data import Prepared, Source, prepare, read_source
 from kfc.errors import CheckpointError, DataError, NumbersError, SpecError
 from kfc.spec import Spec
 from kfc.trainer import Trainer, weights_sha256
-from kfc.training import checkpoint
+from kfc.training import commits
 from kfc.training.callbacks import named_callbacks
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Proposal, Trial, direction, worst_score
@@ -165,12 +165,12 @@ class Runner:
     def _is_better(self, one: float, other: float) -> bool:
         return one < other if direction(self._objective) == "min" else one > other
 
-    def _start(self, folder: Path, parent: int | None) -> checkpoint.Checkpoint | None:
+    def _start(self, folder: Path, parent: int | None) -> commits.Checkpoint | None:
         """Returns where the training goes on: its own last commit, or its parent's."""
         earlier = [folder] if parent is None else [folder, self._root / trial_folder(parent)]
         for place in earlier:
             try:
-                return checkpoint.newest(place / "checkpoints")
+                return commits.newest(place / "checkpoints")
             except CheckpointError:
                 continue
         return None

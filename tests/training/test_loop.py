@@ -1,4 +1,5 @@
 import csv
+import itertools
 import math
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from kfc import spec as specs
 from kfc.errors import NumbersError, SpecError
+from kfc.training import loop as loops
 from kfc.training.callbacks import build_callbacks, wants_batches
 from kfc.training.checkpoint import Progress
 
@@ -266,7 +268,10 @@ def test_a_training_that_ran_its_epochs_is_not_stopped(problem):
     assert not run(problem)[0].stopped
 
 
-def test_a_stop_within_an_epoch_is_committed_only_once_the_epoch_has_ended(problem, recorder):
+def test_a_stop_within_an_epoch_is_committed_only_once_the_epoch_has_ended(
+    problem, recorder, monkeypatch
+):
+    monkeypatch.setattr(loops, "_COMMIT_SHARE", math.inf)
     commits = []
     run(
         problem,
@@ -275,6 +280,45 @@ def test_a_stop_within_an_epoch_is_committed_only_once_the_epoch_has_ended(probl
         commit=lambda progress: commits.append((progress.epoch, progress.step)),
     )
     assert commits == [(0, 1), (1, 0)]
+
+
+def test_commits_take_a_small_share_of_the_time(problem, monkeypatch):
+    """After a commit of three seconds, a hundred seconds pass before the next begins."""
+    now, commits = [0.0], []
+    monkeypatch.setattr(loops.time, "monotonic", lambda: now[0])
+
+    def commit(progress):
+        commits.append(now[0])
+        now[0] += 3.0
+
+    class Clock(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            now[0] += 20.0
+
+    run(problem, [Clock()], {"training.epochs": 20}, commit=commit)
+    assert commits == []
+    run(
+        problem,
+        [Clock()],
+        {"training.epochs": 20, "training.commit_seconds": 10},
+        commit=commit,
+    )
+    between = [later - earlier for earlier, later in itertools.pairwise(commits)]
+    assert commits
+    assert between == [pytest.approx(103.0)] * len(between)
+
+
+def test_weights_that_are_not_finite_are_not_committed_within_an_epoch(
+    problem, recorder, monkeypatch
+):
+    commits = []
+    loop = problem({"training.commit_seconds": 1e-9}).loop(
+        [recorder(1)], commit=lambda progress: commits.append(progress.step)
+    )
+    monkeypatch.setattr(loop.engine, "weights_are_finite", lambda: False)
+    with pytest.raises(NumbersError, match="epoch 1, step 1: expected finite weights"):
+        loop.run(Progress())
+    assert commits == []
 
 
 # --- order --------------------------------------------------------------------------------

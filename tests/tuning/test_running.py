@@ -12,7 +12,7 @@ from kfc import spec as specs
 from kfc.data import Source, prepare
 from kfc.data.rows import Rows
 from kfc.resolving import resolve_data
-from kfc.training import checkpoint
+from kfc.training import commits
 from kfc.tuning.running import Order, Preparer, Runner
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Proposal, worst_score
@@ -42,13 +42,13 @@ def order(number=1, rate=0.1, *, epochs=2, parent=None, to_beat=None):
 
 def mark_first_epoch(folder):
     """Changes what the newest commit remembers of the first epoch, and nothing else."""
-    newest = checkpoint.newest(folder / "checkpoints")
+    newest = commits.newest(folder / "checkpoints")
     newest.facts["progress"]["history"]["loss"][0] = 123.0
-    checkpoint.commit(folder / "checkpoints", newest)
+    commits.commit(folder / "checkpoints", newest)
 
 
 def first_loss(folder):
-    newest = checkpoint.newest(folder / "checkpoints")
+    newest = commits.newest(folder / "checkpoints")
     return newest.facts["progress"]["history"]["loss"][0]
 
 

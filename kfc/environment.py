@@ -1,0 +1,123 @@
+"""What the bits of a run depend on -> `environment.json`, and what has changed since."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from kfc import files, record
+from kfc.errors import CheckpointError, Fault
+from kfc.spec import Spec
+
+FILE = "environment.json"
+VERSIONS = ("keras-fully-connected", "keras", "tensorflow", "numpy", "scikit-learn")
+_FLAGS = (
+    *("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
+
+
+def machine(threads: int | None) -> dict[str, Any]:
+    """Returns what is here: processor, versions and flags.
+
+    Args:
+        threads: Of TensorFlow; None is every core.
+    """
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "versions": versions_of(VERSIONS),
+        "flags": {name: os.environ[name] for name in _FLAGS if name in os.environ},
+    }
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Returns the versions of distributions, but of those that go by another name here."""
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):  # tensorflow may be tensorflow-cpu
+            found[name] = version(name)
+    return found
+
+
+def text(environment: Mapping[str, Any]) -> str:
+    """Returns the content of `environment.json`, with its own sha256."""
+    facts = {key: value for key, value in environment.items() if key != "sha256"}
+    return record.as_json(record.sealed(facts))
+
+
+def write(folder: Path, environment: Mapping[str, Any]) -> None:
+    """Writes `environment.json` into a run folder.
+
+    Raises:
+        DiskError: If it cannot be written.
+    """
+    files.write(folder / FILE, text(environment))
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Returns what `write` was given for a run.
+
+    Raises:
+        CheckpointError: If it is missing or damaged.
+    """
+    try:
+        environment = json.loads((folder / FILE).read_text("utf-8"))
+        record.check_seal(environment)
+        return dict(environment)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(
+            Fault(
+                str(folder / FILE),
+                "the record of a run's beginning",
+                str(error),
+                record.train_again(folder),
+            )
+        ) from error
+
+
+def plain_spec(spec: Spec) -> dict[str, Any]:
+    """Returns a spec as `environment.json` holds it."""
+    return spec.model_dump(mode="json")
+
+
+def identity(spec: Spec, data_sha256: str) -> dict[str, str]:
+    """Returns what tells the commits of a run from those of another."""
+    plain = json.dumps(plain_spec(spec), sort_keys=True)
+    return {"spec_sha256": files.sha256(plain.encode()), "data_sha256": data_sha256}
+
+
+def differences(then: Any, now: Any, where: str = "") -> list[str]:
+    """Returns each value in which two nested mappings differ, as `path: then, now`."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        return [
+            line
+            for key in {**then, **now}
+            for line in differences(
+                then.get(key), now.get(key), f"{where}.{key}" if where else str(key)
+            )
+        ]
+    return [] if then == now else [f"{where}: {_shown(then)} then, {_shown(now)} now"]
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value)
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor()

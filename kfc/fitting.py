@@ -1,0 +1,288 @@
+"""A spec, or an interrupted run, -> a finished run."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from kfc import environment, files, memory, quiet, record, resuming, sample, turns
+from kfc import spec as specs
+from kfc.architecture import check_architecture
+from kfc.data import prepare
+from kfc.errors import DiskError
+from kfc.plugins import bind_plugins
+from kfc.resolving import as_callbacks, resolve_data
+from kfc.run import Run, load
+from kfc.spec import SpecLike
+from kfc.trainer import Trainer, weights_sha256
+from kfc.training import commits
+from kfc.training.callbacks import build_callbacks, keeps_state
+from kfc.training.commits import Checkpoint
+
+
+def fit(
+    spec: SpecLike,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    data: Any = None,
+    network: keras.Model | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    runs: str | Path = "runs",
+    verbose: bool = True,
+) -> Run:
+    """Trains a dense network as a spec says.
+
+    Ctrl-C and SIGTERM end it after a commit; `resume` goes on from there, and after
+    whatever else has ended it.
+
+    Args:
+        spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
+        overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
+        data: Rows instead of `data.source`: `(x, y)` or `(x, y, sample_weight)`; one of
+            these and test rows, `((x, y), (x_test, y_test))`; a DataFrame with a column
+            `target` or `label`; or a `tf.data.Dataset`. A `numpy.memmap` as x is streamed
+            from the disk where it is large for this machine's memory.
+        network: Start from the weights of this network, which ends up trained; its
+            architecture must be the spec's.
+        callbacks: Ordinary Keras callbacks, called after kfc's own.
+        runs: Folder in which the numbered run folder is made.
+        verbose: Whether to show progress on stderr.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        SpecError: If the spec is wrong, with every fault.
+        DataError: If the data cannot be read or must not be trained on.
+        NumbersError: If a loss or a weight becomes NaN or infinite.
+        PluginError: If a plug-in fails.
+        DiskError: If the run folder cannot be written.
+    """
+    phases = record.Phases()
+    checked = specs.load(spec, overrides)
+    threads = quiet.start_tensorflow(checked.training.threads)
+    phases.end("import")
+    bind_plugins(checked)
+    callbacks = as_callbacks(callbacks, checked)
+    prepared = prepare(checked, data)
+    checked = resolve_data(checked, prepared, in_memory=data is not None)
+    phases.end("data")
+    trainer = Trainer(checked, prepared, callbacks)
+    if network is not None:
+        check_architecture(trainer.network, network)
+        trainer.network.set_weights(network.get_weights())
+    began = environment.machine(threads) | {
+        # What a run depends on besides its spec; with any of these, the spec alone does
+        # not repeat it.
+        "given": {
+            "data": data is not None,
+            "network": None if network is None else weights_sha256(network),
+            "callbacks": [type(callback).__name__ for callback in callbacks],
+        },
+        "spec": environment.plain_spec(trainer.spec),
+        "data_sha256": prepared.sha256,
+        "resumed": [],
+    }
+    contents = {
+        "spec.yaml": specs.dump(trainer.spec).encode(),
+        environment.FILE: environment.text(began).encode(),
+    }
+    folder = turns.new_numbered_folder(Path(runs), checked.name, contents)
+    with files.locked(folder):
+        work = _Work(folder, trainer, list(callbacks), began, _console(verbose), phases)
+        run = work.finish(commit_first=network is not None)
+    if network is not None:
+        network.set_weights(run.model.get_weights())
+    return run
+
+
+def resume(
+    folder: str | Path,
+    *,
+    data: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    verbose: bool = True,
+) -> Run:
+    """Goes on with an interrupted run, to the bits it would have without the interruption.
+
+    It goes on from the newest whole commit, or from the beginning before the first one.
+    Other versions, processors or flags than it began with are printed and recorded:
+    they may change bits. So may callbacks that do not save their state.
+
+    Args:
+        folder: The run folder.
+        data: The rows, for a run that was given `data=`.
+        callbacks: The callbacks, for a run that was given `callbacks=`: new ones of the
+            same classes, in the same order.
+        verbose: Whether to show progress on stderr.
+
+    Returns:
+        The finished run; one that was finished already is loaded.
+
+    Raises:
+        CheckpointError: If the folder holds no run, its spec was changed, or what decides
+            how it goes on is damaged.
+        BusyError: If another process works in it.
+        DataError: If the rows are not those with which it began.
+        SpecError: If the callbacks are not, or the machine has too little memory.
+        NumbersError: If a loss or a weight becomes NaN or infinite.
+        PluginError: If a plug-in fails.
+        DiskError: If the run folder cannot be written.
+    """
+    folder, console = Path(folder), _console(verbose)
+    if not resuming.is_finished(folder):
+        with files.locked(folder):
+            if not resuming.is_finished(folder):  # another process had it meanwhile
+                return _go_on(resuming.look(folder), data, callbacks, console)
+    console.print(f"{folder} is finished: there is nothing to resume.", soft_wrap=True)
+    return load(folder)
+
+
+def _go_on(
+    unfinished: resuming.Unfinished,
+    data: Any,
+    callbacks: Sequence[keras.callbacks.Callback] | None,
+    console: Console,
+) -> Run:
+    phases, spec, folder = record.Phases(), unfinished.spec, unfinished.folder
+    threads = quiet.start_tensorflow(spec.training.threads)
+    phases.end("import")
+    bind_plugins(spec)
+    callbacks = as_callbacks(callbacks, spec)
+    resuming.check_given(unfinished, in_memory=data is not None, callbacks=callbacks)
+    prepared = prepare(spec, data)
+    resuming.check_data(unfinished, prepared.sha256)
+    phases.end("data")
+    trainer = Trainer(spec, prepared, callbacks)
+    start = unfinished.start
+    changed = resuming.differences(unfinished, environment.machine(threads))
+    for line in start.passed_over if start else ():
+        console.print(f"passed over: commit {line}", soft_wrap=True)
+    for line in changed:
+        console.print(f"other bits are possible: {line}", soft_wrap=True)
+    place = start.facts["progress"] if start else {"epoch": 0, "step": 0}
+    entry = {"epoch": place["epoch"], "step": place["step"], "differences": changed}
+    began = unfinished.environment
+    began = {**began, "resumed": [*began["resumed"], entry]}
+    environment.write(folder, began)
+    if start:
+        commits.drop_damaged(folder / "checkpoints", start)
+    else:
+        resuming.begin_again(folder)
+    return _Work(folder, trainer, list(callbacks), began, console, phases).finish(start)
+
+
+@dataclass
+class _Work:
+    """What is to be done in a run folder that has its spec and its environment.
+
+    Args:
+        folder: Locked.
+        trainer: Untrained.
+        given: The caller's callbacks.
+        environment: As in `environment.json`.
+        console: Where progress is shown.
+        phases: The stopwatch.
+    """
+
+    folder: Path
+    trainer: Trainer
+    given: list[keras.callbacks.Callback]
+    environment: Mapping[str, Any]
+    console: Console
+    phases: record.Phases
+    callbacks: list[keras.callbacks.Callback] = field(init=False)
+
+    def finish(self, start: Checkpoint | None = None, *, commit_first: bool = False) -> Run:
+        """Trains, from `start` on, and writes down what came of it."""
+        folder, trainer, phases = self.folder, self.trainer, self.phases
+        network, prepared = trainer.network, trainer.prepared
+        self._announce(start)
+        self.callbacks = [*build_callbacks(trainer.spec, folder, self.console), *self.given]
+        already = start.facts["progress"]["seconds"] if start else 0.0
+        began = time.monotonic()
+        with self._hint():
+            progress = trainer.train(
+                folder, self.callbacks, start=start, commit_first=commit_first, phases=phases
+            )
+            progress.seconds = already + time.monotonic() - began
+            trainer.commit(folder, self.callbacks, progress)
+        phases.end("train")
+
+        files.write_with(folder / "model.keras", network.save)
+        phases.end("save")
+        metrics = trainer.measure()
+        sample_sha256 = sample.write(folder, sample.take(network, prepared.test.x))
+        phases.end("evaluate")
+        run = Run(
+            spec=trainer.spec,
+            model=network,
+            history=progress.history,
+            metrics=metrics,
+            folder=folder,
+            task=prepared.task,
+            seconds=round(progress.seconds, 3),
+            weights_sha256=weights_sha256(network),
+            data_sha256=prepared.sha256,
+            rows={"train": len(prepared.train)}
+            | {name: len(rows) for name, rows in prepared.held_out.items()},
+            sample_sha256=sample_sha256,
+        )
+        record.write_result(folder, self._facts(run), run.task)
+        return run
+
+    def _facts(self, run: Run) -> dict[str, Any]:
+        """Returns what `result.json` says of a run."""
+        stateless = [type(each).__name__ for each in self.callbacks if not keeps_state(each)]
+        return {
+            **run.summary(),
+            "folder": self.folder.name,
+            "data_sha256": run.data_sha256,
+            "rows": run.rows,
+            "sample_sha256": run.sample_sha256,
+            "history": run.history,
+            "phases": self.phases.seconds,
+            "memory": {"predicted": self.trainer.memory, "peak": memory.peak()},
+            "resume": "approximate" if stateless else "exact",
+            "without_state": stateless,
+            "resumed": self.environment["resumed"],
+        }
+
+    def _announce(self, start: Checkpoint | None) -> None:
+        """Says what is about to be trained, where and how."""
+        spec, rows = self.trainer.spec, len(self.trainer.prepared.train)
+        streamed = ", streamed from the disk" if spec.data.stream == "always" else ""
+        self.console.print(
+            f"{self.folder}: {rows:,} rows{streamed}, "
+            f"{self.trainer.network.count_params():,} weights, engine {spec.training.engine}",
+            soft_wrap=True,
+        )
+        if start:
+            place = start.facts["progress"]
+            self.console.print(
+                f"going on after epoch {place['epoch']}, step {place['step']}", soft_wrap=True
+            )
+        elif self.environment["resumed"]:
+            self.console.print("no commit yet: from the beginning", soft_wrap=True)
+
+    @contextmanager
+    def _hint(self) -> Iterator[None]:
+        """Says how to go on where an interrupt or a full disk ends the training."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, DiskError):
+            command = f"kfc resume {shlex.quote(str(self.folder))}"
+            self.console.print(f"Interrupted: `{command}` goes on.", soft_wrap=True)
+            raise
+
+
+def _console(verbose: bool) -> Console:
+    return Console(stderr=True, quiet=not verbose, highlight=False, markup=False)

@@ -1,0 +1,187 @@
+"""A run folder -> where its training stopped, and whether it can go on from there.
+
+Nothing here imports TensorFlow, so what cannot go on is refused at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfc import environment, files, record
+from kfc import spec as specs
+from kfc.errors import CheckpointError, DataError, Fault, SpecError
+from kfc.spec import Spec
+from kfc.training import commits
+from kfc.training.commits import Checkpoint
+
+_BEGINNING = ("spec.yaml", environment.FILE, files.LOCK)
+_MACHINE = ("python", "processor", "cores", "threads", "versions", "flags")
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that was interrupted.
+
+    Args:
+        folder: Its folder.
+        spec: Its resolved spec.
+        environment: What it depended on when it began.
+        start: Its newest whole commit, or None before the first.
+    """
+
+    folder: Path
+    spec: Spec
+    environment: dict[str, Any]
+    start: Checkpoint | None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What a caller in Python gave it beside the spec."""
+        return dict(self.environment["given"])
+
+
+def check(folder: Path) -> None:
+    """Refuses what `kfc resume` could not go on with, before TensorFlow is imported.
+
+    Raises:
+        CheckpointError: If there is no run, or no whole one.
+        BusyError: If another process works in it.
+        DataError: If it was given its rows in Python; SpecError for callbacks.
+    """
+    if not is_finished(folder):
+        with files.locked(folder):
+            check_given(look(folder), in_memory=False, callbacks=())
+
+
+def is_finished(folder: Path) -> bool:
+    """Says whether a run folder holds a result.
+
+    Raises:
+        CheckpointError: If it is no run folder.
+    """
+    if record.is_finished(folder):
+        return True
+    if not any((folder / name).is_file() for name in _BEGINNING[:2]):
+        raise record.no_run(folder, "none")
+    return False
+
+
+def look(folder: Path) -> Unfinished:
+    """Reads an interrupted run, and checks every byte that decides how it goes on.
+
+    Raises:
+        CheckpointError: If one is damaged, or the spec was changed, or no commit is whole.
+    """
+    _check_links(folder)
+    begun = environment.read(folder)
+    spec = _read_spec(folder, begun)
+    start = None
+    if commits.begun(folder / "checkpoints"):
+        start = commits.newest(folder / "checkpoints")
+        if start.facts.get("about") != environment.identity(spec, begun["data_sha256"]):
+            raise _damaged(folder / "checkpoints", "the commits of this run", "another run's")
+    elif begun["given"]["network"]:
+        raise _damaged(folder / "checkpoints", "the weights it was given", "no commit")
+    return Unfinished(folder, spec, begun, start)
+
+
+def check_given(
+    unfinished: Unfinished, *, in_memory: bool, callbacks: Sequence[object]
+) -> None:
+    """Checks that the caller gives again what he gave when the run began.
+
+    Raises:
+        DataError: If rows are missing, or given where there were none.
+        SpecError: If the callbacks are not the same ones.
+    """
+    given, folder = unfinished.given, str(unfinished.folder)
+    if given["data"] != in_memory:
+        words = ("the rows that the run was given in Python", "none")
+        expected, got = words if given["data"] else ("no rows: the spec has a source", "data=")
+        how = f"kfc.resume({folder!r}, data=...)" if given["data"] else f"kfc resume {folder}"
+        raise DataError(Fault("data", expected, got, f"Call `{how}`."))
+    names = [type(callback).__name__ for callback in callbacks]
+    if given["callbacks"] != names:
+        raise SpecError(
+            Fault(
+                "callbacks",
+                f"the callbacks of this run: {_listed(given['callbacks'])}",
+                _listed(names),
+                f"Call `kfc.resume({folder!r}, callbacks=[...])` with the same ones.",
+            )
+        )
+
+
+def check_data(unfinished: Unfinished, data_sha256: str) -> None:
+    """Checks that the rows are those with which the run began.
+
+    Raises:
+        DataError: If they are not.
+    """
+    began_with = unfinished.environment["data_sha256"]
+    if data_sha256 != began_with:
+        raise DataError(
+            Fault(
+                unfinished.spec.data.source or "data",
+                f"the rows of this run (sha256 {began_with[:12]})",
+                f"other rows (sha256 {data_sha256[:12]})",
+                f"Get those rows back. {record.train_again(unfinished.folder)}",
+            )
+        )
+
+
+def differences(unfinished: Unfinished, machine: dict[str, Any]) -> list[str]:
+    """Returns in what this machine differs from that on which the run began."""
+    then, now = (
+        {key: of[key] for key in _MACHINE} for of in (unfinished.environment, machine)
+    )
+    return environment.differences(then, now)
+
+
+def begin_again(folder: Path) -> None:
+    """Removes what a run that has made no commit has written since it began."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            files.remove_folder(path)
+        elif path.name not in _BEGINNING:
+            files.remove(path)
+
+
+def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
+    path = folder / "spec.yaml"
+    try:
+        spec = specs.load(path)
+    except SpecError as error:
+        raise _damaged(path, "the spec of this run", str(error)) from error
+    changed = environment.differences(begun["spec"], environment.plain_spec(spec))
+    if changed:
+        raise CheckpointError(
+            Fault(
+                str(path),
+                "the spec with which this run began",
+                "; ".join(changed),
+                "Put it back to go on, or train from the beginning: "
+                f"`kfc fit {shlex.quote(str(path))}`.",
+            )
+        )
+    return spec
+
+
+def _check_links(folder: Path) -> None:
+    """Refuses links, through which a resumed run would write somewhere else."""
+    for path in folder.rglob("*"):
+        if path.is_symlink():
+            raise _damaged(path, "a file or folder of this run", "a link")
+
+
+def _damaged(path: Path, expected: str, got: str) -> CheckpointError:
+    folder = path.parent if path.parent.name != "checkpoints" else path.parent.parent
+    return CheckpointError(Fault(str(path), expected, got, record.train_again(folder)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

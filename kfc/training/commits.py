@@ -1,0 +1,133 @@
+"""Arrays and facts -> a folder that a killed process cannot spoil, and back.
+
+Each commit is a folder `checkpoints/000001/` with `state.npz` (arrays), `facts.json` (the
+rest) and `manifest.json`, which holds its number and the sha256 of both. It appears by one
+rename, and the last two are kept, so there is always a whole one to go back to.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kfc import files
+from kfc.errors import CheckpointError, Fault
+
+_KEPT = 2
+_FILES = ("state.npz", "facts.json")
+_BROKEN = (
+    *(OSError, ValueError, KeyError, TypeError, EOFError, OverflowError),
+    *(MemoryError, RuntimeError, zipfile.BadZipFile),  # a header that lies; nested too deep
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training.
+
+    Args:
+        arrays: By name.
+        facts: What JSON can hold.
+        passed_over: Newer commits that are damaged, each with its fault.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any]
+    passed_over: tuple[str, ...] = ()
+
+
+def commit(folder: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint to the disk and drops all but the last two.
+
+    Raises:
+        DiskError: If it cannot be written; the earlier ones stay.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **checkpoint.arrays)
+    facts = json.dumps(dict(checkpoint.facts)).encode()
+    contents = {"state.npz": buffer.getvalue(), "facts.json": facts}
+    earlier = _committed(folder)
+    number = int(earlier[-1].name) + 1 if earlier else 1
+    manifest = {name: files.sha256(data) for name, data in contents.items()}
+    contents["manifest.json"] = json.dumps({"number": number, **manifest}).encode()
+    files.write_folder(folder / f"{number:06d}", contents)
+    for old in earlier[: 1 - _KEPT]:
+        files.remove_folder(old)
+
+
+def newest(folder: Path) -> Checkpoint:
+    """Reads the newest checkpoint whose bytes are those that were written.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
+    reasons: list[str] = []
+    for path in reversed(_committed(folder)):
+        try:
+            arrays, facts = _read(path)
+        except _BROKEN as error:
+            reasons.append(f"{path.name}: {error}")
+        else:
+            return Checkpoint(arrays, facts, tuple(reasons))
+    raise CheckpointError(
+        Fault(
+            str(folder),
+            "a whole checkpoint",
+            "; ".join(reasons) or "none",
+            "Train again with `kfc fit RUN/spec.yaml`.",
+        )
+    )
+
+
+def begun(folder: Path) -> bool:
+    """Says whether there has been a commit, damaged or not."""
+    return bool(_committed(folder))
+
+
+def drop_damaged(folder: Path, checkpoint: Checkpoint) -> None:
+    """Removes the commits that `newest` passed over, of which the next would keep one."""
+    for reason in checkpoint.passed_over:
+        files.remove_folder(folder / reason.partition(":")[0])
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Returns the arrays and the facts of a commit.
+
+    Raises:
+        ValueError: If they are not what was written, under this name, or another of
+            `_BROKEN`.
+    """
+    for inner in (path, *(path / name for name in (*_FILES, "manifest.json"))):
+        if inner.is_symlink():  # to what another run may change, or remove
+            raise ValueError(f"{inner.name} is a link")
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    if manifest["number"] != int(path.name):
+        raise ValueError(f"it is number {manifest['number']}, renamed")
+    contents = {name: (path / name).read_bytes() for name in _FILES}
+    for name, data in contents.items():
+        if files.sha256(data) != manifest[name]:
+            raise ValueError(f"the sha256 of {name} differs")
+    buffer = io.BytesIO(contents["state.npz"])
+    with zipfile.ZipFile(buffer) as archive:
+        # As written: what is compressed may be a thousand times larger than the file.
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("state.npz is compressed")
+    with np.load(buffer, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}, json.loads(
+            contents["facts.json"]
+        )
+
+
+def _committed(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("[0-9]*") if _is_number(path.name))
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdigit()

@@ -1,0 +1,100 @@
+"""Runs `kfc fit`, then `kfc resume`, in one process after another, each with a signal.
+
+    python killing.py FOLDER '{"name": {"signals": [["step", 2, "SIGKILL"]], "set": []}}'
+
+The first process trains; each later one resumes; the last gets no signal and finishes. It
+prints, for each name, their exit codes. TensorFlow is imported once: a process forked before
+TensorFlow has started may start it itself.
+"""
+
+import json
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+
+from kfc import cli, quiet
+
+SPEC = {
+    "name": "killed",
+    "data": {"source": "sklearn:digits", "rows": 200},
+    "network": {"hidden": [{"units": 12, "dropout": 0.3, "normalization": "batch"}]},
+    "training": {
+        "optimizer": {"name": "adam", "learning_rate": 0.01},
+        "epochs": 3,
+        "batch_size": 64,
+        "log_every": 1,  # so that each step is a call
+        "evaluate_every": 2,
+        "commit_seconds": 1e-9,
+        "early_stopping": {"monitor": "val_accuracy", "patience": 5},
+    },
+}
+
+
+def moments():
+    """What is called at each moment: a class and the name of its method."""
+    from kfc.training.engine import Engine
+    from kfc.training.evaluation import Evaluator
+    from kfc.training.loop import Loop
+
+    return {
+        "step": (Engine, "run"),
+        "epoch edge": (Loop, "_end_of_epoch"),
+        "validation": (Evaluator, "evaluate"),
+        "saving": (Loop, "_flush"),
+    }
+
+
+def signal_at(moment, number, *names):
+    """Sends this process signals in the `number`th call of what a moment names."""
+    owner, method = moments()[moment]
+    call, calls = getattr(owner, method), []
+
+    def counted(self, *arguments, **options):
+        calls.append(1)
+        result = call(self, *arguments, **options)
+        if len(calls) == number:
+            for name in names:
+                os.kill(os.getpid(), signal.Signals[name])
+        return result
+
+    setattr(owner, method, counted)
+
+
+def process(folder, planned, settings):
+    """Trains, or goes on, in a process of its own; returns its exit code."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if planned:
+        signal_at(*planned)
+    runs = [str(run) for run in folder.glob("0*")]
+    spec = str(folder.parent / "spec.json")
+    command = ["resume", *runs] if runs else ["fit", spec, *settings, "--runs", str(folder)]
+    try:
+        cli.main(command)
+    except SystemExit as end:
+        os._exit(end.code or 0)
+    os._exit(0)
+
+
+def main(folder, plans):
+    quiet.import_tensorflow()
+    from kfc import fitting  # noqa: F401  what is imported here is shared
+    from kfc.training import loop
+
+    loop._COMMIT_SHARE = math.inf  # a commit wherever one is possible
+    (folder / "spec.json").write_text(json.dumps(SPEC))
+    codes = {}
+    for name, plan in plans.items():
+        (folder / name).mkdir()
+        codes[name] = [
+            process(folder / name, planned, plan.get("set", []))
+            for planned in (*plan["signals"], None)
+        ]
+    print(json.dumps(codes))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))

@@ -1,0 +1,138 @@
+"""A process that is killed, and killed again, ends with the bits of one that is not."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kfc.training import commits
+
+# --- a toy --------------------------------------------------------------------------------
+
+
+def killed_at(toy, folder, disk, step):
+    """Trains until a step before which the process is gone; says whether it came to it."""
+
+    def before_step(number):
+        if number == step:
+            disk.die()
+
+    with disk:
+        toy.train(folder, before_step)
+    return disk.has_failed
+
+
+def test_a_toy_killed_at_any_step_ends_with_the_same_bits(
+    toy, expected, faulty_disk, tmp_path
+):
+    for step in range(expected.steps):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        assert killed_at(toy, folder, faulty_disk(), step)
+        with faulty_disk():
+            again = toy.train(folder)
+        assert toy.outcome(folder) == expected.outcome, step
+        assert step + again == expected.steps  # not one of the committed steps is repeated
+
+
+def test_a_toy_killed_at_every_step_ends_with_the_same_bits(
+    toy, expected, faulty_disk, tmp_path
+):
+    folder, kills = tmp_path / "killed", 0
+    folder.mkdir()
+    while killed_at(toy, folder, faulty_disk(), 1):
+        kills += 1
+    assert kills == expected.steps - 1
+    assert toy.outcome(folder) == expected.outcome
+
+
+# --- kfc itself ---------------------------------------------------------------------------
+
+RARELY = ["training.commit_seconds=1000000"]
+PLANS = {
+    "whole": {"signals": []},
+    "first step": {"signals": [["step", 1, "SIGKILL"]]},
+    "three in a row": {
+        "signals": [
+            ["epoch edge", 1, "SIGKILL"],
+            ["validation", 1, "SIGKILL"],
+            ["step", 4, "SIGKILL"],
+        ]
+    },
+    "interrupts": {
+        "signals": [["step", 2, "SIGTERM"], ["validation", 1, "SIGINT"]],
+        "set": RARELY,
+    },
+    "a second interrupt": {"signals": [["step", 2, "SIGINT", "SIGINT"]], "set": RARELY},
+}
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The folder of the runs of `PLANS`, with the exit codes of their processes."""
+    folder = tmp_path_factory.mktemp("killed")
+    script = Path(__file__).with_name("killing.py")
+    command = [sys.executable, script, folder, json.dumps(PLANS)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return folder, json.loads(ended.stdout.splitlines()[-1]), ended.stderr
+
+
+def outcome(folder):
+    """Everything that a run left but for seconds, and what it says of interruptions."""
+    (run,) = folder.glob("0*")
+    state = commits.newest(run / "checkpoints")
+    arrays = {name: values.tobytes() for name, values in state.arrays.items()}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    result = json.loads((run / "result.json").read_text())
+    for untimed in (*lines, result):
+        untimed.pop("seconds")
+    kept = ("metrics", "epochs", "history", "weights_sha256", "sample_sha256")
+    progress = state.facts["progress"]
+    best = [
+        {name: value for name, value in of.items() if name != "files"}
+        for of in state.facts["states"]
+    ]
+    return (
+        arrays,
+        lines,
+        {name: result[name] for name in kept},
+        (progress["epoch"], progress["step"], progress["stopped"]),
+        best,
+    )
+
+
+def resumed_at(folder):
+    (run,) = folder.glob("0*")
+    resumed = json.loads((run / "result.json").read_text())["resumed"]
+    return [(each["epoch"], each["step"]) for each in resumed]
+
+
+@pytest.mark.parametrize("name", [name for name in PLANS if name != "whole"])
+def test_an_ended_run_is_resumed_to_the_same_bits(killed, name):
+    folder, codes, _ = killed
+    expected = [
+        {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}[signals[2]]
+        for signals in PLANS[name]["signals"]
+    ]
+    assert codes[name] == [*expected, 0]
+    for got, want in zip(outcome(folder / name), outcome(folder / "whole"), strict=True):
+        assert got == want
+
+
+def test_what_a_kill_costs_is_the_work_since_the_last_commit(killed):
+    folder, _, _ = killed
+    assert resumed_at(folder / "first step") == [(0, 0)]
+    assert resumed_at(folder / "three in a row") == [(0, 2), (1, 0), (2, 0)]
+
+
+def test_an_interrupt_waits_for_the_step_and_a_commit(killed):
+    folder, _, said = killed
+    assert resumed_at(folder / "interrupts") == [(0, 2), (1, 1)]
+    assert f"`kfc resume {folder / 'interrupts'}/0001-killed` goes on." in said
+
+
+def test_a_second_interrupt_ends_a_run_at_once(killed):
+    folder, _, _ = killed
+    assert resumed_at(folder / "a second interrupt") == [(0, 0)]

@@ -1,0 +1,336 @@
+"""`kfc.resume`: what it goes on with, what it refuses, and what it says."""
+
+import json
+import math
+import subprocess
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+
+import kfc
+from kfc import cli, environment, files, resuming
+from kfc.training import loop as loops
+
+SPEC = {
+    "name": "small",
+    "data": {"source": "sklearn:digits", "rows": 120},
+    "network": {"hidden": [4]},
+    "training": {"epochs": 3, "batch_size": 64, "log_every": 2, "commit_seconds": 1e-9},
+}
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    monkeypatch.setattr(loops, "_COMMIT_SHARE", math.inf)
+
+
+@pytest.fixture
+def interrupted(tmp_path, faulty_disk, monkeypatch):
+    """Trains until an epoch has ended, before its commit, and returns the run folder."""
+
+    def fit(epoch=2, spec=SPEC, **options):
+        with pytest.MonkeyPatch.context() as patch, faulty_disk(durable=True) as disk:
+            end_of_epoch = loops.Loop._end_of_epoch
+
+            def ends(loop, progress, logs):
+                end_of_epoch(loop, progress, logs)
+                if progress.epoch == epoch:
+                    disk.die()
+
+            patch.setattr(loops.Loop, "_end_of_epoch", ends)
+            kfc.fit(spec, runs=tmp_path / "runs", verbose=False, **options)
+        assert disk.has_failed
+        return max((tmp_path / "runs").iterdir())
+
+    return fit
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return kfc.fit(SPEC, runs=tmp_path_factory.mktemp("runs"), verbose=False)
+
+
+def result(folder):
+    return json.loads((folder / "result.json").read_text("utf-8"))
+
+
+def logged(folder):
+    lines = (folder / "metrics.jsonl").read_text("utf-8").splitlines()
+    return [(json.loads(line)["step"], json.loads(line)["loss"]) for line in lines]
+
+
+def check_same(run, expected):
+    assert run.weights_sha256 == expected.weights_sha256
+    assert run.history == expected.history
+    assert run.metrics == expected.metrics
+    assert logged(run.folder) == logged(expected.folder)
+    assert kfc.load(run.folder).weights_sha256 == expected.weights_sha256
+
+
+def rows(seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((80, 5), np.float32), np.arange(80) % 2
+
+
+# --- going on -----------------------------------------------------------------------------
+
+
+def test_an_interrupted_run_goes_on_from_its_last_commit(interrupted, whole, capsys):
+    folder = interrupted()
+    run = kfc.resume(folder)
+    check_same(run, whole)
+    assert result(folder)["resumed"] == [{"epoch": 1, "step": 0, "differences": []}]
+    assert "going on after epoch 1, step 0" in capsys.readouterr().err
+    assert (result(folder)["resume"], result(folder)["without_state"]) == ("exact", [])
+
+
+def test_a_run_without_a_commit_begins_again(interrupted, whole, capsys):
+    rarely = {"log_every": 1, "commit_seconds": 1e6}
+    folder = interrupted(spec={**SPEC, "training": {**SPEC["training"], **rarely}})
+    assert len(logged(folder)) == 4  # of one epoch and one step more, and its epoch's end
+    run = kfc.resume(folder)
+    assert (run.weights_sha256, run.history) == (whole.weights_sha256, whole.history)
+    assert len(logged(folder)) == 9
+    assert "no commit yet: from the beginning" in capsys.readouterr().err
+
+
+def test_the_time_before_an_interruption_counts(interrupted, whole):
+    folder = interrupted()
+    kfc.resume(folder)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+    assert result(folder)["seconds"] >= seconds[-1]
+
+
+def test_tensorboard_has_each_epoch_once(interrupted):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = interrupted()
+    kfc.resume(folder, verbose=False)
+    events = EventAccumulator(str(folder / "tensorboard" / "train"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("epoch_loss")] == [0, 1, 2]
+
+
+def test_a_finished_run_says_so_and_is_loaded(whole, capsys):
+    run = kfc.resume(whole.folder)
+    assert run.weights_sha256 == whole.weights_sha256
+    assert "is finished: there is nothing to resume" in capsys.readouterr().err
+
+
+def test_every_operation_of_a_commit_may_be_the_last(
+    whole, tmp_path, faulty_disk, monkeypatch
+):
+    """The second commit of kfc's own trainer, and the lines of the logs around it."""
+    with faulty_disk() as disk:
+        kfc.fit(SPEC, runs=tmp_path / "whole", verbose=False)
+    commits = [
+        number
+        for number, (name, *paths) in enumerate(disk.log, start=1)
+        if name == "rename" and paths[-1].parent.name == "checkpoints"
+    ]
+    for at in range(commits[0] + 1, commits[1] + 2):
+        with faulty_disk(at) as broken:
+            kfc.fit(SPEC, runs=tmp_path / str(at), verbose=False)
+        assert broken.has_failed
+        check_same(kfc.resume(tmp_path / str(at) / "0001-small", verbose=False), whole)
+
+
+@pytest.mark.slow
+def test_every_operation_of_a_run_may_be_the_last(whole, tmp_path, faulty_disk):
+    with faulty_disk() as disk:
+        kfc.fit(SPEC, runs=tmp_path / "whole", verbose=False)
+    for at in range(1, len(disk.log) + 1):
+        with faulty_disk(at, "tear"):
+            kfc.fit(SPEC, runs=tmp_path / str(at), verbose=False)
+        for folder in (tmp_path / str(at)).glob("0*"):
+            check_same(kfc.resume(folder, verbose=False), whole)
+
+
+def test_a_full_disk_says_how_to_go_on(interrupted, whole, tmp_path, faulty_disk, capsys):
+    with faulty_disk() as disk:
+        kfc.fit(SPEC, runs=tmp_path / "whole", verbose=False)
+    at = 1 + next(n for n, (name, *_) in enumerate(disk.log) if name == "append")
+    with faulty_disk(at, 28, durable=True) as full:
+        kfc.fit(SPEC, runs=tmp_path / "runs")
+    assert full.has_failed
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"`kfc resume {folder}` goes on." in capsys.readouterr().err
+    check_same(kfc.resume(folder, verbose=False), whole)
+
+
+# --- what was given in Python -------------------------------------------------------------
+
+
+def test_rows_given_in_python_must_be_given_again(interrupted, tmp_path):
+    folder = interrupted(data=rows())
+    with pytest.raises(kfc.DataError, match=r"expected the rows that .*kfc\.resume\("):
+        kfc.resume(folder)
+    with pytest.raises(kfc.DataError, match="expected the rows of this run"):
+        kfc.resume(folder, data=rows(seed=1))
+    run = kfc.resume(folder, data=rows(), verbose=False)
+    check_same(run, kfc.fit(SPEC, runs=tmp_path / "w", data=rows(), verbose=False))
+
+
+def test_rows_cannot_take_the_place_of_a_source(interrupted):
+    with pytest.raises(kfc.DataError, match="expected no rows: the spec has a source"):
+        kfc.resume(interrupted(), data=rows())
+
+
+class Counting(keras.callbacks.Callback):
+    only_reads = True
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
+
+    def get_state(self):
+        return {"epochs": self.epochs}
+
+    def set_state(self, state):
+        self.epochs = state["epochs"]
+
+
+def test_callbacks_given_in_python_must_be_given_again(interrupted, whole):
+    folder = interrupted(callbacks=[Counting()])
+    with pytest.raises(kfc.SpecError, match=r"this run: Counting, got none\. Call"):
+        kfc.resume(folder)
+    counting = Counting()
+    check_same(kfc.resume(folder, callbacks=[counting], verbose=False), whole)
+    assert counting.epochs == 3
+
+
+def test_a_network_given_in_python_is_committed_first(interrupted, tmp_path):
+    def network():
+        made = kfc.build(SPEC, input_shape=(8, 8), classes=10)
+        made.set_weights([np.full_like(weight, 0.01) for weight in made.get_weights()])
+        return made
+
+    expected = kfc.fit(SPEC, network=network(), runs=tmp_path / "w", verbose=False)
+    folder = interrupted(epoch=1, network=network())
+    check_same(kfc.resume(folder, verbose=False), expected)
+
+
+def test_a_callback_without_state_makes_a_run_approximate(tmp_path):
+    callback = {"name": "ReduceLROnPlateau", "patience": 1}
+    spec = {**SPEC, "training": {**SPEC["training"], "callbacks": [callback]}}
+    run = kfc.fit(spec, runs=tmp_path, verbose=False)
+    assert result(run.folder)["resume"] == "approximate"
+    assert result(run.folder)["without_state"] == ["ReduceLROnPlateau"]
+
+
+# --- what is refused, or said -------------------------------------------------------------
+
+
+def test_another_version_is_said_and_recorded(interrupted, whole, monkeypatch, capsys):
+    folder = interrupted()
+    here = environment.machine
+    versions = {"versions": {**here(None)["versions"], "keras": "9.9"}}
+    monkeypatch.setattr(environment, "machine", lambda threads: here(threads) | versions)
+    kfc.resume(folder)
+    line = f'versions.keras: "{keras.__version__}" then, "9.9" now'
+    assert f"other bits are possible: {line}" in capsys.readouterr().err
+    assert result(folder)["resumed"][0]["differences"] == [line]
+
+
+def test_a_damaged_commit_is_passed_over_and_said(interrupted, whole, capsys):
+    folder = interrupted(epoch=3)
+    newest = max((folder / "checkpoints").iterdir())
+    (newest / "state.npz").write_bytes(b"")
+    check_same(kfc.resume(folder), whole)
+    said = capsys.readouterr().err
+    assert f"passed over: commit {newest.name}: the sha256 of state.npz differs" in said
+    assert "going on after epoch 1, step 0" in said
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: None, "expected the folder of a finished run, got none"),
+        (lambda folder: folder.mkdir(), "got none"),
+        (lambda folder: folder.write_text("x"), "got none"),
+    ],
+    ids=["nothing", "an empty folder", "a file"],
+)
+def test_what_is_no_run_is_refused(tmp_path, make, words):
+    make(tmp_path / "run")
+    with pytest.raises(kfc.CheckpointError, match=words):
+        kfc.resume(tmp_path / "run")
+
+
+def test_a_second_process_is_refused_without_tensorflow(interrupted):
+    folder = interrupted()
+    code = (
+        "import sys; from pathlib import Path; from kfc import resuming; from kfc.errors "
+        "import BusyError\n"
+        "try: resuming.check(Path(sys.argv[1]))\n"
+        "except BusyError as error: print(error)\n"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    with files.locked(folder):
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        with pytest.raises(kfc.BusyError):
+            kfc.resume(folder)
+    assert "got one that process" in ended.stdout
+    resuming.check(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "words"),
+    [
+        (
+            lambda run: (run / "environment.json").unlink(),
+            7,
+            "the record of a run's beginning",
+        ),
+        (lambda run: (run / "spec.yaml").write_text("{"), 7, "the spec of this run"),
+        (lambda run: (run / "spec.yaml").unlink(), 7, "the spec of this run"),
+        (
+            lambda run: [p.unlink() for p in (run / "checkpoints").glob("*/state.npz")],
+            7,
+            "a whole checkpoint",
+        ),
+    ],
+    ids=["environment", "a broken spec", "no spec", "commits"],
+)
+def test_the_command_refuses_with_a_code_and_a_message(
+    interrupted, capsys, damage, code, words
+):
+    folder = interrupted()
+    damage(folder)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["resume", str(folder)])
+    assert ended.value.code == code
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said
+
+
+def test_the_command_prints_what_fit_prints(interrupted, whole, capsys):
+    folder = interrupted()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["resume", str(folder), "--json"])
+    assert ended.value.code == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["weights_sha256"] == whole.weights_sha256
+    assert printed.keys() == whole.summary().keys()
+
+
+def test_an_unfinished_run_is_not_loaded_but_named(interrupted):
+    folder = interrupted()
+    with pytest.raises(
+        kfc.CheckpointError, match=rf"an unfinished one\. `kfc resume {folder}`"
+    ):
+        kfc.load(folder)
+
+
+def test_what_is_resumed_has_a_public_name():
+    assert isinstance(kfc.resume, types.FunctionType)
