@@ -33,18 +33,16 @@ def test_469_steps_with_tanh_stay_within_rounding_of_float64(float64, rows, tmp_
 
 @pytest.mark.parametrize(
     ("activation", "bound"),
-    # tanh is held to less in the test above.
-    [("relu", 5e-3), pytest.param("tanh", 1e-4, marks=pytest.mark.slow)],
+    [("relu", 5e-3), ("tanh", 1e-4)],
 )
 @pytest.mark.parametrize(
     ("loss", "batch_size", "optimizer"),
     [
         pytest.param("mse", 128, "sgd", id="mse"),
-        pytest.param(
-            "cross_entropy", 256, "tape_sgd", id="cross_entropy", marks=pytest.mark.slow
-        ),
+        pytest.param("cross_entropy", 256, "tape_sgd", id="cross_entropy"),
     ],
 )
+@pytest.mark.slow
 def test_an_epoch_moves_kernels_and_biases_ten_times_further_than_their_errors(
     float64, rows, tmp_path, loss, batch_size, optimizer, activation, bound
 ):
@@ -56,7 +54,9 @@ def test_an_epoch_moves_kernels_and_biases_ten_times_further_than_their_errors(
         assert error["loss"] <= 2e-4, engine
 
 
-@pytest.mark.parametrize("engine", ["xla", "graph", "eager"])
+@pytest.mark.parametrize(
+    "engine", ["xla", "graph", pytest.param("eager", marks=pytest.mark.slow)]
+)
 def test_a_single_step_with_relu_agrees_as_tightly(float64, rows, tmp_path, engine):
     x, labels = (part[:128] for part in rows)
     spec = float64.epoch_spec("relu", "cross_entropy")

@@ -378,6 +378,7 @@ def test_an_unknown_format_is_refused_with_the_known_ones(digits, tmp_path):
     assert "Did you mean 'onnx'? Known: litert, onnx, saved_model." in message
 
 
+@pytest.mark.slow
 def test_bfloat16_is_exported_as_saved_model_alone(tmp_path):
     overrides = {
         "training.epochs": 1,
@@ -443,9 +444,7 @@ def test_a_disk_that_is_full_for_the_answers_is_a_disk_error(digits, tmp_path, m
     assert "File too large" in message
 
 
-@pytest.mark.parametrize(
-    "name", ["saved_model.pb", "card.md", "certificate.json", "extra.txt"]
-)
+@pytest.mark.parametrize("name", ["saved_model.pb", "certificate.json", "extra.txt"])
 def test_an_export_with_an_altered_file_is_not_loaded(name, exported, tmp_path):
     folder = tmp_path / "1"
     shutil.copytree(exported("image").path, folder)
@@ -536,7 +535,11 @@ def test_a_kill_leaves_whole_versions_alone_and_no_hindrance(digits, tmp_path):
     assert [p.name for p in sorted((tmp_path / "m").iterdir())] == ["1", "2"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
+    ids=lambda n: n.name,
+)
 def test_a_signal_ends_an_export_with_its_code_and_nothing_left(number, digits, tmp_path):
     words = ["export", str(digits.folder), str(tmp_path / "m"), "--format", "onnx"]
     process = subprocess.Popen(

@@ -29,20 +29,25 @@ def assert_same_training(problem, overrides, form):
         np.testing.assert_allclose(got, want, **NUMBERS, err_msg=want.path)
 
 
-USUAL = ("adam", "sgd", "tape_sgd")
 FORMS = pytest.mark.parametrize("form", ["xla", "graph"])
 
 
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        # Each in XLA, where it is compiled apart; a plain graph runs the same lines.
+def cases(values, usual):
+    """Each value in both forms; by default the usual ones in XLA, which compiles them apart."""
+    return [
         pytest.param(
-            name, form, marks=[] if form == "xla" or name in USUAL else pytest.mark.slow
+            value,
+            form,
+            id=f"{value}-{form}",
+            marks=[] if form == "xla" and value in usual else pytest.mark.slow,
         )
-        for name in sorted(CARRIED_OPTIMIZERS)
+        for value in values
         for form in ("xla", "graph")
-    ],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), cases(sorted(CARRIED_OPTIMIZERS), ("adam", "sgd", "tape_sgd"))
 )
 def test_a_carried_optimizer_trains_as_it_does_in_place(problem, name, form):
     assert_same_training(problem, {"training.optimizer": name}, form)
@@ -61,30 +66,23 @@ SHAPES = [
     {"training.batch_size": 200},
 ]
 OPTIONS = [
-    {"training.optimizer": {"name": "adam", "clipnorm": 0.5}},
-    {"training.optimizer": {"name": "adam", "weight_decay": 0.01}},
-    {"training.optimizer": {"name": "adam", "amsgrad": True}},
-    {"training.optimizer": {"name": "adam", "use_ema": True}},
-    {"training.optimizer": {"name": "adam", "loss_scale_factor": 8.0}},
-    {"training.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
-    {"network.normalization": "layer"},
-    {"network.l2": 0.01},
-    {"training.loss": "mse"},
-    {"training.batch_size": 70},
-    {"training.shuffle": True},
+    {"training.optimizer": {"name": "adam", "clipnorm": 0.5, "use_ema": True}},
+    {"training.optimizer": {"name": "adam", "weight_decay": 0.01, "loss_scale_factor": 8.0}},
+    {"network.l2": 0.01, "training.loss": "mse", "training.shuffle": True},
     {"training.optimizer.learning_rate": {"name": "cosine", "initial_learning_rate": 0.1}},
+    {"training.optimizer": {"name": "adam", "amsgrad": True}},
+    {"training.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
+    {"training.batch_size": 70},
 ]
 
 
-@FORMS
-@pytest.mark.parametrize("overrides", SHAPES, ids=str)
+@pytest.mark.parametrize(("overrides", "form"), cases(SHAPES, SHAPES[:3]))
 def test_a_carried_training_is_the_same_with_the_shapes(problem, overrides, form):
     # Without a short batch, which XLA would compile apart; the optimizers have one.
     assert_same_training(problem, {"training.batch_size": 35, **overrides}, form)
 
 
-@pytest.mark.parametrize("form", ["xla", pytest.param("graph", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("overrides", OPTIONS, ids=str)
+@pytest.mark.parametrize(("overrides", "form"), cases(OPTIONS, OPTIONS[:4]))
 def test_a_carried_training_is_the_same_with(problem, overrides, form):
     assert_same_training(problem, {"training.batch_size": 35, **overrides}, form)
 

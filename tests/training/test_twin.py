@@ -77,6 +77,7 @@ def kept(monkeypatch):
     return functions
 
 
+@pytest.mark.slow
 def test_trainings_with_other_rates_of_dropout_share_steps_and_keep_their_own(problem, kept):
     cases = [problem({"network.dropout": rate}) for rate in (0.1, 0.5)]
     first, second = train_both(cases, kept)

@@ -694,10 +694,10 @@ def test_the_winner_on_rows_in_memory_is_repeated_with_them(search, tmp_path):
     "dimensions",
     [
         {"data__scale": {"choice": ["unit", "standard"]}},
-        {"training__batch_size": {"choice": [16, 32]}},
-        {"training__epochs": {"choice": [1, 3]}},
+        pytest.param({"training__batch_size": {"choice": [16, 32]}}, marks=pytest.mark.slow),
+        pytest.param({"training__epochs": {"choice": [1, 3]}}, marks=pytest.mark.slow),
         {"training__optimizer": {"choice": ["adam", {"name": "sgd", "momentum": 0.9}]}},
-        {"network__dropout": {"low": 0.0, "high": 0.5}},
+        pytest.param({"network__dropout": {"low": 0.0, "high": 0.5}}, marks=pytest.mark.slow),
         {"network__hidden": {"choice": [[], [8, 4]]}},
         {"training__class_weight": {"choice": [None, "balanced"]}},
     ],
