@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from kfc import environment, files, memory, quiet, record, resuming, sample, tur
 from kfc import spec as specs
 from kfc.architecture import check_architecture
 from kfc.data import prepare
-from kfc.errors import DiskError
+from kfc.interrupts import hint
 from kfc.plugins import bind_plugins
 from kfc.resolving import as_callbacks, resolve_data
 from kfc.run import Run, load
@@ -209,7 +208,8 @@ class _Work:
         self.callbacks = [*build_callbacks(trainer.spec, folder, self.console), *self.given]
         already = start.facts["progress"]["seconds"] if start else 0.0
         began = time.monotonic()
-        with self._hint():
+        command = f"kfc resume {shlex.quote(str(folder))}"
+        with hint(self._say, f"`{command}` goes on"):
             progress = trainer.train(
                 folder, self.callbacks, start=start, commit_first=commit_first, phases=phases
             )
@@ -260,28 +260,21 @@ class _Work:
         """Says what is about to be trained, where and how."""
         spec, rows = self.trainer.spec, len(self.trainer.prepared.train)
         streamed = ", streamed from the disk" if spec.data.stream == "always" else ""
-        self.console.print(
+        self._say(
             f"{self.folder}: {rows:,} rows{streamed}, "
-            f"{self.trainer.network.count_params():,} weights, engine {spec.training.engine}",
-            soft_wrap=True,
+            f"{self.trainer.network.count_params():,} weights, engine {spec.training.engine}"
         )
         if start:
             place = start.facts["progress"]
-            self.console.print(
-                f"going on after epoch {place['epoch']}, step {place['step']}", soft_wrap=True
-            )
+            steps = -(-rows // spec.training.batch_size)
+            within = f" and {place['step']} of {steps} steps" if place["step"] else ""
+            epochs = f"{place['epoch']} of {spec.training.epochs} epochs"
+            self._say(f"going on after {epochs}{within}")
         elif self.environment["resumed"]:
-            self.console.print("no commit yet: from the beginning", soft_wrap=True)
+            self._say("no commit yet: from the beginning")
 
-    @contextmanager
-    def _hint(self) -> Iterator[None]:
-        """Says how to go on where an interrupt or a full disk ends the training."""
-        try:
-            yield
-        except (KeyboardInterrupt, SystemExit, DiskError):
-            command = f"kfc resume {shlex.quote(str(self.folder))}"
-            self.console.print(f"Interrupted: `{command}` goes on.", soft_wrap=True)
-            raise
+    def _say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
 
 
 def _console(verbose: bool) -> Console:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
+
+from kfc.errors import DiskError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -58,3 +62,18 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+
+
+@contextmanager
+def hint(say: Callable[[str], None], how: str) -> Iterator[None]:
+    """Says how to go on where a signal or a full disk ends what runs within.
+
+    Args:
+        say: Prints a line.
+        how: For example "`kfc resume RUN` goes on".
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, DiskError):
+        say(f"Interrupted: {how}.")
+        raise

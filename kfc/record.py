@@ -113,7 +113,7 @@ def _unfinished(folder: Path) -> CheckpointError:
 def no_run(folder: Path, got: str) -> CheckpointError:
     """Returns the error for a folder that cannot be loaded."""
     return CheckpointError(
-        Fault(str(folder), "the folder of a finished run", got, "`kfc fit` makes one.")
+        Fault(str(folder), "the folder of a run", got, "`kfc fit` makes one.")
     )
 
 

@@ -17,6 +17,7 @@ from kfc import spec as specs
 from kfc.data import Source
 from kfc.data.memory import from_memory
 from kfc.errors import Fault, SpecError
+from kfc.interrupts import hint
 from kfc.plugins import bind_plugins
 from kfc.resolving import resolve_data
 from kfc.run import Run
@@ -162,15 +163,14 @@ def tune(
             crew = Processes(
                 workers, make_runner, threads=threads, objective=objective, root=place
             )
-        display = Display(
-            Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
-        )
+        console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
+        display = Display(console)
         ledger = Ledger(place, space.spec, objective, prepared.sha256)
         driver = Driver(
             space, place, ledger, objective=objective, source=source, display=display
         )
         try:
-            with display:
+            with hint(console.print, f"the same command goes on in {place}"), display:
                 driver.run_trials(crew)
                 verdict = driver.run_finals(crew)
         finally:

@@ -83,7 +83,7 @@ def test_an_interrupted_run_goes_on_from_its_last_commit(interrupted, whole, cap
     run = kfc.resume(folder)
     check_same(run, whole)
     assert result(folder)["resumed"] == [{"epoch": 1, "step": 0, "differences": []}]
-    assert "going on after epoch 1, step 0" in capsys.readouterr().err
+    assert "going on after 1 of 3 epochs" in capsys.readouterr().err
     assert (result(folder)["resume"], result(folder)["without_state"]) == ("exact", [])
 
 
@@ -247,13 +247,13 @@ def test_a_damaged_commit_is_passed_over_and_said(interrupted, whole, capsys):
     check_same(kfc.resume(folder), whole)
     said = capsys.readouterr().err
     assert f"passed over: commit {newest.name}: the sha256 of state.npz differs" in said
-    assert "going on after epoch 1, step 0" in said
+    assert "going on after 1 of 3 epochs" in said
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda folder: None, "expected the folder of a finished run, got none"),
+        (lambda folder: None, "expected the folder of a run, got none"),
         (lambda folder: folder.mkdir(), "got none"),
         (lambda folder: folder.write_text("x"), "got none"),
     ],

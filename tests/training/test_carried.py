@@ -33,7 +33,7 @@ FORMS = pytest.mark.parametrize("form", ["xla", "graph"])
 
 
 def cases(values, usual):
-    """Each value in both forms; by default the usual ones in XLA, which compiles them apart."""
+    """Each value in both forms; by default the usual ones in XLA, which compiles each."""
     return [
         pytest.param(
             value,
