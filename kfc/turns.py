@@ -17,6 +17,8 @@ def new_numbered_folder(
 ) -> Path:
     """Creates `parent/0001-name`, with the next free number; never an existing one.
 
+    What killed processes have left unfinished there is removed.
+
     Args:
         parent: Made if it is missing.
         name: What comes after the number.
@@ -27,6 +29,7 @@ def new_numbered_folder(
     """
     # Alone, or two processes could take one number for two names.
     with files.disk_errors(parent), _alone(parent):
+        _tidy(parent)
         found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
         numbers = [int(match[1]) for match in found if match]
         path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
@@ -44,14 +47,19 @@ def in_turn(folder: Path) -> Iterator[None]:
         DiskError: If the folder cannot be made or read.
     """
     with _alone(folder) as made:
-        for left in folder.glob(f"{files.PARTIAL}*"):
-            files.remove_folder(left)
+        _tidy(folder)
         try:
             yield
         finally:
             with suppress(OSError):  # something is in it
                 for path in made:  # nobody else is in it as long as it is locked
                     path.rmdir()
+
+
+def _tidy(folder: Path) -> None:
+    """Removes what killed processes have left unfinished in a folder that is locked."""
+    for left in folder.glob(f"{files.PARTIAL}*"):
+        files.remove_folder(left)
 
 
 @contextmanager

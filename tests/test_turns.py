@@ -44,6 +44,17 @@ def test_a_number_after_9999_is_still_new(tmp_path):
     assert [first.name, second.name] == ["10000-a", "10001-a"]
 
 
+def test_a_numbered_folder_appears_with_its_files(tmp_path):
+    folder = turns.new_numbered_folder(tmp_path, "a", {"spec.yaml": b"x"})
+    assert (folder / "spec.yaml").read_bytes() == b"x"
+
+
+def test_what_a_killed_process_left_of_a_numbered_folder_is_removed(tmp_path):
+    (tmp_path / ".partial-0001-other").mkdir()
+    turns.new_numbered_folder(tmp_path, "a")
+    assert names(tmp_path) == ["0001-a"]
+
+
 def test_processes_that_start_together_get_different_folders(tmp_path):
     script = (
         "import sys; from pathlib import Path; from kfc import turns\n"

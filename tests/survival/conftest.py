@@ -89,6 +89,32 @@ def faulty_disk():
     return FaultyDisk
 
 
+@pytest.fixture
+def check_syncs():
+    """Checks that what is renamed was synced before, and its folder is before the next."""
+
+    def check(log):
+        dirty, awaited = set(), set()
+        for name, *arguments in log:
+            if name in ("write", "append", "truncate", "make_folder"):
+                dirty.add(arguments[0])
+            elif name == "write_by":
+                dirty.add(arguments[1])
+            elif name == "sync":
+                dirty.discard(arguments[0])
+                awaited.discard(arguments[0])
+            elif name == "rename":
+                old, new = arguments
+                assert not awaited, f"{new} is renamed before {awaited} is synced"
+                assert not [p for p in dirty if p == old or old in p.parents], (
+                    f"{old} unsynced"
+                )
+                awaited.add(new.parent)
+        assert not awaited
+
+    return check
+
+
 # --- a toy behind the same loop -----------------------------------------------------------
 
 

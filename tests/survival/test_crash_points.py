@@ -45,22 +45,10 @@ def test_a_crash_while_a_crash_is_recovered_changes_nothing(
         assert toy.outcome(folder) == expected.outcome, at
 
 
-def test_what_is_renamed_was_synced_before_and_is_synced_with_its_folder_after(expected):
-    dirty, awaited = set(), set()
-    for name, *arguments in expected.log:
-        if name in ("write", "append", "truncate", "make_folder"):
-            dirty.add(arguments[0])
-        elif name == "write_by":
-            dirty.add(arguments[1])
-        elif name == "sync":
-            dirty.discard(arguments[0])
-            awaited.discard(arguments[0])
-        elif name == "rename":
-            old, new = arguments
-            assert not awaited, f"{new} is renamed before {awaited} is synced"
-            assert not [p for p in dirty if p == old or old in p.parents], f"{old} unsynced"
-            awaited.add(new.parent)
-    assert not awaited
+def test_what_is_renamed_was_synced_before_and_is_synced_with_its_folder_after(
+    expected, check_syncs
+):
+    check_syncs(expected.log)
 
 
 def test_the_toy_is_worth_its_crashes(expected):

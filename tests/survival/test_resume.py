@@ -123,11 +123,12 @@ def test_a_finished_run_says_so_and_is_loaded(whole, capsys):
 
 
 def test_every_operation_of_a_commit_may_be_the_last(
-    whole, tmp_path, faulty_disk, monkeypatch
+    whole, tmp_path, faulty_disk, check_syncs
 ):
     """The second commit of kfc's own trainer, and the lines of the logs around it."""
     with faulty_disk() as disk:
         kfc.fit(SPEC, runs=tmp_path / "whole", verbose=False)
+    check_syncs(disk.log)
     commits = [
         number
         for number, (name, *paths) in enumerate(disk.log, start=1)

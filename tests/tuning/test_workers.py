@@ -118,7 +118,7 @@ def test_workers_end_with_their_parent_and_the_search_goes_on(
     assert numbered_once(journal(tmp_path / "search"))
 
 
-def test_an_interrupt_ends_every_process_without_a_word_and_the_search_goes_on(
+def test_an_interrupt_ends_every_process_with_one_line_and_the_search_goes_on(
     iris, search, table, uninterrupted, tmp_path
 ):
     with command(iris, tmp_path, "--workers", "2") as process:
@@ -126,7 +126,8 @@ def test_an_interrupt_ends_every_process_without_a_word_and_the_search_goes_on(
         wait_for(lambda: len(alive_in(process.pid)) > 2)  # whose workers begin
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         _, stderr = process.communicate(timeout=30)
-        assert (process.returncode, stderr) == (130, "")
+        said = "Interrupted: the same command goes on in search.\n"
+        assert (process.returncode, stderr) == (130, said)
         wait_for(lambda: not alive_in(process.pid), seconds=5)
     assert table(search(SLOWLY)) == table(uninterrupted)
 
