@@ -12,9 +12,10 @@ import numpy as np
 from kfc.data import Task
 from kfc.data.checks import check_inputs
 from kfc.data.memory import as_inputs
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Fault, NumbersError, one_line
 
 _BATCH = 1024
+_FORMULA = ("=", "+", "-", "@")  # and a tab, which `one_line` makes a blank
 
 
 class Predictions(NamedTuple):
@@ -55,7 +56,11 @@ def from_outputs(outputs: np.ndarray, task: Task) -> Predictions:
         outputs: Logits, (rows, classes), or one per row for the second of two classes; or
             values, (rows, outputs).
         task: What the network was trained for.
+
+    Raises:
+        NumbersError: If one is NaN or infinite.
     """
+    _check_finite(outputs)
     none = np.empty(0)
     if not task.classification:
         return Predictions(none, none, none, outputs)
@@ -63,6 +68,20 @@ def from_outputs(outputs: np.ndarray, task: Task) -> Predictions:
     best = probabilities.argmax(axis=1)
     labels = np.asarray(task.labels)[best]
     return Predictions(labels, probabilities.max(axis=1), probabilities, none)
+
+
+def _check_finite(outputs: np.ndarray) -> None:
+    if np.isfinite(outputs).all():
+        return
+    row, column = np.argwhere(~np.isfinite(outputs))[0]
+    raise NumbersError(
+        Fault(
+            f"rows to predict, row {row}",
+            "finite outputs",
+            f"{outputs[row, column]}",
+            "Check that row: its inputs are far from those of the training.",
+        )
+    )
 
 
 def class_logits(outputs: np.ndarray) -> np.ndarray:
@@ -77,20 +96,38 @@ def class_logits(outputs: np.ndarray) -> np.ndarray:
 
 
 def table(predictions: Predictions, task: Task) -> str:
-    """Returns predictions as CSV: label, probability and one column per class; or values."""
+    """Returns predictions as CSV: label, probability and one column per class; or values.
+
+    Labels are other people's text. What a terminal would obey is escaped, and text that a
+    spreadsheet would compute, such as `=1+1`, has an apostrophe in front; `--json` has
+    labels as they are.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if task.classification:
-        writer.writerow(["label", "probability", *task.labels])
+        writer.writerow(["label", "probability", *map(_cell, task.labels)])
         for label, best, row in zip(
             predictions.label, predictions.probability, predictions.probabilities, strict=True
         ):
-            writer.writerow([label, f"{best:.6f}", *(f"{p:.6f}" for p in row)])
+            numbers = (f"{number:.6f}" for number in (best, *row))
+            writer.writerow([_cell(label), *numbers])
     else:
         names = ["value"] if task.outputs == 1 else [f"value_{i}" for i in range(task.outputs)]
         writer.writerow(names)
         writer.writerows(predictions.value.tolist())
     return text.getvalue()
+
+
+def _cell(label: str) -> str:
+    """Returns a label that neither steers a terminal nor is a spreadsheet's formula."""
+    text = one_line(str(label))
+    if not text.lstrip().startswith(_FORMULA):
+        return text
+    try:
+        float(text)  # -1 is a number, and stays one
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def raw_rows(x: Any, task: Task) -> np.ndarray:
@@ -124,10 +161,10 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
                 )
             )
         x = x.reshape(-1, *task.input_shape)
-    check_inputs(x, "rows to predict")
+    check_inputs(x, "rows to predict", task.columns if x.ndim == 2 else ())
     if task.input_dtype == "uint8" and x.dtype != np.uint8:
-        whole = x.astype(np.uint8)
-        if not np.array_equal(whole, x):
+        # Looked at before they are cast: what does not fit would warn, or wrap around.
+        if x.min() < 0 or x.max() > 255 or (x != np.floor(x)).any():
             raise DataError(
                 Fault(
                     "rows to predict",
@@ -136,5 +173,5 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
                     "Leave scaling to the model: it is inside.",
                 )
             )
-        return whole
+        return x.astype(np.uint8)
     return x.astype(task.input_dtype, copy=False)

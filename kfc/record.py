@@ -12,18 +12,42 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, Field, PositiveInt
 
 from kfc import files, quiet
 from kfc.data import Scaling, Task
 from kfc.errors import CheckpointError, Fault
 
-_KEYS = {
-    *("folder", "metrics", "epochs", "seconds", "weights_sha256"),
-    *("data_sha256", "history", "task"),
-}
+
+class _Task(BaseModel, strict=True, extra="forbid"):
+    """What `result.json` says of a task. A seal says that nobody altered it, not what it is."""
+
+    input_shape: list[PositiveInt] = Field(min_length=1)
+    input_dtype: Literal["uint8", "float32"]
+    labels: list[str]
+    outputs: PositiveInt
+    columns: list[str]
+    scaling: dict[Literal["shift", "divisor"], Any]
+    target_scaling: dict[Literal["shift", "divisor"], Any]
+
+
+class _Result(BaseModel, strict=True, extra="allow"):
+    """What is read of `result.json`; more is there for people."""
+
+    folder: str
+    metrics: dict[str, float]
+    epochs: int
+    seconds: float
+    weights_sha256: str
+    data_sha256: str
+    history: dict[str, list[float]]
+    task: _Task
+    rows: dict[str, int] = {}
+    sample_sha256: str | None = None
+    spec_sha256: str
 
 
 class Phases:
@@ -61,10 +85,8 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
     """
     try:
         result = json.loads((folder / "result.json").read_text("utf-8"))
-        missing = sorted(_KEYS - set(result))
-        if missing:
-            raise ValueError(f"no {' and no '.join(missing)}")
         check_seal(result)
+        _Result.model_validate(result)
         if files.sha256((folder / "spec.yaml").read_bytes()) != result["spec_sha256"]:
             raise _again(folder, "another spec.yaml than the run was trained with")
         return result, task_of(result["task"])
@@ -74,7 +96,7 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         if (folder / "spec.yaml").exists():
             raise _unfinished(folder) from error
         raise no_run(folder, "none") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise _again(folder, f"a damaged result.json ({error})") from error
 
 

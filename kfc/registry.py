@@ -12,10 +12,12 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any
 
-from kfc.errors import Fault, KfcError, PluginError, RegistryError, nearest
+from kfc.errors import Fault, KfcError, PluginError, RegistryError, nearest, one_line
+
+_SHOWN = 80  # characters of a name that nobody knows
 
 
 class Registry:
@@ -59,7 +61,7 @@ class Registry:
                 Fault(
                     where,
                     f"the name of a known {self.kind}",
-                    repr(name),
+                    repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}...",
                     f"{nearest(name, known)}Known: {', '.join(known)}.",
                 )
             )
@@ -81,10 +83,10 @@ class Registry:
         """
         try:
             yield
-        except KfcError:
+        except (KfcError, KeyboardInterrupt, GeneratorExit):
             raise
         # A plug-in may also call sys.exit(); only the keyboard may stop kfc.
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             if name in self.builtins or name not in self.names():
                 raise
             raise PluginError(
@@ -132,8 +134,10 @@ class Registry:
         (point, *_) = (point for point in points if point.name == name)
         try:
             return point.load()
+        except KeyboardInterrupt:
+            raise
         # A plug-in may also call sys.exit() at import; only the keyboard may stop kfc.
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise PluginError(
                 Fault(
                     where or self.kind,
@@ -152,11 +156,29 @@ def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
         group: Such as `kfc.sources`.
         path: Where they are looked for, which is `sys.path`.
     """
-    return tuple(entry_points(group=group))
+    try:
+        found = list(entry_points(group=group))
+    except Exception:  # one damaged distribution, of anybody's, spoils the answer
+        found = [
+            point
+            for points in map(_points_of, distributions())
+            for point in points
+            if point.group == group
+        ]
+    # A name that cannot be printed can only be a trick played on who reads the list.
+    return tuple(point for point in found if point.name.isprintable())
+
+
+def _points_of(distribution: Distribution) -> list[EntryPoint]:
+    """Returns the entry points of a distribution, none where they cannot be read."""
+    try:
+        return list(distribution.entry_points)
+    except Exception:
+        return []
 
 
 def _distribution(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else point.value
+    return one_line(point.dist.name if point.dist and point.dist.name else point.value)
 
 
 SOURCES = Registry(

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from kfc import files, record
 from kfc.data.mapped import Mapped
+from kfc.data.numpy_files import arrays_in
 from kfc.errors import CheckpointError, Fault
 
 FILE = "sample.npz"
@@ -105,8 +106,11 @@ def read(folder: Path, sha256: str | None) -> Sample:
         raise _no_sample(folder, got) from error
     if files.sha256(data) != sha256:
         raise _no_sample(folder, "other bytes")
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+    try:
+        arrays = arrays_in(data)
         return Sample(arrays["x"], arrays["outputs"])
+    except (KeyError, ValueError) as error:
+        raise _no_sample(folder, str(error)) from error
 
 
 def _no_sample(folder: Path, got: str) -> CheckpointError:

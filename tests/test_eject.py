@@ -12,6 +12,7 @@ from kfc import spec as specs
 
 kfc.fit  # noqa: B018 - imports TensorFlow the quiet way
 from kfc.ejecting.eject import MOST_LINES, eject  # noqa: E402
+from kfc.ejecting.refusals import ACTIVATIONS, check_compiled  # noqa: E402
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 ALLOWED = {"gzip", "hashlib", "numpy", "os", "sklearn", "tensorflow", "tensorflow_datasets"}
@@ -78,7 +79,7 @@ def check_form(script, folder):
     [
         pytest.param("digits", {}, id="digits"),
         pytest.param("breast_cancer", {}, id="breast_cancer"),
-        pytest.param("diabetes", {}, id="diabetes"),
+        pytest.param("diabetes", {"training.engine": "xla"}, id="diabetes"),
     ],
 )
 def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
@@ -86,25 +87,36 @@ def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ["xla", "graph"])
 @pytest.mark.parametrize(
     "overrides",
     [
+        {},
         {"training.optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
+        {"training.optimizer": {"name": "sgd", "momentum": 0.9, "weight_decay": 0.01}},
         {"training.optimizer": "tape_sgd"},
+        {"training.optimizer": {"name": "tape_sgd", "weight_decay": 0.01}},
+        {"training.optimizer": "rmsprop"},
         {"training.optimizer": {"name": "rmsprop", "weight_decay": 0.01}},
+        {"training.optimizer": {"name": "adam", "beta_1": 0.8, "weight_decay": 0.01}},
+        {"training.optimizer": {"name": "adam", "beta_2": 0.99, "epsilon": 1e-05}},
         {"network.hidden": [], "data.scale": "standard", "data.rows": 200},
-        {"network.dropout": 0.3, "network.normalization": "batch"},
+        {"network.dropout": 0.3},
+        {"network.normalization": "batch"},
         {"network.init": "glorot_uniform", "data.validation": 0, "seed": 7},
         {"network.hidden": [64, 10], "training.shuffle": False},
         {"network.l2": 0.01, "data.scale": "centered"},
+        {"network.l2": 0.01, "network.hidden": [64, 32]},
+        {"network.l1": 0.001, "network.l2": 0.01},
         {"network.l1": 0.001, "network.use_bias": False, "data.scale": "robust"},
         {"network.init": {"name": "truncated_normal", "stddev": 0.1}},
-        {"training.optimizer": {"name": "adam", "beta_1": 0.8, "weight_decay": 0.01}},
+        *({"network.activation": name} for name in sorted(ACTIVATIONS)),
     ],
-    ids=lambda overrides: ",".join(overrides),
+    ids=lambda overrides: ",".join(f"{k}={v}" for k, v in overrides.items()),
 )
-def test_what_else_can_be_ejected_gives_the_same_bits(overrides, tmp_path):
-    compare("digits", {"training.epochs": 2, **overrides}, tmp_path)
+def test_what_else_can_be_ejected_gives_the_same_bits(overrides, engine, tmp_path):
+    # Batches of 32 and one of 13: XLA compiles for each.
+    compare("digits", {"training.epochs": 2, "training.engine": engine, **overrides}, tmp_path)
 
 
 @pytest.mark.slow
@@ -117,8 +129,7 @@ def test_images_from_tfds_give_the_same_bits(spec, engine, prepared_tfds, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "diabetes"])
 def test_embedded_specs_in_full_give_the_same_bits(name, tmp_path):
-    # `auto` has XLA compile diabetes, whose bits no script has met yet.
-    compare(name, {"training.engine": "graph"}, tmp_path)
+    compare(name, {}, tmp_path)
 
 
 @pytest.mark.slow
@@ -128,10 +139,7 @@ def test_embedded_specs_in_full_give_the_same_bits(name, tmp_path):
         "mnist",
         "fashion_mnist",
         EXPERIMENTS / "first_run" / "spec.yaml",
-        pytest.param(
-            EXPERIMENTS / "tune_accuracy" / "mnist.yaml",
-            marks=pytest.mark.xfail(reason="takes 83 lines of 80", raises=kfc.SpecError),
-        ),
+        EXPERIMENTS / "tune_accuracy" / "mnist.yaml",
         EXPERIMENTS / "tune_accuracy" / "fashion_mnist.yaml",
     ],
     ids=str,
@@ -155,7 +163,7 @@ RATE = {"initial_learning_rate": 0.01}
     [
         ({"network.block": "residual"}, "network.block"),
         ({"network.normalization": "layer"}, "network.hidden[0].normalization"),
-        ({"network.activation": "tanh"}, "network.hidden[0].activation"),
+        ({"network.activation": "gelu"}, "network.hidden[0].activation"),
         ({"training.optimizer": "lion"}, "training.optimizer.name"),
         (
             {"training.optimizer.learning_rate": {"name": "cosine", **RATE}},
@@ -184,11 +192,35 @@ def test_what_a_script_cannot_follow_is_refused_by_its_key(overrides, where):
     assert fault.remedy
 
 
-def test_what_xla_compiles_to_other_bits_is_refused():
-    overrides = {"training.engine": "xla", "network.l2": 0.01}
-    with pytest.raises(kfc.SpecError, match="engine to graph") as caught:
-        eject("digits", overrides)
-    assert [fault.where for fault in caught.value.faults] == ["data.scale", "network.l2"]
+def test_an_activation_that_a_graph_fuses_is_refused_where_kfc_knows_the_width():
+    overrides = {"training.engine": "graph", "network.activation": "tanh"}
+    with pytest.raises(kfc.SpecError, match="other widths than inputs and outputs") as caught:
+        eject("digits", {**overrides, "network.hidden": [64]})
+    assert caught.value.faults[0].where == "network.hidden"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "where"),
+    [
+        ({"training.engine": "xla", "data.scale": "centered"}, "data.scale"),
+        (
+            {
+                "training.engine": "graph",
+                "training.optimizer.learning_rate": {
+                    "name": "cosine",
+                    "warmup_epochs": 1,
+                    **RATE,
+                },
+            },
+            "training.optimizer.learning_rate",
+        ),
+    ],
+    ids=["centered pixels", "a schedule in a graph"],
+)
+def test_arithmetic_that_is_compiled_otherwise_is_refused(overrides, where):
+    with pytest.raises(kfc.SpecError) as caught:
+        check_compiled(specs.load("mnist", overrides), pixels=True)
+    assert caught.value.faults[0].where == where
 
 
 def test_a_network_too_deep_for_the_page_is_refused():

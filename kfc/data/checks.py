@@ -11,10 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kfc.data.cells import (
+    DECIMAL_COMMA,
+    first_cell,
+    has_decimal_comma,
+    is_finite,
+    place_of,
+    plain_value,
+    reads_as_number,
+)
 from kfc.data.mapped import Mapped, chunks
 from kfc.data.rows import Rows
 from kfc.errors import DataError, Fault
+from kfc.spec.plain import shown
 
+_SHOWN = 10  # of names of fields
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 UNSCALED_RMS = 30.0
 """Inputs of this root mean square make a first loss in the thousands: MNIST's raw 0..255
@@ -49,13 +60,18 @@ def check_rows(rows: Rows, where: str) -> None:
             raise DataError(fault)
 
 
-def check_inputs(x: np.ndarray, where: str) -> None:
+def check_inputs(x: np.ndarray, where: str, columns: tuple[str, ...] = ()) -> None:
     """Runs the checks of the table that need no targets.
+
+    Args:
+        x: Inputs.
+        where: What to call them.
+        columns: What their columns are called, where that is known.
 
     Raises:
         DataError: With the first finding.
     """
-    rows = Rows(x, np.zeros(x.shape[:1]))
+    rows = Rows(x, np.zeros(x.shape[:1]), columns=columns)
     for check in CHECKS:
         if check.find in _OF_INPUTS and (fault := check.find(rows, where)):
             raise DataError(fault)
@@ -66,8 +82,11 @@ def _no_rows(rows: Rows, where: str) -> Fault | None:
         if values is None or isinstance(values, Mapped):
             continue
         if values.ndim == 0:
-            got = f"{values.item()!r}" if values.dtype.kind != "V" else "one record"
+            value = values.item() if values.dtype.kind != "V" else "one record"
+            got = "None" if value is None else shown(value)
             remedy = "Pass (x, y) or (x, y, sample_weight), arrays all of them."
+            if hasattr(value, "toarray"):
+                remedy = "Use x.toarray() for a sparse matrix."
             return Fault(where, f"an array of {what}", got, remedy)
         if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
             got = f"{int(np.ma.getmaskarray(values).sum()):,} masked {what}"
@@ -93,14 +112,28 @@ def _input_shape(rows: Rows, where: str) -> Fault | None:
     if rows.x.ndim >= 2:
         return None
     got = f"inputs of shape {rows.x.shape}"
-    return Fault(where, "inputs (rows, features)", got, "Use x[:, None] for one feature.")
+    remedy = "Use x[:, None] for one feature."
+    if rows.x.dtype.names:
+        got = f"records with the fields {', '.join(rows.x.dtype.names[:_SHOWN])}"
+        remedy = "Use numpy.lib.recfunctions.structured_to_unstructured(x)."
+    return Fault(where, "inputs (rows, features)", got, remedy)
 
 
 def _input_type(rows: Rows, where: str) -> Fault | None:
     if rows.x.dtype.kind in "biuf":
         return None
-    got = f"{rows.x.dtype} such as {rows.x[:1].flat[0]!r}"
-    return Fault(where, "inputs that are real numbers", got, "Use x.astype(float).")
+    row, part = next(chunks(rows.x))
+    cell = next(
+        (cell for cell in np.ndindex(part.shape) if not reads_as_number(part[cell])), None
+    )
+    remedy = "Mend or drop such cells, then use x.astype(float)."
+    if cell is None:  # only the type is wrong
+        cell, remedy = (0,) * part.ndim, "Use x.astype(float)."
+    elif has_decimal_comma(part[cell]):
+        remedy = DECIMAL_COMMA
+    got = f"{shown(plain_value(part[cell]))}, of type {rows.x.dtype}"
+    place = place_of(where, row, cell, rows.columns)
+    return Fault(place, "inputs that are real numbers", got, remedy)
 
 
 def _input_not_finite(rows: Rows, where: str) -> Fault | None:
@@ -118,10 +151,12 @@ def _input_overflow(rows: Rows, where: str) -> Fault | None:
 
 
 def _input_constant(rows: Rows, where: str) -> Fault | None:
-    first = rows.x[:1]
-    if len(rows) == 1 or any((part != first).any() for _, part in chunks(rows.x)):
+    first = _as_trained(rows.x[:1])
+    if len(rows) == 1 or any((_as_trained(p) != first).any() for _, p in chunks(rows.x)):
         return None
     got = f"{len(rows):,} equal rows"
+    if any((part != rows.x[:1]).any() for _, part in chunks(rows.x)):
+        got += ", once they are float32"
     return Fault(where, "rows that differ", got, "Check how the inputs were read.")
 
 
@@ -129,19 +164,20 @@ def _target_type(rows: Rows, where: str) -> Fault | None:
     if rows.y.dtype.kind in "biufUS" or _is_text(rows.y):
         return None
     if rows.y.dtype.kind == "O":  # the first that is no text tells more
-        odd = [v for v in rows.y.flat if not isinstance(v, (str, bytes))]
-        got = f"{type(odd[0]).__name__} such as {odd[0]!r}"
+        no_text = [p for p in np.ndenumerate(rows.y) if not isinstance(p[1], (str, bytes))]
+        cell, odd = next((p for p in no_text if not is_finite(p[1])), no_text[0])
+        got = f"{type(odd).__name__} such as {shown(odd)}"
         remedy = "Fill or drop missing targets; use y.astype(int) or y.astype(str)."
-        return Fault(where, "targets that are all numbers or all text", got, remedy)
-    got = f"{rows.y.dtype} such as {rows.y.flat[0]!r}"
+        expected = "targets that are all numbers or all text"
+        return Fault(place_of(where, 0, cell), expected, got, remedy)
+    got = f"{rows.y.dtype} such as {shown(plain_value(rows.y.flat[0]))}"
     return Fault(where, "targets that are numbers or text", got, "Use y.astype(float).")
 
 
 def _target_not_finite(rows: Rows, where: str) -> Fault | None:
     if rows.y.dtype.kind != "f":
         return None
-    bad = ~np.isfinite(rows.y) | (np.abs(rows.y) > _FLOAT32_MAX)
-    return _first_cell(rows.y, bad, where, "finite targets")
+    return first_cell(rows.y, _not_finite(rows.y), where, "finite targets")
 
 
 def _weight_shape(rows: Rows, where: str) -> Fault | None:
@@ -154,21 +190,20 @@ def _weight_shape(rows: Rows, where: str) -> Fault | None:
 def _weight_type(rows: Rows, where: str) -> Fault | None:
     if rows.weight is None or rows.weight.dtype.kind in "biuf":
         return None
-    got = f"{rows.weight.dtype} such as {rows.weight.flat[0]!r}"
+    got = f"{rows.weight.dtype} such as {shown(plain_value(rows.weight.flat[0]))}"
     return Fault(where, "weights that are real numbers", got, "Use weights.astype(float).")
 
 
 def _weight_not_finite(rows: Rows, where: str) -> Fault | None:
     if rows.weight is None or rows.weight.dtype.kind != "f":
         return None
-    bad = ~np.isfinite(rows.weight) | (np.abs(rows.weight) > _FLOAT32_MAX)
-    return _first_cell(rows.weight, bad, where, "finite weights")
+    return first_cell(rows.weight, _not_finite(rows.weight), where, "finite weights")
 
 
 def _weight_negative(rows: Rows, where: str) -> Fault | None:
     if rows.weight is None:
         return None
-    return _first_cell(rows.weight, rows.weight < 0, where, "weights of at least 0")
+    return first_cell(rows.weight, rows.weight < 0, where, "weights of at least 0")
 
 
 def _weight_all_zero(rows: Rows, where: str) -> Fault | None:
@@ -221,6 +256,33 @@ def check_scaled(rms: float, scale: str, where: str) -> None:
         )
 
 
+def check_targets_differ(y: np.ndarray, where: str) -> None:
+    """Refuses a regression whose training targets are one number: there is nothing to learn.
+
+    Args:
+        y: Checked training targets.
+        where: What to call them.
+
+    Raises:
+        DataError: If they are all the same, once they are float32.
+    """
+    targets = _as_trained(y)
+    if len(y) > 1 and (targets == targets[:1]).all():
+        got = f"only {plain_value(targets.flat[0])}"
+        raise DataError(Fault(where, "targets that differ", got, "Check how they were read."))
+
+
+def _not_finite(values: np.ndarray) -> np.ndarray:
+    """Returns where floats are NaN or infinite, once they are float32."""
+    if values.dtype.itemsize <= 4:  # a float16 cannot be compared with float32's largest
+        return ~np.isfinite(values)
+    return ~np.isfinite(values) | (np.abs(values) > _FLOAT32_MAX)
+
+
+def _as_trained(values: np.ndarray) -> np.ndarray:
+    return values if values.dtype == np.uint8 else values.astype(np.float32, copy=False)
+
+
 def _is_text(values: np.ndarray) -> bool:
     return values.dtype.kind in "OT" and all(isinstance(v, (str, bytes)) for v in values.flat)
 
@@ -229,21 +291,8 @@ def _first_input(
     rows: Rows, is_bad: Callable[[np.ndarray], np.ndarray], where: str, wanted: str
 ) -> Fault | None:
     for row, part in chunks(rows.x):
-        if fault := _first_cell(part, is_bad(part), where, wanted, first_row=row):
+        if fault := first_cell(
+            part, is_bad(part), where, wanted, first_row=row, columns=rows.columns
+        ):
             return fault
     return None
-
-
-def _first_cell(
-    values: np.ndarray, bad: np.ndarray, where: str, wanted: str, *, first_row: int = 0
-) -> Fault | None:
-    if not bad.any():
-        return None
-    first = np.unravel_index(int(bad.argmax()), bad.shape)
-    row, *column = (int(i) for i in first)
-    place = f"{where}, row {first_row + row}"
-    if column:
-        place += f", column {column[0] if len(column) == 1 else tuple(column)}"
-    more = int(bad.sum()) - 1
-    got = f"{values[first]}" + (f" and {more:,} more" if more else "")
-    return Fault(place, wanted, got, "Drop or fill such cells before training.")

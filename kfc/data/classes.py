@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kfc.data.cells import plain_value
 from kfc.data.rows import Source
 from kfc.errors import DataError, Fault
+from kfc.spec.plain import shown
+
+_MISSING = ("", "nan", "NaN", "NaT", "<NA>")  # as NumPy and pandas write what is not there
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,12 @@ class Classes:
         unknown = self.values[numbers] != y
         if unknown.any():
             row = int(np.argmax(unknown))
-            shown = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
+            known = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
             raise DataError(
                 Fault(
                     f"{where}, row {row}",
-                    f"one of the {len(self.labels)} labels {shown}",
-                    f"{y[row]!s}",
+                    f"one of the {len(self.labels)} labels {known}",
+                    shown(plain_value(y[row])).strip("'"),
                     "Drop such rows, or add the label to the training rows.",
                 )
             )
@@ -57,28 +61,57 @@ def read_classes(source: Source, name: str) -> Classes:
     Raises:
         DataError: If rows have several targets, or all the same, or missing ones.
     """
-    present = np.unique(_column(source.train.y, f"{name}, training rows"))
+    where = f"{name}, training rows"
+    y = _column(source.train.y, where)
+    present = np.unique(y)
     if len(present) < 2:
         raise DataError(
             Fault(
                 f"{name}, targets",
                 "at least two classes",
-                f"only the class {present[0]!s}",
+                f"only the class {shown(plain_value(present[0]))}",
                 "Check how the labels were read.",
             )
         )
     if present.dtype.kind in "iu" and present[0] < 0 and len(present) > 2:
         raise DataError(
             Fault(
-                f"{name}, targets",
+                f"{where}, row {int(np.argmin(y))}, targets",
                 "labels of at least 0",
                 f"{present[0]}",
                 "A negative label often marks a missing one: drop those rows.",
             )
         )
+    if present.dtype.kind == "U":
+        _check_texts(y, present, where)
     if source.labels is None:
         return Classes(present, tuple(str(value) for value in present))
     return Classes(np.arange(len(source.labels)), source.labels)
+
+
+def _check_texts(y: np.ndarray, present: np.ndarray, where: str) -> None:
+    """Refuses labels that are missing ones, or one label written in two ways."""
+    if (missing := np.isin(np.char.strip(y), _MISSING)).any():
+        row = int(missing.argmax())
+        raise DataError(
+            Fault(
+                f"{where}, row {row}, targets",
+                "a label",
+                shown(str(y[row])),
+                "Such text often marks a missing label: drop those rows, or rename it.",
+            )
+        )
+    _, first, counts = np.unique(np.char.strip(present), return_index=True, return_counts=True)
+    if (twice := np.flatnonzero(counts > 1)).size:
+        same = np.char.strip(present) == np.char.strip(present[first[twice[0]]])
+        raise DataError(
+            Fault(
+                f"{where}, targets",
+                "labels that differ in more than blanks",
+                " and ".join(shown(str(label)) for label in present[same]),
+                "Use numpy.char.strip(y).",
+            )
+        )
 
 
 def as_text(values: np.ndarray) -> np.ndarray:

@@ -18,10 +18,7 @@ def read_inputs(path: Path) -> np.ndarray:
         DataError: If the file is missing, damaged or of another kind.
     """
     if path.suffix == ".npz":
-        arrays = read_npz(path)
-        if "x" not in arrays:
-            raise _refused(path, "an array named x", ", ".join(sorted(arrays)) or "none")
-        return arrays["x"]
+        return read_npz(path, needed=["x"], only=["x"])["x"]
     if path.suffix == ".npy":
         return read_npy(path)
     if "idx" in path.name:

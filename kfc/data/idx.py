@@ -16,6 +16,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from kfc import memory
+from kfc.data.regular import open_file
 from kfc.errors import DataError, Fault
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -30,15 +32,20 @@ def read_idx(path: Path) -> np.ndarray:
         DataError: If the file is missing, damaged, shorter or longer than its header says.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            return _read(file, path)  # type: ignore[arg-type]
+        with open_file(path) as file:
+            if path.suffix != ".gz":
+                return _read(file, path)
+            with gzip.open(file) as unpacked:
+                return _read(unpacked, path)
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise _damaged(path, "an IDX file", "no such file") from error
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: of the path
         raise _damaged(path, "a readable file", str(error)) from error
 
 
-def _read(file: BinaryIO, path: Path) -> np.ndarray:
+def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _TYPES:
         raise _damaged(path, "an IDX header (0, 0, type, dimensions)", repr(head))
@@ -50,6 +57,9 @@ def _read(file: BinaryIO, path: Path) -> np.ndarray:
         raise _damaged(path, f"{num_dimensions} sizes", f"{len(sizes)} bytes of them")
     shape = struct.unpack(f">{num_dimensions}I", sizes)
     num_bytes = math.prod(shape) * dtype.itemsize
+    if num_bytes > (limit := memory.limit()):
+        expected = f"at most {limit:,} bytes for shape {shape}, which is all the memory"
+        raise _damaged(path, expected, f"{num_bytes:,}")
 
     content = bytearray()
     while len(content) <= num_bytes:  # one byte more than declared tells a longer file
@@ -61,7 +71,7 @@ def _read(file: BinaryIO, path: Path) -> np.ndarray:
         got = "more" if len(content) > num_bytes else f"{len(content):,}"
         raise _damaged(path, f"{num_bytes:,} bytes for shape {shape}", got)
     try:
-        values = np.frombuffer(bytes(content), dtype).reshape(shape)
+        values = np.frombuffer(content, dtype).reshape(shape)
     except ValueError as error:  # such as (0, 2**32 - 1, 2**32 - 1)
         raise _damaged(path, "sizes that an array can have", str(shape)) from error
     return values.astype(dtype.newbyteorder("="), copy=False)

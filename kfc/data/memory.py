@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kfc.data.datasets import from_dataset, refused_data
+from kfc.data.frames import check_frame, listed
 from kfc.data.mapped import Mapped
 from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Fault
@@ -30,15 +32,15 @@ def from_memory(data: Any) -> Source:
     if isinstance(data, Source):
         return data
     if hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator"):
-        return Source(_from_dataset(data))
+        return Source(from_dataset(data))
     if hasattr(data, "columns"):
         return _from_frame(data)
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        raise _refused(f"{type(data).__name__}")
+        raise refused_data(type(data).__name__)
     if not all(_is_rows(part) for part in data):
         return Source(_rows(data), columns=_columns(data[0]))
     if len(data) == 3:
-        raise _refused("three parts with inputs of their own")
+        raise refused_data("three parts with inputs of their own")
     train, test = data
     _check_columns(train[0], test[0])
     return Source(_rows(train), _rows(test, "_test"), columns=_columns(train[0]))
@@ -67,8 +69,8 @@ def as_inputs(x: Any, columns: tuple[str, ...]) -> np.ndarray:
         raise DataError(
             Fault(
                 "rows to predict",
-                f"the columns {', '.join(columns)}, in this order",
-                ", ".join(map(str, x.columns)),
+                f"the columns {listed(columns)}, in this order",
+                listed(x.columns),
                 "Use frame[columns] with the columns of the training.",
             )
         )
@@ -99,12 +101,11 @@ def _columns(x: Any) -> tuple[str, ...]:
 def _from_frame(frame: Any) -> Source:
     found = [name for name in frame.columns if name in TARGETS]
     if len(found) != 1:
-        columns = ", ".join(map(str, frame.columns))
         raise DataError(
             Fault(
                 "data",
                 f"a DataFrame with one column named {' or '.join(TARGETS)}",
-                f"the columns {columns}",
+                f"the columns {listed(frame.columns)}",
                 "Rename the target's column, or pass data=(frame of inputs, targets).",
             )
         )
@@ -113,38 +114,11 @@ def _from_frame(frame: Any) -> Source:
     return Source(rows, columns=_columns(inputs))
 
 
-def _from_dataset(dataset: Any) -> Rows:
-    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) not in (2, 3):
-        raise _refused(f"a tf.data.Dataset of {dataset.element_spec}")
-    if any(not hasattr(part, "shape") for part in dataset.element_spec):
-        raise _refused(f"a tf.data.Dataset of {dataset.element_spec}")
-    if int(dataset.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
-        raise DataError(
-            Fault(
-                "data", "a data set that ends", "one that repeats for ever", "Drop repeat()."
-            )
-        )
-    elements = list(dataset.as_numpy_iterator())
-    if not elements:
-        raise DataError(
-            Fault("data", "at least one row", "an empty tf.data.Dataset", "Fill it.")
-        )
-    # A batch of rows has at least two dimensions, a batch of targets at least one.
-    single = np.ndim(elements[0][0]) < 2 or np.ndim(elements[0][1]) < 1
-    join = np.stack if single else np.concatenate
-    try:
-        return Rows(*(join(parts) for parts in zip(*elements, strict=True)))
-    except ValueError as error:
-        raise DataError(
-            Fault("data", "rows of the same shape", str(error), "Pad or drop the others.")
-        ) from error
-
-
 def _array(values: Any, name: str) -> Any:
     if isinstance(values, np.memmap) and name == "x":
         return Mapped(values)
     if hasattr(values, "columns"):
-        _check_frame(values)
+        check_frame(values, name)
     try:
         if hasattr(values, "columns") or _is_nullable(values):
             return _numbers(values)
@@ -157,25 +131,6 @@ def _array(values: Any, name: str) -> Any:
         ) from error
 
 
-def _check_frame(frame: Any) -> None:
-    for index, column in enumerate(frame.columns):
-        if list(frame.columns).index(column) < index:
-            fault = Fault(
-                "data", "each column once", f"{column!r} twice", "Rename or drop one of them."
-            )
-            raise DataError(fault)
-        if frame.dtypes.iloc[index].kind not in "biuf":
-            shown = ", ".join(repr(v) for v in frame.iloc[:1, index]) or "nothing"
-            raise DataError(
-                Fault(
-                    f"data, column {column!r}",
-                    "numbers",
-                    f"values such as {shown}",
-                    "Drop the column, or turn it into numbers.",
-                )
-            )
-
-
 def _check_columns(x: Any, x_test: Any) -> None:
     if not (hasattr(x, "columns") and hasattr(x_test, "columns")):
         return
@@ -184,8 +139,8 @@ def _check_columns(x: Any, x_test: Any) -> None:
         raise DataError(
             Fault(
                 "data, test rows",
-                f"the columns {', '.join(map(str, wanted))}, in this order",
-                ", ".join(map(str, got)),
+                f"the columns {listed(wanted)}, in this order",
+                listed(got),
                 "Select them with x_test[x.columns].",
             )
         )
@@ -203,15 +158,3 @@ def _numbers(values: Any) -> np.ndarray:
     if array.dtype.kind == "O":
         array = values.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.asarray(array)
-
-
-def _refused(got: str) -> DataError:
-    return DataError(
-        Fault(
-            "data",
-            "(x, y), (x, y, sample_weight), ((x, y), (x_test, y_test)), a DataFrame or a "
-            "tf.data.Dataset of (x, y)",
-            got,
-            "Pass for example data=(x, y) with two NumPy arrays.",
-        )
-    )

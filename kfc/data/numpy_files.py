@@ -5,9 +5,11 @@ A header of a hundred bytes may declare terabytes, or objects whose reading runs
 
 from __future__ import annotations
 
+import io
+import itertools
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -15,6 +17,7 @@ from typing import IO
 import numpy as np
 
 from kfc import memory
+from kfc.data.regular import open_file
 from kfc.errors import DataError, Fault
 
 _HEADERS = {
@@ -22,6 +25,8 @@ _HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 """By version of the format; the third is for names of columns, which plain arrays lack."""
+
+_SHOWN, _SHOWN_CHARACTERS = 10, 80  # of names of arrays
 
 
 def read_npy(path: Path, *, mapped: bool = False) -> np.ndarray:
@@ -36,34 +41,89 @@ def read_npy(path: Path, *, mapped: bool = False) -> np.ndarray:
             or less than it declares, or is to be read and larger than memory.
     """
     remedy = "Write it with numpy.save(file, rows)."
-    with _refusing(path, "a .npy file of rows of numbers", remedy), path.open("rb") as file:
+    with _refusing(path, "a .npy file of rows of numbers", remedy), open_file(path) as file:
         size = path.stat().st_size
         if not _checked_shape(file, path.name, size):
             raise ValueError("a single number")
         if mapped:
             return np.lib.format.open_memmap(path, mode="r")
-        return _read(file, path.name, size)
+        _check_size(size, path.name)
+        return _read(file)
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Reads the arrays of a `.npz` file by name.
+def read_npz(
+    path: Path, *, needed: Sequence[str] = (), only: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Reads arrays of a `.npz` file by name.
+
+    Args:
+        path: The file.
+        needed: Arrays that must be there.
+        only: Arrays to read; all of them by default.
 
     Raises:
-        DataError: If the file is missing, damaged or pickled, or an array holds more or less
-            than it declares, or is larger than memory.
+        DataError: If the file is missing, damaged or pickled, lacks an array, or one holds
+            more or less than it declares, or together they are larger than memory.
     """
     remedy = "Write it with numpy.savez(file, x=..., y=...)."
-    arrays = {}
     with (
         _refusing(path, "a .npz file of plain arrays", remedy),
-        zipfile.ZipFile(path) as archive,
+        open_file(path) as file,
+        zipfile.ZipFile(file) as archive,
     ):
-        for info in archive.infolist():
-            with archive.open(info) as member:
-                _checked_shape(member, info.filename, info.file_size)
-                array = _read(member, info.filename, info.file_size)
-            arrays[info.filename.removesuffix(".npy")] = array
+        names = _members(archive)
+        arrays = _arrays(archive, names if only is None else only)
+    if missing := sorted({*needed} - {*arrays}):
+        expected = f"an array named {' and one named '.join(missing)}"
+        raise DataError(Fault(str(path), expected, _listed(names) or "no arrays", remedy))
     return arrays
+
+
+def arrays_in(content: bytes) -> dict[str, np.ndarray]:
+    """Returns all arrays of the bytes of a `.npz` file by name.
+
+    Raises:
+        ValueError: If they are damaged or pickled, or an array holds more or less than it
+            declares, or together they are larger than memory.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return _arrays(archive, _members(archive))
+    # On damaged bytes zipfile and NumPy raise a dozen kinds.
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    """Returns the names of the arrays of a `.npz` file.
+
+    Raises:
+        ValueError: If one is there twice: which of them was meant?
+    """
+    names = sorted(info.filename.removesuffix(".npy") for info in archive.infolist())
+    for name, following in itertools.pairwise(names):
+        if name == following:
+            raise ValueError(f"two arrays named {name}")
+    return names
+
+
+def _arrays(archive: zipfile.ZipFile, names: Collection[str]) -> dict[str, np.ndarray]:
+    arrays, size = {}, 0
+    for info in archive.infolist():
+        name = info.filename.removesuffix(".npy")
+        if name not in names:
+            continue
+        size += info.file_size
+        with archive.open(info) as member:
+            _checked_shape(member, info.filename, info.file_size)
+            _check_size(size, name)
+            arrays[name] = _read(member)
+    return arrays
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(name[:_SHOWN_CHARACTERS] for name in names[:_SHOWN]) + more
 
 
 def _checked_shape(file: IO[bytes], name: str, size: int) -> tuple[int, ...]:
@@ -91,9 +151,12 @@ def _checked_shape(file: IO[bytes], name: str, size: int) -> tuple[int, ...]:
     return shape
 
 
-def _read(file: IO[bytes], name: str, size: int) -> np.ndarray:
+def _check_size(size: int, name: str) -> None:
     if size > (limit := memory.limit()):
         raise MemoryError(f"{name} of {size:,} bytes where {limit:,} can be had")
+
+
+def _read(file: IO[bytes]) -> np.ndarray:
     file.seek(0)
     return np.lib.format.read_array(file, allow_pickle=False)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kfc import memory
-from kfc.data.checks import check_rows, check_scaled
+from kfc.data.checks import check_rows, check_scaled, check_targets_differ
 from kfc.data.classes import Classes, as_text, read_classes
+from kfc.data.encoding import encoded, encoded_like
 from kfc.data.mapped import Mapped, chunks
 from kfc.data.memory import from_memory
 from kfc.data.rows import Rows, Source
@@ -21,6 +22,7 @@ from kfc.data.task import Task
 from kfc.errors import DataError, Fault, PluginError, SpecError
 from kfc.registry import SOURCES
 from kfc.spec import Spec
+from kfc.spec.plain import shown
 
 _TEST_SHARE = 0.2  # of the rows of a source without a test split
 _RESIDENT_SHARE = 0.25
@@ -66,22 +68,32 @@ def read_source(name: str) -> Source:
     read = SOURCES.get(kind, "data.source")
     with SOURCES.guard(kind, name):
         source = read(argument)
+    for expected, got in _not_of_source(source):
+        remedy = "Mend it; kfc.testing.check_source tries it."
+        raise PluginError(Fault(f"source {kind!r}", expected, got, remedy))
+    return source
+
+
+def _not_of_source(source: Any) -> Iterator[tuple[str, str]]:
+    """Yields what was expected of a source's answer, and what it is instead."""
     if not isinstance(source, Source):
-        raise PluginError(
-            Fault(f"source {kind!r}", "a kfc.data.Source", type(source).__name__, "Mend it.")
-        )
+        yield "a kfc.data.Source", type(source).__name__
+        return
     for rows in (source.train, source.test):
         parts = rows.parts if isinstance(rows, Rows) else (rows,)
-        if rows is not None and not all(isinstance(p, (np.ndarray, Mapped)) for p in parts):
-            raise PluginError(
-                Fault(
-                    f"source {kind!r}",
-                    "kfc.data.Rows of NumPy arrays",
-                    ", ".join(type(part).__name__ for part in parts),
-                    "Mend it; kfc.testing.check_source tries it.",
-                )
-            )
-    return source
+        none = rows is None and rows is not source.train
+        if not none and not all(isinstance(p, (np.ndarray, Mapped)) for p in parts):
+            got = ", ".join(type(part).__name__ for part in parts)
+            yield "kfc.data.Rows of NumPy arrays", got
+    for what, names in (("labels", source.labels), ("columns", source.columns)):
+        if names is None and what == "labels":
+            continue
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            yield f"{what} as a tuple of text", shown(names)
+        elif len(set(names)) < len(names):
+            yield f"{what} that differ", shown(names)
+    if source.labels is not None and len(source.labels) < 2:
+        yield "at least two labels", shown(source.labels)
 
 
 def prepare(
@@ -113,14 +125,16 @@ def prepare(
     places = (f"{name}, training rows", f"{name}, test rows", f"{share}, validation rows")
     for rows, where in zip((source.train, source.test, own), places, strict=True):
         if rows is not None:
-            check_rows(rows, where)
+            check_rows(replace(rows, columns=source.columns), where)
     _check_unweighted(source.test, places[1])
     sha256 = _sha256(source.train, source.test, own)
     classes = read_classes(source, name) if _is_classification(spec, source, name) else None
 
-    train = _encoded(source.train, classes, places[0])
-    test = _encoded_like(train, source.test, classes, places[1])
-    validation = _encoded_like(train, own, classes, places[2])
+    train = encoded(source.train, classes, places[0])
+    if classes is None:
+        check_targets_differ(train.y, places[0])
+    test = encoded_like(train, source.test, classes, places[1])
+    validation = encoded_like(train, own, classes, places[2])
     if test is None:
         train, test = _split(train, spec, _TEST_SHARE, f"{name}, test rows", classes)
     if spec.data.rows is not None and spec.data.rows < len(train):
@@ -229,86 +243,6 @@ def _looks_like_classes(y: np.ndarray) -> bool:
     different = np.unique(y)
     few = 2 <= len(different) <= min(_MOST_WHOLE_NUMBERS, len(y) // 2)
     return few and bool((different == np.round(different)).all())
-
-
-def _encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
-    x, y = _stored(rows.x, where), np.asarray(rows.y)
-    if classes is not None:
-        y = classes(y, where)
-    elif y.dtype.kind not in "biuf" or y.ndim > 2:
-        raise DataError(
-            Fault(
-                f"{where}, targets",
-                "numbers, (rows,) or (rows, outputs), for regression",
-                f"{y.dtype} of shape {y.shape}",
-                "Set data.task to classification, or pass numbers.",
-            )
-        )
-    else:
-        y = y.astype(np.float32).reshape(len(y), -1)
-    weight = None if rows.weight is None else np.asarray(rows.weight, np.float32)
-    return Rows(x, y, weight)
-
-
-def _stored(x: np.ndarray | Mapped, where: str) -> np.ndarray | Mapped:
-    """Returns inputs as they are kept: pixels as uint8, other numbers as float32.
-
-    Integers that reach exactly from 0 to 255 are pixels that a table or a frame has
-    widened: `unit` must divide them by 255 too.
-    """
-    if isinstance(x, Mapped):
-        if x.dtype not in (np.uint8, np.float32):
-            kinds = "uint8 or float32, for rows that are streamed from the disk"
-            raise DataError(Fault(where, kinds, str(x.dtype), "Store them as such."))
-        return x
-    x = np.asarray(x)
-    if x.dtype.kind in "iu" and x.min() == 0 and x.max() == 255:
-        x = x.astype(np.uint8)
-    return np.ascontiguousarray(x if x.dtype == np.uint8 else x.astype(np.float32))
-
-
-def _encoded_like(
-    train: Rows, rows: Rows | None, classes: Classes | None, where: str
-) -> Rows | None:
-    """Returns rows that are measured like the training rows, which they must resemble."""
-    if rows is None:
-        return None
-    encoded = _encoded(rows, classes, where)
-    for what, wanted, got in (
-        ("inputs", train.x.shape[1:], encoded.x.shape[1:]),
-        ("targets", train.y.shape[1:], encoded.y.shape[1:]),
-    ):
-        if wanted != got:
-            raise DataError(
-                Fault(
-                    where,
-                    f"{what} of shape {wanted} as in training",
-                    f"{got}",
-                    f"Give both the same {what}.",
-                )
-            )
-    if train.x.dtype == np.uint8 != encoded.x.dtype and not _are_pixels(rows.x):
-        raise DataError(
-            Fault(
-                where,
-                "8-bit pixels (uint8) as in training",
-                f"{rows.x.dtype}",
-                "Give both the same type: pixels are divided by 255, other numbers are not.",
-            )
-        )
-    x = encoded.x
-    if not isinstance(x, Mapped):
-        return Rows(x.astype(train.x.dtype, copy=False), encoded.y)
-    if x.dtype != train.x.dtype:
-        kind = f"inputs of type {train.x.dtype} as in training"
-        raise DataError(Fault(where, kind, str(x.dtype), "Give both the same type."))
-    return Rows(x, encoded.y)
-
-
-def _are_pixels(x: np.ndarray | Mapped) -> bool:
-    if isinstance(x, Mapped) or x.dtype.kind not in "iu":
-        return False
-    return bool(x.min() >= 0 and x.max() <= 255)
 
 
 def _split(

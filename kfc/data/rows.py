@@ -19,11 +19,13 @@ class Rows:
         y: Targets, (rows,), or (rows, outputs) for several numbers at once.
         weight: How much each row counts in the loss, (rows,), float32; None where all
             count the same.
+        columns: Names of the inputs, for messages; empty where nobody named them.
     """
 
     x: np.ndarray | Mapped
     y: np.ndarray
     weight: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.y)

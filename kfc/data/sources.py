@@ -7,6 +7,7 @@ A source is a function from the text behind the colon (`digits` in `sklearn:digi
 from __future__ import annotations
 
 import os
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -21,6 +22,7 @@ from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Fault, nearest
 
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
+_TFDS_NAME = re.compile(r"\w[\w./*+-]*")
 _REACH_SECONDS = 4.0  # tensorflow-datasets itself tries for 205 s
 _DECODED_AT_ONCE = 1024  # rows; tensorflow-datasets' own choice takes twice as long
 
@@ -101,19 +103,12 @@ def npz(file: str) -> Source:
         DataError: If the file is missing or damaged, lacks an array, or declares another
             size than it holds.
     """
-    arrays = read_npz(Path(file))
-    if missing := {"x", "y"} - set(arrays):
-        expected = f"an array named {' and one named '.join(sorted(missing))}"
-        raise _incomplete_npz(file, expected, ", ".join(sorted(arrays)) or "no arrays")
+    arrays = read_npz(Path(file), needed=("x", "y"), only=("x", "y", "x_test", "y_test"))
     if ("x_test" in arrays) != ("y_test" in arrays):
-        raise _incomplete_npz(file, "x_test and y_test together", "only one of them")
+        expected, got = "x_test and y_test together", "only one of them"
+        raise DataError(Fault(file, expected, got, "Save both with numpy.savez, or neither."))
     test = Rows(arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
     return Source(Rows(arrays["x"], arrays["y"]), test)
-
-
-def _incomplete_npz(file: str, expected: str, got: str) -> DataError:
-    remedy = "Write it with numpy.savez(file, x=..., y=...)."
-    return DataError(Fault(file, expected, got, remedy))
 
 
 def npy(folder: str) -> Source:
@@ -182,7 +177,9 @@ def _tfds_builder(library: Any, name: str) -> Any:
     # where there is no network.
     library.core.utils.gcs_utils._is_gcs_disabled = True
     try:
-        if ":" in name:  # another hub's, such as `huggingface:...`, which it would ask first
+        # A colon is another hub's, such as `huggingface:...`, which it would ask first; an
+        # equals sign sets an argument, such as the folder to read.
+        if not _TFDS_NAME.fullmatch(name):
             raise ValueError(name)
         return library.builder(name)
     except (library.core.DatasetNotFoundError, ValueError, AssertionError) as error:

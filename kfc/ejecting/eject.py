@@ -112,8 +112,11 @@ class _Script:
         ]
         if xla:
             flags = json.dumps(os.environ.get("XLA_FLAGS", ""))
-            lines += [f'os.environ["XLA_FLAGS"] = {flags}  # before TensorFlow starts', ""]
+            lines += [f'os.environ["XLA_FLAGS"] = {flags}  # before TensorFlow starts']
         lines += ["import numpy as np", "import tensorflow as tf", *self.rows.imports, ""]
+        if self.layers.unfused:
+            option = 'set_experimental_options({"remapping": False})'
+            lines.append(f"tf.config.optimizer.{option}  # fusing rounds otherwise")
         if threads := self.spec.training.threads:
             lines += [
                 f"tf.config.threading.set_intra_op_parallelism_threads({threads})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from kfc.data import Task
-from kfc.ejecting.refusals import ACTIVATIONS, refused
+from kfc.ejecting.refusals import ACTIVATIONS, FUSED, refused
 from kfc.network import layer_seed, num_outputs
 from kfc.spec import Hidden, Spec
 from kfc.spec.components import Initializer
@@ -63,6 +63,16 @@ class LayersText:
         return self._special
 
     @property
+    def unfused(self) -> bool:
+        """Whether TensorFlow must not fuse products with what follows.
+
+        It does so where it knows their width, as a script's graph does and kfc's does not,
+        and a fused activation rounds otherwise.
+        """
+        names = {layer.activation.name for layer in self._hidden if layer.activation}
+        return self._spec.training.engine == "graph" and bool(names & FUSED)
+
+    @property
     def widths(self) -> list[int]:
         """Units from the input to the output."""
         return [self.inputs, *(layer.units for layer in self._hidden), self.outputs]
@@ -105,8 +115,8 @@ class LayersText:
         lines += _listed("weights", names)
         lines += _listed("trained", trained) if self.normalizes else []
         if self.drops:
-            rate = float(self._hidden[0].dropout or 0)
-            lines.append(f"kept = tf.constant(1 - {rate!r})  # share that dropout keeps")
+            share = f"tf.constant(1 - {float(self._hidden[0].dropout or 0)!r})"
+            lines.append(f"kept, step = {share}, tf.Variable(0)  # share that dropout keeps")
         return lines
 
     def _layer_weights(
@@ -140,6 +150,10 @@ class LayersText:
         if self._special:
             return [*lines, *self._loop(), *self._last()]
         for number, layer in enumerate(self._hidden, start=1):
+            if self.unfused and layer.use_bias and layer.units not in self._unknown:
+                name = layer.activation.name if layer.activation else None
+                expected = f"other widths than inputs and outputs, with {name}"
+                raise refused("network.hidden", expected, layer.units)
             text = self._sum(number, layer.units) if layer.use_bias else f"x @ w{number}"
             lines.append(f"    x = {_active(layer, text)}  # (batch, {layer.units})")
         return [*lines, *self._last()]
@@ -154,9 +168,11 @@ class LayersText:
             got = min(known)
             expected = "other widths than inputs and outputs, beside dropout"
             raise refused("network.hidden", expected, got)
+        xla = self._spec.training.engine == "xla"
+        product = "tf.nn.bias_add(x @ w, b)" if xla else "x @ w + b"  # as in `_sum`
         lines = [
             f"    for {', '.join(given)} in hidden:",
-            "        x = x @ w + b  # (batch, units)",
+            f"        x = {product}  # (batch, units)",
         ]
         text, training = "x", []
         if self.normalizes:
@@ -186,11 +202,15 @@ class LayersText:
         return [f"    return ({text}) * deviation + mean  # in the targets' own units"]
 
     def _sum(self, number: int, units: int) -> str:
-        # Where kfc's graph knows the width, Keras adds biases with `bias_add`, whose gradient
-        # sums rows in another order than that of `+`. To XLA both are the same.
-        plain = self._spec.training.engine == "xla" or units == 1 or units in self._unknown
+        # Where kfc's function knows the width, Keras adds biases with `bias_add`, whose
+        # gradient sums rows in another order than that of `+`.
+        known = self._spec.training.engine == "xla" or units not in self._unknown
         text = f"x @ w{number}"
-        return f"{text} + b{number}" if plain else f"tf.nn.bias_add({text}, b{number})"
+        return (
+            f"tf.nn.bias_add({text}, b{number})"
+            if known and units > 1
+            else f"{text} + b{number}"
+        )
 
     def penalties(self) -> list[str]:
         """Returns what each layer adds to the loss."""

@@ -162,14 +162,23 @@ class RowsText:
             lines += splitter.lines(data.validation, "rows", "val")
         return lines
 
+    @property
+    def _takes_rows(self) -> bool:
+        """Whether some rows that were read are left out of training."""
+        return bool(
+            self._prepared.validation or self._source.test is None or self._spec.data.rows
+        )
+
     def _taken(self) -> list[str]:
         """Returns the lines that take the rows of each part."""
         parts = {"x_val, y_val": "val"} if self._prepared.validation else {}
         if self._source.test is None:
             parts["x_test, y_test"] = "test"
-        if self._prepared.validation or self._source.test is None or self._spec.data.rows:
+        if self._takes_rows:
             parts["x, y"] = "rows"
-        lines = [(names, f"x[{rows}], y[{rows}]") for names, rows in parts.items()]
+        # Labels as wide as in kfc: from that XLA derives how it sums over a batch.
+        y = "y[{}]" if self._column else "np.int32(y[{}])"
+        lines = [(names, f"x[{rows}], {y.format(rows)}") for names, rows in parts.items()]
         if len(lines) > 1:  # two parts on a line
             (first, one), (second, two), *others = lines
             lines = [(f"{first}, {second}", f"{one}, {two}"), *others]
@@ -229,13 +238,10 @@ class RowsText:
         return self._source.test is not None and self._prepared.validation is None
 
     def _targets(self) -> list[str]:
-        """Returns the lines that make a column of floats, where the loss takes one."""
-        names = [name.replace("x", "y") for name in self._loaded]
+        """Returns the lines that make what the loss takes: labels, or a column of floats."""
         if not self._column:
-            kind = np.asarray(self._source.train.y).dtype
-            if kind in (np.int32, np.int64):
-                return []
-            return [f"{name} = {name}.astype(np.int64)" for name in names]
+            return [] if self._takes_rows else ["y = np.int32(y)"]
+        names = [name.replace("x", "y") for name in self._loaded]
         columns = math.prod(np.asarray(self._source.train.y).shape[1:])
         return [f"{name} = {name}.astype(np.float32).reshape(-1, {columns})" for name in names]
 

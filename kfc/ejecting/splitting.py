@@ -86,7 +86,9 @@ class Splitter:
         lines = [
             f"random = np.random.RandomState({self._seed})  # splits as scikit-learn does"
         ]
-        lines += [f"random.permutation({tied})  # of equal claims to a row" for tied in drawn]
+        if drawn:
+            ties = ", ".join(f"random.permutation({tied})" for tied in drawn)
+            lines.append(f"_ = {ties}  # of equal claims to a row")
         lines += [f"groups = [random.permutation({group}) for label in range({len(total)})]"]
         cut, each = str(counts[0]), "group in groups"
         if (counts != counts[0]).any():

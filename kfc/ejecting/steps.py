@@ -52,7 +52,7 @@ class StepText:
             return ["@tf.function(jit_compile=True)"]
         # Batches of unknown length, as in kfc's graph: TensorFlow would rewrite others.
         column = self._layers.outputs == 1 or not self._task.classification
-        y = f"[None, {self._layers.outputs}]" if column else "[None], tf.int64"
+        y = f"[None, {self._layers.outputs}]" if column else "[None], tf.int32"
         shapes = f"tf.TensorSpec([None, {self._layers.inputs}]), tf.TensorSpec({y})"
         line = f"@tf.function(input_signature=[{shapes}])"
         if len(line) <= COLUMNS:
@@ -66,7 +66,8 @@ class StepText:
         if self._states:
             made = made if len(self._states) == 1 else f"({made} for _ in range(2))"
             lines.append(f"{', '.join(self._states)} = {made}")
-        lines += ["step = tf.Variable(0)"] if self._counts else []
+        # Beside dropout it stands in the line before.
+        lines += ["step = tf.Variable(0)"] if self._counts and not self._layers.drops else []
         if self._options.get("weight_decay") and self._schedule is None:
             lines.append(f"rate = tf.constant({self._options['learning_rate']!r})")
         return lines

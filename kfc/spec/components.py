@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kfc.errors import Fault, RegistryError, nearest
-from kfc.registry import BLOCKS, CALLBACKS, SOURCES, Registry
+from kfc.registry import BLOCKS, CALLBACKS, Registry
 from kfc.spec.faults import faults_error
 from kfc.spec.options import option_faults
 from kfc.spec.plain import shown
@@ -76,15 +78,23 @@ class Component(BaseModel):
     @classmethod
     def _name_faults(cls, name: str) -> Iterator[Fault]:
         if cls.full_name(name) in signatures(cls.kind):
-            if cls.registry and len(cls.registry.owners().get(name, ())) > 1:
-                yield from _registry_faults(cls.registry, name)
+            owners = cls.registry.owners().get(name, []) if cls.registry else []
+            if "kfc" not in owners and owners:
+                owners.insert(0, "keras")
+            if len(owners) > 1:
+                yield Fault(
+                    "name",
+                    f"one owner of {cls.kind} {name!r}",
+                    " and ".join(owners),
+                    f"Uninstall {', '.join(owners[1:])}.",
+                )
         elif cls.registry and name in cls.registry.names():
             yield from _registry_faults(cls.registry, name)
         else:
             yield Fault(
                 "name",
                 f"the name of a known {cls.kind}",
-                repr(name),
+                shown(name),
                 f"{nearest(name, cls.known())}Known: {', '.join(cls.known())}.",
             )
 
@@ -168,7 +178,13 @@ class Callback(Component):
         {
             *("spec.yaml", "environment.json", "metrics.jsonl", "checkpoints", "model.keras"),
             *("result.json", "report.html", "tensorboard", "run.log"),
+            *("sample.npz", "proof.json"),
         }
+    )
+    # Keras formats a path with str.format, which also looks attributes up: characters of
+    # `{epoch.__doc__[3]}` would lead anywhere.
+    _FIELD: ClassVar[re.Pattern[str]] = re.compile(
+        r"\{[a-z]\w*(:0?\d{0,2}(\.\d{1,2})?[defg]?)?\}"
     )
 
     @classmethod
@@ -190,10 +206,7 @@ class Callback(Component):
 
     @classmethod
     def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
-        outside = not isinstance(value, str) or (
-            value.startswith(("/", "\\", "~")) or ".." in value or ":" in value or not value
-        )
-        if option in cls.PATHS and outside:
+        if option in cls.PATHS and not cls._is_inside(value):
             yield Fault(
                 option,
                 "a path inside the run folder",
@@ -211,7 +224,9 @@ class Callback(Component):
         yield from found
         for option in sorted(cls.PATHS & defaults.keys()):
             path = str({**defaults, **options}[option])
-            if path.split("/")[0] in cls._WRITTEN_BY_KFC:
+            first = posixpath.normpath(path).split("/")[0]
+            own = first in cls._WRITTEN_BY_KFC or first.startswith(".")
+            if own and cls._is_inside(path):  # kfc's locks, and "."
                 yield Fault(
                     option,
                     "a file or folder that is not the run's own",
@@ -230,6 +245,16 @@ class Callback(Component):
                     f"Use for example filepath: best{ending}.",
                 )
 
+    @classmethod
+    def _is_inside(cls, path: Any) -> bool:
+        """Returns whether a path, joined to the run folder, stays in it."""
+        if not isinstance(path, str) or not path or not path.isprintable():
+            return False
+        rest = cls._FIELD.sub("x", path)
+        return not rest.startswith(("/", "\\", "~")) and not any(
+            odd in rest for odd in ("..", ":", "{", "}")
+        )
+
 
 def named(default: str) -> BeforeValidator:
     """Returns the reader of a component: a bare name, or options without one."""
@@ -242,27 +267,6 @@ def named(default: str) -> BeforeValidator:
         return value
 
     return BeforeValidator(read, json_schema_input_type=str | dict[str, Any])
-
-
-def check_source(value: str) -> str:
-    """Checks that `value` reads `kind:argument`, with a kind that somebody offers."""
-    kind, colon, argument = value.partition(":")
-    if not colon or not argument:
-        close = nearest(value, SOURCES.names())
-        raise faults_error(
-            Fault(
-                "",
-                "kind:argument, such as sklearn:digits",
-                repr(value),
-                f"{close}Known kinds: {', '.join(SOURCES.names())}.",
-            )
-        )
-    try:
-        SOURCES.check(kind)
-    except RegistryError as error:
-        fault = error.faults[0]
-        raise faults_error(Fault("", fault.expected, fault.got, fault.remedy)) from error
-    return value
 
 
 ActivationField = Annotated[Activation, named("")]

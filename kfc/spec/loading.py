@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from kfc.errors import Fault, SpecError, nearest
 from kfc.spec.faults import example, read_faults
 from kfc.spec.overrides import override
 from kfc.spec.paths import Keys
-from kfc.spec.plain import plain
+from kfc.spec.plain import plain, shown
 from kfc.spec.reading import SUFFIXES, Source, read_file, read_yaml
 from kfc.spec.schema import Spec
 
 SpecLike = Spec | Mapping[str, Any] | str | Path
+_MOST_FAULTS = 50  # that anybody would read
 
 
 def builtin_specs() -> list[str]:
@@ -42,7 +43,7 @@ def builtin_text(name: str) -> str:
             Fault(
                 "spec",
                 "a file or the name of a built-in spec",
-                repr(name),
+                shown(name),
                 f"{nearest(name, builtin_specs())}Known: {', '.join(builtin_specs())}. "
                 f"Files end in {', '.join(SUFFIXES)}.",
             )
@@ -82,12 +83,7 @@ def load(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
         faults += _others(read_faults(error, values, Spec), faults)
     while behind := _faults_behind(values, faults):
         faults += behind
-    raise SpecError(
-        *(
-            Fault(fault.where, fault.expected, fault.got, fault.remedy, source.line(path))
-            for path, fault in faults
-        )
-    )
+    raise SpecError(*_with_lines(faults, source))
 
 
 def dump(spec: Spec) -> str:
@@ -161,6 +157,16 @@ def _faults_behind(values: dict[str, Any], faults: Faults) -> Faults:
             and not any(known[: len(path)] == path for known, _ in faults)
         ]
     return []
+
+
+def _with_lines(faults: Faults, source: Source) -> Iterator[Fault]:
+    """Yields the faults with the line of each; of very many the first ones."""
+    for path, fault in faults[:_MOST_FAULTS]:
+        yield dataclasses.replace(fault, line=source.line(path))
+    if (more := len(faults) - _MOST_FAULTS) > 0:
+        yield Fault(
+            "spec", "values that are right", f"{more:,} more faults", "Mend these first."
+        )
 
 
 def _others(faults: Faults, known: Faults) -> Faults:

@@ -15,6 +15,8 @@ from kfc.spec.reading import Source
 
 _PATH = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
 
+_LONGEST = 1000  # characters; a message shows the whole path
+
 
 def override(source: Source, overrides: Mapping[str, Any]) -> Source:
     """Returns `source` with dotted paths set, such as `training.optimizer.name`.
@@ -31,9 +33,9 @@ def override(source: Source, overrides: Mapping[str, Any]) -> Source:
     faults: list[Fault] = []
     for dotted, value in overrides.items():
         try:
-            if not isinstance(dotted, str) or not _PATH.fullmatch(dotted):
+            if not _is_path(dotted):
                 expected = "a dotted path such as network.hidden[0].units"
-                raise _not_settable("overrides", expected, repr(dotted), "Count from 0.")
+                raise _not_settable("overrides", expected, shown(dotted), "Count from 0.")
             _set(values, split_path(dotted), value, dotted)
         except SpecError as error:
             faults += error.faults
@@ -41,6 +43,14 @@ def override(source: Source, overrides: Mapping[str, Any]) -> Source:
         raise SpecError(*faults)
     paths = frozenset(split_path(dotted) for dotted in overrides)
     return Source(values, source.name, source.lines, source.overridden | paths)
+
+
+def _is_path(dotted: Any) -> bool:
+    return (
+        isinstance(dotted, str)
+        and len(dotted) <= _LONGEST
+        and _PATH.fullmatch(dotted) is not None
+    )
 
 
 def _set(values: dict[str, Any], path: Keys, value: Any, dotted: str) -> None:

@@ -14,7 +14,7 @@ def dotted(path: Keys) -> str:
         if isinstance(key, int):
             text += f"[{key}]"
         else:
-            name = key if key.isprintable() and key else repr(key)
+            name = key if key.isprintable() and key.strip() else repr(key)
             text += f".{name}" if text else name
     return text
 
@@ -22,4 +22,9 @@ def dotted(path: Keys) -> str:
 def split_path(text: str) -> Keys:
     """Returns the keys of `network.hidden[0].units`, or of `network.hidden.0.units`."""
     parts = re.sub(r"\[(\d+)\]", r".\1", text).split(".")
-    return tuple(int(part) if part.isdecimal() else part for part in parts)
+    return tuple(int(part) if _is_index(part) else part for part in parts)
+
+
+def _is_index(part: str) -> bool:
+    # Python refuses to read numbers of thousands of digits, and no list is so long.
+    return part.isdecimal() and len(part) < 10

@@ -13,6 +13,8 @@ from kfc.errors import Fault
 from kfc.spec.paths import Keys, dotted
 
 MAX_DEPTH = 20
+_MAX_KEY = 200  # characters; a message names it, and a class may be called by a sentence
+_MAX_BITS = 13_000  # of an integer; Python refuses to print what has 4,300 digits
 
 
 def plain(values: Any) -> tuple[Any, list[tuple[Keys, Fault]]]:
@@ -33,7 +35,10 @@ def shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, datetime.date):
         return f"the date {value.isoformat()}"
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer of thousands of digits, alone or within
+        return "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -60,6 +65,8 @@ def key_text(key: Any) -> str | None:
     """
     if type(key).__module__ == "numpy" and getattr(key, "shape", None) == ():
         key = key.item()
+    if isinstance(key, int) and key.bit_length() > _MAX_BITS:
+        return None
     return str(key) if isinstance(key, (str, int, float)) else None
 
 
@@ -73,6 +80,9 @@ def _named(
         if text is None:
             fault = _fault(path, "keys that are text", shown(key), "Quote the key.")
             faults.append((path, fault))
+        elif len(text) > _MAX_KEY:
+            expected = f"keys of at most {_MAX_KEY} characters"
+            faults.append((path, _fault(path, expected, shown(text), "Shorten the key.")))
         elif text in named:
             fault = _fault(path, "each key once", f"{text!r} twice", "Remove one of them.")
             faults.append((path, fault))
@@ -91,6 +101,8 @@ def _scalar(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
             value = kind(node)
             if isinstance(value, float) and not math.isfinite(value):
                 expected, remedy = "a finite number", "Leave the key out, or set a number."
+            elif isinstance(value, int) and value.bit_length() > _MAX_BITS:
+                expected, remedy = "fewer digits", "Leave the key out, or lower it."
             elif isinstance(value, str) and not _encodes(value):
                 expected, remedy = "text in Unicode", "Remove the half surrogate pair."
             else:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     CollectionEndEvent,
@@ -27,9 +27,10 @@ from ruamel.yaml.events import (
 from kfc.errors import Fault, SpecError
 from kfc.spec.paths import Keys
 from kfc.spec.plain import MAX_DEPTH, key_text
+from kfc.spec.toml_lines import toml_lines
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
-_MAX_BYTES = 1_000_000  # a spec is a page; a larger file is something else
+_MAX_BYTES = 100_000  # a spec is a page; reading more as YAML would take many seconds
 
 
 @dataclass(frozen=True)
@@ -76,26 +77,38 @@ def read_file(path: Path) -> Source:
     if path.suffix.lower() not in SUFFIXES:
         ending = path.suffix or "no ending"
         raise _unreadable(name, f"a file ending in {', '.join(SUFFIXES)}", ending)
+    data = _read_bytes(path, name)
     try:
-        data = path.read_bytes()[: _MAX_BYTES + 1]
         text = data.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        remedy = "Check the path; paths are relative to the current folder."
-        raise _unreadable(name, "a spec file", "no such file", remedy=remedy) from error
-    except OSError as error:
-        raise _unreadable(name, "a readable file", error.strerror or "an error") from error
     except UnicodeDecodeError as error:
         got, line = f"byte {data[error.start]:#x}", data[: error.start].count(b"\n") + 1
         raise _unreadable(name, "UTF-8 text", got, line, "Save it as UTF-8.") from error
-    except ValueError as error:  # a path with a null character
-        raise _unreadable(repr(name), "a path", str(error)) from error
-    if len(data) > _MAX_BYTES:
-        raise _unreadable(name, f"at most {_MAX_BYTES:,} bytes", "more")
     if path.suffix.lower() == ".toml":
         return _read_toml(text, name)
     if path.suffix.lower() == ".json":
         return _read_json(text, name)
     return read_yaml(text, name)
+
+
+def _read_bytes(path: Path, name: str) -> bytes:
+    try:
+        if path.exists() and not path.is_file():  # a device never ends, a pipe may wait
+            got = "a folder" if path.is_dir() else "a device or a pipe"
+            raise _unreadable(name, "a file", got)
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except SpecError:
+        raise
+    except FileNotFoundError as error:
+        remedy = "Check the path; paths are relative to the current folder."
+        raise _unreadable(name, "a spec file", "no such file", remedy=remedy) from error
+    except OSError as error:
+        raise _unreadable(name, "a readable file", error.strerror or "an error") from error
+    except ValueError as error:  # a path with a null character
+        raise _unreadable(repr(name), "a path", str(error)) from error
+    if len(data) > _MAX_BYTES:
+        raise _unreadable(name, f"at most {_MAX_BYTES:,} bytes", "more")
+    return data
 
 
 def read_yaml(text: str, name: str) -> Source:
@@ -110,9 +123,12 @@ def read_yaml(text: str, name: str) -> Source:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         key = str(error.problem).partition('"')[2].partition('"')[0]
         raise _twice(name, key, line) from error
-    except (YAMLError, ValueError, RecursionError) as error:
+    # Its own errors, and what odd text makes it stumble over: a list as a key, a date of
+    # no calendar, a thousand brackets.
+    except Exception as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        lines_of = str(error).splitlines() or [type(error).__name__]
+        problem = getattr(error, "problem", None) or lines_of[0]
         line = mark.line + 1 if mark else 0
         got = f"the error: {problem}"
         raise _unreadable(name, "YAML that can be read", got, line) from error
@@ -132,9 +148,14 @@ def read_value(text: str) -> Any:
 
 def _check_events(loader: YAML, text: str, name: str) -> None:
     """Refuses what a spec never needs, before anything is built from it."""
-    depth = 0
+    depth, anchors = 0, set()
     for event in loader.parse(io.StringIO(text)):
-        line = event.start_mark.line + 1
+        line, anchor = event.start_mark.line + 1, getattr(event, "anchor", None)
+        if anchor in anchors and not isinstance(event, AliasEvent):
+            raise _unreadable(
+                name, "values written out", f"&{anchor} twice", line, "Remove it."
+            )
+        anchors |= {anchor} - {None}
         for expected, got, remedy in _not_needed(event):
             raise _unreadable(name, expected, got, line, remedy)
         depth += isinstance(event, CollectionStartEvent)
@@ -180,8 +201,8 @@ def _read_json(text: str, name: str) -> Source:
     repeated: list[str] = []
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        repeated.extend(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        repeated.extend(key for key, count in counts.items() if count > 1)
         return dict(pairs)
 
     try:
@@ -206,10 +227,6 @@ def _read_json(text: str, name: str) -> Source:
     return Source(values, name, lines)
 
 
-_TABLE = re.compile(r"\s*(\[{1,2})\s*([^\]]+?)\s*\]{1,2}")
-_KEY = re.compile(r"""\s*([\w.\-"' ]+?)\s*=""")
-
-
 def _read_toml(text: str, name: str) -> Source:
     try:
         values = tomllib.loads(text)
@@ -222,40 +239,7 @@ def _read_toml(text: str, name: str) -> Source:
         raise _unreadable(name, f"at most {MAX_DEPTH} levels", "more") from error
     except ValueError as error:  # an integer of thousands of digits
         raise _unreadable(name, "TOML that can be read", f"the error: {error}") from error
-    return Source(values, name, _toml_lines(text))
-
-
-def _toml_lines(text: str) -> dict[Keys, int]:
-    """Returns the lines of tables and keys, which tomllib does not keep.
-
-    A value over several lines has the line of its key.
-    """
-    lines: dict[Keys, int] = {}
-    table: Keys = ()
-    for number, line in enumerate(text.split("\n"), start=1):
-        if match := _TABLE.match(line):
-            table = _toml_keys(match[2])
-            if match[1] == "[[":  # one more item of a list
-                items = [keys for keys in lines if keys[:-1] == table and len(keys) > 1]
-                count = sum(isinstance(keys[-1], int) for keys in items)
-                lines.setdefault(table, number)
-                table = (*table, count)
-            lines.setdefault(table, number)
-        elif match := _KEY.match(line):
-            lines.setdefault((*table, *_toml_keys(match[1])), number)
-    return lines
-
-
-def _toml_keys(text: str) -> Keys:
-    try:
-        node: Any = tomllib.loads(f"{text} = 0")
-    except (tomllib.TOMLDecodeError, RecursionError):  # not a key: inside a longer text
-        return (text,)
-    keys: list[str | int] = []
-    while isinstance(node, dict):
-        ((key, node),) = node.items()
-        keys.append(key)
-    return tuple(keys)
+    return Source(values, name, toml_lines(text))
 
 
 def _twice(name: str, key: str, line: int) -> SpecError:

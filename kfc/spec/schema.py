@@ -22,7 +22,6 @@ from kfc.spec.components import (
     CallbackField,
     InitializerField,
     LossField,
-    check_source,
 )
 from kfc.spec.faults import faults_error
 from kfc.spec.fields import (
@@ -38,6 +37,7 @@ from kfc.spec.fields import (
 )
 from kfc.spec.optimizer import OptimizerField
 from kfc.spec.search import Search
+from kfc.spec.sources import check_source, check_validation
 
 # Codes of the checks a spec may accept; `kfc/data/checks.py` has their rows.
 AcceptedCheck = Literal["unscaled_input"]
@@ -55,6 +55,7 @@ def _mapping_of(key: str) -> BeforeValidator:
 # --- data ---------------------------------------------------------------------------------
 
 SourceName = Annotated[str, AfterValidator(check_source)]
+ValidationName = Annotated[str, AfterValidator(check_validation)]
 
 
 class Data(SpecModel):
@@ -78,7 +79,7 @@ class Data(SpecModel):
         "training targets; predictions and other metrics stay in the target's own units.",
     )
     validation: Annotated[
-        Annotated[Share, Tag("share")] | Annotated[SourceName, Tag("source")],
+        Annotated[Share, Tag("share")] | Annotated[ValidationName, Tag("source")],
         Discriminator(lambda value: "source" if isinstance(value, str) else "share"),
     ] = Field(
         0.1,

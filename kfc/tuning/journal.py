@@ -179,7 +179,10 @@ def _event(line: bytes) -> dict[str, Any]:
         raise ValueError("what kfc did not write")
     if zlib.crc32(match[2]) != int(match[1], 16):
         raise ValueError("a wrong checksum")
-    event: dict[str, Any] = json.loads(match[2])
+    try:
+        event: dict[str, Any] = json.loads(match[2])
+    except RecursionError as error:
+        raise ValueError("what is nested too deep") from error
     return event
 
 

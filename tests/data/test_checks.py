@@ -32,10 +32,18 @@ TABLE = {
     "row_mismatch": [(X, Y[:-1], "", "one target for each row", "60 inputs and 59 targets")],
     "input_shape": [(X[:, 0], Y, "", "inputs (rows, features)", "(60,)")],
     "input_type": [
-        (X + 0j, Y, "", "real numbers", "complex128"),
-        (X.astype(object), Y, "", "real numbers", "object"),
-        (X.astype(str), Y, "", "real numbers", "'0.6"),
-        (np.zeros((60, 1), "M8[D]"), Y, "", "real numbers", "datetime64"),
+        (X + 0j, Y, ", row 0, column 0", "real numbers", "complex128"),
+        (X.astype(object), Y, ", row 0, column 0", "real numbers", "object"),
+        (X.astype(str), Y, ", row 0, column 0", "real numbers", "'0.6"),
+        (changed(X.astype(str), (3, 2), "0,1"), Y, ", row 3, column 2", "numbers", "'0,1'"),
+        (
+            changed(X.astype(object), (3, 2), None),
+            Y,
+            ", row 3, column 2",
+            "numbers",
+            "nothing",
+        ),
+        (np.zeros((60, 1), "M8[D]"), Y, ", row 0, column 0", "real numbers", "datetime64"),
     ],
     "input_not_finite": [
         (changed(X, (3, 2), np.nan), Y, ", row 3, column 2", "finite inputs", "nan"),
@@ -53,12 +61,16 @@ TABLE = {
         (changed(X, (5, 1), 1e300), Y, ", row 5, column 1", "fit in float32", "1e+300"),
         (changed(X.astype("g"), (5, 1), -1e300), Y, ", row 5, column 1", "float32", "-1e+300"),
     ],
-    "input_constant": [(np.ones((60, 4)), Y, "", "rows that differ", "60 equal rows")],
+    "input_constant": [
+        (np.ones((60, 4)), Y, "", "rows that differ", "60 equal rows"),
+        (X * 1e-60, Y, "", "rows that differ", "60 equal rows, once they are float32"),
+        (X + 1e12, Y, "", "rows that differ", "60 equal rows, once they are float32"),
+    ],
     "target_type": [
         (X, Y + 0j, "", "numbers or text", "complex128"),
         (X, Y.astype("M8[D]"), "", "numbers or text", "datetime64"),
-        (X, np.array(["a", None] * 30, object), "", "all numbers or all text", "NoneType"),
-        (X, np.array(["a", 1] * 30, object), "", "all numbers or all text", "int such as 1"),
+        (X, np.array(["a", None] * 30, object), ", row 1", "or all text", "NoneType"),
+        (X, np.array(["a", 1] * 30, object), ", row 1", "or all text", "int such as 1"),
     ],
     "target_not_finite": [
         (X, changed(X[:, 0], 4, np.nan), ", row 4", "finite targets", "nan"),

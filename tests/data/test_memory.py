@@ -157,7 +157,10 @@ REFUSED = {
         FRAME.assign(e=pd.Categorical(["u"] * 10), target=Y),
         "values such as 'u'",
     ),
-    "a column of dates": (FRAME.assign(e=pd.Timestamp("2026-01-31"), target=Y), "Timestamp"),
+    "a column of dates": (
+        FRAME.assign(e=pd.Timestamp("2026-01-31"), target=Y),
+        "the date 2026",
+    ),
     "a column twice": (pd.concat([FRAME, FRAME], axis=1).assign(target=Y), "'a' twice"),
     "only targets": (pd.DataFrame({"target": Y}), "(10, 0)"),
     "no rows": (FRAME.iloc[:0].assign(target=Y[:0]), "(0, 4)"),

@@ -1,0 +1,48 @@
+"""The name of a source, as a spec writes it -> checked; nothing is read."""
+
+from __future__ import annotations
+
+from kfc.errors import Fault, RegistryError, nearest
+from kfc.registry import SOURCES
+from kfc.spec.faults import faults_error
+from kfc.spec.plain import shown
+
+_LONGEST = 4096  # characters, which is what a path may have
+
+
+def check_source(value: str) -> str:
+    """Checks that `value` reads `kind:argument`, with a kind that somebody offers."""
+    kind, colon, argument = value.partition(":")
+    if not colon or not argument:
+        close = "" if kind in SOURCES.names() else nearest(value, SOURCES.names())
+        raise faults_error(
+            Fault(
+                "",
+                "kind:argument, such as sklearn:digits",
+                shown(value),
+                f"{close}Known kinds: {', '.join(SOURCES.names())}.",
+            )
+        )
+    if not value.isprintable() or len(value) > _LONGEST:
+        expected = f"at most {_LONGEST} printable characters"
+        raise faults_error(Fault("", expected, shown(value), "Name the file or set anew."))
+    try:
+        SOURCES.check(kind)
+    except RegistryError as error:
+        fault = error.faults[0]
+        raise faults_error(Fault("", fault.expected, fault.got, fault.remedy)) from error
+    return value
+
+
+def check_validation(value: str) -> str:
+    """Checks the name of a source where a share may stand too, which text is not."""
+    if ":" not in value:
+        raise faults_error(
+            Fault(
+                "",
+                "a share such as 0.1, or a source as kind:argument",
+                shown(value),
+                "Write 10 % as 0.1, without quotes.",
+            )
+        )
+    return check_source(value)
