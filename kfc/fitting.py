@@ -172,6 +172,7 @@ def _go_on(
     began = unfinished.environment
     began = {**began, "resumed": [*began["resumed"], entry]}
     environment.write(folder, began)
+    files.write(folder / "spec.yaml", specs.dump(spec))  # equal in value, perhaps not in text
     if start:
         commits.drop_damaged(folder / "checkpoints", start)
     else:

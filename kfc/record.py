@@ -23,7 +23,7 @@ from kfc.errors import CheckpointError, Fault
 
 
 class _Task(BaseModel, strict=True, extra="forbid"):
-    """What `result.json` says of a task. A seal says that nobody altered it, not what it is."""
+    """What `result.json` says of a task; its seal says that nobody altered it, no more."""
 
     input_shape: list[PositiveInt] = Field(min_length=1)
     input_dtype: Literal["uint8", "float32"]
