@@ -27,7 +27,7 @@ from kfc.registry import CALLBACKS
 from kfc.spec import Spec
 from kfc.spec.components import Callback
 from kfc.training.logs import MetricsLog, TensorBoardLog, Terminal
-from kfc.training.stopping import EarlyStopping
+from kfc.training.stopping import EarlyStopping, ReduceLROnPlateau
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
@@ -94,6 +94,8 @@ def callback_class(callback: Callback) -> Any:
     """Returns the class of a callback that a spec names: ours, a plug-in's or Keras's."""
     if callback.name in CALLBACKS.names():
         return CALLBACKS.get(callback.name, "training.callbacks")
+    if callback.name == ReduceLROnPlateau.__name__:
+        return ReduceLROnPlateau
     return getattr(keras.callbacks, callback.name)
 
 

@@ -118,8 +118,5 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _committed(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("[0-9]*") if _is_number(path.name))
-
-
-def _is_number(name: str) -> bool:
-    return name.isascii() and name.isdigit()
+    found = (p for p in folder.glob("[0-9]*") if p.name.isascii() and p.name.isdigit())
+    return sorted(found, key=lambda path: int(path.name))

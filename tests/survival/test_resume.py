@@ -219,12 +219,33 @@ def test_a_network_given_in_python_is_committed_first(interrupted, tmp_path):
     check_same(kfc.resume(folder, verbose=False), expected)
 
 
+def test_a_rate_that_was_lowered_on_a_plateau_is_lowered_on(interrupted, tmp_path):
+    plateau = {
+        "name": "ReduceLROnPlateau",
+        "monitor": "loss",
+        "min_delta": 10.0,
+        "patience": 2,
+    }
+    spec = {**SPEC, "training": {**SPEC["training"], "epochs": 6, "callbacks": [plateau]}}
+    expected = kfc.fit(spec, runs=tmp_path / "whole", verbose=False)
+    alike = kfc.fit(
+        spec, overrides={"training.callbacks": []}, runs=tmp_path / "whole", verbose=False
+    )
+    assert expected.weights_sha256 != alike.weights_sha256
+    # After the first lowering, with one epoch of waiting for the second behind it.
+    folder = interrupted(epoch=5, spec=spec)
+    check_same(kfc.resume(folder, verbose=False), expected)
+    assert result(folder)["resume"] == "exact"
+
+
 def test_a_callback_without_state_makes_a_run_approximate(tmp_path):
-    callback = {"name": "ReduceLROnPlateau", "patience": 1}
-    spec = {**SPEC, "training": {**SPEC["training"], "callbacks": [callback]}}
-    run = kfc.fit(spec, runs=tmp_path, verbose=False)
+    class Forgetful(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen = epoch
+
+    run = kfc.fit(SPEC, runs=tmp_path, verbose=False, callbacks=[Forgetful()])
     assert result(run.folder)["resume"] == "approximate"
-    assert result(run.folder)["without_state"] == ["ReduceLROnPlateau"]
+    assert result(run.folder)["without_state"] == ["Forgetful"]
 
 
 # --- what is refused, or said -------------------------------------------------------------

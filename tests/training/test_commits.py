@@ -47,6 +47,14 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, name, damag
     assert np.all(state.arrays["weights/0"] == 1)
 
 
+def test_the_commit_after_the_999999th_is_the_newest(tmp_path):
+    commit_numbers(tmp_path, 1)
+    (tmp_path / "000001").rename(tmp_path / "999999")
+    commit_numbers(tmp_path, 2)
+    assert commits.newest(tmp_path).facts["progress"] == {"epoch": 2}
+    assert (tmp_path / "1000000").is_dir()
+
+
 def test_without_a_whole_checkpoint_there_is_an_error(tmp_path):
     commit_numbers(tmp_path, 1, 2)
     for folder in tmp_path.iterdir():
