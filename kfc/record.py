@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from kfc import files, quiet
 from kfc.data import Scaling, Task
@@ -96,6 +96,12 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         if (folder / "spec.yaml").exists():
             raise _unfinished(folder) from error
         raise no_run(folder, "none") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _again(
+            folder, f"a result.json whose {where} is wrong: {first['msg']}"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise _again(folder, f"a damaged result.json ({error})") from error
 
@@ -116,6 +122,8 @@ def check_seal(facts: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If they are not, or nobody has sealed them.
     """
+    if not isinstance(facts, Mapping):
+        raise ValueError("no object")
     rest = {key: value for key, value in facts.items() if key != "sha256"}
     if "sha256" not in facts:
         raise ValueError("written without a sha256 of its content, by an earlier kfc")

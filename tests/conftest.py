@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+# Whoever starts the tests in the background may let them ignore Ctrl-C, and with them all
+# processes that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 

@@ -11,8 +11,7 @@ from sklearn.datasets import load_iris
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import kfc
-from kfc import files
-from kfc import run as runs_module
+from kfc import files, fitting
 from kfc import spec as specs
 from kfc.data import prepare
 from kfc.trainer import Trainer, weights_sha256
@@ -231,7 +230,7 @@ def unmeasured(monkeypatch):
     """Makes the test loss of trials infinite, and lists the own runs that were trained."""
 
     def make(*trials):
-        measure, fit, trained = Trainer.measure, runs_module.fit, []
+        measure, fit, trained = Trainer.measure, fitting.fit, []
 
         def infinite(trainer, *parts):
             if not parts and weights_sha256(trainer.network) in hashes:
@@ -244,7 +243,7 @@ def unmeasured(monkeypatch):
 
         hashes = {trial.weights_sha256 for trial in trials}
         monkeypatch.setattr(Trainer, "measure", infinite)
-        monkeypatch.setattr(runs_module, "fit", counted)
+        monkeypatch.setattr(fitting, "fit", counted)
         return trained
 
     return make
