@@ -77,8 +77,8 @@ def check_form(script, folder):
 @pytest.mark.parametrize(
     ("spec", "overrides"),
     [
-        pytest.param("digits", {}, id="digits"),
-        pytest.param("breast_cancer", {}, id="breast_cancer"),
+        pytest.param("digits", {}, id="digits", marks=pytest.mark.slow),
+        pytest.param("breast_cancer", {}, id="breast_cancer", marks=pytest.mark.slow),
         pytest.param("diabetes", {"training.engine": "xla"}, id="diabetes"),
     ],
 )
@@ -110,6 +110,11 @@ def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
         {"network.l1": 0.001, "network.l2": 0.01},
         {"network.l1": 0.001, "network.use_bias": False, "data.scale": "robust"},
         {"network.init": {"name": "truncated_normal", "stddev": 0.1}},
+        {"network.init": "he_normal"},
+        {"network.init": "orthogonal", "data.scale": "none"},
+        {"network.init": {"name": "random_uniform", "minval": -0.1, "maxval": 0.1}},
+        {"training.optimizer": {"name": "rmsprop", "rho": 0.8, "epsilon": 1e-05}},
+        {"training.loss": "mse"},
         *({"network.activation": name} for name in sorted(ACTIVATIONS)),
     ],
     ids=lambda overrides: ",".join(f"{k}={v}" for k, v in overrides.items()),
@@ -117,6 +122,14 @@ def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
 def test_what_else_can_be_ejected_gives_the_same_bits(overrides, engine, tmp_path):
     # Batches of 32 and one of 13: XLA compiles for each.
     compare("digits", {"training.epochs": 2, "training.engine": engine, **overrides}, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"alpha": 0.1, "decay_epochs": 2}], ids=str)
+def test_a_cosine_after_its_warmup_gives_the_same_bits(options, tmp_path):
+    cosine = {"name": "cosine", "initial_learning_rate": 0.01, "warmup_epochs": 1, **options}
+    overrides = {"training.optimizer.learning_rate": cosine, "training.engine": "xla"}
+    compare("digits", {"training.epochs": 4, **overrides}, tmp_path)
 
 
 @pytest.mark.slow

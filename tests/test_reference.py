@@ -55,7 +55,12 @@ def test_an_epoch_moves_kernels_and_biases_ten_times_further_than_their_errors(
 
 
 @pytest.mark.parametrize(
-    "engine", ["xla", "graph", pytest.param("eager", marks=pytest.mark.slow)]
+    "engine",
+    [
+        "xla",
+        pytest.param("graph", marks=pytest.mark.slow),
+        pytest.param("eager", marks=pytest.mark.slow),
+    ],
 )
 def test_a_single_step_with_relu_agrees_as_tightly(float64, rows, tmp_path, engine):
     x, labels = (part[:128] for part in rows)

@@ -40,7 +40,9 @@ def train(trainer, folder, **options):
 
 
 @pytest.mark.parametrize("engine", ["xla", "graph", "eager"])
-@pytest.mark.parametrize("pauses", [(2,), (1, 3, 4)], ids=str)
+@pytest.mark.parametrize(
+    "pauses", [pytest.param((2,), marks=pytest.mark.slow), (1, 3)], ids=str
+)
 def test_pauses_change_no_bit(trainer, tmp_path, engine, pauses):
     overrides = {"training.engine": engine}
     whole = trainer(overrides)

@@ -192,6 +192,7 @@ def test_int32_labels_do_not_compare_with_int64_predictions(experiment):
     assert found["int64 == int64"] == [0.5]
 
 
+@pytest.mark.slow
 def test_unscaled_or_large_starts_explode_as_in_the_tutorial(experiment, prepared_tfds):
     cases = ("raw_refused", "raw", "stddev_1")
     found = last(experiment("handwritten_layers").measure(only=cases))

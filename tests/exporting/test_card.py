@@ -90,6 +90,7 @@ def test_a_source_is_shown_as_it_is(source, shown, regression, exported):
     assert shown in card.text(run, exported("regression", "onnx"))
 
 
+@pytest.mark.slow
 def test_pixels_are_those_of_images_and_one_epoch_is_one(image, regression, exported):
     one = dataclasses.replace(regression, history={"loss": [1.0]})
     assert "\n1 epoch in " in card.text(one, exported("regression", "onnx"))

@@ -92,7 +92,7 @@ def broken(monkeypatch):
     return made
 
 
-@pytest.mark.parametrize("kind", ["image", "table"])
+@pytest.mark.parametrize("kind", ["image", pytest.param("table", marks=pytest.mark.slow)])
 def test_classes_are_named_and_weighed_where_only_tensorflow_is(
     kind, request, exported, tmp_path
 ):
@@ -132,6 +132,7 @@ def test_predictions_of_an_export_are_those_of_the_run(format, table, exported):
     np.testing.assert_allclose(again.probabilities, wanted.probabilities, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 @pytest.mark.parametrize("kind", ["image", "regression"])
 def test_every_kind_of_task_goes_into_the_other_formats(kind, format, request, exported):
@@ -528,6 +529,7 @@ def killed_at(at, run, path, format):
     return ended.returncode
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_whole_versions_alone_and_no_hindrance(digits, tmp_path):
     assert killed_at(5, digits, tmp_path / "m", "onnx") == -9
     assert [p.name for p in sorted((tmp_path / "m").iterdir())] == [".partial-2", "1"]

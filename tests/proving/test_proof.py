@@ -171,12 +171,12 @@ def test_a_wrong_loss_is_found_even_if_the_update_is_right(problem):
 @pytest.mark.parametrize(
     "overrides",
     [
-        {"training.optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9}},
-        {"network.normalization": "batch", "network.dropout": 0.2},
         {"network.hidden": [], "training.engine": "xla"},
         *(
             pytest.param(overrides, marks=pytest.mark.slow)
             for overrides in (
+                {"training.optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9}},
+                {"network.normalization": "batch", "network.dropout": 0.2},
                 {"training.optimizer": "adam", "network.activation": "elu"},
                 {"training.optimizer": "adamw", "network.activation": "mish"},
                 {"training.loss": "mse", "network.activation": "tanh"},
@@ -196,6 +196,7 @@ def test_every_path_makes_the_same_steps(overrides):
     assert ("float64" in by_name) == (not certificate.beyond)
 
 
+@pytest.mark.slow
 def test_the_graph_optimizer_is_named_where_it_alone_makes_the_difference():
     certificate = kfc.prove("breast_cancer", steps=4)
     if certificate.first_difference["path"] == "eager":

@@ -29,7 +29,9 @@ def test_a_toy_trains_to_the_same_bits_whatever_operation_fails(
         assert steps <= max(0, expected.steps - commits_in(disk.log[: at - 1])), at
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 9))]
+)
 def test_a_crash_while_a_crash_is_recovered_changes_nothing(
     toy, expected, faulty_disk, tmp_path, seed
 ):

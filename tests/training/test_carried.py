@@ -29,9 +29,6 @@ def assert_same_training(problem, overrides, form):
         np.testing.assert_allclose(got, want, **NUMBERS, err_msg=want.path)
 
 
-FORMS = pytest.mark.parametrize("form", ["xla", "graph"])
-
-
 def cases(values, usual):
     """Each value in both forms; by default the usual ones in XLA, which compiles each."""
     return [
@@ -47,7 +44,7 @@ def cases(values, usual):
 
 
 @pytest.mark.parametrize(
-    ("name", "form"), cases(sorted(CARRIED_OPTIMIZERS), ("adam", "sgd", "tape_sgd"))
+    ("name", "form"), cases(sorted(CARRIED_OPTIMIZERS), ("adam", "tape_sgd"))
 )
 def test_a_carried_optimizer_trains_as_it_does_in_place(problem, name, form):
     assert_same_training(problem, {"training.optimizer": name}, form)
@@ -76,18 +73,18 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("overrides", "form"), cases(SHAPES, SHAPES[:3]))
+@pytest.mark.parametrize(("overrides", "form"), cases(SHAPES, SHAPES[1:3]))
 def test_a_carried_training_is_the_same_with_the_shapes(problem, overrides, form):
     # Without a short batch, which XLA would compile apart; the optimizers have one.
     assert_same_training(problem, {"training.batch_size": 35, **overrides}, form)
 
 
-@pytest.mark.parametrize(("overrides", "form"), cases(OPTIONS, OPTIONS[:4]))
+@pytest.mark.parametrize(("overrides", "form"), cases(OPTIONS, OPTIONS[1:4]))
 def test_a_carried_training_is_the_same_with(problem, overrides, form):
     assert_same_training(problem, {"training.batch_size": 35, **overrides}, form)
 
 
-@FORMS
+@pytest.mark.parametrize("form", ["xla", pytest.param("graph", marks=pytest.mark.slow)])
 def test_batch_normalization_is_carried(problem, form):
     # Not Adam: the bias before a normalisation has no gradient but rounding, and Adam
     # makes a full step of that.

@@ -60,7 +60,7 @@ def trained(problem):
         return train(problem, kept), kept
 
 
-@pytest.mark.parametrize("place", [(0, 1), (0, 2), (1, 0), (2, 1)], ids=str)
+@pytest.mark.parametrize("place", [(0, 1), (1, 0)], ids=str)
 def test_a_resumed_training_ends_with_the_same_bits(problem, trained, tmp_path, place):
     expected, kept = trained
     commits.commit(tmp_path, kept[place])

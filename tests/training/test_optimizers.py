@@ -47,7 +47,13 @@ def train(problem, options):
     return loop.engine.model, history
 
 
-@pytest.mark.parametrize("name", signatures("optimizer"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("adam", "sgd") else pytest.mark.slow)
+        for name in signatures("optimizer")
+    ],
+)
 def test_the_engine_trains_as_keras_does(problem, name):
     stock, expected = fit_stock(problem, {"name": name})
     model, actual = train(problem, {"name": name})
@@ -62,7 +68,13 @@ def plain_weights(problem):
     return train(problem, {"name": "tape_sgd", "learning_rate": 0.1})[0].get_weights()
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if number < 3 else pytest.mark.slow)
+        for number, name in enumerate(OPTIONS)
+    ],
+)
 def test_tape_sgd_gives_the_bits_of_keras_sgd(problem, same_weights, plain_weights, name):
     options = {"learning_rate": 0.1, **OPTIONS[name]}
     stock, expected = fit_stock(problem, {"name": "sgd", **options})

@@ -26,7 +26,13 @@ def fit_both(problem, overrides, **options):
     return stock, tape, *histories
 
 
-@pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        pytest.param(overrides, id=name, marks=[] if number < 2 else pytest.mark.slow)
+        for number, (name, overrides) in enumerate(VARIANTS.items())
+    ],
+)
 def test_the_tape_step_gives_the_bits_of_keras(problem, same_weights, overrides):
     stock, tape, expected, actual = fit_both(problem, overrides)
     same_weights(tape, stock)

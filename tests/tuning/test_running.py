@@ -81,7 +81,7 @@ def test_a_trial_on_a_rung_is_pruned_and_its_child_goes_on(runner, tmp_path):
     assert child.score == whole.score
 
 
-@pytest.mark.parametrize("engine", ["xla", "graph"])
+@pytest.mark.parametrize("engine", [pytest.param("xla", marks=pytest.mark.slow), "graph"])
 @pytest.mark.parametrize(
     "overrides",
     [

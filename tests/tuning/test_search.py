@@ -346,7 +346,10 @@ def interrupted(finished, folder, count, *, torn=0, leftovers=True):
             shutil.rmtree(folder / "winner")
 
 
-@pytest.mark.parametrize("count", range(15))
+@pytest.mark.parametrize(
+    "count",
+    [pytest.param(n, marks=[] if n % 3 == 0 else pytest.mark.slow) for n in range(15)],
+)
 def test_a_search_goes_on_from_any_event(count, repeated, search, table, journal, tmp_path):
     check_it_goes_on(count, count % 2 == 0, repeated, search, table, journal, tmp_path)
 

@@ -167,6 +167,7 @@ def test_a_search_that_is_killed_again_and_again_goes_on(
 # A worker is killed
 
 
+@pytest.mark.slow
 def test_two_workers_of_which_one_is_killed_give_the_table_of_one(search, table, tmp_path):
     overrides = {**SLOWLY, "search.algorithm": "bayesian", "search.repeats": 0}
     alone = search(overrides, folder=tmp_path / "alone")
