@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -19,6 +20,8 @@ import typer
 from kfc import printing
 from kfc.errors import Fault, KfcError, NumbersError, SpecError
 from kfc.quiet import import_tensorflow
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 app = typer.Typer(
     help="A dense network from a one-page spec to a trained, proven and shipped model.",
@@ -369,9 +372,17 @@ def _import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
+    before = {number: signal.signal(number, _leave) for number in _SIGNALS}
     gc.disable()
     try:
         import_tensorflow()
         gc.freeze()
     finally:
         gc.enable()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # An exception within the import of a C extension may end in a crash; nothing is lost.
+    os._exit(128 + number)

@@ -11,16 +11,46 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, NonNegativeInt
+
 from kfc import files, record
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Fault, reason
 from kfc.spec import Spec
 
 FILE = "environment.json"
-VERSIONS = ("keras-fully-connected", "keras", "tensorflow", "numpy", "scikit-learn")
-_FLAGS = (
-    *("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS"),
-    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+VERSIONS = (
+    *("keras-fully-connected", "keras", "tensorflow", "tensorflow-cpu", "numpy"),
+    *("scikit-learn", "ml-dtypes", "h5py"),
 )
+_FLAGS = (
+    *("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS", "TF_DETERMINISTIC_OPS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"),
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES"),
+)
+
+
+class _Given(BaseModel, strict=True, extra="forbid"):
+    data: bool
+    network: str | None
+    callbacks: list[str]
+
+
+class _Resumed(BaseModel, strict=True, extra="forbid"):
+    epoch: NonNegativeInt
+    step: NonNegativeInt
+    differences: list[str]
+
+
+class _Environment(BaseModel, strict=True, extra="allow"):
+    """What is read of `environment.json`; more is there for people."""
+
+    versions: dict[str, str]
+    flags: dict[str, str]
+    given: _Given
+    spec: dict[str, Any]
+    data_sha256: str
+    resumed: list[_Resumed]
+    cwd: str
 
 
 def machine(threads: int | None) -> dict[str, Any]:
@@ -33,7 +63,7 @@ def machine(threads: int | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": _cores(),
         "threads": threads,
         "versions": versions_of(VERSIONS),
         "flags": {name: os.environ[name] for name in _FLAGS if name in os.environ},
@@ -73,13 +103,14 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         environment = json.loads((folder / FILE).read_text("utf-8"))
         record.check_seal(environment)
+        _Environment.model_validate(environment)
         return dict(environment)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             Fault(
                 str(folder / FILE),
                 "the record of a run's beginning",
-                str(error),
+                reason(error),
                 record.train_again(folder),
             )
         ) from error
@@ -111,6 +142,13 @@ def differences(then: Any, now: Any, where: str = "") -> list[str]:
 
 def _shown(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value)
+
+
+def _cores() -> int:
+    """Returns on how many cores this process may run, on which XLA's bits depend."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -32,6 +32,14 @@ class Fault:
         return one_line(text)
 
 
+def reason(error: BaseException) -> str:
+    """Returns why something cannot be read, in a line: of pydantic's faults the first."""
+    if hasattr(error, "errors"):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error) or type(error).__name__
+
+
 class KfcError(Exception):
     """Base of every error that kfc raises on purpose.
 

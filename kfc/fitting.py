@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 from rich.console import Console
 
 from kfc import environment, files, memory, quiet, record, resuming, sample, turns
 from kfc import spec as specs
 from kfc.architecture import check_architecture
 from kfc.data import prepare
+from kfc.errors import one_line
 from kfc.interrupts import hint
 from kfc.plugins import bind_plugins
 from kfc.resolving import as_callbacks, resolve_data
@@ -24,6 +26,7 @@ from kfc.spec import SpecLike
 from kfc.trainer import Trainer, weights_sha256
 from kfc.training import commits
 from kfc.training.callbacks import build_callbacks, keeps_state
+from kfc.training.checkpoint import Progress
 from kfc.training.commits import Checkpoint
 
 
@@ -78,7 +81,7 @@ def fit(
     if network is not None:
         check_architecture(trainer.network, network)
         trainer.network.set_weights(network.get_weights())
-    began = environment.machine(threads) | {
+    began = _here(threads) | {
         # What a run depends on besides its spec; with any of these, the spec alone does
         # not repeat it.
         "given": {
@@ -89,6 +92,7 @@ def fit(
         "spec": environment.plain_spec(trainer.spec),
         "data_sha256": prepared.sha256,
         "resumed": [],
+        "cwd": str(Path.cwd()),
     }
     contents = {
         "spec.yaml": specs.dump(trainer.spec).encode(),
@@ -137,11 +141,12 @@ def resume(
         DiskError: If the run folder cannot be written.
     """
     folder, console = Path(folder), _console(verbose)
-    if not resuming.is_finished(folder):
+    resuming.check_is_run(folder)
+    if not record.is_finished(folder):
         with files.locked(folder):
-            if not resuming.is_finished(folder):  # another process had it meanwhile
+            if not record.is_finished(folder):  # another process had it meanwhile
                 return _go_on(resuming.look(folder), data, callbacks, console)
-    console.print(f"{folder} is finished: there is nothing to resume.", soft_wrap=True)
+    _say(console, f"{folder} is finished: there is nothing to resume.")
     return load(folder)
 
 
@@ -157,16 +162,17 @@ def _go_on(
     bind_plugins(spec)
     callbacks = as_callbacks(callbacks, spec)
     resuming.check_given(unfinished, in_memory=data is not None, callbacks=callbacks)
-    prepared = prepare(spec, data)
-    resuming.check_data(unfinished, prepared.sha256)
+    with resuming.where_it_began(unfinished):
+        prepared = prepare(spec, data)
+    resuming.check_data(unfinished, prepared.sha256, len(prepared.train))
     phases.end("data")
     trainer = Trainer(spec, prepared, callbacks)
     start = unfinished.start
-    changed = resuming.differences(unfinished, environment.machine(threads))
-    for line in start.passed_over if start else ():
-        console.print(f"passed over: commit {line}", soft_wrap=True)
+    changed = resuming.differences(unfinished, _here(threads))
+    for name, fault in start.passed_over if start else ():
+        _say(console, f"passed over: commit {name}: {fault}")
     for line in changed:
-        console.print(f"other bits are possible: {line}", soft_wrap=True)
+        _say(console, f"other bits are possible: {line}")
     place = start.facts["progress"] if start else {"epoch": 0, "step": 0}
     entry = {"epoch": place["epoch"], "step": place["step"], "differences": changed}
     began = unfinished.environment
@@ -175,8 +181,6 @@ def _go_on(
     files.write(folder / "spec.yaml", specs.dump(spec))  # equal in value, perhaps not in text
     if start:
         commits.drop_damaged(folder / "checkpoints", start)
-    else:
-        resuming.begin_again(folder)
     return _Work(folder, trainer, list(callbacks), began, console, phases).finish(start)
 
 
@@ -203,21 +207,27 @@ class _Work:
 
     def finish(self, start: Checkpoint | None = None, *, commit_first: bool = False) -> Run:
         """Trains, from `start` on, and writes down what came of it."""
-        folder, trainer, phases = self.folder, self.trainer, self.phases
-        network, prepared = trainer.network, trainer.prepared
-        self._announce(start)
+        command = f"kfc resume {shlex.quote(str(self.folder))}"
+        with hint(self._say, f"`{command}` goes on"):
+            return self._result(self._train(start, commit_first))
+
+    def _train(self, start: Checkpoint | None, commit_first: bool) -> Progress:
+        folder, trainer = self.folder, self.trainer
         self.callbacks = [*build_callbacks(trainer.spec, folder, self.console), *self.given]
+        self._announce(start)
         already = start.facts["progress"]["seconds"] if start else 0.0
         began = time.monotonic()
-        command = f"kfc resume {shlex.quote(str(folder))}"
-        with hint(self._say, f"`{command}` goes on"):
-            progress = trainer.train(
-                folder, self.callbacks, start=start, commit_first=commit_first, phases=phases
-            )
-            progress.seconds = already + time.monotonic() - began
-            trainer.commit(folder, self.callbacks, progress)
-        phases.end("train")
+        progress = trainer.train(
+            folder, self.callbacks, start=start, commit_first=commit_first, phases=self.phases
+        )
+        progress.seconds = already + time.monotonic() - began
+        trainer.commit(folder, self.callbacks, progress)
+        self.phases.end("train")
+        return progress
 
+    def _result(self, progress: Progress) -> Run:
+        folder, trainer, phases = self.folder, self.trainer, self.phases
+        network, prepared = trainer.network, trainer.prepared
         files.write_with(folder / "model.keras", network.save)
         phases.end("save")
         metrics = trainer.measure()
@@ -242,7 +252,6 @@ class _Work:
 
     def _facts(self, run: Run) -> dict[str, Any]:
         """Returns what `result.json` says of a run."""
-        stateless = [type(each).__name__ for each in self.callbacks if not keeps_state(each)]
         return {
             **run.summary(),
             "folder": self.folder.name,
@@ -252,10 +261,13 @@ class _Work:
             "history": run.history,
             "phases": self.phases.seconds,
             "memory": {"predicted": self.trainer.memory, "peak": memory.peak()},
-            "resume": "approximate" if stateless else "exact",
-            "without_state": stateless,
+            "resume": "approximate" if self._stateless() else "exact",
+            "without_state": self._stateless(),
             "resumed": self.environment["resumed"],
         }
+
+    def _stateless(self) -> list[str]:
+        return [type(each).__name__ for each in self.callbacks if not keeps_state(each)]
 
     def _announce(self, start: Checkpoint | None) -> None:
         """Says what is about to be trained, where and how."""
@@ -274,8 +286,23 @@ class _Work:
         elif self.environment["resumed"]:
             self._say("no commit yet: from the beginning")
 
+        for name in self._stateless():
+            self._say(f"a resume will be approximate: {name} has no get_state and set_state")
+
     def _say(self, line: str) -> None:
-        self.console.print(line, soft_wrap=True)
+        _say(self.console, line)
+
+
+def _here(threads: int | None) -> dict[str, Any]:
+    """Returns what this process runs on, its devices and Keras's settings included."""
+    return environment.machine(threads) | {
+        "devices": [device.name for device in tf.config.list_physical_devices()],
+        "keras": {"floatx": keras.config.floatx(), "epsilon": keras.config.epsilon()},
+    }
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(one_line(line), soft_wrap=True)  # a name of a folder may steer a terminal
 
 
 def _console(verbose: bool) -> Console:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from kfc.errors import one_line
+
 if TYPE_CHECKING:
     from kfc.exporting.exported import Export
     from kfc.proving.proof import Certificate
@@ -25,7 +27,7 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
         print(f"{name:16} {value:.4f}")
     print(f"{'epochs':16} {summary['epochs']}")
     print(f"{'seconds':16} {summary['seconds']:.2f}")
-    print(f"{'folder':16} {summary['folder']}")
+    print(f"{'folder':16} {one_line(summary['folder'])}")
 
 
 def print_standing(standing: Standing) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, Field, PositiveInt
 
 from kfc import files, quiet
 from kfc.data import Scaling, Task
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Fault, reason
 
 
 class _Task(BaseModel, strict=True, extra="forbid"):
@@ -96,14 +96,8 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         if (folder / "spec.yaml").exists():
             raise _unfinished(folder) from error
         raise no_run(folder, "none") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _again(
-            folder, f"a result.json whose {where} is wrong: {first['msg']}"
-        ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise _again(folder, f"a damaged result.json ({error})") from error
+        raise _again(folder, f"a damaged result.json ({reason(error)})") from error
 
 
 def is_finished(folder: Path) -> bool:

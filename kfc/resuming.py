@@ -6,8 +6,9 @@ Nothing here imports TensorFlow, so what cannot go on is refused at once.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from kfc.spec import Spec
 from kfc.training import commits
 from kfc.training.commits import Checkpoint
 
-_BEGINNING = ("spec.yaml", environment.FILE, files.LOCK)
-_MACHINE = ("python", "processor", "cores", "threads", "versions", "flags")
+_BEGINNING = ("spec.yaml", environment.FILE)
+_MACHINE = ("python", "processor", "cores", "devices", "threads", "versions", "flags", "keras")
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,25 @@ def check(folder: Path) -> None:
         BusyError: If another process works in it.
         DataError: If it was given its rows in Python; SpecError for callbacks.
     """
-    if not is_finished(folder):
+    check_is_run(folder)
+    if not record.is_finished(folder):
         with files.locked(folder):
             check_given(look(folder), in_memory=False, callbacks=())
 
 
-def is_finished(folder: Path) -> bool:
-    """Says whether a run folder holds a result.
+def check_is_run(folder: Path) -> None:
+    """Checks that a run has begun, or ended, in a folder.
 
     Raises:
-        CheckpointError: If it is no run folder.
+        CheckpointError: If not.
     """
-    if record.is_finished(folder):
-        return True
-    if not any((folder / name).is_file() for name in _BEGINNING[:2]):
+    try:
+        str(folder).encode()
+        found = any((folder / name).is_file() for name in (*_BEGINNING, "result.json"))
+    except (OSError, ValueError) as error:  # a name too long, or of no characters
+        raise record.no_run(folder, f"a path that cannot be read ({error})") from error
+    if not found:
         raise record.no_run(folder, "none")
-    return False
 
 
 def look(folder: Path) -> Unfinished:
@@ -76,16 +80,21 @@ def look(folder: Path) -> Unfinished:
     Raises:
         CheckpointError: If one is damaged, or the spec was changed, or no commit is whole.
     """
-    _check_links(folder)
+    _check_kinds(folder)
     begun = environment.read(folder)
     spec = _read_spec(folder, begun)
     start = None
-    if commits.begun(folder / "checkpoints"):
-        start = commits.newest(folder / "checkpoints")
+    place = folder / "checkpoints"
+    if commits.begun(place):
+        start = commits.newest(place)
         if start.facts.get("about") != environment.identity(spec, begun["data_sha256"]):
-            raise _damaged(folder / "checkpoints", "the commits of this run", "another run's")
+            raise _damaged(folder, place, "the commits of this run", "another run's")
+        epochs = start.facts["progress"]["epoch"]
+        if epochs > spec.training.epochs:
+            most = f"at most {spec.training.epochs} epochs"
+            raise _damaged(folder, place, most, f"{epochs} of them done")
     elif begun["given"]["network"]:
-        raise _damaged(folder / "checkpoints", "the weights it was given", "no commit")
+        raise _damaged(folder, place, "the weights it was given", "no commit")
     return Unfinished(folder, spec, begun, start)
 
 
@@ -102,7 +111,8 @@ def check_given(
     if given["data"] != in_memory:
         words = ("the rows that the run was given in Python", "none")
         expected, got = words if given["data"] else ("no rows: the spec has a source", "data=")
-        how = f"kfc.resume({folder!r}, data=...)" if given["data"] else f"kfc resume {folder}"
+        quoted = shlex.quote(folder)
+        how = f"kfc.resume({folder!r}, data=...)" if given["data"] else f"kfc resume {quoted}"
         raise DataError(Fault("data", expected, got, f"Call `{how}`."))
     names = [type(callback).__name__ for callback in callbacks]
     if given["callbacks"] != names:
@@ -116,11 +126,17 @@ def check_given(
         )
 
 
-def check_data(unfinished: Unfinished, data_sha256: str) -> None:
+def check_data(unfinished: Unfinished, data_sha256: str, num_rows: int) -> None:
     """Checks that the rows are those with which the run began.
+
+    Args:
+        unfinished: The run.
+        data_sha256: Of the rows that are there now.
+        num_rows: Of them, to train on.
 
     Raises:
         DataError: If they are not.
+        CheckpointError: If the commit says that it is after an epoch's last step.
     """
     began_with = unfinished.environment["data_sha256"]
     if data_sha256 != began_with:
@@ -132,23 +148,32 @@ def check_data(unfinished: Unfinished, data_sha256: str) -> None:
                 f"Get those rows back. {record.train_again(unfinished.folder)}",
             )
         )
+    start, folder = unfinished.start, unfinished.folder
+    steps = -(-num_rows // unfinished.spec.training.batch_size)
+    if start and start.facts["progress"]["step"] >= steps:
+        got = f"{start.facts['progress']['step']} of them done"
+        raise _damaged(folder, folder / "checkpoints", f"epochs of {steps} steps", got)
+
+
+@contextmanager
+def where_it_began(unfinished: Unfinished) -> Iterator[None]:
+    """Adds to a refusal of data where the run began, which a relative path depends on."""
+    try:
+        yield
+    except DataError as error:
+        began = unfinished.environment["cwd"]
+        if began == str(Path.cwd()):
+            raise
+        said = f"The run began in {began}: resume it from there."
+        raise DataError(*(replace(fault, remedy=said) for fault in error.faults)) from error
 
 
 def differences(unfinished: Unfinished, machine: dict[str, Any]) -> list[str]:
     """Returns in what this machine differs from that on which the run began."""
     then, now = (
-        {key: of[key] for key in _MACHINE} for of in (unfinished.environment, machine)
+        {key: of.get(key) for key in _MACHINE} for of in (unfinished.environment, machine)
     )
     return environment.differences(then, now)
-
-
-def begin_again(folder: Path) -> None:
-    """Removes what a run that has made no commit has written since it began."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            files.remove_folder(path)
-        elif path.name not in _BEGINNING:
-            files.remove(path)
 
 
 def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
@@ -156,7 +181,7 @@ def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
     try:
         spec = specs.load(path)
     except SpecError as error:
-        raise _damaged(path, "the spec of this run", str(error)) from error
+        raise _damaged(folder, path, "the spec of this run", str(error)) from error
     changed = environment.differences(begun["spec"], environment.plain_spec(spec))
     if changed:
         raise CheckpointError(
@@ -171,15 +196,15 @@ def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
     return spec
 
 
-def _check_links(folder: Path) -> None:
-    """Refuses links, through which a resumed run would write somewhere else."""
+def _check_kinds(folder: Path) -> None:
+    """Refuses links, through which a run would write somewhere else, pipes and devices."""
     for path in folder.rglob("*"):
-        if path.is_symlink():
-            raise _damaged(path, "a file or folder of this run", "a link")
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            got = "a link" if path.is_symlink() else "a device or a pipe"
+            raise _damaged(folder, path, "a file or folder of this run", got)
 
 
-def _damaged(path: Path, expected: str, got: str) -> CheckpointError:
-    folder = path.parent if path.parent.name != "checkpoints" else path.parent.parent
+def _damaged(folder: Path, path: Path, expected: str, got: str) -> CheckpointError:
     return CheckpointError(Fault(str(path), expected, got, record.train_again(folder)))
 
 

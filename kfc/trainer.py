@@ -119,7 +119,9 @@ class Trainer:
         progress = Progress()
         if start is not None:
             progress = checkpoint.restore(start, self._model, callbacks)
-        elif commit_first:
+        else:
+            checkpoint.begin_again(callbacks, folder)
+        if commit_first:
             self.commit(folder, callbacks, progress)
         return loop.run(progress, until)
 

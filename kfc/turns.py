@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kfc import files
+from kfc.errors import DiskError, Fault
 
 
 def new_numbered_folder(
@@ -27,6 +28,12 @@ def new_numbered_folder(
     Raises:
         DiskError: If no folder can be created there.
     """
+    try:
+        str(parent).encode()
+    except UnicodeEncodeError as error:
+        remedy = "Name another folder: TensorFlow writes to paths in UTF-8 alone."
+        fault = Fault(ascii(str(parent)), "a path in UTF-8", str(error.reason), remedy)
+        raise DiskError(fault) from error
     # Alone, or two processes could take one number for two names.
     with files.disk_errors(parent), _alone(parent):
         _tidy(parent)
@@ -59,7 +66,7 @@ def in_turn(folder: Path) -> Iterator[None]:
 def _tidy(folder: Path) -> None:
     """Removes what killed processes have left unfinished in a folder that is locked."""
     for left in folder.glob(f"{files.PARTIAL}*"):
-        files.remove_folder(left)
+        files.remove_folder(left) if left.is_dir() else files.remove(left)
 
 
 @contextmanager

@@ -49,10 +49,15 @@ class Appended:
                         str(self.path.parent / name),
                         f"a log that begins with the {size:,} bytes of the last commit",
                         "other bytes" if name in found else "none",
-                        "Put the file back, or train again with `kfc fit RUN/spec.yaml`.",
+                        "Put the file back, or train again from the spec of this run.",
                     )
                 )
             files.truncate(found[name], size)
+
+    def remove(self, folder: Path) -> None:
+        """Removes the files, as far as they are in `folder`."""
+        if self.path.is_relative_to(folder):
+            self.cut({"files": {}})
 
     def _measure(self, path: Path, size: int | None = None) -> list[Any]:
         """Returns the size of a file and the sha256 of its content, or of its first bytes."""

@@ -26,8 +26,9 @@ from kfc.errors import Fault, SpecError
 from kfc.registry import CALLBACKS
 from kfc.spec import Spec
 from kfc.spec.components import Callback
+from kfc.training.keras_callbacks import resumable
 from kfc.training.logs import MetricsLog, TensorBoardLog, Terminal
-from kfc.training.stopping import EarlyStopping, ReduceLROnPlateau
+from kfc.training.stopping import EarlyStopping
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
@@ -94,9 +95,7 @@ def callback_class(callback: Callback) -> Any:
     """Returns the class of a callback that a spec names: ours, a plug-in's or Keras's."""
     if callback.name in CALLBACKS.names():
         return CALLBACKS.get(callback.name, "training.callbacks")
-    if callback.name == ReduceLROnPlateau.__name__:
-        return ReduceLROnPlateau
-    return getattr(keras.callbacks, callback.name)
+    return resumable(getattr(keras.callbacks, callback.name))
 
 
 def wants_batches(callback: Any) -> int | str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ import numpy as np
 from kfc.errors import CheckpointError, Fault, PluginError
 from kfc.training.carried import named_variables
 from kfc.training.commits import Checkpoint
+from kfc.training.logs import Log
 
 
 @dataclass
@@ -110,8 +112,24 @@ def restore(
                 for key, value in checkpoint.arrays.items()
                 if key.startswith(prefix)
             }
-            callback.set_state({**checkpoint.facts["states"][number], **arrays})
+            _set_state(callback, {**checkpoint.facts["states"][number], **arrays})
     return Progress(**copy.deepcopy(checkpoint.facts["progress"]))
+
+
+def begin_again(callbacks: Sequence[keras.callbacks.Callback], folder: Path) -> None:
+    """Removes the logs in a run folder of a process that ended before its first commit."""
+    for callback in callbacks:
+        if isinstance(callback, Log):
+            callback.begin_again(folder)
+
+
+def for_another_folder(checkpoint: Checkpoint) -> Checkpoint:
+    """Returns the checkpoint of a training that goes on elsewhere, where no logs are."""
+    facts = copy.deepcopy(dict(checkpoint.facts))
+    for state in facts["states"]:
+        if "files" in state:
+            state["files"] = {}
+    return replace(checkpoint, facts=facts)
 
 
 def restore_network(checkpoint: Checkpoint, network: keras.Model) -> None:
@@ -125,6 +143,14 @@ def restore_network(checkpoint: Checkpoint, network: keras.Model) -> None:
         if values is None or values.shape != tuple(variable.shape):
             raise _other(variable.path, f"shape {tuple(variable.shape)}", "another network")
         variable.assign(values)
+
+
+def _set_state(callback: Any, state: Mapping[str, Any]) -> None:
+    try:
+        callback.set_state(state)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        what = f"the state of a {type(callback).__name__}"
+        raise _other("callbacks", what, f"{type(error).__name__}: {error}") from error
 
 
 def _other(where: str, expected: Any, got: Any) -> CheckpointError:

@@ -9,20 +9,40 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from kfc import files
 from kfc.data.numpy_files import arrays_in
-from kfc.errors import CheckpointError, Fault
+from kfc.data.regular import open_file
+from kfc.errors import CheckpointError, Fault, reason
 
 _KEPT = 2
 _FILES = ("state.npz", "facts.json")
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RecursionError)
+
+
+class _Progress(BaseModel, strict=True, extra="forbid"):
+    epoch: NonNegativeInt
+    step: NonNegativeInt = 0
+    stopped: bool = False
+    history: dict[str, list[float]] = {}
+    seconds: NonNegativeFloat = 0.0
+
+
+class _Facts(BaseModel, strict=True, extra="allow"):
+    """What `facts.json` must be, whoever wrote it: a sha256 only says that it is whole."""
+
+    progress: _Progress
+    callbacks: list[str]
+    states: list[dict[str, Any]]
+    about: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -32,12 +52,12 @@ class Checkpoint:
     Args:
         arrays: By name.
         facts: What JSON can hold.
-        passed_over: Newer commits that are damaged, each with its fault.
+        passed_over: Name and fault of each newer commit that is damaged.
     """
 
     arrays: Mapping[str, np.ndarray]
     facts: Mapping[str, Any]
-    passed_over: tuple[str, ...] = ()
+    passed_over: tuple[tuple[str, str], ...] = ()
 
 
 def commit(folder: Path, checkpoint: Checkpoint) -> None:
@@ -65,20 +85,20 @@ def newest(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: If there is none.
     """
-    reasons: list[str] = []
+    reasons: list[tuple[str, str]] = []
     for path in reversed(_committed(folder)):
         try:
             arrays, facts = _read(path)
         except _BROKEN as error:
-            reasons.append(f"{path.name}: {error}")
+            reasons.append((path.name, reason(error)))
         else:
             return Checkpoint(arrays, facts, tuple(reasons))
     raise CheckpointError(
         Fault(
             str(folder),
             "a whole checkpoint",
-            "; ".join(reasons) or "none",
-            "Train again with `kfc fit RUN/spec.yaml`.",
+            "; ".join(f"{name}: {fault}" for name, fault in reasons) or "none",
+            f"Train again with `kfc fit {shlex.quote(str(folder.parent / 'spec.yaml'))}`.",
         )
     )
 
@@ -90,8 +110,8 @@ def begun(folder: Path) -> bool:
 
 def drop_damaged(folder: Path, checkpoint: Checkpoint) -> None:
     """Removes the commits that `newest` passed over, of which the next would keep one."""
-    for reason in checkpoint.passed_over:
-        files.remove_folder(folder / reason.partition(":")[0])
+    for name, _ in checkpoint.passed_over:
+        files.remove_folder(folder / name)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -104,17 +124,22 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     for inner in (path, *(path / name for name in (*_FILES, "manifest.json"))):
         if inner.is_symlink():  # to what another run may change, or remove
             raise ValueError(f"{inner.name} is a link")
-    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    manifest = json.loads(_bytes_of(path / "manifest.json"))
     if manifest["number"] != int(path.name):
         raise ValueError(f"it is number {manifest['number']}, renamed")
-    contents = {name: (path / name).read_bytes() for name in _FILES}
+    contents = {name: _bytes_of(path / name) for name in _FILES}
     for name, data in contents.items():
         if files.sha256(data) != manifest[name]:
             raise ValueError(f"the sha256 of {name} differs")
     facts = json.loads(contents["facts.json"])
-    if not isinstance(facts, dict):
-        raise ValueError("facts.json is no object")
+    if len(_Facts.model_validate(facts).states) != len(facts["callbacks"]):
+        raise ValueError("facts.json has a state for some of the callbacks alone")
     return arrays_in(contents["state.npz"]), facts
+
+
+def _bytes_of(path: Path) -> bytes:
+    with open_file(path) as file:
+        return file.read()
 
 
 def _committed(folder: Path) -> list[Path]:

@@ -28,8 +28,12 @@ from kfc.training.appended import Appended
 Logs = Mapping[str, float] | None
 
 
-class _Log(keras.callbacks.Callback):
-    """Knows the number of each step in the whole training, and the time since it began."""
+class Log(keras.callbacks.Callback):
+    """A log, which knows the number of each step in the whole training and its time.
+
+    Args:
+        path: The file, or folder of files, that it only appends to.
+    """
 
     only_reads = True
     called_every: int | str | None = None
@@ -70,6 +74,11 @@ class _Log(keras.callbacks.Callback):
         if self._appended:
             self._appended.cut(state)
 
+    def begin_again(self, folder: Path) -> None:
+        """Removes what an earlier process has written in `folder` that came to no commit."""
+        if self._appended:
+            self._appended.remove(folder)
+
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Notes the epoch, and where it begins."""
         # Keras does not know the steps of an epoch of a stream that does not know them.
@@ -101,7 +110,7 @@ class _Log(keras.callbacks.Callback):
             self.flush()
 
 
-class MetricsLog(_Log):
+class MetricsLog(Log):
     """Writes a JSON line for each epoch, for every N steps, and for each evaluation.
 
     A line has `epoch` (from 1), `step` (of the whole training, from 1), `seconds` since
@@ -141,7 +150,7 @@ class MetricsLog(_Log):
         self._append(self.path, json.dumps({**place, **numbers}, allow_nan=False))
 
 
-class CSVLog(_Log):
+class CSVLog(Log):
     """Writes a CSV table with a row for each epoch.
 
     Args:
@@ -176,7 +185,7 @@ class CSVLog(_Log):
             return next(csv.reader(file), [])
 
 
-class TensorBoardLog(_Log):
+class TensorBoardLog(Log):
     """Writes scalars for TensorBoard, under the tags Keras uses.
 
     Args:
@@ -253,7 +262,7 @@ class TensorBoardLog(_Log):
             self.flush()
 
 
-class Terminal(_Log):
+class Terminal(Log):
     """Shows a bar within epochs, and prints a line for each epoch and each log step.
 
     Args:

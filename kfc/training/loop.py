@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,26 +90,27 @@ class Loop:
         model.stop_training = progress.stopped
         self._began, self._committed = self._params["began"], time.monotonic()
         self._commit_took = 0.0
-        try:
-            self._call("on_train_begin", {})
-            with Interrupts() as self._interrupts:
-                while progress.epoch < self._last_epoch and not model.stop_training:
-                    self._epochs(progress)
-            progress.stopped = bool(model.stop_training)
-            progress.seconds = time.monotonic() - self._began
-            if progress.stopped or progress.epoch == self.training.epochs:
-                # As Keras's `fit` ends: with `use_ema` the averages become the weights.
-                model.optimizer.finalize_variable_values(model.trainable_variables)
-                last = {name: values[-1] for name, values in progress.history.items()}
-                self._call("on_train_end", last)
-        finally:
-            try:
-                self._flush()
-            finally:
-                for callback in self.callbacks:
-                    if callable(close := getattr(callback, "close", None)):
-                        close()
+        with ExitStack() as stack:  # what is opened is closed, whatever else fails
+            for callback in reversed(self.callbacks):
+                if callable(close := getattr(callback, "close", None)):
+                    stack.callback(close)
+            stack.callback(self._flush)
+            self._train(progress)
         return progress
+
+    def _train(self, progress: Progress) -> None:
+        model = self.engine.model
+        self._call("on_train_begin", {})
+        with Interrupts() as self._interrupts:
+            while progress.epoch < self._last_epoch and not model.stop_training:
+                self._epochs(progress)
+        progress.stopped = bool(model.stop_training)
+        progress.seconds = time.monotonic() - self._began
+        if progress.stopped or progress.epoch == self.training.epochs:
+            # As Keras's `fit` ends: with `use_ema` the averages become the weights.
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+            last = {name: values[-1] for name, values in progress.history.items()}
+            self._call("on_train_end", last)
 
     def _epochs(self, progress: Progress) -> None:
         """Trains one epoch, or several at once where nobody acts in between."""

@@ -1,4 +1,4 @@
-"""A monitored metric -> when to stop, with which weights, and when to learn more slowly.
+"""A monitored metric -> when to stop, and with which weights.
 
 Keras callbacks that work on any model. Their state is saved with a run: `get_state`
 returns what `set_state` takes.
@@ -132,30 +132,6 @@ class BestWeights(EarlyStopping):
         """Keeps the weights of a better epoch."""
         self.wait = -1  # never so long that it would stop
         super().on_epoch_end(epoch, logs)
-
-
-class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):
-    """Keras's own, whose state is saved with a run."""
-
-    called_every = None
-    _saved = ("best", "wait", "cooldown_counter")
-    _resumed: Mapping[str, Any] | None = None
-
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Forgets an earlier training, unless its state was just put back."""
-        super().on_train_begin(logs)
-        for name, value in (self._resumed or {}).items():
-            setattr(self, name, value)
-        self._resumed = None
-
-    def get_state(self) -> dict[str, Any]:
-        """Returns what a resumed training needs to lower the rate at the same epochs."""
-        state = {name: getattr(self, name) for name in self._saved}
-        return {**state, "best": None if self.best is None else float(self.best)}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Takes what `get_state` returned."""
-        self._resumed = {name: state[name] for name in self._saved}
 
 
 def _monitored(monitor: str, logs: Logs) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from kfc import files, fitting, run
 from kfc.data import Source
-from kfc.errors import CheckpointError, Fault, NumbersError
+from kfc.errors import CheckpointError, DataError, Fault, NumbersError, SpecError
 from kfc.tuning.display import Display
 from kfc.tuning.ledger import Ledger
 from kfc.tuning.oracle import Oracle
@@ -216,11 +216,12 @@ class Driver:
         return facts
 
     def _earlier_winner(self, best: Trial) -> run.Run | None:
-        """Returns the winner's run if a process was killed right after it, and tidies up."""
+        """Returns the winner's run if a process was killed within or after it; tidies up."""
         for place in sorted((self._folder / "winner").glob("[0-9]*")):
             try:
-                earlier = run.load(place)
-            except CheckpointError:  # killed within it
+                earlier = fitting.resume(place, data=self._source, verbose=False)
+            except (CheckpointError, DataError, NumbersError, SpecError):
+                # Damaged, or another finalist's, which could not be measured.
                 files.remove_folder(place)
                 continue
             if earlier.weights_sha256 == best.weights_sha256:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from kfc.spec import Spec
 from kfc.trainer import Trainer, weights_sha256
 from kfc.training import commits
 from kfc.training.callbacks import named_callbacks
+from kfc.training.checkpoint import for_another_folder
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Proposal, Trial, direction, worst_score
 
@@ -167,12 +169,14 @@ class Runner:
 
     def _start(self, folder: Path, parent: int | None) -> commits.Checkpoint | None:
         """Returns where the training goes on: its own last commit, or its parent's."""
-        earlier = [folder] if parent is None else [folder, self._root / trial_folder(parent)]
-        for place in earlier:
-            try:
-                return commits.newest(place / "checkpoints")
-            except CheckpointError:
-                continue
+        with suppress(CheckpointError):
+            own = commits.newest(folder / "checkpoints")
+            commits.drop_damaged(folder / "checkpoints", own)
+            return own
+        if parent is not None:
+            with suppress(CheckpointError):
+                place = self._root / trial_folder(parent)
+                return for_another_folder(commits.newest(place / "checkpoints"))
         return None
 
 

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from kfc import disk, files, resuming
+from kfc import disk, files
 from kfc import spec as specs
 from kfc.data import Rows
 from kfc.errors import DiskError
@@ -240,7 +240,7 @@ def train_toy(folder, before_step=lambda number: None):
         commits.drop_damaged(place, start)
         progress = checkpoint.restore(start, model, callbacks)
     else:
-        resuming.begin_again(folder)
+        checkpoint.begin_again(callbacks, folder)
     training, held_out = specs.load(TOY).training, ("val", toy_rows(6, seed=1))
     loop = loops.Loop(engine, ToyEvaluator(model), training, 0, callbacks, held_out, commit)
     progress = loop.run(progress)

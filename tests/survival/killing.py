@@ -42,7 +42,6 @@ def moments():
         "step": (Engine, "run"),
         "epoch edge": (Loop, "_end_of_epoch"),
         "validation": (Evaluator, "evaluate"),
-        "saving": (Loop, "_flush"),
     }
 
 

@@ -26,7 +26,8 @@ def make_run(folder, seed=0, data="d" * 64):
     folder.mkdir()
     (folder / "spec.yaml").write_text(specs.dump(spec))
     given = {"data": False, "network": None, "callbacks": []}
-    facts = environment.machine(None) | {"given": given, "data_sha256": data, "resumed": []}
+    begun = {"given": given, "data_sha256": data, "resumed": [], "cwd": "/"}
+    facts = environment.machine(None) | begun
     environment.write(folder, facts | {"spec": environment.plain_spec(spec)})
     (folder / "metrics.jsonl").write_text(LINES[:200])
     rng = np.random.default_rng(seed)
@@ -138,13 +139,13 @@ def test_damage_is_found_and_gone_around_or_refused(runs, intact, tmp_path, name
     try:
         found = looked(folder)
     except CheckpointError:
+        # Of the newest commit only a link is refused: for the rest there is the one before.
+        assert kind == "link" or not name.startswith("checkpoints")
         return
-    assert found == intact[found[0]]
-    gone_around = found[0] == 3
     # JSON and YAML have spaces that mean nothing, and a spec ends with a default.
     unnoticed = name.endswith((".json", ".yaml")) and kind in ("flip", "truncate")
     after_the_commit = name == "metrics.jsonl"
-    assert gone_around or unnoticed or after_the_commit
+    assert found == intact[4 if found[0] == 4 and (unnoticed or after_the_commit) else 3]
 
 
 def test_a_bit_of_any_array_is_found(runs, intact, tmp_path):
@@ -231,18 +232,18 @@ def test_damage_to_the_sample_of_a_run_is_found(tmp_path, kind, seed):
 def test_a_read_error_of_the_disk_passes_over_a_commit(runs, tmp_path, monkeypatch):
     folder = tmp_path / "a"
     shutil.copytree(runs.run, folder)
-    read = type(folder).read_bytes
+    opened = commits.open_file
 
     def broken(path):
         if path.parent.name == "000002":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return read(path)
+        return opened(path)
 
-    monkeypatch.setattr(type(folder), "read_bytes", broken)
+    monkeypatch.setattr(commits, "open_file", broken)
     assert resuming.look(folder).start.facts["progress"]["epoch"] == 3
 
 
 def test_a_finished_run_is_no_unfinished_one(tmp_path):
     (tmp_path / "result.json").write_text("{}")
-    assert resuming.is_finished(tmp_path)
     assert record.is_finished(tmp_path)
+    resuming.check(tmp_path)

@@ -2,16 +2,17 @@
 
 import json
 import math
+import os
+import shutil
 import subprocess
 import sys
-import types
 
 import keras
 import numpy as np
 import pytest
 
 import kfc
-from kfc import cli, environment, files, resuming
+from kfc import cli, environment, files, fitting, record, resuming
 from kfc.training import loop as loops
 
 SPEC = {
@@ -90,10 +91,12 @@ def test_an_interrupted_run_goes_on_from_its_last_commit(interrupted, whole, cap
 def test_a_run_without_a_commit_begins_again(interrupted, whole, capsys):
     rarely = {"log_every": 1, "commit_seconds": 1e6}
     folder = interrupted(spec={**SPEC, "training": {**SPEC["training"], **rarely}})
+    (folder / "my-notes.txt").write_text("kept")
     assert len(logged(folder)) == 4  # of one epoch and one step more, and its epoch's end
     run = kfc.resume(folder)
     assert (run.weights_sha256, run.history) == (whole.weights_sha256, whole.history)
     assert len(logged(folder)) == 9
+    assert (folder / "my-notes.txt").read_text() == "kept"
     assert "no commit yet: from the beginning" in capsys.readouterr().err
 
 
@@ -219,31 +222,78 @@ def test_a_network_given_in_python_is_committed_first(interrupted, tmp_path):
     check_same(kfc.resume(folder, verbose=False), expected)
 
 
-def test_a_rate_that_was_lowered_on_a_plateau_is_lowered_on(interrupted, tmp_path):
-    plateau = {
-        "name": "ReduceLROnPlateau",
-        "monitor": "loss",
-        "min_delta": 10.0,
-        "patience": 2,
+PLATEAU = {"name": "ReduceLROnPlateau", "monitor": "loss", "min_delta": 10.0, "patience": 2}
+STOPPING = {"name": "EarlyStopping", "monitor": "loss", "min_delta": 10.0, "patience": 4}
+BEST = {"name": "ModelCheckpoint", "filepath": "best.weights.h5", "save_weights_only": True}
+
+
+@pytest.mark.parametrize(
+    ("callback", "epoch", "optimizer"),
+    [
+        # After the first lowering, with one epoch of waiting for the second behind it.
+        (PLATEAU, 5, "sgd"),
+        ({**STOPPING, "restore_best_weights": True}, 4, "sgd"),
+        # At a rate that only grows the loss, the first epoch stays the best.
+        ({**BEST, "save_best_only": True, "mode": "max", "monitor": "loss"}, 4, "sgd"),
+        ({"name": "CSVLogger", "filename": "rows.csv"}, 4, "sgd"),
+        ({"name": "csv_log", "filename": "rows.csv"}, 4, "sgd"),
+        (
+            {"name": "SwapEMAWeights", "swap_on_epoch": True},
+            4,
+            {"name": "sgd", "use_ema": True},
+        ),
+    ],
+    ids=lambda value: value.get("name") if isinstance(value, dict) else "",
+)
+def test_a_callback_of_keras_s_goes_on_as_if_it_had_not_stopped(
+    interrupted, tmp_path, callback, epoch, optimizer
+):
+    training = {
+        **SPEC["training"],
+        "epochs": 6,
+        "callbacks": [callback],
+        "optimizer": optimizer,
     }
-    spec = {**SPEC, "training": {**SPEC["training"], "epochs": 6, "callbacks": [plateau]}}
+    spec = {**SPEC, "training": training}
     expected = kfc.fit(spec, runs=tmp_path / "whole", verbose=False)
-    alike = kfc.fit(
-        spec, overrides={"training.callbacks": []}, runs=tmp_path / "whole", verbose=False
-    )
-    assert expected.weights_sha256 != alike.weights_sha256
-    # After the first lowering, with one epoch of waiting for the second behind it.
-    folder = interrupted(epoch=5, spec=spec)
+    folder = interrupted(epoch=epoch, spec=spec)
     check_same(kfc.resume(folder, verbose=False), expected)
     assert result(folder)["resume"] == "exact"
+    for name in ("rows.csv", "best.weights.h5"):
+        ours, theirs = folder / name, expected.folder / name
+        assert ours.exists() == theirs.exists()
+        if name.endswith(".csv") and ours.exists():
+            assert ours.read_text() == theirs.read_text()
+        elif ours.exists():
+            network = expected.model
+            network.load_weights(ours)
+            best = network.get_weights()
+            network.load_weights(theirs)
+            for got, want in zip(best, network.get_weights(), strict=True):
+                np.testing.assert_array_equal(got, want)
 
 
-def test_a_callback_without_state_makes_a_run_approximate(tmp_path):
+@pytest.mark.parametrize("callback", [PLATEAU, STOPPING], ids=["plateau", "stopping"])
+def test_those_callbacks_do_something_in_the_test_above(callback, tmp_path):
+    def fit(callbacks):
+        training = {
+            **SPEC["training"],
+            "epochs": 6,
+            "callbacks": callbacks,
+            "optimizer": "sgd",
+        }
+        return kfc.fit({**SPEC, "training": training}, runs=tmp_path, verbose=False)
+
+    assert fit([callback]).weights_sha256 != fit([]).weights_sha256
+
+
+def test_a_callback_without_state_makes_a_run_approximate(tmp_path, capsys):
     class Forgetful(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.seen = epoch
 
-    run = kfc.fit(SPEC, runs=tmp_path, verbose=False, callbacks=[Forgetful()])
+    run = kfc.fit(SPEC, runs=tmp_path, callbacks=[Forgetful()])
+    assert "approximate: Forgetful has no get_state" in capsys.readouterr().err
     assert result(run.folder)["resume"] == "approximate"
     assert result(run.folder)["without_state"] == ["Forgetful"]
 
@@ -354,5 +404,130 @@ def test_an_unfinished_run_is_not_loaded_but_named(interrupted):
         kfc.load(folder)
 
 
-def test_what_is_resumed_has_a_public_name():
-    assert isinstance(kfc.resume, types.FunctionType)
+# --- what somebody else has written, and sealed -------------------------------------------
+
+
+def put_facts(folder, change):
+    """Changes the facts of every commit, and says in the manifest that they are whole."""
+    for path in (folder / "checkpoints").iterdir():
+        facts = json.loads((path / "facts.json").read_text())
+        change(facts)
+        manifest = json.loads((path / "manifest.json").read_text())
+        data = json.dumps(facts).encode()
+        (path / "facts.json").write_bytes(data)
+        manifest["facts.json"] = files.sha256(data)
+        (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def put_environment(folder, change):
+    facts = json.loads((folder / "environment.json").read_text())
+    del facts["sha256"]
+    change(facts)
+    (folder / "environment.json").write_text(record.as_json(record.sealed(facts)))
+
+
+FORGED = {
+    "no progress": (put_facts, lambda f: f.pop("progress")),
+    "progress that is text": (put_facts, lambda f: f.update(progress="x")),
+    "an epoch below 0": (put_facts, lambda f: f["progress"].update(epoch=-3)),
+    "an epoch that is text": (put_facts, lambda f: f["progress"].update(epoch="3")),
+    "more epochs than the spec has": (put_facts, lambda f: f["progress"].update(epoch=10**6)),
+    "more steps than an epoch has": (put_facts, lambda f: f["progress"].update(step=10**6)),
+    "a step below 0": (put_facts, lambda f: f["progress"].update(step=-1)),
+    "another key": (put_facts, lambda f: f["progress"].update(more=1)),
+    "a history of text": (put_facts, lambda f: f["progress"].update(history={"loss": "x"})),
+    "seconds that are NaN": (put_facts, lambda f: f["progress"].update(seconds=math.nan)),
+    "no callbacks": (put_facts, lambda f: f.pop("callbacks")),
+    "no states": (put_facts, lambda f: f.update(states=[])),
+    "a state without files": (put_facts, lambda f: f.update(states=[{} for _ in f["states"]])),
+    "files that are numbers": (
+        put_facts,
+        lambda f: f["states"][0].update(files={"metrics.jsonl": 3}),
+    ),
+    "a file elsewhere": (
+        put_facts,
+        lambda f: f["states"][0].update(files={"../../victim": [0, files.sha256(b"")]}),
+    ),
+    **{
+        f"no {key}": (put_environment, lambda f, key=key: f.pop(key))
+        for key in ("given", "spec", "data_sha256", "resumed", "versions", "cwd")
+    },
+    "given a list": (put_environment, lambda f: f.update(given=[1])),
+    "given nothing": (put_environment, lambda f: f.update(given={})),
+    "resumed that is text": (put_environment, lambda f: f.update(resumed="x")),
+}
+
+
+@pytest.mark.parametrize(("put", "change"), FORGED.values(), ids=FORGED)
+def test_a_forged_run_is_refused(stopped, tmp_path, put, change):
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    put(folder, change)
+    with pytest.raises(kfc.CheckpointError) as caught:
+        kfc.resume(folder, verbose=False)
+    assert all(fault.remedy for fault in caught.value.faults)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folder of a run that was stopped after two epochs."""
+
+    class Impatient(Counting):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    runs = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loops, "_COMMIT_SHARE", math.inf)
+        build = fitting.build_callbacks
+        patch.setattr(fitting, "build_callbacks", lambda *a: [*build(*a), Impatient()])
+        with pytest.raises(KeyboardInterrupt):
+            kfc.fit(SPEC, runs=runs, verbose=False)
+    (folder,) = runs.iterdir()
+    put_facts(folder, lambda f: (f["callbacks"].pop(), f["states"].pop()))
+    return folder
+
+
+def test_what_is_forged_is_resumed_unforged(stopped, whole, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    check_same(kfc.resume(folder, verbose=False), whole)
+
+
+@pytest.mark.parametrize("name", ["environment.json", "checkpoints/000002/state.npz"])
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(stopped, tmp_path, name):
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(kfc.CheckpointError, match="a device or a pipe"):
+        resuming.check(folder)
+
+
+def test_rows_that_are_elsewhere_are_looked_for_where_the_run_began(
+    interrupted, tmp_path, monkeypatch
+):
+    (tmp_path / "begins").mkdir()
+    monkeypatch.chdir(tmp_path / "begins")
+    x, y = rows()
+    np.savez("rows.npz", x=x, y=y)
+    folder = interrupted(spec={**SPEC, "data": {"source": "npz:rows.npz"}})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(kfc.DataError, match=f"The run began in {tmp_path / 'begins'}: resume"):
+        kfc.resume(folder, verbose=False)
+    monkeypatch.chdir(tmp_path / "begins")
+    kfc.resume(folder, verbose=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "a\udcffb", "a\0b"], ids=["long", "bytes", "null"]
+)
+def test_a_path_that_cannot_be_is_refused(tmp_path, name):
+    with pytest.raises(kfc.CheckpointError, match="expected the folder of a run, got"):
+        kfc.resume(tmp_path / name)
+
+
+def test_a_folder_does_not_steer_the_terminal(interrupted, tmp_path, capsys):
+    folder = interrupted().rename(tmp_path / "\x1b[31mred")
+    with pytest.raises(SystemExit):
+        cli.main(["resume", str(folder)])
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err

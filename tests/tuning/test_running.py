@@ -225,3 +225,16 @@ def test_a_worker_is_told_where_streamed_rows_lie_and_not_what_they_are(iris, tm
     assert len(pickled) < x.nbytes / 10
     trial = untimed(pickle.loads(pickled)().run(order()))
     assert trial == untimed(make_runner().run(order()))
+
+
+def test_a_log_of_a_trial_begins_anew_in_the_folder_of_its_child(runner, tmp_path):
+    """Of the commit that a child goes on from, the logs stay with its parent."""
+    run = runner({"training.callbacks": [{"name": "csv_log", "filename": "rows.csv"}]})
+    run.run(order(1, epochs=1))
+    child = run.run(order(2, epochs=2, parent=1))
+    assert (child.status, child.epochs) == ("completed", 2)
+    rows = [
+        (tmp_path / "trials" / number / "rows.csv").read_text().splitlines()[1:]
+        for number in ("0001", "0002")
+    ]
+    assert [[row.split(",")[0] for row in of] for of in rows] == [["1"], ["2"]]
