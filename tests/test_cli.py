@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -373,3 +374,23 @@ def test_tune_ends_with_code_3_where_another_process_searches(tuned, folder):
     assert result.returncode == 3
     assert str(os.getpid()) in result.stderr
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_while_tensorflow_is_imported_ends_a_command_without_a_trace(
+    number, tmp_path
+):
+    code = f"""
+import os, sys
+class Sends:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tensorflow.python":
+            os.kill(os.getpid(), {int(number)})
+sys.meta_path.insert(0, Sends())
+from kfc import cli
+cli.main(["fit", "digits"])
+"""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + number, "", "")
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,17 @@ def test_every_algorithm_is_honest_about_exploding_trials(experiment):
 @pytest.mark.slow
 def test_a_search_that_is_killed_five_times_ends_as_it_would_have(experiment):
     assert experiment("tune_honest").main(["--only", "survival", "--kills", "5"]) == []
+
+
+@pytest.mark.slow
+@needs_tfds
+def test_a_training_that_is_killed_at_random_moments_ends_with_the_same_bits():
+    # In a process of its own, which forks others before TensorFlow has started.
+    script = EXPERIMENTS / "survival" / "run.py"
+    command = [sys.executable, script, "--small", "--kills", "8"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(ended.stdout)
+    assert (found["kills"], found["with other bits"]) == (8, 0)
 
 
 @pytest.mark.slow
