@@ -103,7 +103,7 @@ def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
         {"network.hidden": [], "data.scale": "standard", "data.rows": 200},
         {"network.dropout": 0.3},
         {"network.normalization": "batch"},
-        {"network.init": "glorot_uniform", "data.validation": 0, "seed": 7},
+        {"network.init": "glorot_uniform", "data.validation": 0.05, "seed": 7},
         {"network.hidden": [64, 10], "training.shuffle": False},
         {"network.l2": 0.01, "data.scale": "centered"},
         {"network.l2": 0.01, "network.hidden": [64, 32]},
@@ -114,7 +114,6 @@ def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
         {"network.init": "orthogonal", "data.scale": "none"},
         {"network.init": {"name": "random_uniform", "minval": -0.1, "maxval": 0.1}},
         {"training.optimizer": {"name": "rmsprop", "rho": 0.8, "epsilon": 1e-05}},
-        {"training.loss": "mse"},
         *({"network.activation": name} for name in sorted(ACTIVATIONS)),
     ],
     ids=lambda overrides: ",".join(f"{k}={v}" for k, v in overrides.items()),
@@ -125,9 +124,15 @@ def test_what_else_can_be_ejected_gives_the_same_bits(overrides, engine, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"alpha": 0.1, "decay_epochs": 2}], ids=str)
-def test_a_cosine_after_its_warmup_gives_the_same_bits(options, tmp_path):
-    cosine = {"name": "cosine", "initial_learning_rate": 0.01, "warmup_epochs": 1, **options}
+@pytest.mark.xfail(reason="XLA compiles this last batch, of 29 rows, otherwise in a script")
+def test_a_last_batch_of_29_rows_gives_the_same_bits(tmp_path):
+    overrides = {"training.epochs": 2, "training.engine": "xla", "data.validation": 0}
+    compare("digits", overrides, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_cosine_after_its_warmup_gives_the_same_bits(tmp_path):
+    cosine = {"name": "cosine", "initial_learning_rate": 0.01, "warmup_epochs": 1}
     overrides = {"training.optimizer.learning_rate": cosine, "training.engine": "xla"}
     compare("digits", {"training.epochs": 4, **overrides}, tmp_path)
 
@@ -185,6 +190,7 @@ RATE = {"initial_learning_rate": 0.01}
         ({"training.optimizer.clipnorm": 1.0}, "training.optimizer.clipnorm"),
         ({"training.optimizer.use_ema": True}, "training.optimizer.use_ema"),
         ({"training.loss": "hinge"}, "training.loss"),
+        ({"training.loss": "mse"}, "training.loss"),
         ({"training.class_weight": "balanced"}, "training.class_weight"),
         ({"training.precision": "bfloat16"}, "training.precision"),
         ({"training.engine": "eager"}, "training.engine"),

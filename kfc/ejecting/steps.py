@@ -109,7 +109,11 @@ class StepText:
                 name = "sigmoid_cross_entropy_with_logits"
             lines = [f"losses = tf.nn.{name}(y, {network})", "loss = tf.reduce_mean(losses)"]
         if penalties := self._layers.penalties():
-            lines.append(f"loss = tf.reduce_sum([loss, {', '.join(penalties)}])")
+            line = f"loss = tf.reduce_sum([loss, {', '.join(penalties)}])"
+            if len(indent + line) > COLUMNS:
+                lines += ["terms = [loss]", *(f"terms.append({term})" for term in penalties)]
+                line = "loss = tf.reduce_sum(terms)"
+            lines.append(line)
         return [indent + line for line in lines]
 
     def step(self) -> list[str]:
