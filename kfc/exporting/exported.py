@@ -15,6 +15,7 @@ from kfc.data import Task
 from kfc.errors import CheckpointError, Fault, PluginError
 from kfc.exporting import serving
 from kfc.exporting.exporters import Exporter
+from kfc.exporting.graphs import check_graph
 from kfc.exporting.versions import CERTIFICATE, sha256s, versions
 from kfc.predictions import Predictions, from_outputs, raw_rows
 from kfc.registry import EXPORTERS
@@ -112,7 +113,8 @@ def load_export(folder: str | Path) -> Export:
         folder: Of one version, or of several, of which the highest is taken.
 
     Raises:
-        CheckpointError: If there is none in it, or a file of it was altered.
+        CheckpointError: If there is none in it, a file of it was altered, or its graph does
+            more than compute.
     """
     folder = Path(folder)
     try:
@@ -129,6 +131,8 @@ def load_export(folder: str | Path) -> Export:
     for file in sorted({*recorded, *now}):
         if recorded.get(file) != now.get(file):
             raise _no_export(folder, f"another {file} than was exported")
+    if format == "saved_model":
+        check_graph(folder)
     return Export(folder, format, name, task, facts)
 
 
