@@ -12,6 +12,9 @@ from pathlib import Path
 from kfc import files
 from kfc.errors import DiskError, Fault
 
+_ATTEMPTS = 100
+"""To make a folder that others remove, before it counts as one that cannot be made."""
+
 
 def new_numbered_folder(
     parent: Path, name: str, contents: Mapping[str, bytes] | None = None
@@ -86,19 +89,28 @@ def _alone(folder: Path) -> Iterator[list[Path]]:
 
 def _lock_folder(folder: Path, made: set[Path]) -> int:
     """Returns the descriptor of a folder, locked, and made if it was missing."""
+    attempts = 0
     while True:
-        with files.disk_errors(folder):
-            made |= {path for path in (folder, *folder.parents) if not path.exists()}
+        made |= {path for path in (folder, *folder.parents) if not path.exists()}
+        try:
             files.make_folder(folder)
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
+            with files.disk_errors(folder):
+                descriptor = os.open(folder, os.O_RDONLY)
+        except DiskError as error:
+            gone = isinstance(error.__cause__, (FileExistsError, FileNotFoundError))
+            attempts += 1
+            if gone and attempts < _ATTEMPTS:  # whoever had it has removed it meanwhile
+                continue
+            raise
+        try:
+            with files.disk_errors(folder):
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if _is_at(descriptor, folder):
                     return descriptor
-            except BaseException:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)  # whoever had it has removed it meanwhile
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # removed meanwhile, too
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +178,7 @@ def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
         faults=faults,
         kinks=[kink._asdict() for of_step in bent for kink in of_step],
         beyond=reach,
-        versions={name: version(name) for name in environment.VERSIONS},
+        versions=environment.versions_of(environment.VERSIONS),
     )
 
 
