@@ -372,7 +372,11 @@ def _import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
-    before = {number: signal.signal(number, _leave) for number in _SIGNALS}
+    before = {
+        number: signal.signal(number, _leave)
+        for number in _SIGNALS
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)  # ignored stays ignored
+    }
     gc.disable()
     try:
         import_tensorflow()

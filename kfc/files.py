@@ -19,7 +19,7 @@ from kfc.errors import BusyError, DiskError, Fault, KfcError
 
 PARTIAL = ".partial-"
 """How the name begins of what is not whole yet."""
-LOCK = ".lock"
+_LOCK = ".lock"
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -234,7 +234,7 @@ def locked(folder: Path) -> Iterator[None]:
         DiskError: If the folder cannot be written.
     """
     with disk_errors(folder):
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         with disk_errors(folder):
             _hold(descriptor, folder)

@@ -164,8 +164,9 @@ def where_it_began(unfinished: Unfinished) -> Iterator[None]:
         began = unfinished.environment["cwd"]
         if began == str(Path.cwd()):
             raise
-        said = f"The run began in {began}: resume it from there."
-        raise DataError(*(replace(fault, remedy=said) for fault in error.faults)) from error
+        said = f"The run began in {began}: resume it from there if a path is relative."
+        faults = (replace(each, remedy=f"{said} {each.remedy}") for each in error.faults)
+        raise DataError(*faults) from error
 
 
 def differences(unfinished: Unfinished, machine: dict[str, Any]) -> list[str]:

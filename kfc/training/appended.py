@@ -40,8 +40,7 @@ class Appended:
         """
         self._read.clear()
         found = {self._name(path): path for path in self._files()}
-        for name in found.keys() - state["files"].keys():
-            files.remove(found[name])
+        # All are looked at before one is changed.
         for name, (size, sha256) in state["files"].items():
             if name not in found or self._measure(found[name], size) != [size, sha256]:
                 raise CheckpointError(
@@ -52,7 +51,11 @@ class Appended:
                         "Put the file back, or train again from the spec of this run.",
                     )
                 )
-            files.truncate(found[name], size)
+        for name, path in found.items():
+            if name in state["files"]:
+                files.truncate(path, state["files"][name][0])
+            else:
+                files.remove(path)
 
     def remove(self, folder: Path) -> None:
         """Removes the files, as far as they are in `folder`."""

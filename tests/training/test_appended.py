@@ -62,3 +62,16 @@ def test_a_name_outside_of_the_folder_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="got none"):
         Appended(tmp_path / "run" / "log").cut(state)
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_nothing_is_cut_where_one_of_several_files_is_refused(tmp_path):
+    (tmp_path / "logs").mkdir()
+    for name in ("1", "2"):
+        (tmp_path / "logs" / name).write_text("old")
+    state = Appended(tmp_path / "logs").state()
+    left = {"1": "older", "2": "bad", "3": "new"}
+    for name, text in left.items():
+        (tmp_path / "logs" / name).write_text(text)
+    with pytest.raises(CheckpointError):
+        Appended(tmp_path / "logs").cut(state)
+    assert {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()} == left
