@@ -98,8 +98,7 @@ def fit(
         "spec.yaml": specs.dump(trainer.spec).encode(),
         environment.FILE: environment.text(began).encode(),
     }
-    folder = turns.new_numbered_folder(Path(runs), checked.name, contents)
-    with files.locked(folder):
+    with turns.new_numbered_folder(Path(runs), checked.name, contents) as folder:
         work = _Work(folder, trainer, list(callbacks), began, _console(verbose), phases)
         run = work.finish(commit_first=network is not None)
     if network is not None:

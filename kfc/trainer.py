@@ -112,6 +112,7 @@ class Trainer:
             callbacks=callbacks,
             held_out=prepared.watched,
             commit=lambda progress: self.commit(folder, callbacks, progress),
+            commit_bytes=checkpoint.size(self._model),
         )
         phases.end("build")
         engine.compile()

@@ -6,27 +6,32 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kfc import files
+from kfc import disk, files
 from kfc.errors import DiskError, Fault
 
 _ATTEMPTS = 100
 """To make a folder that others remove, before it counts as one that cannot be made."""
 
 
+@contextmanager
 def new_numbered_folder(
     parent: Path, name: str, contents: Mapping[str, bytes] | None = None
-) -> Path:
-    """Creates `parent/0001-name`, with the next free number; never an existing one.
+) -> Iterator[Path]:
+    """Creates `parent/0001-name`, with the next free number, and works in it alone.
 
-    What killed processes have left unfinished there is removed.
+    It is locked before it has its name, so nobody else can be the first in it. What killed
+    processes have left unfinished beside it is removed.
 
     Args:
         parent: Made if it is missing.
         name: What comes after the number.
         contents: Name of a file -> its bytes; the folder appears with all of them.
+
+    Yields:
+        The folder.
 
     Raises:
         DiskError: If no folder can be created there.
@@ -37,14 +42,18 @@ def new_numbered_folder(
         remedy = "Name another folder: TensorFlow writes to paths in UTF-8 alone."
         fault = Fault(ascii(str(parent)), "a path in UTF-8", str(error.reason), remedy)
         raise DiskError(fault) from error
-    # Alone, or two processes could take one number for two names.
-    with files.disk_errors(parent), _alone(parent):
-        _tidy(parent)
-        found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
-        numbers = [int(match[1]) for match in found if match]
-        path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
-        files.write_folder(path, contents or {})
-        return path
+    with ExitStack() as locked:
+        # Alone, or two processes could take one number for two names.
+        with files.disk_errors(parent), _alone(parent):
+            _tidy(parent)
+            found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
+            numbers = [int(match[1]) for match in found if match]
+            path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
+            with files.new_folder(path) as partial:
+                for file, data in (contents or {}).items():
+                    disk.write(partial / file, data)
+                locked.enter_context(files.locked(partial))
+        yield path
 
 
 @contextmanager

@@ -238,8 +238,8 @@ def test_a_folder_is_busy_for_another_part_of_the_same_process_too(tmp_path):
 
 
 def test_whoever_holds_a_folder_makes_numbered_folders_in_it(tmp_path):
-    with files.locked(tmp_path):
-        assert turns.new_numbered_folder(tmp_path, "a").name == "0001-a"
+    with files.locked(tmp_path), turns.new_numbered_folder(tmp_path, "a") as folder:
+        assert folder.name == "0001-a"
 
 
 def test_a_folder_that_is_gone_can_be_removed(tmp_path):

@@ -1,4 +1,5 @@
 import concurrent.futures
+import os
 import shutil
 import subprocess
 import sys
@@ -7,12 +8,17 @@ import time
 
 import pytest
 
-from kfc import turns
-from kfc.errors import DiskError
+from kfc import disk, files, turns
+from kfc.errors import BusyError, DiskError
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def numbered(*arguments):
+    with turns.new_numbered_folder(*arguments) as folder:
+        return folder
 
 
 @pytest.mark.parametrize(
@@ -29,36 +35,53 @@ def names(folder):
 def test_a_run_folder_has_the_next_number(tmp_path, existing, made):
     for name in existing:
         (tmp_path / name).mkdir()
-    assert turns.new_numbered_folder(tmp_path, "digits").name == made
+    assert numbered(tmp_path, "digits").name == made
 
 
 def test_run_folders_parent_is_made(tmp_path):
-    folder = turns.new_numbered_folder(tmp_path / "a" / "b", "digits")
+    folder = numbered(tmp_path / "a" / "b", "digits")
     assert folder == tmp_path / "a" / "b" / "0001-digits"
+
+
+def test_a_new_folder_is_locked_from_its_first_moment_on(tmp_path, monkeypatch):
+    rename, seen = disk.rename, []
+
+    def then_somebody_comes(before, after):
+        rename(before, after)
+        with pytest.raises(BusyError, match=str(os.getpid())), files.locked(after):
+            seen.append("somebody else was the first in it")
+        seen.append("busy")
+
+    monkeypatch.setattr(disk, "rename", then_somebody_comes)
+    with turns.new_numbered_folder(tmp_path, "a") as folder:
+        assert seen == ["busy"]
+    with files.locked(folder):  # let go of at its end
+        pass
 
 
 def test_a_number_after_9999_is_still_new(tmp_path):
     (tmp_path / "9999-a").mkdir()
-    first = turns.new_numbered_folder(tmp_path, "a")
-    second = turns.new_numbered_folder(tmp_path, "a")
+    first = numbered(tmp_path, "a")
+    second = numbered(tmp_path, "a")
     assert [first.name, second.name] == ["10000-a", "10001-a"]
 
 
 def test_a_numbered_folder_appears_with_its_files(tmp_path):
-    folder = turns.new_numbered_folder(tmp_path, "a", {"spec.yaml": b"x"})
+    folder = numbered(tmp_path, "a", {"spec.yaml": b"x"})
     assert (folder / "spec.yaml").read_bytes() == b"x"
 
 
 def test_what_a_killed_process_left_of_a_numbered_folder_is_removed(tmp_path):
     (tmp_path / ".partial-0001-other").mkdir()
-    turns.new_numbered_folder(tmp_path, "a")
+    numbered(tmp_path, "a")
     assert names(tmp_path) == ["0001-a"]
 
 
 def test_processes_that_start_together_get_different_folders(tmp_path):
     script = (
         "import sys; from pathlib import Path; from kfc import turns\n"
-        "for _ in range(15): print(turns.new_numbered_folder(Path(sys.argv[1]), 'a').name)"
+        "for _ in range(15):\n"
+        "    with turns.new_numbered_folder(Path(sys.argv[1]), 'a') as made: print(made.name)"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -70,7 +93,7 @@ def test_processes_that_start_together_get_different_folders(tmp_path):
 def test_runs_at_the_same_time_get_different_numbers(tmp_path):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         names = [f"run{i}" for i in range(40)]
-        made = list(pool.map(lambda name: turns.new_numbered_folder(tmp_path, name), names))
+        made = list(pool.map(lambda name: numbered(tmp_path, name), names))
     numbers = [path.name[:4] for path in made]
     assert len(set(numbers)) == len(numbers)
 
@@ -162,7 +185,7 @@ def test_a_folder_that_cannot_be_made_is_a_disk_error(tmp_path):
     with pytest.raises(DiskError, match="Not a directory"):
         turns.in_turn(tmp_path / "file" / "m").__enter__()
     with pytest.raises(DiskError, match="Not a directory"):
-        turns.new_numbered_folder(tmp_path / "file" / "m", "x")
+        numbered(tmp_path / "file" / "m", "x")
 
 
 def test_whoever_waits_for_a_folder_that_is_removed_gets_one_that_is_there(tmp_path):

@@ -52,7 +52,7 @@ def eject(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> str:
     check_ejectable(checked)
     network = build(checked, prepared.task)
     checked = resolve_engine(checked, network, len(prepared.train), [])
-    check_compiled(checked, pixels=prepared.task.scaling.shift.ndim == 0)
+    check_compiled(checked)
     lines = _Script(checked, read(str(checked.data.source)), prepared).lines()
     if len(lines) > MOST_LINES or max(map(len, lines)) > COLUMNS:
         raise refused(
@@ -70,7 +70,6 @@ class _Script:
         stopping = spec.training.early_stopping
         self.layers = LayersText(spec, prepared.task, num_rows=num_rows)
         column = not self.task.classification or self.layers.outputs == 1
-        self.rows = RowsText(spec, source, prepared, column=column)
         self.steps = StepText(
             spec,
             prepared.task,
@@ -78,6 +77,8 @@ class _Script:
             num_rows=num_rows,
             loss_alone=bool(stopping and stopping.monitor == "val_loss"),
         )
+        labels = self.steps.labels
+        self.rows = RowsText(spec, source, prepared, column=column, labels=labels)
 
     def lines(self) -> list[str]:
         """Returns the script."""

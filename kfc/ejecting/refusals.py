@@ -64,22 +64,15 @@ def check_ejectable(spec: Spec) -> None:
         raise SpecError(*faults)
 
 
-def check_compiled(spec: Spec, *, pixels: bool) -> None:
+def check_compiled(spec: Spec) -> None:
     """Refuses what was not seen to be compiled to the same bits in kfc and in a script.
 
     Args:
         spec: A resolved spec.
-        pixels: Whether its inputs are scaled by one factor.
 
     Raises:
-        SpecError: If the tests have seen them end with other bits.
+        SpecError: If it ended with other bits.
     """
-    if pixels and spec.data.scale == "centered" and spec.training.engine == "xla":
-        # Seen to end with other bits; perhaps XLA fuses a product and a sum in one of them.
-        raise refused("data.scale", "unit or none for pixels, with engine xla", "centered")
-    loss = spec.training.loss
-    if loss and loss.full_name(loss.name) == LOSSES[1] and spec.data.task == "classification":
-        raise refused("training.loss", "cross_entropy for classes", loss.name)
     schedule = spec.training.optimizer.schedule()
     if schedule and spec.training.engine == "graph":
         where = "training.optimizer.learning_rate"

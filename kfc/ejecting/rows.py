@@ -31,16 +31,18 @@ class RowsText:
         source: Its data as they came.
         prepared: The same rows, split and measured.
         column: Whether targets are to be floats, (rows, outputs).
+        labels: What they are to be otherwise, `int32` or `float32`: as in kfc, since XLA
+            derives from it how it sums over a batch.
 
     Raises:
         SpecError: If a script cannot make them by simple means.
     """
 
     def __init__(
-        self, spec: Spec, source: Source, prepared: Prepared, *, column: bool
+        self, spec: Spec, source: Source, prepared: Prepared, *, column: bool, labels: str
     ) -> None:
         self._spec, self._source, self._prepared = spec, source, prepared
-        self._column = column
+        self._column, self._labels = column, labels
         self._kind, _, self._argument = str(spec.data.source).partition(":")
         self._classification = prepared.task.classification
         self._check_targets()
@@ -176,8 +178,7 @@ class RowsText:
             parts["x_test, y_test"] = "test"
         if self._takes_rows:
             parts["x, y"] = "rows"
-        # Labels as wide as in kfc: from that XLA derives how it sums over a batch.
-        y = "y[{}]" if self._column else "np.int32(y[{}])"
+        y = "y[{}]" if self._column else f"np.{self._labels}(y[{{}}])"
         lines = [(names, f"x[{rows}], {y.format(rows)}") for names, rows in parts.items()]
         if len(lines) > 1:  # two parts on a line
             (first, one), (second, two), *others = lines
@@ -195,12 +196,19 @@ class RowsText:
         """Returns the line after which every row is a vector of float32."""
         task, wide = self._prepared.task, len(self._prepared.task.input_shape) > 1
         flat = f"{{0}}.reshape(-1, {math.prod(task.input_shape)})" if wide else "{0}"
-        each = f"{flat if self._kind != 'idx' else '{0}'}.astype(np.float32)"
-        if self._spec.data.scale != "none" and task.scaling.shift.ndim == 0:  # pixels
-            each += f" * np.float32(1 / {float(task.scaling.divisor):g})"
-            if shift := float(task.scaling.shift):
-                each += f" - np.float32({shift / float(task.scaling.divisor):g})"
-        return self._each(each)
+        flat = "{0}" if self._kind == "idx" else flat
+        if self._spec.data.scale == "none" or task.scaling.shift.ndim:
+            return self._each(f"{flat}.astype(np.float32)")
+        divisor, shift = float(task.scaling.divisor), float(task.scaling.shift)
+        factor, moved = f"np.float32(1 / {divisor:g})", f"{shift / divisor:g}"
+        if not shift:
+            return self._each(f"{flat}.astype(np.float32) * {factor}")
+        if self._spec.training.engine == "graph":
+            each = f"{flat}.astype(np.float32) * {factor} - np.float32({moved})"
+            return self._each(each)
+        # XLA multiplies and adds in one instruction, which rounds once.
+        levels = f"np.float32(np.arange(256) * np.float64({factor}) - {moved})"
+        return [f"levels = {levels}  # of a pixel", *self._each(f"levels[{flat}]")]
 
     def _each(self, text: str) -> list[str]:
         """Returns the lines that do the same with all inputs read, on one line if it fits."""
@@ -240,7 +248,7 @@ class RowsText:
     def _targets(self) -> list[str]:
         """Returns the lines that make what the loss takes: labels, or a column of floats."""
         if not self._column:
-            return [] if self._takes_rows else ["y = np.int32(y)"]
+            return [] if self._takes_rows else [f"y = np.{self._labels}(y)"]
         names = [name.replace("x", "y") for name in self._loaded]
         columns = math.prod(np.asarray(self._source.train.y).shape[1:])
         return [f"{name} = {name}.astype(np.float32).reshape(-1, {columns})" for name in names]

@@ -46,13 +46,18 @@ class StepText:
         if self._optimizer.name == "sgd" and not self._options["momentum"]:
             self._states = ()
 
+    @property
+    def labels(self) -> str:
+        """The type of labels that steps take."""
+        return "float32" if self._squares else "int32"
+
     def decorator(self) -> list[str]:
         """Returns the lines above what is compiled."""
         if self._spec.training.engine == "xla":
             return ["@tf.function(jit_compile=True)"]
         # Batches of unknown length, as in kfc's graph: TensorFlow would rewrite others.
         column = self._layers.outputs == 1 or not self._task.classification
-        y = f"[None, {self._layers.outputs}]" if column else "[None], tf.int32"
+        y = f"[None, {self._layers.outputs}]" if column else f"[None], tf.{self.labels}"
         shapes = f"tf.TensorSpec([None, {self._layers.inputs}]), tf.TensorSpec({y})"
         line = f"@tf.function(input_signature=[{shapes}])"
         if len(line) <= COLUMNS:
@@ -60,9 +65,13 @@ class StepText:
         return ["@tf.function(", f"    input_signature=[{shapes}]", ")"]
 
     def state(self) -> list[str]:
-        """Returns the lines that make what a step changes besides weights."""
+        """Returns the lines that make the loss, and what a step changes besides weights."""
         made = f"[tf.Variable(tf.zeros_like(w)) for w in {self._weights}]"
         lines = []
+        if self._task.classification and self._layers.outputs > 1 and not self._squares:
+            # It converts labels twice: XLA sums otherwise where that is left out.
+            kind = "SparseCategoricalCrossentropy(from_logits=True)"
+            lines.append(f"cross_entropy = tf.keras.losses.{kind}  # batch mean")
         if self._states:
             made = made if len(self._states) == 1 else f"({made} for _ in range(2))"
             lines.append(f"{', '.join(self._states)} = {made}")
@@ -89,9 +98,15 @@ class StepText:
 
     def _what(self) -> str:
         if self._task.classification:
-            return "Cross-entropy"
+            return "Mean squared error" if self._squares else "Cross-entropy"
         deviations = ", in the targets' deviations" if standardized(self._task) else ""
         return f"Mean squared error{deviations}"
+
+    @property
+    def _squares(self) -> bool:
+        """Whether logits are compared with one-hot rows."""
+        loss = self._spec.training.loss
+        return bool(loss and loss.full_name(loss.name) == "mean_squared_error")
 
     def _loss(self, indent: str, network: str) -> list[str]:
         """Returns the lines from a batch, x and y, to `loss`."""
@@ -103,11 +118,19 @@ class StepText:
                     "error = (y - mean) / y_deviation - found",
                 ]
             lines.append("loss = tf.reduce_mean(tf.square(error))")
+        elif self._squares:
+            lines = [
+                f"rows = tf.one_hot(tf.cast(y, tf.int32), {self._layers.outputs})",
+                f"errors = tf.square(rows - {network})",
+                "loss = tf.reduce_mean(tf.reduce_mean(errors, axis=1))",
+            ]
+        elif self._layers.outputs == 1:
+            lines = [
+                f"losses = tf.nn.sigmoid_cross_entropy_with_logits(y, {network})",
+                "loss = tf.reduce_mean(losses)",
+            ]
         else:
-            name = "sparse_softmax_cross_entropy_with_logits"
-            if self._layers.outputs == 1:
-                name = "sigmoid_cross_entropy_with_logits"
-            lines = [f"losses = tf.nn.{name}(y, {network})", "loss = tf.reduce_mean(losses)"]
+            lines = [f"loss = cross_entropy(y, {network})"]
         if penalties := self._layers.penalties():
             line = f"loss = tf.reduce_sum([loss, {', '.join(penalties)}])"
             if len(indent + line) > COLUMNS:
@@ -181,12 +204,13 @@ class StepText:
         wave = "0.5 * (1.0 + tf.cos(np.pi * share))"
         if schedule.alpha:
             wave = f"(1 - {schedule.alpha!r}) * ({wave}) + {schedule.alpha!r}"
-        initial = repr(schedule.initial_learning_rate)
-        product = f"{initial} * ({wave})"
-        return [
-            f"    share = tf.minimum({done}, {steps}) / {steps}  # of half a wave",
-            f"    rate = {rise}({product})" if rise else f"    rate = {product}",
-        ]
+        lines = [f"    share = tf.minimum({done}, {steps}) / {steps}  # of half a wave"]
+        product = f"{schedule.initial_learning_rate!r} * ({wave})"
+        rate = f"    rate = {rise}({product})" if rise else f"    rate = {product}"
+        if len(rate) > COLUMNS:
+            lines.append(f"    wave = {wave}")
+            rate = rate.replace(f"({wave})", "wave")
+        return [*lines, rate]
 
     def _update(self) -> list[str]:
         options, rate, lines = self._options, self._learning_rate, []

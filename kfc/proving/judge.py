@@ -17,6 +17,11 @@ from kfc.proving.problem import Problem, State
 _LOSS = 1e-4
 """Of a batch's loss, that float32 may lose of it."""
 
+_CARRIED = (
+    "each of its steps is right, but not all in a row: something is not carried from one to "
+    "the next, or the training is so unsteady that rounding grows"
+)
+
 
 class Taken(NamedTuple):
     """A path, and what it gave: in a row, and step by step from the graph's weights."""
@@ -46,13 +51,18 @@ class Judge:
         self._problem, self._states, self._taken, self._bent = problem, states, taken, bent
         self._graph, self._judge = taken[0], taken[-1 if bent else 0]
         self._names = [variable.path for variable in problem.model().weights]
-        self._free = {one.way.name: self._differences(one) for one in taken}
+        self._single = {one.way.name: self._of_steps(one) for one in taken}
+        self._free = {one.way.name: self._in_a_row(one) for one in taken}
+        self._worst = {
+            name: [max(of_tensor) for of_tensor in zip(*steps, strict=True)]
+            for name, steps in self._free.items()
+        }
 
     def path(self, one: Taken) -> dict[str, Any]:
         """Returns what a certificate says of a path."""
         parted = first_other_bits(_weights(one.free), _weights(self._graph.free))
-        free = self._free[one.way.name]
-        single = [d for number in range(len(self._states)) for d in self._single(one, number)]
+        free = self._worst[one.way.name]
+        single = [difference for step in self._single[one.way.name] for difference in step]
         return {
             "name": one.way.name,
             "what": one.way.what,
@@ -72,7 +82,7 @@ class Judge:
 
     def tensors(self) -> list[dict[str, Any]]:
         """Returns what a certificate says of each tensor."""
-        by_path = {one.way.name: self._free[one.way.name] for one in self._taken[1:]}
+        by_path = {one.way.name: self._worst[one.way.name] for one in self._taken[1:]}
         return [
             {
                 "name": name,
@@ -107,30 +117,33 @@ class Judge:
         }
 
     def fault(self, one: Taken) -> dict[str, Any] | None:
-        """Returns the first step of a path that is no rounding of the right one, if any."""
+        """Returns the first step of a path that is no rounding of the right one, if any.
+
+        Steps that are right may still be wrong in a row; the graph, if it is right, says so.
+        """
         if one is self._judge:
             return None
-        for number in range(len(self._states)):
-            found, wanted = one.single[number], self._judge.single[number]
-            off = [
-                name
-                for name, difference in zip(
-                    self._names, self._single(one, number), strict=True
-                )
-                if not difference.relative <= 1
-            ]
-            allowed = _LOSS * max(1.0, abs(wanted.loss))
-            if not off and abs(found.loss - wanted.loss) <= allowed:
-                continue
-            code, cause = self._cause(found, wanted, number)
-            return {
-                "path": one.way.name,
-                "step": number,
-                "tensors": off,
-                "code": code,
-                "cause": cause,
-            }
+        if fault := self._wrong_step(one):
+            return fault
+        right = one is self._graph or self.fault(self._graph) is None
+        for number, differences in enumerate(self._free[one.way.name] if right else ()):
+            if off := self._off(differences):
+                return _fault(one, number, off, "carried", _CARRIED)
         return None
+
+    def _wrong_step(self, one: Taken) -> dict[str, Any] | None:
+        for number, differences in enumerate(self._single[one.way.name]):
+            found, wanted = one.single[number], self._judge.single[number]
+            off = self._off(differences)
+            allowed = _LOSS * max(1.0, abs(wanted.loss))
+            if off or not abs(found.loss - wanted.loss) <= allowed:
+                return _fault(one, number, off, *self._cause(found, wanted, number))
+        return None
+
+    def _off(self, differences: Sequence[Difference]) -> list[str]:
+        """Returns the tensors that are further off than rounding may take them."""
+        pairs = zip(self._names, differences, strict=True)
+        return [name for name, difference in pairs if not difference.relative <= 1]
 
     def _cause(self, found: Outcome, wanted: Outcome, number: int) -> tuple[str, str]:
         exact = self._judge.way
@@ -168,24 +181,42 @@ class Judge:
             return "XLA fuses operations, and rounds once where the graph rounds at each"
         return "rounding: the same operations in another order or other kernels"
 
-    def _differences(self, one: Taken) -> list[Difference]:
-        """Returns the largest difference of each tensor to the graph's, after any step."""
+    def _in_a_row(self, one: Taken) -> list[list[Difference]]:
+        """Returns the differences to the graph's weights after each step."""
         start = self._states[0].weights
-        steps = [
-            compare(a.state.weights, b.state.weights, start)
-            for a, b in zip(one.free, self._graph.free, strict=True)
+        return [
+            compare(
+                a.state.weights,
+                b.state.weights,
+                start,
+                tolerance=KINKED if any(self._bent[: number + 1]) else TOLERANCE,
+            )
+            for number, (a, b) in enumerate(zip(one.free, self._graph.free, strict=True))
         ]
-        return [max(of_tensor) for of_tensor in zip(*steps, strict=True)]
 
-    def _single(self, one: Taken, number: int) -> list[Difference]:
-        """Returns the differences of one step, from the graph's weights, to the right one."""
-        kinked = bool(self._bent and self._bent[number])
-        return compare(
-            one.single[number].state.weights,
-            self._judge.single[number].state.weights,
-            self._states[number].weights,
-            tolerance=KINKED if kinked else TOLERANCE,
-        )
+    def _of_steps(self, one: Taken) -> list[list[Difference]]:
+        """Returns the differences of each step, from the graph's weights, to the right one."""
+        return [
+            compare(
+                one.single[number].state.weights,
+                self._judge.single[number].state.weights,
+                state.weights,
+                tolerance=KINKED if any(self._bent[number : number + 1]) else TOLERANCE,
+            )
+            for number, state in enumerate(self._states)
+        ]
+
+
+def _fault(
+    one: Taken, number: int, tensors: Sequence[str], code: str, cause: str
+) -> dict[str, Any]:
+    return {
+        "path": one.way.name,
+        "step": number,
+        "tensors": list(tensors),
+        "code": code,
+        "cause": cause,
+    }
 
 
 def _weights(outcomes: Sequence[Outcome]) -> list[list[np.ndarray]]:

@@ -128,21 +128,24 @@ class Fit(Way):
         count_steps(self.model, lambda: taped.optimizer._iterations.value)
 
     def run(self, state: State, first: int, last: int) -> list[Outcome]:
-        """Makes the steps in one call of `fit`; a loss is known of a single step alone."""
+        """Makes the steps in one call of `fit`."""
         write(self.model, state)
-        states: list[State] = []
+        outcomes: list[Outcome] = []
         batches = map(self.problem.batch, range(first, last))
         data = tf.data.Dataset.from_generator(
             lambda: batches, output_signature=self.problem.signature
         )
         copied = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, logs: states.append(read(self.model))
+            # The loss is a mean over the batches since then.
+            on_train_batch_begin=lambda batch, logs: self.model.reset_metrics(),
+            on_train_batch_end=lambda batch, logs: outcomes.append(
+                Outcome(read(self.model), logs["loss"])
+            ),
         )
-        history = self.model.fit(
+        self.model.fit(
             data, steps_per_epoch=last - first, shuffle=False, verbose=0, callbacks=[copied]
         )
-        loss = history.history["loss"][0] if last - first == 1 else np.nan
-        return [Outcome(state, loss) for state in states]
+        return outcomes
 
 
 class Fused(Way):

@@ -30,6 +30,13 @@ class State(NamedTuple):
     weights: list[np.ndarray]
     optimizer: list[np.ndarray]
 
+    def same_bits(self, other: State) -> bool:
+        """Returns whether a step from either is the same step."""
+        pairs = zip(
+            (*self.weights, *self.optimizer), (*other.weights, *other.optimizer), strict=True
+        )
+        return all(a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in pairs)
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -20,7 +20,7 @@ from kfc.proving.float64 import Float64, beyond
 from kfc.proving.judge import Judge, Taken
 from kfc.proving.kinks import kinks
 from kfc.proving.paths import Eager, Fit, Fused, Graph, Outcome, Own, Way, Xla
-from kfc.proving.problem import Problem
+from kfc.proving.problem import Problem, State
 from kfc.resolving import resolve_data, resolve_engine
 from kfc.spec import Spec, SpecLike
 from kfc.training.choosing import is_carried
@@ -38,15 +38,16 @@ class Certificate:
         spec: Its name.
         steps: How many were compared; the weights before each are those of the graph.
         rows: Training rows, which the steps visit about twice.
-        bound: Share of a step's movement that a path may be off by, see
-            `kfc.proving.compare.compare`.
+        bound: Share of the weights' movement that a path may be off by, after one step and
+            after all, see `kfc.proving.compare.compare`; a hundred times as much from a step
+            on that has a unit at relu's kink.
         paths: For each its `name`, `what` it is, the `first_bits` (the step, from 0, after
             which its weights are not the graph's to the bit, or None), its `same_bits` (the
             paths with the same bits throughout), and the largest difference to the graph's
             weights after any step, `max_abs`, `max_ulps` (of the tensor's largest element)
-            and `relative`, as a share of what is allowed for one step; the worst of single
-            steps, `step_max_ulps` and `step_relative`, to float64 where there is one, else
-            to the graph.
+            and `relative`, as a share of what is allowed; the worst of single steps,
+            `step_max_ulps` and `step_relative`, to float64 where there is one, else to the
+            graph.
         tensors: For each its `name`, `shape`, and `max_abs` and `max_ulps` by path.
         first_difference: The first step after which two paths differ: `step`, `path`,
             `tensor`, `max_abs`, `max_ulps`, and `why`; None where none do.
@@ -87,8 +88,9 @@ def prove(
 
     The paths: the formulas in float64 (`kfc.reference`), a hand-written tape loop,
     `train_step` in a graph and compiled by XLA, Keras's own `fit`, and kfc's engine. Each
-    runs all steps in a row, and each step once more from the graph's own weights, so that
-    rounding does not add up where steps are compared.
+    runs all steps in a row, and each step from the graph's own weights, so that rounding
+    does not add up where steps are compared. Both are bounded: the one finds a step that is
+    wrong, the other what is not carried from a step to the next.
 
     Args:
         spec: A built-in spec's name, a file, a dict, a `kfc.Spec`, or the folder of a run,
@@ -158,9 +160,7 @@ def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
     exact = None if reach else Float64(problem)
     taken = [Taken(graph, trajectory, trajectory)]
     everyone: list[Way | Float64] = [*others, *([exact] if exact else [])]
-    for way in everyone:
-        single = [way.run(state, number, number + 1)[0] for number, state in enumerate(states)]
-        taken.append(Taken(way, way.run(start, 0, len(states)), single))
+    taken += [_taken(way, states) for way in everyone]
     bent = (
         [kinks(exact, state, number) for number, state in enumerate(states)] if exact else []
     )
@@ -180,6 +180,24 @@ def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
         beyond=reach,
         versions=environment.versions_of(environment.VERSIONS),
     )
+
+
+def _taken(way: Way | Float64, states: Sequence[State]) -> Taken:
+    """Makes each step from its state, and all in a row, where that is not the same step."""
+
+    def single(number: int) -> Outcome:
+        return way.run(states[number], number, number + 1)[0]
+
+    if isinstance(way, Own):  # which may remember the step before
+        alone = [single(number) for number in range(len(states))]
+        return Taken(way, way.run(states[0], 0, len(states)), alone)
+    free = way.run(states[0], 0, len(states))
+    before = [states[0], *(outcome.state for outcome in free[:-1])]
+    alone = [
+        free[number] if before[number].same_bits(state) else single(number)
+        for number, state in enumerate(states)
+    ]
+    return Taken(way, free, alone)
 
 
 def _until_not_finite(outcomes: list[Outcome]) -> list[Outcome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -56,6 +57,14 @@ def capture(
     kinds = [type(callback).__name__ for callback in callbacks]
     facts = {"progress": asdict(progress), "callbacks": kinds, "states": states}
     return Checkpoint(arrays, facts)
+
+
+def size(model: keras.Model) -> int:
+    """Returns the bytes of the variables that `capture` would take."""
+    return sum(
+        variable.value.dtype.size * math.prod(variable.shape)
+        for _, variable in named_variables(model)
+    )
 
 
 def plain_state(

@@ -26,6 +26,9 @@ _COMMIT_SHARE = 0.03
 """The most of the time that commits may take: those of a large network, of which each takes
 longer, lie further apart than `commit_seconds`."""
 
+_WRITTEN_PER_SECOND = 75e6
+"""Bytes of a commit, until one was timed: measured on two cores of a virtual machine."""
+
 
 @dataclass
 class Loop:
@@ -47,6 +50,7 @@ class Loop:
         held_out: Prefix and rows to evaluate on: `val` or `test`.
         commit: Called with the progress where it is time for a commit: after
             `training.commit_seconds`, at the end of an epoch or within a long one.
+        commit_bytes: What it will write, about; that says when the first one may come.
     """
 
     engine: Engine
@@ -56,6 +60,7 @@ class Loop:
     callbacks: Sequence[keras.callbacks.Callback]
     held_out: tuple[str, Rows]
     commit: Callable[[Progress], None]
+    commit_bytes: int = 0
 
     def run(self, progress: Progress, until: int | None = None) -> Progress:
         """Trains from `progress` to the end, or until a callback asks for a stop.
@@ -89,7 +94,7 @@ class Loop:
             callback.set_params(self._params)
         model.stop_training = progress.stopped
         self._began, self._committed = self._params["began"], time.monotonic()
-        self._commit_took = 0.0
+        self._commit_took = self.commit_bytes / _WRITTEN_PER_SECOND
         with ExitStack() as stack:  # what is opened is closed, whatever else fails
             for callback in reversed(self.callbacks):
                 if callable(close := getattr(callback, "close", None)):

@@ -13,7 +13,7 @@ from kfc.network import build
 from kfc.proving.float64 import Float64
 from kfc.proving.kinks import Kink, kinks
 from kfc.proving.paths import Fused, Own
-from kfc.proving.problem import Problem
+from kfc.proving.problem import Problem, State
 from kfc.proving.proof import certified
 from kfc.resolving import resolve_data, resolve_engine
 from kfc.training.step import TapeModel
@@ -127,6 +127,26 @@ def test_a_batch_that_is_one_row_off_is_found_in_the_engine(problem, monkeypatch
     assert (fault["path"], fault["code"], fault["step"]) == ("engine", "rows", 0)
 
 
+class Forgetful(Fused):
+    """An engine that begins each step of several without the optimizer's memory."""
+
+    def run(self, state, first, last):
+        outcomes = []
+        for step in range(first, last):
+            weights = outcomes[-1].state.weights if outcomes else state.weights
+            outcomes += super().run(State(weights, state.optimizer), step, step + 1)
+        return outcomes
+
+
+def test_momentum_that_is_not_carried_from_step_to_step_is_found_though_each_step_is_right():
+    momentum = {"training.optimizer": {"name": "sgd", "learning_rate": 0.07, "momentum": 0.9}}
+    problem = problem_of(SPEC, momentum)
+    assert certified(problem, [Fused(problem)]).passed
+    (fault,) = certified(problem, [Forgetful(problem)]).faults
+    assert (fault["path"], fault["code"], fault["step"]) == ("engine", "carried", 1)
+    assert "not carried" in fault["cause"]
+
+
 def test_a_softmax_that_overflows_is_found_where_logits_are_large():
     large = problem_of(SPEC, {"network.init.stddev": 6.0}, steps=2)
     assert certified(large, [Own(large, HandWritten())]).passed
@@ -222,29 +242,30 @@ def test_sums_of_nothing_but_zeros_are_at_no_kink(problem):
     assert not [kink for kink in kinks(exact, state, 0) if kink.layer == "hidden_1"]
 
 
-def test_the_certificate_joins_the_folder_of_a_run(tmp_path):
-    overrides = {"training.epochs": 1, "network.hidden": [8]}
-    run = kfc.fit("digits", overrides=overrides, runs=tmp_path, verbose=False)
-    certificate = kfc.prove(run.folder, steps=2)
-    assert json.loads((run.folder / "proof.json").read_text()) == json.loads(
-        json.dumps(certificate.summary())
-    )
-
-
 @pytest.mark.parametrize("steps", [0, 1, -3, True])
 def test_fewer_than_two_steps_prove_nothing(steps):
     with pytest.raises(kfc.SpecError, match="a whole number of at least 2"):
         kfc.prove("digits", steps=steps)
 
 
-def test_the_command_prints_a_table_and_passes(capsys):
+def test_the_command_prints_a_table_and_the_certificate_joins_the_folder_of_the_run(
+    tmp_path, capsys, monkeypatch
+):
+    made, prove = [], kfc.prove
+    monkeypatch.setattr(kfc, "prove", lambda *a, **k: made.append(prove(*a, **k)) or made[0])
+    overrides = {"training.epochs": 1, "network.hidden": [8]}
+    run = kfc.fit("digits", overrides=overrides, runs=tmp_path, verbose=False)
     with pytest.raises(SystemExit) as ended:
-        cli.main(["prove", "digits", "network.hidden=[8]", "--steps", "4"])
+        cli.main(["prove", str(run.folder), "--steps", "4"])
     assert not ended.value.code
     printed = capsys.readouterr().out
     assert printed.rstrip().endswith("passed")
     for name in ("graph", "eager", "fit", "xla", "engine", "float64"):
         assert name in printed
+    (certificate,) = made
+    assert json.loads((run.folder / "proof.json").read_text()) == json.loads(
+        json.dumps(certificate.summary())
+    )
 
 
 @pytest.mark.slow

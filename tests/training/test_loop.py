@@ -282,30 +282,46 @@ def test_a_stop_within_an_epoch_is_committed_only_once_the_epoch_has_ended(
     assert commits == [(0, 1), (1, 0)]
 
 
-def test_commits_take_a_small_share_of_the_time(problem, monkeypatch):
-    """After a commit of three seconds, a hundred seconds pass before the next begins."""
-    now, commits = [0.0], []
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only these tests set, and a callback by which an epoch takes 20 seconds."""
+    now = [0.0]
     monkeypatch.setattr(loops.time, "monotonic", lambda: now[0])
-
-    def commit(progress):
-        commits.append(now[0])
-        now[0] += 3.0
 
     class Clock(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             now[0] += 20.0
 
-    run(problem, [Clock()], {"training.epochs": 20}, commit=commit)
+    return now, Clock()
+
+
+EVERY_10_SECONDS = {"training.epochs": 20, "training.commit_seconds": 10}
+
+
+def test_commits_take_a_small_share_of_the_time(problem, clock):
+    """After a commit of three seconds, a hundred seconds pass before the next begins."""
+    (now, callback), commits = clock, []
+
+    def commit(progress):
+        commits.append(now[0])
+        now[0] += 3.0
+
+    run(problem, [callback], {"training.epochs": 20}, commit=commit)
     assert commits == []
-    run(
-        problem,
-        [Clock()],
-        {"training.epochs": 20, "training.commit_seconds": 10},
-        commit=commit,
-    )
+    run(problem, [callback], EVERY_10_SECONDS, commit=commit)
     between = [later - earlier for earlier, later in itertools.pairwise(commits)]
     assert commits
     assert between == [pytest.approx(103.0)] * len(between)
+
+
+def test_the_first_commit_of_a_large_network_waits_until_it_is_a_small_share(problem, clock):
+    """One of 240 MB is taken to last 3.2 seconds, and so comes after 107."""
+    (now, callback), commits = clock, []
+    case = problem(EVERY_10_SECONDS)
+    loop = case.loop([callback], commit=lambda progress: commits.append(now[0]))
+    loop.commit_bytes = 240_000_000
+    loop.run(Progress())
+    assert commits[:2] == [120.0, 140.0]  # the second when it was found to take no time
 
 
 def test_weights_that_are_not_finite_are_not_committed_within_an_epoch(
