@@ -68,7 +68,7 @@ def print_certificate(certificate: Certificate) -> None:
             path["what"],
             "none" if path["first_bits"] is None else f"from step {path['first_bits']}",
             f"{path['max_ulps']:.1f}",
-            f"{path['step_relative']:.1%}",
+            f"{max(path['relative'], path['step_relative']):.1%}",
         )
         for path in certificate.paths
     ]

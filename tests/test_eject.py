@@ -201,6 +201,7 @@ RATE = {"initial_learning_rate": 0.01}
         ({"training.optimizer.clipnorm": 1.0}, "training.optimizer.clipnorm"),
         ({"training.optimizer.use_ema": True}, "training.optimizer.use_ema"),
         ({"training.loss": "hinge"}, "training.loss"),
+        ({"training.loss": "binary_crossentropy"}, "training.loss"),
         ({"training.class_weight": "balanced"}, "training.class_weight"),
         ({"training.precision": "bfloat16"}, "training.precision"),
         ({"training.engine": "eager"}, "training.engine"),

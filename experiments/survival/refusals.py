@@ -15,7 +15,7 @@ import kfc
 
 
 def faults(rows):
-    """Yields a fault, and rows as wide as MNIST's that have it in their last row."""
+    """Yields a fault, and rows that have it: in the last, where it has a place."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (rows, 28, 28), dtype=np.uint8)
     numbers = random.normal(size=(rows, 784)).astype(np.float32)
@@ -27,7 +27,7 @@ def faults(rows):
     yield "one class", pixels, np.zeros_like(labels)
     yield "a class that one row has", pixels, np.append(labels[:-1], 10)
     yield "a label too few", pixels, labels[:-1]
-    yield "numbers as text", np.full((rows, 784), "1,5"), labels
+    yield "numbers as text", np.full((rows, 28), "1,5"), labels
     yield "rows all alike", np.zeros_like(pixels), labels
 
 

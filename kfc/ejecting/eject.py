@@ -13,7 +13,7 @@ from kfc import spec as specs
 from kfc.data import Prepared, Source
 from kfc.data.prepared import prepare, read_source
 from kfc.ejecting.layers import COLUMNS, LayersText, standardized
-from kfc.ejecting.refusals import check_compiled, check_ejectable, refused
+from kfc.ejecting.refusals import check_ejectable, check_resolved, refused
 from kfc.ejecting.rows import RowsText
 from kfc.ejecting.steps import StepText
 from kfc.network import build
@@ -52,7 +52,7 @@ def eject(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> str:
     check_ejectable(checked)
     network = build(checked, prepared.task)
     checked = resolve_engine(checked, network, len(prepared.train), [])
-    check_compiled(checked)
+    check_resolved(checked, prepared.task)
     lines = _Script(checked, read(str(checked.data.source)), prepared).lines()
     if len(lines) > MOST_LINES or max(map(len, lines)) > COLUMNS:
         raise refused(
@@ -77,8 +77,8 @@ class _Script:
             num_rows=num_rows,
             loss_alone=bool(stopping and stopping.monitor == "val_loss"),
         )
-        labels = self.steps.labels
-        self.rows = RowsText(spec, source, prepared, column=column, labels=labels)
+        kind = self.steps.label_type
+        self.rows = RowsText(spec, source, prepared, column=column, label_type=kind)
 
     def lines(self) -> list[str]:
         """Returns the script."""

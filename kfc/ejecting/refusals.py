@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kfc.data import Task
 from kfc.errors import Fault, SpecError
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
@@ -64,15 +65,20 @@ def check_ejectable(spec: Spec) -> None:
         raise SpecError(*faults)
 
 
-def check_compiled(spec: Spec) -> None:
-    """Refuses what was not seen to be compiled to the same bits in kfc and in a script.
+def check_resolved(spec: Spec, task: Task) -> None:
+    """Refuses what depends on the data, or on the form of the engine.
 
     Args:
         spec: A resolved spec.
+        task: Of its data.
 
     Raises:
-        SpecError: If it ended with other bits.
+        SpecError: If a script would learn something else, or end with other bits.
     """
+    loss = spec.training.loss
+    if loss and loss.full_name(loss.name) == LOSSES[0] and len(task.labels) != 2:
+        got = f"{loss.name} for {len(task.labels)} classes"
+        raise refused("training.loss", "cross_entropy for more than two classes", got)
     schedule = spec.training.optimizer.schedule()
     if schedule and spec.training.engine == "graph":
         where = "training.optimizer.learning_rate"

@@ -31,7 +31,7 @@ class RowsText:
         source: Its data as they came.
         prepared: The same rows, split and measured.
         column: Whether targets are to be floats, (rows, outputs).
-        labels: What they are to be otherwise, `int32` or `float32`: as in kfc, since XLA
+        label_type: What they are to be otherwise, `int32` or `float32`: as in kfc, since XLA
             derives from it how it sums over a batch.
 
     Raises:
@@ -39,10 +39,10 @@ class RowsText:
     """
 
     def __init__(
-        self, spec: Spec, source: Source, prepared: Prepared, *, column: bool, labels: str
+        self, spec: Spec, source: Source, prepared: Prepared, *, column: bool, label_type: str
     ) -> None:
         self._spec, self._source, self._prepared = spec, source, prepared
-        self._column, self._labels = column, labels
+        self._column, self._label_type = column, label_type
         self._kind, _, self._argument = str(spec.data.source).partition(":")
         self._classification = prepared.task.classification
         self._check_targets()
@@ -178,7 +178,7 @@ class RowsText:
             parts["x_test, y_test"] = "test"
         if self._takes_rows:
             parts["x, y"] = "rows"
-        y = "y[{}]" if self._column else f"np.{self._labels}(y[{{}}])"
+        y = "y[{}]" if self._column else f"np.{self._label_type}(y[{{}}])"
         lines = [(names, f"x[{rows}], {y.format(rows)}") for names, rows in parts.items()]
         if len(lines) > 1:  # two parts on a line
             (first, one), (second, two), *others = lines
@@ -206,7 +206,7 @@ class RowsText:
         if self._spec.training.engine == "graph":
             each = f"{flat}.astype(np.float32) * {factor} - np.float32({moved})"
             return self._each(each)
-        # XLA multiplies and adds in one instruction, which rounds once.
+        # XLA multiplies and adds in one instruction (FMA), which rounds once.
         levels = f"np.float32(np.arange(256) * np.float64({factor}) - {moved})"
         return [f"levels = {levels}  # of a pixel", *self._each(f"levels[{flat}]")]
 
@@ -248,7 +248,7 @@ class RowsText:
     def _targets(self) -> list[str]:
         """Returns the lines that make what the loss takes: labels, or a column of floats."""
         if not self._column:
-            return [] if self._takes_rows else [f"y = np.{self._labels}(y)"]
+            return [] if self._takes_rows else [f"y = np.{self._label_type}(y)"]
         names = [name.replace("x", "y") for name in self._loaded]
         columns = math.prod(np.asarray(self._source.train.y).shape[1:])
         return [f"{name} = {name}.astype(np.float32).reshape(-1, {columns})" for name in names]

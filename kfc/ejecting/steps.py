@@ -47,7 +47,7 @@ class StepText:
             self._states = ()
 
     @property
-    def labels(self) -> str:
+    def label_type(self) -> str:
         """The type of labels that steps take."""
         return "float32" if self._squares else "int32"
 
@@ -57,7 +57,7 @@ class StepText:
             return ["@tf.function(jit_compile=True)"]
         # Batches of unknown length, as in kfc's graph: TensorFlow would rewrite others.
         column = self._layers.outputs == 1 or not self._task.classification
-        y = f"[None, {self._layers.outputs}]" if column else f"[None], tf.{self.labels}"
+        y = f"[None, {self._layers.outputs}]" if column else f"[None], tf.{self.label_type}"
         shapes = f"tf.TensorSpec([None, {self._layers.inputs}]), tf.TensorSpec({y})"
         line = f"@tf.function(input_signature=[{shapes}])"
         if len(line) <= COLUMNS:

@@ -68,8 +68,8 @@ def first_other_bits(
 
 
 def _difference(found: np.ndarray, wanted: np.ndarray, allowed: float) -> Difference:
-    ulp = float(np.spacing(np.abs(wanted).max(initial=0).astype(np.float32)))
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):  # beyond float32
+        ulp = float(np.spacing(np.abs(wanted).max(initial=0).astype(np.float32)))
         max_abs = float(np.abs(np.subtract(found, wanted, dtype=np.float64)).max(initial=0))
         relative = _rms(found, wanted) / (allowed + ulp)
     return Difference(max_abs, max_abs / ulp, relative)

@@ -33,6 +33,7 @@ class Float64:
 
     name = "float64"
     what = "the formulas, NumPy float64"
+    remembers = False
 
     def __init__(self, problem: Problem) -> None:
         self.problem, spec = problem, problem.spec

@@ -17,9 +17,16 @@ from kfc.proving.problem import Problem, State
 _LOSS = 1e-4
 """Of a batch's loss, that float32 may lose of it."""
 
+_GROWTH = 1000.0
+"""Times what the last place of the first weights comes to, that rounding may come to: it is
+there at every step, some hundred times larger where a step is large against the weights."""
+
+_LARGE = 1e30
+"""A loss near the end of float32, 3e38, in which other numbers may have left it already."""
+
 _CARRIED = (
     "each of its steps is right, but not all in a row: something is not carried from one to "
-    "the next, or the training is so unsteady that rounding grows"
+    "the next"
 )
 
 
@@ -38,6 +45,7 @@ class Judge:
         problem: What they trained on.
         states: Before each step, by the graph.
         taken: Every path, the graph first, and float64, if it is there, last.
+        shaken: The graph's steps from weights that were moved by their last place.
         bent: For each step, the units at relu's kink.
     """
 
@@ -46,15 +54,17 @@ class Judge:
         problem: Problem,
         states: Sequence[State],
         taken: Sequence[Taken],
+        shaken: Sequence[Outcome],
         bent: Sequence[Sequence[Kink]],
     ) -> None:
         self._problem, self._states, self._taken, self._bent = problem, states, taken, bent
         self._graph, self._judge = taken[0], taken[-1 if bent else 0]
         self._names = [variable.path for variable in problem.model().weights]
         self._single = {one.way.name: self._of_steps(one) for one in taken}
+        self._growth = [self._to_graph(outcome, n) for n, outcome in enumerate(shaken)]
         self._free = {one.way.name: self._in_a_row(one) for one in taken}
         self._worst = {
-            name: [max(of_tensor) for of_tensor in zip(*steps, strict=True)]
+            name: [_largest(of_tensor) for of_tensor in zip(*steps, strict=True)]
             for name, steps in self._free.items()
         }
 
@@ -125,8 +135,9 @@ class Judge:
             return None
         if fault := self._wrong_step(one):
             return fault
-        right = one is self._graph or self.fault(self._graph) is None
-        for number, differences in enumerate(self._free[one.way.name] if right else ()):
+        if one is self._graph or one.way.remembers or self.fault(self._graph):
+            return None
+        for number, differences in enumerate(self._free[one.way.name]):
             if off := self._off(differences):
                 return _fault(one, number, off, "carried", _CARRIED)
         return None
@@ -147,6 +158,11 @@ class Judge:
 
     def _cause(self, found: Outcome, wanted: Outcome, number: int) -> tuple[str, str]:
         exact = self._judge.way
+        if not np.isfinite(found.loss) and abs(wanted.loss) > _LARGE:
+            return "range", (
+                f"the training diverges: the loss is {found.loss}, and {wanted.loss:.6g} by "
+                "the formulas, too large for float32"
+            )
         if not np.isfinite(found.loss) and np.isfinite(wanted.loss):
             return "overflow", (
                 f"the loss is {found.loss}, and {wanted.loss:.6g} by the formulas: exp "
@@ -183,16 +199,26 @@ class Judge:
 
     def _in_a_row(self, one: Taken) -> list[list[Difference]]:
         """Returns the differences to the graph's weights after each step."""
-        start = self._states[0].weights
         return [
-            compare(
-                a.state.weights,
-                b.state.weights,
-                start,
-                tolerance=KINKED if any(self._bent[: number + 1]) else TOLERANCE,
-            )
-            for number, (a, b) in enumerate(zip(one.free, self._graph.free, strict=True))
+            [
+                difference._replace(
+                    relative=difference.relative / max(1.0, _GROWTH * grown.relative)
+                )
+                for difference, grown in zip(
+                    self._to_graph(outcome, number), self._growth[number], strict=True
+                )
+            ]
+            for number, outcome in enumerate(one.free)
         ]
+
+    def _to_graph(self, outcome: Outcome, number: int) -> list[Difference]:
+        """Returns how far the weights after some steps in a row are from the graph's."""
+        return compare(
+            outcome.state.weights,
+            self._graph.free[number].state.weights,
+            self._states[0].weights,
+            tolerance=KINKED if any(self._bent[: number + 1]) else TOLERANCE,
+        )
 
     def _of_steps(self, one: Taken) -> list[list[Difference]]:
         """Returns the differences of each step, from the graph's weights, to the right one."""
@@ -205,6 +231,11 @@ class Judge:
             )
             for number, state in enumerate(self._states)
         ]
+
+
+def _largest(differences: Sequence[Difference]) -> Difference:
+    """Returns the largest of each number."""
+    return Difference(*map(max, zip(*differences, strict=True)))
 
 
 def _fault(

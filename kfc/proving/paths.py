@@ -33,6 +33,8 @@ class Way:
 
     name = ""
     what = ""
+    remembers = False
+    """Whether a step may know of earlier ones what no state holds."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.model = problem, problem.model()
@@ -215,6 +217,7 @@ class Own(Way):
 
     name = "yours"
     what = "the step you gave"
+    remembers = True
 
     def __init__(self, problem: Problem, step: Callable[..., Any]) -> None:
         super().__init__(problem)

@@ -37,6 +37,12 @@ class State(NamedTuple):
         )
         return all(a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in pairs)
 
+    def shaken(self) -> State:
+        """Returns the state with every weight moved by one unit in the last place."""
+        return self._replace(
+            weights=[np.nextafter(w, w.dtype.type(np.inf)) for w in self.weights]
+        )
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -40,7 +40,9 @@ class Certificate:
         rows: Training rows, which the steps visit about twice.
         bound: Share of the weights' movement that a path may be off by, after one step and
             after all, see `kfc.proving.compare.compare`; a hundred times as much from a step
-            on that has a unit at relu's kink.
+            on that has a unit at relu's kink. In a row it may also be a thousand times what
+            comes of moving each of the first weights by its last place, so that a training
+            which lets rounding grow is not called wrong.
         paths: For each its `name`, `what` it is, the `first_bits` (the step, from 0, after
             which its weights are not the graph's to the bit, or None), its `same_bits` (the
             paths with the same bits throughout), and the largest difference to the graph's
@@ -72,8 +74,16 @@ class Certificate:
     versions: dict[str, str]
 
     def summary(self) -> dict[str, Any]:
-        """Returns what `--json` prints: plain values only."""
-        return asdict(self)
+        """Returns what `--json` prints: plain values only, `"inf"` and `"nan"` as text."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def prove(
@@ -101,7 +111,8 @@ def prove(
         data: Rows instead of `data.source`, as for `kfc.fit`.
         step: A step of your own to be proved: a function of a `keras.Model`, whose
             `optimizer` is the spec's, and of a batch, `(model, x, y)`, that updates the
-            model's weights and returns the batch's loss.
+            model's weights and returns the batch's loss. It is called for each step in
+            turn, so it may keep numbers of its own; in a row it is then not bounded.
 
     Returns:
         The certificate.
@@ -164,7 +175,8 @@ def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
     bent = (
         [kinks(exact, state, number) for number, state in enumerate(states)] if exact else []
     )
-    judge = Judge(problem, states, taken, bent)
+    shaken = graph.run(start.shaken(), 0, len(states))
+    judge = Judge(problem, states, taken, shaken, bent)
     faults = [fault for one in taken if (fault := judge.fault(one))]
     return Certificate(
         passed=not faults,
@@ -183,21 +195,22 @@ def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
 
 
 def _taken(way: Way | Float64, states: Sequence[State]) -> Taken:
-    """Makes each step from its state, and all in a row, where that is not the same step."""
+    """Makes all steps in a row, and each from its state, where that is not the same step."""
 
     def single(number: int) -> Outcome:
         return way.run(states[number], number, number + 1)[0]
 
-    if isinstance(way, Own):  # which may remember the step before
+    if way.remembers:  # what it keeps belongs to the steps from the states, in their order
         alone = [single(number) for number in range(len(states))]
         return Taken(way, way.run(states[0], 0, len(states)), alone)
     free = way.run(states[0], 0, len(states))
-    before = [states[0], *(outcome.state for outcome in free[:-1])]
+    before = [states[0], *(outcome.state for outcome in free)]
     alone = [
         free[number] if before[number].same_bits(state) else single(number)
-        for number, state in enumerate(states)
+        for number, state in enumerate(states[:-1])
     ]
-    return Taken(way, free, alone)
+    # The engine's last outcome in a row is that of one call for all steps.
+    return Taken(way, free, [*alone, single(len(states) - 1)])
 
 
 def _until_not_finite(outcomes: list[Outcome]) -> list[Outcome]:

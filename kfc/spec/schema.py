@@ -213,7 +213,10 @@ class Training(SpecModel):
         description="Any of Keras's by class name, kfc's, or a plug-in's.",
         examples=[[{"name": "TerminateOnNaN"}]],
     )
-    commit_seconds: Positive = Field(10.0, description="At most so far apart are commits.")
+    commit_seconds: Positive = Field(
+        10.0,
+        description="Between commits; more where they would take over 3 % of the time.",
+    )
 
 
 # --- the whole ----------------------------------------------------------------------------

@@ -29,6 +29,9 @@ longer, lie further apart than `commit_seconds`."""
 _WRITTEN_PER_SECOND = 75e6
 """Bytes of a commit, until one was timed: measured on two cores of a virtual machine."""
 
+_FIRST = 60.0
+"""Seconds that the first commit waits at most, however much it has to write."""
+
 
 @dataclass
 class Loop:
@@ -94,7 +97,9 @@ class Loop:
             callback.set_params(self._params)
         model.stop_training = progress.stopped
         self._began, self._committed = self._params["began"], time.monotonic()
-        self._commit_took = self.commit_bytes / _WRITTEN_PER_SECOND
+        self._commit_took = min(
+            self.commit_bytes / _WRITTEN_PER_SECOND, _COMMIT_SHARE * _FIRST
+        )
         with ExitStack() as stack:  # what is opened is closed, whatever else fails
             for callback in reversed(self.callbacks):
                 if callable(close := getattr(callback, "close", None)):

@@ -127,6 +127,44 @@ def test_a_batch_that_is_one_row_off_is_found_in_the_engine(problem, monkeypatch
     assert (fault["path"], fault["code"], fault["step"]) == ("engine", "rows", 0)
 
 
+def test_a_loss_beyond_float32_is_said_to_be_one():
+    rate = {"training.loss": "mse", "training.optimizer.learning_rate": 1e4}
+    diverging = problem_of(SPEC, rate)
+    certificate = certified(diverging, [])
+    fault = certificate.faults[0]
+    assert fault["code"] == "range"
+    assert "the training diverges" in fault["cause"]
+    json.dumps(certificate.summary(), allow_nan=False)
+
+
+def test_rounding_that_a_training_lets_grow_is_no_fault():
+    unsteady = {"training.optimizer": {"name": "sgd", "learning_rate": 2.0}}
+    problem = problem_of(SPEC, {**unsteady, "network.activation": "tanh"}, steps=40)
+    certificate = certified(problem, [Fused(problem)])
+    assert certificate.passed, certificate.faults
+    assert certificate.paths[-1]["max_ulps"] > 1e4  # of float64 in a row
+
+
+def test_a_step_of_ones_own_may_keep_its_momentum_to_itself():
+    momentum = {"training.optimizer": {"name": "sgd", "learning_rate": 0.07, "momentum": 0.9}}
+    problem, velocities = problem_of(SPEC, momentum), {}
+
+    def step(model, x, y):
+        weights = [variable.value for variable in model.trainable_variables]
+        with tf.GradientTape() as tape:
+            logits = model(x, training=True)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+            loss = tf.reduce_mean(losses)
+        for number, (w, g) in enumerate(
+            zip(weights, tape.gradient(loss, weights), strict=True)
+        ):
+            velocities[number] = 0.9 * velocities.get(number, 0.0) - 0.07 * g
+            w.assign_add(velocities[number])
+        return loss
+
+    assert certified(problem, [Own(problem, step)]).passed
+
+
 class Forgetful(Fused):
     """An engine that begins each step of several without the optimizer's memory."""
 
@@ -192,21 +230,20 @@ def test_a_wrong_loss_is_found_even_if_the_update_is_right(problem):
     "overrides",
     [
         {"network.hidden": [], "training.engine": "xla"},
-        *(
-            pytest.param(overrides, marks=pytest.mark.slow)
-            for overrides in (
-                {"training.optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9}},
-                {"network.normalization": "batch", "network.dropout": 0.2},
-                {"training.optimizer": "adam", "network.activation": "elu"},
-                {"training.optimizer": "adamw", "network.activation": "mish"},
-                {"training.loss": "mse", "network.activation": "tanh"},
-            )
-        ),
+        {"training.optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.9}},
+        {"network.normalization": "batch", "network.dropout": 0.2},
+        {"training.optimizer": "adam", "network.activation": "elu"},
+        {"training.optimizer": "adamw", "network.activation": "mish"},
+        {"training.loss": "mse", "network.activation": "tanh"},
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_every_path_makes_the_same_steps(overrides):
-    certificate = kfc.prove(SPEC, overrides=overrides, steps=6)
+    check_paths(kfc.prove(SPEC, overrides=overrides, steps=6), overrides)
+
+
+def check_paths(certificate, overrides):
     assert certificate.passed, certificate.faults
     by_name = {path["name"]: path for path in certificate.paths}
     assert "fit" in by_name["graph"]["same_bits"]
@@ -263,6 +300,7 @@ def test_the_command_prints_a_table_and_the_certificate_joins_the_folder_of_the_
     for name in ("graph", "eager", "fit", "xla", "engine", "float64"):
         assert name in printed
     (certificate,) = made
+    check_paths(certificate, overrides)
     assert json.loads((run.folder / "proof.json").read_text()) == json.loads(
         json.dumps(certificate.summary())
     )
