@@ -7,16 +7,36 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Whoever starts the tests in the background may let them ignore Ctrl-C, and with them all
 # processes that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# There is a process of tests for each core: NumPy's threads would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+
+class _ByFolder(LoadScopeScheduling):
+    """The tests of a folder below `tests`, or else of a file, run in one process.
+
+    They share runs, exports and compiled steps, which another process would make again.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "/".join(nodeid.partition("::")[0].split("/")[:2])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFolder:
+    return _ByFolder(config, log)
 
 
 def _folder(variable: str, how: str) -> Path:
@@ -48,6 +68,24 @@ def experiment() -> Iterator[Callable[..., ModuleType]]:
 
     yield imported
     leave()
+
+
+@pytest.fixture(scope="session")
+def unasked() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which exports are not asked by a fresh process, which takes seconds."""
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        from kfc.exporting import certificate
+
+        def compare(folder: Any, exporter: Any, sample: Any, task: Any, **options: Any) -> Any:
+            return certificate.Parity(len(sample.x), (), 0.0, certificate.LIMIT, 0)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(certificate, "compare", compare)
+            yield
+
+    return context
 
 
 @pytest.fixture(scope="session")

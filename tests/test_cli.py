@@ -90,30 +90,25 @@ def test_python_gives_the_same_bits_as_the_command(trained, tmp_path):
 
 def test_evaluate_repeats_the_numbers(trained, folder):
     folder = folder / "trained"
-    again = in_a_new_process("evaluate", "runs/0001-digits", "--json", folder=folder)
+    again = run_kfc("evaluate", "runs/0001-digits", "--json", folder=folder)
     assert json.loads(again.stdout) == json.loads(trained.stdout)
     assert again.stderr == ""
 
 
-def test_predict_writes_label_and_probabilities(trained, folder):
+def test_predict_writes_label_and_probabilities_and_no_line_of_tensorflow(trained, folder):
     np.save(folder / "rows.npy", np.zeros((3, 64)))
-    result = run_kfc("predict", "trained/runs/0001-digits", "rows.npy", folder=folder)
+    arguments = ("predict", "trained/runs/0001-digits", "rows.npy")
+    result = in_a_new_process(*arguments, folder=folder)
     head, *rows = result.stdout.splitlines()
     assert head == "label,probability,0,1,2,3,4,5,6,7,8,9", result.stderr
     assert len(rows) == 3
     assert result.stderr == ""
 
 
-def test_no_line_of_tensorflow_reaches_the_terminal_of_predict(trained, folder):
-    np.save(folder / "trained" / "rows.npy", np.zeros((3, 64)))
-    arguments = ("predict", "runs/0001-digits", "rows.npy")
-    assert in_a_new_process(*arguments, folder=folder / "trained").stderr == ""
-
-
 @pytest.fixture(scope="module")
-def exported(trained, folder):
-    arguments = ("export", "runs/0001-digits", "models")
-    return in_a_new_process(*arguments, folder=folder / "trained")
+def exported(trained, folder, unasked):
+    with unasked():
+        return run_kfc("export", "runs/0001-digits", "models", folder=folder / "trained")
 
 
 def test_export_prints_one_json_object_and_nothing_else(trained, folder):

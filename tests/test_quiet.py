@@ -12,13 +12,16 @@ SMALL = {"training.epochs": 1, "network.hidden": [4]}
 
 # The number of threads can only be set once in a process, so all of this is one story.
 STORY = """
-import gc, json, sys
+import contextlib, gc, io, json, sys
 from pathlib import Path
 from kfc import cli
 try:
     cli.main(["fit", "training.threads=1", "training.epochs=1", "network.hidden=[4]", "-q"])
 except SystemExit as ended:
     told = {"code": ended.code or 0}
+with contextlib.redirect_stdout(io.StringIO()) as printed:
+    import kfc.tuning.oracle
+told["by keras-tuner"] = printed.getvalue()
 import kfc, tensorflow as tf
 threading = tf.config.threading
 folder = Path("runs/0001-digits")
@@ -40,13 +43,13 @@ print(json.dumps(told), file=sys.stderr)
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     done = subprocess.run(
-        [sys.executable, "-c", STORY],
+        [sys.executable, "-W", "error::UserWarning", "-c", STORY],
         cwd=tmp_path_factory.mktemp("story"),
         capture_output=True,
         text=True,
         check=False,
     )
-    (line,) = done.stderr.splitlines()  # and none of TensorFlow's
+    (line,) = done.stderr.splitlines()  # and none of TensorFlow's, or of keras-tuner's
     return json.loads(line)
 
 
@@ -75,6 +78,10 @@ def test_a_spec_that_names_no_number_takes_what_there_is(told):
 
 def test_the_command_collects_garbage_again_once_tensorflow_is_imported(told):
     assert told["collecting"] is True
+
+
+def test_importing_keras_tuner_prints_and_warns_nothing(told):
+    assert told["by keras-tuner"] == ""
 
 
 @pytest.fixture

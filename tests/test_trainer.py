@@ -39,7 +39,11 @@ def train(trainer, folder, **options):
     return progress
 
 
-@pytest.mark.parametrize("engine", ["xla", "graph", "eager"])
+@pytest.mark.parametrize(
+    "engine",
+    # test_kills.py is eager, test_carried.py pauses in XLA.
+    ["graph", *(pytest.param(form, marks=pytest.mark.slow) for form in ("xla", "eager"))],
+)
 @pytest.mark.parametrize(
     "pauses", [pytest.param((2,), marks=pytest.mark.slow), (1, 3)], ids=str
 )

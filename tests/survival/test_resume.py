@@ -125,8 +125,11 @@ def test_a_finished_run_says_so_and_is_loaded(whole, capsys):
     assert "is finished: there is nothing to resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "offset", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))]
+)
 def test_every_operation_of_a_commit_may_be_the_last(
-    whole, tmp_path, faulty_disk, check_syncs
+    whole, tmp_path, faulty_disk, check_syncs, offset
 ):
     """The second commit of kfc's own trainer, and the lines of the logs around it."""
     with faulty_disk() as disk:
@@ -137,7 +140,7 @@ def test_every_operation_of_a_commit_may_be_the_last(
         for number, (name, *paths) in enumerate(disk.log, start=1)
         if name == "rename" and paths[-1].parent.name == "checkpoints"
     ]
-    for at in range(commits[0] + 1, commits[1] + 2):
+    for at in range(commits[0] + 1 + offset, commits[1] + 2, 3):
         with faulty_disk(at) as broken:
             kfc.fit(SPEC, runs=tmp_path / str(at), verbose=False)
         assert broken.has_failed
@@ -222,6 +225,7 @@ def test_a_network_given_in_python_is_committed_first(interrupted, tmp_path):
     check_same(kfc.resume(folder, verbose=False), expected)
 
 
+SLOW = pytest.mark.slow  # cases of which others keep as much
 PLATEAU = {"name": "ReduceLROnPlateau", "monitor": "loss", "min_delta": 10.0, "patience": 2}
 STOPPING = {"name": "EarlyStopping", "monitor": "loss", "min_delta": 10.0, "patience": 4}
 BEST = {"name": "ModelCheckpoint", "filepath": "best.weights.h5", "save_weights_only": True}
@@ -232,10 +236,10 @@ BEST = {"name": "ModelCheckpoint", "filepath": "best.weights.h5", "save_weights_
     [
         # After the first lowering, with one epoch of waiting for the second behind it.
         (PLATEAU, 5, "sgd"),
-        ({**STOPPING, "restore_best_weights": True}, 4, "sgd"),
+        pytest.param({**STOPPING, "restore_best_weights": True}, 4, "sgd", marks=SLOW),
         # At a rate that only grows the loss, the first epoch stays the best.
         ({**BEST, "save_best_only": True, "mode": "max", "monitor": "loss"}, 4, "sgd"),
-        ({"name": "CSVLogger", "filename": "rows.csv"}, 4, "sgd"),
+        pytest.param({"name": "CSVLogger", "filename": "rows.csv"}, 4, "sgd", marks=SLOW),
         ({"name": "csv_log", "filename": "rows.csv"}, 4, "sgd"),
         (
             {"name": "SwapEMAWeights", "swap_on_epoch": True},

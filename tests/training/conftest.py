@@ -75,7 +75,7 @@ class Problem:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         commit: Callable[[Progress], None] = lambda progress: None,
         model: TapeModel | None = None,
-        shared: bool = False,
+        shared: bool = True,
     ) -> Loop:
         model = model or self.model()
         network = keras.Model(model.inputs, model.outputs)

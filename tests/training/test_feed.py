@@ -45,7 +45,7 @@ def test_steps_find_the_rows_of_the_order_in_their_windows(rows):
 def test_a_streamed_training_is_the_resident_one_in_the_same_order(
     problem, same_weights, monkeypatch, engine
 ):
-    overrides = {**STREAMED, "training.engine": engine, "training.optimizer": "adam"}
+    overrides = {**STREAMED, "training.engine": engine, "training.optimizer": "sgd"}
     a, b = streamed(problem(overrides)).loop(), problem(overrides).loop()
     monkeypatch.setattr(type(b.engine), "window_rows", 24)
     expected = b.run(Progress()).history

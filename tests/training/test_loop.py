@@ -314,14 +314,20 @@ def test_commits_take_a_small_share_of_the_time(problem, clock):
     assert between == [pytest.approx(103.0)] * len(between)
 
 
-def test_the_first_commit_of_a_large_network_waits_until_it_is_a_small_share(problem, clock):
-    """One of 240 MB is taken to last 3.2 seconds, and so comes after 107."""
+@pytest.mark.parametrize(
+    ("size", "first"),
+    [(10_000_000, 20.0), (100_000_000, 60.0), (10_000_000_000, 60.0)],
+    ids=["3 % of 4 s", "3 % of 44 s", "3 % of more than an hour"],
+)
+def test_the_first_commit_waits_by_an_estimate_but_a_minute_at_most(
+    problem, clock, size, first
+):
     (now, callback), commits = clock, []
     case = problem(EVERY_10_SECONDS)
     loop = case.loop([callback], commit=lambda progress: commits.append(now[0]))
-    loop.commit_bytes = 240_000_000
+    loop.commit_bytes = size
     loop.run(Progress())
-    assert commits[:2] == [120.0, 140.0]  # the second when it was found to take no time
+    assert commits[:2] == [first, first + 20]  # the second when it was found to take no time
 
 
 def test_weights_that_are_not_finite_are_not_committed_within_an_epoch(

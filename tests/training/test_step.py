@@ -43,7 +43,8 @@ def test_the_tape_step_gives_the_bits_of_keras(problem, same_weights, overrides)
 def test_sample_weights_give_the_bits_of_keras(problem, same_weights):
     weights = np.random.default_rng(2).random(70).astype(np.float32)
     stock, tape, expected, actual = fit_both(problem, {}, sample_weight=weights)
-    _, plain, *_ = fit_both(problem, {})
+    case = problem()
+    (plain := case.model()).fit(case.train.x, case.train.y, **case.fit_options)
     same_weights(tape, stock)
     assert actual["loss"] == expected["loss"]
     assert not np.array_equal(tape.get_weights()[0], plain.get_weights()[0])

@@ -167,7 +167,7 @@ def assert_same_weights(actual, expected):
 @pytest.mark.parametrize(
     ("told", "keras_told"),
     [
-        pytest.param(*case, id=name, marks=[] if name == "both" else pytest.mark.slow)
+        pytest.param(*case, id=name, marks=pytest.mark.slow)  # a run makes the same steps
         for name, case in CASES.items()
     ],
 )

@@ -25,7 +25,7 @@ IRIS = {
         "repeats": 0,
         "space": {
             "training.optimizer.learning_rate": {"low": 0.001, "high": 1.0, "log": True},
-            "network.hidden": {"depth": [1, 1], "width": [4, 8]},
+            "network.hidden": {"depth": [1, 1], "width": [5, 9]},  # no number of inputs
         },
     },
 }

@@ -27,7 +27,9 @@ def by_learning_rate(point, generator):
     return 0.9 - 0.1 * abs(np.log10(point["learning_rate"]) + 1) + generator.normal(0, 0.01)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 5))]
+)
 def test_a_hyperparameter_that_decides_alone_has_most_of_the_shares(seed):
     shares = importance(search(by_learning_rate, seed=seed), "val_accuracy")
     assert next(iter(shares)) == "learning_rate"

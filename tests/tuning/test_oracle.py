@@ -2,8 +2,6 @@ import builtins
 import dataclasses
 import math
 import random
-import subprocess
-import sys
 import time
 from statistics import NormalDist
 
@@ -137,16 +135,6 @@ def test_no_file_is_opened_nothing_is_printed_and_no_global_number_drawn(
     )
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())
-
-
-def test_importing_keras_tuner_prints_and_warns_nothing():
-    code = "import kfc.quiet; kfc.quiet.import_tensorflow(); import kfc.tuning.oracle"
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", code],
-        capture_output=True,
-        check=True,
-    )
-    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

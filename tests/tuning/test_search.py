@@ -21,10 +21,16 @@ from kfc.tuning.ranking import ranked
 from kfc.tuning.search import tune
 from kfc.tuning.trial import worst_score
 
-ALGORITHMS = (
-    *("bayesian", "hyperband"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "grid")),
-)
+
+def by_default(*chosen):
+    """The algorithms, of which all but the chosen ones are slow."""
+    return [
+        pytest.param(name, marks=[] if name in chosen else pytest.mark.slow)
+        for name in ("bayesian", "hyperband", "random", "grid")
+    ]
+
+
+WITHOUT_RUNGS = [by_default("bayesian")[number] for number in (0, 2, 3)]
 
 
 def space(**dimensions):
@@ -93,7 +99,7 @@ def test_no_trial_meets_the_test_rows(search, table, tmp_path, journal):
     order = np.random.default_rng(0).permutation(150)
     rows, test = (x[order[:120]], y[order[:120]]), (x[order[120:]], y[order[120:]])
     other = (test[0] + 1.0, (test[1] + 1) % 3)
-    overrides = {"data.source": None, "search.repeats": 2}
+    overrides = {"data.source": None, "search.trials": 2, "search.repeats": 2}
     found = [
         search(overrides, data=(rows, held_out), folder=tmp_path / name)
         for name, held_out in (("one", test), ("other", other))
@@ -107,7 +113,7 @@ def test_no_trial_meets_the_test_rows(search, table, tmp_path, journal):
 
 
 def test_no_seed_makes_training_rows_of_test_rows(search, table, tmp_path, iris):
-    in_memory = {"data.source": None, "search.repeats": 2}
+    in_memory = {"data.source": None, "search.trials": 2, "search.repeats": 2}
     y = np.arange(150) % 3
     x = np.random.default_rng(0).random((150, 4), dtype=np.float32)  # no row twice
     first = search(in_memory, data=(x, y), folder=tmp_path / "one")
@@ -136,7 +142,7 @@ def test_a_finished_search_trains_nothing_more(repeated, search, table):
 # The same seed
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", by_default("bayesian"))
 def test_the_same_seed_gives_the_same_table(algorithm, search, table, tmp_path):
     found = [search(settings(algorithm), folder=tmp_path / name) for name in "ab"]
     assert table(found[0]) == table(found[1])
@@ -176,7 +182,7 @@ def test_a_loss_that_explodes_is_an_outcome_with_a_cause(search):
     assert found.best == good
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS[:3])
+@pytest.mark.parametrize("algorithm", by_default("hyperband")[:3])
 def test_what_diverged_never_wins(algorithm, search):
     explode = {"training.optimizer.learning_rate": {"low": 1.0, "high": 1e30, "log": True}}
     found = search(
@@ -308,8 +314,9 @@ def test_where_no_finalist_can_be_measured_the_trials_are_kept(
 def test_test_rows_that_overflow_are_told(search):
     x, y = load_iris(return_X_y=True)
     test = 3e38 * np.random.default_rng(0).random((30, 4)), np.arange(30) % 3
+    overrides = {"data.source": None, "training.loss": "mse", "search.trials": 1}
     with pytest.raises(kfc.NumbersError, match=r"own run: expected .* test_loss: "):
-        search({"data.source": None, "training.loss": "mse"}, data=((x, y), test))
+        search(overrides, data=((x, y), test))
 
 
 # Survival
@@ -348,7 +355,7 @@ def interrupted(finished, folder, count, *, torn=0, leftovers=True):
 
 @pytest.mark.parametrize(
     "count",
-    [pytest.param(n, marks=[] if n % 3 == 0 else pytest.mark.slow) for n in range(15)],
+    [pytest.param(n, marks=[] if n in (3, 8, 12) else pytest.mark.slow) for n in range(15)],
 )
 def test_a_search_goes_on_from_any_event(count, repeated, search, table, journal, tmp_path):
     check_it_goes_on(count, count % 2 == 0, repeated, search, table, journal, tmp_path)
@@ -379,7 +386,14 @@ def identity(event):
     return event["kind"], event.get("number", 0), event.get("seed", -1)
 
 
-@pytest.mark.parametrize(("count", "torn"), [(0, 30), (3, 1), (6, 40), (12, -1)])
+@pytest.mark.parametrize(
+    ("count", "torn"),
+    [
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((3, 1), (6, 40))),
+        (0, 30),
+        (12, -1),
+    ],
+)
 def test_a_line_that_was_torn_is_written_again(
     count, torn, repeated, search, table, journal, tmp_path
 ):
@@ -394,7 +408,7 @@ def test_a_search_goes_on_from_any_event_of_hyperband(search, table, journal, tm
     overrides = settings("hyperband")
     whole = search(overrides, folder=tmp_path / "whole")
     assert any(trial.parent for trial in whole.trials)
-    for count in range(4, len(journal(whole.folder)), 4):
+    for count in range(5, len(journal(whole.folder)), 6):
         folder = tmp_path / str(count)
         interrupted(whole.folder, folder, count, leftovers=False)
         assert table(search(overrides, folder=folder)) == table(whole)
@@ -462,7 +476,7 @@ def test_every_difference_is_named_at_once(tiny, search):
     assert len(refused.value.faults) == 2
 
 
-@pytest.mark.parametrize("algorithm", ["bayesian", *ALGORITHMS[2:]])
+@pytest.mark.parametrize("algorithm", WITHOUT_RUNGS)
 def test_more_trials_go_on_from_those_that_ran(algorithm, search, table, tmp_path, journal):
     overrides = settings(algorithm)
     more = {"search.trials": 6, "search.finalists": 3}
@@ -601,7 +615,7 @@ def test_a_grid_takes_every_point_once(search):
 # What is left on the disk
 
 
-@pytest.mark.parametrize("algorithm", ["bayesian", *ALGORITHMS[2:]])
+@pytest.mark.parametrize("algorithm", WITHOUT_RUNGS)
 def test_only_finalists_keep_their_weights(algorithm, search):
     found = search(settings(algorithm))
     assert kept_weights(found.folder) == sorted(
@@ -692,18 +706,27 @@ def test_the_winner_on_rows_in_memory_is_repeated_with_them(search, tmp_path):
 # Other spaces
 
 
+OTHERS = {
+    "data__scale": {"choice": ["unit", "standard"]},
+    "training__batch_size": {"choice": [16, 32]},
+    "training__epochs": {"choice": [1, 3]},
+    "training__optimizer": {"choice": ["adam", {"name": "sgd", "momentum": 0.9}]},
+    "network__dropout": {"low": 0.0, "high": 0.5},
+    "network__hidden": {"choice": [[], [8, 4]]},
+    "training__class_weight": {"choice": [None, "balanced"]},
+}
+
+
 @pytest.mark.parametrize(
     "dimensions",
     [
-        {"data__scale": {"choice": ["unit", "standard"]}},
-        pytest.param({"training__batch_size": {"choice": [16, 32]}}, marks=pytest.mark.slow),
-        pytest.param({"training__epochs": {"choice": [1, 3]}}, marks=pytest.mark.slow),
-        {"training__optimizer": {"choice": ["adam", {"name": "sgd", "momentum": 0.9}]}},
-        pytest.param({"network__dropout": {"low": 0.0, "high": 0.5}}, marks=pytest.mark.slow),
-        {"network__hidden": {"choice": [[], [8, 4]]}},
-        {"training__class_weight": {"choice": [None, "balanced"]}},
+        OTHERS,
+        *(
+            pytest.param({path: values}, marks=pytest.mark.slow)
+            for path, values in OTHERS.items()
+        ),
     ],
-    ids=lambda value: next(iter(value)),
+    ids=" ".join,
 )
 def test_the_winner_of_any_space_is_repeated(dimensions, search, tmp_path):
     found = search({**space(**dimensions), "search.trials": 2})
@@ -719,6 +742,7 @@ def test_numbers_are_searched_too(search, tmp_path):
             "data.scale": "standard",
             "training.loss": "mse",
             "search.objective": "val_r2",
+            "search.trials": 2,
             "search.repeats": 2,
         }
     )
@@ -729,7 +753,7 @@ def test_numbers_are_searched_too(search, tmp_path):
 
 def test_without_a_space_there_is_a_built_in_one(search):
     spec = {"name": "plain", "data": {"source": "sklearn:iris"}, "training": {"epochs": 1}}
-    found = search({"search.trials": 2, "search.repeats": 0}, spec=spec)
+    found = search({"search.trials": 1, "search.repeats": 0}, spec=spec)
     assert {"network.hidden", "network.init.stddev"} < set(found.best.values)
 
 
