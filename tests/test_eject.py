@@ -15,6 +15,8 @@ from kfc.ejecting.eject import MOST_LINES, eject  # noqa: E402
 from kfc.ejecting.refusals import ACTIVATIONS  # noqa: E402
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+SLOW = pytest.mark.slow
+SMALL = {"network.hidden": [16], "data.rows": 100, "training.loss": "mse"}
 ALLOWED = {"gzip", "hashlib", "numpy", "os", "sklearn", "tensorflow", "tensorflow_datasets"}
 FORBIDS_KFC = (
     "import sys, runpy\n"
@@ -77,9 +79,10 @@ def check_form(script, folder):
 @pytest.mark.parametrize(
     ("spec", "overrides"),
     [
-        pytest.param("digits", {}, id="digits", marks=pytest.mark.slow),
-        pytest.param("breast_cancer", {}, id="breast_cancer", marks=pytest.mark.slow),
-        pytest.param("diabetes", {"training.engine": "xla"}, id="diabetes"),
+        pytest.param("digits", {}, id="digits", marks=SLOW),
+        pytest.param("breast_cancer", {}, id="breast_cancer", marks=SLOW),
+        pytest.param("diabetes", {"training.engine": "xla"}, id="diabetes", marks=SLOW),
+        pytest.param("digits", {**SMALL, "training.engine": "xla"}, id="small"),
     ],
 )
 def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):

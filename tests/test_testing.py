@@ -11,6 +11,7 @@ from kfc.exporting import exporters
 from kfc.registry import BLOCKS, CALLBACKS, EXPORTERS, OPTIMIZERS, SOURCES
 
 
+@pytest.mark.slow  # as those of ours, on which plug-ins are modelled
 @pytest.mark.parametrize("name", ["adam"])
 def test_keras_optimizers_conform(name):
     testing.check_optimizer(type(keras.optimizers.get(name)), learning_rate=0.01)

@@ -73,7 +73,7 @@ def test_the_card_has_the_name_of_the_input_for_each_column(exported):
         "as inputs, sepal length \\(cm\\) is `sepal_length_cm`, class is `column_class`"
         in text
     )
-    assert "as inputs" not in card_of(exported("table")).text  # which takes rows
+    assert "as inputs" not in card_of(exported("table", "onnx")).text  # which takes rows
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_steps_find_the_rows_of_the_order_in_their_windows(rows):
     np.testing.assert_array_equal(seen, order)
 
 
-@pytest.mark.parametrize("engine", ["graph", "xla"])
+@pytest.mark.parametrize("engine", [pytest.param("graph", marks=pytest.mark.slow), "xla"])
 def test_a_streamed_training_is_the_resident_one_in_the_same_order(
     problem, same_weights, monkeypatch, engine
 ):

@@ -735,6 +735,7 @@ def test_the_winner_of_any_space_is_repeated(dimensions, search, tmp_path):
     assert again.weights_sha256 == found.best.weights_sha256
 
 
+@pytest.mark.slow  # the same search with another objective
 def test_numbers_are_searched_too(search, tmp_path):
     found = search(
         {
