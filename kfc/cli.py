@@ -196,7 +196,7 @@ def export(
 @app.command()
 def prove(
     arguments: SpecArguments = None,
-    steps: Annotated[int, typer.Option(min=2, help="Steps to compare.")] = 20,
+    steps: Annotated[int, typer.Option(min=2, help="Steps to compare.")] = 12,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

@@ -48,7 +48,9 @@ def compare(
         before: Where both began.
         tolerance: Share of the movement.
     """
-    moves = [_rms(w, b) for w, b in zip(wanted, before, strict=True)]
+    moves = [
+        _rms(np.subtract(w, b, dtype=np.float64)) for w, b in zip(wanted, before, strict=True)
+    ]
     largest = max(moves, default=0.0)
     return [
         _difference(f, w, tolerance * (move + largest))
@@ -70,11 +72,11 @@ def first_other_bits(
 def _difference(found: np.ndarray, wanted: np.ndarray, allowed: float) -> Difference:
     with np.errstate(invalid="ignore", over="ignore"):  # beyond float32
         ulp = float(np.spacing(np.abs(wanted).max(initial=0).astype(np.float32)))
-        max_abs = float(np.abs(np.subtract(found, wanted, dtype=np.float64)).max(initial=0))
-        relative = _rms(found, wanted) / (allowed + ulp)
+        difference = np.subtract(found, wanted, dtype=np.float64)
+        max_abs = float(np.abs(difference).max(initial=0))
+        relative = _rms(difference) / (allowed + ulp)
     return Difference(max_abs, max_abs / ulp, relative)
 
 
-def _rms(one: np.ndarray, other: np.ndarray) -> float:
-    difference = np.subtract(one, other, dtype=np.float64)
-    return float(np.sqrt(np.mean(np.square(difference)))) if difference.size else 0.0
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0

@@ -97,16 +97,12 @@ class Problem:
         model.optimizer.build(model.trainable_variables)
         return model
 
-    def start(self) -> State:
-        """Returns the state before the first step."""
-        return read(self.model())
-
 
 def read(model: keras.Model) -> State:
     """Returns copies of a model's weights and its optimizer's variables."""
     return State(
-        [np.array(variable) for variable in model.weights],
-        [np.array(variable) for variable in model.optimizer.variables],
+        [variable.numpy() for variable in model.weights],
+        [variable.numpy() for variable in model.optimizer.variables],
     )
 
 

@@ -20,7 +20,7 @@ from kfc.proving.float64 import Float64, beyond
 from kfc.proving.judge import Judge, Taken
 from kfc.proving.kinks import kinks
 from kfc.proving.paths import Eager, Fit, Fused, Graph, Outcome, Own, Way, Xla
-from kfc.proving.problem import Problem, State
+from kfc.proving.problem import Problem, State, read
 from kfc.resolving import resolve_data, resolve_engine
 from kfc.spec import Spec, SpecLike
 from kfc.training.choosing import is_carried
@@ -89,7 +89,7 @@ def _plain(value: Any) -> Any:
 def prove(
     spec: SpecLike,
     *,
-    steps: int = 20,
+    steps: int = 12,
     overrides: Mapping[str, Any] | None = None,
     data: Any = None,
     step: Callable[..., Any] | None = None,
@@ -164,7 +164,7 @@ def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
         others: The paths besides the graph.
     """
     graph = Graph(problem)
-    start = problem.start()
+    start = read(graph.model)
     trajectory = _until_not_finite(graph.run(start, 0, problem.steps))
     states = [start, *(outcome.state for outcome in trajectory[:-1])]
     reach = beyond(problem)

@@ -13,7 +13,7 @@ from kfc.network import build
 from kfc.proving.float64 import Float64
 from kfc.proving.kinks import Kink, kinks
 from kfc.proving.paths import Fused, Own
-from kfc.proving.problem import Problem, State
+from kfc.proving.problem import Problem, State, read
 from kfc.proving.proof import certified
 from kfc.resolving import resolve_data, resolve_engine
 from kfc.training.step import TapeModel
@@ -263,7 +263,7 @@ def test_the_graph_optimizer_is_named_where_it_alone_makes_the_difference():
 
 
 def test_a_unit_at_the_kink_of_relu_is_listed_by_step_layer_unit_and_row(problem):
-    exact, state = Float64(problem), problem.start()
+    exact, state = Float64(problem), read(problem.model())
     x, _ = exact.rows(*problem.batch(1))
     i, j = np.flatnonzero(x[5])[:2]
     column = np.zeros(64, np.float32)
@@ -274,7 +274,7 @@ def test_a_unit_at_the_kink_of_relu_is_listed_by_step_layer_unit_and_row(problem
 
 
 def test_sums_of_nothing_but_zeros_are_at_no_kink(problem):
-    exact, state = Float64(problem), problem.start()
+    exact, state = Float64(problem), read(problem.model())
     state.weights[0][:], state.weights[1][:] = 0, 0
     assert not [kink for kink in kinks(exact, state, 0) if kink.layer == "hidden_1"]
 
