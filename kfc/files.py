@@ -71,10 +71,20 @@ def write_folder(path: Path, contents: Mapping[str, bytes], *, replace: bool = F
         DiskError: If it cannot be written; `path` is then as it was.
     """
     with new_folder(path, replace=replace) as partial:
-        for name, data in contents.items():
-            if "/" in name:
-                disk.make_folder((partial / name).parent)
-            disk.write(partial / name, data)
+        fill(partial, contents)
+
+
+def fill(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes files into a folder that is not under its name yet, see `new_folder`.
+
+    Args:
+        folder: An empty one.
+        contents: As in `write_folder`.
+    """
+    for name, data in contents.items():
+        if "/" in name:
+            disk.make_folder((folder / name).parent)
+        disk.write(folder / name, data)
 
 
 @contextmanager

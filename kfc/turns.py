@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kfc import disk, files
+from kfc import files
 from kfc.errors import DiskError, Fault
 
 _ATTEMPTS = 100
@@ -50,8 +50,7 @@ def new_numbered_folder(
             numbers = [int(match[1]) for match in found if match]
             path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
             with files.new_folder(path) as partial:
-                for file, data in (contents or {}).items():
-                    disk.write(partial / file, data)
+                files.fill(partial, contents or {})
                 locked.enter_context(files.locked(partial))
         yield path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,8 +25,8 @@ class Outcome(NamedTuple):
     loss: float
 
 
-class Way:
-    """One way to make a step. `run` goes from any state, so that each step can be compared.
+class Way(ABC):
+    """One way to make steps. `run` goes from any state, so that each step can be compared.
 
     Args:
         problem: What to train on.
@@ -39,6 +40,14 @@ class Way:
     def __init__(self, problem: Problem) -> None:
         self.problem, self.model = problem, problem.model()
 
+    @abstractmethod
+    def run(self, state: State, first: int, last: int) -> list[Outcome]:
+        """Makes the steps `first` to `last` - 1, and returns what each gave."""
+
+
+class StepByStep(Way):
+    """A way that is given one batch after the other."""
+
     def run(self, state: State, first: int, last: int) -> list[Outcome]:
         """Makes the steps `first` to `last` - 1, and returns what each gave."""
         write(self.model, state)
@@ -48,11 +57,12 @@ class Way:
             outcomes.append(Outcome(read(self.model), float(loss)))
         return outcomes
 
+    @abstractmethod
     def _step(self, batch: tuple[Any, ...]) -> Any:
-        raise NotImplementedError
+        """Updates the model, and returns the loss of the batch."""
 
 
-class Eager(Way):
+class Eager(StepByStep):
     """The tutorial's loop, line by line: forward, tape, `assign_sub`."""
 
     name = "eager"
@@ -82,7 +92,7 @@ class Eager(Way):
         return loss
 
 
-class Graph(Way):
+class Graph(StepByStep):
     """kfc's `train_step`, compiled into a plain graph."""
 
     name = "graph"
@@ -206,7 +216,7 @@ class Unoptimized(Graph):
             options.set_experimental_options({"disable_meta_optimizer": off})
 
 
-class Own(Way):
+class Own(StepByStep):
     """A step that is to be proved.
 
     Args:

@@ -152,7 +152,12 @@ def _problem(spec: Spec, prepared: Prepared, steps: int) -> Problem:
 
 def ways(problem: Problem) -> list[Way]:
     """Returns every path of kfc's and Keras's besides the graph."""
-    kinds = [Eager, Fit, *([Xla] if is_carried(problem.spec) else []), Fused]
+    kinds: list[Callable[[Problem], Way]] = [
+        Eager,
+        Fit,
+        *([Xla] if is_carried(problem.spec) else []),
+        Fused,
+    ]
     return [kind(problem) for kind in kinds]
 
 
