@@ -115,9 +115,9 @@ class _Script:
             flags = json.dumps(os.environ.get("XLA_FLAGS", ""))
             lines += [f'os.environ["XLA_FLAGS"] = {flags}  # before TensorFlow starts']
         lines += ["import numpy as np", "import tensorflow as tf", *self.rows.imports, ""]
-        if self.layers.unfused:
-            option = 'set_experimental_options({"remapping": False})'
-            lines.append(f"tf.config.optimizer.{option}  # fusing rounds otherwise")
+        if not xla:  # as kfc's graphs
+            option = 'set_experimental_options({"disable_meta_optimizer": True})'
+            lines.append(f"tf.config.optimizer.{option}  # as written")
         if threads := self.spec.training.threads:
             lines += [
                 f"tf.config.threading.set_intra_op_parallelism_threads({threads})",
@@ -128,8 +128,8 @@ class _Script:
     def _target_scaling(self) -> list[str]:
         """Returns what the loss of a regression measures by.
 
-        TensorFlow rewrites arithmetic with constants. So what kfc's graph is given, here too
-        is a tensor, and what is written into kfc's graph, here too is an array.
+        XLA rewrites arithmetic with constants. So what kfc's step is given, here too
+        is a tensor, and what is written into kfc's step, here too is an array.
         """
         if self.task.classification or not standardized(self.task):
             return []

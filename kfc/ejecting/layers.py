@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from kfc.data import Task
-from kfc.ejecting.refusals import ACTIVATIONS, FUSED, refused
+from kfc.ejecting.refusals import ACTIVATIONS, refused
 from kfc.network import layer_seed, num_outputs
 from kfc.spec import Hidden, Spec
 from kfc.spec.components import Initializer
@@ -61,16 +61,6 @@ class LayersText:
     def trains_otherwise(self) -> bool:
         """Whether the network does something else in training than in use."""
         return self._special
-
-    @property
-    def unfused(self) -> bool:
-        """Whether TensorFlow must not fuse products with what follows.
-
-        It does so where it knows their width, as a script's graph does and kfc's does not,
-        and a fused activation rounds otherwise.
-        """
-        names = {layer.activation.name for layer in self._hidden if layer.activation}
-        return self._spec.training.engine == "graph" and bool(names & FUSED)
 
     @property
     def widths(self) -> list[int]:
@@ -150,10 +140,6 @@ class LayersText:
         if self._special:
             return [*lines, *self._loop(), *self._last()]
         for number, layer in enumerate(self._hidden, start=1):
-            if self.unfused and layer.use_bias and layer.units not in self._unknown:
-                name = layer.activation.name if layer.activation else None
-                expected = f"other widths than inputs and outputs, with {name}"
-                raise refused("network.hidden", expected, layer.units)
             text = self._sum(number, layer.units) if layer.use_bias else f"x @ w{number}"
             lines.append(f"    x = {_active(layer, text)}  # (batch, {layer.units})")
         return [*lines, *self._last()]
@@ -163,13 +149,12 @@ class LayersText:
         layer, given = self._hidden[0], ["w", "b"]
         given += ["scale", "offset", "mean", "variance"] if self.normalizes else []
         given += ["seed"] if self.drops else []
-        known = {units for units in self.widths[1:-1] if units not in self._unknown}
-        if known and self._spec.training.engine == "graph":
-            got = min(known)
-            expected = "other widths than inputs and outputs, beside dropout"
+        known = {self._adds_known_width(units) for units in self.widths[1:-1]}
+        if len(known) > 1:
+            got = self.widths[1:-1]
+            expected = "all widths, or none, those of inputs and outputs, beside dropout"
             raise refused("network.hidden", expected, got)
-        xla = self._spec.training.engine == "xla"
-        product = "tf.nn.bias_add(x @ w, b)" if xla else "x @ w + b"  # as in `_sum`
+        product = "tf.nn.bias_add(x @ w, b)" if known == {True} else "x @ w + b"
         lines = [
             f"    for {', '.join(given)} in hidden:",
             f"        x = {product}  # (batch, units)",
@@ -202,15 +187,18 @@ class LayersText:
         return [f"    return ({text}) * deviation + mean  # in the targets' own units"]
 
     def _sum(self, number: int, units: int) -> str:
-        # Where kfc's function knows the width, Keras adds biases with `bias_add`, whose
-        # gradient sums rows in another order than that of `+`.
-        known = self._spec.training.engine == "xla" or units not in self._unknown
         text = f"x @ w{number}"
-        return (
-            f"tf.nn.bias_add({text}, b{number})"
-            if known and units > 1
-            else f"{text} + b{number}"
-        )
+        if self._adds_known_width(units) and units > 1:
+            return f"tf.nn.bias_add({text}, b{number})"
+        return f"{text} + b{number}"
+
+    def _adds_known_width(self, units: int) -> bool:
+        """Whether kfc's function knows the width of biases when it is traced.
+
+        Keras adds them with `bias_add` then, whose gradient sums rows in another order than
+        that of `+`.
+        """
+        return self._spec.training.engine == "xla" or units not in self._unknown
 
     def penalties(self) -> list[str]:
         """Returns what each layer adds to the loss."""

@@ -53,16 +53,8 @@ class StepText:
 
     def decorator(self) -> list[str]:
         """Returns the lines above what is compiled."""
-        if self._spec.training.engine == "xla":
-            return ["@tf.function(jit_compile=True)"]
-        # Batches of unknown length, as in kfc's graph: TensorFlow would rewrite others.
-        column = self._layers.outputs == 1 or not self._task.classification
-        y = f"[None, {self._layers.outputs}]" if column else f"[None], tf.{self.label_type}"
-        shapes = f"tf.TensorSpec([None, {self._layers.inputs}]), tf.TensorSpec({y})"
-        line = f"@tf.function(input_signature=[{shapes}])"
-        if len(line) <= COLUMNS:
-            return [line]
-        return ["@tf.function(", f"    input_signature=[{shapes}]", ")"]
+        xla = self._spec.training.engine == "xla"
+        return ["@tf.function(jit_compile=True)" if xla else "@tf.function"]
 
     def state(self) -> list[str]:
         """Returns the lines that make the loss, and what a step changes besides weights."""

@@ -14,6 +14,7 @@ from kfc.network import num_outputs
 from kfc.proving.problem import Problem, State, changed_options, read, write
 from kfc.training.dropout import count_steps
 from kfc.training.engine import Engine
+from kfc.training.grappler import as_traced
 from kfc.training.losses import build_loss, build_metrics
 from kfc.training.sharing import structure
 
@@ -206,14 +207,8 @@ class Unoptimized(Graph):
     what = "train_step, graph not optimized"
 
     def _step(self, batch: tuple[Any, ...]) -> Any:
-        options = tf.config.optimizer
-        before = options.get_experimental_options()
-        options.set_experimental_options({"disable_meta_optimizer": True})
-        try:
+        with as_traced():
             return super()._step(batch)
-        finally:
-            off = before.get("disable_meta_optimizer", False)
-            options.set_experimental_options({"disable_meta_optimizer": off})
 
 
 class Own(StepByStep):

@@ -14,6 +14,7 @@ from kfc.network import normalizes, num_outputs
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
 from kfc.training.choosing import is_carried
+from kfc.training.grappler import as_traced
 
 _MOST_COMPILED = 32
 _compiled: OrderedDict[str, Any] = OrderedDict()  # the newest last
@@ -93,8 +94,10 @@ def compiled(
     structure: Structure | None,
     facts: Any,
     xla: bool = False,
-) -> Any:
+) -> Callable[..., Any]:
     """Returns `function` as a graph, or one that does the same for another model.
+
+    A plain graph runs as it was traced: it has the bits of `function` itself.
 
     Args:
         function: Of tensors.
@@ -116,7 +119,12 @@ def compiled(
         _compiled[key] = graph
         if len(_compiled) > _MOST_COMPILED:
             _compiled.popitem(last=False)
-    return graph
+
+    def call(*arguments: Any) -> Any:
+        with as_traced():
+            return graph(*arguments)
+
+    return call
 
 
 def signature_of(values: list[Any], structure: Structure | None) -> list[tf.TensorSpec]:

@@ -26,7 +26,10 @@ def assert_same_training(problem, overrides, form):
     for got, want in zip(
         carried.optimizer.variables, ordinary.optimizer.variables, strict=True
     ):
-        np.testing.assert_allclose(got, want, **NUMBERS, err_msg=want.path)
+        # A slot is a sum over steps, whose small entries are rounded as the large ones are.
+        largest = max(1.0, float(np.max(np.abs(want))))
+        tolerance = NUMBERS | {"atol": NUMBERS["atol"] * largest}
+        np.testing.assert_allclose(got, want, **tolerance, err_msg=want.path)
 
 
 def cases(values, usual=()):

@@ -6,6 +6,7 @@ from kfc import spec as specs
 from kfc.errors import PluginError
 from kfc.spec.signatures import signatures
 from kfc.training.checkpoint import Progress
+from kfc.training.grappler import as_traced
 from kfc.training.optimizers import TapeSGD, build_optimizer, build_schedule
 
 # A kernel and a bias are all an update rule needs to see; depth is tests/training/test_step.
@@ -30,10 +31,11 @@ def optimizer_of(options):
 
 
 def fit_stock(problem, options):
-    """Keras's own `fit`."""
+    """Keras's own `fit`, its graph run as kfc's: rewritten, some options round otherwise."""
     case = problem({**SHORT, "training.optimizer": options})
     stock = case.stock()
-    return stock, stock.fit(case.train.x, case.train.y, **case.fit_options).history
+    with as_traced():
+        return stock, stock.fit(case.train.x, case.train.y, **case.fit_options).history
 
 
 def train(problem, options):
