@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
@@ -98,6 +99,16 @@ class Carried:
             after = [scope.get_current_value(variable) for variable in self.variables]
         return result, after
 
+    def apply_if(
+        self, condition: Any, function: Callable[[], Any], values: Sequence[Any]
+    ) -> list[Any]:
+        """Returns the values after `function` where `condition` holds, or else unchanged."""
+        _, after = self.apply(function, values)
+        return [  # not a condition in the graph, across which every value would be handed
+            old if new is old else tf.where(condition, new, old)
+            for old, new in zip(values, after, strict=True)
+        ]
+
     def write(self, values: Sequence[Any]) -> None:
         """Assigns carried values to the variables."""
         for variable, value in zip(self.variables, values, strict=True):
@@ -118,6 +129,18 @@ class InPlace:
     ) -> tuple[Any, list[Any]]:
         """Returns what `function` returns."""
         return function(*arguments), []
+
+    def apply_if(
+        self, condition: Any, function: Callable[[], Any], values: Sequence[Any]
+    ) -> list[Any]:
+        """Calls `function` where `condition` holds."""
+
+        def call() -> Any:
+            function()
+            return tf.constant(0)
+
+        tf.cond(condition, call, lambda: tf.constant(0))
+        return []
 
     def write(self, values: Sequence[Any]) -> None:
         """Assigns nothing: it has been done."""

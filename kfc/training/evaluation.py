@@ -43,7 +43,7 @@ class Evaluator:
         return {name: float(value) for name, value in logs.items()}
 
     def measure(
-        self, form: Carried | InPlace, values: list[Any], x: Any, y: Any
+        self, form: Carried | InPlace, values: list[Any], x: Any, y: Any, *, wanted: Any = True
     ) -> tuple[dict[str, Any], list[Any]]:
         """Measures within a graph, on variables in place or carried.
 
@@ -54,25 +54,34 @@ class Evaluator:
             values: What it carries.
             x: Inputs, (rows, ...).
             y: Targets of the same length.
+            wanted: Whether to measure at all; what is returned otherwise says nothing.
 
         Returns:
             Loss and metrics by name, and the values, of which metrics have changed.
         """
-        rows = x.shape[0] if form.fixed_shapes else None
-        whole = tf.shape(x)[0] if rows is None else rows - rows % EVALUATION_BATCH
+        size = EVALUATION_BATCH
+        # Rows of a batch, and up to which row batches have so many.
+        sizes: list[tuple[int | None, Any]] = [(None, tf.shape(x)[0])]
+        if form.fixed_shapes:
+            whole, short = divmod(x.shape[0], size)
+            sizes = [(size, whole * size)] * (whole > 0) + [(short, x.shape[0])] * (short > 0)
+        state = tf.constant(0), values
+        for rows, last in sizes:
+            # Loops of no steps where it is not wanted: traced faster than a condition.
+            state = self._batches(form, state, x, y, rows, tf.where(wanted, last, 0))
+        return form.apply(self.model.get_metrics_result, state[1])
+
+    def _batches(
+        self, form: Carried | InPlace, state: Any, x: Any, y: Any, rows: int | None, last: Any
+    ) -> Any:
+        """Measures batches of `rows` rows each, up to `last`."""
 
         def body(first: Any, values: list[Any]) -> tuple[Any, list[Any]]:
-            last = first + EVALUATION_BATCH
             batch = tuple(_batch(part, first, rows) for part in (x, y))
-            return last, form.apply(self.model.test_step, values, batch)[1]
+            _, values = form.apply(self.model.test_step, values, batch)
+            return first + (rows or EVALUATION_BATCH), values
 
-        if rows is None or whole:
-            _, values = tf.while_loop(
-                lambda first, values: first < whole, body, (tf.constant(0), values)
-            )
-        if rows is not None and whole < rows:
-            _, values = form.apply(self.model.test_step, values, (x[whole:], y[whole:]))
-        return form.apply(self.model.get_metrics_result, values)
+        return tf.while_loop(lambda first, values: first < last, body, state)
 
     def _trace(self, rows: Rows) -> Any:
         create_variables(self.model, rows)
@@ -94,18 +103,14 @@ class Evaluator:
 def _batch(part: Any, first: Any, rows: int | None) -> Any:
     if rows is None:
         return part[first : first + EVALUATION_BATCH]  # the last may be shorter
-    return tf.slice(
-        part, [first, *[0] * (len(part.shape) - 1)], [EVALUATION_BATCH, *part.shape[1:]]
-    )
+    return tf.slice(part, [first, *[0] * (len(part.shape) - 1)], [rows, *part.shape[1:]])
 
 
 def create_variables(model: TapeModel, rows: Rows) -> None:
     """Creates every variable of the metrics now: a graph's loop cannot create any."""
     if model.has_metric_variables:
         return
-    x, y = tf.constant(rows.x[:2]), tf.constant(rows.y[:2])
-    y_pred = tf.zeros([len(x), *model.output_shape[1:]])
-    model.compute_loss(x=x, y=y, y_pred=y_pred)
-    model.compute_metrics(x, y, y_pred)
-    model.reset_metrics()
+    # No row at all, after which every metric is as it was made.
+    x, y = tf.constant(rows.x[:0]), tf.constant(rows.y[:0])
+    model.compute_metrics(x, y, tf.zeros([0, *model.output_shape[1:]]))
     model.has_metric_variables = True

@@ -85,6 +85,13 @@ class _Constant(keras.optimizers.schedules.LearningRateSchedule):
         return {"learning_rate": self.learning_rate}
 
 
+_KERAS = {
+    name.lower(): kind
+    for name, kind in vars(keras.optimizers).items()
+    if isinstance(kind, type)
+}
+
+
 def build_optimizer(
     optimizer: Optimizer, *, steps_per_epoch: int, epochs: int
 ) -> keras.optimizers.Optimizer:
@@ -108,7 +115,9 @@ def build_optimizer(
     if optimizer.name in OPTIMIZERS.names():
         kind = OPTIMIZERS.get(optimizer.name, f"{where}.name")
     else:
-        kind = type(keras.optimizers.get(optimizer.name))
+        kind = _KERAS[optimizer.name]
+        # TensorFlow makes kernels for new names of variables, which takes a millisecond.
+        options["name"] = optimizer.name
     with OPTIMIZERS.guard(optimizer.name, where):
         try:
             built = kind(**options)

@@ -80,19 +80,14 @@ class Span:
         def epoch(number: Any, values: Any, table: Any, bad: Any, loss: Any) -> Any:
             begin = tf.maximum(first - number * steps, 0)
             end = tf.minimum(last - number * steps, steps)
-            values = tf.cond(
-                begin > 0, lambda: values, lambda: apply(self.model.reset_metrics, values)[1]
-            )
+            values = self.variables.apply_if(begin == 0, self.model.reset_metrics, values)
             state = begin, values, tf.constant(-1), loss
             for rows, most in sizes:
                 until = tf.minimum(end, most)
                 state = self._steps(rows, train, orders[number], offset, state, until)
             step, values, bad_step, loss = state
-            values, row = tf.cond(
-                (step == steps) & (bad_step < 0),
-                lambda: self._end_of_epoch(values, held_out, evaluate),
-                lambda: (values, {name: tf.constant(0.0) for name in table}),
-            )
+            ended = (step == steps) & (bad_step < 0)
+            values, row = self._end_of_epoch(values, held_out, ended & evaluate)
             table = {
                 name: tf.tensor_scatter_nd_update(column, [[number]], [row[name]])
                 for name, column in table.items()
@@ -141,18 +136,15 @@ class Span:
         )
 
     def _end_of_epoch(self, values: Any, held_out: list[Any], evaluate: Any) -> Any:
-        """Returns the values, and the epoch's numbers by name."""
+        """Returns the values, and an epoch's numbers by name, which count if it has ended."""
         logs, values = self.variables.apply(self.model.get_metrics_result, values)
         if self.evaluator is None:
             return values, logs
-        evaluator, names = self.evaluator, self.measured_metrics
-
-        def measure() -> Any:
-            _, fresh = self.variables.apply(evaluator.model.reset_metrics, values)
-            numbers, after = evaluator.measure(self.variables, fresh, *held_out)
-            return after, dict(zip(names, numbers.values(), strict=True))
-
-        values, numbers = tf.cond(
-            evaluate, measure, lambda: (values, {name: tf.constant(0.0) for name in names})
+        _, values = self.variables.apply(self.evaluator.model.reset_metrics, values)
+        numbers, values = self.evaluator.measure(
+            self.variables, values, *held_out, wanted=evaluate
         )
-        return values, {**logs, **numbers}
+        return values, {
+            **logs,
+            **dict(zip(self.measured_metrics, numbers.values(), strict=True)),
+        }

@@ -189,15 +189,27 @@ def test_epochs_in_one_call_give_the_bits_and_numbers_of_single_epochs(
 
 
 @FORMS
-def test_the_end_of_an_epoch_measures_what_an_evaluation_measures(problem, form):
+def test_the_end_of_an_epoch_measures_what_an_evaluation_measures(problem, form, monkeypatch):
+    # Two whole batches of the held-out rows and a short one.
+    monkeypatch.setattr("kfc.training.evaluation.EVALUATION_BATCH", 12)
     overrides = {"training.engine": form, "training.optimizer": "adam", "network.dropout": 0.5}
     loop = problem(overrides).loop()
+    assert len(loop.held_out[1]) == 30
     loop.engine.begin(IN_ORDER[None])
     (epoch,) = loop.engine.run(0, 3, evaluate=True).epochs
     measured = loop.evaluator.evaluate(loop.held_out[1])
     assert {name: epoch[f"val_{name}"] for name in measured} == pytest.approx(
         measured, rel=1e-6
     )
+
+
+@FORMS
+def test_held_out_rows_that_nobody_asks_for_are_not_measured(problem, form):
+    loop = problem({"training.engine": form}).loop()
+    loop.engine.begin(IN_ORDER[None])
+    (epoch,) = loop.engine.run(0, 3, evaluate=False).epochs
+    assert set(epoch) == {"loss", "accuracy"}
+    assert not any(float(v) for v in loop.evaluator.model.metrics_variables)
 
 
 def test_an_epoch_that_has_not_ended_reports_no_numbers_of_its_own(problem):
