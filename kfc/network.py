@@ -13,7 +13,7 @@ import numpy as np
 
 from kfc.data import Scaling, Task
 from kfc.errors import Fault, PluginError, SpecError
-from kfc.registry import BLOCKS
+from kfc.registry import BLOCKS, keras_class
 from kfc.spec import Hidden, Spec
 from kfc.spec.components import Activation, Initializer
 from kfc.spec.signatures import signatures
@@ -211,7 +211,7 @@ def initializer(init: Initializer | None, seed: int) -> keras.initializers.Initi
     if init is None:
         raise ValueError("init: expected a filled-in layer; use Network.layers().")
     # Not `keras.initializers.get`, which cannot build a Constant without its value.
-    kind = getattr(keras.initializers, init.name.title().replace("_", ""))
+    kind = keras_class(keras.initializers, init.name)
     draws = "seed" in inspect.signature(kind).parameters
     return kind(**init.options, **({"seed": seed} if draws else {}))
 

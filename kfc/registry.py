@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from types import ModuleType
 from typing import Any
 
 from kfc.errors import Fault, KfcError, PluginError, RegistryError, nearest, one_line
@@ -179,6 +180,23 @@ def _points_of(distribution: Distribution) -> list[EntryPoint]:
 
 def _distribution(point: EntryPoint) -> str:
     return one_line(point.dist.name if point.dist and point.dist.name else point.value)
+
+
+def keras_class(module: ModuleType, name: str) -> Any:
+    """Returns Keras's own class of a name.
+
+    Args:
+        module: Such as `keras.losses`.
+        name: As it stands in a spec, such as `kl_divergence` for `KLDivergence`.
+
+    Raises:
+        KeyError: If there is none.
+    """
+    wanted = name.replace("_", "")
+    for attribute, kind in vars(module).items():
+        if attribute.lower() == wanted and isinstance(kind, type):
+            return kind
+    raise KeyError(name)
 
 
 SOURCES = Registry(

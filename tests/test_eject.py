@@ -228,9 +228,15 @@ def test_what_a_script_cannot_follow_is_refused_by_its_key(overrides, where):
     assert fault.remedy
 
 
+def test_single_units_in_a_row_which_xla_multiplies_otherwise_are_refused():
+    overrides = {"training.engine": "xla", "network.hidden": [1]}
+    with pytest.raises(kfc.SpecError, match="no single unit after another"):
+        eject("diabetes", overrides)
+
+
 def test_layers_in_a_loop_whose_biases_keras_adds_in_two_ways_are_refused():
     overrides = {"training.engine": "graph", "network.dropout": 0.3}
-    with pytest.raises(kfc.SpecError, match="all widths, or none") as caught:
+    with pytest.raises(kfc.SpecError, match="all or none are 64 or 10") as caught:
         eject("digits", {**overrides, "network.hidden": [64, 30]})
     assert caught.value.faults[0].where == "network.hidden"
 

@@ -82,6 +82,13 @@ def test_a_training_that_is_killed_at_random_moments_ends_with_the_same_bits():
     assert (found["kills"], found["with other bits"]) == (8, 0)
 
 
+def test_a_graph_runs_as_traced_and_rewritten(experiment):
+    network = "64-100-50-10, mse, SGD"
+    for setting in ("traced", "rewritten"):
+        measured = experiment("grappler").measure(setting, [network])[network]
+        assert measured["first"] > measured["later"] > 0
+
+
 @pytest.mark.slow
 def test_the_trials_of_both_contenders_are_counted(experiment):
     arguments = ["--rounds", "1", "--trials", "5", "--space", "digits"]

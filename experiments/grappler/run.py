@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 NETWORKS = {
     "64-100-50-10, mse, SGD": {
@@ -72,9 +73,9 @@ def milliseconds(setting: str, network: str) -> dict[str, float]:
     return {"first": calls[0], "later": statistics.median(calls[1:])}
 
 
-def measure(setting: str) -> dict[str, dict[str, float]]:
+def measure(setting: str, networks: Sequence[str]) -> dict[str, dict[str, float]]:
     """Returns network -> milliseconds, measured in a process of its own."""
-    command = [sys.executable, __file__, "--setting", setting]
+    command = [sys.executable, __file__, "--setting", setting, *networks]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
@@ -86,16 +87,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--setting", choices=["traced", "rewritten"], help="in this process")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="instead of all")
     given = parser.parse_args(arguments)
+    networks = given.networks or list(NETWORKS)
     if given.setting:
-        print(json.dumps({name: milliseconds(given.setting, name) for name in NETWORKS}))
+        print(json.dumps({name: milliseconds(given.setting, name) for name in networks}))
         return
-    rounds = [(measure("traced"), measure("rewritten")) for _ in range(given.rounds)]
-    for network in NETWORKS:
+    settings = ("traced", "rewritten")
+    rounds = [[measure(each, networks) for each in settings] for _ in range(given.rounds)]
+    for network in networks:
         cells = [network]
         for call in ("first", "later"):
             traced, rewritten = (
-                [settings[number][network][call] for settings in rounds] for number in (0, 1)
+                [measured[number][network][call] for measured in rounds] for number in (0, 1)
             )
             ratios = [b / a for a, b in zip(traced, rewritten, strict=True)]
             medians = f"{statistics.median(traced):.0f} | {statistics.median(rewritten):.0f}"

@@ -42,6 +42,7 @@ class LayersText:
         self.drops = any(layer.dropout for layer in self._hidden)
         self.normalizes = any(layer.normalization == "batch" for layer in self._hidden)
         self._check_alike()
+        self._check_single_units()
         shared = structure(spec, task, num_rows=num_rows)
         self._unknown = shared.widths if shared else frozenset()
 
@@ -56,6 +57,13 @@ class LayersText:
                     raise refused(where, "the same in all layers, beside dropout", got)
         if self._special and not self._hidden[0].use_bias:
             raise refused("network.use_bias", "biases beside dropout or normalization", False)
+
+    def _check_single_units(self) -> None:
+        """Refuses a weight between single units, which XLA multiplies in another order."""
+        pairs = zip(self.widths, self.widths[1:], strict=False)
+        if self._spec.training.engine == "xla" and (1, 1) in pairs:
+            expected = "no single unit after another, with engine xla"
+            raise refused("network.hidden", expected, self.widths[1:-1])
 
     @property
     def trains_otherwise(self) -> bool:
@@ -149,12 +157,13 @@ class LayersText:
         layer, given = self._hidden[0], ["w", "b"]
         given += ["scale", "offset", "mean", "variance"] if self.normalizes else []
         given += ["seed"] if self.drops else []
-        known = {self._adds_known_width(units) for units in self.widths[1:-1]}
-        if len(known) > 1:
-            got = self.widths[1:-1]
-            expected = "all widths, or none, those of inputs and outputs, beside dropout"
-            raise refused("network.hidden", expected, got)
-        product = "tf.nn.bias_add(x @ w, b)" if known == {True} else "x @ w + b"
+        widths = self.widths[1:-1]
+        known = [self._adds_known_width(units) for units in widths]
+        if any(known) and not all(known):
+            special = "dropout" if self.drops else "normalization"
+            numbers = f"of which all or none are {self.inputs} or {self.outputs}"
+            raise refused("network.hidden", f"widths {numbers}, beside {special}", widths)
+        product = "tf.nn.bias_add(x @ w, b)" if all(known) else "x @ w + b"
         lines = [
             f"    for {', '.join(given)} in hidden:",
             f"        x = {product}  # (batch, units)",
@@ -188,17 +197,19 @@ class LayersText:
 
     def _sum(self, number: int, units: int) -> str:
         text = f"x @ w{number}"
-        if self._adds_known_width(units) and units > 1:
+        if self._adds_known_width(units):
             return f"tf.nn.bias_add({text}, b{number})"
         return f"{text} + b{number}"
 
     def _adds_known_width(self, units: int) -> bool:
         """Whether kfc's function knows the width of biases when it is traced.
 
-        Keras adds them with `bias_add` then, whose gradient sums rows in another order than
-        that of `+`.
+        Keras adds several with `bias_add` then, whose gradient sums rows in another order
+        than that of `+`.
         """
-        return self._spec.training.engine == "xla" or units not in self._unknown
+        return units > 1 and (
+            self._spec.training.engine == "xla" or units not in self._unknown
+        )
 
     def penalties(self) -> list[str]:
         """Returns what each layer adds to the loss."""

@@ -66,14 +66,14 @@ def check_ejectable(spec: Spec) -> None:
 
 
 def check_resolved(spec: Spec, task: Task) -> None:
-    """Refuses what depends on the data, or on the form of the engine.
+    """Refuses what depends on the data.
 
     Args:
         spec: A resolved spec.
         task: Of its data.
 
     Raises:
-        SpecError: If a script would learn something else, or end with other bits.
+        SpecError: If a script would learn something else.
     """
     loss = spec.training.loss
     if loss and loss.full_name(loss.name) == LOSSES[0] and len(task.labels) != 2:

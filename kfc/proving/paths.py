@@ -94,10 +94,10 @@ class Eager(StepByStep):
 
 
 class Graph(StepByStep):
-    """kfc's `train_step`, compiled into a plain graph."""
+    """kfc's `train_step` as a `tf.function`, which TensorFlow rewrites, as it does `fit`."""
 
     name = "graph"
-    what = "train_step, plain graph"
+    what = "train_step, tf.function"
     xla = False
 
     def __init__(self, problem: Problem) -> None:

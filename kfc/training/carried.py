@@ -119,6 +119,7 @@ class InPlace:
     """The same interface where functions change the variables themselves."""
 
     fixed_shapes = False
+    variables: Sequence[keras.Variable] = ()
 
     def read(self) -> list[Any]:
         """Returns nothing: there is nothing to carry."""

@@ -68,7 +68,7 @@ def given_numbers(*numbers: Any) -> Callable[[], tuple[keras.Variable, ...]]:
     or hashed, but given to a compiled step as inputs instead of written into it.
     """
     variables = tuple(
-        # Named, since TensorFlow makes a kernel for each name, some 0.8 ms.
+        # Named, since TensorFlow makes a kernel for each new name of a variable.
         keras.Variable(number, dtype=str(number.dtype), trainable=False, name="given")
         for number in numbers
     )

@@ -55,8 +55,8 @@ class Engine:
     block may reach over several epochs.
 
     One function, `Span`, runs in three forms: `xla` compiles it and carries the variables
-    through its loops as tensors; `graph` assigns them in each step; `eager` runs it line
-    by line, for a debugger.
+    through its loops as tensors; `graph` does so where it can share its function with other
+    models, and else assigns them in each step; `eager` runs it line by line, for a debugger.
 
     Args:
         model: A compiled model.

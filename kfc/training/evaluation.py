@@ -33,13 +33,13 @@ class Evaluator:
 
     def evaluate(self, rows: Rows) -> dict[str, float]:
         """Returns loss and metrics on `rows`; the same weights give the same bits."""
-        if self._graph is None:
-            self._graph = self._trace(rows)
+        create_variables(self.model, rows)
+        graph = self._traced(rows.x, rows.y)
         self.model.reset_metrics()
         values = self._variables.read()
         for first, x in chunks(rows.x, multiple=EVALUATION_BATCH):
             y = tf.constant(rows.y[first : first + len(x)])
-            logs, values = self._graph(values, tf.constant(x), y)
+            logs, values = graph(values, tf.constant(x), y)
         return {name: float(value) for name, value in logs.items()}
 
     def measure(
@@ -59,6 +59,27 @@ class Evaluator:
         Returns:
             Loss and metrics by name, and the values, of which metrics have changed.
         """
+        if self._structure and isinstance(form, Carried) and not form.fixed_shapes:
+            return self._measure_as_evaluate(form, values, x, y, wanted)
+        return self._measure(form, values, x, y, wanted)
+
+    def _measure_as_evaluate(
+        self, form: Carried, values: list[Any], x: Any, y: Any, wanted: Any
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Measures by the graph of `evaluate`, which is then traced once for both."""
+        graph = self._traced(x, y)
+        places = {id(variable): place for place, variable in enumerate(form.variables)}
+        own = [places[id(variable)] for variable in self._variables.variables]
+        rows = tf.where(wanted, tf.shape(x)[0], 0)
+        logs, measured = graph([values[place] for place in own], x[:rows], y[:rows])
+        after = list(values)
+        for place, value in zip(own, measured, strict=True):
+            after[place] = value
+        return logs, after
+
+    def _measure(
+        self, form: Carried | InPlace, values: list[Any], x: Any, y: Any, wanted: Any
+    ) -> tuple[dict[str, Any], list[Any]]:
         size = EVALUATION_BATCH
         # Rows of a batch, and up to which row batches have so many.
         sizes: list[tuple[int | None, Any]] = [(None, tf.shape(x)[0])]
@@ -83,21 +104,25 @@ class Evaluator:
 
         return tf.while_loop(lambda first, values: first < last, body, state)
 
-    def _trace(self, rows: Rows) -> Any:
-        create_variables(self.model, rows)
+    def _traced(self, x: Any, y: Any) -> Any:
+        if self._graph is not None:
+            return self._graph
         if self._structure:
             model = self.model
             variables = [*model.weights, *given_variables(model), *model.metrics_variables]
             self._variables = Carried(variables, fixed_shapes=False)
 
         def evaluate(values: list[Any], x: Any, y: Any) -> Any:
-            return self.measure(self._variables, values, x, y)
+            return self._measure(self._variables, values, x, y, True)
 
         values = signature_of(self._variables.read(), self._structure)
         parts = [  # any number of such rows
-            tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in (rows.x, rows.y)
+            tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in (x, y)
         ]
-        return compiled(evaluate, [values, *parts], structure=self._structure, facts=None)
+        self._graph = compiled(
+            evaluate, [values, *parts], structure=self._structure, facts=None
+        )
+        return self._graph
 
 
 def _batch(part: Any, first: Any, rows: int | None) -> Any:

@@ -21,6 +21,7 @@ import tensorflow as tf
 from kfc.data import Scaling, Task
 from kfc.errors import Fault, SpecError
 from kfc.network import BINARY_LOSSES
+from kfc.registry import keras_class
 from kfc.spec.components import Loss
 
 _ON_DIFFERENCES = ("huber", "log_cosh", "mean_absolute_error", "mean_squared_error")
@@ -57,7 +58,7 @@ def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
     name = loss.full_name(loss.name)
     if fault := _unfit(loss, name, task):
         raise SpecError(fault)
-    kind = _loss_class(name)
+    kind = keras_class(keras.losses, name)
     takes_logits = "from_logits" in inspect.signature(kind).parameters
     built = kind(**loss.options, **({"from_logits": True} if takes_logits else {}))
     if not task.classification:
@@ -153,12 +154,3 @@ def build_metrics(task: Task, num_outputs: int) -> list[keras.metrics.Metric]:
         # A logit of 0 is a probability of one half.
         return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
-
-def _loss_class(name: str) -> Any:
-    """Returns Keras's class, such as KLDivergence for `kl_divergence`."""
-    wanted = name.replace("_", "")
-    for attribute, kind in vars(keras.losses).items():
-        if attribute.lower() == wanted and isinstance(kind, type):
-            return kind
-    raise KeyError(name)

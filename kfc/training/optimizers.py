@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kfc.errors import Fault, SpecError
-from kfc.registry import OPTIMIZERS
+from kfc.registry import OPTIMIZERS, keras_class
 from kfc.spec.optimizer import Constant, Cosine, Exponential, Optimizer, Schedule, Step
 
 
@@ -85,13 +85,6 @@ class _Constant(keras.optimizers.schedules.LearningRateSchedule):
         return {"learning_rate": self.learning_rate}
 
 
-_KERAS = {
-    name.lower(): kind
-    for name, kind in vars(keras.optimizers).items()
-    if isinstance(kind, type)
-}
-
-
 def build_optimizer(
     optimizer: Optimizer, *, steps_per_epoch: int, epochs: int
 ) -> keras.optimizers.Optimizer:
@@ -115,8 +108,8 @@ def build_optimizer(
     if optimizer.name in OPTIMIZERS.names():
         kind = OPTIMIZERS.get(optimizer.name, f"{where}.name")
     else:
-        kind = _KERAS[optimizer.name]
-        # TensorFlow makes kernels for new names of variables, which takes a millisecond.
+        kind = keras_class(keras.optimizers, optimizer.name)
+        # Else Keras counts them, and TensorFlow makes kernels for each new name.
         options["name"] = optimizer.name
     with OPTIMIZERS.guard(optimizer.name, where):
         try:

@@ -97,7 +97,7 @@ def compiled(
 ) -> Callable[..., Any]:
     """Returns `function` as a graph, or one that does the same for another model.
 
-    A plain graph runs as it was traced: it has the bits of `function` itself.
+    A plain graph runs as it was traced.
 
     Args:
         function: Of tensors.
@@ -112,7 +112,8 @@ def compiled(
         # Concrete, since a `tf.function` counts its traces over all models of a process,
         # and warns on the terminal at the fifth.
         traced = tf.function(function, autograph=False, jit_compile=xla)
-        graph = traced.get_concrete_function(*signature)
+        with as_traced():
+            graph = traced.get_concrete_function(*signature)
     # A function that reads a variable itself, instead of carrying it, belongs to one model.
     reads = any(tensor.dtype == tf.resource for tensor in graph.captured_inputs)
     if structure is not None and not reads:

@@ -67,8 +67,9 @@ class Span:
 
         Returns:
             The values after it; the metrics of the last epoch so far, and `batch_loss` of
-            the last step; for each metric a column, (epochs,), filled for the epochs that
-            have ended; and the number of the step with the bad loss, or -1.
+            the last step; for each metric a column, (epochs,), which counts for the epochs
+            that have ended, and if it is measured, where that was asked for; and the
+            number of the step with the bad loss, or -1.
         """
         apply, steps = self.variables.apply, self.steps_per_epoch
         whole, short = divmod(self.num_rows, self.batch_size)

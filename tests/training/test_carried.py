@@ -26,7 +26,7 @@ def assert_same_training(problem, overrides, form):
     for got, want in zip(
         carried.optimizer.variables, ordinary.optimizer.variables, strict=True
     ):
-        # A slot is a sum over steps, whose small entries are rounded as the large ones are.
+        # Ftrl's linear terms are sums of large numbers of both signs, and may end small.
         largest = max(1.0, float(np.max(np.abs(want))))
         tolerance = NUMBERS | {"atol": NUMBERS["atol"] * largest}
         np.testing.assert_allclose(got, want, **tolerance, err_msg=want.path)

@@ -188,12 +188,24 @@ def test_epochs_in_one_call_give_the_bits_and_numbers_of_single_epochs(
     same_weights(together.model, apart.model)
 
 
-@FORMS
-def test_the_end_of_an_epoch_measures_what_an_evaluation_measures(problem, form, monkeypatch):
-    # Two whole batches of the held-out rows and a short one.
-    monkeypatch.setattr("kfc.training.evaluation.EVALUATION_BATCH", 12)
+@pytest.mark.parametrize(
+    ("form", "shared", "batch"),
+    [  # of 30 held-out rows: two whole batches and a short one, or whole ones, or one
+        pytest.param("xla", True, 12),
+        pytest.param("xla", True, 15, marks=pytest.mark.slow),
+        pytest.param("xla", True, 1024, marks=pytest.mark.slow),
+        pytest.param("graph", True, 12),
+        pytest.param("graph", False, 12),
+        pytest.param("eager", True, 12),
+    ],
+)
+def test_the_end_of_an_epoch_measures_what_an_evaluation_measures(
+    problem, monkeypatch, form, shared, batch
+):
+    monkeypatch.setattr("kfc.training.evaluation.EVALUATION_BATCH", batch)
+    monkeypatch.setattr("kfc.training.sharing._compiled", OrderedDict())
     overrides = {"training.engine": form, "training.optimizer": "adam", "network.dropout": 0.5}
-    loop = problem(overrides).loop()
+    loop = problem(overrides).loop(shared=shared)
     assert len(loop.held_out[1]) == 30
     loop.engine.begin(IN_ORDER[None])
     (epoch,) = loop.engine.run(0, 3, evaluate=True).epochs
@@ -203,9 +215,11 @@ def test_the_end_of_an_epoch_measures_what_an_evaluation_measures(problem, form,
     )
 
 
-@FORMS
-def test_held_out_rows_that_nobody_asks_for_are_not_measured(problem, form):
-    loop = problem({"training.engine": form}).loop()
+@pytest.mark.parametrize(
+    ("form", "shared"), [("xla", True), ("graph", True), ("graph", False), ("eager", True)]
+)
+def test_held_out_rows_that_nobody_asks_for_are_not_measured(problem, form, shared):
+    loop = problem({"training.engine": form}).loop(shared=shared)
     loop.engine.begin(IN_ORDER[None])
     (epoch,) = loop.engine.run(0, 3, evaluate=False).epochs
     assert set(epoch) == {"loss", "accuracy"}
@@ -338,7 +352,7 @@ def test_a_plain_graph_is_traced_once_for_all_widths(problem, monkeypatch):
             shared.engine.model.weights, own.engine.model.weights, strict=True
         ):
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-7, err_msg=want.path)
-    assert len(kept) == 1
+    assert len(kept) == 2  # the span, and the evaluation that it calls
 
 
 @pytest.mark.parametrize("earlier", [[9], pytest.param([7, 9], marks=pytest.mark.slow)])

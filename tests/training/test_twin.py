@@ -66,7 +66,8 @@ def train_both(cases, kept):
         for name, values in histories[0].items():
             np.testing.assert_allclose(values, histories[1][name], rtol=2e-6, err_msg=name)
         ends.append(histories[0]["loss"][-1])
-    assert len(kept) == 1
+    spans = [key for key in kept if "Span" in key]  # a graph's evaluation is another
+    assert len(spans) == 1
     return ends
 
 
