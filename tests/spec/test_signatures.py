@@ -1,13 +1,14 @@
+import functools
 import runpy
 from pathlib import Path
 
 import keras
 import pytest
 
+from kfc.registry import keras_class
 from kfc.spec.components import Activation, Callback, Initializer, Loss
 from kfc.spec.optimizer import Optimizer
 from kfc.spec.signatures import REQUIRED, signatures
-from kfc.training.losses import _loss_class
 
 read_installed = runpy.run_path(str(Path(__file__).with_name("installed_signatures.py")))[
     "read_installed"
@@ -36,10 +37,24 @@ GETTERS = {
     Initializer: lambda name: (
         lambda **config: keras.initializers.get({"class_name": name, "config": config})
     ),
-    Loss: _loss_class,
-    Optimizer: lambda name: type(keras.optimizers.get(name)),
+    Loss: functools.partial(keras_class, keras.losses),
+    Optimizer: functools.partial(keras_class, keras.optimizers),
     Callback: lambda name: getattr(keras.callbacks, name),
 }
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in signatures("optimizer") if "tape" not in name]
+)
+def test_an_optimizer_is_the_one_that_keras_finds_by_its_name(name):
+    assert keras_class(keras.optimizers, name) is type(keras.optimizers.get(name))
+
+
+def test_a_class_that_keras_does_not_have_is_an_error():
+    with pytest.raises(KeyError):
+        keras_class(keras.optimizers, "serializ")  # of which there is a function
+
+
 NEEDED = {"filename": "a.csv", "filepath": "a.keras", "threshold": 1.0, "default_value": 0.0}
 # What a user might write; the spec refuses what does not fit an option.
 HOSTILE = (True, False, 0, 1, 3, -1, 0.5, 1.0, 2.5, -0.5, 1e-30, 1e30, "", "x", "auto", "mean")
