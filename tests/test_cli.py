@@ -273,10 +273,10 @@ def test_tune_prints_a_table_the_reasons_and_the_winner(tuned, folder):
     assert (result.returncode, result.stderr) == (0, "")
     head, *rows = result.stdout.splitlines()
     assert head.split() == [
-        *("rank", "trial", "learning_rate", "val_loss", "epochs", "seconds", "status")
+        *("trial", "learning_rate", "val_loss", "epochs", "seconds", "status")
     ]
     best = json.loads(tuned.stdout)["best"]
-    assert rows[0].split()[:2] == ["1", str(best["number"])]
+    assert rows[0].split()[0] == str(best["number"])
     assert "in the search alone" in result.stdout
     assert "test_accuracy" in result.stdout
     assert "runs/digits.search/best.yaml" in result.stdout
@@ -358,7 +358,7 @@ def test_tune_ends_with_code_6_where_every_trial_diverges(folder):
     assert result.returncode == 6, result.stderr
     assert "expected a trial that does not diverge" in result.stderr
     shown = run_kfc("tune", *arguments, "--show", folder=folder)
-    assert "diverged: " in shown.stdout
+    assert "diverged" in shown.stdout
 
 
 def test_tune_ends_with_code_3_where_another_process_searches(tuned, folder):

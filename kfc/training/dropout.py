@@ -53,6 +53,10 @@ class CounterDropout(keras.layers.Layer):
         keep = keep_mask(seed, tf.cast(self.step(), tf.uint32), tf.shape(x), least)
         return tf.where(keep, x / tf.cast(share, x.dtype), tf.zeros([], x.dtype))
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the input's shape, which Keras would trace `call` to find."""
+        return input_shape
+
 
 def count_steps(model: keras.Model, step: Callable[[], Any]) -> None:
     """Lets the dropout of `model` draw a new mask for each value of `step()`."""

@@ -47,6 +47,10 @@ class LearnedScaling(keras.layers.Layer):
             return (x - first) / divisor
         return x * first + second
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the input's shape, which Keras would trace `call` to find."""
+        return input_shape
+
 
 def training_twin(network: keras.Model) -> keras.Model:
     """Returns a functional model that shares every layer of `network` but those replaced."""

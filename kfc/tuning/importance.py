@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestRegressor
 from kfc.tuning.trial import Trial, direction
 
 _FEWEST = 8
-_TREES = 256
+_TREES = 100
 
 
 def importance(trials: Sequence[Trial], objective: str) -> dict[str, float]:

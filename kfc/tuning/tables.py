@@ -55,6 +55,8 @@ def csv_text(trials: Sequence[Trial]) -> str:
 def rich_table(trials: Sequence[Trial], objective: str, limit: int | None = None) -> Table:
     """Returns the ranking as a table for the terminal, the best first.
 
+    Causes of a divergence end where the terminal does; `csv_text` has them whole.
+
     Args:
         trials: Of one search, in any order.
         objective: A recorded metric, such as `val_accuracy`.
@@ -62,22 +64,21 @@ def rich_table(trials: Sequence[Trial], objective: str, limit: int | None = None
     """
     paths = _keys(trials, "values")
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("rank", "trial", *_heads(paths), objective, "epochs", "seconds"):
+    for name in ("trial", *_heads(paths), objective, "epochs", "seconds"):
         table.add_column(_text(name), justify="right", no_wrap=True)
-    table.add_column("status")
-    for rank, trial in enumerate(ranked(trials, objective)[:limit], start=1):
+    table.add_column("status")  # the one that gives way on a narrow terminal
+    for trial in ranked(trials, objective)[:limit]:
         diverged = trial.status == "diverged"
         table.add_row(
-            str(rank),
             str(trial.number),
             *(
                 _text(_short(trial.values[path])) if path in trial.values else ""
                 for path in paths
             ),
-            "" if diverged else figures(trial.score)[0],
+            "diverged" if diverged else figures(trial.score)[0],
             str(trial.epochs),
             f"{trial.seconds:.1f}",
-            _text(f"{trial.status}: {trial.cause}" if trial.cause else trial.status),
+            _text(trial.cause or trial.status, no_wrap=True, overflow="ellipsis"),
         )
     if len(trials) > table.row_count:
         table.caption = f"{table.row_count} of {len(trials)} trials"
@@ -261,9 +262,11 @@ def _short(value: Any) -> str:
     """Returns a value as people read it."""
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
+        return "-".join(map(str, value))  # widths of layers
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _text(text: str) -> Text:
+def _text(text: str, **options: Any) -> Text:
     """Returns text in which no markup is read and no control character is left."""
-    return Text(one_line(text))
+    return Text(one_line(text), **options)

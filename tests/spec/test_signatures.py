@@ -41,20 +41,6 @@ GETTERS = {
     Optimizer: functools.partial(keras_class, keras.optimizers),
     Callback: lambda name: getattr(keras.callbacks, name),
 }
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in signatures("optimizer") if "tape" not in name]
-)
-def test_an_optimizer_is_the_one_that_keras_finds_by_its_name(name):
-    assert keras_class(keras.optimizers, name) is type(keras.optimizers.get(name))
-
-
-def test_a_class_that_keras_does_not_have_is_an_error():
-    with pytest.raises(KeyError):
-        keras_class(keras.optimizers, "serializ")  # of which there is a function
-
-
 NEEDED = {"filename": "a.csv", "filepath": "a.keras", "threshold": 1.0, "default_value": 0.0}
 # What a user might write; the spec refuses what does not fit an option.
 HOSTILE = (True, False, 0, 1, 3, -1, 0.5, 1.0, 2.5, -0.5, 1e-30, 1e30, "", "x", "auto", "mean")
@@ -85,3 +71,15 @@ def test_keras_takes_every_option_that_the_spec_takes(kind, name):
                 build(keras.ops.ones((2, 3)), **filled)
             else:
                 build(**filled)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in signatures("optimizer") if "tape" not in name]
+)
+def test_an_optimizer_is_the_one_that_keras_finds_by_its_name(name):
+    assert keras_class(keras.optimizers, name) is type(keras.optimizers.get(name))
+
+
+def test_a_class_that_keras_does_not_have_is_an_error():
+    with pytest.raises(KeyError):
+        keras_class(keras.optimizers, "serialize")  # which is a function

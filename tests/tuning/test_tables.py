@@ -127,22 +127,30 @@ def test_the_table_is_the_ranking_with_values_score_status_epochs_and_seconds():
     assert isinstance(table, Table)
     cells = [line.split() for line in printed(table).splitlines() if line.strip()]
     assert cells[0] == [
-        *("rank", "trial", "learning_rate", "hidden", "nesterov", "stddev", "val_accuracy"),
+        *("trial", "learning_rate", "hidden", "nesterov", "stddev", "val_accuracy"),
         *("epochs", "seconds", "status"),
     ]
-    assert cells[1] == [
-        *("1", "1", "0.1", "[64,", "32]", "true", "0.8750", "2", "0.2", "completed")
-    ]
-    assert cells[2][:2] == ["2", "3"]  # pruned
+    assert cells[1] == [*("1", "0.1", "64-32", "true", "0.8750", "2", "0.2", "completed")]
+    assert (cells[2][0], cells[2][-1]) == ("3", "pruned")
     assert cells[3] == [
-        *("3", "2", "1e-05", "[]", "10", "1", "1.5", "diverged:", "loss", "became", "NaN")
+        *("2", "1e-05", "[]", "10", "diverged", "1", "1.5", "loss", "became", "NaN")
     ]
+
+
+def test_on_a_narrow_terminal_each_trial_is_still_one_line_that_says_whether_it_diverged():
+    cause = "step 12: expected a finite loss, got nan. Lower training.optimizer.learning_rate."
+    values = {"network.hidden": [512, 256, 128], INITIAL: 0.02, RATE: 0.1}
+    facts = ({}, 0, "diverged", 1e30, 40, 1.2, 100, "0001", cause)
+    lines = printed(rich_table([Trial(1, values, *facts)], "val_loss"), width=80).splitlines()
+    assert len(lines) == 2
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[1].split()[:5] == ["1", "512-256-128", "0.02", "0.1", "diverged"]
 
 
 def heads(*paths):
     trial = Trial(1, dict.fromkeys(paths, 1), {}, 0, "completed", 0.5, 1, 0.1, 1, "")
     columns = [str(column.header) for column in rich_table([trial], "val_accuracy").columns]
-    return columns[2:-4]
+    return columns[1:-4]
 
 
 def test_a_head_is_as_many_last_parts_of_the_path_as_are_unique():
@@ -217,7 +225,7 @@ def test_tensorboard_finds_every_path_and_metric_the_objective_first(backend):
     domains = {info.name: info for info in experiment.hparam_infos}
     assert domains[RATE].domain_interval.min_value == 1e-05
     assert domains[RATE].domain_interval.max_value == 1
-    assert list(domains["network.hidden"].domain_discrete) == ["[64, 32]", "[]"]
+    assert list(domains["network.hidden"].domain_discrete) == ["64-32", "[]"]
     assert list(domains["training.nesterov"].domain_discrete) == [True]
     assert all(info.differs for info in experiment.hparam_infos)
     tags = [info.name.tag for info in experiment.metric_infos]
@@ -229,7 +237,7 @@ def test_tensorboard_finds_the_values_and_metrics_of_every_trial(backend):
     assert set(groups) == {"1", "2", "3"}
     first = groups["1"]
     assert first.hparams[RATE].number_value == 0.1
-    assert first.hparams["network.hidden"].string_value == "[64, 32]"
+    assert first.hparams["network.hidden"].string_value == "64-32"
     assert first.hparams["training.nesterov"].bool_value is True
     assert INITIAL not in first.hparams
     assert metrics(first)["val_loss"] == pytest.approx(0.3)
