@@ -12,10 +12,9 @@ from kfc.spec import Spec
 from kfc.training.callbacks import callback_class, wants_batches
 from kfc.training.carried import CARRIED_OPTIMIZERS
 
-_WORTH_COMPILING = 2e10
-"""Multiplications that XLA must save, a quarter of a second of them. Compiling takes one
-to three seconds, a second more than tracing a plain graph, so the shortest trainings above
-this pay half a second for faster epochs; the built-in spec `digits` is below."""
+_WORTH_COMPILING = 5e10
+"""Multiplications that XLA must save: those of the trainings, of some four seconds on two
+cores, that take as long in either form (`experiments/choosing`)."""
 
 _SAVED_SHARE = 0.3
 """Of the multiplications' own time, measured on two cores."""
@@ -63,15 +62,26 @@ def choose_engine(
         )
     if engine != "auto":
         return engine
-    steps = -(-num_rows // spec.training.batch_size) * spec.training.epochs
-    products = 3.0 * num_weights * num_rows * spec.training.epochs
-    saved = _SAVED_SHARE * products + _SAVED_PER_STEP * steps
+    saved = saved_by_xla(spec, num_rows=num_rows, num_weights=num_weights)
     every_step = any(wants_batches(callback) == 1 for callback in callbacks) or any(
         _is_called_at_every_step(callback_class(c)) for c in spec.training.callbacks
     )
     own = spec.network.block.name in BLOCKS.builtins
     compiled = is_carried(spec) and own and not every_step and saved >= _WORTH_COMPILING
     return "xla" if compiled else "graph"
+
+
+def saved_by_xla(spec: Spec, *, num_rows: int, num_weights: int) -> float:
+    """Returns what XLA makes a training shorter by, without compiling, in multiplications.
+
+    Args:
+        spec: A checked spec.
+        num_rows: Training rows.
+        num_weights: Weights of the network.
+    """
+    steps = -(-num_rows // spec.training.batch_size) * spec.training.epochs
+    products = 3.0 * num_weights * num_rows * spec.training.epochs
+    return _SAVED_SHARE * products + _SAVED_PER_STEP * steps
 
 
 def _is_called_at_every_step(kind: type[keras.callbacks.Callback]) -> bool:
