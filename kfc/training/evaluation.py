@@ -43,7 +43,7 @@ class Evaluator:
         return {name: float(value) for name, value in logs.items()}
 
     def measure(
-        self, form: Carried | InPlace, values: list[Any], x: Any, y: Any, *, wanted: Any = True
+        self, form: Carried | InPlace, values: list[Any], x: Any, y: Any, *, wanted: Any
     ) -> tuple[dict[str, Any], list[Any]]:
         """Measures within a graph, on variables in place or carried.
 

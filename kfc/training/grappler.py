@@ -36,7 +36,7 @@ def as_traced() -> Iterator[None]:
 
 @functools.cache
 def _without_rewriting(executor: str | None, config: bytes) -> context.FunctionCallOptions:
-    """Returns options of calls, made once: a message of this kind takes 0.1 ms to write."""
+    """Returns options of calls; made once, since every block of steps asks for them."""
     proto = tf.compat.v1.ConfigProto.FromString(config)
     proto.graph_options.rewrite_options.disable_meta_optimizer = True
     return context.FunctionCallOptions(executor, proto)
