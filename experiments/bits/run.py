@@ -1,0 +1,119 @@
+"""The bits of every spec here, of two searches and of an export: equal before and after?"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from ruamel.yaml import YAML
+
+import kfc
+
+HERE = Path(__file__).parent
+SMALL = {"training.epochs": 2, "data.rows": 3000}
+BUILT_IN = ("breast_cancer", "diabetes", "digits", "fashion_mnist", "mnist")
+SEARCHES = {
+    "random": {"algorithm": "random", "trials": 4, "repeats": 2, "finalists": 2},
+    "bayesian": {"algorithm": "bayesian", "trials": 6, "repeats": 2, "finalists": 2},
+}
+
+
+def specs() -> dict[str, tuple[str, dict]]:
+    """Returns name -> a spec and what is changed in it to make it small."""
+    found = {name: (name, SMALL if "mnist" in name else {}) for name in BUILT_IN}
+    for path in sorted(HERE.parent.glob("*/spec.yaml")):
+        if path.parent.name != "numpy_autodiff":  # its rows are in the folder of KFC_DATASETS
+            found[path.parent.name] = (str(path), SMALL)
+    for path in sorted((HERE.parent / "tune_accuracy").glob("*.yaml")):
+        found[f"tune_accuracy/{path.stem}"] = (str(path), SMALL)
+    cases = YAML(typ="safe").load(HERE.parent / "handwritten_layers" / "cases.yaml")
+    for name, case in cases.items():
+        if name != "raw_refused":
+            changes = {
+                **case.get("overrides", {}),
+                **case.get("small", {}),
+                "training.epochs": 1,
+            }
+            path = HERE.parent / "handwritten_layers" / "spec.yaml"
+            found[f"handwritten_layers/{name}"] = (str(path), changes)
+    return found
+
+
+def measure(*, only: str = "") -> dict[str, str]:
+    """Returns what was computed -> the SHA-256 of its bits.
+
+    Args:
+        only: Leave out what does not begin with it.
+    """
+    bits = {}
+    with tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder)
+        for name, (spec, changes) in specs().items():
+            if name.startswith(only):
+                bits[name] = outcome(spec, changes, runs)
+        for name, search in SEARCHES.items():
+            if f"search/{name}".startswith(only):
+                bits |= search_bits(name, search, runs)
+        if "export".startswith(only):
+            bits["export"] = export_bits(runs)
+    return bits
+
+
+def outcome(spec: str, changes: dict, runs: Path) -> str:
+    """Returns the weights' SHA-256, or the message where the training is refused."""
+    try:
+        return kfc.fit(spec, overrides=changes, runs=runs, verbose=False).weights_sha256
+    except kfc.errors.NumbersError as error:
+        return str(error)
+
+
+def search_bits(name: str, search: dict, runs: Path) -> dict[str, str]:
+    """Returns the weights of every trial, of the finalists' repeats and of the winner."""
+    found = kfc.tune(
+        "digits",
+        overrides={"search": search, "training.epochs": 3},
+        folder=runs / f"{name}.search",
+        verbose=False,
+    )
+    trials = {f"search/{name}/trial {t.number}": t.weights_sha256 for t in found.trials}
+    return trials | {f"search/{name}/winner": found.run.weights_sha256}
+
+
+def export_bits(runs: Path) -> str:
+    """Returns the SHA-256 of what an exported digits run answers."""
+    import tensorflow as tf
+    from sklearn.datasets import load_digits
+
+    run = kfc.fit("digits", runs=runs, verbose=False)
+    path = kfc.export(run, runs / "models", verbose=False).path
+    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    ((name, spec),) = serve.structured_input_signature[1].items()
+    rows = load_digits().images.reshape(-1, *spec.shape[1:])
+    answers = serve(**{name: tf.constant(rows, spec.dtype)})
+    content = b"".join(
+        np.ascontiguousarray(answers[key]).tobytes() for key in ("logits", "probabilities")
+    )
+    return hashlib.sha256(content).hexdigest()
+
+
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Returns the names whose bits are not equal, in both or missing in one."""
+    return [name for name in before | after if before.get(name) != after.get(name)]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="what begins with this")
+    parser.add_argument("--against", type=Path, help="what this printed before")
+    options = parser.parse_args()
+    measured = measure(only=options.only)
+    print(json.dumps(measured, indent=1))
+    if options.against:
+        before = json.loads(options.against.read_text("utf-8"))
+        before = {name: bits for name, bits in before.items() if name.startswith(options.only)}
+        changed = differences(before, measured)
+        print(f"{len(measured) - len(changed)} equal; other bits: {changed}", file=sys.stderr)
+        sys.exit(bool(changed))
