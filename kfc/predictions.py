@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kfc import quiet
 from kfc.data import Task
 from kfc.data.checks import check_inputs
 from kfc.data.memory import as_inputs
@@ -45,6 +46,7 @@ def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
     Raises:
         DataError: If they are not rows of the kind the network was trained on.
     """
+    quiet.check_process()
     outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
     return from_outputs(np.asarray(outputs), task)
 

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from kfc.errors import Fault, SpecError
 
@@ -22,6 +22,19 @@ import_seconds = 0.0
 """What the import of TensorFlow and Keras took; 0 where the caller had imported both."""
 
 _holding = threading.Lock()  # one thread at a time moves the process's descriptor 2
+_forked = False  # whether this process was forked from one in which TensorFlow runs
+
+
+def _note_fork() -> None:
+    """Notes in a forked child whether its parent had started TensorFlow's runtime."""
+    global _forked
+    module = sys.modules.get("tensorflow.python.eager.context")
+    started = module is not None and getattr(module._context, "_initialized", False)
+    _forked = _forked or bool(started)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def import_tensorflow() -> None:
@@ -62,10 +75,12 @@ def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
         The number it runs with; None is every core.
 
     Raises:
-        SpecError: If the runtime has already started with another number of threads.
+        SpecError: If the runtime has already started with another number of threads, or
+            cannot run here; see `check_process`.
     """
     import tensorflow as tf
 
+    check_process()
     config = tf.config.threading
     # Both the first question and the first operation look at processor and drivers.
     with stderr_held_back():
@@ -79,6 +94,37 @@ def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
                     raise _other_threads(threads, running) from error
         tf.constant(0) + 0
         return config.get_intra_op_parallelism_threads() or None
+
+
+def check_process() -> None:
+    """Checks that TensorFlow's operations can run here, and run at once.
+
+    Raises:
+        SpecError: If this process was forked from one in which TensorFlow runs, whose threads
+            a child does not have, so that it would wait for ever; or if eager execution is
+            off, in TF1 mode or within a `tf.Graph` or `tf.function`.
+    """
+    import tensorflow as tf
+
+    if _forked:
+        raise SpecError(
+            Fault(
+                "process",
+                "a process that started on its own",
+                "one forked from a process in which TensorFlow was running",
+                "Use multiprocessing.get_context('spawn'), or fork before TensorFlow runs.",
+            )
+        )
+    if not tf.executing_eagerly():
+        raise SpecError(
+            Fault(
+                "TensorFlow",
+                "eager execution, TensorFlow 2's default",
+                "a tf.Graph, a tf.function or TF1 mode around the call",
+                "Call kfc outside of them, and without tf.compat.v1.disable_v2_behavior() "
+                "or disable_eager_execution().",
+            )
+        )
 
 
 def _other_threads(threads: int, running: int) -> SpecError:
@@ -111,7 +157,10 @@ def stderr_held_back() -> Iterator[None]:
 
     It is written after all if an exception ends this.
     """
-    sys.stderr.flush()
+    if sys.stderr is not None:  # a service, or pythonw, may have none
+        with suppress(OSError, ValueError):  # full, or closed
+            sys.stderr.flush()
+    open_standard_streams()
     with _holding, tempfile.TemporaryFile() as held:
         terminal = os.dup(2)
         os.dup2(held.fileno(), 2)
@@ -119,8 +168,25 @@ def stderr_held_back() -> Iterator[None]:
             yield
         except Exception:
             held.seek(0)
-            os.write(terminal, held.read())
+            with suppress(OSError):
+                os.write(terminal, held.read())
             raise
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def open_standard_streams() -> None:
+    """Opens the null device on each of the descriptors 0, 1 and 2 that is closed.
+
+    Otherwise the next file that anybody opens gets the number, and with it the lines that
+    TensorFlow writes to descriptor 2.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)

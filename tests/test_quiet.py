@@ -103,3 +103,86 @@ def test_a_network_to_look_at_insists_on_no_number(running):
     spec = {"training": {"threads": 1000}, "network": {"hidden": [4]}}
     assert kfc.build(spec, input_shape=(3,), classes=2).count_params() > 0
     assert quiet.start_tensorflow(1000, insist=False) == (running or None)
+
+
+# What runs in a process where eager execution is off, or that was forked, can only be seen in
+# a process of its own; all of it is one story again.
+PROCESS = """
+import json, multiprocessing, sys
+import kfc
+import tensorflow as tf
+small = {"training.epochs": 1, "network.hidden": [4], "training.engine": "graph"}
+told = {}
+sys.stderr = None
+run = kfc.fit("digits", overrides=small)
+told["without stderr"] = run.epochs
+import os
+os.chdir("/")
+told["folder after a chdir"] = (run.folder / "result.json").is_file()
+def attempt(call):
+    try:
+        call()
+    except kfc.SpecError as error:
+        return str(error)
+def calls():
+    return [
+        attempt(lambda: kfc.fit("digits", overrides=small, verbose=False)),
+        attempt(lambda: kfc.load(run.folder)),
+        attempt(lambda: run.evaluate()),
+        attempt(lambda: run.predict([[0.0] * 64])),
+        attempt(lambda: kfc.export(run, run.folder.parent / "models", verbose=False)),
+        attempt(lambda: kfc.build("digits", input_shape=(64,), classes=10)),
+        attempt(lambda: kfc.tune("digits", folder=run.folder.parent / "s", verbose=False)),
+    ]
+with tf.Graph().as_default():
+    told["in a graph"] = calls()
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+child = context.Process(target=lambda: queue.put(calls()))
+child.start()
+told["forked"] = queue.get(timeout=60)
+child.join()
+told["afterwards"] = kfc.load(run.folder).evaluate() == run.metrics
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told_of_processes(tmp_path_factory):
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESS],
+        cwd=tmp_path_factory.mktemp("process"),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_a_process_without_stderr_trains(told_of_processes):
+    assert told_of_processes["without stderr"] == 1
+    assert told_of_processes["afterwards"] is True
+
+
+def test_the_folder_of_a_run_is_right_after_a_change_of_the_current_folder(told_of_processes):
+    assert told_of_processes["folder after a chdir"] is True
+
+
+@pytest.mark.parametrize(
+    ("where", "words"), [("in a graph", "eager execution"), ("forked", "spawn")]
+)
+def test_every_call_is_refused_where_tensorflow_cannot_run(told_of_processes, where, words):
+    refused = told_of_processes[where]
+    assert len(refused) == 7
+    assert all(message and words in message for message in refused)
+
+
+def test_closed_descriptors_are_opened_on_the_null_device():
+    code = (
+        "import os; from kfc.quiet import open_standard_streams as opened; opened(); "
+        "null = os.stat(os.devnull); "
+        "print([os.path.samestat(os.fstat(n), null) for n in (0, 1, 2)])"
+    )
+    shell = f'"{sys.executable}" -c "{code}" 0<&- 2>&-'
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[True, False, True]"
