@@ -6,6 +6,7 @@ Commands import what they use when they run, so that `kfc --help` stays instant.
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import os
 import signal
@@ -19,17 +20,37 @@ import typer
 
 from kfc import printing
 from kfc.errors import Fault, KfcError, NumbersError, SpecError
-from kfc.quiet import import_tensorflow
+from kfc.quiet import import_tensorflow, open_standard_streams
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 app = typer.Typer(
     help="A dense network from a one-page spec to a trained, proven and shipped model.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"kfc {version('keras-fully-connected')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
 
 SpecArguments = Annotated[
     list[str] | None, typer.Argument(metavar="[SPEC] [key=value ...]", show_default=False)
@@ -61,7 +82,7 @@ def fit(
     if eager:
         overrides = _with_eager(overrides)
     checked = specs.load(spec, overrides)  # before TensorFlow is imported
-    _import_tensorflow()
+    _import_tensorflow(quiet)
     import kfc
 
     run = kfc.fit(checked, runs=runs, verbose=not quiet)
@@ -99,7 +120,7 @@ def tune(
         ranking = standing(place)
         printing.print_json(ranking.summary()) if as_json else printing.print_standing(ranking)
         return
-    _import_tensorflow()
+    _import_tensorflow(quiet)
     import kfc
 
     search = kfc.tune(checked, workers=workers, folder=place, verbose=not quiet)
@@ -116,7 +137,7 @@ def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> 
     from kfc import resuming
 
     resuming.check(folder)  # before TensorFlow is imported
-    _import_tensorflow()
+    _import_tensorflow(quiet)
     import kfc
 
     printing.print_run(kfc.resume(folder, verbose=not quiet).summary(), as_json)
@@ -125,7 +146,7 @@ def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> 
 @app.command()
 def evaluate(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Measure a finished run again, on the data of its spec."""
-    _import_tensorflow()
+    _import_tensorflow(quiet)
     import kfc
 
     run = kfc.load(folder)
@@ -146,7 +167,7 @@ def predict(
     from kfc.data.files import read_inputs
 
     x = read_inputs(file)
-    _import_tensorflow()
+    _import_tensorflow(quiet)
     import kfc
     from kfc.exporting.exported import load_export
     from kfc.exporting.versions import is_export
@@ -183,7 +204,7 @@ def export(
     from kfc.registry import EXPORTERS
 
     EXPORTERS.check(format, "--format")  # before TensorFlow is imported
-    _import_tensorflow()
+    _import_tensorflow(quiet)
     import kfc
 
     exported = kfc.export(folder, path, version=version, format=format, verbose=not quiet)
@@ -211,7 +232,7 @@ def prove(
     specs.load(
         of_run if of_run.is_file() else spec, overrides
     )  # before TensorFlow is imported
-    _import_tensorflow()
+    _import_tensorflow(quiet)
     import kfc
 
     certificate = kfc.prove(spec, steps=steps, overrides=overrides)
@@ -318,6 +339,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Of the command line, by default the process's own.
     """
+    _prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -331,6 +353,22 @@ def main(arguments: list[str] | None = None) -> None:
         traceback.print_exc()
         print("This is a bug in kfc; please report it with the lines above.", file=sys.stderr)
         sys.exit(1)
+
+
+def _prepare_streams() -> None:
+    """Lets a command run where a standard stream is missing or lacks letters.
+
+    A service may have no stderr, and the letters of a label may not be in the encoding of
+    stdout; they are written by their numbers then, as Python does on stderr.
+    """
+    open_standard_streams()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
+            setattr(sys, name, null)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -364,14 +402,19 @@ def _with_eager(overrides: dict[str, Any]) -> dict[str, Any]:
     return {**overrides, "training.engine": "eager"}
 
 
-def _import_tensorflow() -> None:
+def _import_tensorflow(quiet: bool = False) -> None:
     """Imports TensorFlow and Keras without a second of garbage collection.
 
     The collector would walk the million objects they make, which all stay, again and again
     as their number grows. A process of somebody else's keeps its own habits.
+
+    Args:
+        quiet: Whether to leave out the line that tells a person at a terminal to wait.
     """
     if "tensorflow" in sys.modules:
         return
+    if not quiet and sys.stderr.isatty():  # the import takes three to eight seconds
+        print("starting TensorFlow", file=sys.stderr, flush=True)
     before = {
         number: signal.signal(number, _leave)
         for number in _SIGNALS

@@ -389,3 +389,31 @@ cli.main(["fit", "digits"])
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (128 + number, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_printed(folder):
+    printed = run_kfc("--version", folder=folder)
+    assert printed.stdout == f"kfc {kfc.__version__}\n"
+
+
+def test_a_shell_can_complete_commands(folder):
+    completion = run_kfc("--show-completion", "bash", folder=folder)
+    assert "COMP_WORDS" in completion.stdout
+
+
+def test_letters_that_stdout_lacks_are_written_by_their_numbers(folder):
+    """A label that is not ASCII, to a terminal or a file that is."""
+    np.savez(folder / "names.npz", x=np.arange(40.0)[:, None], y=["größe", "länge"] * 20)
+    spec = ("data.source=npz:names.npz", "data.scale=standard", "name=names", "--runs=names")
+    assert run_kfc("fit", *spec, "training.epochs=1", folder=folder).returncode == 0
+    np.save(folder / "one.npy", np.zeros((1, 1)))
+    command = [sys.executable, "-m", "kfc", "predict", "names/0001-names", "one.npy"]
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert rb"label,probability,gr\xf6\xdfe,l\xe4nge" in ended.stdout
