@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, NonNegativeInt
 
 from kfc import files, record
-from kfc.errors import CheckpointError, Fault, reason
+from kfc.errors import CheckpointError, DataError, Fault, reason
 from kfc.spec import Spec
 
 FILE = "environment.json"
@@ -114,6 +115,32 @@ def read(folder: Path) -> dict[str, Any]:
                 record.train_again(folder),
             )
         ) from error
+
+
+@contextmanager
+def where_it_began(folder: Path) -> Iterator[None]:
+    """Adds to a refusal of data the folder from which the run was started.
+
+    The paths of a spec are relative to the current folder, which may be another one now.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        DataError: Instead of the one that is raised within.
+    """
+    try:
+        yield
+    except DataError as error:
+        try:
+            began = read(folder)["cwd"]
+        except CheckpointError:
+            raise error from None
+        if began == str(Path.cwd()):
+            raise
+        said = f"The run began in {began}: call kfc from there if a path is relative."
+        faults = (replace(each, remedy=f"{said} {each.remedy}") for each in error.faults)
+        raise DataError(*faults) from error
 
 
 def plain_spec(spec: Spec) -> dict[str, Any]:

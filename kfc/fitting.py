@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
-from kfc import environment, files, memory, quiet, record, resuming, sample, turns
+from kfc import environment, files, memory, quiet, record, resuming, sample, turns, user_paths
 from kfc import spec as specs
 from kfc.architecture import check_architecture
 from kfc.data import prepare
@@ -74,6 +74,8 @@ def fit(
     phases.end("import")
     bind_plugins(checked)
     callbacks = as_callbacks(callbacks, checked)
+    console = _console(verbose)
+    _say_now(console, f"reading {checked.data.source if data is None else 'data'}")
     prepared = prepare(checked, data)
     checked = resolve_data(checked, prepared, in_memory=data is not None)
     phases.end("data")
@@ -98,8 +100,9 @@ def fit(
         "spec.yaml": specs.dump(trainer.spec).encode(),
         environment.FILE: environment.text(began).encode(),
     }
-    with turns.new_numbered_folder(Path(runs), checked.name, contents) as folder:
-        work = _Work(folder, trainer, list(callbacks), began, _console(verbose), phases)
+    place = user_paths.absolute(runs)
+    with turns.new_numbered_folder(place, checked.name, contents) as folder:
+        work = _Work(folder, trainer, list(callbacks), began, console, phases)
         run = work.finish(commit_first=network is not None)
     if network is not None:
         network.set_weights(run.model.get_weights())
@@ -139,13 +142,13 @@ def resume(
         PluginError: If a plug-in fails.
         DiskError: If the run folder cannot be written.
     """
-    folder, console = Path(folder), _console(verbose)
+    folder, console = user_paths.absolute(folder), _console(verbose)
     resuming.check_is_run(folder)
     if not record.is_finished(folder):
         with files.locked(folder):
             if not record.is_finished(folder):  # another process had it meanwhile
                 return _go_on(resuming.look(folder), data, callbacks, console)
-    _say(console, f"{folder} is finished: there is nothing to resume.")
+    _say(console, f"{user_paths.shown(folder)} is finished: there is nothing to resume.")
     return load(folder)
 
 
@@ -161,7 +164,8 @@ def _go_on(
     bind_plugins(spec)
     callbacks = as_callbacks(callbacks, spec)
     resuming.check_given(unfinished, in_memory=data is not None, callbacks=callbacks)
-    with resuming.where_it_began(unfinished):
+    _say_now(console, f"reading {spec.data.source or 'data'}")
+    with environment.where_it_began(folder):
         prepared = prepare(spec, data)
     resuming.check_data(unfinished, prepared.sha256, len(prepared.train))
     phases.end("data")
@@ -206,9 +210,19 @@ class _Work:
 
     def finish(self, start: Checkpoint | None = None, *, commit_first: bool = False) -> Run:
         """Trains, from `start` on, and writes down what came of it."""
-        command = f"kfc resume {shlex.quote(str(self.folder))}"
-        with hint(self._say, f"`{command}` goes on"):
+        with hint(self._say, f"`{self._command_to_go_on()}` goes on"):
             return self._result(self._train(start, commit_first))
+
+    def _command_to_go_on(self) -> str:
+        """Returns the call that resumes the run: in Python where it was given objects."""
+        folder, given = user_paths.shown(self.folder), self.environment["given"]
+        again = [
+            *(["data=..."] if given["data"] else []),
+            *(["callbacks=[...]"] if given["callbacks"] else []),
+        ]
+        if again:
+            return f"kfc.resume({', '.join([repr(folder), *again])})"
+        return f"kfc resume {shlex.quote(folder)}"
 
     def _train(self, start: Checkpoint | None, commit_first: bool) -> Progress:
         folder, trainer = self.folder, self.trainer
@@ -273,7 +287,7 @@ class _Work:
         spec, rows = self.trainer.spec, len(self.trainer.prepared.train)
         streamed = ", streamed from the disk" if spec.data.stream == "always" else ""
         self._say(
-            f"{self.folder}: {rows:,} rows{streamed}, "
+            f"{user_paths.shown(self.folder)}: {rows:,} rows{streamed}, "
             f"{self.trainer.network.count_params():,} weights, engine {spec.training.engine}"
         )
         if start:
@@ -285,6 +299,7 @@ class _Work:
         elif self.environment["resumed"]:
             self._say("no commit yet: from the beginning")
 
+        _say_now(self.console, "compiling")
         for name in self._stateless():
             self._say(f"a resume will be approximate: {name} has no get_state and set_state")
 
@@ -302,6 +317,12 @@ def _here(threads: int | None) -> dict[str, Any]:
 
 def _say(console: Console, line: str) -> None:
     console.print(one_line(line), soft_wrap=True)  # a name of a folder may steer a terminal
+
+
+def _say_now(console: Console, line: str) -> None:
+    """Says what a person at a terminal waits for; a log has no use for it."""
+    if console.is_terminal:
+        _say(console, line)
 
 
 def _console(verbose: bool) -> Console:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from kfc import user_paths
 from kfc.errors import one_line
 
 if TYPE_CHECKING:
@@ -47,13 +48,13 @@ def print_search(search: Search) -> None:
         print(f"importance of {name}: {share:.2f}")
     for name, value in search.metrics.items():
         print(f"{name:16} {value:.4f}")
-    print(f"{'best':16} {search.folder / 'best.yaml'}")
-    print(f"{'folder':16} {search.run_folder}")
+    print(f"{'best':16} {user_paths.shown(search.folder / 'best.yaml')}")
+    print(f"{'folder':16} {user_paths.shown(search.run_folder)}")
 
 
 def print_export(exported: Export) -> None:
     """Prints where an export is, what it was checked for, and how to serve and ask it."""
-    print(f"{'path':16} {exported.path}")
+    print(f"{'path':16} {user_paths.shown(exported.path)}")
     print(f"{'certificate':16} {exported.verdict}")
     for name, line in zip(("serve", "ask"), exported.commands() or (), strict=False):
         print(f"{name:16} {line}")

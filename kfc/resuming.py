@@ -6,9 +6,8 @@ Nothing here imports TensorFlow, so what cannot go on is refused at once.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -153,20 +152,6 @@ def check_data(unfinished: Unfinished, data_sha256: str, num_rows: int) -> None:
     if start and start.facts["progress"]["step"] >= steps:
         got = f"{start.facts['progress']['step']} of them done"
         raise _damaged(folder, folder / "checkpoints", f"epochs of {steps} steps", got)
-
-
-@contextmanager
-def where_it_began(unfinished: Unfinished) -> Iterator[None]:
-    """Adds to a refusal of data where the run began, which a relative path depends on."""
-    try:
-        yield
-    except DataError as error:
-        began = unfinished.environment["cwd"]
-        if began == str(Path.cwd()):
-            raise
-        said = f"The run began in {began}: resume it from there if a path is relative."
-        faults = (replace(each, remedy=f"{said} {each.remedy}") for each in error.faults)
-        raise DataError(*faults) from error
 
 
 def differences(unfinished: Unfinished, machine: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from kfc import quiet, record
+from kfc import environment, quiet, record, user_paths
 from kfc import spec as specs
 from kfc.data import Task, prepare
 from kfc.errors import DataError, Fault
@@ -30,7 +30,7 @@ class Run:
             logits (for regression: values).
         history: Metric -> one value per epoch.
         metrics: Numbers of the final weights: `test_loss`, `test_accuracy`, `val_loss`, ...
-        folder: Where all of it is kept.
+        folder: Absolute path of the run folder.
         task: Shape of a row, classes and scaling.
         seconds: Duration of the training.
         weights_sha256: Of the weights' bytes in `get_weights()` order.
@@ -61,7 +61,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
         return {
-            "folder": str(self.folder),
+            "folder": user_paths.shown(self.folder),
             "metrics": self.metrics,
             "epochs": self.epochs,
             "seconds": self.seconds,
@@ -77,7 +77,18 @@ class Run:
         Raises:
             DataError: If the data is not what the run was trained on.
         """
-        prepared = prepare(self.spec, data)
+        quiet.check_process()
+        if data is None and self.spec.data.source is None:
+            raise DataError(
+                Fault(
+                    "data",
+                    "the rows that this run was given in Python",
+                    "none",
+                    f"Call `kfc.load({str(self.folder)!r}).evaluate(data=...)` with them.",
+                )
+            )
+        with environment.where_it_began(self.folder):
+            prepared = prepare(self.spec, data)
         if prepared.sha256 != self.data_sha256:
             raise DataError(
                 Fault(
@@ -111,7 +122,7 @@ def load(folder: str | Path) -> Run:
     Raises:
         CheckpointError: If the folder holds no finished run, or its weights are damaged.
     """
-    folder = Path(folder)
+    folder = user_paths.absolute(folder)
     result, task = record.read_result(folder)
     spec = specs.load(folder / "spec.yaml")
     quiet.start_tensorflow(spec.training.threads, insist=False)  # it need not train

@@ -11,10 +11,10 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 
 # A module imports only from modules above it; `testing` and `cli` may import anything.
 MODULES = (
-    "errors registry quiet disk files turns memory interrupts spec data network architecture "
-    "training plugins resolving untrained predictions record environment trainer sample "
-    "reference run resuming fitting ejecting proving exporting tuning testing printing cli "
-    "__main__ __init__"
+    "errors registry user_paths quiet disk files turns memory interrupts spec data network "
+    "architecture training plugins resolving untrained predictions record environment trainer "
+    "sample reference run resuming fitting ejecting proving exporting tuning testing printing "
+    "cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(MODULES.split())}
 

@@ -465,10 +465,15 @@ def test_an_interrupt_names_the_unfinished_folder(tmp_path, capsys):
         def on_epoch_end(self, epoch, logs=None):
             raise KeyboardInterrupt
 
+    Idle = type("Impatient", (keras.callbacks.Callback,), {})
+
     with pytest.raises(KeyboardInterrupt):
         kfc.fit("digits", overrides=SMALL, runs=tmp_path, callbacks=Impatient())
     printed = "".join(capsys.readouterr().err.split())
-    assert "0001-digits`goeson." in printed
+    assert "0001-digits',callbacks=[...])`goeson." in printed
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    run = kfc.resume(folder, callbacks=[Idle()], verbose=False)
+    assert run.epochs == SMALL["training.epochs"]
 
 
 def test_regressions_on_other_targets_in_one_process_keep_their_own_units(tmp_path):
@@ -485,3 +490,29 @@ def test_regressions_on_other_targets_in_one_process_keep_their_own_units(tmp_pa
     assert second.metrics["test_mae"] == pytest.approx(
         1000 * first.metrics["test_mae"], rel=0.01
     )
+
+
+def test_a_run_on_rows_from_python_asks_for_them(tmp_path):
+    x, y = arrays()
+    run = fit(tmp_path, {"training": {"epochs": 1}}, {}, data=(x, y))
+    with pytest.raises(kfc.DataError, match=r"given in Python, got none.*evaluate\(data="):
+        kfc.load(run.folder).evaluate()
+    with pytest.raises(kfc.DataError, match=r"given in Python, got none.*prove\(.*data="):
+        kfc.prove(run.folder)
+
+
+def test_a_run_evaluated_elsewhere_says_where_its_paths_began(tmp_path, monkeypatch):
+    x, y = arrays()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    np.savez("rows.npz", x=x, y=y)
+    run = fit("runs", {"data": {"source": "npz:rows.npz"}, "training": {"epochs": 1}}, {})
+    monkeypatch.chdir(tmp_path)
+    assert run.folder.is_absolute()
+    assert run.summary()["folder"] == "there/runs/0001-run"
+    with pytest.raises(kfc.DataError, match=f"The run began in {tmp_path / 'there'}: call"):
+        run.evaluate()
+    with pytest.raises(kfc.DataError, match="The run began in"):
+        kfc.prove(run.folder)
+    monkeypatch.chdir(tmp_path / "there")
+    assert run.evaluate() == run.metrics

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kfc import user_paths
 from kfc.data.idx import read_idx
 from kfc.data.numpy_files import read_npy, read_npz
 from kfc.errors import DataError, Fault
@@ -17,6 +18,7 @@ def read_inputs(path: Path) -> np.ndarray:
     Raises:
         DataError: If the file is missing, damaged or of another kind.
     """
+    path = user_paths.expanded(path)
     if path.suffix == ".npz":
         return read_npz(path, needed=["x"], only=["x"])["x"]
     if path.suffix == ".npy":

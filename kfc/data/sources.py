@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from kfc import user_paths
 from kfc.data.idx import read_idx
 from kfc.data.mapped import Mapped
 from kfc.data.numpy_files import read_npy, read_npz
@@ -61,7 +62,7 @@ def idx(folder: str) -> Source:
     Raises:
         DataError: If a file is missing or damaged.
     """
-    path = Path(folder)
+    path = user_paths.expanded(folder)
     if not path.is_dir():
         raise DataError(
             Fault(
@@ -103,7 +104,9 @@ def npz(file: str) -> Source:
         DataError: If the file is missing or damaged, lacks an array, or declares another
             size than it holds.
     """
-    arrays = read_npz(Path(file), needed=("x", "y"), only=("x", "y", "x_test", "y_test"))
+    arrays = read_npz(
+        user_paths.expanded(file), needed=("x", "y"), only=("x", "y", "x_test", "y_test")
+    )
     if ("x_test" in arrays) != ("y_test" in arrays):
         expected, got = "x_test and y_test together", "only one of them"
         raise DataError(Fault(file, expected, got, "Save both with numpy.savez, or neither."))
@@ -119,7 +122,7 @@ def npy(folder: str) -> Source:
     Raises:
         DataError: If a file is missing or damaged, or declares another size than it holds.
     """
-    path = Path(folder)
+    path = user_paths.expanded(folder)
 
     def rows(suffix: str) -> Rows:
         x = Mapped(read_npy(path / f"x{suffix}.npy", mapped=True))

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kfc import environment, files, record, run, sample, turns
+from kfc import environment, files, quiet, record, run, sample, turns, user_paths
 from kfc.data import Task
 from kfc.errors import CheckpointError, Fault, SpecError, one_line
 from kfc.exporting import card, certificate, serving, signatures
@@ -59,11 +59,12 @@ def export(
         PluginError: If a plug-in's format fails.
         DiskError: If it cannot be written.
     """
+    quiet.check_process()
     exporter = exporter_of(format)
     exporter.check_installed(format)
     if version is not None:
         _check_version(version)
-    path = Path(path)
+    path = user_paths.absolute(path)
     _check_path(path, exporter)
     console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
     if not isinstance(finished, Run):
@@ -84,12 +85,12 @@ def _fill(
 ) -> Export:
     """Writes everything into the folder that becomes `target`, once it has answered."""
     task, exporter = finished.task, exporter_of(format)
-    console.print(f"{target}: writing {format}", soft_wrap=True)
+    console.print(f"{user_paths.shown(target)}: writing {format}", soft_wrap=True)
     with EXPORTERS.guard(format, "export"), files.disk_errors(target), full_disk():
         exporter.write(finished.model, task, folder)
     request, warm = _add_serving(folder, exporter, finished, rows)
     _add_labels(folder, task)
-    console.print(f"{target}: asking it in a fresh process", soft_wrap=True)
+    console.print(f"{user_paths.shown(target)}: asking it in a fresh process", soft_wrap=True)
     parity = certificate.compare(
         folder,
         exporter,

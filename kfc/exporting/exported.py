@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc import quiet, record
+from kfc import quiet, record, user_paths
 from kfc.data import Task
 from kfc.errors import CheckpointError, Fault, PluginError
 from kfc.exporting import serving
@@ -98,7 +98,7 @@ class Export:
         """Returns what `--json` prints: plain values only."""
         lines = zip(("serve", "ask"), self.commands() or (), strict=False)
         return {
-            "path": str(self.path),
+            "path": user_paths.shown(self.path),
             "version": self.version,
             "format": self.format,
             "certificate": dict(self.certificate),
@@ -116,7 +116,7 @@ def load_export(folder: str | Path) -> Export:
         CheckpointError: If there is none in it, a file of it was altered, or its graph does
             more than compute.
     """
-    folder = Path(folder)
+    folder = user_paths.absolute(folder)
     try:
         if (found := versions(folder)) and not (folder / CERTIFICATE).exists():
             folder = found[max(found)]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kfc import user_paths
 from kfc.data import Task
 from kfc.exporting import signatures
 
@@ -113,7 +114,8 @@ def commands(path: Path, name: str, *, portable: bool) -> tuple[str, str]:
         source, request = 'source="$PWD"', f"{path.name}/{REQUEST}"
     else:
         versions = Path(os.path.abspath(path)).parent  # the path may be `.` or a link
-        source, request = shlex.quote(_csv(f"source={versions}")), str(path / REQUEST)
+        source = shlex.quote(_csv(f"source={versions}"))
+        request = user_paths.shown(path / REQUEST)
     return (
         f"docker run --rm -p 8501:8501 --mount type=bind,{source},target=/models/{name} "
         f"-e MODEL_NAME={name} tensorflow/serving",

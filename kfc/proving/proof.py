@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from kfc import environment, files, quiet, record
+from kfc import environment, files, quiet, record, user_paths
 from kfc import spec as specs
 from kfc.data import Prepared, prepare
-from kfc.errors import Fault, SpecError
+from kfc.errors import DataError, Fault, SpecError
 from kfc.network import build
 from kfc.plugins import bind_plugins
 from kfc.proving.compare import TOLERANCE
@@ -127,7 +127,7 @@ def prove(
     checked = specs.load(spec if folder is None else folder / "spec.yaml", overrides)
     quiet.start_tensorflow(checked.training.threads)
     bind_plugins(checked)
-    prepared = prepare(checked, data)
+    prepared = _prepared(checked, data, folder)
     checked = resolve_data(checked, prepared, in_memory=data is not None)
     problem = _problem(checked, prepared, steps)
     own = [Own(problem, step)] if step else []
@@ -137,10 +137,27 @@ def prove(
     return certificate
 
 
+def _prepared(spec: Spec, data: Any, folder: Path | None) -> Prepared:
+    """Returns the data of a spec, or of the run in `folder`, with refusals that fit a run."""
+    if folder is None:
+        return prepare(spec, data)
+    if data is None and spec.data.source is None:
+        raise DataError(
+            Fault(
+                "data",
+                "the rows that this run was given in Python",
+                "none",
+                f"Call `kfc.prove({str(folder)!r}, data=...)` with them.",
+            )
+        )
+    with environment.where_it_began(folder):
+        return prepare(spec, data)
+
+
 def _run_folder(spec: SpecLike) -> Path | None:
     """Returns the folder of a run, if that is what was given."""
-    if isinstance(spec, (str, Path)) and (Path(spec) / "result.json").is_file():
-        return Path(spec)
+    if isinstance(spec, (str, Path)) and (user_paths.absolute(spec) / "result.json").is_file():
+        return user_paths.absolute(spec)
     return None
 
 

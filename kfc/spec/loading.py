@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from kfc import user_paths
 from kfc.errors import Fault, SpecError, nearest
 from kfc.spec.faults import example, read_faults
 from kfc.spec.overrides import override
@@ -108,7 +109,7 @@ def _read(spec: SpecLike) -> Source:
     if isinstance(spec, Mapping):
         return Source(dict(spec))
     if isinstance(spec, Path) or str(spec).lower().endswith(SUFFIXES):
-        path = Path(spec)
+        path = user_paths.expanded(spec)
         source = read_file(path)
         name = _run_name(path)
     elif isinstance(spec, str):

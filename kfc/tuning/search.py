@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kfc import files, quiet
+from kfc import files, quiet, user_paths
 from kfc import run as runs_module
 from kfc import spec as specs
 from kfc.data import Source
@@ -40,7 +40,7 @@ class Search:
     """A finished search.
 
     Args:
-        folder: Where all of it is kept.
+        folder: Absolute path of the search's folder.
         spec: The winner's, which `kfc fit` repeats: `best.yaml`.
         objective: What was searched for, a metric of the validation rows.
         trials: In order of their numbers.
@@ -72,7 +72,7 @@ class Search:
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
         return {
-            "folder": str(self.folder),
+            "folder": user_paths.shown(self.folder),
             "objective": self.objective,
             "trials": [plain(trial) for trial in self.trials],
             "best": plain(self.best),
@@ -91,7 +91,7 @@ class Search:
             "sentences": self.sentences,
             "importance": self.importance,
             "metrics": self.metrics,
-            "run": str(self.run_folder),
+            "run": user_paths.shown(self.run_folder),
         }
 
 
@@ -148,7 +148,7 @@ def tune(
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
     check_memory(space.trial_spec(largest), prepared, processes=workers)
 
-    place = Path(folder) if folder else search_folder(space.spec, Path(runs))
+    place = user_paths.absolute(folder or search_folder(space.spec, Path(runs)))
     if space.spec.search is None:
         raise TypeError("a space whose spec has no search part")
     classification = space.spec.data.task == "classification"
@@ -170,7 +170,10 @@ def tune(
             space, place, ledger, objective=objective, source=source, display=display
         )
         try:
-            with hint(console.print, f"the same command goes on in {place}"), display:
+            with (
+                hint(console.print, f"the same command goes on in {user_paths.shown(place)}"),
+                display,
+            ):
                 driver.run_trials(crew)
                 verdict = driver.run_finals(crew)
         finally:

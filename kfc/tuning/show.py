@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kfc import user_paths
 from kfc.errors import CheckpointError, Fault
 from kfc.spec import Spec
 from kfc.tuning.journal import read_events, trial_of
@@ -32,7 +33,7 @@ class Standing:
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
         return {
-            "folder": str(self.folder),
+            "folder": user_paths.shown(self.folder),
             "objective": self.objective,
             "trials": [plain(t) for t in sorted(self.ranking, key=lambda t: t.number)],
             "best": plain(self.ranking[0]) if self.ranking else None,
@@ -51,6 +52,7 @@ def standing(folder: Path) -> Standing:
     Raises:
         CheckpointError: If the folder holds no search, or a damaged one.
     """
+    folder = user_paths.absolute(folder)
     events = read_events(folder / "journal.jsonl")
     if not events:
         raise CheckpointError(

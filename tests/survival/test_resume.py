@@ -515,7 +515,7 @@ def test_rows_that_are_elsewhere_are_looked_for_where_the_run_began(
     np.savez("rows.npz", x=x, y=y)
     folder = interrupted(spec={**SPEC, "data": {"source": "npz:rows.npz"}})
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(kfc.DataError, match=f"The run began in {tmp_path / 'begins'}: resume"):
+    with pytest.raises(kfc.DataError, match=f"The run began in {tmp_path / 'begins'}: call"):
         kfc.resume(folder, verbose=False)
     monkeypatch.chdir(tmp_path / "begins")
     kfc.resume(folder, verbose=False)
