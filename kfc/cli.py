@@ -66,6 +66,15 @@ def fit(
     runs: Annotated[Path, typer.Option(help="Folder for the numbered run folder.")] = Path(
         "runs"
     ),
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of a finished run of the same architecture.",
+            show_default=False,
+        ),
+    ] = None,
     eager: Annotated[
         bool, typer.Option("--eager", help="Run line by line, for a debugger; slow.")
     ] = False,
@@ -85,7 +94,8 @@ def fit(
     _import_tensorflow(quiet)
     import kfc
 
-    run = kfc.fit(checked, runs=runs, verbose=not quiet)
+    network = kfc.load(start).model if start else None
+    run = kfc.fit(checked, network=network, runs=runs, verbose=not quiet)
     printing.print_run(run.summary(), as_json)
 
 
@@ -144,13 +154,55 @@ def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> 
 
 
 @app.command()
-def evaluate(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Measure a finished run again, on the data of its spec."""
+def evaluate(
+    folder: RunFolder,
+    rows: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="Other labelled rows: a .npz file with x and y, or a source such as "
+            "npy:FOLDER, of which the test rows are taken if it has any.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a finished RUN again on its own rows, or on the labelled rows of FILE."""
+    from kfc.data.files import read_labelled
+
+    if rows and ":" in rows:  # a source, which may import TensorFlow itself
+        _import_tensorflow(quiet)
+    source = read_labelled(rows) if rows else None
     _import_tensorflow(quiet)
     import kfc
 
     run = kfc.load(folder)
-    printing.print_run({**run.summary(), "metrics": run.evaluate()}, as_json)
+    metrics = run.evaluate(source)
+    if source is None:
+        printing.print_run({**run.summary(), "metrics": metrics}, as_json)
+    elif as_json:
+        summary = run.summary()
+        del summary["baseline"]
+        printing.print_json({**summary, "metrics": metrics})
+    else:
+        printing.print_metrics(metrics, {})
+
+
+@app.command(name="runs")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of run folders.")] = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """List runs: name, date, metrics, and how each spec differs from the run before."""
+    from kfc.run_list import list_runs
+
+    listed = list_runs(folder)
+    if as_json:
+        printing.print_json({"runs": [run.summary() for run in listed]})
+    else:
+        printing.print_runs(listed)
 
 
 @app.command()

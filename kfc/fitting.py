@@ -243,7 +243,7 @@ class _Work:
         network, prepared = trainer.network, trainer.prepared
         files.write_with(folder / "model.keras", network.save)
         phases.end("save")
-        metrics = trainer.measure()
+        metrics, baseline = trainer.measure_finished()
         sample_sha256 = sample.write(folder, sample.take(network, prepared.test.x))
         phases.end("evaluate")
         run = Run(
@@ -251,12 +251,13 @@ class _Work:
             model=network,
             history=progress.history,
             metrics=metrics,
+            baseline=baseline,
             folder=folder,
             task=prepared.task,
             seconds=round(progress.seconds, 3),
             weights_sha256=weights_sha256(network),
             data_sha256=prepared.sha256,
-            rows={"train": len(prepared.train)}
+            num_rows={"train": len(prepared.train)}
             | {name: len(rows) for name, rows in prepared.held_out.items()},
             sample_sha256=sample_sha256,
         )
@@ -269,7 +270,7 @@ class _Work:
             **run.summary(),
             "folder": self.folder.name,
             "data_sha256": run.data_sha256,
-            "rows": run.rows,
+            "rows": run.num_rows,
             "sample_sha256": run.sample_sha256,
             "history": run.history,
             "phases": self.phases.seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from kfc.errors import one_line
 if TYPE_CHECKING:
     from kfc.exporting.exported import Export
     from kfc.proving.proof import Certificate
+    from kfc.run_list import ListedRun
     from kfc.tuning.search import Search
     from kfc.tuning.show import Standing
 
@@ -24,11 +26,51 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    for name, value in summary["metrics"].items():
-        print(f"{name:16} {value:.4f}")
-    print(f"{'epochs':16} {summary['epochs']}")
-    print(f"{'seconds':16} {summary['seconds']:.2f}")
-    print(f"{'folder':16} {one_line(summary['folder'])}")
+    print_metrics(summary["metrics"], summary["baseline"])
+    print(f"{'epochs':18} {summary['epochs']}")
+    print(f"{'seconds':18} {summary['seconds']:.2f}")
+    print(f"{'folder':18} {one_line(summary['folder'])}")
+
+
+def print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
+    """Prints a line for each metric and a column for each part of the rows.
+
+    Args:
+        metrics: Metrics with the prefixes `val_` and `test_`, or with none.
+        baseline: The same of a prediction that looks at no input, which may be empty.
+    """
+    columns = {
+        part: {
+            name.removeprefix(f"{part}_"): value
+            for name, value in metrics.items()
+            if name.startswith(f"{part}_")
+        }
+        for part in ("val", "test")
+    }
+    columns = {part: found for part, found in columns.items() if found} or {"": dict(metrics)}
+    last = next(reversed(columns))
+    if baseline:
+        columns["baseline"] = {
+            name.removeprefix(f"{last}_"): value
+            for name, value in baseline.items()
+            if name.startswith(f"{last}_")
+        }
+    print(" ".join([" " * 18, *(f"{part:>10}" for part in columns)]).rstrip())
+    for name in dict.fromkeys(name for found in columns.values() for name in found):
+        cells = (
+            f"{found[name]:>10.4f}" if name in found else " " * 10
+            for found in columns.values()
+        )
+        print(" ".join([f"{name:18}", *cells]).rstrip())
+
+
+def print_runs(runs: Sequence[ListedRun]) -> None:
+    """Prints a line for each run folder, and below it how its spec differs."""
+    for run in runs:
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in run.headline().items())
+        print(f"{one_line(run.name):24} {run.date:16}  {numbers or run.status}".rstrip())
+        for line in run.differences:
+            print(f"  {one_line(line)}")
 
 
 def print_standing(standing: Standing) -> None:
@@ -62,7 +104,8 @@ def print_export(exported: Export) -> None:
 
 def print_certificate(certificate: Certificate) -> None:
     """Prints a line for each path of a proof, and what it found."""
-    head = ("path", "what it is", "other bits", "ulps", "of bound")
+    # The largest difference, in units of the last bit of the tensor's largest element.
+    head = ("path", "description", "other bits", "last-bit units", "of bound")
     rows = [
         (
             path["name"],

@@ -39,6 +39,7 @@ class _Result(BaseModel, strict=True, extra="allow"):
 
     folder: str
     metrics: dict[str, float]
+    baseline: dict[str, float] = {}
     epochs: int
     seconds: float
     weights_sha256: str

@@ -12,6 +12,7 @@ from kfc import environment, files, record
 from kfc.data import Prepared
 from kfc.network import build
 from kfc.resolving import resolve_engine
+from kfc.scores import baseline_scores, outputs_of, scores
 from kfc.spec import Spec
 from kfc.training import checkpoint, commits
 from kfc.training.checkpoint import Progress
@@ -156,27 +157,57 @@ class Trainer:
             if isinstance(callback, EarlyStopping):
                 callback.on_train_end()
 
+    def measure_finished(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Returns the metrics of the finished network, and of a baseline."""
+        return measure_finished(self.network, self._evaluator, self.prepared)
+
     def measure(self, *parts: str) -> dict[str, float]:
-        """Returns the metrics of the network's weights, such as `test_accuracy`.
+        """Returns the recorded metrics of the network's weights, such as `val_accuracy`.
 
         Args:
-            *parts: Prefixes of `Prepared.held_out`, by default all: `val` and `test`.
+            *parts: Prefixes of `Prepared.held_out`: `val`, `test`.
 
         Raises:
             NumbersError: If one is NaN or infinite.
         """
-        return measure(self._evaluator, self.prepared, *parts)
+        metrics = {
+            f"{part}_{name}": value
+            for part in parts
+            for name, value in self._evaluator.evaluate(self.prepared.held_out[part]).items()
+        }
+        check_finite(metrics, "the final weights")
+        return metrics
 
 
-def measure(evaluator: Evaluator, prepared: Prepared, *parts: str) -> dict[str, float]:
-    """Returns the metrics of a network on held-out rows; see `Trainer.measure`."""
-    metrics = {
-        f"{part}_{name}": value
-        for part in parts or prepared.held_out
-        for name, value in evaluator.evaluate(prepared.held_out[part]).items()
-    }
+def measure_finished(
+    network: keras.Model, evaluator: Evaluator, prepared: Prepared
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Measures a finished network on all held-out rows, beside a baseline.
+
+    Args:
+        network: Trained network that takes raw rows.
+        evaluator: Measures the loss and the metrics that training records.
+        prepared: Rows of the run.
+
+    Returns:
+        Metrics with the prefixes of `Prepared.held_out`, such as `test_accuracy`: those of
+        training, and those of `kfc.scores.scores`; and the same of a prediction that looks at
+        no input.
+
+    Raises:
+        NumbersError: If one is NaN or infinite.
+    """
+    metrics: dict[str, float] = {}
+    baseline: dict[str, float] = {}
+    for part, rows in prepared.held_out.items():
+        recorded = evaluator.evaluate(rows)
+        found = scores(outputs_of(network, rows.x), rows.y, prepared.task)
+        found = {**recorded, **found, **recorded}  # the recorded ones first, and as they are
+        metrics |= {f"{part}_{name}": value for name, value in found.items()}
+        constant = baseline_scores(prepared.train, rows, prepared.task)
+        baseline |= {f"{part}_{name}": value for name, value in constant.items()}
     check_finite(metrics, "the final weights")
-    return metrics
+    return metrics, baseline
 
 
 def weights_sha256(network: keras.Model) -> str:

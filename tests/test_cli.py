@@ -53,7 +53,9 @@ def trained(folder):
 def test_fit_prints_one_json_object_and_nothing_else(trained):
     printed = json.loads(trained.stdout)
     assert trained.returncode == 0
-    assert set(printed) == {"folder", "metrics", "epochs", "seconds", "weights_sha256"}
+    assert set(printed) == {
+        *("folder", "metrics", "baseline", "epochs", "seconds", "weights_sha256"),
+    }
     assert printed["folder"] == "runs/0001-digits"
 
 
@@ -150,7 +152,12 @@ def test_predict_prints_the_same_for_an_export_as_for_its_run(place, exported, f
 def test_quiet_leaves_results_only(folder):
     result = run_kfc("fit", *SMALL, "--quiet", folder=folder)
     assert result.stderr == ""
-    assert "test_accuracy" in result.stdout
+    head, *rows = (line.split() for line in result.stdout.splitlines())
+    assert head == ["val", "test", "baseline"]
+    assert [row[0] for row in rows] == [
+        *("loss", "accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss"),
+        *("epochs", "seconds", "folder"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -417,3 +424,45 @@ def test_letters_that_stdout_lacks_are_written_by_their_numbers(folder):
     )
     assert ended.returncode == 0, ended.stderr
     assert rb"label,probability,gr\xf6\xdfe,l\xe4nge" in ended.stdout
+
+
+def test_evaluate_measures_other_labelled_rows(trained, folder):
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    np.savez(folder / "other.npz", x=digits.images[:50], y=digits.target[:50])
+    run = "trained/runs/0001-digits"
+    measured = run_kfc("evaluate", run, "other.npz", "--json", folder=folder)
+    assert measured.returncode == 0, measured.stderr
+    metrics = json.loads(measured.stdout)["metrics"]
+    expected = kfc.load(folder / run).evaluate((digits.images[:50], digits.target[:50]))
+    assert metrics == expected
+    assert {"loss", "accuracy", "balanced_accuracy", "log_loss"} <= set(metrics)
+    assert "accuracy" in run_kfc("evaluate", run, "other.npz", folder=folder).stdout
+
+
+def test_evaluate_refuses_a_file_that_is_no_labelled_rows(trained, folder):
+    result = run_kfc("evaluate", "trained/runs/0001-digits", "rows.txt", folder=folder)
+    assert (result.returncode, result.stdout) == (4, "")
+    assert "expected labelled rows" in result.stderr
+
+
+def test_a_training_starts_from_the_weights_of_another_run(trained, folder):
+    arguments = ("fit", *SMALL, "--from", "trained/runs/0001-digits", "--runs", "further")
+    result = run_kfc(*arguments, "--json", folder=folder)
+    assert result.returncode == 0, result.stderr
+    first = json.loads(trained.stdout)["metrics"]["val_loss"]
+    assert json.loads(result.stdout)["metrics"]["val_loss"] < first
+    environment = json.loads((folder / "further/0001-digits/environment.json").read_text())
+    assert environment["given"]["network"] == json.loads(trained.stdout)["weights_sha256"]
+
+
+def test_runs_lists_what_there_is(trained, folder):
+    listed = run_kfc("runs", "trained/runs", folder=folder)
+    assert listed.stdout.startswith("0001-digits")
+    assert "test_accuracy" in listed.stdout
+    (run,) = json.loads(run_kfc("runs", "trained/runs", "--json", folder=folder).stdout)[
+        "runs"
+    ]
+    assert (run["folder"], run["status"]) == ("trained/runs/0001-digits", "finished")
+    assert run_kfc("runs", "nowhere", folder=folder).returncode == 4

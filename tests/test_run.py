@@ -131,10 +131,14 @@ def test_evaluate_repeats_the_recorded_numbers_exactly(run):
     assert kfc.load(run.folder).evaluate() == run.metrics
 
 
-def test_evaluate_refuses_other_data(run):
-    x, y = np.random.default_rng(0).normal(size=(1797, 64)), np.arange(1797) % 10
-    with pytest.raises(kfc.DataError, match="the rows of this run"):
-        run.evaluate(data=(x, y))
+def test_evaluate_refuses_a_source_that_has_other_rows_now(tmp_path):
+    x, y = arrays()
+    np.savez(tmp_path / "rows.npz", x=x, y=y)
+    spec = {"data": {"source": f"npz:{tmp_path / 'rows.npz'}"}, "training": {"epochs": 1}}
+    run = fit(tmp_path, spec, {})
+    np.savez(tmp_path / "rows.npz", x=x[1:], y=y[1:])
+    with pytest.raises(kfc.DataError, match="the rows that this run was trained on"):
+        run.evaluate()
 
 
 def test_the_saved_model_loads_in_keras_alone(run):
@@ -196,7 +200,7 @@ def test_regression_predicts_in_the_targets_own_units(tmp_path):
     assert abs(value.mean() - y.mean()) < 15  # targets lie between 25 and 346
     assert run.metrics["test_r2"] > 0.2
     assert set(run.metrics) == {
-        f"{p}_{m}" for p in ("val", "test") for m in ("loss", "mae", "r2")
+        f"{p}_{m}" for p in ("val", "test") for m in ("loss", "mae", "r2", "rmse")
     }
 
 

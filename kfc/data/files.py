@@ -1,4 +1,4 @@
-"""A file of raw rows to predict -> an array."""
+"""Files of rows for a trained network: raw ones to predict, labelled ones to measure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 from kfc import user_paths
 from kfc.data.idx import read_idx
 from kfc.data.numpy_files import read_npy, read_npz
+from kfc.data.prepared import read_source
+from kfc.data.rows import Source
 from kfc.errors import DataError, Fault
+from kfc.registry import SOURCES
 
 
 def read_inputs(path: Path) -> np.ndarray:
@@ -26,6 +29,33 @@ def read_inputs(path: Path) -> np.ndarray:
     if "idx" in path.name:
         return read_idx(path)
     raise _refused(path, "a file ending in .npy, .npz or an IDX file", path.name)
+
+
+def read_labelled(place: str) -> Source:
+    """Reads labelled rows: a `.npz` file, a folder of `.npy` files, or a source by its name.
+
+    Args:
+        place: A path, or a source such as `idx:FOLDER`.
+
+    Raises:
+        DataError: If it is none of these, or cannot be read.
+    """
+    kind, colon, _ = place.partition(":")
+    if colon and kind in SOURCES.names():
+        return read_source(place)
+    path = user_paths.expanded(place)
+    if path.is_dir():
+        return read_source(f"npy:{path}")
+    if path.suffix == ".npz":
+        return read_source(f"npz:{path}")
+    raise DataError(
+        Fault(
+            place,
+            "labelled rows: a .npz file of x and y, a folder of x.npy and y.npy, or a source",
+            "a file of another kind" if path.exists() else "no such file",
+            "Write it with numpy.savez(file, x=..., y=...).",
+        )
+    )
 
 
 def _refused(path: Path, expected: str, got: str) -> DataError:

@@ -1,0 +1,37 @@
+"""A few facts about a result, as text for a terminal and as HTML for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kfc.errors import one_line
+
+_TEMPLATE = """<table>
+<caption style="caption-side: top; text-align: left"><b>{{ title }}</b></caption>
+<tbody>
+{%- for name, value in facts.items() %}
+<tr><th scope="row" style="text-align: left">{{ name }}</th>
+<td style="text-align: left">{{ value }}</td></tr>
+{%- endfor %}
+</tbody>
+</table>"""
+
+
+def described(title: str, facts: Mapping[str, str]) -> str:
+    """Returns a title and a line for each fact; names and values are other people's text.
+
+    Args:
+        title: Kind and name of the result.
+        facts: Name -> value, at most seven of them.
+    """
+    width = max(map(len, facts), default=0)
+    lines = [f"  {one_line(name):{width}}  {one_line(value)}" for name, value in facts.items()]
+    return "\n".join([one_line(title), *lines])
+
+
+def described_as_html(title: str, facts: Mapping[str, str]) -> str:
+    """Returns the same as an HTML table, every text escaped."""
+    from jinja2 import Environment
+
+    template = Environment(autoescape=True).from_string(_TEMPLATE)
+    return template.render(title=title, facts=facts)

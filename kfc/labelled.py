@@ -1,0 +1,136 @@
+"""Labelled rows of any kind that kfc reads, as a trained network needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kfc.data import Rows, Source, Task
+from kfc.data.checks import check_rows
+from kfc.data.classes import as_text
+from kfc.data.mapped import Mapped
+from kfc.data.memory import from_memory
+from kfc.errors import DataError, Fault
+from kfc.predictions import Predictions, raw_rows
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows with the truth and with the answers of a network.
+
+    A confusion matrix is `sklearn.metrics.confusion_matrix(rows.y, rows.predictions.label)`.
+
+    Args:
+        x: Raw inputs, (rows, *input_shape).
+        y: Class names, (rows,), or target values, (rows, outputs), for a regression.
+        predictions: Answers of the network for these rows.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    predictions: Predictions
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def labelled_rows(data: Any, task: Task) -> Rows:
+    """Returns labelled rows in the form in which a trained network is measured.
+
+    Args:
+        data: `(x, y)`, a DataFrame with a column `target` or `label`, a `tf.data.Dataset` of
+            `(x, y)`, or a `kfc.data.Source`, of which the test rows are taken if it has any.
+        task: Task that the network was trained for.
+
+    Returns:
+        Inputs as they are stored in training, and targets as numbers of the classes, (rows,),
+        or float32, (rows, outputs).
+
+    Raises:
+        DataError: If the rows are not of the kind that the network was trained on.
+    """
+    source = data if isinstance(data, Source) else from_memory(data)
+    if source.test is not None and not isinstance(data, Source):
+        raise DataError(
+            Fault(
+                "data",
+                "labelled rows to measure, (x, y)",
+                "training and test rows",
+                "Pass one of the two parts.",
+            )
+        )
+    rows, where = source.test or source.train, "rows to evaluate"
+    if source.columns and task.columns and source.columns != task.columns:
+        raise DataError(
+            Fault(
+                where,
+                f"the columns {', '.join(task.columns)}, in this order",
+                ", ".join(source.columns),
+                "Use frame[columns] with the columns of the training.",
+            )
+        )
+    check_rows(rows, where)
+    x = rows.x[:] if isinstance(rows.x, Mapped) else rows.x
+    y = _class_numbers(rows.y, task, where) if task.classification else _values(rows.y, task)
+    return Rows(raw_rows(x, task), y)
+
+
+def targets_of(y: np.ndarray, task: Task) -> np.ndarray:
+    """Returns encoded targets as a person reads them: class names, or values as they are."""
+    return np.asarray(task.labels)[y] if task.classification else y
+
+
+def _class_numbers(y: np.ndarray, task: Task, where: str) -> np.ndarray:
+    """Returns the number of each row's class, found by the class's name.
+
+    Whole numbers are the numbers of the classes where the classes have other names, such as
+    those of the clothes in Fashion-MNIST.
+    """
+    y = as_text(y.reshape(len(y)) if y.size == len(y) else y)
+    if y.ndim != 1:
+        got = f"targets of shape {y.shape}"
+        remedy = "Turn one-hot rows into labels with y.argmax(axis=1)."
+        raise DataError(Fault(f"{where}, targets", "one label per row", got, remedy))
+    numbers = {name: number for number, name in enumerate(task.labels)}
+    names, places = np.unique(y, return_inverse=True)
+    found = [_number(name, numbers) for name in names.tolist()]
+    if None in found:
+        unknown = names.tolist()[found.index(None)]
+        row = int(np.flatnonzero(y == unknown)[0])
+        known = ", ".join(task.labels[:10]) + (", ..." if len(task.labels) > 10 else "")
+        raise DataError(
+            Fault(
+                f"{where}, row {row}",
+                f"one of the {len(task.labels)} labels {known}",
+                str(unknown),
+                "Drop rows of classes that training has not seen.",
+            )
+        )
+    return np.asarray(found, np.int32)[places]
+
+
+def _number(name: Any, numbers: dict[str, int]) -> int | None:
+    if str(name) in numbers:
+        return numbers[str(name)]
+    if isinstance(name, float) and name.is_integer():
+        name = int(name)
+        if str(name) in numbers:
+            return numbers[str(name)]
+    named = not any(label.lstrip("-").isdigit() for label in numbers)
+    whole = isinstance(name, int) and not isinstance(name, bool)
+    return name if named and whole and 0 <= name < len(numbers) else None
+
+
+def _values(y: np.ndarray, task: Task) -> np.ndarray:
+    if y.dtype.kind not in "biuf" or y.size != len(y) * task.outputs:
+        raise DataError(
+            Fault(
+                "rows to evaluate, targets",
+                f"numbers, {task.outputs} for each row",
+                f"{y.dtype} of shape {y.shape}",
+                "Give the targets this run was trained on.",
+            )
+        )
+    return y.astype(np.float32).reshape(len(y), task.outputs)
