@@ -52,7 +52,7 @@ def fit(
             these and test rows, `((x, y), (x_test, y_test))`; a DataFrame with a column
             `target` or `label`; or a `tf.data.Dataset`. A `numpy.memmap` as x is streamed
             from the disk where it is large for this machine's memory.
-        network: Start from the weights of this network, which ends up trained; its
+        network: Start from the weights of this network, which stays as it is; its
             architecture must be the spec's.
         callbacks: Ordinary Keras callbacks, called after kfc's own.
         runs: Folder in which the numbered run folder is made.
@@ -103,10 +103,7 @@ def fit(
     place = user_paths.absolute(runs)
     with turns.new_numbered_folder(place, checked.name, contents) as folder:
         work = _Work(folder, trainer, list(callbacks), began, console, phases)
-        run = work.finish(commit_first=network is not None)
-    if network is not None:
-        network.set_weights(run.model.get_weights())
-    return run
+        return work.finish(commit_first=network is not None)
 
 
 def resume(

@@ -1,8 +1,14 @@
+import copy
 import json
+import os
+import signal
+import warnings
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kfc
 from kfc import record
@@ -213,16 +219,76 @@ def test_two_classes_may_have_one_logit(tmp_path):
     assert set(predictions.label) <= {"malignant", "benign"}
 
 
-def test_a_network_lends_its_weights_and_gets_the_trained_ones(run, tmp_path):
+def test_a_network_lends_its_weights_and_stays_as_it_is(run, tmp_path):
     spec = kfc.load(run.folder).spec
     network = kfc.build(spec, input_shape=(64,), classes=10)
+    before = network.get_weights()
     trained = fit(tmp_path, spec, {}, network=network)
     assert trained.weights_sha256 == run.weights_sha256  # build gives fit's own start
-    for ours, theirs in zip(network.get_weights(), trained.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for weights, same in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weights, same)
 
-    further = fit(tmp_path, spec, {}, network=network)
+    answers = trained.predict(np.zeros((1, 64))).probabilities
+    further = fit(tmp_path, spec, {}, network=trained.model)
     assert further.history["loss"][0] < trained.history["loss"][-1]
+    np.testing.assert_array_equal(trained.predict(np.zeros((1, 64))).probabilities, answers)
+    assert kfc.load(trained.folder).weights_sha256 == trained.weights_sha256
+
+
+def test_what_is_passed_in_stays_as_it_was(tmp_path, unasked):
+    """Arrays, dicts, random states and settings, through every function that takes a run."""
+    x, y = arrays()
+    spec = {"data": {"scale": "standard"}, "training": {"epochs": 1, "engine": "graph"}}
+    overrides = {"network": {"hidden": [4]}}
+    given = copy.deepcopy((spec, overrides, x, y))
+
+    def settings():
+        import random
+
+        return (
+            random.getstate(),
+            str(np.random.get_state()),
+            np.geterr(),
+            keras.config.dtype_policy().name,
+            keras.backend.floatx(),
+            dict(os.environ),
+            [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+            tf.config.threading.get_intra_op_parallelism_threads(),
+            Path.cwd(),
+            warnings.filters[:],
+        )
+
+    before = settings()
+    run = fit(tmp_path, spec, overrides, data=(x, y))
+    compiled, weights = run.model.compiled, run.model.get_weights()
+    summary = copy.deepcopy((run.summary(), run.history, run.spec))
+    run.evaluate(data=(x, y))
+    run.evaluate((x[:50], y[:50]))
+    run.predict(x)
+    run.rows("test", data=(x, y))
+    with unasked():
+        kfc.export(run, tmp_path / "models", verbose=False)
+    kfc.prove({**spec, **overrides}, steps=2, data=(x, y))
+    assert settings() == before
+    assert (run.model.compiled, run.model.trainable) == (compiled, True)
+    for now, then in zip(run.model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert (run.summary(), run.history, run.spec) == summary
+    assert (spec, overrides) == given[:2]
+    np.testing.assert_array_equal(x, given[2])
+    np.testing.assert_array_equal(y, given[3])
+
+
+def test_a_run_does_not_change_with_the_arrays_it_was_given(tmp_path):
+    x, y = arrays()
+    spec = {"data": {"scale": "none"}, "training": {"epochs": 1, "engine": "graph"}}
+    run = fit(tmp_path, spec, {}, data=(x, y))
+    rows = run.rows("test", data=(x, y))
+    kept = rows.x.copy()
+    answers = run.predict(x[:5]).probabilities
+    x[:] = 0
+    np.testing.assert_array_equal(rows.x, kept)
+    assert not np.array_equal(run.predict(x[:5]).probabilities, answers)  # other rows now
 
 
 def test_a_network_of_another_architecture_is_refused_with_the_difference(tmp_path):

@@ -15,7 +15,8 @@ from kfc.proving.problem import Problem, State, changed_options, read, write
 from kfc.training.dropout import count_steps
 from kfc.training.engine import Engine
 from kfc.training.grappler import as_traced
-from kfc.training.losses import build_loss, build_metrics
+from kfc.training.losses import build_loss
+from kfc.training.metrics import build_metrics
 from kfc.training.sharing import structure
 
 

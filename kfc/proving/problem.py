@@ -15,6 +15,7 @@ from kfc.data.order import epoch_order
 from kfc.network import build
 from kfc.spec import Spec
 from kfc.spec.components import Component
+from kfc.training.carried import build_optimizer_once
 from kfc.training.compiling import compile_for_training
 from kfc.training.step import TapeModel
 
@@ -94,7 +95,7 @@ class Problem:
         """Builds the network anew, its weights those that `fit` starts from."""
         network = build(self.spec, self.task)
         model = compile_for_training(network, self.spec, self.task, num_rows=len(self.rows))
-        model.optimizer.build(model.trainable_variables)
+        build_optimizer_once(model)
         return model
 
 

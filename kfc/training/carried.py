@@ -41,6 +41,9 @@ def make_carriable(optimizer: keras.optimizers.Optimizer) -> None:
         optimizer: Built, and of a kind in `CARRIED_OPTIMIZERS`.
     """
     kind = type(optimizer)
+    variables = list(optimizer._trainable_variables)
+    names = {optimizer._var_key(variable): variable for variable in variables}
+    excluded: set[Any] = getattr(optimizer, "_exclude_from_weight_decay", set())
     methods = {
         name: vars(BaseOptimizer)[name]
         for name in _BYPASSES
@@ -48,8 +51,23 @@ def make_carriable(optimizer: keras.optimizers.Optimizer) -> None:
     }
     optimizer.__class__ = type(kind.__name__, (kind,), methods)
     # Variables are looked up by a key that differs between the two.
-    keys = [optimizer._var_key(variable) for variable in optimizer._trainable_variables]
+    keys = [optimizer._var_key(variable) for variable in variables]
     optimizer._trainable_variables_indices = {key: i for i, key in enumerate(keys)}
+    if excluded:
+        optimizer._exclude_from_weight_decay = {
+            optimizer._var_key(names[key]) if key in names else key for key in excluded
+        }
+        optimizer._exclude_from_weight_decay_cache = {}
+
+
+def build_optimizer_once(model: keras.Model) -> None:
+    """Creates the variables of a model's optimizer, unless it has them.
+
+    Keras's optimizers return at once from a second `build`; a plug-in's may make its
+    variables again.
+    """
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def named_variables(model: keras.Model) -> Iterable[tuple[str, Any]]:

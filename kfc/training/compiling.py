@@ -7,8 +7,9 @@ import keras
 from kfc.data import Task
 from kfc.network import num_outputs
 from kfc.spec import Spec
-from kfc.training.evaluation import Evaluator
-from kfc.training.losses import build_loss, build_metrics
+from kfc.training.evaluation import EVALUATION_BATCH, Evaluator
+from kfc.training.losses import build_loss, is_mean_of_rows
+from kfc.training.metrics import build_metrics
 from kfc.training.optimizers import build_optimizer
 from kfc.training.sharing import structure
 from kfc.training.step import TapeModel
@@ -40,7 +41,25 @@ def compile_for_training(
 def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Evaluator:
     """Returns what measures `network` by the loss and metrics of the spec."""
     # An evaluation has no schedule, so the number of training rows is nothing to it.
-    return Evaluator(_compiled(network, spec, task, None), structure(spec, task, num_rows=0))
+    return Evaluator(
+        _compiled(network, spec, task, None),
+        structure(spec, task, num_rows=0),
+        batch_size=evaluation_batch(spec),
+    )
+
+
+def evaluation_batch(spec: Spec) -> int:
+    """Returns the number of rows in each batch of an evaluation.
+
+    It is the training's where the loss depends on the size of a batch, so that `loss` and
+    `val_loss` have one measure.
+
+    Args:
+        spec: A spec that knows its loss.
+    """
+    if is_mean_of_rows(spec.training.loss):
+        return EVALUATION_BATCH
+    return spec.training.batch_size
 
 
 def _compiled(

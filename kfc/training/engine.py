@@ -9,9 +9,16 @@ import tensorflow as tf
 
 from kfc.data import Rows
 from kfc.data.mapped import Mapped
-from kfc.training.carried import Carried, InPlace, make_carriable, named_variables
+from kfc.training.carried import (
+    Carried,
+    InPlace,
+    build_optimizer_once,
+    make_carriable,
+    named_variables,
+)
 from kfc.training.evaluation import Evaluator, create_variables
 from kfc.training.feed import Resident, Streamed, Window
+from kfc.training.metrics import defined
 from kfc.training.sharing import Structure, compiled, signature_of
 from kfc.training.span import Span
 from kfc.training.step import TapeModel
@@ -91,7 +98,7 @@ class Engine:
             self._feed = Resident(train, self.epochs_at_once)
 
         create_variables(model, train)
-        model.optimizer.build(model.trainable_variables)
+        build_optimizer_once(model)
         variables = [variable for _, variable in named_variables(model)]
         variables += given_variables(model)
         self._held_out, prefix = [], ""
@@ -196,8 +203,11 @@ class Engine:
             done = until if bad < 0 else int(bad)
             ended = range(first // self.steps_per_epoch, done // self.steps_per_epoch)
             block = Block(
-                {name: float(value) for name, value in logs.items()},
-                [{name: float(c[number]) for name, c in columns.items()} for number in ended],
+                defined({name: float(value) for name, value in logs.items()}),
+                [
+                    defined({name: float(c[number]) for name, c in columns.items()})
+                    for number in ended
+                ],
                 int(bad),
             )
             first = until

@@ -9,12 +9,14 @@ import tensorflow as tf
 from kfc.data import Rows
 from kfc.data.mapped import chunks
 from kfc.training.carried import Carried, InPlace
+from kfc.training.metrics import defined
 from kfc.training.sharing import Structure, compiled, signature_of
 from kfc.training.step import TapeModel
 from kfc.training.twin import given_variables
 
 EVALUATION_BATCH = 1024
-"""Rows per evaluation step; fixed, so that an evaluation repeats to the same bits."""
+"""Rows per evaluation step where the loss is a mean over rows; fixed, so that an evaluation
+repeats to the same bits."""
 
 
 class Evaluator:
@@ -24,10 +26,18 @@ class Evaluator:
         model: A compiled model whose metrics nobody else uses, so that an evaluation in
             the middle of an epoch leaves the epoch's means alone.
         structure: Equal for models that may share one graph, of several widths too.
+        batch_size: Number of rows per step.
     """
 
-    def __init__(self, model: TapeModel, structure: Structure | None = None) -> None:
+    def __init__(
+        self,
+        model: TapeModel,
+        structure: Structure | None = None,
+        *,
+        batch_size: int | None = None,
+    ) -> None:
         self.model, self._structure = model, structure
+        self.batch_size = batch_size or EVALUATION_BATCH
         self._variables: Carried | InPlace = InPlace()
         self._graph: Any = None
 
@@ -37,10 +47,10 @@ class Evaluator:
         graph = self._traced(rows.x, rows.y)
         self.model.reset_metrics()
         values = self._variables.read()
-        for first, x in chunks(rows.x, multiple=EVALUATION_BATCH):
+        for first, x in chunks(rows.x, multiple=self.batch_size):
             y = tf.constant(rows.y[first : first + len(x)])
             logs, values = graph(values, tf.constant(x), y)
-        return {name: float(value) for name, value in logs.items()}
+        return defined({name: float(value) for name, value in logs.items()})
 
     def measure(
         self, form: Carried | InPlace, values: list[Any], x: Any, y: Any, *, wanted: Any
@@ -80,7 +90,7 @@ class Evaluator:
     def _measure(
         self, form: Carried | InPlace, values: list[Any], x: Any, y: Any, wanted: Any
     ) -> tuple[dict[str, Any], list[Any]]:
-        size = EVALUATION_BATCH
+        size = self.batch_size
         # Rows of a batch, and up to which row batches have so many.
         sizes: list[tuple[int | None, Any]] = [(None, tf.shape(x)[0])]
         if form.fixed_shapes:
@@ -98,9 +108,9 @@ class Evaluator:
         """Measures batches of `rows` rows each, up to `last`."""
 
         def body(first: Any, values: list[Any]) -> tuple[Any, list[Any]]:
-            batch = tuple(_batch(part, first, rows) for part in (x, y))
+            batch = tuple(self._batch(part, first, rows) for part in (x, y))
             _, values = form.apply(self.model.test_step, values, batch)
-            return first + (rows or EVALUATION_BATCH), values
+            return first + (rows or self.batch_size), values
 
         return tf.while_loop(lambda first, values: first < last, body, state)
 
@@ -120,15 +130,14 @@ class Evaluator:
             tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in (x, y)
         ]
         self._graph = compiled(
-            evaluate, [values, *parts], structure=self._structure, facts=None
+            evaluate, [values, *parts], structure=self._structure, facts=self.batch_size
         )
         return self._graph
 
-
-def _batch(part: Any, first: Any, rows: int | None) -> Any:
-    if rows is None:
-        return part[first : first + EVALUATION_BATCH]  # the last may be shorter
-    return tf.slice(part, [first, *[0] * (len(part.shape) - 1)], [rows, *part.shape[1:]])
+    def _batch(self, part: Any, first: Any, rows: int | None) -> Any:
+        if rows is None:
+            return part[first : first + self.batch_size]  # the last may be shorter
+        return tf.slice(part, [first, *[0] * (len(part.shape) - 1)], [rows, *part.shape[1:]])
 
 
 def create_variables(model: TapeModel, rows: Rows) -> None:

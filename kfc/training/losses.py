@@ -39,6 +39,10 @@ _ON_PROBABILITIES = ("dice", "kl_divergence", "poisson", "tversky")
 """Losses without `from_logits` that compare distributions: they get softmax(logits)."""
 
 
+_ON_WHOLE_BATCHES = ("dice", "tversky")
+"""Losses that compare all rows of a batch at once."""
+
+
 def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
     """Builds the loss a spec names, for integer labels or numbers as targets.
 
@@ -146,11 +150,17 @@ class StandardizedLoss(keras.losses.Loss):
         return self.inner.call((y_true - shift) / divisor, (y_pred - shift) / divisor)
 
 
-def build_metrics(task: Task, num_outputs: int) -> list[keras.metrics.Metric]:
-    """Returns what fits the task: accuracy, or mean absolute error and R^2."""
-    if not task.classification:
-        return [keras.metrics.MeanAbsoluteError(name="mae"), keras.metrics.R2Score(name="r2")]
-    if num_outputs == 1:
-        # A logit of 0 is a probability of one half.
-        return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
-    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+def is_mean_of_rows(loss: Loss | None) -> bool:
+    """Returns whether the loss of many rows is the mean of the losses of its rows.
+
+    A sum is not, and neither are the losses that compare all rows of a batch at once: their
+    value depends on the number of rows in a batch, so held-out rows must come in batches of
+    the training's size.
+
+    Args:
+        loss: Loss that a spec names, or None for the default one.
+    """
+    if loss is None:
+        return True
+    name = loss.full_name(loss.name)
+    return loss.options.get("reduction") != "sum" and name not in _ON_WHOLE_BATCHES

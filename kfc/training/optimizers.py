@@ -33,14 +33,14 @@ class TapeSGD(keras.optimizers.Optimizer):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one weight against its gradient."""
         rate = keras.ops.cast(learning_rate, variable.dtype)
-        self.assign_sub(variable, rate * gradient)
+        self.assign_sub(variable, rate * keras.ops.cast(gradient, variable.dtype))
 
 
 @keras.saving.register_keras_serializable("kfc")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise from 0, then another schedule.
 
-        rate(step) = min(1, (step + 1) / warmup_steps) * after(max(0, step - warmup_steps))
+        rate(step) = min(1, (step + 1) / warmup_steps) * after(max(0, step - begin))
 
     Steps count from 0, and the first one already moves the weights.
 
@@ -48,29 +48,31 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     https://arxiv.org/abs/1706.02677, section 2.2.
 
     Args:
-        after: What follows, counted from the end of the rise.
-        warmup_steps: Steps of the rise, of at least 1.
+        after: Schedule that the rise leads to.
+        warmup_steps: Number of steps of the rise, at least 1.
+        begin: Step from which `after` counts: by default the end of the rise.
     """
 
-    def __init__(self, after: Any, warmup_steps: int) -> None:
+    def __init__(self, after: Any, warmup_steps: int, begin: int | None = None) -> None:
         self.after, self.warmup_steps = after, warmup_steps
+        self.begin = warmup_steps if begin is None else begin
 
     def __call__(self, step: Any) -> Any:
         """Returns the rate at `step`, counted from 0."""
         step = keras.ops.cast(step, "float32")
         rise = keras.ops.minimum(1.0, (step + 1.0) / self.warmup_steps)
-        return rise * self.after(keras.ops.maximum(0.0, step - self.warmup_steps))
+        return rise * self.after(keras.ops.maximum(0.0, step - self.begin))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that make an equal one."""
         after = keras.optimizers.schedules.serialize(self.after)
-        return {"after": after, "warmup_steps": self.warmup_steps}
+        return {"after": after, "warmup_steps": self.warmup_steps, "begin": self.begin}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> WarmUp:
         """Returns a schedule equal to the one whose `get_config` is given."""
         after = keras.optimizers.schedules.deserialize(config["after"])
-        return cls(after, config["warmup_steps"])
+        return cls(after, config["warmup_steps"], config["begin"])
 
 
 @keras.saving.register_keras_serializable("kfc")
@@ -159,4 +161,8 @@ def build_schedule(
             built = schedules.PiecewiseConstantDecay(ends, list(schedule.values))
         case _:
             raise TypeError(f"unknown schedule {schedule!r}")
-    return WarmUp(built, steps(warmup)) if warmup else built
+    if not warmup:
+        return built
+    # The boundaries of `step` are epochs of the training, not of what follows the rise.
+    begin = 0 if isinstance(schedule, Step) else None
+    return WarmUp(built, steps(warmup), begin)

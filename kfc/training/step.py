@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kfc.errors import Fault, NumbersError
+from kfc.errors import Fault, NumbersError, SpecError
 from kfc.training.dropout import count_steps
 from kfc.training.twin import training_twin
 
@@ -48,6 +48,7 @@ class TapeModel(keras.Model):
             of this batch alone, which the hand-written loops print.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._check_optimizer()
         weights = [variable.value for variable in self.trainable_variables]
 
         with tf.GradientTape() as tape:
@@ -57,10 +58,11 @@ class TapeModel(keras.Model):
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )
             # The loss itself, but for `loss_scale_factor`: `apply` divides by it again.
-            scaled_loss = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled_loss, weights)
-        self._check_gradients(gradients)
-        self.optimizer.apply(gradients, self.trainable_variables)
+            scaled_loss = self.optimizer.scale_loss(loss) if weights else loss
+        if weights:  # a network whose layers are all frozen is only measured
+            gradients = tape.gradient(scaled_loss, weights)
+            self._check_gradients(gradients)
+            self.optimizer.apply(gradients, self.trainable_variables)
 
         # Weighted by rows: the last batch is usually short, and an unweighted mean would
         # let it count as much as a full one.
@@ -73,6 +75,12 @@ class TapeModel(keras.Model):
     def save(self, filepath: Any, **options: Any) -> None:
         """Saves the plain network, which loads where kfc is not installed."""
         keras.Model(*self._plain, name="network").save(filepath, **options)
+
+    def _check_optimizer(self) -> None:
+        """Refuses to train without an optimizer; Keras would make one of its own choice."""
+        if self.optimizer is None and self.trainable_variables:
+            remedy = "Call model.compile(optimizer=..., loss=...)."
+            raise SpecError(Fault("model.optimizer", "an optimizer", "none", remedy))
 
     def _check_gradients(self, gradients: list[Any]) -> None:
         """Refuses a weight that the loss does not depend on; Keras would skip it."""

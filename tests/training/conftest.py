@@ -15,7 +15,8 @@ from kfc.training.checkpoint import Progress
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine import Engine
 from kfc.training.loop import Loop
-from kfc.training.losses import build_loss, build_metrics
+from kfc.training.losses import build_loss
+from kfc.training.metrics import build_metrics
 from kfc.training.optimizers import build_optimizer
 from kfc.training.sharing import structure
 from kfc.training.step import TapeModel

@@ -373,3 +373,20 @@ def test_a_graph_without_a_structure_belongs_to_its_model(problem, monkeypatch):
     monkeypatch.setattr("kfc.training.sharing._compiled", (kept := OrderedDict()))
     Engine(problem().model(), problem().train, 32, form="graph").compile()
     assert not kept
+
+
+def test_an_optimizer_is_built_once(problem):
+    """A plug-in's may lack Keras's guard, and would make its variables again."""
+
+    class Unguarded(keras.optimizers.SGD):
+        def build(self, variables):
+            super().build(variables)
+            self.slots = [self.add_variable_from_reference(v, "slot") for v in variables]
+
+    case = problem()
+    model = case.model()
+    model.compile(Unguarded(0.1), loss=model.loss)
+    model.optimizer.build(model.trainable_variables)
+    before = len(model.optimizer.variables)
+    case.loop(model=model, shared=False)
+    assert len(model.optimizer.variables) == before

@@ -10,9 +10,9 @@ from kfc.training.losses import (
     OneHotLoss,
     StandardizedLoss,
     build_loss,
-    build_metrics,
     default_loss,
 )
+from kfc.training.metrics import build_metrics
 
 ROWS = 7
 

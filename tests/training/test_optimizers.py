@@ -143,7 +143,11 @@ SCHEDULES = {
     ),
     "step, warm-up": (
         {"name": "step", "boundaries": [2], "values": [0.3, 0.1], "warmup_epochs": 1},
-        lambda s: min(1, (s + 1) / 7) * (0.3 if s < 21 else 0.1),
+        lambda s: min(1, (s + 1) / 7) * (0.3 if s < 14 else 0.1),
+    ),
+    "step within the warm-up": (
+        {"name": "step", "boundaries": [1, 3], "values": [0.3, 0.2, 0.1], "warmup_epochs": 2},
+        lambda s: min(1, (s + 1) / 14) * (0.3 if s < 7 else 0.2 if s < 21 else 0.1),
     ),
 }
 
@@ -185,3 +189,11 @@ def test_a_schedule_is_followed_while_training(problem):
         rates.append(float(loop.engine.model.optimizer.learning_rate))
     # The rate shown after a step is the one of the step to come.
     assert rates == [0.25, 0.25, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0]
+
+
+def test_tape_sgd_casts_gradients_as_sgd_does():
+    variables = [keras.Variable(np.ones(3), dtype="float64") for _ in range(2)]
+    gradient = keras.ops.ones(3, "float32")
+    for kind, variable in zip((keras.optimizers.SGD, TapeSGD), variables, strict=True):
+        kind(0.1).apply_gradients([(gradient, variable)])
+    np.testing.assert_array_equal(*(variable.numpy() for variable in variables))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kfc.errors import NumbersError
+from kfc.errors import NumbersError, SpecError
 from kfc.training.step import TapeModel
 
 VARIANTS = {
@@ -151,3 +151,26 @@ def test_a_saved_model_is_the_plain_network(problem, same_weights, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert type(loaded).__module__.startswith("keras.")
     same_weights(loaded, model)
+
+
+def test_a_network_without_a_trainable_weight_is_measured_and_stays():
+    """As in Keras's `fit`, which trains nothing either."""
+    inputs = keras.Input((4,))
+    network = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model = TapeModel(network)
+    model.trainable = False
+    model.compile(loss="mse")
+    before = network.get_weights()
+    history = model.fit(np.ones((8, 4)), np.ones((8, 1)), batch_size=3, verbose=0)
+    value = float(network(np.ones((1, 4)))[0, 0])
+    assert history.history["loss"][0] == pytest.approx((value - 1) ** 2, rel=1e-5)
+    for weights, same in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weights, same)
+
+
+def test_a_network_without_an_optimizer_is_refused():
+    inputs = keras.Input((4,))
+    model = TapeModel(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
+    model.compile(loss="mse")
+    with pytest.raises(SpecError, match="expected an optimizer, got none"):
+        model.train_step((tf.ones((2, 4)), tf.ones((2, 1))))
