@@ -108,8 +108,8 @@ class Run:
         """Returns what `--json` prints: plain values only."""
         return {
             "folder": user_paths.shown(self.folder),
-            "metrics": self.metrics,
-            "baseline": self.baseline,
+            "metrics": dict(self.metrics),
+            "baseline": dict(self.baseline),
             "epochs": self.epochs,
             "seconds": self.seconds,
             "weights_sha256": self.weights_sha256,

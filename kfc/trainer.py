@@ -22,6 +22,7 @@ from kfc.training.engine import Engine
 from kfc.training.evaluation import Evaluator
 from kfc.training.footprint import check_memory
 from kfc.training.loop import Loop, check_finite
+from kfc.training.metrics import check_monitored
 from kfc.training.sharing import structure
 from kfc.training.stopping import EarlyStopping
 from kfc.training.weighting import weighted
@@ -42,6 +43,7 @@ class Trainer:
 
     Raises:
         SpecError: If the spec does not fit its data, or the memory of this machine.
+        DataError: If a monitored metric has no value on its rows.
         PluginError: If a plug-in fails.
     """
 
@@ -53,6 +55,7 @@ class Trainer:
     ) -> None:
         train = weighted(prepared.train, spec, prepared.task)
         self.prepared = prepared = replace(prepared, train=train)
+        check_monitored(spec, prepared)
         self.memory = check_memory(spec, prepared)
         self.network = build(spec, prepared.task)
         self.spec = spec = resolve_engine(spec, self.network, len(train), callbacks)

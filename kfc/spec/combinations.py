@@ -45,7 +45,7 @@ def impossible(spec: Spec) -> Iterator[Fault]:
             "several that put the best epoch's back",
             "Keep one of them; early_stopping has restore_best_weights.",
         )
-    for where, metric in _monitors(spec):
+    for where, metric in monitors(spec):
         yield from _not_recorded(spec, where, metric)
     if spec.search:
         yield from _no_objective(spec, spec.search.objective)
@@ -60,8 +60,8 @@ def impossible(spec: Spec) -> Iterator[Fault]:
                 )
 
 
-def _monitors(spec: Spec) -> Iterator[tuple[str, Any]]:
-    """Yields where a spec names a metric, and which."""
+def monitors(spec: Spec) -> Iterator[tuple[str, Any]]:
+    """Yields the place of each metric that a spec names, and the metric."""
     if spec.training.early_stopping:
         yield "training.early_stopping.monitor", spec.training.early_stopping.monitor
     for index, callback in enumerate(spec.training.callbacks):

@@ -32,16 +32,18 @@ class Constant(Schedule):
 
 
 class Cosine(Schedule):
-    """Half a cosine wave from the initial rate down to `alpha` times it."""
+    """Half a cosine wave from the initial rate down to `alpha` times it, after the warm-up."""
 
     name: Literal["cosine"]
     initial_learning_rate: InitialRate
     alpha: Share = 0.0
-    decay_epochs: Positive | None = Field(None, description="By default until training ends.")
+    decay_epochs: Positive | None = Field(
+        None, description="Epochs after the warm-up; by default until training ends."
+    )
 
 
 class Exponential(Schedule):
-    """The initial rate times `decay_rate ** (epochs / decay_epochs)`."""
+    """The initial rate times `decay_rate ** (epochs / decay_epochs)`, after the warm-up."""
 
     name: Literal["exponential"]
     initial_learning_rate: InitialRate
@@ -51,7 +53,11 @@ class Exponential(Schedule):
 
 
 class Step(Schedule):
-    """`values[i]` until epoch `boundaries[i]`, the last value afterwards."""
+    """`values[i]` until epoch `boundaries[i]`, the last value afterwards.
+
+    Epochs count from the beginning of the training: a warm-up multiplies these values and
+    moves no boundary.
+    """
 
     name: Literal["step"]
     boundaries: Annotated[Listed[Positive], Field(min_length=1, examples=[[10]])]

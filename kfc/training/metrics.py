@@ -1,4 +1,8 @@
-"""Metrics that training records, beside those of Keras that it takes as they are."""
+"""Metrics that training records, beside those of Keras that it takes as they are.
+
+The coefficient of determination has no value where the targets do not differ. Such a metric is
+left out of what is recorded; where it is monitored, the training is refused before it starts.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from kfc.data import Task
+from kfc.data import Prepared, Task
+from kfc.errors import DataError, Fault
+from kfc.spec import Spec
+from kfc.spec.combinations import monitors
 
 UNDEFINED_AS_NAN = ("r2",)
 """Metrics that have no value on some rows, and are NaN there."""
@@ -21,9 +28,10 @@ class R2(keras.metrics.Metric):
         r2 = 1 - sum (y - value)^2 / sum (y - mean(y))^2
 
     Keras's `R2Score` subtracts `sum(y)^2 / n` from `sum y^2`: for targets far from zero these
-    are large, nearly equal float32 numbers, and their difference is rounding. Here the mean
-    and the sum of squared deviations of each batch are merged into those so far, which
-    subtracts nothing large, and the targets are first moved towards zero.
+    are large, nearly equal float32 numbers, and their difference is rounding. Here targets
+    are measured from the first row, and the mean and the sum of squared deviations of each
+    batch are merged into those so far, so that no two large numbers are subtracted but a
+    target and a target.
 
     T. Chan, G. Golub and R. LeVeque, "Algorithms for computing the sample variance: analysis
     and recommendations", The American Statistician 37 (1983), 242-247,
@@ -34,20 +42,21 @@ class R2(keras.metrics.Metric):
 
     Args:
         num_outputs: Number of targets of a row.
-        shift: Number near the targets, such as the mean of the training targets, or one for
-            each output, (outputs,).
+        unit: Unit in which differences are measured before they are squared, so that no
+            square overflows: one number, or one for each output, (outputs,). It does not
+            change the result.
         name: Name under which it is logged.
     """
 
     def __init__(
-        self, num_outputs: int, shift: np.ndarray | float = 0.0, name: str = "r2"
+        self, num_outputs: int, unit: np.ndarray | float = 1.0, name: str = "r2"
     ) -> None:
         super().__init__(name=name)
-        self.shift = np.asarray(shift, np.float32)
+        self.unit = np.asarray(unit, np.float32)
         self.rows = self.add_variable((), initializer="zeros", name="rows")
-        self.mean, self.deviations, self.residuals = (
+        self.origin, self.mean, self.deviations, self.residuals = (
             self.add_variable((num_outputs,), initializer="zeros", name=name)
-            for name in ("mean", "deviations", "residuals")
+            for name in ("origin", "mean", "deviations", "residuals")
         )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -59,31 +68,43 @@ class R2(keras.metrics.Metric):
             sample_weight: Weight of each row, (batch,), or None.
         """
         ops = keras.ops
-        y_true, y_pred = (ops.cast(values, self.dtype) for values in (y_true, y_pred))
+        y_true = ops.cast(y_true, self.dtype)
+        y_pred = ops.cast(y_pred, self.dtype)
         weight = ops.ones_like(y_true[:, :1])  # (batch, 1)
         if sample_weight is not None:
             weight = weight * ops.reshape(ops.cast(sample_weight, self.dtype), (-1, 1))
-        targets = y_true - self.shift  # (batch, outputs)
-
         rows = ops.sum(weight)
-        mean = ops.sum(weight * targets, axis=0) / ops.maximum(rows, 1e-37)  # (outputs,)
-        deviations = ops.sum(weight * ops.square(targets - mean), axis=0)
         together = self.rows + rows
-        share = rows / ops.maximum(together, 1e-37)  # of all rows so far
-        distance = mean - self.mean
+        share = rows / ops.where(together > 0, together, 1.0)  # of all rows so far
+        # The sum of at most one row: of an empty batch it is zero.
+        first = ops.sum(y_true[:1], axis=0)  # (outputs,)
+        origin = ops.where(self.rows > 0, self.origin, first)
+
+        # From the batch's first row, so that the mean of a few rows is exact where theirs
+        # differ little.
+        targets = (y_true - first) / self.unit  # (batch, outputs)
+        middle = ops.sum(weight * targets, axis=0) / ops.where(rows > 0, rows, 1.0)
+        deviations = ops.sum(weight * ops.square(targets - middle), axis=0)
+        distance = (first - origin) / self.unit + middle - self.mean
+        residuals = ops.sum(weight * ops.square((y_true - y_pred) / self.unit), axis=0)
+
         self.deviations.assign(
             self.deviations + deviations + ops.square(distance) * self.rows * share
         )
         self.mean.assign(self.mean + distance * share)
+        self.origin.assign(origin)
         self.rows.assign(together)
-        self.residuals.assign(
-            self.residuals + ops.sum(weight * ops.square(y_true - y_pred), axis=0)
-        )
+        self.residuals.assign(self.residuals + residuals)
 
     def result(self) -> Any:
-        """Returns the coefficient of all rows since the last reset, or NaN."""
-        differ = self.deviations > 0
+        """Returns the coefficient of all rows since the last reset.
+
+        It is NaN where there is none, and minus infinity where the sums are not finite.
+        """
+        differ = keras.ops.not_equal(self.deviations, 0.0)  # or are not finite
         explained = 1.0 - self.residuals / keras.ops.where(differ, self.deviations, 1.0)
+        # Sums that overflow, or outputs that are NaN, are a fault and not a missing value.
+        explained = keras.ops.where(keras.ops.isfinite(explained), explained, -np.inf)
         return keras.ops.mean(keras.ops.where(differ, explained, np.nan))
 
     def reset_state(self) -> None:
@@ -100,8 +121,8 @@ def build_metrics(task: Task, num_outputs: int) -> list[keras.metrics.Metric]:
         num_outputs: Width of the network's output.
     """
     if not task.classification:
-        shift = task.target_scaling.shift
-        return [keras.metrics.MeanAbsoluteError(name="mae"), R2(num_outputs, shift)]
+        unit = task.target_scaling.divisor
+        return [keras.metrics.MeanAbsoluteError(name="mae"), R2(num_outputs, unit)]
     if num_outputs == 1:
         # A logit of 0 is a probability of one half.
         return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]
@@ -125,3 +146,29 @@ def defined(logs: Mapping[str, float]) -> dict[str, float]:
         if not (is_undefined and math.isfinite(loss)):
             kept[name] = value
     return kept
+
+
+def check_monitored(spec: Spec, prepared: Prepared) -> None:
+    """Refuses to monitor a metric that has no value on the rows it would be measured on.
+
+    Args:
+        spec: A spec that knows its task.
+        prepared: Its data.
+
+    Raises:
+        DataError: If targets of the training or validation rows do not differ, and the
+            coefficient of determination of these rows is monitored.
+    """
+    parts = {"": ("training", prepared.train), "val_": ("validation", prepared.validation)}
+    for where, metric in monitors(spec):
+        for prefix, (part, rows) in parts.items():
+            monitored = metric in [prefix + name for name in UNDEFINED_AS_NAN]
+            if monitored and rows is not None and not (np.ptp(rows.y, axis=0) > 0).all():
+                raise DataError(
+                    Fault(
+                        f"{where}, {metric}",
+                        f"{part} rows with targets that differ",
+                        f"{len(rows)} with one and the same target",
+                        f"Monitor {prefix}loss, or hold out other rows.",
+                    )
+                )

@@ -6,8 +6,10 @@ import pytest
 from sklearn.metrics import r2_score
 
 import kfc
-from kfc.data import Task
-from kfc.training.metrics import R2, build_metrics, defined
+from kfc import spec as specs
+from kfc.data import Prepared, Rows, Task
+from kfc.data.scaling import fit_scaling
+from kfc.training.metrics import R2, build_metrics, check_monitored, defined
 
 
 def in_batches(metric, y, values, weight=None, size=32):
@@ -26,21 +28,47 @@ def numbers(mean, spread, rows=150, outputs=1):
 
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize(
-    ("mean", "spread"), [(0, 1), (2000, 11), (1e4, 1), (1e6, 100), (1.6e9, 1e5), (-3e7, 1e3)]
+    ("mean", "spread", "unit"),
+    [
+        (0, 1, 1),
+        (2000, 11, 1),
+        (1e6, 10, 1),
+        (-1e7, 5, 1),
+        (1.6e9, 1e5, 1e5),
+        (1e30, 1e28, 1e28),  # squares overflow without a unit
+        (0, 1e-25, 1e-25),  # and vanish
+    ],
 )
-@pytest.mark.parametrize("shift_off", [0.0, 3.0])
-def test_r2_is_that_of_scikit_learn_wherever_the_targets_are(mean, spread, outputs, shift_off):
+def test_r2_is_that_of_scikit_learn_wherever_the_targets_are(mean, spread, unit, outputs):
     """150 rows in batches of 32: the last one has 22."""
     y, values = numbers(mean, spread, outputs=outputs)
-    shift = np.full(outputs, mean + shift_off * spread, np.float32)
     expected = r2_score(y.astype(np.float64), values.astype(np.float64))
-    assert in_batches(R2(outputs, shift), y, values) == pytest.approx(expected, abs=2e-5)
+    assert in_batches(R2(outputs, unit), y, values) == pytest.approx(expected, abs=2e-5)
 
 
-def test_r2_without_a_shift_does_not_cancel_either():
-    y, values = numbers(1e6, 100)
+@pytest.mark.parametrize("size", [1, 7])
+def test_r2_of_many_small_batches_does_not_drift(size):
+    y, values = numbers(1e7, 5, rows=700)
     expected = r2_score(y.astype(np.float64), values.astype(np.float64))
-    assert in_batches(R2(1), y, values) == pytest.approx(expected, abs=1e-3)
+    assert in_batches(R2(1), y, values, size=size) == pytest.approx(expected, abs=1e-4)
+
+
+def test_sums_that_overflow_are_no_missing_value():
+    y, values = numbers(0, 1e30)
+    assert in_batches(R2(1), y, values) == -math.inf
+
+
+@pytest.mark.parametrize(("monitor", "refused"), [("val_r2", True), ("r2", False)])
+def test_a_monitor_without_a_value_is_refused_before_training(monitor, refused):
+    x, y = np.ones((4, 4), np.float32), np.arange(4, dtype=np.float32)[:, None]
+    rows, constant = Rows(x, y), Rows(x, np.ones_like(y))
+    spec = specs.load({"training": {"early_stopping": {"monitor": monitor}}})
+    prepared = Prepared(rows, constant, rows, Task((4,), "float32", ()), "")
+    if not refused:
+        check_monitored(spec, prepared)
+        return
+    with pytest.raises(kfc.DataError, match=r"monitor, val_r2: expected validation rows"):
+        check_monitored(spec, prepared)
 
 
 def test_r2_near_zero_is_that_of_keras():
@@ -53,7 +81,7 @@ def test_r2_weighs_rows_as_scikit_learn_does():
     y, values = numbers(1e5, 10)
     weight = np.random.default_rng(1).random(len(y)).astype(np.float32)
     expected = r2_score(y.astype(float), values.astype(float), sample_weight=weight)
-    assert in_batches(R2(1, 1e5), y, values, weight) == pytest.approx(expected, abs=1e-4)
+    assert in_batches(R2(1), y, values, weight) == pytest.approx(expected, abs=1e-4)
 
 
 def test_r2_begins_again_after_a_reset():
@@ -70,7 +98,7 @@ def test_r2_begins_again_after_a_reset():
 )
 def test_r2_has_no_value_without_variance(y, why):
     y = np.array(y, np.float32).reshape(-1, 1)
-    assert math.isnan(in_batches(R2(1, 7.0), y, y + 1)), why
+    assert math.isnan(in_batches(R2(1), y, y + 1)), why
 
 
 def test_only_a_metric_that_is_undefined_beside_a_finite_loss_is_left_out():
@@ -115,9 +143,7 @@ def test_a_single_validation_row_has_no_r2(tmp_path):
     assert kfc.load(run.folder).evaluate(data) == run.metrics
 
 
-def test_metrics_of_a_regression_are_moved_by_the_mean_of_the_training_targets():
-    from kfc.data.scaling import fit_scaling
-
+def test_metrics_of_a_regression_are_measured_in_deviations_of_the_training_targets():
     scaling = fit_scaling("standard", np.array([[10.0], [14.0]], np.float32))
     _, r2 = build_metrics(Task((1,), "float32", (), 1, target_scaling=scaling), 1)
-    np.testing.assert_array_equal(r2.shift, [12.0])
+    np.testing.assert_array_equal(r2.unit, [2.0])
