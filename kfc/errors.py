@@ -102,9 +102,15 @@ class PluginError(KfcError, ImportError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns `Did you mean 'x'? ` for the known name closest to `name`, or nothing."""
+    close = nearest_name(name, known)
+    return f"Did you mean {close!r}? " if close else ""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Returns the known name closest to `name`, or nothing where none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return f"Did you mean {by_lower[close[0]]!r}? " if close else ""
+    return by_lower[close[0]] if close else ""
 
 
 def one_line(text: str) -> str:

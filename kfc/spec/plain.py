@@ -13,6 +13,7 @@ from kfc.errors import Fault
 from kfc.spec.paths import Keys, dotted
 
 MAX_DEPTH = 20
+MAX_VALUES = 10_000  # keys and values of one text; a spec is a page
 _MAX_KEY = 200  # characters; a message names it, and a class may be called by a sentence
 _MAX_BITS = 13_000  # of an integer; Python refuses to print what has 4,300 digits
 

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
-import io
+import codecs
 import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.events import (
-    AliasEvent,
-    CollectionEndEvent,
-    CollectionStartEvent,
-    DocumentStartEvent,
-    ScalarEvent,
-)
-
 from kfc.errors import Fault, SpecError
 from kfc.spec.paths import Keys
-from kfc.spec.plain import MAX_DEPTH, key_text
-from kfc.spec.toml_lines import toml_lines
+from kfc.spec.plain import MAX_DEPTH
+from kfc.spec.suggestions import suggested_file
+from kfc.spec.toml_lines import TooDeepError, toml_lines
+from kfc.spec.yaml_text import yaml_values
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
 _MAX_BYTES = 100_000  # a spec is a page; reading more as YAML would take many seconds
@@ -78,8 +68,10 @@ def read_file(path: Path) -> Source:
         ending = path.suffix or "no ending"
         raise _unreadable(name, f"a file ending in {', '.join(SUFFIXES)}", ending)
     data = _read_bytes(path, name)
+    utf_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    is_yaml = path.suffix.lower() in (".yaml", ".yml")  # may be UTF-16, unlike the others
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-16" if utf_16 and is_yaml else "utf-8-sig")
     except UnicodeDecodeError as error:
         got, line = f"byte {data[error.start]:#x}", data[: error.start].count(b"\n") + 1
         raise _unreadable(name, "UTF-8 text", got, line, "Save it as UTF-8.") from error
@@ -100,7 +92,8 @@ def _read_bytes(path: Path, name: str) -> bytes:
     except SpecError:
         raise
     except FileNotFoundError as error:
-        remedy = "Check the path; paths are relative to the current folder."
+        near = suggested_file(path, SUFFIXES)
+        remedy = f"{near}Check the path; paths are relative to the current folder."
         raise _unreadable(name, "a spec file", "no such file", remedy=remedy) from error
     except OSError as error:
         raise _unreadable(name, "a readable file", error.strerror or "an error") from error
@@ -112,19 +105,27 @@ def _read_bytes(path: Path, name: str) -> bytes:
 
 
 def read_yaml(text: str, name: str) -> Source:
-    """Reads YAML 1.2, in which `1e-3` is a number and `no` is text."""
-    loader = YAML(typ="rt", pure=True)
+    """Reads YAML 1.2 with the scalars of its core schema.
+
+    `1e-3` is a number; `no`, `1_000` and `2026-01-31` are text.
+
+    Args:
+        text: One document.
+        name: Name of the file, for messages; empty where there is none.
+
+    Raises:
+        SpecError: If it is not YAML, or holds what a spec never needs.
+    """
+    lines: dict[Keys, int] = {}
     try:
-        _check_events(loader, text, name)
-        tree = loader.load(text)
-    except SpecError:
-        raise
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        key = str(error.problem).partition('"')[2].partition('"')[0]
-        raise _twice(name, key, line) from error
-    # Its own errors, and what odd text makes it stumble over: a list as a key, a date of
-    # no calendar, a thousand brackets.
+        values = yaml_values(text, lines)
+    except SpecError as error:
+        (fault,) = error.faults
+        raise _unreadable(
+            name, fault.expected, fault.got, remedy=fault.remedy, at=fault.line
+        ) from error
+    # ruamel.yaml raises its own errors, and others at odd text: an integer of thousands of
+    # digits, an escape of no character.
     except Exception as error:
         mark = getattr(error, "problem_mark", None)
         lines_of = str(error).splitlines() or [type(error).__name__]
@@ -132,10 +133,9 @@ def read_yaml(text: str, name: str) -> Source:
         line = mark.line + 1 if mark else 0
         got = f"the error: {problem}"
         raise _unreadable(name, "YAML that can be read", got, line) from error
-    if not isinstance(tree, CommentedMap):
-        raise _unreadable(name, "keys and values, such as 'seed: 0'", _kind(tree))
-    lines: dict[Keys, int] = {}
-    return Source(_plain(tree, (), lines), name, lines)
+    if not isinstance(values, dict):
+        raise _unreadable(name, "keys and values, such as 'seed: 0'", _kind(values))
+    return Source(values, name, lines)
 
 
 def read_value(text: str) -> Any:
@@ -144,57 +144,6 @@ def read_value(text: str) -> Any:
         return read_yaml(f"value: {text}", "").values["value"]
     except SpecError:
         return text
-
-
-def _check_events(loader: YAML, text: str, name: str) -> None:
-    """Refuses what a spec never needs, before anything is built from it."""
-    depth, anchors = 0, set()
-    for event in loader.parse(io.StringIO(text)):
-        line, anchor = event.start_mark.line + 1, getattr(event, "anchor", None)
-        if anchor in anchors and not isinstance(event, AliasEvent):
-            raise _unreadable(
-                name, "values written out", f"&{anchor} twice", line, "Remove it."
-            )
-        anchors |= {anchor} - {None}
-        for expected, got, remedy in _not_needed(event):
-            raise _unreadable(name, expected, got, line, remedy)
-        depth += isinstance(event, CollectionStartEvent)
-        depth -= isinstance(event, CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise _unreadable(name, f"at most {MAX_DEPTH} levels", "more", line)
-
-
-def _not_needed(event: Any) -> Iterator[tuple[str, str, str]]:
-    if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
-        version = ".".join(map(str, event.version))
-        yield "YAML 1.2", f"%YAML {version}", "Remove that line."
-    if isinstance(event, AliasEvent):
-        yield "values written out", f"the alias *{event.anchor}", "Write the value again."
-    if getattr(event, "ctag", None) is not None or getattr(event, "tag", None):
-        yield "plain values", f"the tag {event.tag}", "Remove it."
-    if isinstance(event, ScalarEvent) and event.value == "<<" and not event.style:
-        yield "values written out", "the merge key <<", "Write the keys out."
-
-
-def _plain(node: Any, path: Keys, lines: dict[Keys, int]) -> Any:
-    """Returns dicts, lists, str, int, float, bool and None; notes the lines."""
-    if isinstance(node, CommentedMap):
-        names = {key: key_text(key) or str(key) for key in node}
-        for key, name in names.items():
-            lines[(*path, name)] = node.lc.key(key)[0] + 1
-        return {key: _plain(v, (*path, names[key]), lines) for key, v in node.items()}
-    if isinstance(node, CommentedSeq):
-        for index in range(len(node)):
-            lines[(*path, index)] = node.lc.item(index)[0] + 1
-        return [_plain(v, (*path, i), lines) for i, v in enumerate(node)]
-    if isinstance(node, TaggedScalar):  # a bare `=`, which YAML 1.2 has no meaning for
-        return str(node.value)
-    if isinstance(node, datetime.date):  # YAML 1.2 has no dates: `name: 2026-01-01` is text
-        return node.isoformat()
-    for kind in (bool, int, float, str):  # ruamel keeps the notation in subclasses
-        if isinstance(node, kind):
-            return kind(node)
-    return node
 
 
 def _read_json(text: str, name: str) -> Source:
@@ -229,17 +178,18 @@ def _read_json(text: str, name: str) -> Source:
 
 def _read_toml(text: str, name: str) -> Source:
     try:
+        lines = toml_lines(text)  # before tomllib, which takes minutes over a deep key
         values = tomllib.loads(text)
+    except TooDeepError as error:
+        raise _unreadable(name, f"at most {MAX_DEPTH} levels", "more", error.line) from error
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else text.count("\n") + 1
         got = f"the error: {str(error).split(' (at ')[0]}"
         raise _unreadable(name, "TOML that can be read", got, line) from error
-    except RecursionError as error:
-        raise _unreadable(name, f"at most {MAX_DEPTH} levels", "more") from error
     except ValueError as error:  # an integer of thousands of digits
         raise _unreadable(name, "TOML that can be read", f"the error: {error}") from error
-    return Source(values, name, toml_lines(text))
+    return Source(values, name, lines)
 
 
 def _twice(name: str, key: str, line: int) -> SpecError:
@@ -256,11 +206,11 @@ def _kind(value: Any) -> str:
 
 
 def _unreadable(
-    name: str, expected: str, got: str, line: int = 0, remedy: str = ""
+    name: str, expected: str, got: str, line: int = 0, remedy: str = "", *, at: str = ""
 ) -> SpecError:
     remedy = remedy or (
         "`kfc schema` prints what a spec may hold, `kfc specs digits` shows one."
     )
     return SpecError(
-        Fault(name or "spec", expected, got, remedy, f"line {line}" if line else "")
+        Fault(name or "spec", expected, got, remedy, f"line {line}" if line else at)
     )
