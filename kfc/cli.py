@@ -349,7 +349,11 @@ def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
         printing.print_json({"sources": SOURCES.owners()})
         return
     rows = (
-        (kind, *uses.get(kind, (f"{kind}:...", "ask its author")), " and ".join(owners))
+        (
+            kind,
+            *uses.get(kind, (SOURCES.summary(kind) or f"{kind}:...", "ask its author")),
+            " and ".join(owners),
+        )
         for kind, owners in SOURCES.owners().items()
     )
     printing.print_table(("kind", "use", "network", "from"), rows)

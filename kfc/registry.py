@@ -7,12 +7,15 @@ side effect of an import.
 
 from __future__ import annotations
 
+import ast
 import functools
-import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -47,6 +50,17 @@ class Registry:
     def names(self) -> list[str]:
         """Returns every name on offer, sorted; imports nothing."""
         return list(self.owners())
+
+    def summary(self, name: str) -> str:
+        """Returns the first line of a plug-in's docstring; imports nothing.
+
+        Args:
+            name: Name of the plug-in. Nothing is returned for a built-in component, or
+                where the source text of a plug-in is not found.
+        """
+        points = _entry_points(self.group, tuple(sys.path))
+        point = next((point for point in points if point.name == name), None)
+        return one_line(_first_line(point)) if point else ""
 
     def check(self, name: str, where: str = "") -> None:
         """Checks that exactly one distribution offers `name`; imports nothing.
@@ -176,6 +190,29 @@ def _points_of(distribution: Distribution) -> list[EntryPoint]:
         return list(distribution.entry_points)
     except Exception:
         return []
+
+
+def _first_line(point: EntryPoint) -> str:
+    """Returns the first line of the docstring of what an entry point names, unimported."""
+    try:
+        package, *inner = point.module.split(".")
+        spec = importlib.util.find_spec(package)
+        for end in range(1, len(inner) + 1):
+            where = spec.submodule_search_locations if spec else None
+            name = ".".join((package, *inner[:end]))
+            spec = PathFinder.find_spec(name, where)
+        node: ast.AST = ast.parse(Path(str(spec.origin if spec else "")).read_bytes())
+        for attribute in point.attr.split("."):
+            node = next(
+                child
+                for child in ast.iter_child_nodes(node)
+                if getattr(child, "name", None) == attribute
+            )
+        text = ast.get_docstring(node)  # type: ignore[arg-type]
+    # Whatever is wrong with the file of a plug-in, its name is still listed.
+    except Exception:
+        return ""
+    return text.splitlines()[0] if text else ""
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -52,6 +52,15 @@ def test_listing_and_checking_import_nothing(registry, distribute):
     assert module not in sys.modules
 
 
+def test_a_plug_in_is_summed_up_by_its_docstring_and_not_imported(registry, distribute):
+    code = 'raise RuntimeError\ndef component():\n    """Reads\x1b it all.\n\n    More."""\n'
+    module = distribute("alpha", ["theirs"], code)
+    distribute("beta", ["silent"])
+    assert registry.summary("theirs") == "Reads\\x1b it all."
+    assert registry.summary("silent") == registry.summary("ours") == ""
+    assert module not in sys.modules
+
+
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest(registry):
     with pytest.raises(RegistryError) as caught:
         registry.get("oters", "network.gadget")
