@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 METRICS = {"loss": "min", "accuracy": "max", "mae": "min", "r2": "max"}
 """Name -> direction of everything kfc records; validation rows add `val_` in front."""
 
+RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
+"""Name of everything that may be monitored."""
+
 
 def impossible(spec: Spec) -> Iterator[Fault]:
     """Yields what cannot be together in a spec whose keys are right one by one."""
@@ -86,7 +89,7 @@ def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Fault]:
         yield Fault(
             where,
             f"a recorded metric{of_task}",
-            repr(metric),
+            _named(metric),
             f"{nearest(metric, recorded)}Known: {', '.join(recorded)}.",
         )
     elif metric.startswith("val_") and spec.data.validation == 0:
@@ -96,6 +99,11 @@ def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Fault]:
             f"{metric!r} while data.validation is 0",
             f"Set data.validation to 0.1, or name {metric.removeprefix('val_')!r}.",
         )
+
+
+def _named(metric: str) -> str:
+    """Returns the name of a metric, and that it does not exist where it does not."""
+    return repr(metric) if metric in RECORDED else f"{metric!r}, a metric that does not exist"
 
 
 def _no_objective(spec: Spec, objective: str | None) -> Iterator[Fault]:
@@ -109,7 +117,7 @@ def _no_objective(spec: Spec, objective: str | None) -> Iterator[Fault]:
         yield Fault(
             "search.objective",
             f"a recorded metric{of_task}, of the validation rows",
-            repr(objective),
+            _named(objective),
             remedy,
         )
     elif spec.data.validation == 0:

@@ -6,27 +6,34 @@ import itertools
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from kfc.errors import Fault, RegistryError, nearest
+from kfc.errors import Fault, RegistryError
 from kfc.registry import BLOCKS, CALLBACKS, Registry
+from kfc.spec.combinations import RECORDED
 from kfc.spec.faults import faults_error
-from kfc.spec.options import option_faults
+from kfc.spec.options import option_faults, option_schema
 from kfc.spec.plain import shown
 from kfc.spec.signatures import REQUIRED, UNREAD, signatures
+from kfc.spec.suggestions import suggested_key, suggested_word
 
 
 class Component(BaseModel):
     """A name and its options: `adam`, or `{name: adam, learning_rate: 0.01}`.
 
     Every option the spec leaves out is filled in with its default, so that a saved spec
-    says all that was used.
+    says all that was used. Subclasses name their `kind`, the `registry` of plug-ins, the
+    `short` names that kfc gives to some of Keras's, and the `default` that options without
+    a name belong to.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow")
     kind: ClassVar[str]
+    default: ClassVar[str] = ""
     registry: ClassVar[Registry | None] = None
     short: ClassVar[Mapping[str, str]] = {}
 
@@ -48,9 +55,35 @@ class Component(BaseModel):
         """Returns Keras's name for one of kfc's short names."""
         return cls.short.get(name, name)
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Returns what a spec may write: a bare name, or options beside one."""
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        description = schema.get("description", "")
+        schema.clear()
+        schema.update(component_schema(cls), title=cls.__name__, description=description)
+        return reference
+
+    @classmethod
+    def option_schema(cls, option: str, default: Any) -> dict[str, Any]:
+        """Returns the JSON Schema of one option.
+
+        Args:
+            option: Name of the option.
+            default: Default of the option; `UNREAD` for an option of a plug-in.
+        """
+        return option_schema(cls.kind, option, default)
+
     @model_validator(mode="before")
     @classmethod
     def _check(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"name": value}
+        elif isinstance(value, Mapping) and "name" not in value and cls.default:
+            value = {"name": cls.default, **value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             return value  # pydantic says what is wrong with it
         name = value["name"]
@@ -95,7 +128,7 @@ class Component(BaseModel):
                 "name",
                 f"the name of a known {cls.kind}",
                 shown(name),
-                f"{nearest(name, cls.known())}Known: {', '.join(cls.known())}.",
+                f"{suggested_word(name, cls.known())}Known: {', '.join(cls.known())}.",
             )
 
     @classmethod
@@ -108,7 +141,8 @@ class Component(BaseModel):
                     str(option),
                     f"an option of {cls.kind} {name!r}",
                     f"the unknown key {option!r}",
-                    f"{nearest(str(option), defaults)}Known: {', '.join(defaults) or 'none'}.",
+                    f"{suggested_key(str(option), defaults, {})}"
+                    f"Known: {', '.join(defaults) or 'none'}.",
                 )
             else:
                 yield from cls._value_faults(option, value, defaults[option])
@@ -133,6 +167,67 @@ def _registry_faults(registry: Registry, name: str) -> Iterator[Fault]:
         yield from error.faults
 
 
+def component_schema(component: type[Component]) -> dict[str, Any]:
+    """Returns the JSON Schema of a component, installed plug-ins included.
+
+    Args:
+        component: Class of the component, such as `Optimizer`.
+    """
+    by_options: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    bare = []
+    for name in component.known():
+        defaults = signatures(component.kind).get(component.full_name(name))
+        options = _options_schema(component, defaults)
+        by_options.setdefault(repr(options), (options, []))[1].append(name)
+        if not options.get("required"):
+            bare.append(name)
+    default = component.default
+    with_options: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "name": {
+                "enum": component.known(),
+                "description": f"Name of the {component.kind}; its options stand beside it.",
+            }
+        },
+        "allOf": [
+            {
+                "if": {
+                    "properties": {"name": {"enum": names}},
+                    "required": [] if default in names else ["name"],
+                },
+                "then": options,
+            }
+            for options, names in by_options.values()
+        ],
+        "required": [] if default else ["name"],
+    }
+    if default:
+        with_options["properties"]["name"]["default"] = default
+    return {
+        "type": ["string", "object"],
+        "if": {"type": "string"},
+        "then": {"enum": bare},
+        "else": with_options,
+    }
+
+
+def _options_schema(
+    component: type[Component], defaults: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Returns the JSON Schema of the options beside a name; None stands for a plug-in."""
+    if defaults is None:
+        return {"additionalProperties": component.option_schema("", UNREAD)}
+    return {
+        "properties": {
+            "name": True,
+            **{key: component.option_schema(key, value) for key, value in defaults.items()},
+        },
+        "required": [key for key, value in defaults.items() if value == REQUIRED],
+        "additionalProperties": False,
+    }
+
+
 class Activation(Component):
     """Any Keras activation, with its options."""
 
@@ -143,6 +238,7 @@ class Initializer(Component):
     """Any Keras initialiser, with its options; seeds follow the spec's seed."""
 
     kind = "initializer"
+    default = "glorot_uniform"
 
 
 class Loss(Component):
@@ -161,6 +257,7 @@ class Block(Component):
     """What one entry of `hidden` becomes: `dense`, `residual` or a plug-in's."""
 
     kind = "block"
+    default = "dense"
     registry = BLOCKS
 
 
@@ -186,6 +283,21 @@ class Callback(Component):
     _FIELD: ClassVar[re.Pattern[str]] = re.compile(
         r"\{[a-z]\w*(:0?\d{0,2}(\.\d{1,2})?[defg]?)?\}"
     )
+
+    @classmethod
+    def option_schema(cls, option: str, default: Any) -> dict[str, Any]:
+        """Returns the JSON Schema of one option.
+
+        Args:
+            option: Name of the option.
+            default: Default of the option; `UNREAD` for an option of a plug-in.
+        """
+        schema = super().option_schema(option, default)
+        if option in cls.PATHS:
+            schema |= {"type": "string", "description": "A path inside the run folder."}
+        if option == "monitor":
+            schema |= {"enum": RECORDED, "description": "A recorded metric."}
+        return schema
 
     @classmethod
     def known(cls) -> list[str]:
@@ -254,23 +366,3 @@ class Callback(Component):
         return not rest.startswith(("/", "\\", "~")) and not any(
             odd in rest for odd in ("..", ":", "{", "}")
         )
-
-
-def named(default: str) -> BeforeValidator:
-    """Returns the reader of a component: a bare name, or options without one."""
-
-    def read(value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, Mapping) and "name" not in value and default:
-            return {"name": default, **value}
-        return value
-
-    return BeforeValidator(read, json_schema_input_type=str | dict[str, Any])
-
-
-ActivationField = Annotated[Activation, named("")]
-InitializerField = Annotated[Initializer, named("glorot_uniform")]
-LossField = Annotated[Loss, named("")]
-BlockField = Annotated[Block, named("dense")]
-CallbackField = Annotated[Callback, named("")]

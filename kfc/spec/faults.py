@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from kfc.errors import Fault, nearest
+from kfc.errors import Fault
 from kfc.spec.paths import Keys, dotted, split_path
 from kfc.spec.plain import shown
+from kfc.spec.suggestions import models_in, suggested_key, suggested_word
 
 _EXPECTED = {
     "missing": "a value",
@@ -46,7 +48,10 @@ def faults_error(*faults: Fault) -> PydanticCustomError:
 
 
 def read_faults(
-    error: ValidationError, raw: Any, model: type[BaseModel]
+    error: ValidationError,
+    raw: Any,
+    model: type[BaseModel],
+    paths: Mapping[str, str] = MappingProxyType({}),
 ) -> list[tuple[Keys, Fault]]:
     """Returns every fault in `error` with its path of keys in `raw`.
 
@@ -54,6 +59,8 @@ def read_faults(
         error: What validating `raw` as a `model` raised.
         raw: The values as the user wrote them.
         model: The model they were validated as.
+        paths: Last key -> path of every key of a spec, to suggest from; none where `raw`
+            is only a part.
     """
     found: list[tuple[Keys, Fault]] = []
     details = error.errors(include_url=False)
@@ -71,7 +78,7 @@ def read_faults(
                     (keys, Fault(dotted(keys), fault.expected, fault.got, fault.remedy))
                 )
         else:
-            found.append((path, _fault(detail, path, model)))
+            found.append((path, _fault(detail, path, model, paths)))
     return found
 
 
@@ -90,7 +97,9 @@ def _path_in(raw: Any, loc: Keys, *, missing: bool) -> Keys:
     return tuple(path)
 
 
-def _fault(detail: ErrorDetails, path: Keys, model: type[BaseModel]) -> Fault:
+def _fault(
+    detail: ErrorDetails, path: Keys, model: type[BaseModel], paths: Mapping[str, str]
+) -> Fault:
     kind, context = detail["type"], {**detail.get("ctx", {})}
     context["discriminator"] = str(context.get("discriminator", "")).strip("'")
     if kind == "union_tag_invalid":
@@ -101,7 +110,7 @@ def _fault(detail: ErrorDetails, path: Keys, model: type[BaseModel]) -> Fault:
             dotted(path),
             "a known key",
             f"the unknown key {path[-1]!r}",
-            f"{nearest(str(path[-1]), known)}Known: {', '.join(known)}.",
+            f"{suggested_key(str(path[-1]), known, paths)}Known: {', '.join(known)}.",
         )
     if kind == "missing":
         return Fault(dotted(path), "a value", "nothing", f"Add {path[-1]}.")
@@ -115,16 +124,22 @@ def _fault(detail: ErrorDetails, path: Keys, model: type[BaseModel]) -> Fault:
     choices = context.get("expected_tags") or context.get("expected")
     if choices and kind in ("literal_error", "union_tag_invalid"):
         names = str(choices).replace(" or ", ", ").replace("'", "").split(", ")
-        remedy = nearest(str(got), names).strip() or remedy
+        remedy = suggested_word(str(got), names).strip() or remedy
+        remedy += _meanings(model, detail["loc"], names)
     return Fault(dotted(path) or "spec", expected, shown(got), remedy)
 
 
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yields the models an annotation mentions, inside unions and lists too."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in typing.get_args(annotation):
-        yield from _models_in(argument)
+def _meanings(model: type[BaseModel], loc: Keys, words: list[str]) -> str:
+    """Returns what each word that may stand at `loc` does, where its field says so."""
+    for owner in _models_at(model, loc[:-1]):
+        field = owner.model_fields.get(str(loc[-1]))
+        extra = field.json_schema_extra if field else None
+        if isinstance(extra, dict) and "enumDescriptions" in extra:
+            meanings = zip(
+                words, typing.cast(list[str], extra["enumDescriptions"]), strict=True
+            )
+            return "".join(f" {word}: {meaning}." for word, meaning in meanings)
+    return ""
 
 
 def _models_at(model: type[BaseModel], loc: Keys) -> list[type[BaseModel]]:
@@ -134,7 +149,7 @@ def _models_at(model: type[BaseModel], loc: Keys) -> list[type[BaseModel]]:
             found
             for owner in models
             if key in owner.model_fields
-            for found in _models_in(owner.model_fields[str(key)].annotation)
+            for found in models_in(owner.model_fields[str(key)].annotation)
         ]
         # A union's tag is its model's name; an index names nothing.
         tagged = [found for found in models if found.__name__.lower() == str(key).lower()]

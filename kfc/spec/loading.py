@@ -22,6 +22,8 @@ from kfc.spec.paths import Keys
 from kfc.spec.plain import plain, shown
 from kfc.spec.reading import SUFFIXES, Source, read_file, read_yaml
 from kfc.spec.schema import Spec
+from kfc.spec.suggestions import paths_by_key, suggested_file
+from kfc.spec.yaml_text import core_scalar
 
 SpecLike = Spec | Mapping[str, Any] | str | Path
 _MOST_FAULTS = 50  # that anybody would read
@@ -45,7 +47,8 @@ def builtin_text(name: str) -> str:
                 "spec",
                 "a file or the name of a built-in spec",
                 shown(name),
-                f"{nearest(name, builtin_specs())}Known: {', '.join(builtin_specs())}. "
+                f"{suggested_file(Path(name), SUFFIXES) or nearest(name, builtin_specs())}"
+                f"Known: {', '.join(builtin_specs())}. "
                 f"Files end in {', '.join(SUFFIXES)}.",
             )
         )
@@ -81,7 +84,7 @@ def load(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
         if not faults:
             return checked
     except ValidationError as error:
-        faults += _others(read_faults(error, values, Spec), faults)
+        faults += _others(read_faults(error, values, Spec, paths_by_key(Spec)), faults)
     while behind := _faults_behind(values, faults):
         faults += behind
     raise SpecError(*_with_lines(faults, source))
@@ -93,6 +96,7 @@ def dump(spec: Spec) -> str:
     yaml.default_flow_style = None  # lists and small mappings on one line
     yaml.width = 1000  # a break within a mapping reads worse than a long line
     yaml.representer.add_representer(type(None), _explicit_null)
+    yaml.representer.add_representer(str, _text)
     text = io.StringIO()
     yaml.dump(spec.model_dump(mode="json"), text)
     return text.getvalue()
@@ -101,6 +105,12 @@ def dump(spec: Spec) -> str:
 def _explicit_null(representer: Any, _: None) -> Any:
     """Writes `null` where ruamel would write nothing."""
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+def _text(representer: Any, text: str) -> Any:
+    """Quotes text that YAML 1.2 would read as a number, a boolean or null."""
+    style = None if isinstance(core_scalar(text), str) else "'"
+    return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 def _read(spec: SpecLike) -> Source:
@@ -148,7 +158,7 @@ def _faults_behind(values: dict[str, Any], faults: Faults) -> Faults:
     try:
         Spec.model_validate(values)
     except ValidationError as error:
-        found = _others(read_faults(error, values, Spec), faults)
+        found = _others(read_faults(error, values, Spec, paths_by_key(Spec)), faults)
         # What the mending itself made: options of another name, keys that went missing.
         return [
             (path, fault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import typing
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +11,7 @@ from pydantic import Discriminator, Field, ValidationError, model_validator
 
 from kfc.errors import Fault
 from kfc.registry import OPTIMIZERS
-from kfc.spec.components import Component, named
+from kfc.spec.components import Component
 from kfc.spec.faults import faults_error, read_faults
 from kfc.spec.fields import Finite, Listed, NotNegative, Positive, Share, SpecModel
 
@@ -100,7 +101,29 @@ class Optimizer(Component):
     """Any Keras optimizer, `tape_sgd` (the update written by hand), or a plug-in's."""
 
     kind = "optimizer"
+    default = "adam"
     registry = OPTIMIZERS
+
+    @classmethod
+    def option_schema(cls, option: str, default: Any) -> dict[str, Any]:
+        """Returns the JSON Schema of one option; a learning rate may be a schedule.
+
+        Args:
+            option: Name of the option.
+            default: Default of the option; `UNREAD` for an option of a plug-in.
+        """
+        number = super().option_schema(option, default)
+        if option != "learning_rate":
+            return number
+        rate = _Rate.model_json_schema()
+        schedules = [rate["$defs"][kind.__name__] for kind in typing.get_args(AnySchedule)]
+        return {
+            "description": "A number above 0, or a schedule by its name and options.",
+            "default": number.pop("default", None),
+            "if": {"type": "object"},
+            "then": {"anyOf": schedules},
+            "else": number,
+        }
 
     @classmethod
     def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
@@ -142,6 +165,3 @@ class Optimizer(Component):
         if not isinstance(rate, Mapping):
             return None
         return _Rate.model_validate({"learning_rate": rate}).learning_rate
-
-
-OptimizerField = Annotated[Optimizer, named("adam")]

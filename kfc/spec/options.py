@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kfc.errors import Fault, nearest
 from kfc.spec.plain import shown
 from kfc.spec.signatures import REQUIRED, UNREAD
 
-# Option -> (description, test). Keras accepts any of these numbers and trains on them.
-_SHARE = ("a number in [0, 1)", lambda v: 0 <= v < 1)
-_POSITIVE = ("a finite number above 0", lambda v: 0 < v < math.inf)
-_NOT_NEGATIVE = ("a finite number of at least 0", lambda v: 0 <= v < math.inf)
-_COUNT = ("an integer of at least 1", lambda v: isinstance(v, int) and v >= 1)
-_WHOLE = ("an integer of at least 0", lambda v: isinstance(v, int) and v >= 0)
-_ANY = ("a number", lambda v: True)
-_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+Limits = tuple[str, dict[str, Any]]
+
+# Words and limits; the limits are named as in JSON Schema.
+_SHARE: Limits = ("a number in [0, 1)", {"minimum": 0, "exclusiveMaximum": 1})
+_POSITIVE: Limits = ("a finite number above 0", {"exclusiveMinimum": 0})
+_NOT_NEGATIVE: Limits = ("a finite number of at least 0", {"minimum": 0})
+_COUNT: Limits = ("an integer of at least 1", {"type": "integer", "minimum": 1})
+_WHOLE: Limits = ("an integer of at least 0", {"type": "integer", "minimum": 0})
+_ANY: Limits = ("a number", {})
+# Option -> its range. Keras accepts any of these numbers and trains on them.
+_RANGES: dict[str, Limits] = {
     **dict.fromkeys(("beta_1", "beta_2", "rho", "momentum", "ema_momentum"), _SHARE),
     **dict.fromkeys(("adam_beta_1", "adam_beta_2", "label_smoothing"), _SHARE),
     **dict.fromkeys(("learning_rate", "stddev", "epsilon", "delta", "scale"), _POSITIVE),
@@ -38,11 +41,11 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("baseline", "initial_value_threshold", "default_value"), _ANY),
     **dict.fromkeys(("max_value", "negative_slope"), _NOT_NEGATIVE),
     "threshold": _ANY,
-    "factor": ("a number in (0, 1)", lambda v: 0 < v < 1),
-    "learning_rate_power": ("a number of at most 0", lambda v: v <= 0),
+    "factor": ("a number in (0, 1)", {"exclusiveMinimum": 0, "exclusiveMaximum": 1}),
+    "learning_rate_power": ("a number of at most 0", {"maximum": 0}),
     "gradient_accumulation_steps": (
         "an integer of at least 2",
-        lambda v: isinstance(v, int) and v >= 2,
+        {"type": "integer", "minimum": 2},
     ),
 }
 # (kind, option) -> what Keras knows; it refuses others late, or warns and takes another.
@@ -106,10 +109,56 @@ def _range_fault(option: str, value: Any, default: Any) -> str:
     """Returns the range that `value` is not in, or nothing."""
     if option not in _RANGES or value is None:
         return ""
-    expected, fits = _RANGES[option]
+    expected, limits = _RANGES[option]
     if default == UNREAD and not (option == "learning_rate" and _is_number(value)):
         return ""  # a plug-in may mean something else by the name
-    return "" if _is_number(value) and fits(value) else expected
+    return "" if _is_number(value) and _is_within(value, limits) else expected
+
+
+_COMPARED = {
+    "minimum": operator.ge,
+    "exclusiveMinimum": operator.gt,
+    "maximum": operator.le,
+    "exclusiveMaximum": operator.lt,
+}
+
+
+def _is_within(value: float, limits: Mapping[str, Any]) -> bool:
+    """Returns whether a number keeps limits that are named as in JSON Schema."""
+    if limits.get("type") == "integer" and not isinstance(value, int):
+        return False
+    return all(fits(value, limits[key]) for key, fits in _COMPARED.items() if key in limits)
+
+
+def option_schema(kind: str, option: str, default: Any) -> dict[str, Any]:
+    """Returns the JSON Schema of an option: what `option_faults` finds no fault with.
+
+    Args:
+        kind: Kind of the component, such as `optimizer`.
+        option: Name of the option, such as `learning_rate`.
+        default: Default of the option; `UNREAD` for an option of a plug-in.
+    """
+    words, limits = _RANGES.get(option, ("", {})) if default != UNREAD else ("", {})
+    choices = _CHOICES.get((kind, option), ())
+    finite = {"minimum": -_FLOAT32_MAX, "maximum": _FLOAT32_MAX}
+    if isinstance(default, bool):
+        schema: dict[str, Any] = {"type": "boolean"}
+    elif isinstance(default, str) and default not in (REQUIRED, UNREAD):
+        schema = {"type": "string"} | ({"enum": list(choices)} if default in choices else {})
+    elif isinstance(default, (int, float)) or words:
+        whole = isinstance(default, int) and default not in (0, 1)
+        bounds = {k: v for k, v in finite.items() if f"exclusive{k.title()}" not in limits}
+        schema = {"type": "integer" if whole else "number", **bounds, **limits}
+        if default is None:
+            schema["type"] = [schema["type"], "null"]
+    else:
+        null = ["null"] if default is None else []
+        schema = {"type": ["number", "boolean", "string", *null], **finite}
+    if words:
+        schema["description"] = f"{words[0].upper()}{words[1:]}."
+    if default not in (REQUIRED, UNREAD):
+        schema["default"] = default
+    return schema
 
 
 def _is_number(value: Any) -> bool:

@@ -7,21 +7,24 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
+    GetJsonSchemaHandler,
     Tag,
     model_serializer,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from kfc.spec.combinations import impossible
+from kfc.spec.combinations import RECORDED, impossible
 from kfc.spec.components import (
-    ActivationField,
-    BlockField,
-    CallbackField,
-    InitializerField,
-    LossField,
+    Activation,
+    Block,
+    Callback,
+    Initializer,
+    Loss,
 )
 from kfc.spec.faults import faults_error
 from kfc.spec.fields import (
@@ -35,27 +38,28 @@ from kfc.spec.fields import (
     SpecModel,
     component,
 )
-from kfc.spec.optimizer import OptimizerField
+from kfc.spec.optimizer import Optimizer
 from kfc.spec.search import Search
-from kfc.spec.sources import check_source, check_validation
+from kfc.spec.sources import SourceSchema, check_source, check_validation
 
 # Codes of the checks a spec may accept; `kfc/data/checks.py` has their rows.
 AcceptedCheck = Literal["unscaled_input"]
 
 
-def _mapping_of(key: str) -> BeforeValidator:
-    """Returns the reader of a shorthand: a bare value stands for `{key: value}`."""
-
-    def read(value: Any) -> Any:
-        return value if isinstance(value, (Mapping, SpecModel)) else {key: value}
-
-    return BeforeValidator(read, json_schema_input_type=int | dict[str, Any])
-
-
 # --- data ---------------------------------------------------------------------------------
 
-SourceName = Annotated[str, AfterValidator(check_source)]
-ValidationName = Annotated[str, AfterValidator(check_validation)]
+SourceName = Annotated[str, AfterValidator(check_source), SourceSchema()]
+ValidationName = Annotated[str, AfterValidator(check_validation), SourceSchema()]
+
+SCALES = {
+    "none": "inputs stay as they are",
+    "unit": "pixels are divided by 255, other numbers are mapped from their smallest and "
+    "largest value to 0 and 1",
+    "centered": "unit, minus one half",
+    "standard": "minus the mean, divided by the standard deviation, for each feature",
+    "robust": "minus the median, divided by the distance of the quartiles, for each feature",
+}
+"""Word of `data.scale` -> what it does to the inputs."""
 
 
 class Data(SpecModel):
@@ -71,7 +75,10 @@ class Data(SpecModel):
         description="By default classes where targets are integers or text, else numbers.",
     )
     scale: Literal["none", "unit", "centered", "standard", "robust"] = Field(
-        "unit", description="How inputs are scaled; learned on training rows only."
+        "unit",
+        description="How inputs are scaled; learned on training rows only. "
+        + " ".join(f"{word}: {meaning}." for word, meaning in SCALES.items()),
+        json_schema_extra={"enumDescriptions": [*SCALES.values()]},
     )
     scale_target: Literal["none", "standard"] = Field(
         "standard",
@@ -107,13 +114,32 @@ class Hidden(SpecModel):
     """One hidden layer; what it leaves out is as the network says."""
 
     units: Count = Field(description="Width of the layer.", examples=[128])
-    activation: ActivationField | None = Field(None, examples=["relu"])
-    init: InitializerField | None = Field(None, examples=["glorot_uniform"])
+    activation: Activation | None = Field(None, examples=["relu"])
+    init: Initializer | None = Field(None, examples=["glorot_uniform"])
     dropout: Share | None = Field(None, examples=[0.5])
     l1: NotNegative | None = Field(None, examples=[0.001])
     l2: NotNegative | None = Field(None, examples=[0.001])
     normalization: Normalization | None = Field(None, examples=["none"])
     use_bias: bool | None = Field(None, examples=[True])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_width(cls, value: Any) -> Any:
+        """Reads a bare width as a layer that only has this width."""
+        return value if isinstance(value, (Mapping, SpecModel)) else {"units": value}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Returns what a spec may write: a bare width, or a layer with options."""
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        layer = dict(schema)
+        schema.clear()
+        width = {**layer["properties"]["units"], "description": "Width of the layer."}
+        schema.update({"if": {"type": "object"}, "then": layer, "else": width})
+        return reference
 
     @model_serializer(mode="wrap")
     def _shortest(self, handler: Any) -> Any:
@@ -125,14 +151,14 @@ class Hidden(SpecModel):
 class Network(SpecModel):
     """A dense stack, from the scaled input to logits."""
 
-    hidden: Listed[Annotated[Hidden, _mapping_of("units")]] = Field(
+    hidden: Listed[Hidden] = Field(
         (Hidden(units=128),),
         description="Widths, or layers with options; [] is softmax regression.",
         examples=[[256, 128]],
     )
-    activation: ActivationField = component("relu", "Of every hidden layer.")
-    init: InitializerField = component("glorot_uniform", "Of every kernel.")
-    block: BlockField = component("dense", "What one entry of hidden becomes.")
+    activation: Activation = component("relu", "Of every hidden layer.")
+    init: Initializer = component("glorot_uniform", "Of every kernel.")
+    block: Block = component("dense", "What one entry of hidden becomes.")
     dropout: Share = Field(0.0, description="Share of outputs zeroed while training.")
     l1: NotNegative = Field(0.0, description="Factor of the sum of absolute kernel weights.")
     l2: NotNegative = Field(0.0, description="Factor of the sum of squared kernel weights.")
@@ -156,7 +182,11 @@ class Network(SpecModel):
 class EarlyStopping(SpecModel):
     """Stops when a number has not become better for `patience` epochs."""
 
-    monitor: str = Field("val_loss", description="A recorded metric; its direction is known.")
+    monitor: str = Field(
+        "val_loss",
+        description="A recorded metric; its direction is known.",
+        json_schema_extra={"enum": [*RECORDED]},
+    )
     patience: NotNegativeInt = 5
     min_delta: NotNegative = 0.0
     restore_best_weights: bool = Field(
@@ -167,7 +197,7 @@ class EarlyStopping(SpecModel):
 class Training(SpecModel):
     """How the weights are found."""
 
-    loss: LossField | None = Field(
+    loss: Loss | None = Field(
         None, description="By default cross_entropy for classes, mse for numbers."
     )
     class_weight: ClassWeight | None = Field(
@@ -175,7 +205,7 @@ class Training(SpecModel):
         description="balanced, or class: number; a row's loss is multiplied by it.",
         examples=["balanced"],
     )
-    optimizer: OptimizerField = component("adam", "Any of Keras's, tape_sgd, a plug-in's.")
+    optimizer: Optimizer = component("adam", "Any of Keras's, tape_sgd, a plug-in's.")
     engine: Literal["auto", "xla", "graph", "eager"] = Field(
         "auto",
         description="What runs the steps: a graph that XLA compiles, a plain graph, or (for "
@@ -208,7 +238,7 @@ class Training(SpecModel):
         description="Steps between evaluations, besides those at the end of epochs.",
         examples=[500],
     )
-    callbacks: Listed[CallbackField] = Field(
+    callbacks: Listed[Callback] = Field(
         (),
         description="Any of Keras's by class name, kfc's, or a plug-in's.",
         examples=[[{"name": "TerminateOnNaN"}]],
@@ -222,11 +252,25 @@ class Training(SpecModel):
 # --- the whole ----------------------------------------------------------------------------
 
 
+# The pattern of a name where \\w is ASCII or \\p{L} unknown, as in dialects of JSON Schema:
+# it excludes what is no letter in ASCII and leaves all other characters to the loader.
+_PORTABLE_NAME = (
+    r"^[^\u0000-\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9]"
+    r"[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9]*$"
+)
+
+
 class Spec(SpecModel):
     """A dense network, its data and its training, on one page."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    )
+
     name: Annotated[str, Field(pattern=r"^[\w][\w.-]*$", max_length=60)] = Field(
-        "run", description="Letters, digits, '_', '.' and '-'; run folders carry it."
+        "run",
+        description="Letters, digits, '_', '.' and '-'; run folders carry it.",
+        json_schema_extra={"pattern": _PORTABLE_NAME},
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="Of everything random.")
     accept: Listed[AcceptedCheck] = Field(

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from kfc.errors import Fault
+from kfc.spec.combinations import METRICS
 from kfc.spec.faults import faults_error
 from kfc.spec.fields import Count, Finite, Listed, Positive, SpecModel
 
@@ -97,11 +98,13 @@ class Choice(SpecModel):
     @classmethod
     def _differ(cls, choice: tuple[Any, ...]) -> tuple[Any, ...]:
         texts = [repr(value) for value in choice]  # 1, 1.0 and true are equal, and differ
+        seen: set[str] = set()
         for index, text in enumerate(texts):
-            if text in texts[:index]:
+            if text in seen:
                 raise faults_error(
                     Fault(str(index), "each value once", f"{text} twice", "Remove one.")
                 )
+            seen.add(text)
         return choice
 
 
@@ -158,6 +161,7 @@ class Search(SpecModel):
         description="A metric of the validation rows; its direction is known. By default "
         "val_accuracy for classes, val_loss for numbers.",
         examples=["val_loss"],
+        json_schema_extra={"enum": [*(f"val_{name}" for name in METRICS), None]},
     )
     trials: Count = Field(40, description="At most so many.")
     seconds: Positive | None = Field(
@@ -180,7 +184,9 @@ class Search(SpecModel):
         3, description="The best so many are trained again on fresh seeds."
     )
     repeats: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        5, description="Fresh seeds for each finalist, the same for all: 0, or at least 2."
+        5,
+        description="Fresh seeds for each finalist, the same for all: 0, or at least 2.",
+        json_schema_extra={"not": {"const": 1}},
     )
     factor: Annotated[int, Field(ge=2, lt=2**31)] = Field(
         3, description="hyperband: one trial in so many goes on, to so many times the epochs."

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
+
+from pydantic import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
 from kfc.errors import Fault, RegistryError, nearest
 from kfc.registry import SOURCES
 from kfc.spec.faults import faults_error
 from kfc.spec.plain import shown
 
 _LONGEST = 4096  # characters, which is what a path may have
+
+
+class SourceSchema:
+    """Annotates the name of a source with its JSON Schema: the kinds that are installed."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Returns a string with a pattern that ECMA 262 and Python read alike."""
+        kinds = "|".join(re.escape(kind) for kind in SOURCES.names())
+        schema = handler(core_schema)
+        return {**schema, "pattern": f"^({kinds}):.", "maxLength": _LONGEST}
 
 
 def check_source(value: str) -> str:

@@ -1,0 +1,100 @@
+import pytest
+
+from kfc.errors import SpecError
+from kfc.spec import Spec, load
+from kfc.spec import suggestions as suggesting
+from kfc.spec.schema import SCALES
+from kfc.spec.suggestions import paths_by_key
+
+
+def fault_of(spec, overrides=None):
+    with pytest.raises(SpecError) as caught:
+        load(spec, overrides)
+    (fault,) = caught.value.faults
+    return fault
+
+
+ELSEWHERE = {
+    "epochs": "training.epochs",
+    "epoch": "training.epochs",
+    "lr": "training.optimizer.learning_rate",
+    "learning_rate": "training.optimizer.learning_rate",
+    "training.lr": "training.optimizer.learning_rate",
+    "training.learning_rat": "training.optimizer.learning_rate",
+    "training.optimizer.lr": "learning_rate",
+    "optimizer.lr": "training.optimizer",
+    "momentum": "training.optimizer.momentum",
+    "weight_decay": "training.optimizer.weight_decay",
+    "batch_size": "training.batch_size",
+    "patience": "training.early_stopping.patience",
+    "training.max_iter": "epochs",
+    "hidden_layer_sizes": "network.hidden",
+    "network.dropout_rate": "dropout",
+    "training.dropout": "network.dropout",
+    "units": "network.hidden[0].units",
+    "random_state": "seed",
+    "validation_split": "data.validation",
+    "n_trials": "search.trials",
+}
+
+
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_a_key_of_another_level_or_library_gets_the_path_it_has_here(key):
+    assert fault_of("digits", {key: 3}).remedy.startswith(f"Did you mean {ELSEWHERE[key]!r}?")
+
+
+@pytest.mark.parametrize("path", sorted(set(suggesting._PATHS.values())))
+def test_every_suggested_path_is_one_of_a_spec(path):
+    assert path in paths_by_key(Spec).values()
+
+
+WORDS = {
+    "network.activation": ("swish", "silu"),
+    "network.init": ("xavier", "glorot_uniform"),
+    "training.loss": ("log_loss", "cross_entropy"),
+    "data.scale": ("minmax", "unit"),
+    "network.normalization": ("batchnorm", "batch"),
+    "search.algorithm": ("tpe", "bayesian"),
+}
+
+
+@pytest.mark.parametrize("path", WORDS)
+def test_a_word_of_another_library_gets_the_one_it_has_here(path):
+    word, meant = WORDS[path]
+    assert fault_of("digits", {path: word}).remedy.startswith(f"Did you mean {meant!r}?")
+
+
+@pytest.mark.parametrize("name", ["my.ymal", "my.yml", "mi.yaml"])
+def test_a_misspelt_file_gets_the_one_that_is_there(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.yaml").write_text("seed: 1")
+    assert fault_of(name).remedy.startswith("Did you mean 'my.yaml'?")
+    assert "my.yaml" in fault_of(str(tmp_path / name)).remedy
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        ("search.objective", "f1", "search.objective"),
+        (
+            "training.early_stopping",
+            {"monitor": "val_f1"},
+            "training.early_stopping.monitor",
+        ),
+        (
+            "training.callbacks",
+            [{"name": "EarlyStopping", "monitor": "f1"}],
+            "training.callbacks[0].monitor",
+        ),
+    ],
+)
+def test_a_metric_that_does_not_exist_is_named_as_such(path, value, where):
+    fault = fault_of("digits", {path: value})
+    assert fault.where == where
+    assert fault.got.endswith("f1', a metric that does not exist")
+
+
+def test_a_wrong_scale_gets_a_sentence_on_each_word():
+    remedy = fault_of("digits", {"data.scale": "pixels"}).remedy
+    for word, meaning in SCALES.items():
+        assert f"{word}: {meaning}." in remedy
