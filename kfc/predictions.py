@@ -14,6 +14,7 @@ from kfc.data import Task
 from kfc.data.checks import check_inputs
 from kfc.data.memory import as_inputs
 from kfc.errors import DataError, Fault, NumbersError, one_line
+from kfc.training.grappler import as_traced
 
 _BATCH = 1024
 _FORMULA = ("=", "+", "-", "@")  # and a tab, which `one_line` makes a blank
@@ -47,7 +48,9 @@ def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
         DataError: If they are not rows of the kind the network was trained on.
     """
     quiet.check_process()
-    outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
+    # A graph that TensorFlow rewrites may turn NaN into 0, and answer it with a class.
+    with as_traced():
+        outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
     return from_outputs(np.asarray(outputs), task)
 
 

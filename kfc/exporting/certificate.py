@@ -40,7 +40,10 @@ class Parity:
 
     Args:
         rows: Of the sample.
-        calls: Asked of the model: sizes of batches, the signature of columns, the request.
+        calls: Asked of the model: sizes of batches, the signature of columns, the request,
+            and rows with NaN and infinity in front of one of the sample.
+        nan_rows: Rows with NaN or infinity that the model was asked about, each of which it
+            answered with NaN; 0 where the inputs are whole numbers.
         max_difference: Of logits or values, see `kfc.sample.Sample.difference`.
         limit: The largest that is allowed.
         ties: Rows with another label than the run's, where its logits of both are equal
@@ -49,6 +52,7 @@ class Parity:
 
     rows: int
     calls: tuple[str, ...]
+    nan_rows: int
     max_difference: float
     limit: float
     ties: int
@@ -59,6 +63,7 @@ class _Question(NamedTuple):
     signature: str
     inputs: Mapping[str, np.ndarray]
     rows: int  # the first of the sample
+    nan_rows: int = 0  # in front of them
 
 
 def compare(
@@ -74,7 +79,9 @@ def compare(
     """Asks an exported model about the sample, in a fresh process, and compares.
 
     It is asked for all rows at once, for one and for none, and, where TensorFlow Serving
-    can serve it, by columns and with the request that goes with it.
+    can serve it, by columns and with the request that goes with it. Where inputs are floats it
+    is also asked for rows with NaN and infinity, which it must answer with NaN, in a batch
+    with one row of the sample, which it must answer as ever.
 
     Args:
         folder: What `exporter` wrote.
@@ -86,32 +93,79 @@ def compare(
         limit: On the difference.
 
     Raises:
-        NumbersError: If the model cannot be loaded or asked, if a label differs, or if a
-            difference is larger than `limit`.
+        NumbersError: If the model cannot be loaded or asked, if a label differs, if a
+            difference is larger than `limit`, or if a row with NaN or infinity is answered
+            with numbers or a class.
     """
-    questions = [
-        _Question(f"batch of {n}", "", {input_name: sample.x[:n]}, n)
-        for n in dict.fromkeys((len(sample.x), 1, 0))
-    ]
-    if exporter.serves and task.columns:
-        names = signatures.column_names(task.columns)
-        columns = dict(zip(names, sample.x.T, strict=True))
-        questions.append(_Question("columns", signatures.ROWS, columns, len(sample.x)))
-    if request is not None:
-        inputs = request.inputs(task.input_dtype)
-        questions.append(_Question("request", request.signature, inputs, 1))
-
+    questions = _questions(exporter, sample, task, input_name, request)
     if task.classification:
         sample = Sample(sample.x, class_logits(sample.outputs))
     differences, ties = [], set()
     for question, answer in zip(questions, _ask(folder, exporter, questions), strict=True):
         _check_shapes(answer, task, question, serves=exporter.serves)
+        _check_nan_rows(answer, question)
+        answer = {name: values[question.nan_rows :] for name, values in answer.items()}
         differences.append(_difference(answer, sample, task, question, limit))
         if task.classification and question.rows:
             _check_probabilities(answer, task, question)
             ties |= _ties(answer, sample, task, question, limit)
     calls = tuple(question.call for question in questions)
-    return Parity(len(sample.x), calls, max(differences), limit, len(ties))
+    nan_rows = sum(question.nan_rows for question in questions)
+    return Parity(len(sample.x), calls, nan_rows, max(differences), limit, len(ties))
+
+
+def _questions(
+    exporter: Exporter, sample: Sample, task: Task, input_name: str, request: Request | None
+) -> list[_Question]:
+    """Returns what the model is asked: by batch, by column, the request, and not numbers."""
+    by_column = exporter.serves and bool(task.columns)
+
+    def columns(x: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(signatures.column_names(task.columns), x.T, strict=True))
+
+    questions = [
+        _Question(f"batch of {n}", "", {input_name: sample.x[:n]}, n)
+        for n in dict.fromkeys((len(sample.x), 1, 0))
+    ]
+    if by_column:
+        x = sample.x
+        questions.append(_Question("columns", signatures.ROWS, columns(x), len(x)))
+    if request is not None:
+        inputs = request.inputs(task.input_dtype)
+        questions.append(_Question("request", request.signature, inputs, 1))
+    if np.issubdtype(sample.x.dtype, np.floating):
+        x, n = _with_nan_rows(sample.x[:1]), len(_NO_NUMBERS)
+        questions.append(_Question("batch with NaN rows", "", {input_name: x}, 1, n))
+        if by_column:
+            inputs = columns(x)
+            questions.append(_Question("columns with NaN rows", signatures.ROWS, inputs, 1, n))
+    return questions
+
+
+_NO_NUMBERS = (np.nan, np.inf, -np.inf)
+
+
+def _with_nan_rows(row: np.ndarray) -> np.ndarray:
+    """Returns a row preceded by copies of it, one for each of `_NO_NUMBERS`, in one cell."""
+    x = np.repeat(row, len(_NO_NUMBERS) + 1, axis=0)
+    cells = x.reshape(len(x), -1)  # (rows, features), a view
+    for number, value in enumerate(_NO_NUMBERS):
+        cells[number, number % cells.shape[1]] = value
+    return x
+
+
+def _check_nan_rows(answer: Mapping[str, np.ndarray], question: _Question) -> None:
+    """Checks that rows without numbers are answered with NaN, and with no class."""
+    for name, values in answer.items():
+        said = values[: question.nan_rows]
+        is_text = said.dtype.kind in "US"
+        right = said == signatures.NO_LABEL if is_text else np.isnan(said)
+        if not right.all():
+            raise _refused(
+                f"{'an empty label' if is_text else f'{name} NaN'} for a row with NaN or "
+                f"infinity from a {question.call}",
+                repr(said[~right][0].item()),
+            )
 
 
 def _ask(
@@ -159,7 +213,8 @@ def _check_shapes(
     answer: Mapping[str, np.ndarray], task: Task, question: _Question, *, serves: bool
 ) -> None:
     """Checks names and shapes of all outputs."""
-    wanted = signatures.output_shapes(task, question.rows, serves=serves)
+    rows = question.nan_rows + question.rows
+    wanted = signatures.output_shapes(task, rows, serves=serves)
     got = {name: values.shape for name, values in answer.items()}
     if got != wanted:
         raise _refused(f"{_shown(wanted)} from a {question.call}", _shown(got))

@@ -19,6 +19,7 @@ from kfc import quiet
 from kfc.data import Scaling, Task
 from kfc.errors import Fault, SpecError
 from kfc.exporting import signatures
+from kfc.exporting.guarding import guarded
 
 _RUNTIMES = Path(__file__).parent / "runtimes"
 
@@ -66,6 +67,7 @@ class Exporter:
 def write_saved_model(network: keras.Model, task: Task, folder: Path) -> None:
     """Writes a SavedModel with the signatures of `kfc.exporting.signatures`."""
     archive = keras.export.ExportArchive()
+    network = guarded(network, task)
     archive.track(network)
     for name, (function, inputs) in signatures.endpoints(network, task).items():
         archive.add_endpoint(name, function, input_signature=inputs)
@@ -109,7 +111,7 @@ def full_disk() -> Iterator[None]:
 
 
 def named(network: keras.Model, task: Task) -> keras.Model:
-    """Returns the same network, weights shared, whose outputs have names.
+    """Returns the network, guarded against NaN, with outputs that have names.
 
     Keras's `Normalization` holds its numbers in tensors that a conversion to ONNX turns
     into inputs of the model, so they become constants of a layer of ours.
@@ -118,9 +120,10 @@ def named(network: keras.Model, task: Task) -> keras.Model:
         SpecError: If some of it computes in bfloat16, which the runtimes cannot.
     """
 
-    def replaced(layer: Any) -> Any:
-        is_scaling = isinstance(layer, keras.layers.Normalization) and layer.name == "scaling"
-        return _Scaling(task.scaling, name="scaling") if is_scaling else layer
+    def copied(layer: keras.Layer) -> keras.Layer:
+        if isinstance(layer, keras.layers.Normalization) and layer.name == "scaling":
+            return _Scaling(task.scaling, name="scaling")
+        return type(layer).from_config(layer.get_config())
 
     other = {layer.compute_dtype for layer in network.layers} - {"float32"}
     if other:
@@ -132,7 +135,7 @@ def named(network: keras.Model, task: Task) -> keras.Model:
                 "Export it as saved_model, or train without training.precision.",
             )
         )
-    same = keras.models.clone_model(network, clone_function=replaced)
+    same = guarded(network, task, copied)
     return keras.Model(same.input, signatures.outputs_by_name(same.output, task))
 
 

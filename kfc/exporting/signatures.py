@@ -11,9 +11,12 @@ import keras
 import tensorflow as tf
 
 from kfc.data import Task
+from kfc.exporting.guarding import finite_rows
 
 DEFAULT, ROWS = "serving_default", "rows"
-
+NO_LABEL = ""
+"""The label of a row that holds NaN, infinity or a number beyond float32."""
+_NAN = float("nan")
 
 Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 """A function of tensors that returns tensors by name, and what it takes."""
@@ -71,16 +74,25 @@ def column_names(columns: Sequence[str]) -> list[str]:
 def outputs_by_name(outputs: Any, task: Task) -> dict[str, Any]:
     """Returns `logits` and `probabilities`, or `value`, from what the network returns.
 
+    For a row with an output that is NaN or infinite, all of them are NaN.
+
     Args:
         outputs: Tensors, or Keras's symbolic ones, (batch, outputs).
         task: What the network was trained for.
     """
     ops = keras.ops
+    finite = finite_rows(outputs)[:, None]  # (batch, 1)
+    outputs = ops.where(finite, outputs, _NAN)
     if not task.classification:
         return {"value": ops.reshape(outputs, (-1,)) if task.outputs == 1 else outputs}
     if outputs.shape[1] == 1:  # one logit, that of the second of two classes
-        outputs = ops.concatenate([ops.zeros_like(outputs), outputs], axis=1)
-    return {"logits": outputs, "probabilities": ops.softmax(outputs)}
+        zero = ops.where(finite, ops.zeros_like(outputs), _NAN)
+        outputs = ops.concatenate([zero, outputs], axis=1)
+    # Some runtimes' softmax passes NaN on; this does not depend on it.
+    return {
+        "logits": outputs,
+        "probabilities": ops.where(finite, ops.softmax(outputs), _NAN),
+    }
 
 
 def output_shapes(task: Task, rows: int, *, serves: bool) -> dict[str, tuple[int, ...]]:
@@ -100,7 +112,10 @@ def output_shapes(task: Task, rows: int, *, serves: bool) -> dict[str, tuple[int
 def _answer(outputs: tf.Tensor, task: Task) -> dict[str, tf.Tensor]:
     answer = outputs_by_name(outputs, task)
     if task.classification:
+        finite = finite_rows(answer["logits"])
         best = tf.argmax(answer["probabilities"], axis=1)
-        answer["label"] = tf.gather(tf.constant(task.labels), best)
-        answer["probability"] = tf.reduce_max(answer["probabilities"], axis=1)
+        label = tf.gather(tf.constant(task.labels), best)
+        answer["label"] = tf.where(finite, label, NO_LABEL)
+        highest = tf.reduce_max(answer["probabilities"], axis=1)
+        answer["probability"] = tf.where(finite, highest, _NAN)
     return answer
