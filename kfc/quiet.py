@@ -8,12 +8,13 @@ replayed if either fails. In between, and only there, the number of threads can 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from kfc.errors import Fault, SpecError
@@ -153,15 +154,16 @@ def _prefer_wide_vectors() -> None:
 
 @contextmanager
 def stderr_held_back() -> Iterator[None]:
-    """Keeps what anything in this process writes to descriptor 2, and drops it.
+    """Keeps what is written to descriptor 2 or logged by TensorFlow meanwhile, and drops it.
 
-    It is written after all if an exception ends this.
+    In a notebook, or where the caller has configured `logging`, TensorFlow's loggers do not
+    write to the descriptor. All of it is written after all if an exception ends this.
     """
     if sys.stderr is not None:  # a service, or pythonw, may have none
         with suppress(OSError, ValueError):  # full, or closed
             sys.stderr.flush()
     open_standard_streams()
-    with _holding, tempfile.TemporaryFile() as held:
+    with _holding, tempfile.TemporaryFile() as held, _loggers_held_back():
         terminal = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
@@ -174,6 +176,45 @@ def stderr_held_back() -> Iterator[None]:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+_LOGGERS = ("absl", "keras", "tensorflow", "tf2onnx")
+
+
+@contextmanager
+def _loggers_held_back() -> Iterator[None]:
+    """Keeps what this thread logs to TensorFlow's loggers and those below, and drops it.
+
+    Records go to their handlers after all if an exception ends this. Filters are put on
+    handlers, since a logger that an import makes meanwhile would have none of them; levels,
+    and whatever else the caller has set, are not touched.
+    """
+    thread, held = threading.get_ident(), list[tuple[logging.Handler, logging.LogRecord]]()
+    filters: list[tuple[logging.Handler, Callable[[logging.LogRecord], bool]]] = []
+    loggers = [logging.root, *map(logging.getLogger, _LOGGERS)]
+    handlers = {handler for logger in loggers for handler in logger.handlers}
+    # The last one is where records go that have no handler.
+    for handler in handlers | ({logging.lastResort} if logging.lastResort else set()):
+
+        def hold(record: logging.LogRecord, handler: logging.Handler = handler) -> bool:
+            if record.thread != thread or record.name.partition(".")[0] not in _LOGGERS:
+                return True
+            held.append((handler, record))
+            return False
+
+        handler.addFilter(hold)
+        filters.append((handler, hold))
+    failed = False
+    try:
+        yield
+    except Exception:
+        failed = True
+        raise
+    finally:
+        for handler, hold in filters:
+            handler.removeFilter(hold)
+        for handler, record in held if failed else ():
+            handler.handle(record)
 
 
 def open_standard_streams() -> None:

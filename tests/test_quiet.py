@@ -1,6 +1,8 @@
 import json
+import logging
 import subprocess
 import sys
+import threading
 
 import pytest
 import tensorflow as tf
@@ -186,3 +188,43 @@ def test_closed_descriptors_are_opened_on_the_null_device():
     shell = f'"{sys.executable}" -c "{code}" 0<&- 2>&-'
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[True, False, True]"
+
+
+@pytest.fixture
+def logged():
+    """Everything that a caller's own handler, on the root logger, was given."""
+    seen = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: seen.append(record.getMessage())
+    level = logging.root.level
+    logging.root.addHandler(handler)
+    logging.root.setLevel(logging.INFO)
+    yield seen
+    logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
+
+
+def log_everywhere():
+    for name in ("absl", "tensorflow", "tf2onnx.made_by_an_import", "mine"):
+        logging.getLogger(name).error("from %s", name)
+
+
+def test_tensorflows_loggers_say_nothing_meanwhile_and_are_as_before_afterwards(logged, capfd):
+    filters = [handler.filters[:] for handler in logging.root.handlers]
+    with quiet.stderr_held_back():
+        log_everywhere()
+        other = threading.Thread(target=logging.getLogger("absl").error, args=["elsewhere"])
+        other.start()
+        other.join()
+    assert logged == ["from mine", "elsewhere"]
+    assert [handler.filters for handler in logging.root.handlers] == filters
+    logging.getLogger("tf2onnx").error("after")
+    assert logged[-1] == "after"
+
+
+def test_what_was_logged_is_told_after_all_where_it_fails(logged, capfd):
+    with pytest.raises(ValueError, match="failed"), quiet.stderr_held_back():
+        log_everywhere()
+        raise ValueError("failed")
+    assert logged.count("from tf2onnx.made_by_an_import") == 1
+    assert {"from absl", "from tf2onnx.made_by_an_import", "from mine"} <= set(logged)

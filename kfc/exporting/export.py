@@ -100,7 +100,16 @@ def _fill(
         request=request,
         limit=_limit(finished.spec),
     )
-    facts = _facts(finished, format, int(target.name), parity) | {"warmup": warm}
+    # A plug-in's block may compute with an operation that no network of kfc's has.
+    unlisted = exporter.unlisted(folder)
+    if unlisted:
+        console.print(
+            f"{user_paths.shown(target)}: holds {', '.join(unlisted)}, of a plug-in. Services "
+            "load it; `kfc predict` takes the run instead.",
+            soft_wrap=True,
+        )
+    facts = _facts(finished, format, int(target.name), parity)
+    facts |= {"warmup": warm, "unlisted": unlisted}
     exported = Export(target, format, finished.spec.name, task, facts)
     (folder / CARD).write_text(card.text(finished, exported), "utf-8")
     facts = record.sealed(facts | {"files": sha256s(folder)})

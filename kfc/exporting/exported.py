@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,16 @@ import numpy as np
 
 from kfc import quiet, record, user_paths
 from kfc.data import Task
-from kfc.errors import CheckpointError, Fault, PluginError
-from kfc.exporting import serving
+from kfc.errors import CheckpointError, Fault, KfcError, PluginError, reason
+from kfc.exporting import facts as certificates
+from kfc.exporting import serving, signatures
 from kfc.exporting.exporters import Exporter
-from kfc.exporting.graphs import check_graph
 from kfc.exporting.versions import CERTIFICATE, sha256s, versions
 from kfc.predictions import Predictions, from_outputs, raw_rows
 from kfc.registry import EXPORTERS
 
 _BATCH = 1024
+_SHOWN = 300  # characters of what a foreign file made a runtime say
 
 
 @dataclass(frozen=True)
@@ -78,21 +78,44 @@ class Export:
         Raises:
             DataError: If they are not rows of the kind this model was trained on.
             SpecError: If what loads its format is not installed.
+            CheckpointError: If its runtime cannot load or run it, or if it answers with other
+                outputs than an export has.
+            NumbersError: If it answers a row with NaN.
         """
         rows = raw_rows(x, self.task)
         exporter = exporter_of(self.format)
         exporter.check_installed(self.format)
-        with quiet.stderr_held_back():
+        with EXPORTERS.guard(self.format, "predict"), quiet.stderr_held_back():
+            found = self._answers(exporter, rows)
+        outputs = found.pop("logits" if self.task.classification else "value")
+        said = from_outputs(outputs if outputs.ndim == 2 else outputs[:, None], self.task)
+        # Probabilities are the model's own; a SavedModel says label and probability too.
+        return said._replace(**found)
+
+    def _answers(self, exporter: Exporter, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the outputs by name for rows, each of the shape and type it must have."""
+        try:
             answer = _runtime(exporter)(str(self.path))
             answers = [
                 answer({self.certificate["input"]: rows[first : first + _BATCH]})
                 for first in range(0, max(len(rows), 1), _BATCH)
             ]
-        found = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
-        outputs = found.pop("logits" if self.task.classification else "value")
-        said = from_outputs(outputs if outputs.ndim == 2 else outputs[:, None], self.task)
-        # Probabilities are the model's own; a SavedModel says label and probability too.
-        return said._replace(**found)
+            found = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
+        except KfcError:
+            raise
+        # A file from elsewhere may make its runtime raise anything.
+        except Exception as error:
+            if self.format not in EXPORTERS.builtins:
+                raise  # for the guard: it is the plug-in's
+            got = f"{type(error).__name__}: {error}"[:_SHOWN]
+            raise _no_export(self.path, f"one that {self.format} cannot run ({got})") from error
+        wanted = signatures.output_shapes(self.task, len(rows), serves=exporter.serves)
+        got_shapes = {name: values.shape for name, values in found.items()}
+        kinds = {name: "U" if name == "label" else "f" for name in wanted}
+        if got_shapes != wanted or any(found[n].dtype.kind != kinds[n] for n in wanted):
+            got = f"one that answers {', '.join(f'{n} {s}' for n, s in got_shapes.items())}"
+            raise _no_export(self.path, got[:_SHOWN])
+        return found
 
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
@@ -113,26 +136,29 @@ def load_export(folder: str | Path) -> Export:
         folder: Of one version, or of several, of which the highest is taken.
 
     Raises:
-        CheckpointError: If there is none in it, a file of it was altered, or its graph does
-            more than compute.
+        CheckpointError: If there is none in it, a file of it was altered, a fact of its
+            certificate is missing or of another type, or its model holds an operation that
+            exports of kfc's own networks do not.
+        SpecError: If its format is unknown, or needs a package that is not installed.
     """
     folder = user_paths.absolute(folder)
     try:
         if (found := versions(folder)) and not (folder / CERTIFICATE).exists():
             folder = found[max(found)]
-        facts = json.loads((folder / CERTIFICATE).read_text("utf-8"))
-        record.check_seal(facts)
+        facts = certificates.read((folder / CERTIFICATE).read_text("utf-8"))
         now = sha256s(folder)
         task = record.task_of(facts["task"])
-        name, format = str(facts["name"]), str(facts["format"])
-        recorded = dict(facts["files"])
+        name, format, recorded = facts["name"], facts["format"], facts["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _no_export(folder, f"{type(error).__name__}: {error}") from error
+        got = f"{type(error).__name__}: {reason(error)}"[:_SHOWN]
+        raise _no_export(folder, got) from error
     for file in sorted({*recorded, *now}):
         if recorded.get(file) != now.get(file):
             raise _no_export(folder, f"another {file} than was exported")
-    if format == "saved_model":
-        check_graph(folder)
+    exporter = exporter_of(format)
+    exporter.check_installed(format)
+    if found_besides := exporter.unlisted(folder):
+        raise _no_export(folder, f"one with {_listed(found_besides)}")
     return Export(folder, format, name, task, facts)
 
 
@@ -162,6 +188,12 @@ def _runtime(exporter: Exporter) -> Callable[[str], Callable[..., Any]]:
     spec.loader.exec_module(module)
     load: Callable[[str], Callable[..., Any]] = module.load
     return load
+
+
+def _listed(names: list[str]) -> str:
+    """Returns the first of some names, which may be foreign and many."""
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if names[10:] else "")
+    return shown[:_SHOWN]
 
 
 def _no_export(folder: Path, got: str) -> CheckpointError:

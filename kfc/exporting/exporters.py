@@ -7,7 +7,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import tensorflow as tf
 from kfc import quiet
 from kfc.data import Scaling, Task
 from kfc.errors import Fault, SpecError
-from kfc.exporting import signatures
+from kfc.exporting import converted, graphs, signatures
 from kfc.exporting.guarding import guarded
 
 _RUNTIMES = Path(__file__).parent / "runtimes"
@@ -31,10 +31,15 @@ class Exporter:
     Args:
         write: Writes a trained network, with its task, into an empty folder.
         runtime: A Python file with `load(folder)`, which returns a function of inputs by
-            name that returns outputs by name; it runs where kfc and Keras are missing.
+            name that returns outputs by name; it runs where kfc and Keras are missing. A row
+            with NaN or infinity must be answered with NaN alone, and other rows as ever.
         serves: Whether TensorFlow Serving serves it, so that functions have signatures.
         modules: Modules it needs besides those kfc needs.
         distributions: What to install for them.
+        unlisted: A function of a folder that returns what in it no export of kfc's own
+            networks holds, such as an operation that writes files; `load_export` refuses
+            the folder before it is loaded. A plug-in that lists nothing vouches for its
+            runtime.
     """
 
     write: Callable[[keras.Model, Task, Path], None]
@@ -42,6 +47,7 @@ class Exporter:
     serves: bool = False
     modules: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
+    unlisted: Callable[[Path], list[str]] = field(default=lambda folder: [])
 
     def check_installed(self, name: str) -> None:
         """Checks that all its modules are there.
@@ -71,8 +77,10 @@ def write_saved_model(network: keras.Model, task: Task, folder: Path) -> None:
     archive.track(network)
     for name, (function, inputs) in signatures.endpoints(network, task).items():
         archive.add_endpoint(name, function, input_signature=inputs)
+    # Nobody trains what is served, and gradients of Keras's own would be further functions.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with quiet.stderr_held_back():
-        archive.write_out(str(folder), verbose=False)
+        archive.write_out(str(folder), options, verbose=False)
 
 
 def write_onnx(network: keras.Model, task: Task, folder: Path) -> None:
@@ -86,18 +94,25 @@ def write_litert(network: keras.Model, task: Task, folder: Path) -> None:
     _convert(named(network, task), task, folder / "model.tflite", "litert")
 
 
-SAVED_MODEL = Exporter(write_saved_model, _RUNTIMES / "saved_model.py", serves=True)
+SAVED_MODEL = Exporter(
+    write_saved_model,
+    _RUNTIMES / "saved_model.py",
+    serves=True,
+    unlisted=graphs.unlisted,
+)
 ONNX = Exporter(
     write_onnx,
     _RUNTIMES / "onnx.py",
     modules=("onnx", "onnxruntime", "tf2onnx"),
     distributions=("onnx", "onnxruntime", "tf2onnx"),
+    unlisted=converted.unlisted_in_onnx,
 )
 LITERT = Exporter(
     write_litert,
     _RUNTIMES / "litert.py",
     modules=("ai_edge_litert",),
     distributions=("ai-edge-litert",),
+    unlisted=converted.unlisted_in_litert,
 )
 
 

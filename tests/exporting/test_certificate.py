@@ -20,9 +20,20 @@ OWN = [[4.0, 1.0, 0.0], [2.0, 2.00001, 1.0]]
 def compared(monkeypatch):
     """Compares a run that says `own` with a model that says `answer`, in no process."""
 
-    def compare(own, answer, task=CLASSES, *, limit=certificate.LIMIT):
+    def compare(own, answer, task=CLASSES, *, limit=certificate.LIMIT, nan_rows=(None,) * 3):
         def ask(folder, exporter, questions):
-            return [{k: np.array(v)[: q.rows] for k, v in answer.items()} for q in questions]
+            return [asked(q) for q in questions]
+
+        def asked(question):
+            said = {k: np.array(v)[: question.rows] for k, v in answer.items()}
+            if not question.nan_rows:
+                return said
+            return {k: np.concatenate([*none(k, v, nan_rows), v]) for k, v in said.items()}
+
+        def none(name, values, given):
+            shape = (1, *values.shape[1:])
+            empty = "" if name == "label" else np.nan
+            return [np.full(shape, empty if row is None else row[name]) for row in given]
 
         monkeypatch.setattr(certificate, "_ask", ask)
         rows = Sample(np.zeros((len(own), 2), np.float32), np.array(own, np.float32))
@@ -67,6 +78,30 @@ def test_equal_answers_differ_in_nothing(compared):
 def test_an_answer_that_differs_is_refused(changes, message, compared):
     with pytest.raises(kfc.NumbersError, match=message):
         compared(OWN, said(OWN, **changes))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2], ids=["NaN", "infinity", "minus infinity"])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": "a"}, "an empty label for a row with NaN or infinity from a .*, got 'a'"),
+        ({"probability": 1.0}, "probability NaN for a row with NaN or infinity .*, got 1.0"),
+        ({"logits": np.inf}, "logits NaN for a row with NaN or infinity .*, got inf"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_row_without_numbers_must_be_answered_with_none(place, changes, message, compared):
+    nothing = {"label": "", "probability": np.nan, "probabilities": np.nan, "logits": np.nan}
+    rows = [None] * 3
+    rows[place] = nothing | changes
+    with pytest.raises(kfc.NumbersError, match=message):
+        compared(OWN, said(OWN), nan_rows=rows)
+
+
+def test_a_row_beside_one_without_numbers_must_be_answered_as_ever(compared, monkeypatch):
+    parity = compared(OWN, said(OWN))
+    assert parity.nan_rows == 3
+    assert parity.calls[-1] == "batch with NaN rows"
 
 
 @pytest.mark.parametrize("missing", ["label", "probability", "probabilities", "logits"])
