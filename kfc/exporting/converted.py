@@ -11,10 +11,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ONNX = frozenset({"Abs"})
-"""Operations of the standard domain."""
+ONNX = frozenset(
+    {
+        *("Abs", "Add", "And", "BatchNormalization", "Cast", "Clip", "Concat", "Constant"),
+        *("ConstantOfShape", "CumSum", "Div", "Elu", "Equal", "Erf", "Exp", "Expand"),
+        *("Flatten", "Gather", "Gemm", "Greater", "GreaterOrEqual", "Identity", "LeakyRelu"),
+        *("Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "Min", "Mul", "Neg"),
+        *("Not", "Or", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin"),
+        *("ReduceSum", "Relu", "Reshape", "Selu", "Shape", "Sigmoid", "Slice", "Softmax"),
+        *("Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Tanh", "TopK", "Transpose"),
+        *("Unsqueeze", "Where"),
+    }
+)
+"""Operations of the standard domain; a few more than were met, as converters choose them."""
 
-LITERT = frozenset({"ABS"})
+LITERT = frozenset(
+    {
+        *("ABS", "ADD", "BROADCAST_TO", "CAST", "CONCATENATION", "CUMSUM", "DIV", "ELU"),
+        *("EQUAL", "EXP", "EXPAND_DIMS", "FILL", "FULLY_CONNECTED", "GATHER", "GELU"),
+        *("GREATER", "GREATER_EQUAL", "HARD_SWISH", "LEAKY_RELU", "LESS", "LESS_EQUAL", "LOG"),
+        *("LOGICAL_AND", "LOGICAL_NOT", "LOGICAL_OR", "LOGISTIC", "LOG_SOFTMAX", "MAXIMUM"),
+        *("MEAN", "MINIMUM", "MUL", "NEG", "NOT_EQUAL", "PACK", "POW", "RANGE", "REDUCE_ALL"),
+        *("REDUCE_MAX", "REDUCE_MIN", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"),
+        *("RESHAPE", "RSQRT", "SELECT_V2", "SHAPE", "SOFTMAX", "SQRT", "SQUARE"),
+        *("SQUARED_DIFFERENCE", "SQUEEZE", "STRIDED_SLICE", "SUB", "SUM", "TANH", "TOPK_V2"),
+        *("TRANSPOSE", "ZEROS_LIKE"),
+    }
+)
 """Built-in operations, by their names in LiteRT's schema."""
 
 _FIELDS = {

@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 import kfc
 from kfc import record, sample
 from kfc.exporting import exporters
-from kfc.exporting.exported import load_export
+from kfc.exporting.exported import _runtime, exporter_of, load_export
 from kfc.exporting.versions import is_export
 from kfc.registry import EXPORTERS
+
+export_module = sys.modules["kfc.exporting.export"]
 
 FORMATS = ("saved_model", "onnx", "litert")
 
@@ -141,6 +144,51 @@ def test_predictions_of_an_export_are_those_of_the_run(format, table, exported):
     np.testing.assert_allclose(again.probabilities, wanted.probabilities, atol=1e-6)
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_row_with_nan_or_infinity_is_answered_with_nan_in_every_format(
+    format, table, exported
+):
+    export = exported("table", format)
+    assert export.certificate["nan_rows"] == (6 if format == "saved_model" else 3)
+    answer = _runtime(exporter_of(format))(str(export.path))
+    x = rows_of(table)[:5].copy()
+    wanted = answer({"features": x})
+    x[1, 0], x[2, 3], x[4, 1] = np.nan, np.inf, -np.inf
+    signatures = {"": {"features": x}}
+    if format == "saved_model":
+        names = export.certificate["columns"].values()
+        signatures["rows"] = dict(zip(names, x.T, strict=True))
+    for signature, inputs in signatures.items():
+        found = answer(inputs, *filter(None, [signature]))
+        for name, values in found.items():
+            bad, good = values[[1, 2, 4]], values[[0, 3]]
+            assert (bad == "").all() if name == "label" else np.isnan(bad).all()
+            assert np.array_equal(good, wanted[name][[0, 3]])
+
+
+def test_an_operation_of_a_plug_in_s_block_is_exported_named_and_not_loaded(
+    digits, tmp_path, broken, capsys
+):
+    def write(network, task, folder):
+        turned = keras.Model(network.input, keras.ops.sin(network.output))
+        turned = keras.Model(turned.input, keras.ops.arcsin(turned.output))
+        exporters.write_saved_model(turned, task, folder)
+
+    broken(write, of="SAVED_MODEL")
+    small = sample.Sample(rows_of(digits), np.zeros((64, 10), np.float32))
+    assert small.x.shape[0] == 64
+    run = kfc.load(digits.folder)
+    run.model.layers[-1].set_weights([w * 1e-3 for w in run.model.layers[-1].get_weights()])
+    rows = sample.Sample(small.x, sample.ask(run.model, small.x))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export_module, "_checked_sample", lambda finished: rows)
+        export = kfc.export(run, tmp_path / "m")
+    assert export.certificate["unlisted"] == ["Asin", "Sin"]
+    assert "holds Asin, Sin, of a plug-in." in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(kfc.CheckpointError, match="got one with Asin, Sin"):
+        load_export(tmp_path / "m")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 @pytest.mark.parametrize("kind", ["image", "regression"])
@@ -179,7 +227,9 @@ def test_the_certificate_says_what_was_compared(exported, table):
     assert (facts["labels_equal"], facts["ties"]) == (True, 0)
     assert facts["columns"]["class"] == "column_class"
     calls = ["batch of 60", "batch of 1", "batch of 0", "columns", "request"]
-    assert facts["calls"] == calls
+    nan_calls = ["batch with NaN rows", "columns with NaN rows"]
+    assert facts["calls"] == calls + nan_calls
+    assert (facts["nan_rows"], facts["unlisted"]) == (6, [])
     assert 0 <= facts["max_difference"] <= 1e-6
     assert facts["sample_sha256"] == table.sample_sha256
     assert facts["weights_sha256"] == table.weights_sha256

@@ -64,7 +64,7 @@ def everything(tmp_path_factory):
     one_logit = {"loss": "binary_crossentropy"}
     pixels = task_of("unit", CLASSES[:2], "uint8", columns=())
     return [
-        built(folder / "classes", {"hidden": hidden}, task_of()),
+        built(folder / "classes", {"hidden": hidden}, task_of(columns=())),
         built(folder / "values", small, task_of("none", (), outputs=2), **bfloat16),
         built(folder / "value", small, task_of("centered", ())),
         built(folder / "pixels", small, pixels, **one_logit),
