@@ -211,8 +211,8 @@ def _loggers_held_back() -> Iterator[None]:
         failed = True
         raise
     finally:
-        for handler, hold in filters:
-            handler.removeFilter(hold)
+        for handler, added in filters:
+            handler.removeFilter(added)
         for handler, record in held if failed else ():
             handler.handle(record)
 

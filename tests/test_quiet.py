@@ -223,8 +223,12 @@ def test_tensorflows_loggers_say_nothing_meanwhile_and_are_as_before_afterwards(
 
 
 def test_what_was_logged_is_told_after_all_where_it_fails(logged, capfd):
-    with pytest.raises(ValueError, match="failed"), quiet.stderr_held_back():
+    @quiet.stderr_held_back()
+    def fail():
         log_everywhere()
         raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        fail()
     assert logged.count("from tf2onnx.made_by_an_import") == 1
     assert {"from absl", "from tf2onnx.made_by_an_import", "from mine"} <= set(logged)

@@ -1,4 +1,4 @@
-"""An ONNX or LiteRT model of somebody's -> what it holds besides the computation of one of ours.
+"""An ONNX or LiteRT model of somebody's -> what it holds that none of ours does.
 
 Neither runtime has an operation that writes files, but a model may name other files to be read
 as its weights, and operations of a plug-in of the runtime's. So both have a list, like that of
@@ -42,7 +42,15 @@ LITERT = frozenset(
 
 _FIELDS = {
     "ModelProto": {"graph", "ir_version", "opset_import", "producer_name", "producer_version"},
-    "GraphProto": {"doc_string", "initializer", "input", "name", "node", "output", "value_info"},
+    "GraphProto": {
+        "doc_string",
+        "initializer",
+        "input",
+        "name",
+        "node",
+        "output",
+        "value_info",
+    },
 }
 """Message of ONNX's -> the fields that an export of ours fills in."""
 

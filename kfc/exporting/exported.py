@@ -108,7 +108,9 @@ class Export:
             if self.format not in EXPORTERS.builtins:
                 raise  # for the guard: it is the plug-in's
             got = f"{type(error).__name__}: {error}"[:_SHOWN]
-            raise _no_export(self.path, f"one that {self.format} cannot run ({got})") from error
+            raise _no_export(
+                self.path, f"one that {self.format} cannot run ({got})"
+            ) from error
         wanted = signatures.output_shapes(self.task, len(rows), serves=exporter.serves)
         got_shapes = {name: values.shape for name, values in found.items()}
         kinds = {name: "U" if name == "label" else "f" for name in wanted}

@@ -1,9 +1,9 @@
 """A SavedModel of somebody's -> what it holds besides the computation of one of ours.
 
 TensorFlow runs whatever operations the graph holds, and some of them write files, read them,
-connect to other machines or call back into Python. So the operations that an export of ours can
-contain are listed here, and a test exports everything that a spec can ask for to keep the list
-short and complete. Whatever is not listed is reported, whether or not anything calls it.
+connect to other machines or call back into Python. So the operations that an export of ours
+can contain are listed here, and a test exports everything that a spec can ask for to keep the
+list short and complete. Whatever is not listed is reported, whether or not anything calls it.
 """
 
 from __future__ import annotations

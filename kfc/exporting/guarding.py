@@ -1,9 +1,9 @@
-"""A network -> the same network, which answers NaN for a row that holds something else than numbers.
+"""A network -> the same network, which answers NaN for a row that holds NaN or infinity.
 
 TensorFlow's remapper, which TensorFlow Serving runs too, fuses a product with the activation
-that follows it, so that a NaN becomes 0 and a class is returned for a row without a value. What
-a runtime makes of NaN within an activation is its own affair. So a row is judged by what goes in
-and by what each activation is given, and the verdict is applied to the outputs.
+that follows it, so that a NaN becomes 0 and a class is returned for a row without a value.
+Other runtimes have their own ways to treat NaN in an activation. So each row is judged by its
+inputs and by what each activation is given, and the verdict is applied to the outputs.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def guarded(
 ) -> keras.Model:
     """Returns a copy of a network whose outputs for a row are all NaN where they must be.
 
-    They are NaN for a row with NaN, with infinity or with a number that float32 cannot hold, and
-    for a row of which an activation is given NaN, as infinity minus infinity gives one. Other
-    rows of the batch are answered as the network itself answers them. Inputs of whole numbers
-    hold none of these, so their networks are copied without a guard.
+    They are NaN for a row with NaN, with infinity or with a number that float32 cannot hold,
+    and for a row of which an activation is given NaN, as infinity minus infinity gives one.
+    Other rows of the batch are answered as the network itself answers them. Inputs of whole
+    numbers hold none of these, so their networks are copied without a guard.
 
     Args:
         network: A functional model, (batch, *input_shape) -> (batch, outputs).

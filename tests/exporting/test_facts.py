@@ -79,7 +79,9 @@ def test_a_task_with_a_part_of_another_type_is_refused(what, changed):
 )
 def test_a_fact_that_is_missing_is_refused(name, changed):
     folder = changed(lambda facts: facts.pop(name))
-    with pytest.raises(kfc.CheckpointError, match=f"got ValidationError: .*{name}|Value error"):
+    with pytest.raises(
+        kfc.CheckpointError, match=f"got ValidationError: .*{name}|Value error"
+    ):
         load_export(folder)
 
 

@@ -258,9 +258,9 @@ CHANGES = {
     "other tags than serve": lambda g: g.meta_info_def.tags.append("gpu"),
     "the signature more": lambda g: g.signature_def["more"].SetInParent(),
     "the collection queue_runners": lambda g: g.collection_def["queue_runners"].SetInParent(),
-    "the collection saved_model_main_op": lambda g: (
-        g.collection_def["saved_model_main_op"].node_list.value.append("StatefulPartitionedCall")
-    ),
+    "the collection saved_model_main_op": lambda g: g.collection_def[
+        "saved_model_main_op"
+    ].node_list.value.append("StatefulPartitionedCall"),
     "a signature that runs the saver": saver_as_signature,
     ", which is the saver's, in use": saver_as_function,
     "NoOp, which runs the saver": saver_at_start,
@@ -277,9 +277,7 @@ CHANGES = {
     "the object _tf_keras_layer": lambda g: setattr(
         g.object_graph_def.nodes[0].user_object, "identifier", "_tf_keras_layer"
     ),
-    "SavedObject.resource": lambda g: (
-        g.object_graph_def.nodes.add().resource.SetInParent(),
-    ),
+    "SavedObject.resource": lambda g: (g.object_graph_def.nodes.add().resource.SetInParent(),),
     "SavedObject.asset": lambda g: g.object_graph_def.nodes.add().asset.SetInParent(),
     "a variable of type 21 on any device": lambda g: setattr(
         g.object_graph_def.nodes.add().variable, "dtype", 21
@@ -333,7 +331,7 @@ def test_a_sealed_export_of_somebody_else_s_is_refused(exported, tmp_path, monke
     evil = save(tmp_path / "evil", ATTACKS["WriteFile"])
     folder = replaced(exported("table"), tmp_path / "1", evil)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(kfc.CheckpointError, match="a model that was exported, .*WriteFile"):
+    with pytest.raises(kfc.CheckpointError, match=r"a model that was exported, .*WriteFile"):
         load_export(folder)
 
 

@@ -66,9 +66,7 @@ def test_whole_numbers_need_no_guard():
 
 def test_bfloat16_stays_bfloat16():
     task = Task((4,), "float32", ("a", "b"))
-    checked = spec.load(
-        {"network": {"hidden": [3, 3]}, "training": {"precision": "bfloat16"}}
-    )
+    checked = spec.load({"network": {"hidden": [3, 3]}, "training": {"precision": "bfloat16"}})
     plain = network.build(checked, task)
     x = np.ones((2, 4), "float32")
     assert np.array_equal(guarded(plain, task)(x), plain(x))
