@@ -92,5 +92,8 @@ def rows_within(tensor: Any, limit: float) -> Any:
 def _clone(network: keras.Model, copied: Any, call: Any) -> keras.Model:
     """Returns a copy with weights of its own, so that the network stays as it is."""
     same = keras.models.clone_model(network, clone_function=copied, call_function=call)
-    same.set_weights(network.get_weights())
+    # By name: where layers branch, those of a copy may come in another order.
+    for layer in network.layers:
+        if layer.weights:
+            same.get_layer(layer.name).set_weights(layer.get_weights())
     return same
