@@ -79,7 +79,7 @@ def unasked() -> Callable[[], AbstractContextManager[None]]:
         from kfc.exporting import certificate
 
         def compare(folder: Any, exporter: Any, sample: Any, task: Any, **options: Any) -> Any:
-            return certificate.Parity(len(sample.x), (), 0.0, certificate.LIMIT, 0)
+            return certificate.Parity(len(sample.x), (), 0, 0.0, certificate.LIMIT, 0)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(certificate, "compare", compare)
