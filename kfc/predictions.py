@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -146,7 +147,9 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
         DataError: If they are not rows of the kind it was trained on.
     """
     x = as_inputs(x, task.columns)
-    if x.shape == task.input_shape:
+    if x.ndim >= 2 and _same_cells(x.shape[1:], task.input_shape):
+        x = x.reshape(-1, *task.input_shape)
+    elif x.shape == task.input_shape:
         raise DataError(
             Fault(
                 "rows to predict",
@@ -155,17 +158,15 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
                 "Use x[None] for one row.",
             )
         )
-    if x.shape[1:] != task.input_shape and x.ndim >= 2:
-        if np.prod(x.shape[1:]) != np.prod(task.input_shape):
-            raise DataError(
-                Fault(
-                    "rows to predict",
-                    f"rows of shape {task.input_shape}",
-                    f"{x.shape[1:]}",
-                    "Give the features this run was trained on.",
-                )
+    elif x.ndim >= 2:
+        raise DataError(
+            Fault(
+                "rows to predict",
+                f"rows of shape {task.input_shape}, or flattened in that order",
+                f"rows of shape {x.shape[1:]}",
+                "Give the features this run was trained on, with their axes in that order.",
             )
-        x = x.reshape(-1, *task.input_shape)
+        )
     check_inputs(x, "rows to predict", task.columns if x.ndim == 2 else ())
     if task.input_dtype == "uint8" and x.dtype != np.uint8:
         # Looked at before they are cast: what does not fit would warn, or wrap around.
@@ -180,3 +181,15 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
             )
         return x.astype(np.uint8)
     return x.astype(task.input_dtype, copy=False)
+
+
+def _same_cells(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Returns whether a row of one shape holds its cells in the order of the other shape.
+
+    It does where they differ by axes of size 1 only, or where the row is flattened.
+    """
+    long = tuple(size for size in shape if size != 1)
+    return long in (
+        tuple(size for size in wanted if size != 1),
+        (math.prod(wanted),),
+    )

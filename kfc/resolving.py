@@ -12,7 +12,6 @@ import keras
 
 from kfc import spec as specs
 from kfc.data import Prepared
-from kfc.data.mapped import Mapped
 from kfc.errors import Fault, SpecError
 from kfc.spec import Spec
 from kfc.training.choosing import choose_engine
@@ -49,7 +48,7 @@ def as_callbacks(callbacks: Any, spec: Spec) -> list[keras.callbacks.Callback]:
 
 
 def resolve_data(spec: Spec, prepared: Prepared, *, in_memory: bool) -> Spec:
-    """Returns `spec` with what only the data could tell: the task, its loss, where rows lie.
+    """Returns `spec` with what only the data could tell: `Prepared.resolved` and the loss.
 
     It is checked once more, since only now it is known which metrics are recorded.
 
@@ -61,10 +60,7 @@ def resolve_data(spec: Spec, prepared: Prepared, *, in_memory: bool) -> Spec:
     Raises:
         SpecError: If the spec is not for this task.
     """
-    known: dict[str, Any] = {
-        "task": "classification" if prepared.task.classification else "regression",
-        "stream": "always" if isinstance(prepared.train.x, Mapped) else "never",
-    }
+    known = dict(prepared.resolved)
     if in_memory:
         known["source"] = None
     loss = spec.training.loss or default_loss(prepared.task)

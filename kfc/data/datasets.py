@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,25 +11,38 @@ from typing import Any
 import numpy as np
 
 from kfc import memory
+from kfc.data.classes import as_text
 from kfc.data.rows import Rows
 from kfc.errors import DataError, Fault
 from kfc.spec.plain import shown
+
+_COMPARED = 16  # elements that tell whether a data set shuffles itself
+
+
+def is_dataset(data: Any) -> bool:
+    """Returns whether `data` is a `tf.data.Dataset`; TensorFlow is not imported."""
+    return hasattr(data, "element_spec") and hasattr(data, "as_numpy_iterator")
 
 
 def from_dataset(dataset: Any) -> Rows:
     """Returns the rows of a data set of (x, y) or (x, y, sample_weight).
 
+    A data set that gives its elements in another order each time, as one that shuffles
+    itself does, has its rows sorted by the hash of their bytes, so that the same rows make
+    the same run and can be evaluated later.
+
     Args:
-        dataset: Of rows or of batches.
+        dataset: Of rows or of batches, which its element specs must tell apart.
 
     Raises:
-        DataError: If it is of something else, does not end, or cannot be read.
+        DataError: If it is of something else, may be of rows or of batches, does not end,
+            or cannot be read.
     """
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
-        raise refused_data(f"a tf.data.Dataset of {shown(spec)}")
+        raise _not_dense(spec)
     if any(not hasattr(part, "shape") for part in spec):
-        raise refused_data(f"a tf.data.Dataset of {shown(spec)}")
+        raise _not_dense(spec)
     if int(dataset.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
         got, remedy = "one that repeats for ever", "Drop repeat()."
         raise DataError(Fault("data", "a data set that ends", got, remedy))
@@ -36,16 +51,71 @@ def from_dataset(dataset: Any) -> Rows:
         raise DataError(
             Fault("data", "at least one row", "an empty tf.data.Dataset", "Fill it.")
         )
-    # A batch of rows has at least two dimensions, a batch of targets at least one.
-    single = np.ndim(elements[0][0]) < 2 or np.ndim(elements[0][1]) < 1
-    join = np.stack if single else np.concatenate
+    join = np.concatenate if _are_batches(spec, elements) else np.stack
     try:
         x, y, *weight = (join(parts) for parts in zip(*elements, strict=True))
     except ValueError as error:
         raise DataError(
             Fault("data", "rows of the same shape", str(error), "Pad or drop the others.")
         ) from error
-    return Rows(x, y, weight[0] if weight else None)
+    rows = Rows(x, y, weight[0] if weight else None)
+    return _sorted(rows) if _shuffles_itself(dataset, elements) else rows
+
+
+def _are_batches(spec: tuple[Any, ...], elements: list[tuple[Any, ...]]) -> bool:
+    """Returns whether the elements of a data set are batches of rows, rather than rows.
+
+    Args:
+        spec: The element specs of x, y and weights. `batch()` leaves the length of the
+            first axis of each open.
+        elements: All elements.
+
+    Raises:
+        DataError: If they may be either.
+    """
+    if any(np.ndim(part) == 0 for element in elements for part in element):
+        return False  # a batch has at least the axis of its rows
+    sizes = [[len(part) for part in element] for element in elements]
+    if any(len(set(lengths)) > 1 for lengths in sizes):
+        return False  # the parts of a batch have the same number of rows
+    if all(part.shape.rank is not None and part.shape[0] is None for part in spec):
+        return True
+    if all(lengths[0] == 1 for lengths in sizes):
+        return True  # one row either way
+    shapes = " and ".join(str(np.shape(part)) for part in elements[0])
+    size = sizes[0][0]
+    raise DataError(
+        Fault(
+            "data",
+            "a tf.data.Dataset whose element specs tell rows from batches",
+            f"elements of shapes {shapes}, each of which may be {size} rows or one",
+            f"If they are batches, pass dataset.unbatch().batch({size}); if each is one row, "
+            f"pass dataset.batch({size}).",
+        )
+    )
+
+
+def _shuffles_itself(dataset: Any, elements: list[tuple[Any, ...]]) -> bool:
+    """Returns whether a data set begins in another way when it is read again."""
+    try:
+        again = list(itertools.islice(_elements(dataset), _COMPARED))
+    except DataError:  # one that can be read only once
+        return False
+    return any(
+        not np.array_equal(one, other)
+        for parts in zip(elements, again, strict=False)
+        for one, other in zip(*parts, strict=True)
+    )
+
+
+def _sorted(rows: Rows) -> Rows:
+    """Returns the same rows in an order that depends on nothing but their values."""
+    parts = [as_text(np.asarray(part)) for part in rows.parts]
+    keys = [
+        hashlib.sha256(b"".join(part[row].tobytes() for part in parts)).digest()
+        for row in range(len(rows))
+    ]
+    return rows.take(np.array(sorted(range(len(rows)), key=keys.__getitem__)))
 
 
 def _elements(dataset: Any) -> Iterator[tuple[Any, ...]]:
@@ -64,8 +134,7 @@ def _elements(dataset: Any) -> Iterator[tuple[Any, ...]]:
         if element is None:
             return
         if not all(isinstance(part, (np.ndarray, np.generic, bytes)) for part in element):
-            kinds = ", ".join(type(part).__name__ for part in element)
-            raise refused_data(f"a tf.data.Dataset of {kinds}")
+            raise _not_dense(", ".join(type(part).__name__ for part in element))
         size += sum(np.asarray(part).nbytes for part in element)
         if size > limit:
             got = f"more than the {limit:,} bytes of memory"
@@ -74,13 +143,26 @@ def _elements(dataset: Any) -> Iterator[tuple[Any, ...]]:
         yield element
 
 
+def _not_dense(spec: Any) -> DataError:
+    """Returns the error for elements that are no tuples of dense tensors."""
+    return DataError(
+        Fault(
+            "data",
+            "a tf.data.Dataset of (x, y) or (x, y, sample_weight), one dense tensor each",
+            f"a tf.data.Dataset of {spec if isinstance(spec, str) else shown(spec)}",
+            "Return such tuples from dataset.map; a dict of features becomes one tensor with "
+            "tf.stack(list(features.values()), axis=-1).",
+        )
+    )
+
+
 def refused_data(got: str) -> DataError:
     """Returns the error for what is no data at all."""
     return DataError(
         Fault(
             "data",
-            "(x, y), (x, y, sample_weight), ((x, y), (x_test, y_test)), a DataFrame or a "
-            "tf.data.Dataset of (x, y)",
+            "(x, y), (x, y, sample_weight), ((x, y), (x_test, y_test)), a mapping of train, "
+            "validation and test to such parts, a DataFrame or a tf.data.Dataset of (x, y)",
             got,
             "Pass for example data=(x, y) with two NumPy arrays.",
         )

@@ -4,24 +4,64 @@ from __future__ import annotations
 
 import numpy as np
 
+from kfc.data.cells import place_of
 from kfc.data.classes import Classes
-from kfc.data.mapped import Mapped
+from kfc.data.mapped import Mapped, chunks
 from kfc.data.rows import Rows
 from kfc.errors import DataError, Fault
 
+_DARK = 128
+"""Pixels of real pictures are brighter than half of 255 somewhere."""
 
-def encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
+
+def are_pixels(x: np.ndarray | Mapped, where: str, *, divided: bool) -> bool:
+    """Returns whether inputs are 8-bit pixels: pictures of bytes, by their shape and type.
+
+    A row is a picture where at least two of its axes are longer than 1. Its numbers are bytes
+    where they are uint8, or where integers of another type lie within 0 to 255 and reach 255.
+    A table of bytes, (rows, features), is a table of numbers.
+
+    Args:
+        x: Checked training inputs.
+        where: What to call them.
+        divided: Whether pixels would be divided by 255.
+
+    Raises:
+        DataError: If pictures of uint8 are so dark that they may be other numbers, and it
+            matters.
+    """
+    if sum(size > 1 for size in x.shape[1:]) < 2 or x.dtype.kind not in "iu":
+        return False
+    if x.dtype != np.uint8:
+        return not isinstance(x, Mapped) and bool(x.min() >= 0 and x.max() == 255)
+    if not divided or any(part.max() >= _DARK for _, part in chunks(x)):
+        return True
+    largest = max(int(part.max()) for _, part in chunks(x))
+    raise DataError(
+        Fault(
+            where,
+            "pictures of uint8 that reach above half of 255, or data.pixels to say what "
+            "their numbers are",
+            f"a largest number of {largest}",
+            "Set data.pixels to true to divide them by 255, or to false to learn the range of "
+            "each feature.",
+        )
+    )
+
+
+def encoded(rows: Rows, classes: Classes | None, where: str, *, pixels: bool) -> Rows:
     """Returns rows as training takes them: classes as their numbers, numbers as float32.
 
     Args:
         rows: Checked rows.
         classes: The classes of the targets; None for a regression.
         where: What to call the rows.
+        pixels: Whether inputs are 8-bit pixels, which are kept as uint8.
 
     Raises:
         DataError: If they are not for the task.
     """
-    x, y = _stored(rows.x, where), np.asarray(rows.y)
+    x, y = _stored(rows.x, where, pixels=pixels), np.asarray(rows.y)
     if classes is not None:
         y = classes(y, where)
     elif y.dtype.kind not in "biuf" or y.ndim > 2:
@@ -39,25 +79,41 @@ def encoded(rows: Rows, classes: Classes | None, where: str) -> Rows:
     return Rows(x, y, weight)
 
 
-def _stored(x: np.ndarray | Mapped, where: str) -> np.ndarray | Mapped:
-    """Returns inputs as they are kept: pixels as uint8, other numbers as float32.
-
-    Integers that reach exactly from 0 to 255 are pixels that a table or a frame has
-    widened: `unit` must divide them by 255 too.
-    """
+def _stored(x: np.ndarray | Mapped, where: str, *, pixels: bool) -> np.ndarray | Mapped:
+    """Returns inputs as they are kept: pixels as uint8, other numbers as float32."""
     if isinstance(x, Mapped):
-        if x.dtype not in (np.uint8, np.float32):
-            kinds = "uint8 or float32, for rows that are streamed from the disk"
-            raise DataError(Fault(where, kinds, str(x.dtype), "Store them as such."))
-        return x
+        if x.dtype not in (np.uint8, np.float32) or (pixels and x.dtype != np.uint8):
+            kinds = "uint8" if pixels else "uint8 or float32"
+            expected = f"{kinds}, for rows that are streamed from the disk"
+            raise DataError(Fault(where, expected, str(x.dtype), "Store them as such."))
+        return x if pixels else x.astype(np.float32)
     x = np.asarray(x)
-    if x.dtype.kind in "iu" and x.min() == 0 and x.max() == 255:
-        x = x.astype(np.uint8)
-    return np.ascontiguousarray(x if x.dtype == np.uint8 else x.astype(np.float32))
+    if not pixels:
+        return np.ascontiguousarray(x.astype(np.float32))
+    if x.dtype != np.uint8:
+        _check_pixels(x, where)
+    return np.ascontiguousarray(x.astype(np.uint8, copy=False))
+
+
+def _check_pixels(x: np.ndarray, where: str) -> None:
+    """Refuses numbers that are no raw 8-bit pixels."""
+    expected = "8-bit pixels (uint8), whole numbers from 0 to 255"
+    bad = (x < 0) | (x > 255)
+    if x.dtype.kind == "f":
+        bad |= x != np.floor(x)
+    if bad.any():
+        cell = np.unravel_index(int(bad.argmax()), bad.shape)
+        got = f"{x[cell]}, of type {x.dtype}"
+        remedy = "Pass raw pixels, or set data.pixels to false."
+        raise DataError(Fault(place_of(where, 0, cell), expected, got, remedy))
+    if x.dtype.kind not in "iu" and x.max() <= 1:
+        got = f"{x.dtype} from 0 to 1"
+        remedy = "Pass pixels that nobody has scaled, or set data.pixels to false."
+        raise DataError(Fault(where, expected, got, remedy))
 
 
 def encoded_like(
-    train: Rows, rows: Rows | None, classes: Classes | None, where: str
+    train: Rows, rows: Rows | None, classes: Classes | None, where: str, *, cast: bool
 ) -> Rows | None:
     """Returns rows that are measured like the training rows, which they must resemble.
 
@@ -66,13 +122,24 @@ def encoded_like(
         rows: Checked rows, or None.
         classes: The classes of the targets; None for a regression.
         where: What to call the rows.
+        cast: Whether the spec says that inputs are pixels; then floats may hold them too.
 
     Raises:
         DataError: If they are not like them.
     """
     if rows is None:
         return None
-    like = encoded(rows, classes, where)
+    pixels = train.x.dtype == np.uint8
+    if pixels and rows.x.dtype.kind not in "iu" and not cast:
+        raise DataError(
+            Fault(
+                where,
+                "8-bit pixels (uint8) as in training",
+                f"{rows.x.dtype}",
+                "Give both the same type: pixels are divided by 255, other numbers are not.",
+            )
+        )
+    like = encoded(rows, classes, where, pixels=pixels)
     for what, wanted, got in (
         ("inputs", train.x.shape[1:], like.x.shape[1:]),
         ("targets", train.y.shape[1:], like.y.shape[1:]),
@@ -86,25 +153,4 @@ def encoded_like(
                     f"Give both the same {what}.",
                 )
             )
-    if train.x.dtype == np.uint8 != like.x.dtype and not _are_pixels(rows.x):
-        raise DataError(
-            Fault(
-                where,
-                "8-bit pixels (uint8) as in training",
-                f"{rows.x.dtype}",
-                "Give both the same type: pixels are divided by 255, other numbers are not.",
-            )
-        )
-    x = like.x
-    if not isinstance(x, Mapped):
-        return Rows(x.astype(train.x.dtype, copy=False), like.y)
-    if x.dtype != train.x.dtype:
-        kind = f"inputs of type {train.x.dtype} as in training"
-        raise DataError(Fault(where, kind, str(x.dtype), "Give both the same type."))
-    return Rows(x, like.y)
-
-
-def _are_pixels(x: np.ndarray | Mapped) -> bool:
-    if isinstance(x, Mapped) or x.dtype.kind not in "iu":
-        return False
-    return bool(x.min() >= 0 and x.max() <= 255)
+    return Rows(like.x, like.y)

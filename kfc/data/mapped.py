@@ -22,15 +22,18 @@ class Mapped:
     Args:
         array: (rows, ...), usually a `numpy.memmap`.
         rows: Numbers of the rows that belong to it; None for all.
+        dtype: Type to which rows are cast as they are read; None for their own.
     """
 
-    def __init__(self, array: np.ndarray, rows: np.ndarray | None = None) -> None:
+    def __init__(
+        self, array: np.ndarray, rows: np.ndarray | None = None, dtype: Any = None
+    ) -> None:
         self.array, self.rows = np.asarray(array), rows  # so that what is read is no map
-        self.dtype = array.dtype
+        self.dtype = array.dtype if dtype is None else np.dtype(dtype)
         self.shape = (len(array) if rows is None else len(rows), *array.shape[1:])
         self.ndim = array.ndim
         self.size = int(np.prod(self.shape, dtype=np.int64))
-        self.nbytes = self.size * array.itemsize
+        self.nbytes = self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -38,18 +41,25 @@ class Mapped:
     def __reduce__(self) -> tuple[Callable[..., Mapped], tuple[Any, ...]]:
         place = _Place.of(self.array)
         if place is None:
-            return Mapped, (self.array, self.rows)
-        return _reopened, (place, self.rows)
+            return Mapped, (self.array, self.rows, self.dtype)
+        return _reopened, (place, self.rows, self.dtype)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Reads rows: a slice of them, or those of an array of numbers."""
         if self.rows is None and isinstance(rows, slice):
-            return np.array(self.array[rows])
-        return np.take(self.array, rows if self.rows is None else self.rows[rows], axis=0)
+            return np.array(self.array[rows], dtype=self.dtype)
+        taken = np.take(self.array, rows if self.rows is None else self.rows[rows], axis=0)
+        return taken.astype(self.dtype, copy=False)
 
     def take(self, rows: np.ndarray) -> Mapped:
         """Returns the rows at `rows`, unread."""
-        return Mapped(self.array, rows if self.rows is None else self.rows[rows])
+        return Mapped(
+            self.array, rows if self.rows is None else self.rows[rows], dtype=self.dtype
+        )
+
+    def astype(self, dtype: Any) -> Mapped:
+        """Returns the same rows, unread, which are cast to `dtype` as they are read."""
+        return Mapped(self.array, self.rows, dtype)
 
     def chunk_rows(self, multiple: int = 1) -> int:
         """Returns a number of rows, a multiple of `multiple`, of some 64 MiB."""
@@ -111,7 +121,7 @@ class _Place(NamedTuple):
         )
 
 
-def _reopened(place: _Place, rows: np.ndarray | None) -> Mapped:
+def _reopened(place: _Place, rows: np.ndarray | None, kept_as: np.dtype) -> Mapped:
     """Returns rows of the array at `place`.
 
     Raises:
@@ -128,4 +138,4 @@ def _reopened(place: _Place, rows: np.ndarray | None) -> Mapped:
     except OSError as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         raise DataError(Fault(path, expected, got, remedy)) from error
-    return Mapped(array, rows)
+    return Mapped(array, rows, kept_as)

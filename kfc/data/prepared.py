@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from kfc import memory
 from kfc.data.checks import check_rows, check_scaled, check_targets_differ
 from kfc.data.classes import Classes, as_text, read_classes
-from kfc.data.encoding import encoded, encoded_like
+from kfc.data.encoding import are_pixels, encoded, encoded_like
 from kfc.data.mapped import Mapped, chunks
 from kfc.data.memory import from_memory
 from kfc.data.rows import Rows, Source
@@ -21,10 +21,11 @@ from kfc.data.splits import split
 from kfc.data.task import Task
 from kfc.errors import DataError, Fault, PluginError, SpecError
 from kfc.registry import SOURCES
-from kfc.spec import Spec
+from kfc.spec import OWN, Spec
 from kfc.spec.plain import shown
 
 _TEST_SHARE = 0.2  # of the rows of a source without a test split
+_VALIDATION_SHARE = 0.1  # of the training rows, unless the data or the spec say otherwise
 _RESIDENT_SHARE = 0.25
 """Of the memory that resident inputs may take: TensorFlow holds a copy of its own, and a
 split of them is one too."""
@@ -37,6 +38,14 @@ class Prepared:
     Targets of classes are their numbers 0, 1, ... (int32); other targets float32,
     (rows, outputs). Inputs are uint8 as they came, or float32. Only training rows have
     weights (float32), where the source has: what is held out is measured without.
+
+    Args:
+        train: Rows to train on.
+        validation: Rows that are measured during training, or None.
+        test: Rows that are measured after training.
+        task: Shape of a row, classes and scaling.
+        sha256: Hash of all rows of the source.
+        resolved: Keys of the spec's `data` that only the data could tell, with their values.
     """
 
     train: Rows
@@ -44,6 +53,7 @@ class Prepared:
     test: Rows
     task: Task
     sha256: str
+    resolved: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def held_out(self) -> dict[str, Rows]:
@@ -79,7 +89,7 @@ def _not_of_source(source: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(source, Source):
         yield "a kfc.data.Source", type(source).__name__
         return
-    for rows in (source.train, source.test):
+    for rows in (source.train, source.test, source.validation):
         parts = rows.parts if isinstance(rows, Rows) else (rows,)
         none = rows is None and rows is not source.train
         if not none and not all(isinstance(p, (np.ndarray, Mapped)) for p in parts):
@@ -101,9 +111,9 @@ def prepare(
 ) -> Prepared:
     """Reads, checks, encodes, splits and measures the data of `spec`.
 
-    The test rows are the source's own, or 20 % of it. The validation rows are a share of
-    the rest, or a source of their own. Both splits are shuffled, stratified and seeded,
-    and made before any scaling is fitted; rows keep their order within a part.
+    The test rows are the source's own, or 20 % of it. The validation rows are the source's
+    own, those of another source, or a share of the rest. Splits are shuffled, stratified and
+    seeded, and made before any scaling is fitted; rows keep their order within a part.
 
     Args:
         spec: A checked spec.
@@ -113,28 +123,25 @@ def prepare(
     Raises:
         DataError: If the data cannot be read, or must not be trained on.
     """
-    source, name = _source(spec, data, read)
-    streams = _streams(spec, source)
-    share = spec.data.validation
-    own = read(share).train if isinstance(share, str) else None
-    if streams:
-        source = replace(source, train=_mapped(source.train))
-    else:
-        source = replace(source, train=_loaded(source.train), test=_loaded(source.test))
-        own = _loaded(own)
-    places = (f"{name}, training rows", f"{name}, test rows", f"{share}, validation rows")
-    for rows, where in zip((source.train, source.test, own), places, strict=True):
-        if rows is not None:
-            check_rows(replace(rows, columns=source.columns), where)
-    _check_unweighted(source.test, places[1])
-    sha256 = _sha256(source.train, source.test, own)
-    classes = read_classes(source, name) if _is_classification(spec, source, name) else None
+    source, name, share = _gathered(spec, data, read)
+    other = share if ":" in str(share) else name
+    places = (f"{name}, training rows", f"{name}, test rows", f"{other}, validation rows")
+    parts = (source.train, source.test, source.validation)
+    _check_parts(parts, places, source.columns)
+    sha256 = _sha256(*parts)
+    classes = read_classes(source, name, task=spec.data.task)
 
-    train = encoded(source.train, classes, places[0])
+    pixels = spec.data.pixels
+    if pixels is None:
+        divided = spec.data.scale in ("unit", "centered")
+        pixels = are_pixels(source.train.x, places[0], divided=divided)
+    train = encoded(source.train, classes, places[0], pixels=pixels)
     if classes is None:
         check_targets_differ(train.y, places[0])
-    test = encoded_like(train, source.test, classes, places[1])
-    validation = encoded_like(train, own, classes, places[2])
+    test, validation = (
+        encoded_like(train, rows, classes, where, cast=spec.data.pixels is True)
+        for rows, where in zip(parts[1:], places[1:], strict=True)
+    )
     if test is None:
         train, test = _split(train, spec, _TEST_SHARE, f"{name}, test rows", classes)
     if spec.data.rows is not None and spec.data.rows < len(train):
@@ -145,7 +152,74 @@ def prepare(
     test = Rows(test.x, test.y)
     if validation is not None:
         validation = Rows(validation.x, validation.y)
-    return Prepared(train, validation, test, task, sha256)
+    resolved = {
+        "task": "classification" if classes else "regression",
+        "pixels": pixels,
+        "validation": share,
+        "stream": "always" if isinstance(train.x, Mapped) else "never",
+    }
+    return Prepared(train, validation, test, task, sha256, resolved)
+
+
+def _gathered(
+    spec: Spec, data: Any, read: Callable[[str], Source]
+) -> tuple[Source, str, float | str]:
+    """Returns all rows, what to call them, and what `data.validation` comes to."""
+    source, name = _source(spec, data, read)
+    share = _validation(spec, source, name)
+    if ":" in str(share):
+        source = replace(source, validation=_of_other_source(source, str(share), read))
+    if _streams(spec, source):
+        return replace(source, train=_mapped(source.train)), name, share
+    source = replace(
+        source,
+        train=_loaded(source.train),
+        test=_loaded(source.test),
+        validation=_loaded(source.validation),
+    )
+    return source, name, share
+
+
+def _validation(spec: Spec, source: Source, name: str) -> float | str:
+    """Returns what `data.validation` comes to: a share, a source, or `own` rows.
+
+    Raises:
+        DataError: If the spec asks for `own` rows that are not there, or for others beside
+            those that are.
+    """
+    said = spec.data.validation
+    if source.validation is None:
+        if said == OWN:
+            expected = "validation rows of their own in the data"
+            got = f"{OWN}, while {name} has none"
+            remedy = "Pass data={'train': ..., 'validation': ...}, or set a share such as 0.1."
+            raise DataError(Fault("data.validation", expected, got, remedy))
+        return _VALIDATION_SHARE if said is None else said
+    if said not in (None, OWN):
+        expected = "one place from which validation rows come"
+        got = f"{shown(said)}, while {name} has validation rows of its own"
+        remedy = f"Leave data.validation out or set it to {OWN}; or drop those rows."
+        raise DataError(Fault("data.validation", expected, got, remedy))
+    return OWN
+
+
+def _of_other_source(source: Source, name: str, read: Callable[[str], Source]) -> Rows:
+    """Returns the validation rows of another source, whose names must be the same.
+
+    Raises:
+        DataError: If inputs or classes are called otherwise, or come in another order.
+    """
+    other = read(name)
+    for what, wanted, got in (
+        ("columns", source.columns, other.columns),
+        ("classes", source.labels, other.labels),
+    ):
+        if wanted and got and wanted != got:
+            expected = f"the {what} {', '.join(wanted[:10])}, in this order, as in training"
+            remedy = "Choose a source with the same names."
+            where = f"{name}, validation rows"
+            raise DataError(Fault(where, expected, ", ".join(got[:10]), remedy))
+    return other.train
 
 
 def _streams(spec: Spec, source: Source) -> bool:
@@ -169,16 +243,23 @@ def _loaded(rows: Rows | None) -> Any:
     return replace(rows, x=rows.x[:])
 
 
-def _check_unweighted(test: Rows | None, where: str) -> None:
-    if test is not None and test.weight is not None:
-        raise DataError(
-            Fault(
-                where,
-                "rows without weights: all of them count the same in an evaluation",
-                "weights",
-                "Pass ((x, y, sample_weight), (x_test, y_test)).",
+def _check_parts(
+    parts: Sequence[Rows | None], places: Sequence[str], columns: tuple[str, ...]
+) -> None:
+    """Runs the checks over every part; only the first, the training rows, has weights."""
+    for number, (rows, where) in enumerate(zip(parts, places, strict=True)):
+        if rows is None:
+            continue
+        check_rows(replace(rows, columns=columns), where)
+        if number and rows.weight is not None:
+            raise DataError(
+                Fault(
+                    where,
+                    "rows without weights: all of them count the same in an evaluation",
+                    "weights",
+                    "Pass ((x, y, sample_weight), (x_test, y_test)).",
+                )
             )
-        )
 
 
 def _task(
@@ -212,37 +293,6 @@ def _source(spec: Spec, data: Any, read: Callable[[str], Source]) -> tuple[Sourc
             )
         )
     return read(spec.data.source), spec.data.source
-
-
-def _is_classification(spec: Spec, source: Source, where: str) -> bool:
-    if spec.data.task:
-        return spec.data.task == "classification"
-    y = source.train.y
-    if source.labels is not None or y.dtype.kind != "f":
-        return True
-    if _looks_like_classes(y):
-        raise DataError(
-            Fault(
-                f"{where}, targets",
-                "integers or text for classes, and numbers of any size for a regression",
-                f"{y.dtype} that is {'one-hot' if y.ndim == 2 else 'whole numbers'}",
-                "Use y.argmax(axis=1) or y.astype(int) for classes, or set data.task to "
-                "classification or regression.",
-            )
-        )
-    return False
-
-
-_MOST_WHOLE_NUMBERS = 20  # a regression on so few different whole numbers is a rare thing
-
-
-def _looks_like_classes(y: np.ndarray) -> bool:
-    """Returns whether floats are one-hot rows, or few different whole numbers."""
-    if y.ndim == 2 and y.shape[1] > 1:
-        return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
-    different = np.unique(y)
-    few = 2 <= len(different) <= min(_MOST_WHOLE_NUMBERS, len(y) // 2)
-    return few and bool((different == np.round(different)).all())
 
 
 def _split(

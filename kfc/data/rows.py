@@ -52,9 +52,12 @@ class Source:
         labels: Names of the classes 0, 1, ..., where the source knows them; without them
             classes are the different values of the targets, sorted.
         columns: Names of the inputs, where they have any.
+        validation: Rows that the source itself keeps apart for validation, if it has any;
+            they take the place of a share of the training rows.
     """
 
     train: Rows
     test: Rows | None = None
     labels: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
+    validation: Rows | None = None

@@ -78,5 +78,5 @@ def _too_few(y: np.ndarray, share: float | int, where: str) -> Fault | None:
         f"{lowest:,} to {highest:,} of {len(y):,} rows, so that both parts of the split "
         f"have each of the {len(counts):,} classes",
         f"{size:,}",
-        "Change the share, or add rows.",
+        "Change the share, or add rows; amounts need data.task: regression.",
     )

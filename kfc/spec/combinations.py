@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kfc.errors import Fault, nearest
 from kfc.spec.signatures import signatures
+from kfc.spec.sources import OWN
 
 if TYPE_CHECKING:
     from kfc.spec.schema import Spec
@@ -21,14 +22,14 @@ RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
 def impossible(spec: Spec) -> Iterator[Fault]:
     """Yields what cannot be together in a spec whose keys are right one by one."""
     source, validation = spec.data.source, spec.data.validation
-    if source is None and isinstance(validation, str):
+    if source is None and isinstance(validation, str) and validation != OWN:
         yield Fault(
             "data.validation",
             "a share of the rows given as data=",
             repr(validation),
             "Name data.source too, or set data.validation to 0.1.",
         )
-    elif source == validation:
+    elif validation is not None and source == validation:
         yield Fault(
             "data.validation",
             "other rows than those trained on",

@@ -85,12 +85,22 @@ class Data(SpecModel):
         description="Regression: the loss is measured in standard deviations of the "
         "training targets; predictions and other metrics stay in the target's own units.",
     )
-    validation: Annotated[
-        Annotated[Share, Tag("share")] | Annotated[ValidationName, Tag("source")],
-        Discriminator(lambda value: "source" if isinstance(value, str) else "share"),
-    ] = Field(
-        0.1,
-        description="Share of the training rows, shuffled, stratified, seeded; or a source.",
+    pixels: bool | None = Field(
+        None,
+        description="Whether inputs are 8-bit pixels, which unit divides by 255. By default "
+        "rows of bytes with height and width are; a flattened picture is a table of numbers.",
+        examples=[True],
+    )
+    validation: (
+        Annotated[
+            Annotated[Share, Tag("share")] | Annotated[ValidationName, Tag("source")],
+            Discriminator(lambda value: "source" if isinstance(value, str) else "share"),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Share of the training rows, shuffled, stratified, seeded; a source; or "
+        "own, validation rows that the data bring. By default own, or else 0.1.",
         examples=[0.1],
     )
     rows: Count | None = Field(

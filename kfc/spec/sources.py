@@ -13,6 +13,8 @@ from kfc.registry import SOURCES
 from kfc.spec.faults import faults_error
 from kfc.spec.plain import shown
 
+OWN = "own"
+"""Word of `data.validation` for validation rows that the data themselves bring."""
 _LONGEST = 4096  # characters, which is what a path may have
 
 
@@ -54,11 +56,13 @@ def check_source(value: str) -> str:
 
 def check_validation(value: str) -> str:
     """Checks the name of a source where a share may stand too, which text is not."""
+    if value == OWN:
+        return value
     if ":" not in value:
         raise faults_error(
             Fault(
                 "",
-                "a share such as 0.1, or a source as kind:argument",
+                f"a share such as 0.1, a source as kind:argument, or {OWN}",
                 shown(value),
                 "Write 10 % as 0.1, without quotes.",
             )
