@@ -48,10 +48,12 @@ def fit(
     Args:
         spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
         overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
-        data: Rows instead of `data.source`: `(x, y)` or `(x, y, sample_weight)`; one of
-            these and test rows, `((x, y), (x_test, y_test))`; a DataFrame with a column
-            `target` or `label`; or a `tf.data.Dataset`. A `numpy.memmap` as x is streamed
-            from the disk where it is large for this machine's memory.
+        data: Rows instead of `data.source`: `(x, y)` or `(x, y, sample_weight)`; a DataFrame
+            of pandas or polars, or an Arrow table, with a column `target` or `label`; or a
+            `tf.data.Dataset` of rows or of batches. A pair of these is training and test
+            rows, as in `((x, y), (x_test, y_test))`; a mapping of the names `train`,
+            `validation` and `test` brings validation rows too. A `numpy.memmap` as x is
+            streamed from the disk where it is large for this machine's memory.
         network: Start from the weights of this network, which stays as it is; its
             architecture must be the spec's.
         callbacks: Ordinary Keras callbacks, called after kfc's own.

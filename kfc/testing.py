@@ -47,9 +47,13 @@ def check_source(read: Callable[[str], Source], argument: str) -> None:
     """
     first, again = read(argument), read(argument)
     _require(isinstance(first, Source), "source", "a kfc.data.Source", type(first).__name__)
-    check_rows(first.train, "source, training rows")
-    if first.test is not None:
-        check_rows(first.test, "source, test rows")
+    for rows, part in (
+        (first.train, "training"),
+        (first.test, "test"),
+        (first.validation, "validation"),
+    ):
+        if rows is not None:
+            check_rows(rows, f"source, {part} rows")
     same = np.array_equal(first.train.x[:], again.train.x[:]) and np.array_equal(
         first.train.y, again.train.y
     )

@@ -38,10 +38,12 @@ def from_dataset(dataset: Any) -> Rows:
         DataError: If it is of something else, may be of rows or of batches, does not end,
             or cannot be read.
     """
+    import tensorflow as tf  # is there already, since somebody has made a data set with it
+
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) not in (2, 3):
         raise _not_dense(spec)
-    if any(not hasattr(part, "shape") for part in spec):
+    if not all(isinstance(part, tf.TensorSpec) for part in spec):
         raise _not_dense(spec)
     if int(dataset.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
         got, remedy = "one that repeats for ever", "Drop repeat()."
@@ -102,10 +104,15 @@ def _shuffles_itself(dataset: Any, elements: list[tuple[Any, ...]]) -> bool:
     except DataError:  # one that can be read only once
         return False
     return any(
-        not np.array_equal(one, other)
+        not _same(np.asarray(one), np.asarray(other))
         for parts in zip(elements, again, strict=False)
         for one, other in zip(*parts, strict=True)
     )
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Returns whether two parts of elements are equal, where NaN is equal to NaN."""
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == other.dtype.kind == "f")
 
 
 def _sorted(rows: Rows) -> Rows:
@@ -133,8 +140,6 @@ def _elements(dataset: Any) -> Iterator[tuple[Any, ...]]:
             raise DataError(Fault("data", expected, got, remedy)) from error
         if element is None:
             return
-        if not all(isinstance(part, (np.ndarray, np.generic, bytes)) for part in element):
-            raise _not_dense(", ".join(type(part).__name__ for part in element))
         size += sum(np.asarray(part).nbytes for part in element)
         if size > limit:
             got = f"more than the {limit:,} bytes of memory"
@@ -149,7 +154,7 @@ def _not_dense(spec: Any) -> DataError:
         Fault(
             "data",
             "a tf.data.Dataset of (x, y) or (x, y, sample_weight), one dense tensor each",
-            f"a tf.data.Dataset of {spec if isinstance(spec, str) else shown(spec)}",
+            f"a tf.data.Dataset of {shown(spec)}",
             "Return such tuples from dataset.map; a dict of features becomes one tensor with "
             "tf.stack(list(features.values()), axis=-1).",
         )

@@ -97,7 +97,9 @@ def _named_parts(data: Mapping[Any, Any]) -> Mapping[str, Any]:
         if name not in _PARTS:
             hint = nearest(str(name), _PARTS)
             remedy = f"{hint}Write data={{'train': (x, y), 'test': (x_test, y_test)}}."
-            raise DataError(Fault("data", f"the parts {listed(_PARTS)}", shown(name), remedy))
+            expected = f"a mapping with the keys {listed(_PARTS)}"
+            got = f"{type(data).__name__} with the key {shown(name)}"
+            raise DataError(Fault("data", expected, got, remedy))
     if data.get("train") is None:
         got = f"only {listed(data)}" if data else "an empty mapping"
         raise DataError(Fault("data", "a part named train", got, "Add 'train': (x, y)."))
@@ -237,7 +239,7 @@ def _aligned(parts: Sequence[Any], suffix: str) -> list[Any]:
 
 
 def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
-    """Refuses inputs that have a column of the targets, or two frames of the same columns."""
+    """Refuses two frames of the same columns, and inputs that hold a copy of the targets."""
     names = (getattr(y, "name", None),) if targets is None else targets.names
     # Names that are numbers were often given by nobody.
     shared = [name for name in names if isinstance(name, str) and name in inputs.names]
@@ -252,16 +254,18 @@ def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
                 "((x, y), (x_test, y_test)).",
             )
         )
-    shared += [name for name in inputs.names if name in TARGETS]
-    if shared:
-        raise DataError(
-            Fault(
-                "data, x",
-                "inputs without the target, which is given too",
-                f"a column {shown(shared[0])}",
-                "Drop it from the inputs, or rename it if it is an input.",
+    values = np.ravel(_per_row(y, "y"))
+    for name, column_values in zip(inputs.names, inputs.columns, strict=True):
+        # Arithmetic with a column keeps its name, so that equal names alone prove nothing.
+        if name in (*shared, *TARGETS) and np.array_equal(column(column_values), values):
+            raise DataError(
+                Fault(
+                    "data, x",
+                    "inputs without the targets",
+                    f"a column {shown(name)} that is equal to y",
+                    "Drop it from the inputs.",
+                )
             )
-        )
 
 
 def _check_names(where: str, wanted: tuple[str, ...], got: tuple[str, ...]) -> None:

@@ -210,6 +210,8 @@ def _of_other_source(source: Source, name: str, read: Callable[[str], Source]) -
         DataError: If inputs or classes are called otherwise, or come in another order.
     """
     other = read(name)
+    if other.train.x.shape[1:] != source.train.x.shape[1:]:
+        return other.train  # which is refused for its shape
     for what, wanted, got in (
         ("columns", source.columns, other.columns),
         ("classes", source.labels, other.labels),
@@ -267,6 +269,7 @@ def _task(
 ) -> Task:
     """Measures the training rows, and nothing else."""
     scaling = fit_scaling(spec.data.scale, train.x)
+    scale_target = "none" if classes else spec.data.scale_target
     if "unscaled_input" not in spec.accept:
         check_scaled(scaling.rms(train.x), spec.data.scale, where)
     return Task(
@@ -275,7 +278,7 @@ def _task(
         labels=classes.labels if classes else (),
         outputs=1 if classes else train.y.shape[1],
         scaling=scaling,
-        target_scaling=fit_scaling("none" if classes else spec.data.scale_target, train.y),
+        target_scaling=fit_scaling(scale_target, train.y, constant=1.0),
         columns=columns,
     )
 

@@ -9,6 +9,14 @@ import numpy as np
 from kfc.data.mapped import Mapped, chunks
 from kfc.errors import Fault, SpecError
 
+_UNSEEN = 1e18
+"""Divisor of an input that is constant in training, so that any other value of it becomes 0.
+
+Nothing is learned about such a feature, and the first weights of it are random: a border
+pixel that is 0 in training and 255 later must not outweigh all others. Its square is the
+largest variance that float32 holds in a layer.
+"""
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -18,8 +26,7 @@ class Scaling:
 
     Args:
         shift: One number, or one per feature, (features,).
-        divisor: One number, or one per feature, (features,); 1 where a feature is
-            constant, so that it becomes 0 and not infinite.
+        divisor: One number, or one per feature, (features,); never 0.
     """
 
     shift: np.ndarray
@@ -36,17 +43,19 @@ class Scaling:
         return float(np.sqrt(np.mean(np.square(self(sample).astype(np.float64)))))
 
 
-def fit_scaling(name: str, x: np.ndarray | Mapped) -> Scaling:
+def fit_scaling(name: str, x: np.ndarray | Mapped, *, constant: float = _UNSEEN) -> Scaling:
     """Learns the scaling called `name` from training rows.
 
-    `none` changes nothing. `unit` divides 8-bit pixels by 255 and maps other numbers from
-    their smallest and largest value to 0 and 1; `centered` is `unit` minus one half.
-    `standard` takes mean and standard deviation, `robust` median and the distance of the
-    quartiles. All but the pixels are learned per feature.
+    `none` changes nothing. `unit` divides 8-bit pixels, which are those of type uint8, by 255
+    and maps other numbers from their smallest and largest value to 0 and 1; `centered` is
+    `unit` minus one half. `standard` takes mean and standard deviation, `robust` median and
+    the distance of the quartiles. All but the pixels are learned per feature.
 
     Args:
         name: One of `none`, `unit`, `centered`, `standard`, `robust`.
-        x: Training inputs, (rows, ...), uint8 or float32.
+        x: Training inputs, (rows, ...), uint8 for pixels or else float32.
+        constant: Divisor of a feature whose smallest value is its largest, for all but
+            `robust`, whose quartiles may be equal in features that vary.
 
     Raises:
         SpecError: If `robust` is to be learned from rows that are on the disk.
@@ -56,11 +65,11 @@ def fit_scaling(name: str, x: np.ndarray | Mapped) -> Scaling:
     if name in ("unit", "centered"):
         pixels = np.zeros(()), np.full((), 255.0)
         low, high = pixels if x.dtype == np.uint8 else _range(x)
-        width = _not_zero(high - low, np.maximum(np.abs(low), np.abs(high)))
+        width = _not_zero(high - low, np.maximum(np.abs(low), np.abs(high)), constant)
         return _scaling(low + width / 2 if name == "centered" else low, width)
     if name == "standard":
         mean, deviation = _moments(x)
-        return _scaling(mean, _not_zero(deviation, np.abs(mean)))
+        return _scaling(mean, _not_zero(deviation, np.abs(mean), constant))
     if isinstance(x, Mapped):
         fault = Fault(
             "data.scale",
@@ -71,7 +80,7 @@ def fit_scaling(name: str, x: np.ndarray | Mapped) -> Scaling:
         raise SpecError(fault)
     flat = _flat(x).astype(np.float64)
     low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
-    return _scaling(middle, _not_zero(high - low, np.abs(middle)))
+    return _scaling(middle, _not_zero(high - low, np.abs(middle), 1.0))
 
 
 def _flat(x: np.ndarray) -> np.ndarray:
@@ -103,7 +112,9 @@ def _scaling(shift: np.ndarray | float, divisor: np.ndarray | float) -> Scaling:
     return Scaling(np.asarray(shift, np.float32), np.asarray(divisor, np.float32))
 
 
-def _not_zero(width: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _not_zero(width: np.ndarray, size: np.ndarray, constant: float) -> np.ndarray:
     # What rounding leaves of a constant feature of that size is no width, and what
     # float32 cannot hold cannot divide.
-    return np.where(width > np.maximum(1e-12 * size, np.finfo(np.float32).tiny), width, 1.0)
+    return np.where(
+        width > np.maximum(1e-12 * size, np.finfo(np.float32).tiny), width, constant
+    )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kfc.data import Prepared, Source
+from kfc.data.scaling import fit_scaling
 from kfc.ejecting.layers import COLUMNS
 from kfc.ejecting.refusals import refused
 from kfc.ejecting.splitting import Splitter
@@ -207,6 +208,8 @@ class RowsText:
             each = f"{flat}.astype(np.float32) * {factor} - np.float32({moved})"
             return self._each(each)
         # XLA multiplies and adds in one instruction (FMA), which rounds once.
+        if np.asarray(self._source.train.x).dtype.kind == "f":
+            flat += ".astype(np.uint8)"
         levels = f"np.float32(np.arange(256) * np.float64({factor}) - {moved})"
         return [f"levels = {levels}  # of a pixel", *self._each(f"levels[{flat}]")]
 
@@ -225,13 +228,15 @@ class RowsText:
             return []
         x = np.asarray(self._prepared.train.x)
         width = _width(name, x.reshape(len(x), -1))
-        simple = np.where(width == 0, 1, width).astype(np.float32)
+        constant = fit_scaling(name, np.zeros((2, 1), np.float32)).divisor.item()
+        simple = np.where(width == 0, constant, width).astype(np.float32)
         again = np.sqrt(np.square(scaling.divisor))  # as the layer has it
         same = np.array_equal(simple, scaling.divisor) and np.array_equal(again, simple)
         if not (same and normalizes(scaling)):
             raise refused("data.scale", "features of common sizes, none almost constant", name)
         before, after = _LEARNED[name]
-        guard = ["divisor[divisor == 0] = 1  # features that never change"]
+        text = f"{constant:g}".replace("e+", "e")
+        guard = [f"divisor[divisor == 0] = {text}  # features that never change"]
         scaled = "({0} - np.float32(shift)) / np.float32(divisor)"
         rows = "x" if not self._spec.data.rows and self._is_whole else "x[rows]"
         return [

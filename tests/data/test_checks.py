@@ -188,8 +188,50 @@ def test_labels_from_1_to_10_become_ten_classes():
     assert prepared.train.y.dtype == np.int32
 
 
-def test_a_negative_label_among_several_is_refused():
-    assert refused((X, Y - 1)).got == "-1"
+def test_a_negative_label_among_several_is_refused_until_the_task_is_said():
+    fault = refused((X, Y - 1))
+    assert fault.got == "-1, among 3 different integers"
+    for task in ("regression", "classification"):
+        assert task in fault.remedy
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i8"])
+def test_negative_integers_are_classes_where_the_spec_says_so(dtype):
+    spec = load({"data": {"task": "classification"}})
+    prepared = prepare(spec, (X, (Y - 1).astype(dtype)))
+    assert prepared.task.labels == ("-1", "0", "1")
+    assert set(prepared.train.y) == {0, 1, 2}
+
+
+AMOUNTS = np.round(1000 * RNG.normal(size=(60, 1)))[:, 0].astype(int)
+
+
+@pytest.mark.parametrize("y", [AMOUNTS, abs(AMOUNTS), abs(AMOUNTS) // 100 * 100])
+def test_integer_amounts_are_told_to_be_a_regression(y):
+    assert "data.task: regression" in refused((X, y)).remedy.replace("task to", "task:")
+    assert prepare(load({"data": {"task": "regression"}}), (X, y)).task.labels == ()
+
+
+def test_an_amount_that_only_the_test_rows_have_is_told_to_be_a_regression():
+    fault = refused(((X, Y), (X, Y + 1)))
+    assert fault.remedy.endswith("Amounts need data.task: regression.")
+
+
+@pytest.mark.parametrize(
+    ("y", "remedy"),
+    [
+        (np.eye(3, dtype=int)[Y], "y.argmax(axis=1)"),
+        (np.c_[Y > 0, Y > 1], "train a run per column"),
+        (np.c_[Y > 0, Y > 1].astype(int), "train a run per column"),
+        (np.c_[Y, Y + 5], "need data.task: regression"),
+        (np.array([["a", "b"]] * 60), "a single column of labels"),
+    ],
+    ids=["one-hot", "flags", "several labels", "several amounts", "text"],
+)
+def test_several_targets_per_row_are_told_apart(y, remedy):
+    fault = refused((X, y))
+    assert fault.expected == "one label per row"
+    assert remedy in fault.remedy
 
 
 def test_minus_one_and_one_are_two_classes():
@@ -242,9 +284,10 @@ def test_regression_targets_of_test_rows_must_be_as_many():
 
 
 def test_pixels_and_fractions_are_not_mixed():
-    pixels = (X * 255).astype(np.uint8)
-    assert "uint8" in refused(((pixels, Y), (X, Y))).expected
-    prepared = prepare(load({}), ((X * 255, Y), (pixels, Y)))
+    fractions = X.reshape(60, 2, 2)
+    pixels = (fractions * 255).astype(np.uint8)
+    assert "uint8" in refused(((pixels, Y), (fractions, Y))).expected
+    prepared = prepare(load({}), ((fractions * 255, Y), (pixels, Y)))
     assert prepared.test.x.dtype == np.float32
 
 

@@ -194,12 +194,25 @@ def test_a_mask_is_refused_though_rows_are_to_be_streamed(on_disk):
         prepared((x, targets()), stream="always")
 
 
-def test_streamed_test_rows_are_of_the_type_of_the_training_rows(on_disk, tmp_path):
-    np.save(tmp_path / "test.npy", np.arange(40, dtype=np.uint8).reshape(10, 4))
-    test = np.load(tmp_path / "test.npy", mmap_mode="r")
-    source = Source(Rows(Mapped(on_disk), targets()), Rows(Mapped(test), targets(10)))
-    with pytest.raises(DataError, match="inputs of type float32 as in training, got uint8"):
-        prepared(source, stream="always")
+def test_streamed_tables_of_bytes_are_cast_as_they_are_read(on_disk, tmp_path, tiny_chunks):
+    bytes_ = np.random.default_rng(0).integers(0, 256, (50, 4)).astype(np.uint8)
+    np.save(tmp_path / "bytes.npy", bytes_)
+    data = np.load(tmp_path / "bytes.npy", mmap_mode="r")
+    source = Source(
+        Rows(Mapped(data), targets()), Rows(Mapped(data).take(np.arange(9)), targets(9))
+    )
+    streamed = prepared(source, stream="always")
+    resident = prepared(source, stream="never")
+    for part in ("train", "test"):
+        x = getattr(streamed, part).x
+        assert x.dtype == np.float32
+        assert x.nbytes == 4 * x.size
+        np.testing.assert_array_equal(x[:], getattr(resident, part).x)
+        np.testing.assert_array_equal(x[np.array([3, 1])], x[:][[3, 1]])
+        again = pickle.loads(pickle.dumps(x))
+        np.testing.assert_array_equal(again[:], x[:])
+        assert again.dtype == np.float32
+    np.testing.assert_array_equal(streamed.task.scaling.divisor, resident.task.scaling.divisor)
 
 
 @pytest.mark.parametrize("array", [np.float32(3), np.zeros(0)[:, None]], ids=["one", "none"])

@@ -115,27 +115,9 @@ def test_weights_of_test_rows_are_refused(train):
     assert fault.remedy == "Pass ((x, y, sample_weight), (x_test, y_test))."
 
 
-def test_a_tf_data_of_rows_with_several_targets_is_stacked():
-    targets = np.ones((10, 3), np.float32)
-    source = from_memory(tf.data.Dataset.from_tensor_slices((X, targets)))
-    assert source.train.x.shape == (10, 4)
-    assert source.train.y.shape == (10, 3)
-
-
-def test_text_labels_of_a_tf_data_are_text():
-    names = np.array(["no", "yés"])[Y]
-    data = tf.data.Dataset.from_tensor_slices((X, names)).batch(4)
-    prepared = prepare(load({"data": {"validation": 0}}), data)
-    assert prepared.task.labels == ("no", "yés")
-
-
 def test_booleans_beside_numbers_in_a_frame_are_numbers():
     source = from_memory(FRAME.assign(e=Y == 1, target=Y))
     np.testing.assert_array_equal(source.train.x[:, 4], Y)
-
-
-def test_a_data_set_without_end_is_refused():
-    assert "Drop repeat()" in refused(batches(5).repeat()).remedy
 
 
 REFUSED = {
@@ -144,7 +126,15 @@ REFUSED = {
     "an array alone": (X, "ndarray"),
     "four arrays": ((X, Y, Y, Y), "tuple"),
     "three parts": (((X, Y), (X, Y), (X, Y)), "three parts with inputs of their own"),
-    "a dict": ({"x": X, "y": Y}, "dict"),
+    "a dict of arrays": ({"x": X, "y": Y}, "dict with the key 'x'"),
+    "an empty dict": ({}, "an empty mapping"),
+    "a mapping without training rows": ({"test": (X, Y)}, "only test"),
+    "a mapping with nothing to train on": (
+        {"train": None, "test": (X, Y)},
+        "only train, test",
+    ),
+    "a mapping of inputs": ({"train": X}, "ndarray"),
+    "a misspelt part": ({"train": (X, Y), "valid": (X, Y)}, "the key 'valid'"),
     "text": ("digits", "str"),
     "a series": (pd.Series(Y), "Series"),
     "a generator": ((i for i in range(3)), "generator"),
@@ -169,16 +159,6 @@ REFUSED = {
     "a missing target": ((FRAME, pd.Series(pd.array([1, None] * 5, "Int64"))), "nan"),
     "a missing label": ((FRAME, pd.Series(["a", None] * 5)), "float such as nan"),
     "a masked cell": ((np.ma.masked_equal(X, 9), Y), "1 masked inputs"),
-    "a tf.data of inputs": (tf.data.Dataset.from_tensor_slices(X), "tf.data.Dataset of"),
-    "a tf.data of four": (
-        tf.data.Dataset.from_tensor_slices((X, Y, Y, Y)),
-        "tf.data.Dataset of",
-    ),
-    "a tf.data of dicts": (
-        tf.data.Dataset.from_tensor_slices(({"a": X}, Y)),
-        "tf.data.Dataset of",
-    ),
-    "an empty tf.data": (batches(5).take(0), "an empty"),
 }
 
 
@@ -188,9 +168,154 @@ def test_what_is_no_data_is_refused(form):
     assert got in refused(data).got
 
 
-def test_a_tf_data_of_uneven_rows_is_refused():
-    uneven = tf.data.Dataset.from_generator(
-        lambda: iter([(np.ones(3), 0), (np.ones(4), 1)]),
-        output_signature=(tf.TensorSpec([None]), tf.TensorSpec([], tf.int32)),
-    )
-    assert refused(uneven).expected == "rows of the same shape"
+# --- parts --------------------------------------------------------------------------------
+
+WHOLE = FRAME.assign(target=Y)
+LATER = FRAME[:2] + 1, Y[:2]
+PARTS = {
+    "tuples": ((X, Y), (LATER[0].to_numpy(), LATER[1])),
+    "lists": ([X.tolist(), Y.tolist()], [LATER[0].to_numpy().tolist(), LATER[1].tolist()]),
+    "frames": (WHOLE, LATER[0].assign(target=LATER[1])),
+    "frames and tuples": (WHOLE, LATER),
+    "data sets": tuple(
+        tf.data.Dataset.from_tensor_slices(part).batch(4)
+        for part in ((X, Y), (LATER[0].to_numpy(), LATER[1]))
+    ),
+}
+
+
+@pytest.mark.parametrize("form", PARTS)
+def test_a_mapping_names_the_parts(form):
+    train, later = PARTS[form]
+    source = from_memory({"train": train, "validation": later, "test": None})
+    np.testing.assert_array_equal(source.train.x, X)
+    np.testing.assert_array_equal(source.validation.x, X[:2] + 1)
+    np.testing.assert_array_equal(source.validation.y, Y[:2])
+    assert source.test is None
+    source = from_memory({"train": train, "test": later})
+    np.testing.assert_array_equal(source.test.x, X[:2] + 1)
+    assert source.validation is None
+
+
+@pytest.mark.parametrize("form", ["frames", "frames and tuples", "data sets"])
+def test_a_pair_of_parts_of_any_kind_is_training_and_test(form):
+    source = from_memory(PARTS[form])
+    np.testing.assert_array_equal(source.train.x, X)
+    np.testing.assert_array_equal(source.test.x, X[:2] + 1)
+    np.testing.assert_array_equal(source.test.y, Y[:2])
+
+
+def test_validation_rows_of_a_mapping_are_measured():
+    spec = load({})
+    prepared = prepare(spec, {"train": (X, Y), "validation": LATER, "test": LATER})
+    np.testing.assert_array_equal(prepared.validation.x, X[:2] + 1)
+    assert len(prepared.train) == len(X)
+
+
+def test_parts_that_are_misspelt_are_named():
+    assert "Did you mean 'validation'?" in refused({"train": (X, Y), "valid": (X, Y)}).remedy
+
+
+def test_training_and_test_frames_without_a_target_column_are_not_inputs_and_targets():
+    species = FRAME.assign(species=Y)
+    fault = refused((species, species[:5] + 1))
+    assert fault.got == "two DataFrames with the columns a, b, c, d, species"
+    assert "target" in fault.remedy
+    assert "two DataFrames" in refused((WHOLE, FRAME)).got
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (FRAME.assign(species=Y), pd.Series(Y, name="species")),
+        (FRAME.assign(species=Y), pd.DataFrame({"species": Y})),
+        (WHOLE, Y),
+        (WHOLE, Y, W),
+        {"train": (WHOLE, Y)},
+    ],
+    ids=["a series", "a frame", "an array", "with weights", "in a mapping"],
+)
+def test_inputs_that_hold_the_target_are_refused(data):
+    assert "that is equal to y" in refused(data).got
+
+
+def test_a_series_computed_from_a_column_keeps_its_name_and_is_a_target():
+    data = FRAME, (FRAME["a"] > 18).astype(int)
+    assert data[1].name == "a"
+    assert from_memory(data).columns == ("a", "b", "c", "d")
+
+
+def test_frames_whose_columns_are_numbered_may_be_inputs_and_targets():
+    source = from_memory((pd.DataFrame(X), pd.DataFrame(X[:, :2])))
+    assert source.train.y.shape == (10, 2)
+
+
+def test_test_targets_in_another_order_are_refused():
+    pair = pd.DataFrame({"u": X[:, 0], "v": X[:, 1]})
+    fault = refused(((FRAME, pair), (FRAME, pair[["v", "u"]])))
+    assert (fault.where, fault.got) == ("data, test rows, targets", "v, u")
+
+
+def test_a_frame_of_one_column_of_text_is_a_column_of_classes():
+    source = from_memory((FRAME, pd.DataFrame({"species": np.array(["no", "yes"])[Y]})))
+    assert prepare(load({"data": {"validation": 0}}), source).task.labels == ("no", "yes")
+
+
+# --- indexes ------------------------------------------------------------------------------
+
+NAMED = FRAME.set_index(pd.Index(list("klmnopqrst")))
+ORDER = np.random.default_rng(0).permutation(10)
+
+
+@pytest.mark.parametrize(
+    "frame", [FRAME, NAMED, FRAME.set_index(["a", "b"])], ids=["numbers", "text", "levels"]
+)
+@pytest.mark.parametrize("kind", [pd.Series, pd.DataFrame])
+def test_targets_and_weights_take_the_order_of_the_index_of_the_inputs(frame, kind):
+    y, w = kind(Y, index=frame.index), kind(W, index=frame.index)
+    source = from_memory((frame, y.iloc[ORDER], w.iloc[ORDER[::-1]]))
+    np.testing.assert_array_equal(source.train.x, frame)
+    np.testing.assert_array_equal(source.train.y, Y)
+    np.testing.assert_array_equal(source.train.weight, W)
+
+
+def test_test_rows_are_aligned_too():
+    y = pd.Series(Y, index=NAMED.index)
+    source = from_memory(((NAMED, y), (NAMED, y.iloc[ORDER])))
+    np.testing.assert_array_equal(source.test.y, Y)
+    source = from_memory({"train": (NAMED, y), "validation": (NAMED.iloc[ORDER], y)})
+    np.testing.assert_array_equal(source.validation.y, Y[ORDER])
+
+
+def test_weights_take_the_order_of_the_targets_where_the_inputs_have_no_index():
+    y, w = pd.Series(Y, index=NAMED.index), pd.Series(W, index=NAMED.index)
+    source = from_memory((X, y, w.iloc[ORDER]))
+    np.testing.assert_array_equal(source.train.y, Y)
+    np.testing.assert_array_equal(source.train.weight, W)
+
+
+def test_equal_indexes_may_have_duplicates():
+    drawn = [0, 0, 3, 4, 4, 4, 7, 8, 9, 1]
+    source = from_memory((FRAME.loc[drawn], pd.Series(Y).loc[drawn]))
+    np.testing.assert_array_equal(source.train.y, Y[drawn])
+
+
+@pytest.mark.parametrize(
+    ("y", "got"),
+    [
+        (pd.Series(Y, index=range(1, 11)), "an index without the label 0"),
+        (pd.Series(Y, index=list("klmnopqrst")), "an index without the label 0"),
+        (pd.Series(Y, index=[0, 0, *range(2, 10)]), "labels that are there twice"),
+        (pd.DataFrame({"y": Y}, index=range(1, 11)), "an index without the label 0"),
+    ],
+    ids=["shifted", "other labels", "duplicates", "a frame"],
+)
+def test_indexes_that_differ_by_more_than_their_order_are_refused(y, got):
+    fault = refused((FRAME, y))
+    assert fault.where == "data, y"
+    assert got in fault.got
+    assert "reset_index(drop=True)" in fault.remedy
+
+
+def test_rows_of_other_numbers_are_refused_as_such():
+    assert refused((FRAME, pd.Series(Y[:9]))).got == "10 inputs and 9 targets"

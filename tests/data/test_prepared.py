@@ -118,14 +118,14 @@ def test_regression_targets_may_keep_their_units():
 @pytest.mark.parametrize(
     ("dtype", "stored"),
     [
-        ("u1", "uint8"),
+        ("u1", "float32"),
         ("f8", "float32"),
         ("f4", "float32"),
         ("i8", "float32"),
         ("?", "float32"),
     ],
 )
-def test_pixels_stay_8_bit_and_other_numbers_become_float32(dtype, stored):
+def test_a_table_of_any_type_becomes_float32(dtype, stored):
     x = (X * 255 if dtype in ("u1", "i8") else X > 0.5 if dtype == "?" else X).astype(dtype)
     data = prepare(load({}), (x, Y))
     assert data.task.input_dtype == stored
@@ -309,8 +309,8 @@ def test_a_source_names_its_classes_even_where_one_is_missing():
 
 @pytest.mark.parametrize(
     "y",
-    [np.eye(2)[Y], Y.astype("float32"), Y.astype(float)[:, None]],
-    ids=["one-hot", "float labels", "a column of float labels"],
+    [Y.astype("float32"), Y.astype(float)[:, None]],
+    ids=["float labels", "a column of float labels"],
 )
 def test_floats_that_look_like_classes_need_a_task(y):
     with pytest.raises(DataError, match="to classification or regression"):
@@ -318,15 +318,194 @@ def test_floats_that_look_like_classes_need_a_task(y):
     assert prepare(load({"data": {"task": "regression"}}), (X, y)).task.labels == ()
 
 
-def test_integers_from_0_to_255_are_pixels_whatever_their_type():
-    pixels = RNG.integers(0, 256, (len(Y), 6))
-    pixels[0, :2] = 0, 255
-    narrow = prepare(load({}), (pixels.astype(np.uint8), Y))
-    wide = prepare(load({}), (pixels, Y))
+@pytest.mark.parametrize(
+    ("y", "remedy"),
+    [
+        (
+            np.eye(2)[Y],
+            r"Use y\.argmax\(axis=1\) for classes, or set data\.task to regression",
+        ),
+        (np.c_[Y, 1 - Y[::-1]] * 1.0, "train a run per column"),
+    ],
+    ids=["one-hot", "several labels"],
+)
+def test_floats_of_zeros_and_ones_in_columns_need_a_task(y, remedy):
+    with pytest.raises(DataError, match=remedy):
+        prepare(load({}), (X, y))
+    assert prepare(load({"data": {"task": "regression"}}), (X, y)).task.outputs == 2
+
+
+# --- pixels -------------------------------------------------------------------------------
+
+PICTURES = RNG.integers(0, 256, (len(Y), 3, 2))
+PICTURES[0, 0] = 0, 255
+
+
+def of(x, y=Y, **of_data):
+    return prepare(load({"data": of_data}), (x, y))
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 1), (1, 3, 2)])
+def test_pictures_of_bytes_are_pixels_whatever_their_type(shape):
+    pictures = PICTURES.reshape(-1, *shape)
+    narrow, wide = of(pictures.astype(np.uint8)), of(pictures)
     assert wide.train.x.dtype == np.uint8
     np.testing.assert_array_equal(wide.train.x, narrow.train.x)
+    for prepared in (narrow, wide):
+        assert prepared.resolved["pixels"] is True
+        assert (prepared.task.scaling.shift, prepared.task.scaling.divisor) == (0, 255)
 
 
-def test_small_integers_are_numbers_not_pixels():
-    ages = RNG.integers(0, 99, (len(Y), 3))
-    assert prepare(load({}), (ages, Y)).train.x.dtype == np.float32
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (1, 6)])
+@pytest.mark.parametrize("scale", ["unit", "centered", "standard", "robust"])
+def test_a_table_is_scaled_alike_whatever_type_its_bytes_have(shape, scale):
+    table = PICTURES.reshape(-1, *shape)
+    expected = fit_scaling(scale, of(table.astype(float), scale=scale).train.x)
+    for dtype in (np.uint8, np.int64, np.float32):
+        prepared = of(table.astype(dtype), scale=scale)
+        assert prepared.resolved["pixels"] is False
+        assert prepared.train.x.dtype == np.float32
+        for part in ("shift", "divisor"):
+            got, wanted = getattr(prepared.task.scaling, part), getattr(expected, part)
+            np.testing.assert_array_equal(got, wanted)
+            assert got.shape == (6,)
+
+
+def test_one_larger_cell_makes_no_other_scaling_of_a_table():
+    table = RNG.integers(0, 90, (len(Y), 4))
+    scalings = []
+    for largest in (255, 256):
+        table[1, 2] = largest
+        scalings.append(of(table, validation=0).task.scaling.divisor)
+    np.testing.assert_array_equal(scalings[0][[0, 1, 3]], scalings[1][[0, 1, 3]])
+    assert (scalings[1] < 257).all()
+
+
+def test_integer_pictures_of_another_range_are_numbers():
+    for pictures in (PICTURES + 1, PICTURES - 1, PICTURES // 2):
+        assert of(pictures).train.x.dtype == np.float32
+
+
+@pytest.mark.parametrize("values", [2, 17, 128])
+def test_dark_pictures_of_bytes_are_pixels_or_not_as_the_spec_says(values):
+    dark = (PICTURES % values).astype(np.uint8)
+    with pytest.raises(DataError, match=r"data\.pixels") as caught:
+        of(dark)
+    assert caught.value.faults[0].got == f"a largest number of {values - 1}"
+    assert of(dark, pixels=True).task.scaling.divisor == 255
+    assert of(dark, pixels=False).task.scaling.divisor.max() == values - 1
+    assert of(dark, scale="standard").resolved["pixels"] is True  # where it changes nothing
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.float64])
+def test_flattened_pictures_are_pixels_where_the_spec_says_so(dtype):
+    flat = PICTURES.reshape(len(Y), -1).astype(dtype)
+    prepared = of(flat, pixels=True)
+    assert prepared.train.x.dtype == np.uint8
+    assert prepared.task.scaling.divisor == 255
+    np.testing.assert_array_equal(
+        prepared.test.x, of(PICTURES.astype(np.uint8)).test.x.reshape(-1, 6)
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "where", "got"),
+    [
+        (PICTURES + 1, "row 0, column (0, 1)", "256, of type int64"),
+        (PICTURES - 1, "row 0, column (0, 0)", "-1, of type int64"),
+        (PICTURES + 0.5, "row 0, column (0, 0)", "0.5, of type float64"),
+        (PICTURES > 9, "training rows", "bool from 0 to 1"),
+        ((PICTURES > 9) * 1.0, "training rows", "float64 from 0 to 1"),
+    ],
+    ids=["256", "negative", "fractions", "flags", "scaled already"],
+)
+def test_what_is_no_byte_cannot_be_a_pixel(x, where, got):
+    with pytest.raises(DataError) as caught:
+        of(x, pixels=True)
+    (fault,) = caught.value.faults
+    assert fault.where.endswith(where)
+    assert fault.got == got
+
+
+def test_pictures_may_be_said_to_be_numbers():
+    prepared = of(PICTURES.astype(np.uint8), pixels=False)
+    assert prepared.train.x.dtype == np.float32
+    assert prepared.task.scaling.divisor.shape == (6,)
+
+
+def test_a_border_that_is_dark_in_training_is_not_huge_in_other_rows():
+    flat = PICTURES.reshape(len(Y), -1).astype(np.uint8)
+    flat[:, 0] = 0
+    later = flat[:9].copy()
+    later[:, 0] = 255
+    for scale in ("unit", "centered", "standard"):
+        prepared = prepare(load({"data": {"scale": scale}}), ((flat, Y), (later, Y[:9])))
+        scaling = prepared.task.scaling
+        assert np.ptp(scaling(np.r_[prepared.train.x[:1], prepared.test.x])[:, 0]) < 1e-6
+
+
+def test_a_constant_one_of_several_targets_keeps_its_unit():
+    y = np.c_[X[:, 0], np.full(len(X), 7.0)]
+    scaling = prepare(load({}), (X, y)).task.target_scaling
+    assert scaling.divisor[1] == 1
+    assert scaling.shift[1] == 7
+
+
+# --- validation rows that the data bring --------------------------------------------------
+
+BROUGHT = Source(Rows(X, Y), validation=Rows(X[:9] + 1, Y[:9]))
+
+
+@pytest.mark.parametrize("said", [{}, {"validation": "own"}], ids=["unsaid", "own"])
+def test_validation_rows_that_the_data_bring_are_used(said):
+    data = prepare(load({"data": said}), BROUGHT)
+    np.testing.assert_array_equal(data.validation.x, X[:9] + 1)
+    assert len(data.train) + len(data.test) == len(X)
+    assert data.resolved["validation"] == "own"
+    assert data.sha256 != prepare(load({}), (X, Y)).sha256
+
+
+def test_a_share_of_the_training_rows_is_for_data_without_validation_rows():
+    assert prepare(load({}), (X, Y)).resolved["validation"] == 0.1
+    assert len(prepare(load({}), (X, Y)).validation) == 16
+
+
+@pytest.mark.parametrize("said", [0.1, 0, 0.5])
+def test_two_places_for_validation_rows_are_refused(said):
+    with pytest.raises(
+        DataError, match=r"while data has validation rows of its own"
+    ) as caught:
+        prepare(load({"data": {"validation": said}}), BROUGHT)
+    assert caught.value.faults[0].where == "data.validation"
+
+
+def test_own_validation_rows_must_be_there():
+    with pytest.raises(DataError, match="own, while data has none"):
+        prepare(load({"data": {"validation": "own"}}), (X, Y))
+
+
+def test_validation_rows_have_no_weights(own):
+    brought = Source(Rows(X, Y), validation=Rows(X[:9], Y[:9], Y[:9] + 1.0))
+    with pytest.raises(
+        DataError, match="data, validation rows: expected rows without weights"
+    ):
+        prepare(load({}), brought)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (Source(Rows(X, Y), columns=tuple("bacd")), "the columns a, b, c, d"),
+        (
+            Source(Rows(X, Y), columns=tuple("abcd"), labels=("yes", "no")),
+            "the classes no, yes",
+        ),
+    ],
+    ids=["columns", "classes"],
+)
+def test_another_source_of_validation_rows_has_the_same_names(other, what):
+    train = Source(Rows(X, Y), columns=tuple("abcd"), labels=("no", "yes"))
+    sources = {"npz:train": train, "npz:other": other}
+    spec = load({"data": {"source": "npz:train", "validation": "npz:other"}})
+    with pytest.raises(DataError, match=what):
+        prepare(spec, read=sources.__getitem__)
