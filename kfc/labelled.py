@@ -9,7 +9,7 @@ import numpy as np
 
 from kfc.data import Rows, Source, Task
 from kfc.data.checks import check_rows
-from kfc.data.classes import as_text
+from kfc.data.classes import as_text, no_label_per_row
 from kfc.data.mapped import Mapped
 from kfc.data.memory import from_memory
 from kfc.errors import DataError, Fault
@@ -52,13 +52,14 @@ def labelled_rows(data: Any, task: Task) -> Rows:
         DataError: If the rows are not of the kind that the network was trained on.
     """
     source = data if isinstance(data, Source) else from_memory(data)
-    if source.test is not None and not isinstance(data, Source):
+    several = source.test is not None or source.validation is not None
+    if several and not isinstance(data, Source):
         raise DataError(
             Fault(
                 "data",
                 "labelled rows to measure, (x, y)",
-                "training and test rows",
-                "Pass one of the two parts.",
+                "training rows beside test or validation rows",
+                "Pass one of the parts.",
             )
         )
     rows, where = source.test or source.train, "rows to evaluate"
@@ -71,6 +72,9 @@ def labelled_rows(data: Any, task: Task) -> Rows:
                 "Use frame[columns] with the columns of the training.",
             )
         )
+    if rows.weight is not None:
+        expected = "rows without weights: all of them count the same in an evaluation"
+        raise DataError(Fault(where, expected, "weights", "Pass (x, y)."))
     check_rows(rows, where)
     x = rows.x[:] if isinstance(rows.x, Mapped) else rows.x
     y = _class_numbers(rows.y, task, where) if task.classification else _values(rows.y, task)
@@ -90,9 +94,7 @@ def _class_numbers(y: np.ndarray, task: Task, where: str) -> np.ndarray:
     """
     y = as_text(y.reshape(len(y)) if y.size == len(y) else y)
     if y.ndim != 1:
-        got = f"targets of shape {y.shape}"
-        remedy = "Turn one-hot rows into labels with y.argmax(axis=1)."
-        raise DataError(Fault(f"{where}, targets", "one label per row", got, remedy))
+        raise DataError(no_label_per_row(y, where))
     numbers = {name: number for number, name in enumerate(task.labels)}
     names, places = np.unique(y, return_inverse=True)
     found = [_number(name, numbers) for name in names.tolist()]

@@ -117,3 +117,19 @@ def test_columns_in_another_order_are_refused():
     task = Task((2,), "float32", ("0", "1"), columns=("a", "b"))
     with pytest.raises(kfc.DataError, match=r"the columns '?a'?, '?b'?, in this order"):
         labelled_rows((frame, np.array([0, 1])), task)
+
+
+def test_weights_and_other_parts_of_labelled_rows_are_refused():
+    x, y = np.arange(12, dtype=np.float32).reshape(6, 2), np.arange(6) % 2
+    task = Task((2,), "float32", ("0", "1"))
+    with pytest.raises(kfc.DataError, match="expected rows without weights"):
+        labelled_rows((x, y, y + 1.0), task)
+    for other in ("validation", "test"):
+        with pytest.raises(kfc.DataError, match="Pass one of the parts"):
+            labelled_rows({"train": (x, y), other: (x, y)}, task)
+
+
+def test_several_labels_per_row_are_no_one_hot_rows():
+    x, y = np.arange(12, dtype=np.float32).reshape(6, 2), np.ones((6, 2), int)
+    with pytest.raises(kfc.DataError, match="train a run per column"):
+        labelled_rows((x, y), Task((2,), "float32", ("0", "1")))

@@ -586,3 +586,29 @@ def test_a_run_evaluated_elsewhere_says_where_its_paths_began(tmp_path, monkeypa
         kfc.prove(run.folder)
     monkeypatch.chdir(tmp_path / "there")
     assert run.evaluate() == run.metrics
+
+
+def test_a_run_on_named_parts_that_shuffle_themselves_is_evaluated_and_repeated(tmp_path):
+    x, y = arrays()
+    train = tf.data.Dataset.from_tensor_slices((x[:80], y[:80])).shuffle(80).batch(16)
+    data = {"train": train, "validation": (x[80:90], y[80:90]), "test": (x[90:], y[90:])}
+    spec = {"training": {"epochs": 2, "engine": "graph", "early_stopping": {}}}
+    run = fit(tmp_path, spec, {}, data=data)
+    assert run.rows == {"train": 80, "val": 10, "test": len(x) - 90}
+    assert (run.spec.data.validation, run.spec.data.pixels) == ("own", False)
+    assert kfc.load(run.folder).evaluate(data) == run.metrics
+    assert fit(tmp_path, run.spec, {}, data=data).weights_sha256 == run.weights_sha256
+
+
+def test_a_resolved_spec_says_which_inputs_are_pixels(tmp_path):
+    _, y = arrays()
+    pictures = np.random.default_rng(0).integers(0, 256, (len(y), 3, 3), np.uint8)
+    spec = {"training": {"epochs": 1, "engine": "graph"}}
+    run = fit(tmp_path, spec, {}, data=(pictures, y))
+    assert run.spec.data.pixels is True
+    flat = fit(tmp_path, run.spec, {}, data=(pictures.reshape(len(y), -1), y))
+    assert flat.weights_sha256 == run.weights_sha256
+    with pytest.raises(
+        kfc.DataError, match=r"expected rows of shape \(3, 3\), .* \(3, 3, 3\)"
+    ):
+        run.predict(np.stack([pictures] * 3, axis=-1))

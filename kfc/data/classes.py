@@ -182,7 +182,7 @@ def _column(y: np.ndarray, where: str) -> np.ndarray:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
-        raise DataError(_no_label_per_row(y, where))
+        raise DataError(no_label_per_row(y, where))
     return as_text(y)
 
 
@@ -197,7 +197,7 @@ def _has_flags(y: np.ndarray) -> bool:
     return several and bool(np.isin(y, (0, 1)).all())
 
 
-def _no_label_per_row(y: np.ndarray, where: str) -> Fault:
+def no_label_per_row(y: np.ndarray, where: str) -> Fault:
     """Returns the fault of targets that are not one label per row."""
     remedy = "Pass a single column of labels."
     if _is_one_hot(y):

@@ -161,14 +161,21 @@ def _not_dense(spec: Any) -> DataError:
     )
 
 
-def refused_data(got: str) -> DataError:
-    """Returns the error for what is no data at all."""
+def refused_data(
+    got: str, remedy: str = "Pass for example data=(x, y) with two NumPy arrays."
+) -> DataError:
+    """Returns the error for an object that holds no data in a form that kfc reads.
+
+    Args:
+        got: The object.
+        remedy: What to do.
+    """
     return DataError(
         Fault(
             "data",
             "(x, y), (x, y, sample_weight), ((x, y), (x_test, y_test)), a mapping of train, "
             "validation and test to such parts, a DataFrame or a tf.data.Dataset of (x, y)",
             got,
-            "Pass for example data=(x, y) with two NumPy arrays.",
+            remedy,
         )
     )

@@ -54,14 +54,14 @@ class Frame:
         Raises:
             DataError: If a column is there twice or does not hold numbers.
         """
-        seen: set[Any] = set()
+        seen: set[str] = set()
         arrays = []
         for title, values in zip(self.names, self.columns, strict=True):
-            if title in seen:
+            if str(title) in seen:
                 remedy = "Rename or drop one of them."
                 fault = Fault("data", "each column once", f"{title!r} twice", remedy)
                 raise DataError(fault)
-            seen.add(title)
+            seen.add(str(title))
             array = column(values)
             # pandas keeps numbered categories as integers, and says so in its own type.
             kind = getattr(getattr(values, "dtype", None), "kind", array.dtype.kind)

@@ -60,7 +60,10 @@ def from_memory(data: Any) -> Source:
     if not all(_is_part(part) for part in data):
         return _source({"train": data})
     if len(data) == 3:
-        raise refused_data("three parts with inputs of their own")
+        raise refused_data(
+            "three parts with inputs of their own",
+            "Name them: data={'train': ..., 'validation': ..., 'test': ...}.",
+        )
     return _source(dict(zip(("train", "test"), data, strict=True)))
 
 

@@ -151,6 +151,10 @@ REFUSED = {
         FRAME.assign(e=pd.Timestamp("2026-01-31"), target=Y),
         "the date 2026",
     ),
+    "a column twice, as a number and as text": (
+        FRAME.set_axis([1, "1", "c", "d"], axis=1).assign(target=Y),
+        "'1' twice",
+    ),
     "a column twice": (pd.concat([FRAME, FRAME], axis=1).assign(target=Y), "'a' twice"),
     "only targets": (pd.DataFrame({"target": Y}), "(10, 0)"),
     "no rows": (FRAME.iloc[:0].assign(target=Y[:0]), "(0, 4)"),
