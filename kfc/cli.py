@@ -109,22 +109,25 @@ def tune(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder for the search's folder.")] = Path("runs"),
     show: Annotated[
-        bool, typer.Option("--show", help="Print the ranking so far, and search nothing.")
+        bool,
+        typer.Option("--show", help="Print the ranking, and who won; search nothing."),
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Search the space of SPEC; the same command goes on where it was interrupted.
 
-    Trials are scored on validation rows; the best are trained again on fresh seeds, and
-    the winner alone meets the test rows. `search:` in SPEC says what to vary and how.
+    Trial 0 trains the values of SPEC itself. Trials are scored on validation rows; the
+    best and trial 0 are trained again on fresh seeds, and the winner alone meets the test
+    rows. `search:` in SPEC says what to vary and how.
     """
     from kfc import spec as specs
     from kfc.tuning.show import search_folder, standing
     from kfc.tuning.space import Space
 
     spec, overrides = _spec_and_overrides(arguments or [])
-    checked = Space.of(specs.load(spec, overrides)).spec  # before TensorFlow is imported
+    checked = specs.load(spec, overrides)
+    Space.of(checked)  # before TensorFlow is imported
     place = folder or search_folder(checked, runs)
     if show:
         ranking = standing(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -74,24 +75,29 @@ def print_runs(runs: Sequence[ListedRun]) -> None:
 
 
 def print_standing(standing: Standing) -> None:
-    """Prints the ranking of a search, finished or not."""
+    """Prints the ranking of a search and, once it is finished, who won and why."""
     from kfc.tuning.tables import rich_table
 
     # A file or a pipe is as wide as what is written.
     console = Console(width=None if sys.stdout.isatty() else 250)
     console.print(rich_table(standing.ranking, standing.objective))
+    for sentence in standing.sentences:
+        print_wrapped(sentence)
 
 
 def print_search(search: Search) -> None:
-    """Prints how a search was decided, and its winner."""
-    for sentence in search.sentences:
-        print(sentence)
+    """Prints what a finished search says beside its standing."""
     for name, share in search.importance.items():
         print(f"importance of {name}: {share:.2f}")
     for name, value in search.metrics.items():
         print(f"{name:16} {value:.4f}")
     print(f"{'best':16} {user_paths.shown(search.folder / 'best.yaml')}")
     print(f"{'folder':16} {user_paths.shown(search.run_folder)}")
+
+
+def print_wrapped(sentence: str) -> None:
+    """Prints a sentence in lines of at most 80 columns, indented from the second one on."""
+    print(textwrap.fill(one_line(sentence), 80, subsequent_indent="  "))
 
 
 def print_export(exported: Export) -> None:

@@ -18,7 +18,17 @@ from pydantic import (
 from kfc.errors import Fault
 from kfc.spec.combinations import METRICS
 from kfc.spec.faults import faults_error
-from kfc.spec.fields import Count, Finite, Listed, Positive, SpecModel
+from kfc.spec.fields import (
+    Count,
+    Finite,
+    Listed,
+    NotNegative,
+    NotNegativeInt,
+    Positive,
+    SpecModel,
+)
+
+_MOST_REPEATS_FACTOR = 3
 
 
 def _as_written(value: Any, check: Callable[[Any], float]) -> float:
@@ -163,7 +173,10 @@ class Search(SpecModel):
         examples=["val_loss"],
         json_schema_extra={"enum": [*(f"val_{name}" for name in METRICS), None]},
     )
-    trials: Count = Field(40, description="At most so many.")
+    trials: Count = Field(
+        40,
+        description="Most trials, beside trial 0, which trains the spec's own values.",
+    )
     seconds: Positive | None = Field(
         None,
         description="No new trial is begun after so many seconds of searching.",
@@ -171,7 +184,7 @@ class Search(SpecModel):
     )
     target: Finite | None = Field(
         None,
-        description="The search ends when a trial's score reaches it.",
+        description="The search ends when a trial's score reaches it, trial 0 included.",
         examples=[0.99],
     )
     parallel: Count = Field(
@@ -181,12 +194,28 @@ class Search(SpecModel):
         "does not depend on them.",
     )
     finalists: Count = Field(
-        3, description="The best so many are trained again on fresh seeds."
+        3,
+        description="Number of the best trials that are trained again on fresh seeds, beside "
+        "trial 0, which always is.",
     )
     repeats: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         5,
-        description="Fresh seeds for each finalist, the same for all: 0, or at least 2.",
+        description="Fresh seeds for each finalist, the same for all: 0, or at least 2. With "
+        "0 the scores of the search alone decide.",
         json_schema_extra={"not": {"const": 1}},
+    )
+    most_repeats: NotNegativeInt | None = Field(
+        None,
+        description="Fresh seeds at most for finalists that are still undecided; at least "
+        "repeats. By default 3 times repeats. Not used where repeats is 0.",
+        examples=[15],
+    )
+    margin: NotNegative | None = Field(
+        None,
+        description="Largest difference between two finalists that counts for nothing, in "
+        "units of the objective: the smaller of two networks that differ by less wins. By "
+        "default 0.005 for accuracy and r2, and 1 % of the best mean for loss and mae.",
+        examples=[0.005],
     )
     factor: Annotated[int, Field(ge=2, lt=2**31)] = Field(
         3, description="hyperband: one trial in so many goes on, to so many times the epochs."
@@ -206,6 +235,26 @@ class Search(SpecModel):
                 Fault("", "0 or at least 2, since one seed has no spread", "1", "Use 5.")
             )
         return repeats
+
+    @model_validator(mode="after")
+    def _allows_every_repeat(self) -> Self:
+        if self.most_repeats is not None and self.most_repeats < self.repeats:
+            raise faults_error(
+                Fault(
+                    "most_repeats",
+                    f"at least search.repeats, {self.repeats}",
+                    str(self.most_repeats),
+                    "Raise it, or leave it out.",
+                )
+            )
+        return self
+
+    @property
+    def repeats_at_most(self) -> int:
+        """Fresh seeds of an undecided finalist at most."""
+        if self.most_repeats is None or self.repeats == 0:
+            return min(_MOST_REPEATS_FACTOR * self.repeats, 2**31 - 1)
+        return self.most_repeats
 
     def objective_for(self, *, classification: bool) -> str:
         """Returns the metric that ranks trials: the one named, or the task's.

@@ -72,10 +72,19 @@ class _Driven(keras_tuner.Oracle):
 
     def untried(self) -> Iterator[dict[str, Any]]:
         """Yields points that were not proposed yet, all of them if they can be counted."""
+        return itertools.filterfalse(self._duplicate, self._every_point())
+
+    def count_points(self, most: int) -> int:
+        """Returns the number of points, of which at most `most` are counted."""
+        if any(p.kind == "float" and p.step is None for p in self.parameters):
+            return most  # points never run out
+        return sum(1 for _ in itertools.islice(self._every_point(), most))
+
+    def _every_point(self) -> Iterator[dict[str, Any]]:
         grid = oracles.GridSearchOracle(
             hyperparameters=hyperparameters(self.parameters, grid=True), seed=1
         )
-        return itertools.filterfalse(self._duplicate, combinations(grid))
+        return combinations(grid)
 
     def _random_values(self) -> dict[str, Any] | None:
         values = super()._random_values()  # None after 21 draws of what was proposed before

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
+from kfc.tuning.comparison import Finalist
 from kfc.tuning.ranking import ranked
-from kfc.tuning.tables import line, rich_table
+from kfc.tuning.tables import finalists_table, fitted, line, rich_table
 from kfc.tuning.trial import Trial
 
 _ROWS = 10
@@ -20,10 +23,11 @@ class Display:
 
     Args:
         console: Where to print; a quiet one prints nothing.
+        objective: A recorded metric, such as `val_accuracy`.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, objective: str) -> None:
+        self._console, self._objective = console, objective
         self._live: Live | None = None
 
     def __enter__(self) -> Display:
@@ -44,21 +48,64 @@ class Display:
             self._live.stop()
             self._live = None
 
-    def show(
-        self, newest: Trial, trials: Sequence[Trial], objective: str, *, repeat: bool = False
+    def begin(self, text: str) -> None:
+        """Shows a line before the first result is there."""
+        if self._live:
+            self._live.update(Text(fitted(text)), refresh=True)
+        else:
+            self._console.print(fitted(text), soft_wrap=True)
+
+    def show_trial(
+        self, newest: Trial, trials: Sequence[Trial], count: str, time_left: str
     ) -> None:
-        """Shows a result.
+        """Shows the result of a trial.
 
         Args:
-            newest: What was just done.
-            trials: All that are done, it among them, without repeats.
-            objective: What is searched for.
-            repeat: Whether it is a finalist's training on a fresh seed.
+            newest: The trial that has just ended.
+            trials: All that are done, it among them.
+            count: For example `3 of 41`: how many trials are done.
+            time_left: For example `about 3 min left`, or an empty text.
         """
         if self._live:
-            table = rich_table(ranked(trials, objective), objective, limit=_ROWS)
-            table.title = f"trials: {len(trials)}" + (", finals" if repeat else "")
-            self._live.update(table, refresh=True)
-            return
-        name = f"trial {newest.number}" + (f", seed {newest.seed}" if repeat else "")
-        self._console.print(f"{name}  {line(newest, objective)}", soft_wrap=True)
+            self._live.update(self._table(trials, count, time_left), refresh=True)
+        else:
+            self._print(f"trial {newest.number} ({count})", newest, time_left)
+
+    def show_repeat(
+        self,
+        newest: Trial,
+        trials: Sequence[Trial],
+        finalists: Sequence[Finalist],
+        count: str,
+        time_left: str,
+    ) -> None:
+        """Shows the result of a finalist's training on a fresh seed.
+
+        Args:
+            newest: The training that has just ended.
+            trials: All trials, without repeats.
+            finalists: The best few, with the repeats that are done.
+            count: For example `3 of 20`: how many of these trainings are done.
+            time_left: For example `about 3 min left`, or an empty text.
+        """
+        if self._live:
+            table = finalists_table(finalists, self._objective)
+            table.title = _joined("finalists", f"training {count}", time_left)
+            best = self._table(trials, f"{len(trials)}", "")
+            self._live.update(Group(best, table), refresh=True)
+        else:
+            head = f"finalist {newest.number}, seed {newest.seed} ({count})"
+            self._print(head, newest, time_left)
+
+    def _table(self, trials: Sequence[Trial], count: str, time_left: str) -> Table:
+        table = rich_table(ranked(trials, self._objective), self._objective, limit=_ROWS)
+        table.title = _joined(f"trials: {count}", time_left)
+        return table
+
+    def _print(self, head: str, newest: Trial, time_left: str) -> None:
+        text = line(newest, self._objective, head=head, time_left=time_left)
+        self._console.print(text, soft_wrap=True)
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 from kfc import files, fitting, run
 from kfc.data import Source
 from kfc.errors import CheckpointError, DataError, Fault, NumbersError, SpecError
+from kfc.tuning.comparison import Finalist, looks
 from kfc.tuning.display import Display
+from kfc.tuning.eta import time_left
 from kfc.tuning.ledger import Ledger
 from kfc.tuning.oracle import Oracle
-from kfc.tuning.ranking import Finalist, Verdict, decide, ranked
+from kfc.tuning.ranking import Verdict, decide, ranked
 from kfc.tuning.running import Order, trial_folder
 from kfc.tuning.space import Space
 from kfc.tuning.tables import csv_text, write_hparams
@@ -33,6 +36,7 @@ class Driver:
         objective: A metric of the validation rows.
         source: Rows given as `data=`, or None for the spec's own.
         display: Shows each result.
+        workers: Trainings that can run at once.
     """
 
     def __init__(
@@ -44,12 +48,15 @@ class Driver:
         objective: str,
         source: Source | None,
         display: Display,
+        workers: int,
     ) -> None:
         if space.spec.search is None:
             raise TypeError("a space whose spec has no search part")
         self._space, self._spec, self._search = space, space.spec, space.spec.search
         self._folder, self._ledger, self._objective = folder, ledger, objective
         self._source, self._display = source, display
+        self._workers = min(workers, self._search.parallel)
+        self._planned = 0  # trials, trial 0 and those that are done included
         self._began = time.monotonic() - ledger.searched
         self._csv_written = 0.0
         self._kept: set[int] = set()  # trials whose weights are on the disk
@@ -62,6 +69,10 @@ class Driver:
         Results are told to the oracle in the order of their numbers, and trial n is
         proposed when all but the `parallel` - 1 trials before it have been told: each
         proposal follows from the same facts, whoever was faster.
+
+        Trial 0, the spec's own values, comes first, and the oracle is not told of it: its
+        values may lie outside the space, and the other trials stay the same whatever the
+        spec says where it varies.
         """
         oracle = Oracle(
             self._space,
@@ -70,7 +81,9 @@ class Driver:
             epochs=self._spec.training.epochs,
             direction=direction(self._objective),
         )
-        asked = told = 0
+        self._planned = 1 + oracle.most_trials
+        self._begin_with_own(crew)
+        asked, told = 0, -1
         over = False
         while True:
             while not over and asked - told < self._search.parallel:
@@ -93,23 +106,51 @@ class Driver:
                 self._record("trial", crew)
             told += 1
             trial = self._ledger.trials[told]
-            oracle.tell(told, trial.score, diverged=trial.status == "diverged")
-            self._drop_weights(told, oracle.promotable())
+            if told > 0:
+                oracle.tell(told, trial.score, diverged=trial.status == "diverged")
+                self._drop_weights(told, oracle.promotable())
             over = over or self._is_on_target(trial)
+
+    def _begin_with_own(self, crew: Workers) -> None:
+        """Submits trial 0, unless it is done.
+
+        Raises:
+            CheckpointError: If trial 0 of the journal has other values.
+        """
+        epochs = self._spec.training.epochs
+        own = Proposal(0, {}, json.loads(json.dumps(dict(self._space.own))), epochs)
+        known = self._ledger.proposals.get(0)
+        if known and known.values != own.values:
+            raise CheckpointError(
+                Fault(
+                    f"trial 0 of {self._folder}, the spec's own values",
+                    f"{dict(known.values)}, as this search began",
+                    repr(dict(own.values)),
+                    "Put them back, or search in another folder with --folder.",
+                )
+            )
+        if known is None:
+            self._ledger.propose(own)
+        if 0 not in self._ledger.trials:
+            self._display.begin(
+                f"trial 0, the spec's own values, then up to {self._planned - 1} more in "
+                f"{self._folder}"
+            )
+            crew.submit(Order(own, self._spec.seed, trial_folder(0)))
 
     def _order(self, proposal: Proposal) -> Order:
         """Returns an order that keeps the weights only where they are among the best.
 
         With hyperband they are: another trial may go on from them.
         """
-        best = ranked(list(self._ledger.trials.values()), self._objective)
+        best = ranked(self._ledger.searched_trials, self._objective)
         place, count = trial_folder(proposal.number), self._search.finalists
         full = len(best) >= count and self._search.algorithm != "hyperband"
         to_beat = best[count - 1].score if full else None
         return Order(proposal, self._spec.seed, place, to_beat)
 
-    def _record(self, kind: str, crew: Workers) -> None:
-        """Waits for the next result, and puts it on the disk."""
+    def _record(self, kind: str, crew: Workers) -> Trial:
+        """Waits for the next result, puts it on the disk and returns it."""
         order, trial = crew.next_done()
         searched = round(time.monotonic() - self._began, 3)
         self._ledger.finish(kind, trial, searched)
@@ -117,43 +158,115 @@ class Driver:
             files.remove_folder(self._folder / order.folder)  # its numbers are all we want
         if time.monotonic() - self._csv_written > _CSV_SECONDS:
             self._write_csv()
-        self._display.show(
-            trial, list(self._ledger.trials.values()), self._objective, repeat=kind == "repeat"
+        if kind == "trial":
+            done = len(self._ledger.trials)
+            # More repeats follow where finalists are undecided.
+            finalists = 1 + min(self._search.finalists, self._planned - 1)
+            left = self._time_left(self._planned - done, finalists * self._search.repeats)
+            count = f"{done} of {self._planned}"
+            self._display.show_trial(trial, self._ledger.ordered, count, left)
+        return trial
+
+    def _time_left(self, trials: int, repeats: int) -> str:
+        limit = self._search.seconds
+        spent = time.monotonic() - self._began
+        return time_left(
+            [trial.seconds for trial in self._ledger.executions],
+            trials,
+            repeats,
+            workers=self._workers,
+            seconds=None if limit is None else limit - spent,
         )
 
     def run_finals(self, crew: Workers) -> Verdict:
-        """Trains the best few again, on the same fresh seeds, and compares."""
-        best = self._ranking()[: self._search.finalists]
-        if not best:
-            causes = {trial.cause.rstrip("."): None for trial in self._ledger.trials.values()}
-            raise NumbersError(
-                Fault(
-                    "search",
-                    "a trial that does not diverge",
-                    f"{len(self._ledger.trials)} that did: {'; '.join(list(causes)[:3])}",
-                    "Search smaller learning rates and initialisations, in another folder.",
-                )
+        """Trains the best few again, on the same fresh seeds, until they are decided.
+
+        The spec's own values, trial 0, are always among them. Finalists that are undecided
+        get further seeds, up to `search.most_repeats`. Which ones do follows from the
+        scores alone, so a search that was killed comes to the same seeds.
+        """
+        best = self._finalists()
+        stages = looks(self._search.repeats, self._search.repeats_at_most)
+        seeds = {trial.number: stages[0] for trial in best}
+        while True:
+            self._repeat(best, seeds, crew)
+            verdict = decide(
+                [self._finalist(trial, seeds[trial.number]) for trial in best],
+                self._objective,
+                margin=self._search.margin,
+                num_looks=len(stages),
             )
-        seeds = [(self._spec.seed + 1 + i) % 2**32 for i in range(self._search.repeats)]
-        waiting = 0
-        for trial in best:
-            for seed in seeds:
-                if (trial.number, seed) not in self._ledger.repeats:
-                    whole = Proposal(
-                        trial.number, trial.point, trial.values, self._spec.training.epochs
-                    )
-                    place = f"repeats/{trial.number:04d}-seed-{seed}"
-                    unbeatable = math.inf if direction(self._objective) == "max" else -math.inf
-                    crew.submit(Order(whole, seed, place, to_beat=unbeatable))
-                    waiting += 1
-        for _ in range(waiting):
-            self._record("repeat", crew)
-        files.remove_folder(self._folder / "repeats")
-        finalists = [
-            Finalist(trial, tuple(self._ledger.repeats[trial.number, seed] for seed in seeds))
-            for trial in best
+            further = verdict.further_seeds(stages)
+            if not further:
+                files.remove_folder(self._folder / "repeats")
+                return verdict
+            seeds |= further
+
+    def _finalists(self) -> list[Trial]:
+        """Returns trial 0 and the best others; removes the weights that nobody keeps.
+
+        A trial that came to the very weights of trial 0 is not compared with it.
+
+        Raises:
+            NumbersError: If every trial diverged, trial 0 included.
+        """
+        own = self._ledger.trials[0]
+        best = self._ranking()[: self._search.finalists]
+        best = [trial for trial in best if trial.weights_sha256 != own.weights_sha256]
+        causes = {
+            trial.cause.rstrip("."): None
+            for trial in self._ledger.ordered
+            if trial.status == "diverged"
+        }
+        told = "; ".join(list(causes)[:3])
+        if own.status == "diverged":
+            self.remarks.append(f"Trial 0, the spec's own values, diverged: {own.cause}")
+        else:
+            best = [own, *best]
+        others = self._ledger.searched_trials
+        remedy = "Search smaller learning rates and initialisations, in another folder."
+        if not best:
+            got = f"{len(self._ledger.trials)} that did: {told}"
+            raise NumbersError(Fault("search", "a trial that does not diverge", got, remedy))
+        if others and all(trial.status == "diverged" for trial in others):
+            self.remarks.append(f"Every trial but 0 diverged: {told}. {remedy}")
+        for number in {0, *self._kept} - {trial.number for trial in best}:
+            files.remove_folder(self._folder / trial_folder(number) / "checkpoints")
+        return best
+
+    def _repeat(self, trials: list[Trial], seeds: dict[int, int], crew: Workers) -> None:
+        """Trains each trial on its first so many fresh seeds, unless that is done."""
+        orders = [
+            self._repeat_order(trial, seed)
+            for trial in trials
+            for seed in self._seeds(seeds[trial.number])
+            if (trial.number, seed) not in self._ledger.repeats
         ]
-        return decide(finalists, self._objective)
+        for order in orders:
+            crew.submit(order)
+        for done in range(1, len(orders) + 1):
+            newest = self._record("repeat", crew)
+            self._display.show_repeat(
+                newest,
+                self._ledger.ordered,
+                [self._finalist(trial, seeds[trial.number]) for trial in trials],
+                f"{done} of {len(orders)}",
+                self._time_left(0, len(orders) - done),
+            )
+
+    def _repeat_order(self, trial: Trial, seed: int) -> Order:
+        whole = Proposal(trial.number, trial.point, trial.values, self._spec.training.epochs)
+        place = f"repeats/{trial.number:04d}-seed-{seed}"
+        unbeatable = math.inf if direction(self._objective) == "max" else -math.inf
+        return Order(whole, seed, place, to_beat=unbeatable)
+
+    def _seeds(self, count: int) -> list[int]:
+        return [(self._spec.seed + 1 + i) % 2**32 for i in range(count)]
+
+    def _finalist(self, trial: Trial, count: int) -> Finalist:
+        """Returns a trial with what is known of its first so many fresh seeds."""
+        known = (self._ledger.repeats.get((trial.number, seed)) for seed in self._seeds(count))
+        return Finalist(trial, tuple(repeat for repeat in known if repeat))
 
     def run_winner(self, verdict: Verdict) -> tuple[Finalist, dict[str, Any]]:
         """Trains the winner as an ordinary run, which alone sees the test rows.
@@ -229,8 +342,8 @@ class Driver:
         return None
 
     def _ranking(self) -> list[Trial]:
-        """Returns the trials that may win, the best first."""
-        alive = [trial for trial in self._ledger.trials.values() if trial.status != "diverged"]
+        """Returns the trials that may win, the best first, without trial 0."""
+        alive = [t for t in self._ledger.searched_trials if t.status != "diverged"]
         whole = [trial for trial in alive if trial.status == "completed"]
         return ranked(whole or alive, self._objective)
 
@@ -239,7 +352,7 @@ class Driver:
 
         Of those of which the oracle has not been told yet, it cannot say.
         """
-        best = ranked(list(self._ledger.trials.values()), self._objective)
+        best = ranked(self._ledger.searched_trials, self._objective)
         kept = {trial.number for trial in best[: self._search.finalists]} | promotable
         for number in {*self._kept, told} - kept:
             files.remove_folder(self._folder / trial_folder(number) / "checkpoints")
@@ -250,7 +363,8 @@ class Driver:
         if limit is None or time.monotonic() - self._began < limit:
             return False
         self.remarks.append(
-            f"The search ended after {limit:g} s, with {len(self._ledger.proposals)} trials: "
+            f"The search ended after {limit:g} s, with {len(self._ledger.proposals) - 1} "
+            "trials beside trial 0: "
             "another machine, or another number of workers, may have come less or more far."
         )
         return True

@@ -16,7 +16,7 @@ _VERSIONS = (
     *("keras-fully-connected", "keras", "keras-tuner", "numpy", "scikit-learn", "scipy"),
     "tensorflow",
 )
-_BUDGET = ("trials", "seconds", "target", "finalists", "repeats")
+_BUDGET = (*("trials", "seconds", "target", "finalists", "repeats", "most_repeats", "margin"),)
 """What may change from one call to the next: trials that ran stay what they are."""
 
 
@@ -30,7 +30,7 @@ class Ledger:
         data_sha256: Of all rows of the source.
 
     Attributes:
-        proposals: Number -> what a trial was to train.
+        proposals: Number -> what a trial was to train; 0 is the spec as it stands.
         trials: Number -> what came of it.
         repeats: Number and seed -> what came of a finalist's training on that seed.
         winners: The winner's own runs, as events.
@@ -68,17 +68,18 @@ class Ledger:
         self.unmeasured = {
             event["number"]: event["cause"] for event in _of_kind(events, "unmeasured")
         }
+        self._last = events[-1] if events else header
         spent = [event["searched"] for event in _of_kind(events, "trial")]
         self.searched = max(spent, default=0.0)
 
     def propose(self, proposal: Proposal) -> None:
         """Records what a trial is to train."""
-        self._journal.append(event_of("proposal", proposal))
+        self._append(event_of("proposal", proposal))
         self.proposals[proposal.number] = proposal
 
     def finish(self, kind: str, trial: Trial, searched: float) -> None:
         """Records what came of a `trial`, or of a `repeat`, and the seconds until then."""
-        self._journal.append({**event_of(kind, trial), "searched": searched})
+        self._append({**event_of(kind, trial), "searched": searched})
         if kind == "trial":
             self.trials[trial.number] = trial
         else:
@@ -86,18 +87,36 @@ class Ledger:
 
     def win(self, facts: dict[str, Any]) -> None:
         """Records the winner's own run."""
-        self._journal.append({"kind": "winner", **facts})
+        self._append({"kind": "winner", **facts})
+
+    def conclude(self, facts: dict[str, Any]) -> None:
+        """Records who won and why, unless that is the last thing the journal says."""
+        if self._last != {"kind": "verdict", **facts}:
+            self._append({"kind": "verdict", **facts})
+
+    def _append(self, event: dict[str, Any]) -> None:
+        self._journal.append(event)
+        self._last = event
 
     def pass_over(self, number: int, cause: str) -> None:
         """Records that a winner's own run has no numbers to report, and why."""
-        self._journal.append({"kind": "unmeasured", "number": number, "cause": cause})
+        self._append({"kind": "unmeasured", "number": number, "cause": cause})
         self.unmeasured[number] = cause
+
+    @property
+    def ordered(self) -> list[Trial]:
+        """The trials that are done, in the order of their numbers."""
+        return [self.trials[number] for number in sorted(self.trials)]
+
+    @property
+    def searched_trials(self) -> list[Trial]:
+        """The trials that are done, without trial 0, which no oracle has proposed."""
+        return [trial for trial in self.ordered if trial.number > 0]
 
     @property
     def executions(self) -> list[Trial]:
         """Every training in the order of numbers and seeds: trials, then repeats."""
-        trials = [self.trials[number] for number in sorted(self.trials)]
-        return [*trials, *(self.repeats[key] for key in sorted(self.repeats))]
+        return [*self.ordered, *(self.repeats[key] for key in sorted(self.repeats))]
 
 
 def _header(spec: Spec, objective: str, data_sha256: str) -> dict[str, Any]:

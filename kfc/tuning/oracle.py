@@ -52,6 +52,13 @@ class Oracle:
         """Whether no trial is proposed any more, whatever is told."""
         return self._stopped or len(self._asked) >= self._search.trials
 
+    @property
+    def most_trials(self) -> int:
+        """The number of trials, or of points where the space has fewer."""
+        if isinstance(self._oracle, Hyperband):  # it trains some points more than once
+            return self._search.trials
+        return self._oracle.count_points(self._search.trials)
+
     def ask(self, known: Proposal | None = None) -> Proposal | None:
         """Returns the next trial, or None: `finished`, or another must be told first.
 

@@ -23,30 +23,37 @@ from kfc.resolving import resolve_data
 from kfc.run import Run
 from kfc.spec import Spec, SpecLike
 from kfc.training.footprint import check_memory
+from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
 from kfc.tuning.driver import Driver
 from kfc.tuning.importance import importance
 from kfc.tuning.ledger import Ledger
-from kfc.tuning.ranking import Finalist, Verdict
+from kfc.tuning.ranking import Verdict
+from kfc.tuning.rendering import as_html, as_text
 from kfc.tuning.running import Preparer, Runner
 from kfc.tuning.show import search_folder
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Trial, plain
+from kfc.tuning.wording import sentences
 from kfc.tuning.workers import OwnProcess, Processes, Workers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Search:
     """A finished search.
+
+    A notebook shows it as a table.
 
     Args:
         folder: Absolute path of the search's folder.
         spec: The winner's, which `kfc fit` repeats: `best.yaml`.
         objective: What was searched for, a metric of the validation rows.
-        trials: In order of their numbers.
+        trials: All trials in the order of their numbers: trial 0, which is the spec as it
+            stands, then those that the search proposed.
         best: The winner.
-        finalists: The best few, with their repeats on fresh seeds, the winner first.
-        sentences: How the winner was decided, and what cannot be guaranteed.
+        finalists: The best few and trial 0, with their repeats on fresh seeds, the winner
+            first.
+        sentences: Who won and why, and what cannot be guaranteed.
         importance: Hyperparameter -> its share in what made scores differ.
         metrics: Of the winner's own run, test rows included: it alone has seen them, but
             for finalists that a sentence says could not be measured.
@@ -63,6 +70,12 @@ class Search:
     importance: dict[str, float]
     metrics: dict[str, float]
     run_folder: Path
+
+    def __repr__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def run(self) -> Run:
@@ -107,6 +120,9 @@ def tune(
 ) -> Search:
     """Searches the space of a spec for the values that score best on validation rows.
 
+    Trial 0 trains the spec's own values, wherever they lie. It is always a finalist, so the
+    winner is compared with them on the same fresh seeds.
+
     Called again, it goes on where it stopped, however that was. The trials, their scores
     and the winner depend on the spec alone, and not on `workers`.
 
@@ -129,21 +145,23 @@ def tune(
         DataError: If the data cannot be read or must not be trained on.
         BusyError: If another process works on this search.
         CheckpointError: If the folder holds another search, or a damaged one.
-        NumbersError: If every trial diverged, or no finalist's own run can be measured.
+        NumbersError: If every trial diverged, trial 0 included, or no finalist's own run
+            can be measured.
         PluginError: If a plug-in fails.
         DiskError: If the folder cannot be written.
     """
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise SpecError(Fault("workers", "a number of at least 1", repr(workers), "Use 1."))
-    space = Space.of(specs.load(spec, overrides))
-    threads = quiet.start_tensorflow(space.spec.training.threads)
+    checked = specs.load(spec, overrides)
+    space = Space.of(checked)
+    threads = quiet.start_tensorflow(checked.training.threads)
     bind_plugins(space.spec)
     source = None if data is None else data if isinstance(data, Source) else from_memory(data)
     prepare = Preparer(source)
-    prepared = prepare(space.spec)
+    prepared = prepare(checked)
     # Once more, since only now it is known which metrics there are.
-    resolved = resolve_data(space.spec, prepared, in_memory=data is not None)
-    prepare.resolved(space.spec, resolved)
+    resolved = resolve_data(checked, prepared, in_memory=data is not None)
+    prepare.resolved(checked, resolved)
     space = Space.of(resolved)
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
     check_memory(space.trial_spec(largest), prepared, processes=workers)
@@ -164,10 +182,16 @@ def tune(
                 workers, make_runner, threads=threads, objective=objective, root=place
             )
         console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
-        display = Display(console)
+        display = Display(console, objective)
         ledger = Ledger(place, space.spec, objective, prepared.sha256)
         driver = Driver(
-            space, place, ledger, objective=objective, source=source, display=display
+            space,
+            place,
+            ledger,
+            objective=objective,
+            source=source,
+            display=display,
+            workers=workers,
         )
         try:
             with (
@@ -195,22 +219,22 @@ def _finished(
     best = finalist.trial
     spec = space.trial_spec(best.values, seed=space.spec.seed)
     files.write(folder / "best.yaml", specs.dump(spec))
-    sentences = [*verdict.sentences, *driver.remarks]
+    reasons = [*sentences(verdict, finalist), *driver.remarks]
     if winner["weights_sha256"] != best.weights_sha256 and best.status == "completed":
-        sentences.append(
+        reasons.append(
             f"Trained again, trial {best.number} gave other weights than in the search: "
             "its repeat is not exact on this machine."
         )
-    trials = [ledger.trials[number] for number in sorted(ledger.trials)]
+    ledger.conclude({"number": best.number, "sentences": reasons})
     return Search(
         folder=folder,
         spec=spec,
         objective=objective,
-        trials=trials,
+        trials=ledger.ordered,
         best=best,
         finalists=[finalist, *(one for one in verdict.order if one is not finalist)],
-        sentences=sentences,
-        importance=importance(trials, objective),
+        sentences=reasons,
+        importance=importance(ledger.searched_trials, objective),
         metrics=winner["metrics"],
         run_folder=folder / winner["folder"],
     )

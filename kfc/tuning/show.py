@@ -23,12 +23,24 @@ class Standing:
         objective: A metric of the validation rows.
         ranking: The trials that are done, the best first.
         proposed: How many have been proposed; those that are not done run, or will.
+        winner: Number of the trial that won; None while the search is not finished.
+        sentences: Who won and why; none while the search is not finished.
     """
 
     folder: Path
     objective: str
     ranking: list[Trial]
     proposed: int
+    winner: int | None = None
+    sentences: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Trial | None:
+        """The winner; of an unfinished search the trial with the best score so far."""
+        by_number = {trial.number: trial for trial in self.ranking}
+        if self.winner is not None:
+            return by_number[self.winner]
+        return self.ranking[0] if self.ranking else None
 
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
@@ -36,8 +48,10 @@ class Standing:
             "folder": user_paths.shown(self.folder),
             "objective": self.objective,
             "trials": [plain(t) for t in sorted(self.ranking, key=lambda t: t.number)],
-            "best": plain(self.ranking[0]) if self.ranking else None,
+            "best": plain(self.best) if self.best else None,
             "proposed": self.proposed,
+            "finished": self.winner is not None,
+            "sentences": list(self.sentences),
         }
 
 
@@ -61,4 +75,8 @@ def standing(folder: Path) -> Standing:
     objective = str(events[0]["objective"])
     trials = [trial_of(event) for event in events if event["kind"] == "trial"]
     proposed = sum(event["kind"] == "proposal" for event in events)
-    return Standing(folder, objective, ranked(trials, objective), proposed)
+    ranking = ranked(trials, objective)
+    if events[-1]["kind"] != "verdict":
+        return Standing(folder, objective, ranking, proposed)
+    winner, sentences = events[-1]["number"], tuple(events[-1]["sentences"])
+    return Standing(folder, objective, ranking, proposed, winner, sentences)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from kfc.errors import Fault, SpecError
 from kfc.spec import Spec
 from kfc.spec.search import Choice, Dimension, Range, Stack
 from kfc.tuning.default_space import with_space
+from kfc.tuning.own_values import own_values
 from kfc.tuning.space_checks import (
     extremes,
     misplaced,
@@ -76,10 +78,13 @@ class Space:
     Args:
         spec: What trials are made from, with its space written out.
         parameters: In the order of that space.
+        own: Values of the spec before any trial: dotted path -> value. They may lie outside
+            the space. A path that the spec leaves out is missing.
     """
 
     spec: Spec
     parameters: tuple[Parameter, ...]
+    own: Mapping[str, Any]
 
     @classmethod
     def of(cls, spec: Spec) -> Space:
@@ -93,16 +98,16 @@ class Space:
                 corners that are no valid specs, dimensions that set the same thing, numbers
                 without a step in a grid.
         """
-        spec = with_space(spec)
-        found = list(misplaced(spec))
-        found += uneven_steps(_without(spec, found))
-        space = cls._unchecked(_without(spec, found))
+        written = with_space(spec)
+        found = list(misplaced(written))
+        found += uneven_steps(_without(written, found))
+        space = cls._unchecked(_without(written, found))
         faults = [fault for _, fault in found]
         faults += space._endless()
         faults += refused_corners(space.spec, list(space.corners()))
         if faults:
             raise SpecError(*dict.fromkeys(faults))
-        return space
+        return dataclasses.replace(space, own=own_values(spec, written))
 
     @classmethod
     def _unchecked(cls, spec: Spec) -> Space:
@@ -111,7 +116,7 @@ class Space:
             for path, dimension in space_of(spec).items()
             for parameter in _parameters(spec, path, dimension)
         ]
-        return cls(spec, tuple(parameters))
+        return cls(spec, tuple(parameters), {})
 
     def values(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what a point sets: dotted path of the spec -> value.
@@ -172,7 +177,9 @@ class Space:
                 yield {**lowest, path: value}
 
     def largest(self, *, num_inputs: int = 1024) -> dict[str, Any]:
-        """Returns the corner with the most weights, and of those with the largest batch.
+        """Returns the values with the most weights, and of those with the largest batch.
+
+        They are those of a corner, or the spec's own, which may lie outside the space.
 
         Args:
             num_inputs: Numbers in one row, which decide between wide and deep.
@@ -184,7 +191,7 @@ class Space:
             kernels = sum(a * b for a, b in itertools.pairwise(widths))
             return kernels, spec.training.batch_size
 
-        return max(self.corners(), key=size)
+        return max([*self.corners(), dict(self.own)], key=size)
 
     def _endless(self) -> Iterator[Fault]:
         """Yields a fault for each parameter of a grid that has no end of values."""

@@ -12,6 +12,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 from rich.text import Text
 from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -20,6 +21,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from kfc import files
 from kfc.errors import one_line
+from kfc.tuning.comparison import Finalist
 from kfc.tuning.ranking import figures, ranked
 from kfc.tuning.trial import Trial
 
@@ -27,6 +29,7 @@ _COLUMNS = (
     *("number", "seed", "status", "score", "epochs", "seconds", "weights", "cause"),
     "folder",
 )
+_WIDEST = 24  # columns of a cell in a terminal
 _FORMULA = ("=", "+", "-", "@", "\t")  # what a spreadsheet takes for one
 
 
@@ -52,6 +55,37 @@ def csv_text(trials: Sequence[Trial]) -> str:
     return text.getvalue()
 
 
+def cells(
+    trials: Sequence[Trial], objective: str, limit: int | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Returns the head and the rows of the ranking, the best trial first.
+
+    Args:
+        trials: Of one search, in any order.
+        objective: A recorded metric, such as `val_accuracy`.
+        limit: Rows at most; None for all.
+    """
+    # A path that trial 0 alone sets, such as its initialiser, has no column.
+    paths = _keys([trial for trial in trials if trial.number] or trials, "values")
+    head = ["trial", *_heads(paths), objective, "epochs", "seconds", "status"]
+    rows = []
+    for trial in ranked(trials, objective)[:limit]:
+        status = trial.cause or trial.status
+        if trial.number == 0:
+            status = f"the spec: {status}" if trial.cause else "the spec itself"
+        rows.append(
+            [
+                str(trial.number),
+                *(_short(trial.values[p]) if p in trial.values else "" for p in paths),
+                "diverged" if trial.status == "diverged" else figures(trial.score)[0],
+                str(trial.epochs),
+                f"{trial.seconds:.1f}",
+                status,
+            ]
+        )
+    return [one_line(name) for name in head], [[one_line(cell) for cell in r] for r in rows]
+
+
 def rich_table(trials: Sequence[Trial], objective: str, limit: int | None = None) -> Table:
     """Returns the ranking as a table for the terminal, the best first.
 
@@ -62,45 +96,73 @@ def rich_table(trials: Sequence[Trial], objective: str, limit: int | None = None
         objective: A recorded metric, such as `val_accuracy`.
         limit: Rows at most; None for all.
     """
-    paths = _keys(trials, "values")
+    head, rows = cells(trials, objective, limit)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("trial", *_heads(paths), objective, "epochs", "seconds"):
-        table.add_column(_text(name), justify="right", no_wrap=True)
-    table.add_column("status")  # the one that gives way on a narrow terminal
-    for trial in ranked(trials, objective)[:limit]:
-        diverged = trial.status == "diverged"
-        table.add_row(
-            str(trial.number),
-            *(
-                _text(_short(trial.values[path])) if path in trial.values else ""
-                for path in paths
-            ),
-            "diverged" if diverged else figures(trial.score)[0],
-            str(trial.epochs),
-            f"{trial.seconds:.1f}",
-            _text(trial.cause or trial.status, no_wrap=True, overflow="ellipsis"),
+    for name in head[:-1]:
+        table.add_column(
+            _text(name), justify="right", no_wrap=True, overflow="ellipsis", max_width=_WIDEST
         )
+    table.add_column(_text(head[-1]))  # the one that gives way on a narrow terminal
+    for row in rows:
+        *facts, status = map(_text, row)
+        status.no_wrap, status.overflow = True, "ellipsis"
+        table.add_row(*facts, status)
     if len(trials) > table.row_count:
         table.caption = f"{table.row_count} of {len(trials)} trials"
     return table
 
 
-def line(trial: Trial, objective: str) -> str:
+def finalists_table(finalists: Sequence[Finalist], objective: str) -> Table:
+    """Returns a table with the mean of each finalist over the seeds that are done.
+
+    Args:
+        finalists: In the order of the rows.
+        objective: A recorded metric, such as `val_accuracy`.
+    """
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("trial", "seeds", f"mean {objective}", "diverged"):
+        table.add_column(_text(name), justify="right", no_wrap=True)
+    for one in finalists:
+        mean = ""
+        if one.low is not None and one.high is not None:
+            mean = " +- ".join(figures(one.mean, (one.high - one.low) / 2))
+        elif one.repeats and not one.diverged:
+            mean = figures(one.mean)[0]
+        table.add_row(str(one.trial.number), str(len(one.repeats)), mean, str(one.diverged))
+    return table
+
+
+def line(trial: Trial, objective: str, *, head: str = "", time_left: str = "") -> str:
     """Returns one line about a trial, for a terminal without a table.
+
+    Its values and its cause end where 80 columns do.
 
     Args:
         trial: One that is done.
         objective: A recorded metric, such as `val_accuracy`.
+        head: What the line begins with.
+        time_left: For example `about 3 min left`, or an empty text.
     """
+    diverged = trial.status == "diverged"
+    outcome = "diverged" if diverged else f"{objective} {figures(trial.score)[0]}"
+    parts = [head, outcome, f"{trial.seconds:.1f} s", time_left]
+    parts.append(trial.cause if diverged else values_text(trial))
+    return fitted("  ".join(part for part in parts if part))
+
+
+def values_text(trial: Trial) -> str:
+    """Returns a trial's values by the shortest names that tell them apart."""
     paths = list(trial.values)
-    values = [
-        f"{head} {_short(trial.values[path])}"
-        for path, head in zip(paths, _heads(paths), strict=True)
-    ]
-    score = f"{objective} {figures(trial.score)[0]}"
-    outcome = f"diverged: {trial.cause}" if trial.status == "diverged" else score
-    spent = f"{trial.epochs} epochs, {trial.seconds:.1f} s"
-    return one_line("  ".join([outcome, *values, spent]))
+    pairs = zip(paths, _heads(paths), strict=True)
+    return "  ".join(f"{name} {_short(trial.values[path])}" for path, name in pairs)
+
+
+def fitted(text: str, width: int = 80) -> str:
+    """Returns text as one line of at most so many columns."""
+    text = one_line(text)
+    if cell_len(text) <= width:
+        return text
+    return f"{set_cell_size(text, width - 3)}..."
 
 
 def hparams_events(trials: Sequence[Trial], objective: str) -> dict[str, list[Any]]:
@@ -264,6 +326,8 @@ def _short(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list) and value and all(type(item) is int for item in value):
         return "-".join(map(str, value))  # widths of layers
+    if isinstance(value, Mapping) and list(value) == ["name"]:
+        return str(value["name"])
     return value if isinstance(value, str) else json.dumps(value)
 
 

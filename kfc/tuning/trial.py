@@ -18,8 +18,8 @@ class Proposal:
     """What a trial is to train.
 
     Args:
-        number: Of the trial, from 1.
-        point: Hyperparameter -> value, as the oracle knows them.
+        number: Number of the trial, from 1; 0 for the spec's own values.
+        point: Hyperparameter -> value, as the oracle knows them; empty for trial 0.
         values: Dotted path of the spec -> value.
         epochs: To have trained at its end.
         parent: Number of the trial whose training this one continues, or None.
@@ -37,9 +37,9 @@ class Trial:
     """What came of a proposal, or of a finalist's training on another seed.
 
     Args:
-        number: Of the trial, from 1.
+        number: Number of the trial, from 1; 0 for the spec's own values.
         values: Dotted path of the spec -> value.
-        point: Hyperparameter -> value, as the oracle knows them.
+        point: Hyperparameter -> value, as the oracle knows them; empty for trial 0.
         seed: Of the training.
         status: `completed`; `diverged`: a number became NaN or infinite, or the spec was
             refused; `pruned`: it ended on a rung, from which another trial may go on.
