@@ -255,7 +255,7 @@ def test_tune_prints_one_json_object_and_nothing_else(tuned, folder):
     printed = json.loads(tuned.stdout)
     assert tuned.returncode == 0, tuned.stderr
     assert printed["folder"] == "runs/digits.search"
-    assert [trial["number"] for trial in printed["trials"]] == [1, 2, 3]
+    assert [trial["number"] for trial in printed["trials"]] == [0, 1, 2, 3]
     facts = {"number", "values", "score", "status", "diverged", "folder"}
     for trial in (*printed["trials"], printed["best"], *printed["finalists"]):
         assert facts <= set(trial)
@@ -266,8 +266,11 @@ def test_tune_prints_one_json_object_and_nothing_else(tuned, folder):
 
 
 def test_tune_shows_a_line_for_each_trial_on_stderr(tuned):
-    lines = tuned.stderr.splitlines()
-    assert [line[:7] for line in lines] == ["trial 1", "trial 2", "trial 3"]
+    first, *lines = tuned.stderr.splitlines()
+    assert first.startswith("trial 0, the spec's own values, then up to 3 more in runs/")
+    assert [line[:16] for line in lines] == [f"trial {n} ({n + 1} of 4)" for n in range(4)]
+    assert all("left" in line for line in lines[:-1])
+    assert all(len(line) <= 80 for line in (first, *lines))
 
 
 def test_tune_again_prints_the_same_without_training(tuned, folder):
@@ -285,6 +288,12 @@ def test_tune_prints_a_table_the_reasons_and_the_winner(tuned, folder):
     best = json.loads(tuned.stdout)["best"]
     assert rows[0].split()[0] == str(best["number"])
     assert "in the search alone" in result.stdout
+    reasons = [line for line in result.stdout.splitlines() if line.startswith("Winner: ")]
+    assert [line.partition("(")[0].rstrip() for line in reasons] == [
+        f"Winner: trial {best['number']}"
+        + (", the spec's own values" if best["number"] == 0 else "")
+    ]
+    assert all(len(line) <= 80 for line in result.stdout.splitlines())
     assert "test_accuracy" in result.stdout
     assert "runs/digits.search/best.yaml" in result.stdout
 
@@ -300,12 +309,16 @@ def test_tune_shows_how_a_search_stands(tuned, folder):
     place = folder / "tuned"
     as_json = json.loads(run_kfc("tune", *TUNED, "--show", "--json", folder=place).stdout)
     assert as_json["trials"] == json.loads(tuned.stdout)["trials"]
-    assert as_json["proposed"] == 3
+    assert as_json["proposed"] == 4
+    assert as_json["finished"] is True
+    assert as_json["sentences"] == json.loads(tuned.stdout)["sentences"]
+    finished = run_kfc("tune", *TUNED, "--show", folder=place).stdout
+    assert "Winner: trial " in finished
 
     unfinished = place / "unfinished"
     unfinished.mkdir()
     lines = (place / "runs" / "digits.search" / "journal.jsonl").read_text().splitlines(True)
-    (unfinished / "journal.jsonl").write_text("".join(lines[:4]))  # two proposals, a trial
+    (unfinished / "journal.jsonl").write_text("".join(lines[:4]))  # two proposals, trial 0
     shown = run_kfc("tune", *TUNED, "--show", "--folder", "unfinished", folder=place)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert len(shown.stdout.splitlines()) == 2
@@ -360,7 +373,9 @@ def test_a_mistake_of_tune_ends_with_its_code(arguments, code, message, tuned, f
 
 def test_tune_ends_with_code_6_where_every_trial_diverges(folder):
     explode = "search.space={training.optimizer.learning_rate: {choice: [1.0e+30]}}"
-    arguments = (*TUNED[:-1], explode, "--folder", "diverged", "--quiet")
+    own = "training.optimizer={name: sgd, learning_rate: 1.0e+30}"
+    others = [each for each in TUNED[:-1] if not each.startswith("training.optimizer")]
+    arguments = (*others, own, explode, "--folder", "diverged", "--quiet")
     result = run_kfc("tune", *arguments, folder=folder)
     assert result.returncode == 6, result.stderr
     assert "expected a trial that does not diverge" in result.stderr

@@ -76,6 +76,8 @@ class Oracle:
             proposal: Proposal | None = known
         else:
             proposal = self._next(number)
+        if proposal is None and not self._stopped and self._oracle.ongoing_trials:
+            return None
         if known and (proposal is None or _facts(proposal) != _facts(known)):
             raise CheckpointError(
                 Fault(

@@ -9,7 +9,6 @@ from kfc.tuning.ranking import Verdict, figures
 from kfc.tuning.trial import Trial
 
 _WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
-_NOT_COMPARED = "so without an interval"
 
 
 def sentences(verdict: Verdict, winner: Finalist | None = None) -> list[str]:
@@ -47,7 +46,8 @@ def _with_score(winner: Finalist) -> str:
         name += ", the spec's own values"
     if not winner.repeats:
         return f"{name} ({figures(winner.mean)[0]} in the search alone)"
-    seeds = f"over {len(winner.repeats)} seeds"
+    count = len(winner.repeats)
+    seeds = f"over {count} {'seed' if count == 1 else 'seeds'}"
     if winner.low is None or winner.high is None:
         return f"{name} ({seeds})"
     mean, spread = figures(winner.mean, (winner.high - winner.low) / 2)
@@ -107,10 +107,11 @@ def _pair(first: Finalist, second: Finalist, comparison: Comparison) -> str:
         return f"Trial {one} is better than {other} by {difference} ({_evidence(comparison)})."
     if comparison.low is None:
         return _without_interval(first, second, difference, _evidence(comparison))
-    ahead, behind = (one, other) if comparison.difference >= 0 else (other, one)
-    mean = f"{ahead} has the better mean by {difference} ({_evidence(comparison)})"
+    ahead = one if comparison.difference >= 0 else other
+    mean = f"{ahead} has the better mean by {difference}"
     if comparison.difference == 0:
-        mean = f"their means are equal ({_evidence(comparison)})"
+        mean = "their means are equal"
+    mean += f" ({_evidence(comparison)})"
     pair = " and ".join(_named(trial) for trial in _by_number(first.trial, second.trial))
     if comparison.judgement == "equivalent":
         margin = figures(comparison.margin)[0]
@@ -118,17 +119,20 @@ def _pair(first: Finalist, second: Finalist, comparison: Comparison) -> str:
             f"Trials {pair} are equivalent: {mean}, within the margin of {margin}"
             f"{_sizes(first.trial, second.trial)}."
         )
-    chance = comparison.chance if comparison.difference >= 0 else 1 - (comparison.chance or 0)
-    return (
-        f"Trials {pair} are undecided after {comparison.seeds} seeds: {mean}, and is better "
-        f"than {behind} with a chance of {min(chance or 0, 0.999):.1%}."
+    chance = comparison.chance or 0.0
+    chance = min(chance if comparison.difference >= 0 else 1 - chance, 0.99)
+    sure = (
+        ""
+        if comparison.difference == 0
+        else f"; the chance that it is better is {100 * chance:.0f} %"
     )
+    return f"Trials {pair} are undecided: {mean}{sure}."
 
 
 def _evidence(comparison: Comparison) -> str:
     if comparison.low is None or comparison.high is None:
         source = "on one seed" if comparison.seeds else "in the search alone"
-        return f"{source}, {_NOT_COMPARED}"
+        return f"{source}, so without an interval"
     _, low, high = figures(comparison.difference, comparison.low, comparison.high)
     share = f"{100 * (1 - comparison.level):.3g}"
     return f"{share} % interval {low} to {high}, over {comparison.seeds} seeds"

@@ -570,6 +570,8 @@ def test_a_search_is_written_out_with_every_default(tmp_path):
         "parallel": 4,
         "finalists": 3,
         "repeats": 5,
+        "most_repeats": None,
+        "margin": None,
         "factor": 3,
         "space": {},
     }
@@ -581,6 +583,10 @@ def test_a_search_is_written_out_with_every_default(tmp_path):
     [
         ("repeats", 1, "0 or at least 2"),
         ("repeats", -1, "at least 0"),
+        ("most_repeats", 4, "at least search.repeats, 5"),
+        ("most_repeats", 5.0, INT),
+        ("margin", -0.1, "at least 0"),
+        ("margin", math.nan, "a finite number"),
         ("repeats", True, INT),
         ("factor", 1, "at least 2"),
         ("factor", 2.0, INT),

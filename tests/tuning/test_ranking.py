@@ -1,12 +1,9 @@
-import math
-
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
-from kfc.tuning.ranking import Finalist, decide, figures, ranked
+from kfc.tuning.comparison import Finalist
+from kfc.tuning.ranking import decide, figures, ranked
 from kfc.tuning.trial import Trial, worst_score
 
 SEEDS = (11, 12, 13, 14, 15)
@@ -87,7 +84,22 @@ def test_a_diverged_repeat_is_counted_in_the_mean_and_leaves_no_interval():
     assert one.low is None
 
 
-def test_a_difference_that_may_be_zero_is_a_tie_and_the_smaller_network_wins():
+def test_of_equivalents_the_smaller_network_wins():
+    verdict = decide(
+        [
+            finalist(12, [0.971, 0.969, 0.972, 0.970, 0.969], weights=52650),
+            finalist(7, [0.969, 0.968, 0.971, 0.968, 0.969], weights=12810),
+        ],
+        "val_accuracy",
+    )
+    assert verdict.best.trial.number == 7
+    assert numbers(verdict.order) == [7, 12]
+    assert verdict.compared[12 if verdict.leader.trial.number == 7 else 7].judgement == (
+        "equivalent"
+    )
+
+
+def test_what_is_undecided_is_no_tie_and_the_better_mean_wins():
     verdict = decide(
         [
             finalist(12, [0.97, 0.96, 0.98, 0.97, 0.96], weights=52650),
@@ -95,12 +107,17 @@ def test_a_difference_that_may_be_zero_is_a_tie_and_the_smaller_network_wins():
         ],
         "val_accuracy",
     )
-    assert verdict.best.trial.number == 7
-    assert numbers(verdict.order) == [7, 12]
-    assert verdict.sentences == [
-        "Trials 7 and 12 are a tie (difference 0.0012, 95 % interval -0.0067 to 0.0091, "
-        "over 5 seeds): 7 is smaller (12,810 weights against 52,650), so it wins."
-    ]
+    assert verdict.best.trial.number == 12
+    assert verdict.compared[7].judgement == "undecided"
+
+
+def test_two_seeds_that_say_little_do_not_let_a_far_worse_network_win():
+    verdict = decide(
+        [finalist(4, [0.95, 0.94], weights=999), finalist(2, [0.80, 0.60], weights=1)],
+        "val_accuracy",
+    )
+    assert verdict.compared[2].low < 0 < verdict.compared[2].high
+    assert verdict.best.trial.number == 4
 
 
 def test_a_difference_that_cannot_be_zero_decides_whatever_the_size():
@@ -112,115 +129,74 @@ def test_a_difference_that_cannot_be_zero_decides_whatever_the_size():
         "val_accuracy",
     )
     assert verdict.best.trial.number == 7
-    assert verdict.sentences == [
-        "Trial 7 is better than 12 by 0.0100 (95 % interval 0.0057 to 0.0143, over 5 seeds)."
+    assert verdict.compared[12].judgement == "better"
+
+
+def test_a_difference_beyond_zero_and_within_the_margin_counts_for_nothing():
+    finalists = [
+        finalist(1, [0.903, 0.913, 0.893], weights=20),
+        finalist(2, [0.901, 0.911, 0.891], weights=10),
     ]
+    assert decide(finalists, "val_accuracy").best.trial.number == 2
+    assert decide(finalists, "val_accuracy", margin=0.001).best.trial.number == 1
+    assert decide(finalists, "val_accuracy", margin=0.0).best.trial.number == 1
 
 
-def test_of_a_loss_the_lower_one_is_better_by_a_positive_difference():
+def test_of_a_loss_the_lower_one_is_better():
     verdict = decide(
         [finalist(1, [0.5, 0.6], objective="val_loss"), finalist(2, [0.4, 0.5])], "val_loss"
     )
     assert verdict.best.trial.number == 2
-    assert verdict.sentences == [
-        "Trial 2 is better than 1 by 0.1000 (95 % interval 0.1000 to 0.1000, over 2 seeds)."
-    ]
+    assert verdict.compared[1].difference == pytest.approx(0.1)
 
 
-SCORES = st.lists(
-    st.tuples(*[st.integers(0, 1000).map(lambda value: value / 1000)] * 2),
-    min_size=3,
-    max_size=5,
-).filter(lambda pairs: len({round(a - b, 9) for a, b in pairs}) > 1)
+def test_the_margin_of_a_loss_is_a_share_of_the_leaders_mean():
+    scores = [100.0, 101.0, 99.0]
+    close = [one + more for one, more in zip(scores, (0.5, 0.6, 0.5), strict=True)]
+    finalists = [finalist(1, scores, weights=20), finalist(2, close, weights=10)]
+    assert decide(finalists, "val_loss").best.trial.number == 2
+    assert decide(finalists, "val_loss", margin=0.5).best.trial.number == 1
 
 
-@settings(deadline=None)
-@given(SCORES)
-@example([(0.001, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)])
-def test_a_tie_is_one_where_scipys_paired_interval_includes_zero(pairs):
-    first, second = zip(*pairs, strict=True)
-    if math.fsum(first) < math.fsum(second):
-        first, second = second, first
-    paired = stats.ttest_rel(first, second)
-    interval = paired.confidence_interval(0.95)
-    assume(min(abs(interval.low), abs(interval.high)) > 1e-12)  # or rounding decides
-    (sentence,) = decide(
-        [finalist(1, first, weights=10), finalist(2, second, weights=10)], "val_accuracy"
-    ).sentences
-    assert ("tie" in sentence) == (interval.low <= 0 <= interval.high)
-    difference = np.mean(np.subtract(first, second))
-    _, low, high = figures(difference, interval.low, interval.high)
-    assert f"95 % interval {low} to {high}, over {len(pairs)} seeds" in sentence
+@pytest.mark.parametrize(("weights", "winner"), [((10, 20), 1), ((20, 10), 2), ((9, 9), 1)])
+def test_identical_scores_are_equivalent_without_warning_or_nan(weights, winner):
+    finalists = [finalist(i + 1, [0.9, 0.8, 0.7], weights=weights[i]) for i in (1, 0)]
+    for margin in (None, 0.0):
+        verdict = decide(finalists, "val_accuracy", margin=margin)
+        assert verdict.best.trial.number == winner
+        (comparison,) = verdict.compared.values()
+        assert (comparison.judgement, comparison.chance) == ("equivalent", 0.5)
+
+
+def test_the_same_scores_in_another_order_of_seeds_are_no_better():
+    verdict = decide([finalist(2, [0.1, 0.2, 0.7]), finalist(1, [0.7, 0.1, 0.2])], "val_loss")
+    assert verdict.best.trial.number == 1
+    assert verdict.compared[2].difference == 0
 
 
 def test_the_pairing_finds_a_difference_that_two_intervals_hide():
     seeds = np.array([0.90, 0.92, 0.94, 0.96, 0.98])
     first, second = (
         finalist(1, seeds),
-        finalist(2, seeds - [0.004, 0.005, 0.006, 0.005, 0.004]),
+        finalist(2, seeds - [0.008, 0.010, 0.012, 0.010, 0.008]),
     )
     assert second.high > first.low
-    assert decide([first, second], "val_accuracy").sentences[0].startswith("Trial 1 is better")
+    assert decide([first, second], "val_accuracy").compared[2].judgement == "better"
 
 
-@pytest.mark.parametrize(("weights", "winner"), [((10, 20), 1), ((20, 10), 2), ((9, 9), 1)])
-def test_identical_scores_are_a_tie_without_warning_or_nan(weights, winner):
-    verdict = decide(
-        [finalist(i + 1, [0.9, 0.8, 0.7], weights=weights[i]) for i in (1, 0)],
-        "val_accuracy",
-    )
-    assert verdict.best.trial.number == winner
-    text = "Trials 1 and 2 are a tie (difference 0.0000, 95 % interval 0.0000 to 0.0000, "
-    assert verdict.sentences[0].startswith(text)
-    if weights == (9, 9):
-        assert verdict.sentences[0].endswith("of equal size: 1 came first, so it wins.")
-
-
-def test_the_same_scores_in_another_order_of_seeds_are_no_better():
-    verdict = decide([finalist(2, [0.1, 0.2, 0.7]), finalist(1, [0.7, 0.1, 0.2])], "val_loss")
-    assert verdict.best.trial.number == 1
-    assert "difference 0.0000" in verdict.sentences[0]
-    assert verdict.sentences[0].endswith("1 came first, so it wins.")
-
-
-def test_of_a_tie_of_equal_size_the_better_mean_wins():
-    verdict = decide([finalist(1, [0.5, 0.7]), finalist(2, [0.6, 0.65])], "val_accuracy")
-    assert verdict.best.trial.number == 2
-    assert verdict.sentences[0].endswith("of equal size: 2 has the better mean, so it wins.")
-
-
-def test_the_smallest_of_several_ties_wins_and_each_sentence_says_against_what():
-    verdict = decide(
-        [
-            finalist(1, [0.90, 0.94, 0.92], weights=3000),
-            finalist(2, [0.92, 0.91, 0.92], weights=2000),
-            finalist(3, [0.93, 0.90, 0.915], weights=1000),
-            finalist(4, [0.50, 0.53, 0.52], weights=10),
-        ],
-        "val_accuracy",
-    )
-    assert numbers(verdict.order) == [3, 1, 2, 4]
-    second, third, fourth = verdict.sentences
-    assert second.startswith("Trials 1 and 2 are a tie (")
-    assert second.endswith(
-        ": 3, which ties with 1 too, is smaller (1,000 weights against 2,000), so it wins."
-    )
-    assert third.endswith(": 3 is smaller (1,000 weights against 3,000), so it wins.")
-    assert fourth.startswith("Trial 1 is better than 4 by 0.4033")
-
-
-def test_one_seed_and_none_decide_by_the_score_and_say_that_there_is_no_interval():
+def test_one_seed_and_none_decide_by_the_score():
     one = decide([finalist(1, [0.9], weights=1), finalist(2, [0.91])], "val_accuracy")
     assert one.best.trial.number == 2
-    assert one.sentences == [
-        "Trial 2 is better than 1 by 0.0100 (on one seed, so without an interval)."
-    ]
+    assert one.compared[1].judgement == "undecided"
     none = decide([finalist(1, [], score=0.9), finalist(2, [], score=0.9)], "val_accuracy")
     assert none.best.trial.number == 1
-    assert none.sentences == [
-        "Trials 1 and 2 are a tie (difference 0.0000, in the search alone, so without an "
-        "interval) of equal size: 1 came first, so it wins."
-    ]
+    assert none.compared[2].judgement == "equivalent"
+
+
+def test_without_repeats_a_pruned_trial_does_not_beat_a_completed_one():
+    pruned = Finalist(trial(1, 0.99, status="pruned"), ())
+    verdict = decide([pruned, finalist(0, [], score=0.5)], "val_accuracy")
+    assert verdict.best.trial.number == 0
 
 
 @pytest.mark.parametrize("objective", ["val_loss", "val_accuracy", "val_r2"])
@@ -234,29 +210,80 @@ def test_a_finalist_of_which_a_repeat_diverged_comes_last_whatever_its_scores(ob
         objective,
     )
     assert numbers(verdict.order) == [2, 1]
-    assert verdict.sentences == ["Trial 1 comes last: 1 of its 3 repeats diverged."]
-
-
-def test_where_every_finalist_diverged_the_verdict_says_so():
-    verdict = decide([finalist(1, [None, None]), finalist(2, [0.5, None])], "val_accuracy")
-    assert numbers(verdict.order) == [2, 1]
-    assert verdict.sentences == [
-        "Every finalist diverged on a fresh seed, so no winner is to be relied on: trial 2 "
-        "did least often, 1 of 2 times."
-    ]
+    assert verdict.compared == {}
 
 
 def test_a_single_finalist_wins():
     verdict = decide([finalist(3, [0.9, 0.8])], "val_accuracy")
     assert verdict.best.trial.number == 3
-    assert verdict.sentences == ["Trial 3 is the only finalist."]
+    assert verdict.further_seeds([2, 3]) == {}
 
 
-def test_finalists_of_other_seeds_and_no_finalists_are_refused():
+def test_finalists_without_a_common_seed_and_no_finalists_are_refused():
+    other = Finalist(trial(2), (trial(2, seed=99),))
     with pytest.raises(ValueError, match="different seeds"):
-        decide([finalist(1, [0.9, 0.8]), finalist(2, [0.9])], "val_accuracy")
+        decide([finalist(1, [0.9]), other], "val_accuracy")
     with pytest.raises(ValueError, match="no finalist"):
         decide([], "val_accuracy")
+
+
+def test_a_winner_that_is_not_the_leader_is_compared_with_the_specs_own_values():
+    verdict = decide(
+        [
+            finalist(5, [0.970, 0.960, 0.965], weights=300),
+            finalist(3, [0.968, 0.959, 0.963], weights=100),
+            finalist(0, [0.969, 0.960, 0.964], weights=200),
+        ],
+        "val_accuracy",
+    )
+    assert (verdict.best.trial.number, verdict.leader.trial.number) == (3, 5)
+    assert verdict.own.difference == pytest.approx(-0.001)
+
+
+# Further seeds
+
+
+def test_only_undecided_finalists_and_the_leader_get_further_seeds():
+    verdict = decide(
+        [
+            finalist(1, [0.95, 0.94, 0.96]),
+            finalist(2, [0.94, 0.95, 0.95]),
+            finalist(3, [0.50, 0.48, 0.51]),
+            finalist(4, [0.99, None, 0.99]),
+        ],
+        "val_accuracy",
+    )
+    assert verdict.further_seeds([3, 4, 5]) == {1: 4, 2: 4}
+    assert verdict.further_seeds([3]) == {}
+
+
+def test_a_finalist_of_fewer_seeds_catches_up_where_a_new_leader_makes_it_undecided():
+    verdict = decide(
+        [
+            finalist(1, [0.90, 0.80, 0.70, 0.60]),
+            finalist(2, [0.91, 0.90, 0.91, 0.90]),
+            finalist(3, [0.92, 0.89, 0.90]),
+        ],
+        "val_accuracy",
+    )
+    assert verdict.leader.trial.number == 2
+    assert verdict.further_seeds([3, 4, 5])[3] == 4
+
+
+def test_the_leader_is_among_those_with_the_most_seeds():
+    few = finalist(2, [0.99, 0.99, 0.99])
+    many = finalist(1, [0.95, 0.96, 0.97, 0.95, 0.96])
+    verdict = decide([few, many], "val_accuracy")
+    assert verdict.leader is many
+    assert verdict.compared[2].judgement == "worse"
+    assert verdict.further_seeds([3, 5]) == {2: 5}
+
+
+def test_equal_differences_on_very_few_seeds_are_looked_at_again():
+    two = [finalist(1, [0.9, 0.8]), finalist(2, [0.9, 0.8])]
+    assert decide(two, "val_accuracy").further_seeds([2, 3]) == {1: 3, 2: 3}
+    five = [finalist(1, [0.9] * 5), finalist(2, [0.9] * 5)]
+    assert decide(five, "val_accuracy").further_seeds([5, 6]) == {}
 
 
 @pytest.mark.parametrize(

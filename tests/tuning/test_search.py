@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 import math
@@ -53,6 +54,9 @@ def settings(algorithm):
     return overrides
 
 
+REPEATED = {"search.repeats": 2, "search.most_repeats": 2}
+
+
 def numbers(trials):
     return [trial.number for trial in trials]
 
@@ -65,7 +69,7 @@ def kept_weights(folder):
 def repeated(tmp_path_factory, iris):
     """A finished search with every kind of event: trials, repeats, a winner."""
     folder = tmp_path_factory.mktemp("repeated") / "search"
-    return tune(iris, overrides={"search.repeats": 2}, folder=folder, verbose=False)
+    return tune(iris, overrides=REPEATED, folder=folder, verbose=False)
 
 
 # The winner
@@ -99,7 +103,7 @@ def test_no_trial_meets_the_test_rows(search, table, tmp_path, journal):
     order = np.random.default_rng(0).permutation(150)
     rows, test = (x[order[:120]], y[order[:120]]), (x[order[120:]], y[order[120:]])
     other = (test[0] + 1.0, (test[1] + 1) % 3)
-    overrides = {"data.source": None, "search.trials": 2, "search.repeats": 2}
+    overrides = {"data.source": None, "search.trials": 2, **REPEATED}
     found = [
         search(overrides, data=(rows, held_out), folder=tmp_path / name)
         for name, held_out in (("one", test), ("other", other))
@@ -113,7 +117,7 @@ def test_no_trial_meets_the_test_rows(search, table, tmp_path, journal):
 
 
 def test_no_seed_makes_training_rows_of_test_rows(search, table, tmp_path, iris):
-    in_memory = {"data.source": None, "search.trials": 2, "search.repeats": 2}
+    in_memory = {"data.source": None, "search.trials": 2, **REPEATED}
     y = np.arange(150) % 3
     x = np.random.default_rng(0).random((150, 4), dtype=np.float32)  # no row twice
     first = search(in_memory, data=(x, y), folder=tmp_path / "one")
@@ -134,7 +138,7 @@ def test_a_finished_search_trains_nothing_more(repeated, search, table):
         }
 
     before = written()
-    again = search({"search.repeats": 2}, folder=repeated.folder)
+    again = search(REPEATED, folder=repeated.folder)
     assert again.summary() == repeated.summary()
     assert written() == before
 
@@ -152,7 +156,7 @@ def test_the_same_seed_gives_the_same_table(algorithm, search, table, tmp_path):
 
 
 def test_the_largest_seed_is_a_seed(search, repeated):
-    found = search({"seed": 2**32 - 1, "search.repeats": 2})
+    found = search({"seed": 2**32 - 1, **REPEATED})
     assert [repeat.seed for repeat in found.finalists[0].repeats] == [0, 1]
 
 
@@ -162,8 +166,8 @@ def test_how_many_may_run_at_once_is_part_of_the_question(search, tmp_path):
     for parallel in (1, 20):
         overrides = {**bayesian, "search.parallel": parallel}
         found = search(overrides, folder=tmp_path / str(parallel))
-        assert numbers(found.trials) == list(range(1, 7))
-        values.append([trial.values for trial in found.trials])
+        assert numbers(found.trials) == list(range(7))
+        values.append([trial.values for trial in found.trials[1:]])
     assert values[0][:4] == values[1][:4]  # drawn at random
     assert values[0][5] != values[1][5]  # knowing five results, and none
 
@@ -173,13 +177,15 @@ def test_how_many_may_run_at_once_is_part_of_the_question(search, tmp_path):
 
 def test_a_loss_that_explodes_is_an_outcome_with_a_cause(search):
     found = search(rates(0.1, 1e30) | {"search.trials": 2, "search.algorithm": "grid"})
-    good, bad = found.trials
+    own, good, bad = found.trials
     assert (good.status, bad.status) == ("completed", "diverged")
     assert "loss" in bad.cause
     assert bad.score == worst_score("val_loss")
-    assert numbers(ranked(found.trials, "val_loss")) == [1, 2]
-    assert numbers(finalist.trial for finalist in found.finalists) == [1]
-    assert found.best == good
+    assert numbers(ranked(found.trials, "val_loss")) == [0, 1, 2]
+    # Trial 1 has the spec's own values, so it is trial 0 once more.
+    assert good.weights_sha256 == own.weights_sha256
+    assert numbers(finalist.trial for finalist in found.finalists) == [0]
+    assert found.best == own
 
 
 @pytest.mark.parametrize("algorithm", by_default("hyperband")[:3])
@@ -208,24 +214,26 @@ def test_a_trial_whose_data_kfc_refuses_is_an_outcome_too(search):
         },
         data=(1000 * x, y),
     )
-    assert [trial.status for trial in found.trials] == ["diverged", "completed"]
-    assert "unscaled_input" in found.trials[0].cause
-    assert found.best.number == 2
+    assert [trial.status for trial in found.trials] == [
+        *("completed", "diverged", "completed")
+    ]
+    assert "unscaled_input" in found.trials[1].cause
 
 
 def test_where_every_trial_diverges_the_causes_are_told(search, tmp_path):
     overrides = rates(1e30, 1e31) | {"search.algorithm": "grid", "search.trials": 2}
-    with pytest.raises(kfc.NumbersError, match=r"2 that did: .*loss"):
+    overrides["training.optimizer.learning_rate"] = 1e32  # trial 0's
+    with pytest.raises(kfc.NumbersError, match=r"3 that did: .*loss"):
         search(overrides)
     written = (tmp_path / "search" / "journal.jsonl").read_bytes()
     assert [event["kind"] for event in read_events(tmp_path / "search" / "journal.jsonl")] == [
-        *("search", "proposal", "proposal", "trial", "trial")
+        *("search", "proposal", "proposal", "trial", "proposal", "trial", "trial")
     ]
-    with pytest.raises(kfc.NumbersError, match="2 that did"):
+    with pytest.raises(kfc.NumbersError, match="3 that did"):
         search(overrides)
     assert (tmp_path / "search" / "journal.jsonl").read_bytes() == written
     rows = (tmp_path / "search" / "trials.csv").read_text().splitlines()
-    assert len(rows) == 3
+    assert len(rows) == 4
 
 
 # A winner whose own run cannot be measured
@@ -258,21 +266,23 @@ def unmeasured(monkeypatch):
 def test_the_next_finalist_replaces_a_winner_whose_test_loss_is_infinite(
     repeated, unmeasured, search, journal, tmp_path
 ):
-    first, second = repeated.finalists
+    first, second, third = repeated.finalists
     trained = unmeasured(first.trial)
-    found = search({"search.repeats": 2})
-    assert found.trials == search({"search.repeats": 2}).trials
+    found = search(REPEATED)
+    assert found.trials == search(REPEATED).trials
     assert found.best.number == second.trial.number
     assert numbers(one.trial for one in found.finalists) == [
-        *(second.trial.number, first.trial.number)
+        *(second.trial.number, first.trial.number, third.trial.number)
     ]
     assert found.metrics == found.run.metrics
-    assert found.sentences[0] == repeated.sentences[0]
+    assert found.sentences[0].startswith(f"Winner: trial {second.trial.number}")
+    assert "in place of" in found.sentences[0]
+    assert found.sentences[1] == repeated.sentences[1]
     assert found.sentences[-1] == (
         f"The own run of trial {first.trial.number} (the final weights, test_loss: inf) could "
         "not be measured: the next finalist takes its place."
     )
-    assert journal(tmp_path / "search")[-2] == {
+    assert journal(tmp_path / "search")[-3] == {
         "kind": "unmeasured",
         "number": first.trial.number,
         "cause": "the final weights, test_loss: inf",
@@ -286,10 +296,10 @@ def test_a_search_that_was_killed_while_a_winner_was_replaced_goes_on(
     repeated, unmeasured, search, tmp_path
 ):
     trained = unmeasured(repeated.best)
-    whole = search({"search.repeats": 2})
+    whole = search(REPEATED)
     path = tmp_path / "search" / "journal.jsonl"
-    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    assert search({"search.repeats": 2}).summary() == whole.summary()
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+    assert search(REPEATED).summary() == whole.summary()
     assert len(trained) == 2
 
 
@@ -300,15 +310,15 @@ def test_where_no_finalist_can_be_measured_the_trials_are_kept(
     numbers_of = [finalist.trial.number for finalist in repeated.finalists]
     for _ in range(2):
         with pytest.raises(kfc.NumbersError) as refused:
-            search({"search.repeats": 2})
+            search(REPEATED)
         for number in numbers_of:
             assert f"trial {number} (the final weights, test_loss: inf)" in str(refused.value)
-    assert len(trained) == 2
+    assert len(trained) == 3
     assert not (tmp_path / "search" / "best.yaml").exists()
-    assert len((tmp_path / "search" / "trials.csv").read_text().splitlines()) == 1 + 4 + 4
-    more = search({"search.repeats": 2, "search.finalists": 3})
+    assert len((tmp_path / "search" / "trials.csv").read_text().splitlines()) == 1 + 5 + 6
+    more = search({**REPEATED, "search.finalists": 3})
     assert more.best.number not in numbers_of
-    assert more.trials == search({"search.repeats": 2, "search.finalists": 3}).trials
+    assert more.trials == search({**REPEATED, "search.finalists": 3}).trials
 
 
 def test_test_rows_that_overflow_are_told(search):
@@ -355,14 +365,14 @@ def interrupted(finished, folder, count, *, torn=0, leftovers=True):
 
 @pytest.mark.parametrize(
     "count",
-    [pytest.param(n, marks=[] if n in (3, 8, 12) else pytest.mark.slow) for n in range(15)],
+    [pytest.param(n, marks=[] if n in (3, 10, 16) else pytest.mark.slow) for n in range(20)],
 )
 def test_a_search_goes_on_from_any_event(count, repeated, search, table, journal, tmp_path):
     check_it_goes_on(count, count % 2 == 0, repeated, search, table, journal, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", range(15))
+@pytest.mark.parametrize("count", range(20))
 def test_a_search_goes_on_with_and_without_unrecorded_trials(
     count, repeated, search, table, journal, tmp_path
 ):
@@ -371,9 +381,10 @@ def test_a_search_goes_on_with_and_without_unrecorded_trials(
 
 def check_it_goes_on(count, leftovers, repeated, search, table, journal, tmp_path):
     whole = journal(repeated.folder)
-    assert len(whole) == 14  # a header, 4 proposals and trials, 2 * 2 repeats, the winner
+    # A header, 5 proposals and trials, 3 * 2 repeats, the winner, the verdict.
+    assert len(whole) == 19
     interrupted(repeated.folder, tmp_path / "search", count, leftovers=leftovers)
-    again = search({"search.repeats": 2})
+    again = search(REPEATED)
     assert table(again) == table(repeated)
     events = journal(tmp_path / "search")
     assert sorted(map(identity, events)) == sorted(map(identity, whole))
@@ -400,7 +411,7 @@ def test_a_line_that_was_torn_is_written_again(
     lines = (repeated.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
     torn = torn if torn > 0 else len(lines[count]) + torn
     interrupted(repeated.folder, tmp_path / "search", count, torn=torn)
-    assert table(search({"search.repeats": 2})) == table(repeated)
+    assert table(search(REPEATED)) == table(repeated)
     assert len(journal(tmp_path / "search")) == len(lines)
 
 
@@ -482,10 +493,11 @@ def test_more_trials_go_on_from_those_that_ran(algorithm, search, table, tmp_pat
     more = {"search.trials": 6, "search.finalists": 3}
     first = search({**overrides, "search.trials": 3})
     longer = search({**overrides, **more})
-    assert longer.trials[:3] == first.trials
+    assert longer.trials[:4] == first.trials
     assert table(longer) == table(search({**overrides, **more}, folder=tmp_path / "at once"))
-    events = list(map(identity, journal(tmp_path / "search")))
-    assert len(events) == len(set(events))
+    events = [identity(event) for event in journal(tmp_path / "search")]
+    trained = [event for event in events if event[0] != "verdict"]
+    assert len(trained) == len(set(trained))
 
 
 def test_the_brackets_of_hyperband_are_those_of_its_number_of_trials(search):
@@ -515,17 +527,18 @@ def test_a_folder_that_another_search_works_in_is_busy(search, tmp_path):
 
 def test_a_target_ends_the_search(search, repeated, journal):
     scores = [trial.score for trial in repeated.trials]
-    reached = next(number for number, score in enumerate(scores, 1) if score <= scores[0])
-    found = search({"search.target": scores[0], "search.trials": 40})
+    target = min(scores[1:])
+    reached = next(number for number, score in enumerate(scores) if score <= target)
+    found = search({"search.target": target, "search.trials": 40})
     begun = sum(event["kind"] == "proposal" for event in journal(found.folder))
-    assert numbers(found.trials) == list(range(1, begun + 1))  # what had begun is finished
-    assert reached <= begun < reached + 2
-    assert search({"search.target": scores[0], "search.trials": 40}).trials == found.trials
+    assert numbers(found.trials) == list(range(begun))  # what had begun is finished
+    assert reached < begun < reached + 3
+    assert search({"search.target": target, "search.trials": 40}).trials == found.trials
 
 
 def test_a_search_that_has_reached_its_target_goes_on_to_a_higher_one(search):
     assert len(search({"search.target": 100.0}).trials) < 4
-    assert len(search({"search.target": 0.0}).trials) == 4
+    assert len(search({"search.target": 0.0}).trials) == 5
 
 
 def test_what_diverged_reaches_no_target(search):
@@ -534,25 +547,26 @@ def test_what_diverged_reaches_no_target(search):
             **rates(1e30, 0.1, 0.2),
             "search.algorithm": "grid",
             "search.target": 1e31,
+            "training.optimizer.learning_rate": 1e32,
             "search.parallel": 1,
             "search.trials": 3,
         }
     )
-    assert [trial.status for trial in found.trials] == ["diverged", "completed"]
+    assert [trial.status for trial in found.trials] == ["diverged", "diverged", "completed"]
 
 
 def test_seconds_end_the_search_which_says_so(search):
     limits = {"search.trials": 10_000, "search.seconds": 1.0}
     found = search(limits)
-    assert 1 <= len(found.trials) < 10_000
+    assert 2 <= len(found.trials) < 10_000
     assert found.sentences[-1].startswith(
-        f"The search ended after 1 s, with {len(found.trials)} trials"
+        f"The search ended after 1 s, with {len(found.trials) - 1} trials beside trial 0"
     )
     assert search(limits).summary() == found.summary()
 
 
 def test_no_time_at_all_is_enough_for_a_trial(search):
-    assert len(search({"search.seconds": 1e-9}).trials) == 1
+    assert numbers(search({"search.seconds": 1e-9}).trials) == [0, 1]
 
 
 # Algorithms
@@ -599,7 +613,9 @@ def test_what_was_pruned_does_not_win_however_good_it_is(search):
 
 
 def test_a_search_of_pruned_trials_alone_has_a_winner(search):
-    found = search({**settings("hyperband"), "search.seconds": 1e-9, "search.repeats": 2})
+    own = {"training.optimizer.learning_rate": 1e30}  # so that trial 0 diverges
+    limits = {"search.seconds": 1e-9, **REPEATED}
+    found = search({**settings("hyperband"), **limits, **own})
     assert found.best.status == "pruned"
     assert found.run.epochs == 4
     assert all(repeat.epochs == 4 for repeat in found.finalists[0].repeats)
@@ -608,7 +624,7 @@ def test_a_search_of_pruned_trials_alone_has_a_winner(search):
 def test_a_grid_takes_every_point_once(search):
     found = search(settings("grid"))
     rate, hidden = "training.optimizer.learning_rate", "network.hidden"
-    points = [(trial.values[rate], tuple(trial.values[hidden])) for trial in found.trials]
+    points = [(trial.values[rate], tuple(trial.values[hidden])) for trial in found.trials[1:]]
     assert sorted(points) == sorted(itertools.product((0.01, 0.1, 1.0), [(4,), (8,)]))
 
 
@@ -641,7 +657,7 @@ def test_the_csv_has_every_training(repeated):
 
 def test_tensorboard_reads_every_training(repeated):
     sessions = [path for path in (repeated.folder / "tensorboard").iterdir() if path.is_dir()]
-    assert len(sessions) == 4 + 2 * 2
+    assert len(sessions) == 5 + 3 * 2
     for trial in repeated.trials:
         events = EventAccumulator(
             str(repeated.folder / "tensorboard" / f"{trial.number:04d}-seed-0")
@@ -653,7 +669,7 @@ def test_tensorboard_reads_every_training(repeated):
 
 
 def test_finalists_are_repeated_on_the_same_fresh_seeds(repeated):
-    best = numbers(ranked(repeated.trials, "val_loss")[:2])
+    best = [0, *numbers(ranked(repeated.trials[1:], "val_loss")[:2])]
     assert sorted(numbers(one.trial for one in repeated.finalists)) == sorted(best)
     for finalist in repeated.finalists:
         assert [repeat.seed for repeat in finalist.repeats] == [1, 2]
@@ -662,23 +678,103 @@ def test_finalists_are_repeated_on_the_same_fresh_seeds(repeated):
 
 
 def test_sentences_say_why_the_winner_won(repeated):
-    one, other = (finalist.trial.number for finalist in repeated.finalists)
-    assert len(repeated.sentences) == 1
-    assert str(one) in repeated.sentences[0]
-    assert str(other) in repeated.sentences[0]
-    assert "over 2 seeds" in repeated.sentences[0]
+    headline, *others = repeated.sentences
+    one, *rest = (finalist.trial.number for finalist in repeated.finalists)
+    assert headline.startswith(f"Winner: trial {one}")
+    assert "over 2 seeds" in headline
+    assert len(others) == 2
+    for number, sentence in zip(sorted(rest), sorted(others), strict=True):
+        assert str(number) in " ".join(others), sentence
+
+
+def test_undecided_finalists_get_further_seeds_that_survive_a_kill(
+    search, table, journal, tmp_path
+):
+    overrides = {"search.repeats": 2, "search.most_repeats": 4, "training.epochs": 1}
+    overrides |= {"search.margin": 0.0, "search.trials": 3}
+    whole = search(overrides, folder=tmp_path / "whole")
+    seeds = [len(finalist.repeats) for finalist in whole.finalists]
+    assert max(seeds) > 2
+    events = journal(whole.folder)
+    further = [n for n, e in enumerate(events) if e["kind"] == "repeat" and e["seed"] > 2]
+    interrupted(whole.folder, tmp_path / "search", further[0] + 1)
+    assert table(search(overrides)) == table(whole)
+    assert sorted(map(identity, journal(tmp_path / "search"))) == sorted(map(identity, events))
+    fewer = search({**overrides, "search.most_repeats": 2})
+    assert [len(finalist.repeats) for finalist in fewer.finalists] == [2] * len(seeds)
+
+
+def test_the_specs_own_values_are_trial_0_to_the_bits_of_a_fit(search, tmp_path, iris):
+    outside = {"training.optimizer.learning_rate": {"low": 1e-7, "high": 1e-6, "log": True}}
+    found = search({"search.space": outside, **REPEATED, "search.trials": 2})
+    own = found.trials[0]
+    plain = kfc.fit({**iris, "search": None}, runs=tmp_path, verbose=False)
+    assert (own.number, own.weights_sha256) == (0, plain.weights_sha256)
+    assert own.values == {"training.optimizer.learning_rate": 0.1}
+    assert found.best == own
+    assert found.sentences[0].startswith("Winner: trial 0, the spec's own values")
+
+
+def test_trial_0_changes_no_other_trial(search, tmp_path):
+    algorithm = {"search.algorithm": "bayesian", "search.trials": 5}
+    values = []
+    for rate in (0.1, 1e30):
+        overrides = {**algorithm, "training.optimizer.learning_rate": rate}
+        found = search(overrides, folder=tmp_path / str(rate))
+        values.append([(t.values, t.weights_sha256) for t in found.trials[1:]])
+    assert values[0] == values[1]
+    assert found.trials[0].status == "diverged"
+    assert any("Trial 0, the spec's own values, diverged" in text for text in found.sentences)
+
+
+def test_where_every_trial_but_0_diverges_the_spec_wins_and_is_told(search):
+    found = search({**rates(1e30, 1e31), "search.algorithm": "grid", "search.trials": 2})
+    assert found.best.number == 0
+    assert found.sentences[-1].startswith("Every trial but 0 diverged: ")
+
+
+def test_another_initialiser_of_the_spec_is_another_search(search, tmp_path):
+    spec = {"name": "plain", "data": {"source": "sklearn:iris"}, "training": {"epochs": 1}}
+    short = {"search.trials": 1, "search.repeats": 0}
+    found = search({**short, "network.init": "glorot_normal"}, spec=spec)
+    plain = kfc.fit(spec, overrides={"network.init": "glorot_normal"}, runs=tmp_path)
+    assert found.trials[0].weights_sha256 == plain.weights_sha256
+    with pytest.raises(kfc.CheckpointError, match=r"trial 0 of .*glorot_normal.*he_uniform"):
+        search({**short, "network.init": "he_uniform"}, spec=spec)
+
+
+# What Python and notebooks show
+
+
+def test_a_search_is_shown_in_at_most_eight_lines_of_80_columns(repeated):
+    lines = repr(repeated).splitlines()
+    assert len(lines) <= 8
+    assert all(len(text) <= 80 for text in lines)
+    assert lines[0] == "Search of 5 trials for the best val_loss"
+    assert f"Winner: trial {repeated.best.number}" in lines[1]
+
+
+def test_a_notebook_shows_a_search_as_an_escaped_table(repeated):
+    other = dataclasses.replace(repeated, sentences=["<script>alert(1)</script>", "a & b"])
+    shown = other._repr_html_()
+    assert "<script>" not in shown
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+    assert "a &amp; b" in shown
+    assert shown.count("<tr>") == 1 + 5 + 1 + len(repeated.metrics)
 
 
 def test_without_repeats_the_search_alone_decides(search):
     found = search({"search.repeats": 0})
     assert found.best == ranked(found.trials, "val_loss")[0]
     assert "in the search alone" in found.sentences[0]
+    assert {one.trial.number for one in found.finalists} >= {0}
     assert found.finalists[0].low is None
 
 
 def test_one_trial_is_a_search(search):
-    found = search({"search.trials": 1, "search.finalists": 5, "search.repeats": 2})
-    assert found.sentences == ["Trial 1 is the only finalist."]
+    found = search({"search.trials": 1, "search.finalists": 5, **REPEATED})
+    assert numbers(found.trials) == [0, 1]
+    assert numbers(one.trial for one in found.finalists if one.repeats) != []
 
 
 # Data in memory

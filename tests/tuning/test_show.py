@@ -25,9 +25,26 @@ def test_a_finished_search_stands_as_it_ended(finished):
     now = standing(finished.folder)
     assert now.objective == "val_loss"
     assert now.ranking == ranked(finished.trials, "val_loss")
-    assert now.proposed == 4
-    assert now.summary()["best"] == finished.summary()["trials"][now.ranking[0].number - 1]
+    assert now.proposed == 5
+    assert now.summary()["best"] == finished.summary()["best"]
     assert now.summary()["trials"] == finished.summary()["trials"]
+
+
+def test_a_finished_search_says_who_won_and_why(finished):
+    now = standing(finished.folder)
+    assert now.winner == finished.best.number
+    assert list(now.sentences) == finished.sentences == now.summary()["sentences"]
+    assert now.summary()["finished"] is True
+
+
+def test_a_search_that_has_gone_on_is_not_finished(finished, tmp_path):
+    lines = (finished.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    more = [line for line in lines if b'"kind":"proposal"' in line][-1]
+    (tmp_path / "journal.jsonl").write_bytes(b"".join([*lines, more]))
+    now = standing(tmp_path)
+    assert (now.winner, now.sentences) == (None, ())
+    assert now.best == now.ranking[0]
+    assert now.summary()["finished"] is False
 
 
 @pytest.mark.parametrize("events", range(1, 10))
@@ -79,4 +96,4 @@ def test_looking_imports_no_tensorflow(finished):
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
-    assert (shown.returncode, shown.stdout) == (0, "4\n"), shown.stderr
+    assert (shown.returncode, shown.stdout) == (0, "5\n"), shown.stderr

@@ -424,7 +424,59 @@ LARGEST = {
 @pytest.mark.parametrize("case", LARGEST)
 def test_the_largest_network_is_the_deepest_and_widest(case):
     space, expected = LARGEST[case]
-    assert space_of(space).largest() == expected
+    assert space_of(space, overrides={HIDDEN: [8]}).largest() == expected
+
+
+def test_the_specs_own_network_may_be_the_largest():
+    space = space_of({HIDDEN: {"depth": [1, 1], "width": [8, 64]}}, overrides={HIDDEN: [999]})
+    assert space.largest() == {HIDDEN: [999]}
+
+
+OWN = {
+    "within": ({RATE: {"low": 1e-4, "high": 1.0}}, {}, {RATE: 0.001}),
+    "outside": ({RATE: {"low": 0.1, "high": 1.0}}, {}, {RATE: 0.001}),
+    "off the grid": ({BATCH: {"low": 20, "high": 40, "step": 5}}, {}, {BATCH: 32}),
+    "no choice": ({HIDDEN: {"choice": [[8], [9]]}}, {HIDDEN: [7, 5]}, {HIDDEN: [7, 5]}),
+    "a choice by its name": (
+        {"training.optimizer": {"choice": ["sgd", "adam"]}},
+        {"training.optimizer": "adam"},
+        {"training.optimizer": "adam"},
+    ),
+    "other layers": (
+        {"network.hidden[0].units": {"low": 4, "high": 8}},
+        {HIDDEN: [7, {"units": 5, "activation": "tanh"}]},
+        {"network.hidden[0].units": 7},
+    ),
+    "a schedule": (
+        {"training.optimizer.learning_rate": {"low": 0.1, "high": 1.0}},
+        {RATE: {"name": "cosine", "initial_learning_rate": 0.1}},
+        None,
+    ),
+    "left at its default": (
+        {"training.optimizer.clipnorm": {"low": 0.1, "high": 1.0}},
+        {},
+        {},
+    ),
+    "within an outer one": (
+        {"training.optimizer": {"choice": ["sgd", "adam"]}, RATE: {"low": 0.1, "high": 1.0}},
+        {},
+        {"training.optimizer": "adam", RATE: 0.001},
+    ),
+    "the built-in space": (
+        {},
+        {"network.init": "glorot_normal"},
+        {"network.init": {"name": "glorot_normal"}, HIDDEN: [256], RATE: 0.001},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_trial_0_has_the_specs_own_values_wherever_they_lie(case):
+    dimensions, overrides, expected = OWN[case]
+    base = load("digits", {**overrides, "search": {"space": dimensions}})
+    space = Space.of(base)
+    assert space.trial_spec(space.own) == load(base, {"search": None})
+    assert expected is None or space.own == expected
 
 
 def test_few_inputs_make_a_deep_network_larger_than_a_wide_one():
@@ -450,7 +502,9 @@ def test_a_spec_without_a_space_gets_one_written_out(overrides, tmp_path):
         assert (space.spec.search.algorithm, space.spec.search.trials) == ("random", 3)
     path = tmp_path / "spec.yaml"
     path.write_text(dump(space.spec))
-    assert Space.of(load(path)) == Space.of(space.spec) == space
+    again = Space.of(load(path))
+    assert again == Space.of(space.spec)
+    assert (again.spec, again.parameters) == (space.spec, space.parameters)
 
 
 @pytest.mark.parametrize(

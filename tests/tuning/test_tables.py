@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
@@ -23,7 +24,17 @@ from tensorboard.plugins.hparams import (
 )
 
 from kfc.errors import DiskError
-from kfc.tuning.tables import csv_text, hparams_events, line, rich_table, write_hparams
+from kfc.tuning.comparison import Finalist
+from kfc.tuning.tables import (
+    cells,
+    csv_text,
+    finalists_table,
+    hparams_events,
+    line,
+    rich_table,
+    values_text,
+    write_hparams,
+)
 from kfc.tuning.trial import Trial
 
 RATE, INITIAL = "training.optimizer.learning_rate", "network.initializer.stddev"
@@ -310,11 +321,49 @@ def test_tables_are_written_without_tensorflow(tmp_path):
 # The line of a trial
 
 
-def test_a_line_says_score_values_and_what_it_cost():
-    assert line(TRIALS[0], "val_accuracy").startswith("val_accuracy 0.")
-    assert line(TRIALS[0], "val_accuracy").endswith("2 epochs, 0.2 s")
+def test_a_line_says_score_duration_what_is_left_and_values():
+    text = line(TRIALS[0], "val_accuracy", head="trial 1", time_left="about 3 min left")
+    assert text == (
+        "trial 1  val_accuracy 0.8750  0.2 s  about 3 min left  learning_rate 0.1  hid..."
+    )
 
 
 def test_a_line_of_a_diverged_trial_says_why():
     diverged = replace(TRIALS[0], status="diverged", cause="a loss\x1b[31m that is NaN")
-    assert line(diverged, "val_accuracy").startswith("diverged: a loss\\x1b[31m that is NaN")
+    assert line(diverged, "val_accuracy") == "diverged  0.2 s  a loss\\x1b[31m that is NaN"
+
+
+@pytest.mark.parametrize("letter", ["x", "\u6f22"], ids=["narrow", "wide"])
+def test_a_line_fits_80_columns_whatever_is_in_it(letter):
+    long = replace(TRIALS[0], status="diverged", cause=200 * letter)
+    assert cell_len(line(long, "val_accuracy")) <= 80
+    named = replace(TRIALS[0], values={f"a.{200 * letter}": 200 * letter})
+    assert cell_len(line(named, "val_accuracy")) <= 80
+
+
+# The table of finalists
+
+
+def test_the_table_of_finalists_has_the_mean_over_the_seeds_that_are_done():
+    repeats = tuple(replace(TRIALS[0], seed=seed, score=0.5 + seed) for seed in (0, 1, 2))
+    text = printed(
+        finalists_table([Finalist(TRIALS[0], repeats), Finalist(TRIALS[2], ())], "r2")
+    )
+    head, first, second = (row.split() for row in text.splitlines() if row.strip())
+    assert head == ["trial", "seeds", "mean", "r2", "diverged"]
+    assert first == ["1", "3", "1.5000", "+-", "2.4841", "0"]
+    assert second == ["3", "0", "0"]
+
+
+def test_the_table_says_which_trial_is_the_spec_itself():
+    own = replace(TRIALS[0], number=0, values={**VALUES, "network.init": {"name": "zeros"}})
+    head, rows = cells([*TRIALS[1:3], own], "val_accuracy")
+    assert "init" not in head  # which trial 0 alone sets
+    assert [(row[0], row[-1]) for row in rows if row[0] == "0"] == [("0", "the spec itself")]
+    assert "init zeros" in values_text(own)
+
+
+def test_a_value_of_many_letters_does_not_widen_the_table():
+    text = printed(rich_table([labelled(300 * "x")], "val_accuracy"), width=80)
+    assert all(len(row) <= 80 for row in text.splitlines())
+    assert "diver" in text
