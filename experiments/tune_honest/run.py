@@ -137,4 +137,4 @@ def main(arguments: list[str] | None = None) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("; ".join(main()))
+    sys.exit("; ".join(main()) or None)

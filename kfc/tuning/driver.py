@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kfc import files, fitting, run
+from kfc import files, fitting, run, user_paths
 from kfc.data import Source
 from kfc.errors import CheckpointError, DataError, Fault, NumbersError, SpecError
 from kfc.tuning.comparison import Finalist, looks
@@ -134,7 +134,7 @@ class Driver:
         if 0 not in self._ledger.trials:
             self._display.begin(
                 f"trial 0, the spec's own values, then up to {self._planned - 1} more in "
-                f"{self._folder}"
+                f"{user_paths.shown(self._folder)}"
             )
             crew.submit(Order(own, self._spec.seed, trial_folder(0)))
 

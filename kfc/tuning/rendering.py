@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kfc import user_paths
 from kfc.tuning.tables import cells, fitted, values_text
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def as_text(search: Search) -> str:
         ),
         values_text(search.best),
         metrics,
-        f"in {search.folder}",
+        f"in {user_paths.shown(search.folder)}",
     ]
     first, *others = (line for line in lines if line)
     return "\n".join([first, *(fitted(f"  {line}") for line in others)])
@@ -39,7 +40,7 @@ def as_text(search: Search) -> str:
 def as_html(search: Search) -> str:
     """Returns the reasons, the best trials as a table, and the winner's metrics."""
     head, rows = cells(search.trials, search.objective, _ROWS)
-    shown = f"{len(rows)} of {len(search.trials)} trials, in {search.folder}"
+    shown = f"{len(rows)} of {len(search.trials)} trials, in {user_paths.shown(search.folder)}"
     reasons = "".join(f"<li>{html.escape(text)}</li>" for text in search.sentences)
     metrics = [[name, f"{value:.4f}"] for name, value in search.metrics.items()]
     return (
