@@ -445,12 +445,12 @@ def test_evaluate_measures_other_labelled_rows(trained, folder):
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    np.savez(folder / "other.npz", x=digits.images[:50], y=digits.target[:50])
+    np.savez(folder / "other.npz", x=digits.data[:50], y=digits.target[:50])
     run = "trained/runs/0001-digits"
     measured = run_kfc("evaluate", run, "other.npz", "--json", folder=folder)
     assert measured.returncode == 0, measured.stderr
     metrics = json.loads(measured.stdout)["metrics"]
-    expected = kfc.load(folder / run).evaluate((digits.images[:50], digits.target[:50]))
+    expected = kfc.load(folder / run).evaluate((digits.data[:50], digits.target[:50]))
     assert metrics == expected
     assert {"loss", "accuracy", "balanced_accuracy", "log_loss"} <= set(metrics)
     assert "accuracy" in run_kfc("evaluate", run, "other.npz", folder=folder).stdout
