@@ -1,6 +1,6 @@
 """The operations by which kfc changes a disk, one function each.
 
-`kfc.files` makes whole files and folders of them. Each either happens or does not, but for
+`kfc.files` makes whole files and folders of them, and `kfc.doors` opens what they change. Each either happens or does not, but for
 `write` and `append`, which may stop halfway; a test puts functions in their place that do,
 at any operation of its choice.
 """
@@ -10,35 +10,40 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from kfc import doors
 
 
 def write(path: Path, data: bytes) -> None:
-    """Writes a new file, or over an old one."""
-    path.write_bytes(data)
+    """Writes a new file; one that is there is refused."""
+    _write_all(doors.create(path), data)
 
 
 def write_by(writer: Callable[[Path], None], path: Path) -> None:
-    """Lets a library write a file."""
+    """Lets a library write over a new, empty file; one that is there is refused."""
+    os.close(doors.create(path))
     writer(path)
 
 
 def append(path: Path, data: bytes) -> None:
     """Adds to a file."""
-    with path.open("ab", buffering=0) as file:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[file.write(rest) :]
+    _write_all(doors.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), data)
 
 
 def truncate(path: Path, size: int) -> None:
     """Cuts a file off after `size` bytes."""
-    os.truncate(path, size)
+    descriptor = doors.open_file(path, os.O_WRONLY)
+    try:
+        os.ftruncate(descriptor, size)
+    finally:
+        os.close(descriptor)
 
 
 def sync(path: Path) -> None:
     """Waits until a file's content, or a folder's entries, are on the disk itself."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = doors.open_to_sync(path)
     try:
         os.fsync(descriptor)
     finally:
@@ -47,19 +52,30 @@ def sync(path: Path) -> None:
 
 def rename(old: Path, new: Path) -> None:
     """Gives a file or a folder another name; a file of that name is replaced."""
-    old.replace(new)
+    with doors.parent_of(old) as (here, name, _), doors.parent_of(new) as (there, other, _):
+        os.replace(name, other, src_dir_fd=here, dst_dir_fd=there)
 
 
 def make_folder(path: Path) -> None:
     """Makes a folder, and those above it; one that is there is fine."""
-    path.mkdir(parents=True, exist_ok=True)
+    doors.make_folder(path)
 
 
 def remove(path: Path) -> None:
     """Removes a file; one that is gone is fine."""
-    path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError), doors.parent_of(path) as (folder, name, _):
+        os.unlink(name, dir_fd=folder)
 
 
 def remove_folder(path: Path) -> None:
     """Removes a folder with everything in it, as far as it can."""
-    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError), doors.parent_of(path) as (folder, name, _):
+        shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Writes to an open file, and closes it."""
+    with open(descriptor, "wb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]

@@ -10,15 +10,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from kfc import disk
-from kfc.errors import BusyError, DiskError, Fault, KfcError
+from kfc import disk, doors
+from kfc.errors import BusyError, CheckpointError, DiskError, Fault, KfcError
 
 PARTIAL = ".partial-"
-"""How the name begins of what is not whole yet."""
+"""Beginning of the name of what is not whole yet; 16 digits that nobody can guess follow."""
 _LOCK = ".lock"
 
 
@@ -46,8 +49,8 @@ def write_with(path: Path, writer: Callable[[Path], None]) -> None:
 
 
 def _put(path: Path, write_partial: Callable[[Path], None]) -> None:
-    partial = path.with_name(f"{PARTIAL}{path.name}")
     with disk_errors(path):
+        partial = _new_partial(path)
         try:
             write_partial(partial)
             disk.sync(partial)
@@ -56,6 +59,28 @@ def _put(path: Path, write_partial: Callable[[Path], None]) -> None:
         except BaseException:
             disk.remove(partial)
             raise
+
+
+def _new_partial(path: Path) -> Path:
+    """Returns a name beside a path, and removes what a killed writer of the path has left."""
+    left = re.compile(f"{re.escape(PARTIAL)}[0-9a-f]{{16}}-{re.escape(path.name)}")
+    for name in doors.names_in(path.parent):
+        if left.fullmatch(name):
+            _remove_any(path.with_name(name))
+    return path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
+
+
+def tidy(folder: Path) -> None:
+    """Removes what killed processes have left unfinished in a folder that nobody else uses."""
+    for name in doors.names_in(folder):
+        if name.startswith(PARTIAL):
+            _remove_any(folder / name)
+
+
+def _remove_any(path: Path) -> None:
+    is_folder = path.is_dir() and not path.is_symlink()
+    with suppress(OSError):  # another user's, in a folder that all may write to
+        disk.remove_folder(path) if is_folder else disk.remove(path)
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes], *, replace: bool = False) -> None:
@@ -101,14 +126,14 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         DiskError: If it cannot be written; `path` is then as it was.
     """
-    partial = path.with_name(f"{PARTIAL}{path.name}")
     with disk_errors(path):
-        disk.remove_folder(partial)
+        partial = _new_partial(path)
         try:
             disk.make_folder(partial)
             yield partial
-            for inner in (*partial.rglob("*"), partial):
+            for inner, _ in doors.tree(partial):
                 disk.sync(inner)
+            disk.sync(partial)
             if replace:
                 disk.remove_folder(path)
             disk.rename(partial, path)  # refused where there is a full one
@@ -138,8 +163,11 @@ def append_synced(path: Path, content: bytes | str) -> None:
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     with disk_errors(path):
-        new = not path.exists()
-        size = 0 if new else path.stat().st_size
+        try:
+            with reading(path) as file:
+                new, size = False, file.seek(0, os.SEEK_END)
+        except FileNotFoundError:
+            new, size = True, 0
         try:
             disk.append(path, data)
             disk.sync(path)
@@ -171,7 +199,7 @@ def sync(path: Path) -> None:
         DiskError: If that fails.
     """
     with disk_errors(path):
-        for inner in path.rglob("*") if path.is_dir() else ():
+        for inner, _ in doors.tree(path) if path.is_dir() else ():
             disk.sync(inner)
         disk.sync(path)
 
@@ -202,6 +230,37 @@ def remove_folder(path: Path) -> None:
     disk.remove_folder(path)
 
 
+def reading(path: Path) -> BinaryIO:
+    """Opens a file to read it; see `kfc.doors` about links.
+
+    Raises:
+        OSError: If it cannot be opened, is no regular file, or is reached through a link
+            below a folder that was handed over.
+    """
+    return os.fdopen(doors.open_file(path), "rb")
+
+
+def read(path: Path) -> bytes:
+    """Returns the content of a file that `reading` opens."""
+    with reading(path) as file:
+        return file.read()
+
+
+def read_text(path: Path) -> str:
+    """Returns the UTF-8 text of a file that `reading` opens."""
+    return read(path).decode("utf-8")
+
+
+def create(path: Path) -> None:
+    """Makes an empty file, for a library that will write over it.
+
+    Raises:
+        DiskError: If it cannot be made, or is there already.
+    """
+    with disk_errors(path):
+        os.close(doors.create(path))
+
+
 def sha256(data: bytes) -> str:
     """Returns the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
@@ -221,6 +280,15 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except KfcError:
         raise
+    except doors.NotRegularError as error:
+        raise DiskError(
+            Fault(
+                str(error.filename),
+                "a regular file or folder",
+                str(error.strerror),
+                "Remove it, or name another folder: kfc writes to nothing else.",
+            )
+        ) from error
     except OSError as error:
         raise DiskError(
             Fault(
@@ -237,24 +305,43 @@ def locked(folder: Path) -> Iterator[None]:
     """Works in a folder alone; the end of the process, however it ends, lets go too.
 
     The lock is on a file in the folder, so that whoever holds it may still make numbered
-    folders there. A process started by `fork` holds it with its parent.
+    folders there. A process started by `fork` holds it with its parent. From now on no link
+    in the folder is followed, and none may be there, since libraries would follow it.
 
     Raises:
         BusyError: At once, if another process, or another part of this one, holds it.
+        CheckpointError: If anything in it is neither a regular file nor a folder.
         DiskError: If the folder cannot be written.
     """
-    with disk_errors(folder):
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    doors.hand_over(folder)
+    with disk_errors(folder), _not_ours():
+        descriptor = doors.open_file(folder / _LOCK, os.O_RDWR | os.O_CREAT)
     try:
-        with disk_errors(folder):
+        with disk_errors(folder), _not_ours():
             _hold(descriptor, folder)
         yield
     finally:
         os.close(descriptor)
 
 
+@contextmanager
+def _not_ours() -> Iterator[None]:
+    """Turns the refusal of a link, pipe or device in a folder into a CheckpointError."""
+    try:
+        yield
+    except doors.NotRegularError as error:
+        raise CheckpointError(
+            Fault(
+                str(error.filename),
+                "a regular file or folder, as kfc makes them",
+                str(error.strerror),
+                "Remove it, or put a copy of what it stands for in its place.",
+            )
+        ) from error
+
+
 def _hold(descriptor: int, folder: Path) -> None:
-    """Takes the lock of an open lock file, and writes into the file who has it."""
+    """Takes the lock of an open lock file, checks the folder, and writes who has the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -267,5 +354,6 @@ def _hold(descriptor: int, folder: Path) -> None:
                 "Wait until it ends, end it, or name another folder.",
             )
         ) from error
+    doors.tree(folder)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kfc import files
+from kfc import doors, files
 from kfc.errors import DiskError, Fault
 
 _ATTEMPTS = 100
@@ -45,13 +45,14 @@ def new_numbered_folder(
     with ExitStack() as locked:
         # Alone, or two processes could take one number for two names.
         with files.disk_errors(parent), _alone(parent):
-            _tidy(parent)
-            found = (re.match(r"([0-9]{4,})-", entry.name) for entry in parent.iterdir())
+            files.tidy(parent)
+            found = (re.match(r"([0-9]{4,})-", name) for name in doors.names_in(parent))
             numbers = [int(match[1]) for match in found if match]
             path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
             with files.new_folder(path) as partial:
                 files.fill(partial, contents or {})
                 locked.enter_context(files.locked(partial))
+            doors.hand_over(path)
         yield path
 
 
@@ -65,19 +66,13 @@ def in_turn(folder: Path) -> Iterator[None]:
         DiskError: If the folder cannot be made or read.
     """
     with _alone(folder) as made:
-        _tidy(folder)
+        files.tidy(folder)
         try:
             yield
         finally:
             with suppress(OSError):  # something is in it
                 for path in made:  # nobody else is in it as long as it is locked
                     path.rmdir()
-
-
-def _tidy(folder: Path) -> None:
-    """Removes what killed processes have left unfinished in a folder that is locked."""
-    for left in folder.glob(f"{files.PARTIAL}*"):
-        files.remove_folder(left) if left.is_dir() else files.remove(left)
 
 
 @contextmanager
