@@ -280,13 +280,16 @@ def prove(
 
     SPEC may also be the folder of a run, which the certificate then joins as proof.json.
     """
+    from kfc import doors
     from kfc import spec as specs
 
     spec, overrides = _spec_and_overrides(arguments or [])
     of_run = Path(spec) / "spec.yaml"
-    specs.load(
-        of_run if of_run.is_file() else spec, overrides
-    )  # before TensorFlow is imported
+    if of_run.is_file():
+        doors.hand_over(Path(spec))
+        specs.load(of_run, overrides)  # before TensorFlow is imported
+    else:
+        specs.load(spec, overrides)
     _import_tensorflow(quiet)
     import kfc
 

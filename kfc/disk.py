@@ -1,7 +1,7 @@
 """The operations by which kfc changes a disk, one function each.
 
-`kfc.files` makes whole files and folders of them, and `kfc.doors` opens what they change. Each either happens or does not, but for
-`write` and `append`, which may stop halfway; a test puts functions in their place that do,
+`kfc.files` makes whole files and folders of them, and `kfc.doors` opens what they change.
+Each either happens or does not, but for `write` and `append`, which may stop halfway; a test puts functions in their place that do,
 at any operation of its choice.
 """
 

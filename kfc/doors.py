@@ -1,10 +1,10 @@
-"""This module opens files and folders, and follows no link below a folder that was handed over.
+"""This module opens files and folders, without links below a folder that was handed over.
 
-A run, a search or an export may come from somebody else. Its folder is announced by `hand_over`,
-and from then on every path below it is opened name by name, each relative to the descriptor of
-the folder before it, without following links. The folder itself may be a link, because the user
-has typed its name. Elsewhere a path is the user's own: links on it are followed, except for the
-last name of a file that is written. Only regular files are opened as files.
+A run, a search or an export may come from somebody else. `hand_over` announces its folder, and
+from then on every path below it is opened name by name, each relative to the descriptor of the
+folder before it, without following links. The folder itself may be a link, because the user
+has typed its name. Elsewhere a path is the user's own: links on it are followed, except for
+the last name of a file that is written. Only regular files are opened as files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_WITHOUT_END = (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 _handed_over: set[Path] = set()
@@ -27,6 +28,9 @@ class NotRegularError(OSError):
 
     def __init__(self, kind: str, path: Path) -> None:
         super().__init__(errno.ELOOP, kind, str(path))
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def hand_over(folder: Path) -> None:
@@ -162,7 +166,7 @@ def tree(folder: Path) -> list[tuple[Path, bool]]:
 
 
 def _split(path: Path) -> tuple[Path | None, tuple[str, ...]]:
-    """Returns the outermost folder above a path that was handed over, and the names below it."""
+    """Returns the outermost folder handed over above a path, and the names below it."""
     path = path.absolute()
     for place in reversed(path.parents):
         if place in _handed_over:
@@ -178,12 +182,19 @@ def _open(name: str, flags: int, folder: int, path: Path) -> int:
         return os.open(name, flags, 0o666, dir_fd=folder)
     except OSError as error:
         # Systems differ in what they answer for a link, and for a pipe that nobody reads.
-        with suppress(OSError):
-            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-            is_link = stat.S_ISLNK(mode) and error.errno not in (errno.ENOENT, errno.EACCES)
-            if is_link or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
-                raise NotRegularError(_kind(mode), path) from error
+        mode = _mode(name, folder)
+        is_refused_link = flags & os.O_NOFOLLOW and stat.S_ISLNK(mode)
+        if is_refused_link or stat.S_IFMT(mode) in _WITHOUT_END:
+            raise NotRegularError(_kind(mode), path) from error
         raise
+
+
+def _mode(name: str, folder: int) -> int:
+    """Returns the mode of what has a name, a link's own; 0 where nothing can be seen."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except OSError:
+        return 0
 
 
 def _kind(mode: int) -> str:

@@ -102,7 +102,7 @@ def read(folder: Path) -> dict[str, Any]:
         CheckpointError: If it is missing or damaged.
     """
     try:
-        environment = json.loads((folder / FILE).read_text("utf-8"))
+        environment = json.loads(files.read_text(folder / FILE))
         record.check_seal(environment)
         _Environment.model_validate(environment)
         return dict(environment)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field, PositiveInt
 
-from kfc import files, quiet
+from kfc import doors, files, quiet
 from kfc.data import Scaling, Task
 from kfc.errors import CheckpointError, Fault, reason
 
@@ -72,7 +72,7 @@ def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
 
     It has the sha256 of `spec.yaml`, which is there already, and of its own content.
     """
-    spec_sha256 = files.sha256((folder / "spec.yaml").read_bytes())
+    spec_sha256 = files.sha256(files.read(folder / "spec.yaml"))
     facts = {**result, "task": task_facts(task), "spec_sha256": spec_sha256}
     files.write(folder / "result.json", as_json(sealed(facts)))
 
@@ -84,11 +84,12 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         CheckpointError: If the folder holds no finished run, or its record or its spec is
             damaged.
     """
+    doors.hand_over(folder)
     try:
-        result = json.loads((folder / "result.json").read_text("utf-8"))
+        result = json.loads(files.read_text(folder / "result.json"))
         check_seal(result)
         _Result.model_validate(result)
-        if files.sha256((folder / "spec.yaml").read_bytes()) != result["spec_sha256"]:
+        if files.sha256(files.read(folder / "spec.yaml")) != result["spec_sha256"]:
             raise _again(folder, "another spec.yaml than the run was trained with")
         return result, task_of(result["task"])
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc import environment, files, record
+from kfc import doors, environment, files, record
 from kfc import spec as specs
 from kfc.errors import CheckpointError, DataError, Fault, SpecError
 from kfc.spec import Spec
@@ -64,6 +64,7 @@ def check_is_run(folder: Path) -> None:
     Raises:
         CheckpointError: If not.
     """
+    doors.hand_over(folder)
     try:
         str(folder).encode()
         found = any((folder / name).is_file() for name in (*_BEGINNING, "result.json"))
@@ -76,10 +77,12 @@ def check_is_run(folder: Path) -> None:
 def look(folder: Path) -> Unfinished:
     """Reads an interrupted run, and checks every byte that decides how it goes on.
 
+    Args:
+        folder: Run folder, which `kfc.files.locked` has checked for links.
+
     Raises:
         CheckpointError: If one is damaged, or the spec was changed, or no commit is whole.
     """
-    _check_kinds(folder)
     begun = environment.read(folder)
     spec = _read_spec(folder, begun)
     start = None
@@ -180,14 +183,6 @@ def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
             )
         )
     return spec
-
-
-def _check_kinds(folder: Path) -> None:
-    """Refuses links, through which a run would write somewhere else, pipes and devices."""
-    for path in folder.rglob("*"):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            got = "a link" if path.is_symlink() else "a device or a pipe"
-            raise _damaged(folder, path, "a file or folder of this run", got)
 
 
 def _damaged(folder: Path, path: Path, expected: str, got: str) -> CheckpointError:

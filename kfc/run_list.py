@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kfc import environment, record, user_paths
+from kfc import doors, environment, record, user_paths
 from kfc import spec as specs
 from kfc.errors import CheckpointError, DataError, Fault, SpecError
 
@@ -74,6 +74,7 @@ def list_runs(folder: str | Path) -> list[ListedRun]:
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or not (path / "spec.yaml").is_file():
             continue
+        doors.hand_over(path)
         status, metrics = _result(path)
         spec = _spec(path)
         differences = []

@@ -99,7 +99,7 @@ def read(folder: Path, sha256: str | None) -> Sample:
         CheckpointError: If it is missing or damaged.
     """
     try:
-        data = (folder / FILE).read_bytes()
+        data = files.read(folder / FILE)
     except OSError as error:
         none = "none: the run is older than exports, or a trial of a search"
         got = none if sha256 is None else str(error.strerror)

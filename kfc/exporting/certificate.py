@@ -181,7 +181,7 @@ def _ask(
         }
         np.savez(asked, allow_pickle=False, **arrays)
         # -P: the script's own folder is no place to import from.
-        command = [sys.executable, "-P", _PROBE, exporter.runtime]
+        command = [sys.executable, "-P", _PROBE, os.getpid(), exporter.runtime]
         ended = subprocess.run(
             [*map(str, command), str(folder), str(asked), str(answered)],
             capture_output=True,

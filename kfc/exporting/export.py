@@ -9,13 +9,21 @@ from typing import Any
 
 from rich.console import Console
 
-from kfc import environment, files, quiet, record, run, sample, turns, user_paths
+from kfc import doors, environment, files, quiet, record, run, sample, turns, user_paths
 from kfc.data import Task
 from kfc.errors import CheckpointError, Fault, SpecError, one_line
 from kfc.exporting import card, certificate, serving, signatures
 from kfc.exporting.exported import Export, exporter_of
 from kfc.exporting.exporters import Exporter, full_disk
-from kfc.exporting.versions import CERTIFICATE, LARGEST, format_of, sha256s, versions
+from kfc.exporting.versions import (
+    CERTIFICATE,
+    LARGEST,
+    format_of,
+    keep_number,
+    next_version,
+    sha256s,
+    versions,
+)
 from kfc.registry import EXPORTERS
 from kfc.run import Run
 from kfc.sample import Sample
@@ -65,6 +73,7 @@ def export(
     if version is not None:
         _check_version(version)
     path = user_paths.absolute(path)
+    doors.hand_over(path)
     _check_path(path, exporter)
     console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
     if not isinstance(finished, Run):
@@ -72,12 +81,14 @@ def export(
     rows = _checked_sample(finished)
 
     with files.disk_errors(path), full_disk(), turns.in_turn(path):
-        number = version or max(versions(path), default=0) + 1
+        number = version or next_version(path)
         _check_version(number)
         _check_place(path, number, format)
         target = path / str(number)
         with files.new_folder(target) as partial:
-            return _fill(partial, finished, rows, target, format, console)
+            exported = _fill(partial, finished, rows, target, format, console)
+            keep_number(path, number)  # before it is there, so that no other one gets it
+        return exported
 
 
 def _fill(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc import quiet, record, user_paths
+from kfc import doors, files, quiet, record, user_paths
 from kfc.data import Task
 from kfc.errors import CheckpointError, Fault, KfcError, PluginError, reason
 from kfc.exporting import facts as certificates
@@ -144,10 +144,11 @@ def load_export(folder: str | Path) -> Export:
         SpecError: If its format is unknown, or needs a package that is not installed.
     """
     folder = user_paths.absolute(folder)
+    doors.hand_over(folder)
     try:
         if (found := versions(folder)) and not (folder / CERTIFICATE).exists():
             folder = found[max(found)]
-        facts = certificates.read((folder / CERTIFICATE).read_text("utf-8"))
+        facts = certificates.read(files.read_text(folder / CERTIFICATE))
         now = sha256s(folder)
         task = record.task_of(facts["task"])
         name, format, recorded = facts["name"], facts["format"], facts["files"]

@@ -1,14 +1,20 @@
 """Questions -> answers of an exported model, in a process without kfc and Keras.
 
-Run as a script: `python -P probe.py RUNTIME FOLDER QUESTIONS ANSWERS`. Arrays of questions
-and answers are called `NUMBER/SIGNATURE/NAME`; an empty signature is the runtime's only one.
+Run as a script: `python -P probe.py PARENT RUNTIME FOLDER QUESTIONS ANSWERS`. Arrays of
+questions and answers are called `NUMBER/SIGNATURE/NAME`; an empty signature is the runtime's only one.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import runpy
 import sys
+from pathlib import Path
+
+# First of all: a probe must not outlive the export that asks it.
+_orphans = Path(__file__).parents[1] / "orphans.py"
+runpy.run_path(str(_orphans))["end_with"](int(sys.argv[1]))
 
 for _name in ("kfc", "keras", "keras_tuner", "tf_keras"):
     # None makes an import fail; a hook that raises would break TensorFlow's own import.
@@ -44,4 +50,4 @@ def main(runtime: str, folder: str, questions: str, answers: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[2:])

@@ -6,26 +6,57 @@ import json
 import re
 from pathlib import Path
 
-from kfc import files
+from kfc import doors, files
+from kfc.errors import CheckpointError, Fault
 
 CERTIFICATE = "certificate.json"
+HIGHEST = ".highest-version"
+"""Name of the file that keeps the highest number; TensorFlow Serving reads numbers only."""
 LARGEST = 2**63 - 1  # TensorFlow Serving counts versions in 64 bits
 
 
 def versions(folder: Path) -> dict[int, Path]:
     """Returns number -> folder of each version, those that somebody else wrote too."""
     try:
-        names = [path.name for path in folder.iterdir() if path.is_dir()]
+        names = [name for name in doors.names_in(folder) if (folder / name).is_dir()]
     except OSError:
         return {}
     numbers = {int(name): folder / name for name in names if re.fullmatch("[0-9]+", name)}
     return {number: path for number, path in numbers.items() if number <= LARGEST}
 
 
+def next_version(folder: Path) -> int:
+    """Returns the number after the highest that a folder has had, those that are gone too.
+
+    Raises:
+        CheckpointError: If the file that keeps the highest number is damaged.
+    """
+    try:
+        highest = int(files.read(folder / HIGHEST).decode("ascii"))
+    except FileNotFoundError:  # the folder is new, or older than this file
+        highest = 0
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            Fault(
+                str(folder / HIGHEST),
+                "the highest number that a version here has had",
+                str(error),
+                f"Write that number into it: `echo NUMBER > {HIGHEST}` there.",
+            )
+        ) from error
+    return max(highest, *versions(folder), 0) + 1
+
+
+def keep_number(folder: Path, number: int) -> None:
+    """Writes down that a version has this number, so that no later one gets it by itself."""
+    highest = max(number, next_version(folder) - 1)
+    files.write(folder / HIGHEST, f"{highest}\n")
+
+
 def format_of(folder: Path) -> str:
     """Returns the format of the version in a folder; empty if kfc has not made it."""
     try:
-        return str(json.loads((folder / CERTIFICATE).read_text("utf-8"))["format"])
+        return str(json.loads(files.read_text(folder / CERTIFICATE))["format"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -42,7 +73,7 @@ def is_export(folder: Path) -> bool:
 def sha256s(folder: Path) -> dict[str, str]:
     """Returns the sha256 of each file but the certificate, by its path in the folder."""
     return {
-        path.relative_to(folder).as_posix(): files.sha256(path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / CERTIFICATE
+        path.relative_to(folder).as_posix(): files.sha256(files.read(path))
+        for path, is_folder in doors.tree(folder)
+        if not is_folder and path != folder / CERTIFICATE
     }

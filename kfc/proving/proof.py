@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc import environment, files, quiet, record, user_paths
+from kfc import doors, environment, files, quiet, record, user_paths
 from kfc import spec as specs
 from kfc.data import Prepared, prepare
 from kfc.errors import DataError, Fault, SpecError
@@ -157,7 +157,9 @@ def _prepared(spec: Spec, data: Any, folder: Path | None) -> Prepared:
 def _run_folder(spec: SpecLike) -> Path | None:
     """Returns the folder of a run, if that is what was given."""
     if isinstance(spec, (str, Path)) and (user_paths.absolute(spec) / "result.json").is_file():
-        return user_paths.absolute(spec)
+        folder = user_paths.absolute(spec)
+        doors.hand_over(folder)
+        return folder
     return None
 
 

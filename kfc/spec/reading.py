@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kfc import doors, files
 from kfc.errors import Fault, SpecError
 from kfc.spec.paths import Keys
 from kfc.spec.plain import MAX_DEPTH
@@ -84,13 +85,10 @@ def read_file(path: Path) -> Source:
 
 def _read_bytes(path: Path, name: str) -> bytes:
     try:
-        if path.exists() and not path.is_file():  # a device never ends, a pipe may wait
-            got = "a folder" if path.is_dir() else "a device or a pipe"
-            raise _unreadable(name, "a file", got)
-        with path.open("rb") as file:
+        with files.reading(path) as file:
             data = file.read(_MAX_BYTES + 1)
-    except SpecError:
-        raise
+    except doors.NotRegularError as error:
+        raise _unreadable(name, "a file", str(error)) from error
     except FileNotFoundError as error:
         near = suggested_file(path, SUFFIXES)
         remedy = f"{near}Check the path; paths are relative to the current folder."

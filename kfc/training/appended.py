@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kfc import files
+from kfc import doors, files
 from kfc.errors import CheckpointError, Fault
 
 _CHUNK = 1 << 20
@@ -65,7 +65,7 @@ class Appended:
     def _measure(self, path: Path, size: int | None = None) -> list[Any]:
         """Returns the size of a file and the sha256 of its content, or of its first bytes."""
         digest, done = self._read.get(path, (hashlib.sha256(), 0))
-        with path.open("rb") as file:
+        with files.reading(path) as file:
             file.seek(done)
             while chunk := file.read(_CHUNK if size is None else min(_CHUNK, size - done)):
                 digest.update(chunk)
@@ -75,7 +75,7 @@ class Appended:
 
     def _files(self) -> list[Path]:
         if self.path.is_dir():
-            return sorted(path for path in self.path.rglob("*") if path.is_file())
+            return [path for path, is_folder in doors.tree(self.path) if not is_folder]
         return [self.path] if self.path.is_file() else []
 
     def _name(self, path: Path) -> str:

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
-from kfc import files
+from kfc import doors, files
 from kfc.data.numpy_files import arrays_in
-from kfc.data.regular import open_file
 from kfc.errors import CheckpointError, Fault, reason
 
 _KEPT = 2
@@ -121,13 +120,10 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ValueError: If they are not what was written, under this name, or another of
             `_BROKEN`.
     """
-    for inner in (path, *(path / name for name in (*_FILES, "manifest.json"))):
-        if inner.is_symlink():  # to what another run may change, or remove
-            raise ValueError(f"{inner.name} is a link")
-    manifest = json.loads(_bytes_of(path / "manifest.json"))
+    manifest = json.loads(files.read(path / "manifest.json"))
     if manifest["number"] != int(path.name):
         raise ValueError(f"it is number {manifest['number']}, renamed")
-    contents = {name: _bytes_of(path / name) for name in _FILES}
+    contents = {name: files.read(path / name) for name in _FILES}
     for name, data in contents.items():
         if files.sha256(data) != manifest[name]:
             raise ValueError(f"the sha256 of {name} differs")
@@ -137,11 +133,6 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays_in(contents["state.npz"]), facts
 
 
-def _bytes_of(path: Path) -> bytes:
-    with open_file(path) as file:
-        return file.read()
-
-
 def _committed(folder: Path) -> list[Path]:
-    found = (p for p in folder.glob("[0-9]*") if p.name.isascii() and p.name.isdigit())
-    return sorted(found, key=lambda path: int(path.name))
+    found = (name for name in doors.names_in(folder) if name.isascii() and name.isdigit())
+    return [folder / name for name in sorted(found, key=int)]

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -181,7 +182,7 @@ class CSVLog(Log):
         """Returns the head of the file, which may be an earlier training's."""
         if not self.path.exists():
             return []
-        with self.path.open(encoding="utf-8", newline="") as file:
+        with io.TextIOWrapper(files.reading(self.path), "utf-8", newline="") as file:
             return next(csv.reader(file), [])
 
 
@@ -247,6 +248,8 @@ class TensorBoardLog(Log):
             path = self.folder / folder
             files.make_folder(path)
             name = f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}"
+            name += f".{secrets.token_hex(8)}"  # TensorFlow follows what has this name
+            files.create(path / name)
             self._writers[folder] = tf.io.TFRecordWriter(str(path / name))
             head = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
             self._writers[folder].write(head.SerializeToString())

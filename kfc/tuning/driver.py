@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kfc import files, fitting, run, user_paths
+from kfc import doors, files, fitting, run, user_paths
 from kfc.data import Source
 from kfc.errors import CheckpointError, DataError, Fault, NumbersError, SpecError
 from kfc.tuning.comparison import Finalist, looks
@@ -330,7 +330,7 @@ class Driver:
 
     def _earlier_winner(self, best: Trial) -> run.Run | None:
         """Returns the winner's run if a process was killed within or after it; tidies up."""
-        for place in sorted((self._folder / "winner").glob("[0-9]*")):
+        for place in self._winner_folders():
             try:
                 earlier = fitting.resume(place, data=self._source, verbose=False)
             except (CheckpointError, DataError, NumbersError, SpecError):
@@ -340,6 +340,10 @@ class Driver:
             if earlier.weights_sha256 == best.weights_sha256:
                 return earlier
         return None
+
+    def _winner_folders(self) -> list[Path]:
+        folder = self._folder / "winner"
+        return [folder / name for name in doors.names_in(folder) if name[0].isdigit()]
 
     def _ranking(self) -> list[Trial]:
         """Returns the trials that may win, the best first, without trial 0."""

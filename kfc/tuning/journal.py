@@ -153,7 +153,7 @@ def _record(kind: type[Record], event: Mapping[str, Any]) -> Record:
 def _read(path: Path) -> tuple[list[dict[str, Any]], int, int]:
     """Returns the events, the bytes of their lines, and the bytes of the file."""
     try:
-        data = path.read_bytes()
+        data = files.read(path)
     except FileNotFoundError:
         return [], 0, 0
     except OSError as error:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import multiprocessing.connection
-import os
 import pickle
-import threading
 from typing import Any
 
-from kfc import quiet
+from kfc import orphans, quiet
 
 _runner: Any = None
 
 
+def end_with_parent() -> None:
+    """Makes a worker process end when its parent does; it is called before anything else."""
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        raise RuntimeError("expected a process that multiprocessing started")
+    orphans.end_with(parent.pid)
+
+
 def begin(pickled_runner: bytes, threads: int | None) -> None:
-    """Starts a worker process, which ends when its parent does, however that ends.
+    """Starts a worker process.
 
     It has inherited that Ctrl-C is blocked: the parent is told, and ends it.
 
@@ -25,7 +30,6 @@ def begin(pickled_runner: bytes, threads: int | None) -> None:
         threads: Of TensorFlow; None is every core.
     """
     global _runner
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     quiet.import_tensorflow()
     gc.freeze()
     quiet.start_tensorflow(threads)
@@ -35,10 +39,3 @@ def begin(pickled_runner: bytes, threads: int | None) -> None:
 def run(order: Any) -> Any:
     """Runs an order."""
     return _runner.run(order)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)

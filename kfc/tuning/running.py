@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc import files, record
+from kfc import doors, files, record
 from kfc import spec as specs
 from kfc.data import Prepared, Source, prepare, read_source
 from kfc.errors import CheckpointError, DataError, NumbersError, SpecError
@@ -91,6 +91,7 @@ class Runner:
 
     def __init__(self, space: Space, objective: str, root: Path, prepare: Preparer) -> None:
         self._space, self._objective, self._root = space, objective, root
+        doors.hand_over(root)  # to this process, which may be a worker
         self._prepare = prepare
 
     def run(self, order: Order) -> Trial:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc import user_paths
+from kfc import doors, user_paths
 from kfc.errors import CheckpointError, Fault
 from kfc.spec import Spec
 from kfc.tuning.journal import read_events, trial_of
@@ -67,6 +67,7 @@ def standing(folder: Path) -> Standing:
         CheckpointError: If the folder holds no search, or a damaged one.
     """
     folder = user_paths.absolute(folder)
+    doors.hand_over(folder)
     events = read_events(folder / "journal.jsonl")
     if not events:
         raise CheckpointError(

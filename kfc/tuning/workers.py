@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from kfc import doors
 from kfc.errors import Fault, SpecError
 from kfc.tuning import process
 from kfc.tuning.running import Order, Runner
@@ -153,8 +154,8 @@ class Processes:
             SpecError: If it was one of many that no order is to blame for.
         """
         if dead.has_started:
-            commits = (self._root / order.folder / "checkpoints").glob("[0-9]*")
-            newest = max((commit.name for commit in commits), default="")
+            names = doors.names_in(self._root / order.folder / "checkpoints")
+            newest = max((name for name in names if name[0].isdigit()), default="")
             deaths, earlier = self._deaths.get(order.folder, (0, newest))
             deaths = deaths + 1 if newest == earlier else 1
             self._deaths[order.folder] = deaths, newest
@@ -199,7 +200,8 @@ class _Process:
 
     def __init__(self, pickled_runner: bytes, threads: int | None) -> None:
         # A fork of a process in which TensorFlow has started hangs.
-        self._executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        self._executor = ProcessPoolExecutor(1, context, initializer=process.end_with_parent)
         self._begin = pickled_runner, threads
         self._begun: Future[None] | None = None
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import kfc
+from kfc import doors
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PATHS = {  # event -> which of its arguments are paths that it changes
-    "os.rename": (0, 1),
+    "os.rename": (0, 1),  # each may be relative to a folder of its own
     "os.remove": (0,),
     "os.mkdir": (0,),
     "os.rmdir": (0,),
@@ -70,12 +71,14 @@ class Guard:
         elif event == "open":
             path, mode, flags = args
             writes = set(mode or "") & set("wax+") or (flags or 0) & _WRITES
+            path = _opened_from_folder(path)
             # What is opened in place of a folder has no name, and is gone when it is closed.
             if writes and not os.path.isdir(path):
                 self._check_path(event, path)
         elif event in _PATHS:
             for index in _PATHS[event]:
-                self._check_path(event, _from_folder(args[index], args[-1], event))
+                folder = args[2 + index] if event == "os.rename" else args[-1]
+                self._check_path(event, _from_folder(args[index], folder, event))
         elif event in ("exec", "function.__new__"):
             self._check_code(event, args[0])
 
@@ -99,10 +102,19 @@ class Guard:
         raise PermissionError(self.found[-1])
 
 
+def _opened_from_folder(path):
+    """Returns the whole path of what `kfc.doors` opens: the event does not tell the folder."""
+    frame = sys._getframe(2)  # whose call of os.open the hook is told of
+    if frame.f_code is doors._open.__code__:
+        place = os.readlink(f"/proc/self/fd/{frame.f_locals['folder']}")
+        return os.path.join(place, frame.f_locals["name"])
+    return path
+
+
 def _from_folder(path, folder, event):
     """Returns a path that may be relative to an open folder, as `shutil.rmtree` uses them."""
     if (
-        event in ("os.remove", "os.rmdir", "os.mkdir")
+        event in ("os.remove", "os.rmdir", "os.mkdir", "os.rename", "shutil.rmtree")
         and isinstance(folder, int)
         and folder > 2
     ):

@@ -1,0 +1,42 @@
+"""This module ends a process when the process that started it ends, however that ends.
+
+It imports nothing but the standard library, because a process that must not import kfc runs it
+from its file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+_SECONDS = 0.2
+
+
+def end_with(parent: int) -> None:
+    """Makes this process end when its parent ends; it ends at once if the parent is gone.
+
+    On Linux the kernel kills it. A thread looks for the parent as well, because other systems
+    have no such call, and because Linux forgets the call when a program changes its user.
+
+    Args:
+        parent: Process id of the parent, as the parent knows it. The thread that started this
+            process must live as long as this process is needed: Linux takes the end of that
+            thread for the end of the parent.
+    """
+    # None is the program itself, which is linked with the system's C library.
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
+    if os.getppid() != parent:  # it ended before the call
+        os._exit(1)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS)
+    os._exit(1)

@@ -1,0 +1,92 @@
+"""Real processes, killed for real; what they leave running is looked for by its id."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kfc import orphans
+
+CHILD = f"""
+import runpy, sys, time
+runpy.run_path({orphans.__file__!r})["end_with"](int(sys.argv[1]))
+print("watching", flush=True); time.sleep(600)
+"""
+PARENT = f"""
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}, str(os.getpid())])
+print(child.pid, flush=True); child.wait()
+"""
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition):
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came true")
+
+
+@pytest.mark.parametrize("has_prctl", [True, False], ids=["prctl", "no prctl"])
+def test_a_process_ends_when_its_parent_is_killed(has_prctl):
+    code = PARENT
+    if not has_prctl:  # as on other systems
+        code = PARENT.replace(
+            "import runpy", "import ctypes, runpy; ctypes.CDLL = lambda _: 0"
+        )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        lines = {parent.stdout.readline().strip(), parent.stdout.readline().strip()}
+        (child,) = map(int, lines - {"watching"})
+        assert is_running(child)
+        parent.kill()
+    wait_until(lambda: not is_running(child))
+
+
+def test_a_process_whose_parent_is_gone_already_ends_at_once():
+    command = [sys.executable, "-c", CHILD, "1" if os.getpid() != 1 else "2"]
+    ended = subprocess.run(command, capture_output=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stdout == b""
+
+
+def children_of(pid):
+    """Returns the processes that a process has started, and those that they have started."""
+    found = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return found + [inner for child in found for inner in children_of(child)]
+
+
+WORKERS = """
+import sys, time
+from kfc.tuning.workers import _Process
+if __name__ == "__main__":
+    worker = _Process(b"", None)
+    with_nothing_to_do = worker._executor.submit(time.sleep, 0)
+    print("started", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_a_worker_that_has_not_begun_ends_when_its_parent_is_killed(tmp_path, seconds):
+    script = tmp_path / "script.py"
+    script.write_text(WORKERS)
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == "started\n"
+        time.sleep(seconds)
+        children = children_of(parent.pid)
+        parent.send_signal(signal.SIGKILL)
+    assert children
+    wait_until(lambda: not any(map(is_running, children)))
