@@ -1,8 +1,8 @@
 """The operations by which kfc changes a disk, one function each.
 
 `kfc.files` makes whole files and folders of them, and `kfc.doors` opens what they change.
-Each either happens or does not, but for `write` and `append`, which may stop halfway; a test puts functions in their place that do,
-at any operation of its choice.
+Each either happens or does not, but for `write` and `append`, which may stop
+halfway; a test puts functions in their place that do, at any operation of its choice.
 """
 
 from __future__ import annotations

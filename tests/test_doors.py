@@ -167,5 +167,5 @@ def test_a_name_that_is_taken_is_never_written_over(given):
         lambda: disk.write(given / "taken", b"x"),
         lambda: disk.write_by(lambda path: path.write_text("x"), given / "taken"),
     ):
-        with pytest.raises(FileExistsError):
+        with pytest.raises(doors.NotRegularError):
             write()

@@ -1,7 +1,6 @@
 """Real processes, killed for real; what they leave running is looked for by its id."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -42,9 +41,8 @@ def wait_until(condition):
 def test_a_process_ends_when_its_parent_is_killed(has_prctl):
     code = PARENT
     if not has_prctl:  # as on other systems
-        code = PARENT.replace(
-            "import runpy", "import ctypes, runpy; ctypes.CDLL = lambda _: 0"
-        )
+        replacement = "import ctypes; ctypes.CDLL = lambda _: 0; import runpy"
+        code = PARENT.replace("import runpy", replacement)
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         lines = {parent.stdout.readline().strip(), parent.stdout.readline().strip()}
@@ -68,25 +66,48 @@ def children_of(pid):
 
 
 WORKERS = """
-import sys, time
-from kfc.tuning.workers import _Process
+import time
 if __name__ == "__main__":
+    from kfc.tuning.workers import _Process
     worker = _Process(b"", None)
-    with_nothing_to_do = worker._executor.submit(time.sleep, 0)
+    worker._executor.submit(time.sleep, 0)
     print("started", flush=True)
     time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.3])
-def test_a_worker_that_has_not_begun_ends_when_its_parent_is_killed(tmp_path, seconds):
+def test_a_worker_that_has_not_begun_ends_when_its_parent_is_killed(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(WORKERS)
     command = [sys.executable, str(script)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout.readline() == "started\n"
-        time.sleep(seconds)
         children = children_of(parent.pid)
-        parent.send_signal(signal.SIGKILL)
+        parent.kill()
     assert children
     wait_until(lambda: not any(map(is_running, children)))
+
+
+EXPORTS = """
+import os, subprocess, sys
+probe, runtime = sys.argv[1:]
+subprocess.run([sys.executable, "-P", probe, str(os.getpid()), runtime, *"fqa"], check=False)
+"""
+
+
+def test_a_probe_ends_when_the_export_that_asks_it_is_killed(tmp_path):
+    runtime = tmp_path / "runtime.py"
+    runtime.write_text(
+        "import time\ndef load(folder):\n    print('loading', flush=True); time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", EXPORTS, certificate_probe(), str(runtime)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == "loading\n"
+        (probe,) = children_of(parent.pid)
+        parent.kill()
+    wait_until(lambda: not is_running(probe))
+
+
+def certificate_probe():
+    """Returns the path of the script, which nobody may import: it forbids kfc."""
+    return str(Path(orphans.__file__).parent / "exporting" / "probe.py")

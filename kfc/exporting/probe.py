@@ -1,7 +1,8 @@
 """Questions -> answers of an exported model, in a process without kfc and Keras.
 
 Run as a script: `python -P probe.py PARENT RUNTIME FOLDER QUESTIONS ANSWERS`. Arrays of
-questions and answers are called `NUMBER/SIGNATURE/NAME`; an empty signature is the runtime's only one.
+questions and answers are called `NUMBER/SIGNATURE/NAME`; an empty signature is the runtime's
+only one.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ REFUSED = {
     "an alias bomb as the spec": (spec_of("a: &a [x]\nb: &b [*a, *a]\n"), 2),
     "a name in the spec that leads out": (spec_of("name: ../../outside/evil\n"), 2),
     "a spec of another shape": (spec_of("network: {{hidden: [9]}}\n"), 7),
-    "a spec that is /etc/passwd": (linked("spec.yaml", "/etc/passwd"), 2),
+    "a spec that is /etc/passwd": (linked("spec.yaml", "/etc/passwd"), 7),
     "a result that is /dev/null": (linked("result.json", "/dev/null"), 7),
     "a result that is a folder": (
         lambda f, evil: ((f / "result.json").unlink(), (f / "result.json").mkdir()),
