@@ -123,7 +123,7 @@ def test_damage_is_an_error_that_names_the_file_the_line_and_a_remedy(path):
 
 
 def test_a_journal_that_is_a_folder_is_an_error(tmp_path):
-    with pytest.raises(CheckpointError, match="Is a directory"):
+    with pytest.raises(CheckpointError, match="a folder"):
         Journal(tmp_path)
 
 
