@@ -3,25 +3,76 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-_CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_PROCESS = Path("/proc/self")
+_LIMIT_FILES = {"cgroup2": "memory.max", "cgroup": "memory.limit_in_bytes"}
+"""The file that holds the limit of a control group, by the type of its file system."""
 
 
 def limit() -> int:
-    """Returns the bytes this process may use: by machine, container and `ulimit -d`."""
+    """Returns the bytes that this process may use.
+
+    The smallest of these limits counts: the memory of the machine, `ulimit -d`, and the
+    limits of the control group (version 1 or 2) in which the process runs and of the groups
+    around it, as containers, systemd and SLURM set them.
+    """
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     data, _ = resource.getrlimit(resource.RLIMIT_DATA)
     if data != resource.RLIM_INFINITY:
         limits.append(data)
-    for name in _CGROUPS:
-        try:
-            limits.append(int(Path(name).read_text("ascii")))
-        except (OSError, ValueError):
-            continue  # no such file, or "max"
-    return min(limits)
+    return min([*limits, *_group_limits()])
+
+
+def _group_limits() -> Iterator[int]:
+    """Yields the limits of the control groups in which the process runs, innermost first."""
+    try:
+        groups = (_PROCESS / "cgroup").read_text("utf-8", "surrogateescape").splitlines()
+        mounts = (_PROCESS / "mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:  # another system than Linux
+        return
+    # A line is `number:controllers:path`; version 2 has one line, without controllers.
+    paths = {}
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            paths["cgroup2"] = path
+        elif "memory" in controllers.split(","):
+            paths["cgroup"] = path
+    for line in mounts:
+        before, _, after = line.partition(" - ")
+        kind, *_, options = after.split(" ")
+        if kind not in paths or (kind == "cgroup" and "memory" not in options.split(",")):
+            continue
+        root, mount = (_unescaped(text) for text in before.split(" ")[3:5])
+        for folder in _groups_around(Path(mount), root, paths[kind]):
+            try:
+                yield int((folder / _LIMIT_FILES[kind]).read_text("ascii"))
+            except (OSError, ValueError):
+                continue  # the outermost group has no such file; "max" is no limit
+
+
+def _groups_around(mount: Path, root: str, path: str) -> list[Path]:
+    """Returns the folder of a control group and those of the groups around it.
+
+    Args:
+        mount: The folder at which the groups are mounted.
+        root: The path of the group that the mounted folder shows.
+        path: The path of the group of the process.
+    """
+    group, shown = PurePosixPath(path), PurePosixPath(root)
+    # A container may see only its own group, under a path that the process does not know.
+    inner = group.relative_to(shown) if group.is_relative_to(shown) else PurePosixPath()
+    return [mount / part for part in (inner, *inner.parents)]
+
+
+def _unescaped(text: str) -> str:
+    """Returns a path of `mountinfo`, in which blanks are written as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
 def used() -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +14,14 @@ def open_file(path: Path) -> BinaryIO:
     Raises:
         OSError: If it cannot be opened, or is no file.
     """
-    if path.exists() and not path.is_file():
-        raise OSError("a folder" if path.is_dir() else "a device or a pipe")
-    return path.open("rb")
+    # The kind is asked of the open file, because the path may be another one's by then. An
+    # open that does not block returns at once for a pipe that nobody writes to.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError("a folder" if stat.S_ISDIR(mode) else "a device or a pipe")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
