@@ -1,4 +1,4 @@
-"""A path -> an open file of data, never a device or a pipe."""
+"""This module opens files of data, and refuses devices and pipes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ def open_file(path: Path) -> BinaryIO:
     Raises:
         OSError: If it cannot be opened, or is no file.
     """
+    return os.fdopen(open_descriptor(path), "rb")
+
+
+def open_descriptor(path: Path) -> int:
+    """Opens a file as `open_file` does, as a descriptor that the caller has to close."""
     # The kind is asked of the open file, because the path may be another one's by then. An
     # open that does not block returns at once for a pipe that nobody writes to.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError("a folder" if stat.S_ISDIR(mode) else "a device or a pipe")
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError("a folder" if stat.S_ISDIR(mode) else "a device or a pipe")

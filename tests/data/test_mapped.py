@@ -85,10 +85,12 @@ def test_rows_of_a_file_are_pickled_as_its_place(view, tmp_path):
     assert len(pickle.dumps(again.take(np.arange(10)))) < 1500
 
 
-def test_an_unpickled_file_is_not_written_to(tmp_path):
+def test_writing_to_what_was_read_changes_no_file(tmp_path):
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (50, 4))
-    assert Mapped(x).array.flags.writeable
-    assert not pickled(Mapped(x)).array.flags.writeable
+    for rows in (Mapped(x), pickled(Mapped(x))):
+        rows[:][:] = 7
+        rows[2:4][:] = 7
+    assert not x.any()
 
 
 def test_what_is_in_no_file_is_pickled_as_its_values(on_disk, tmp_path):
@@ -104,7 +106,7 @@ def test_what_is_in_no_file_is_pickled_as_its_values(on_disk, tmp_path):
     ("harm", "got"),
     [
         (lambda path: path.unlink(), "no such file"),
-        (lambda path: os.truncate(path, 100), "100 bytes, written since"),
+        (lambda path: os.truncate(path, 100), "100 bytes"),
         (lambda path: os.utime(path, (0, 0)), "928 bytes, written since"),
     ],
     ids=["gone", "shorter", "written"],
