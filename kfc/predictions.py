@@ -14,6 +14,7 @@ from kfc import quiet
 from kfc.data import Task
 from kfc.data.checks import check_inputs
 from kfc.data.memory import as_inputs
+from kfc.data.precision import check_scaled_finite
 from kfc.errors import DataError, Fault, NumbersError, one_line
 from kfc.training.grappler import as_traced
 
@@ -167,7 +168,9 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
                 "Give the features this run was trained on, with their axes in that order.",
             )
         )
-    check_inputs(x, "rows to predict", task.columns if x.ndim == 2 else ())
+    columns = task.columns if x.ndim == 2 else ()
+    check_inputs(x, "rows to predict", columns)
+    check_scaled_finite(task.scaling, x, "rows to predict", columns)
     if task.input_dtype == "uint8" and x.dtype != np.uint8:
         # Looked at before they are cast: what does not fit would warn, or wrap around.
         if x.min() < 0 or x.max() > 255 or (x != np.floor(x)).any():

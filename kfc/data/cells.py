@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,17 @@ def place_of(where: str, first_row: int, cell: Any, columns: tuple[str, ...] = (
     """Returns the place of a cell, such as `data, row 3, column 'age'`."""
     row, *rest = (int(index) for index in cell)
     place = f"{where}, row {first_row + row}"
-    if not rest:
-        return place
-    if len(rest) == 1 and rest[0] < len(columns):
-        return f"{place}, column {shown(columns[rest[0]])}"
-    return f"{place}, column {rest[0] if len(rest) == 1 else tuple(rest)}"
+    return f"{place}, {column_of(rest, columns)}" if rest else place
+
+
+def column_of(cell: Sequence[int], columns: tuple[str, ...] = ()) -> str:
+    """Returns the place of a cell within its row, such as `column 'age'`.
+
+    Args:
+        cell: Its number along each axis of a row.
+        columns: Names of the columns, where they are known.
+    """
+    place = tuple(int(index) for index in cell)
+    if len(place) > 1:
+        return f"column {place}"
+    return f"column {shown(columns[place[0]]) if place[0] < len(columns) else place[0]}"

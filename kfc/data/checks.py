@@ -21,6 +21,7 @@ from kfc.data.cells import (
     reads_as_number,
 )
 from kfc.data.mapped import Mapped, chunks
+from kfc.data.precision import swallowed
 from kfc.data.rows import Rows
 from kfc.errors import DataError, Fault
 from kfc.spec.plain import shown
@@ -156,6 +157,8 @@ def _input_constant(rows: Rows, where: str) -> Fault | None:
         return None
     got = f"{len(rows):,} equal rows"
     if any((part != rows.x[:1]).any() for _, part in chunks(rows.x)):
+        if fault := swallowed(rows.x, where, "x", rows.columns):
+            return fault
         got += ", once they are float32"
     return Fault(where, "rows that differ", got, "Check how the inputs were read.")
 

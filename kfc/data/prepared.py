@@ -15,6 +15,7 @@ from kfc.data.classes import Classes, as_text, read_classes
 from kfc.data.encoding import are_pixels, encoded, encoded_like
 from kfc.data.mapped import Mapped, chunks
 from kfc.data.memory import from_memory
+from kfc.data.precision import check_precision, check_scaled_finite
 from kfc.data.rows import Rows, Source
 from kfc.data.scaling import fit_scaling
 from kfc.data.splits import split
@@ -128,6 +129,7 @@ def prepare(
     places = (f"{name}, training rows", f"{name}, test rows", f"{other}, validation rows")
     parts = (source.train, source.test, source.validation)
     _check_parts(parts, places, source.columns)
+    check_precision(source.train.x, places[0], "x", source.columns)
     sha256 = _sha256(*parts)
     classes = read_classes(source, name, task=spec.data.task)
 
@@ -137,6 +139,7 @@ def prepare(
         pixels = are_pixels(source.train.x, places[0], divided=divided)
     train = encoded(source.train, classes, places[0], pixels=pixels)
     if classes is None:
+        check_precision(source.train.y, f"{places[0]}, targets", "y")
         check_targets_differ(train.y, places[0])
     test, validation = (
         encoded_like(train, rows, classes, where, cast=spec.data.pixels is True)
@@ -149,6 +152,7 @@ def prepare(
     if isinstance(share, float) and share > 0:
         train, validation = _split(train, spec, share, "data.validation", classes)
     task = _task(spec, train, classes, source.columns, places[0])
+    _check_scaled(task, parts, places)
     test = Rows(test.x, test.y)
     if validation is not None:
         validation = Rows(validation.x, validation.y)
@@ -159,6 +163,12 @@ def prepare(
         "stream": "always" if isinstance(train.x, Mapped) else "never",
     }
     return Prepared(train, validation, test, task, sha256, resolved)
+
+
+def _check_scaled(task: Task, parts: Sequence[Rows | None], places: Sequence[str]) -> None:
+    for rows, where in zip(parts, places, strict=True):
+        if rows is not None:
+            check_scaled_finite(task.scaling, rows.x, where, task.columns)
 
 
 def _gathered(

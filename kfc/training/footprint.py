@@ -45,7 +45,7 @@ def check_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> int:
     weights = sum((before + 1) * units for before, units in itertools.pairwise(widths))
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
     training = _NUMBER * (8 * weights + 3 * batch * sum(widths))
-    inputs = sum(_resident(rows.x) for rows in (prepared.train, *prepared.held_out.values()))
+    inputs = _inputs(prepared)
     needed = int(processes * (memory.used() + training + inputs + _COMPILING))
     if needed > memory.limit():
         raise SpecError(
@@ -65,8 +65,12 @@ def _widths(spec: Spec, task: Task) -> list[int]:
     return [math.prod(task.input_shape), *hidden, num_outputs(spec, task)]
 
 
-def _resident(x: object) -> int:
-    """Returns the bytes of inputs that TensorFlow gets a copy of."""
-    if isinstance(x, Mapped):
-        return min(3 * CHUNK_BYTES, x.nbytes)  # a window, the next one, one being copied
-    return int(getattr(x, "nbytes", 0))
+def _inputs(prepared: Prepared) -> int:
+    """Returns the bytes of inputs that are in memory at once; TensorFlow copies them."""
+    train, held_out = prepared.train.x, [rows.x for rows in prepared.held_out.values()]
+    resident = sum(x.nbytes for x in (train, *held_out) if not isinstance(x, Mapped))
+    # Of training rows: a window, the next one, one being copied. Held-out rows are measured
+    # one part after the other: a piece of them, and its copy.
+    window = min(3 * CHUNK_BYTES, train.nbytes) if isinstance(train, Mapped) else 0
+    pieces = [min(2 * CHUNK_BYTES, x.nbytes) for x in held_out if isinstance(x, Mapped)]
+    return resident + window + max(pieces, default=0)

@@ -63,8 +63,9 @@ TABLE = {
     ],
     "input_constant": [
         (np.ones((60, 4)), Y, "", "rows that differ", "60 equal rows"),
-        (X * 1e-60, Y, "", "rows that differ", "60 equal rows, once they are float32"),
-        (X + 1e12, Y, "", "rows that differ", "60 equal rows, once they are float32"),
+        (X * 1e-60, Y, ", column 0", "keeps apart", "float32 keeps 1"),
+        (X + 1e12, Y, ", column 0", "keeps apart", "float32 keeps 1"),
+        (1 + X * 1e-15, Y, "", "rows that differ", "60 equal rows, once they are float32"),
     ],
     "target_type": [
         (X, Y + 0j, "", "numbers or text", "complex128"),

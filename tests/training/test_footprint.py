@@ -28,6 +28,19 @@ def test_a_training_that_cannot_fit_is_refused(monkeypatch):
         predicted()
 
 
+def test_streamed_rows_take_the_windows_that_are_in_memory_at_once(monkeypatch):
+    x = np.random.default_rng(0).random((5000, 20), dtype=np.float32)  # 400,000 bytes
+    monkeypatch.setattr("kfc.memory.used", lambda: 0)
+    monkeypatch.setattr("kfc.training.footprint.CHUNK_BYTES", 10_000)
+    needed = {
+        stream: check_memory(spec, prepare(spec, (x, np.arange(5000) % 2)))
+        for stream in ("always", "never")
+        for spec in [specs.load({"data": {"stream": stream}})]
+    }
+    # Three windows to train on and two pieces to measure, instead of all rows.
+    assert needed["never"] - needed["always"] == 400_000 - 5 * 10_000
+
+
 def test_a_run_says_what_was_predicted_and_what_it_took(tmp_path):
     x = np.random.default_rng(0).random((200, 20), dtype=np.float32)
     spec = {"training": {"epochs": 1}}
