@@ -241,7 +241,10 @@ DATA = {
     "no columns": ((X[:, :0], Y), ["at least one value", "(60, 0)"]),
     "one dimension": ((X[:, 0], Y), ["(rows, features)", "x[:, None]"]),
     "all features constant": ((np.ones((60, 4)), Y), ["rows that differ", "60 equal rows"]),
-    "constant in float32": ((X + 1e12, Y), ["column 0", "of which float32 keeps 1", "x - x.mean(axis=0)"]),
+    "constant in float32": (
+        (X + 1e12, Y),
+        ["column 0", "of which float32 keeps 1", "x - x.mean(axis=0)"],
+    ),
     "raw pixels": ((PIXELS, Y), ["data.scale: none", "accept: [unscaled_input]"], "none"),
     "other lengths": ((X, Y[:-1]), ["60 inputs and 59 targets"]),
     "one class": ((X, Y * 0 + 7), ["at least two classes", "only the class 7"]),

@@ -95,7 +95,9 @@ GROUPS = {  # /proc/self/cgroup, mountinfo, the mounted group, limits by file, t
 
 
 @pytest.mark.parametrize("case", GROUPS)
-def test_the_limits_of_the_control_groups_around_the_process_count(case, tmp_path, monkeypatch):
+def test_the_limits_of_the_control_groups_around_the_process_count(
+    case, tmp_path, monkeypatch
+):
     groups, mounts, root, limits, smallest = GROUPS[case]
     folder = tmp_path / "with a blank"
     for name, value in limits.items():

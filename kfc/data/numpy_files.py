@@ -26,6 +26,7 @@ _HEADERS = {
 }
 """By version of the format; the third is for names of columns, which plain arrays lack."""
 
+_WRITE_NPZ = "Write it with numpy.savez(file, x=..., y=...)."
 _SHOWN, _SHOWN_CHARACTERS = 10, 80  # of names of arrays
 
 
@@ -65,17 +66,12 @@ def read_npz(
         DataError: If the file is missing, damaged or pickled, lacks an array, or one holds
             more or less than it declares, or together they are larger than memory.
     """
-    remedy = "Write it with numpy.savez(file, x=..., y=...)."
-    with (
-        _refusing(path, "a .npz file of plain arrays", remedy),
-        open_file(path) as file,
-        zipfile.ZipFile(file) as archive,
-    ):
+    with _archive(path) as archive:
         names = _members(archive)
         arrays = _arrays(archive, names if only is None else only)
     if missing := sorted({*needed} - {*arrays}):
         expected = f"an array named {' and one named '.join(missing)}"
-        raise DataError(Fault(str(path), expected, _listed(names) or "no arrays", remedy))
+        raise DataError(Fault(str(path), expected, listed(names) or "no arrays", _WRITE_NPZ))
     return arrays
 
 
@@ -92,6 +88,34 @@ def arrays_in(content: bytes) -> dict[str, np.ndarray]:
     # On damaged bytes zipfile and NumPy raise a dozen kinds.
     except Exception as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def names_in_npz(path: Path) -> list[str]:
+    """Returns the names of the arrays of a `.npz` file, sorted; other members are left out.
+
+    Raises:
+        DataError: If the file is missing or damaged, or two arrays have the same name.
+    """
+    with _archive(path) as archive:
+        arrays = {info.filename for info in archive.infolist()}
+        return [name for name in _members(archive) if f"{name}.npy" in arrays]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns the names of arrays, of very many or very long ones the beginning."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(name[:_SHOWN_CHARACTERS] for name in names[:_SHOWN]) + more
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Opens a `.npz` file, and turns whatever reading it raises into a `DataError`."""
+    with (
+        _refusing(path, "a .npz file of plain arrays", _WRITE_NPZ),
+        open_file(path) as file,
+        zipfile.ZipFile(file) as archive,
+    ):
+        yield archive
 
 
 def _members(archive: zipfile.ZipFile) -> list[str]:
@@ -119,11 +143,6 @@ def _arrays(archive: zipfile.ZipFile, names: Collection[str]) -> dict[str, np.nd
             _check_size(size, name)
             arrays[name] = _read(member)
     return arrays
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(name[:_SHOWN_CHARACTERS] for name in names[:_SHOWN]) + more
 
 
 def _checked_shape(file: IO[bytes], name: str, size: int) -> tuple[int, ...]:

@@ -11,14 +11,14 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from kfc import user_paths
 from kfc.data.idx import read_idx
 from kfc.data.mapped import Mapped
-from kfc.data.numpy_files import read_npy, read_npz
+from kfc.data.numpy_files import listed, names_in_npz, read_npy, read_npz
 from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Fault, nearest
 
@@ -97,16 +97,26 @@ def _idx_file(folder: Path, stem: str, dimensions: int) -> Path:
     )
 
 
+_ARRAYS = ("x", "y", "x_test", "y_test")
+"""Names of the arrays that `npz:` and `npy:` read."""
+
+_ELSEWHERE = {
+    "weight": "Weights of rows are passed in Python, as data=(x, y, sample_weight).",
+    "val": "Save validation rows as x and y by themselves, and name them in data.validation.",
+}
+"""What to do with an array that has such a word in its name."""
+
+
 def npz(file: str) -> Source:
     """Reads arrays `x` and `y`, and `x_test` and `y_test` where there are any.
 
     Raises:
-        DataError: If the file is missing or damaged, lacks an array, or declares another
-            size than it holds.
+        DataError: If the file is missing or damaged, lacks an array, has one of another name,
+            or declares another size than it holds.
     """
-    arrays = read_npz(
-        user_paths.expanded(file), needed=("x", "y"), only=("x", "y", "x_test", "y_test")
-    )
+    path = user_paths.expanded(file)
+    _check_names(file, names_in_npz(path))
+    arrays = read_npz(path, needed=("x", "y"), only=_ARRAYS)
     if ("x_test" in arrays) != ("y_test" in arrays):
         expected, got = "x_test and y_test together", "only one of them"
         raise DataError(Fault(file, expected, got, "Save both with numpy.savez, or neither."))
@@ -120,16 +130,44 @@ def npy(folder: str) -> Source:
     Inputs stay on the disk until they are needed, so they may be larger than memory.
 
     Raises:
-        DataError: If a file is missing or damaged, or declares another size than it holds.
+        DataError: If a file is missing or damaged, a `.npy` file has another name, or one
+            declares another size than it holds.
     """
     path = user_paths.expanded(folder)
+    names = _names_in_folder(path)
+    _check_names(folder, names)
 
     def rows(suffix: str) -> Rows:
         x = Mapped(read_npy(path / f"x{suffix}.npy", mapped=True))
         return Rows(x, read_npy(path / f"y{suffix}.npy"))
 
-    has_test = any((path / f"{name}_test.npy").exists() for name in "xy")
-    return Source(rows(""), rows("_test") if has_test else None)
+    return Source(rows(""), rows("_test") if names & {"x_test", "y_test"} else None)
+
+
+def _names_in_folder(folder: Path) -> set[str]:
+    """Returns the names of the `.npy` files in a folder that are not hidden."""
+    try:
+        files = list(folder.iterdir())
+    except (OSError, ValueError):  # what is wrong is said where its files are read
+        return set()
+    return {
+        file.stem
+        for file in files
+        if file.suffix.lower() == ".npy" and not file.name.startswith(".")
+    }
+
+
+def _check_names(where: str, names: Collection[str]) -> None:
+    """Refuses arrays that nobody would read: one of them may be a misspelt one."""
+    unknown = sorted({*names} - {*_ARRAYS})
+    if not unknown or not {"x", "y"} <= {*names}:  # a missing one is named where it is read
+        return
+    remedy = nearest(unknown[0], _ARRAYS) or "Rename or remove what is not to be read."
+    for word, elsewhere in _ELSEWHERE.items():
+        if any(word in name.lower() for name in unknown):
+            remedy = elsewhere
+    expected = f"no other arrays than {', '.join(_ARRAYS)}, which are read"
+    raise DataError(Fault(where, expected, listed(unknown), remedy.rstrip()))
 
 
 def tfds(name: str) -> Source:

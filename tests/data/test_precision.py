@@ -161,7 +161,9 @@ def test_targets_that_float32_swallows_are_refused():
     fault = refused((OTHER[:, None], np.stack([OTHER, 1.6e9 + OTHER], 1)))
     assert fault.where == "data, training rows, targets, column 1"
     assert fault.remedy == "Subtract the mean first, in float64: y - y.mean(axis=0)."
-    assert refused((OTHER[:, None], 2**40 + STEPS), task="regression").where.endswith("targets")
+    assert refused((OTHER[:, None], 2**40 + STEPS), task="regression").where.endswith(
+        "targets"
+    )
     prepare(load({}), (OTHER[:, None], 1.6e9 + OTHER - 1.6e9))
 
 
@@ -195,7 +197,9 @@ def test_a_finite_value_that_is_scaled_to_infinity_is_refused(dtype):
     check_scaled_finite(STEEP, x, "rows")
     x[43, 1] = -1e20
     for rows in (x, Mapped(x)):
-        with pytest.raises(DataError, match=r"rows, row 43, column 'b': .* got -1\.?0*2?\d*e\+20"):
+        with pytest.raises(
+            DataError, match=r"rows, row 43, column 'b': .* got -1\.?0*2?\d*e\+20"
+        ):
             check_scaled_finite(STEEP, rows, "rows", ("a", "b"))
 
 

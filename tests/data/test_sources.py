@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -84,6 +85,43 @@ def test_a_wrong_npz_is_refused(tmp_path, arrays, expected):
     assert expected in refused(save(tmp_path / "a.npz", **arrays)).expected
 
 
+UNREAD = {  # an array that nobody reads: what the message says to do
+    "X_test": "Did you mean 'x_test'?",
+    "Y": "Did you mean 'y'?",
+    "sample_weight": "data=(x, y, sample_weight)",
+    "weights": "data=(x, y, sample_weight)",
+    "x_val": "data.validation",
+    "y_valid": "data.validation",
+    "groups": "Rename or remove",
+}
+
+
+def check_unread(fault, name, remedy):
+    assert fault.expected == "no other arrays than x, y, x_test, y_test, which are read"
+    assert fault.got == name
+    assert remedy in fault.remedy
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_an_array_that_would_not_be_read_is_refused_by_name(name, tmp_path):
+    arrays = {"x": X, "y": Y, "x_test": X, "y_test": Y, name: Y}
+    check_unread(refused(save(tmp_path / "a.npz", **arrays)), name, UNREAD[name])
+
+
+def test_many_arrays_that_would_not_be_read_are_listed(tmp_path):
+    arrays = {f"x_{number}": X for number in range(12)}
+    fault = refused(save(tmp_path / "a.npz", x=X, y=Y, **arrays))
+    assert fault.got.startswith("x_0, x_1, x_10, ")
+    assert fault.got.endswith(" and 2 more")
+
+
+def test_a_member_of_an_archive_that_is_no_array_is_ignored(tmp_path):
+    name = save(tmp_path / "a.npz", x=X, y=Y)
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("README.txt", "rows")
+    assert len(read_source(name).train) == 4
+
+
 @pytest.mark.parametrize("name", ["npz:nowhere.npz", "npz:.", "npz:a\0b.npz", "npz:"])
 def test_what_is_no_npz_file_is_refused(name):
     refused(name)
@@ -111,6 +149,27 @@ def test_test_files_of_a_folder_are_read_where_there_are_any(tmp_path):
     source = read_source(save_each(tmp_path, x=X, y=Y, x_test=X[:2], y_test=Y[:2]))
     np.testing.assert_array_equal(source.test.x[:], X[:2])
     np.testing.assert_array_equal(source.test.y, Y[:2])
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_file_of_a_folder_that_would_not_be_read_is_refused_by_name(name, tmp_path):
+    fault = refused(save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y, **{name: Y}))
+    check_unread(fault, name, UNREAD[name])
+
+
+def test_other_files_of_a_folder_are_ignored(tmp_path):
+    name = save_each(tmp_path, x=X, y=Y)
+    for other in ("README.md", "._x.npy", ".hidden.npy", "a.npz"):
+        (tmp_path / other).write_text("no array")
+    assert len(read_source(name).train) == 4
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "idx"])
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(kind, tmp_path):
+    names = {"npy": ["x.npy"], "npz": ["a.npz"], "idx": FILES}[kind]
+    for name in names:
+        os.mkfifo(tmp_path / name)
+    refused(f"npz:{tmp_path / 'a.npz'}" if kind == "npz" else f"{kind}:{tmp_path}")
 
 
 @pytest.mark.parametrize("missing", ["x", "y", "x_test", "y_test"])
