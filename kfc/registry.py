@@ -240,7 +240,7 @@ SOURCES = Registry(
     "source",
     {
         "sklearn": "kfc.data.sources:sklearn",
-        "tfds": "kfc.data.sources:tfds",
+        "tfds": "kfc.data.tfds:tfds",
         "idx": "kfc.data.sources:idx",
         "npz": "kfc.data.sources:npz",
         "npy": "kfc.data.sources:npy",

@@ -7,7 +7,6 @@ import pytest
 
 from kfc import memory
 
-
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -156,7 +156,7 @@ class FileRows:
         part = Place("", self.place.dtype, offset, shape, strides)
         low, high = _reach(part)
         content = np.empty(high - low, np.uint8)
-        self._fill(memoryview(content), offset + low)
+        self._fill(content.data, offset + low)
         return np.ndarray(shape, part.dtype, content.data, -low, strides)
 
     def _fill(self, content: memoryview, offset: int) -> None:

@@ -234,6 +234,12 @@ def _of_other_source(source: Source, name: str, read: Callable[[str], Source]) -
     return other.train
 
 
+def _check_scaled(task: Task, parts: Sequence[Rows | None], places: Sequence[str]) -> None:
+    for rows, where in zip(parts, places, strict=True):
+        if rows is not None:
+            check_scaled_finite(task.scaling, rows.x, where, task.columns)
+
+
 def _streams(spec: Spec, source: Source) -> bool:
     """Returns whether training rows are read from the disk as they are needed."""
     if spec.data.stream != "auto":

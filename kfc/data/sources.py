@@ -6,14 +6,8 @@ A source is a function from the text behind the colon (`digits` in `sklearn:digi
 
 from __future__ import annotations
 
-import os
-import re
-import threading
-import urllib.error
-import urllib.request
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from kfc import user_paths
 from kfc.data.idx import read_idx
@@ -23,9 +17,6 @@ from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Fault, nearest
 
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
-_TFDS_NAME = re.compile(r"\w[\w./*+-]*")
-_REACH_SECONDS = 4.0  # tensorflow-datasets itself tries for 205 s
-_DECODED_AT_ONCE = 1024  # rows; tensorflow-datasets' own choice takes twice as long
 
 
 def sklearn(name: str) -> Source:
@@ -168,114 +159,3 @@ def _check_names(where: str, names: Collection[str]) -> None:
             remedy = elsewhere
     expected = f"no other arrays than {', '.join(_ARRAYS)}, which are read"
     raise DataError(Fault(where, expected, listed(unknown), remedy.rstrip()))
-
-
-def tfds(name: str) -> Source:
-    """Reads a tensorflow-datasets set with (image or features, label).
-
-    Prepared data is read from `TFDS_DATA_DIR` (or `~/tensorflow_datasets`); other data is
-    downloaded there first, checksums enforced.
-
-    Raises:
-        DataError: If there is no such set, it is neither prepared nor reachable, or it has
-            no pair of input and label.
-    """
-    import tensorflow_datasets
-
-    builder = _tfds_builder(tensorflow_datasets, name)
-    if not builder.is_prepared():
-        _check_reachable(name, list(builder.url_infos))
-        _prepare(tensorflow_datasets, builder, name)
-    if builder.info.supervised_keys is None or "train" not in builder.info.splits:
-        raise DataError(
-            Fault(
-                f"tfds:{name}",
-                "a set with a train split of (image or features, label)",
-                f"splits {', '.join(builder.info.splits) or 'none'}",
-                "Choose another set, or save it as .npz and use npz:FILE.",
-            )
-        )
-
-    reading = tensorflow_datasets.ReadConfig(
-        try_autocache=False, num_parallel_calls_for_decode=_DECODED_AT_ONCE
-    )
-
-    def rows(split: str) -> Rows:
-        whole = builder.as_dataset(
-            split=split, batch_size=-1, as_supervised=True, read_config=reading
-        )
-        x, y = tensorflow_datasets.as_numpy(whole)
-        return Rows(x, y)
-
-    target = builder.info.features[builder.info.supervised_keys[1]]
-    labels = tuple(target.names) if getattr(target, "names", None) else None
-    test = rows("test") if "test" in builder.info.splits else None
-    return Source(rows("train"), test, labels)
-
-
-def _tfds_builder(library: Any, name: str) -> Any:
-    # Without this, building an unprepared set asks a cloud bucket first, for minutes
-    # where there is no network.
-    library.core.utils.gcs_utils._is_gcs_disabled = True
-    try:
-        # A colon is another hub's, such as `huggingface:...`, which it would ask first; an
-        # equals sign sets an argument, such as the folder to read.
-        if not _TFDS_NAME.fullmatch(name):
-            raise ValueError(name)
-        return library.builder(name)
-    except (library.core.DatasetNotFoundError, ValueError, AssertionError) as error:
-        raise DataError(
-            Fault(
-                "data.source",
-                "a tensorflow-datasets set",
-                repr(f"tfds:{name}"),
-                nearest(name, library.list_builders(with_community_datasets=False))
-                or "https://www.tensorflow.org/datasets/catalog lists them.",
-            )
-        ) from error
-
-
-def _check_reachable(name: str, urls: Iterable[str]) -> None:
-    """Refuses within seconds what tensorflow-datasets would wait minutes for."""
-    answers: list[bool] = []
-
-    def ask(url: str) -> None:
-        try:
-            request = urllib.request.Request(url, method="HEAD")
-            urllib.request.urlopen(request, timeout=_REACH_SECONDS).close()
-            answers.append(True)
-        except urllib.error.HTTPError:
-            answers.append(True)  # somebody answered: the download will say the rest
-        except (OSError, ValueError):
-            answers.append(False)
-
-    url = next(iter(urls), "https://storage.googleapis.com")
-    # A thread, because looking up a host's name has no timeout of its own.
-    asking = threading.Thread(target=ask, args=(url,), daemon=True)
-    asking.start()
-    asking.join(_REACH_SECONDS)
-    if not any(answers):
-        raise _unprepared(name, f"no answer from {url.split('/')[2]}")
-
-
-def _prepare(library: Any, builder: Any, name: str) -> None:
-    config = library.download.DownloadConfig(verify_ssl=True)
-    try:
-        builder.download_and_prepare(download_config=config)
-    # Whatever fails here (network, checksum, disk, a missing package) has the same cures.
-    except Exception as error:
-        raise _unprepared(name, f"{type(error).__name__}: {error}") from error
-
-
-def _unprepared(name: str, got: str) -> DataError:
-    here = os.environ.get("TFDS_DATA_DIR", "not set")
-    return DataError(
-        Fault(
-            f"tfds:{name}",
-            "prepared data, or a network to download it",
-            got,
-            "Three ways out: set TFDS_DATA_DIR to a folder that holds it prepared "
-            f"(it is {here}), use idx:FOLDER with MNIST-format files, or connect to a "
-            "network.",
-        )
-    )

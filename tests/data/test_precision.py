@@ -241,5 +241,5 @@ def test_rows_to_predict_that_overflow_after_scaling_are_refused():
     x = SMALL[:5].copy()
     assert raw_rows(x, task).shape == (5, 2)
     x[3, 0] = 1e20
-    with pytest.raises(DataError, match="rows to predict, row 3, column 0: .* stay finite"):
+    with pytest.raises(DataError, match=r"rows to predict, row 3, column 0: .* stay finite"):
         raw_rows(x, task)

@@ -1,14 +1,10 @@
 import gzip
-import hashlib
 import os
 import struct
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
 import pytest
-import tensorflow_datasets
 
 from kfc.data import read_source
 from kfc.data.mapped import Mapped
@@ -230,75 +226,3 @@ def test_a_missing_idx_file_is_named(tmp_path, missing):
 
 def test_a_missing_idx_folder_is_named():
     assert refused("idx:nowhere").got == "'idx:nowhere'"
-
-
-# --- tfds ---------------------------------------------------------------------------------
-
-
-def hashes(rows):
-    """The multiset of (input, target) rows; tfds keeps another order than the files."""
-    flat = rows.x.reshape(len(rows.x), -1)
-    pairs = zip(flat, rows.y, strict=True)
-    return sorted(hashlib.md5(x.tobytes() + bytes([y])).digest() for x, y in pairs)
-
-
-@pytest.fixture(scope="module")
-def clothes(prepared_tfds):
-    return read_source("tfds:fashion_mnist")
-
-
-def test_tfds_and_idx_files_hold_the_same_rows(clothes, idx_datasets):
-    of_idx = read_source(f"idx:{idx_datasets / 'fashion-mnist'}")
-    assert clothes.train.x.shape == (60_000, 28, 28, 1)
-    assert clothes.train.x.dtype == of_idx.train.x.dtype == np.uint8
-    assert hashes(clothes.train) == hashes(of_idx.train)
-    assert hashes(clothes.test) == hashes(of_idx.test)
-
-
-def test_tfds_rows_come_in_the_order_of_tensorflow_datasets(clothes):
-    options = {"split": "test", "batch_size": -1, "as_supervised": True}
-    x, y = tensorflow_datasets.as_numpy(tensorflow_datasets.load("fashion_mnist", **options))
-    np.testing.assert_array_equal(clothes.test.x, x)
-    np.testing.assert_array_equal(clothes.test.y, y)
-
-
-def test_tfds_knows_the_names_of_its_labels(clothes):
-    assert clothes.labels[0] == "T-shirt/top"
-    assert len(clothes.labels) == 10
-
-
-@pytest.mark.parametrize(
-    "name", ["mnst", "", "../x", "mnist/foo", "mnist:9.9.9", "huggingface:x"]
-)
-def test_an_unknown_tfds_set_is_refused(name):
-    assert refused(f"tfds:{name}").got == repr(f"tfds:{name}")
-
-
-def test_a_misspelt_tfds_set_gets_the_nearest():
-    assert "Did you mean 'mnist'?" in refused("tfds:mnst").remedy
-
-
-UNPREPARED = """
-import socket, sys, urllib.request
-def unreachable(*arguments, **keywords): raise OSError("no network here")
-urllib.request.urlopen = socket.create_connection = unreachable
-import kfc.data
-try: kfc.data.read_source("tfds:mnist")
-except kfc.DataError as error: print(error)
-"""
-
-
-def test_an_unprepared_tfds_set_without_a_network_names_three_ways_out(tmp_path):
-    # tensorflow-datasets alone tries for 205 s; the limit is the issue's, plus its import.
-    done = subprocess.run(
-        [sys.executable, "-c", UNPREPARED],
-        env={**os.environ, "TFDS_DATA_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout.startswith("tfds:mnist: expected prepared data, or a network")
-    for way in ("TFDS_DATA_DIR", str(tmp_path), "idx:FOLDER", "connect to a network"):
-        assert way in done.stdout
-    assert list(tmp_path.iterdir()) == []
