@@ -11,10 +11,10 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 
 # A module imports only from modules above it; `testing` and `cli` may import anything.
 MODULES = (
-    "errors registry user_paths quiet orphans doors disk files turns memory interrupts spec "
-    "data network architecture training plugins resolving untrained described predictions "
-    "labelled scores record environment trainer sample reference run run_list resuming "
-    "fitting ejecting proving exporting tuning testing printing cli __main__ __init__"
+    "errors registry user_paths streams quiet orphans doors disk files turns memory interrupts "
+    "spec data network architecture training plugins resolving untrained described "
+    "predictions labelled scores record environment trainer sample reference run run_list "
+    "resuming fitting ejecting proving exporting tuning testing printing cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(MODULES.split())}
 

@@ -28,6 +28,7 @@ from kfc.registry import EXPORTERS
 from kfc.run import Run
 from kfc.sample import Sample
 from kfc.spec import Spec
+from kfc.streams import progress_console
 
 LABELS, CARD = "assets/labels.txt", "card.md"
 _NOT_VERSIONS = ("result.json", "checkpoints", CERTIFICATE)
@@ -75,7 +76,7 @@ def export(
     path = user_paths.absolute(path)
     doors.hand_over(path)
     _check_path(path, exporter)
-    console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
+    console = progress_console(verbose)
     if not isinstance(finished, Run):
         finished = run.load(finished)
     rows = _checked_sample(finished)

@@ -24,6 +24,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 from kfc import files
+from kfc.streams import progress_console
 from kfc.training.appended import Appended
 
 Logs = Mapping[str, float] | None
@@ -281,7 +282,7 @@ class Terminal(Log):
         console: Console | None = None,
     ) -> None:
         super().__init__(log)
-        self.console = console or Console(stderr=True)
+        self.console = console or progress_console()
         self.log, self._lines_every = log, every
         self.called_every = "block"
         self._bar: Progress | None = None

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from kfc import files, quiet, user_paths
 from kfc import run as runs_module
 from kfc import spec as specs
@@ -22,6 +20,7 @@ from kfc.plugins import bind_plugins
 from kfc.resolving import resolve_data
 from kfc.run import Run
 from kfc.spec import Spec, SpecLike
+from kfc.streams import progress_console
 from kfc.training.footprint import check_memory
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
@@ -181,7 +180,7 @@ def tune(
             crew = Processes(
                 workers, make_runner, threads=threads, objective=objective, root=place
             )
-        console = Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
+        console = progress_console(verbose)
         display = Display(console, objective)
         ledger = Ledger(place, space.spec, objective, prepared.sha256)
         driver = Driver(
