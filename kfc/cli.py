@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kfc import printing
+from kfc import printing, streams
 from kfc.errors import Fault, KfcError, NumbersError, SpecError
 from kfc.quiet import import_tensorflow, open_standard_streams
 
@@ -405,16 +405,19 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    try:
-        app(arguments)  # ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C
-    except KfcError as error:
-        for fault in error.faults:
-            print(f"error: {fault}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except Exception:
-        traceback.print_exc()
-        print("This is a bug in kfc; please report it with the lines above.", file=sys.stderr)
-        sys.exit(1)
+    with streams.guarded():
+        try:
+            # It ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C.
+            app(arguments)
+        except KfcError as error:
+            for fault in error.faults:
+                print(f"error: {fault}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        except Exception:
+            traceback.print_exc()
+            bug = "This is a bug in kfc; please report it with the lines above."
+            print(bug, file=sys.stderr)
+            sys.exit(1)
 
 
 def _prepare_streams() -> None:

@@ -23,6 +23,7 @@ from kfc.plugins import bind_plugins
 from kfc.resolving import as_callbacks, resolve_data
 from kfc.run import Run, load
 from kfc.spec import SpecLike
+from kfc.streams import progress_console
 from kfc.trainer import Trainer, weights_sha256
 from kfc.training import commits
 from kfc.training.callbacks import build_callbacks, keeps_state
@@ -76,7 +77,7 @@ def fit(
     phases.end("import")
     bind_plugins(checked)
     callbacks = as_callbacks(callbacks, checked)
-    console = _console(verbose)
+    console = progress_console(verbose)
     _say_now(console, f"reading {checked.data.source if data is None else 'data'}")
     prepared = prepare(checked, data)
     checked = resolve_data(checked, prepared, in_memory=data is not None)
@@ -141,7 +142,7 @@ def resume(
         PluginError: If a plug-in fails.
         DiskError: If the run folder cannot be written.
     """
-    folder, console = user_paths.absolute(folder), _console(verbose)
+    folder, console = user_paths.absolute(folder), progress_console(verbose)
     resuming.check_is_run(folder)
     if not record.is_finished(folder):
         with files.locked(folder):
@@ -323,7 +324,3 @@ def _say_now(console: Console, line: str) -> None:
     """Says what a person at a terminal waits for; a log has no use for it."""
     if console.is_terminal:
         _say(console, line)
-
-
-def _console(verbose: bool) -> Console:
-    return Console(stderr=True, quiet=not verbose, highlight=False, markup=False)
