@@ -57,7 +57,8 @@ def fit(
             streamed from the disk where it is large for this machine's memory.
         network: Start from the weights of this network, which stays as it is; its
             architecture must be the spec's.
-        callbacks: Ordinary Keras callbacks, called after kfc's own.
+        callbacks: Ordinary Keras callbacks, called after those that the spec names and
+            before kfc's logs.
         runs: Folder in which the numbered run folder is made.
         verbose: Whether to show progress on stderr.
 
@@ -226,7 +227,7 @@ class _Work:
 
     def _train(self, start: Checkpoint | None, commit_first: bool) -> Progress:
         folder, trainer = self.folder, self.trainer
-        self.callbacks = [*build_callbacks(trainer.spec, folder, self.console), *self.given]
+        self.callbacks = build_callbacks(trainer.spec, folder, self.console, self.given)
         self._announce(start)
         already = start.facts["progress"]["seconds"] if start else 0.0
         began = time.monotonic()

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, PositiveInt
 from kfc import doors, files, quiet
 from kfc.data import Scaling, Task
 from kfc.errors import CheckpointError, Fault, reason
+from kfc.training.recorded import for_json, from_json
 
 
 class _Task(BaseModel, strict=True, extra="forbid"):
@@ -44,7 +45,7 @@ class _Result(BaseModel, strict=True, extra="allow"):
     seconds: float
     weights_sha256: str
     data_sha256: str
-    history: dict[str, list[float]]
+    history: dict[str, list[Any]]
     task: _Task
     rows: dict[str, int] = {}
     sample_sha256: str | None = None
@@ -73,7 +74,12 @@ def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
     It has the sha256 of `spec.yaml`, which is there already, and of its own content.
     """
     spec_sha256 = files.sha256(files.read(folder / "spec.yaml"))
-    facts = {**result, "task": task_facts(task), "spec_sha256": spec_sha256}
+    facts = {
+        **result,
+        "history": for_json(result["history"]),  # a callback may add NaN
+        "task": task_facts(task),
+        "spec_sha256": spec_sha256,
+    }
     files.write(folder / "result.json", as_json(sealed(facts)))
 
 
@@ -91,7 +97,7 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         _Result.model_validate(result)
         if files.sha256(files.read(folder / "spec.yaml")) != result["spec_sha256"]:
             raise _again(folder, "another spec.yaml than the run was trained with")
-        return result, task_of(result["task"])
+        return {**result, "history": from_json(result["history"])}, task_of(result["task"])
     except FileNotFoundError as error:
         if Path(error.filename).name == "spec.yaml":
             raise no_run(folder, "one without its spec.yaml") from error

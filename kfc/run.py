@@ -64,7 +64,7 @@ class Run:
         spec: The resolved spec, every default written out.
         model: The trained network, a plain `keras.Model` that takes raw rows and returns
             logits (for regression: values).
-        history: Metric -> one value per epoch.
+        history: Metric -> one value per epoch, what callbacks add to `logs` included.
         metrics: Metrics of the final weights on the held-out rows: `test_loss`,
             `test_accuracy`, `val_loss`, ...; see `kfc.scores.scores` for those that are
             computed once, at the end.
@@ -83,7 +83,7 @@ class Run:
 
     spec: Spec
     model: keras.Model
-    history: dict[str, list[float]]
+    history: dict[str, list[Any]]
     metrics: dict[str, float]
     folder: Path
     task: Task

@@ -121,14 +121,10 @@ class Trainer:
         phases.end("build")
         engine.compile()
         phases.end("compile")
-        progress = Progress()
-        if start is not None:
-            progress = checkpoint.restore(start, self._model, callbacks)
-        else:
+        if start is None:
             checkpoint.begin_again(callbacks, folder)
-        if commit_first:
-            self.commit(folder, callbacks, progress)
-        return loop.run(progress, until)
+        progress = checkpoint.prepare(start, callbacks) if start else Progress()
+        return loop.run(progress, until, state=start, commit_first=commit_first)
 
     def commit(
         self,
@@ -157,7 +153,7 @@ class Trainer:
         """
         self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
         for callback in callbacks:
-            if isinstance(callback, EarlyStopping):
+            if isinstance(callback, (EarlyStopping, keras.callbacks.EarlyStopping)):
                 callback.on_train_end()
 
     def measure_finished(self) -> tuple[dict[str, float], dict[str, float]]:

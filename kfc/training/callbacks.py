@@ -15,48 +15,88 @@ their hooks are called after it.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 from rich.console import Console
 
+from kfc import files
 from kfc.errors import Fault, SpecError
 from kfc.registry import CALLBACKS
 from kfc.spec import Spec
 from kfc.spec.components import Callback
-from kfc.training.keras_callbacks import resumable
+from kfc.training import keras_callbacks
 from kfc.training.logs import MetricsLog, TensorBoardLog, Terminal
 from kfc.training.stopping import EarlyStopping
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 TEST_HOOKS = ("on_test_begin", "on_test_end")
-
-_STATELESS = (keras.callbacks.TerminateOnNaN, keras.callbacks.LearningRateScheduler)
+TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
+_CONTENT_WITH_TESTS = (
+    *(
+        keras.callbacks.TensorBoard,
+        keras.callbacks.ProgbarLogger,
+        keras.callbacks.CallbackList,
+    ),
+)
+"""Of Keras's: they do nothing for a batch of a test that `fit` makes."""
 
 
 def build_callbacks(
-    spec: Spec, folder: Path, console: Console
+    spec: Spec,
+    folder: Path,
+    console: Console,
+    given: Sequence[keras.callbacks.Callback] = (),
 ) -> list[keras.callbacks.Callback]:
-    """Builds the logs of a run, and the callbacks that a spec names.
+    """Builds the callbacks of a run, in the order in which they are called.
+
+    The logs of the run come last, as Keras's own do, so that they hold what the callbacks
+    before them have added to `logs`.
 
     Args:
-        spec: A checked spec.
-        folder: The run folder; every file a callback writes stays in it.
+        spec: A checked and resolved spec.
+        folder: The run folder; every file that a named callback writes stays in it.
         console: Where progress is shown.
+        given: The caller's.
 
     Raises:
         PluginError: If a plug-in cannot be imported.
+        DiskError: If a folder for their files cannot be made.
     """
-    every = spec.training.log_every
+    every, others = spec.training.log_every, [*named_callbacks(spec, folder), *given]
     return [
+        *others,
         MetricsLog(folder / "metrics.jsonl", every),
         TensorBoardLog(folder / "tensorboard", every),
-        Terminal(every, folder / "run.log", console),
-        *named_callbacks(spec, folder),
+        Terminal(every, folder / "run.log", console, notes_on(others, spec.training.engine)),
     ]
+
+
+def notes_on(callbacks: Sequence[keras.callbacks.Callback], engine: str) -> list[str]:
+    """Returns what is to be said of callbacks before training, a line each.
+
+    Args:
+        callbacks: Those that a spec names, and the caller's.
+        engine: That trains.
+    """
+    slow = [type(each).__name__ for each in callbacks if wants_batches(each) == 1]
+    notes = []
+    if slow and engine != "eager":
+        notes.append(
+            f"{_listed(slow)} called at every step: each step is a graph call of its own, "
+            "which may take several times as long; called_every = N calls it less often"
+        )
+    for callback in callbacks:
+        unheard = [hook for hook in TEST_BATCH_HOOKS if _overrides(callback, hook)]
+        if unheard and not isinstance(callback, _CONTENT_WITH_TESTS):
+            notes.append(
+                f"{type(callback).__name__}: {_listed(unheard)} not called, since "
+                "held-out rows are measured in one graph call; on_test_end is"
+            )
+    return notes
 
 
 def named_callbacks(spec: Spec, folder: Path) -> list[keras.callbacks.Callback]:
@@ -85,6 +125,10 @@ def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
     }
     options |= callback.options
     paths = {name: str(folder / options[name]) for name in callback.PATHS & options.keys()}
+    for parent in (Path(path).parent for path in paths.values()):
+        # Of a template Keras makes each folder itself.
+        if not parent.is_dir() and "{" not in str(parent):
+            files.make_folder(parent)
     with CALLBACKS.guard(callback.name, "training.callbacks"):
         built = build(**{**options, **paths})
     CALLBACKS.require(built, keras.callbacks.Callback, callback.name)
@@ -95,7 +139,7 @@ def callback_class(callback: Callback) -> Any:
     """Returns the class of a callback that a spec names: ours, a plug-in's or Keras's."""
     if callback.name in CALLBACKS.names():
         return CALLBACKS.get(callback.name, "training.callbacks")
-    return resumable(getattr(keras.callbacks, callback.name))
+    return getattr(keras.callbacks, callback.name)
 
 
 def wants_batches(callback: Any) -> int | str | None:
@@ -129,12 +173,12 @@ def wants_batches(callback: Any) -> int | str | None:
 def keeps_state(callback: keras.callbacks.Callback) -> bool:
     """Returns whether a resumed training has all of a callback's state.
 
-    That is so where it has `get_state` and `set_state`, where it `only_reads`, and where
-    Keras's own has none.
+    That is so where it has `get_state` and `set_state`, where it `only_reads`, and for
+    Keras's own.
     """
     saves = hasattr(callback, "get_state") and hasattr(callback, "set_state")
     only_reads = getattr(callback, "only_reads", False) is True
-    return saves or only_reads or type(callback) in _STATELESS
+    return saves or only_reads or keras_callbacks.is_known(callback)
 
 
 def may_act(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> bool:
@@ -142,6 +186,11 @@ def may_act(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> bool:
     if getattr(callback, "only_reads", False) is True:
         return False
     return any(_overrides(callback, hook) for hook in hooks)
+
+
+def _listed(names: Sequence[str]) -> str:
+    different = list(dict.fromkeys(names))
+    return f"{' and '.join(different)} {'are' if len(different) > 1 else 'is'}"
 
 
 def _overrides(callback: Any, hook: str) -> bool:

@@ -31,7 +31,8 @@ class _Progress(BaseModel, strict=True, extra="forbid"):
     epoch: NonNegativeInt
     step: NonNegativeInt = 0
     stopped: bool = False
-    history: dict[str, list[float]] = {}
+    history: dict[str, list[Any]] = {}
+    logs: dict[str, float] = {}
     seconds: NonNegativeFloat = 0.0
 
 

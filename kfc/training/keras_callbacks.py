@@ -1,8 +1,13 @@
-"""Keras's callbacks that a spec can name -> the same, with a state that a resume puts back."""
+"""Keras's own callbacks: their state, their files, and those that kfc refuses.
+
+Keras saves no callback with a training. For each of its classes a table here says which
+attributes change while it trains; whoever subclasses one gives it `get_state` and
+`set_state`.
+"""
 
 from __future__ import annotations
 
-import functools
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,71 +17,108 @@ import numpy as np
 
 from kfc.training.appended import Appended
 
-_SAVED = {
+_SAVED: dict[str, tuple[str, ...]] = {
+    "BackupAndRestore": (
+        *("_current_epoch", "_last_batch_seen", "_batches_seen_since_last_saving"),
+    ),
+    "CSVLogger": ("keys",),
     "EarlyStopping": ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
-    "ModelCheckpoint": ("best", "_batches_seen_since_last_saving", "_last_batch_seen"),
+    "History": ("history", "epoch"),
+    "LearningRateScheduler": (),  # the rate is the optimizer's
+    "ModelCheckpoint": (
+        *("best", "_current_epoch", "_batches_seen_since_last_saving", "_last_batch_seen"),
+    ),
+    "ProgbarLogger": (),
     "ReduceLROnPlateau": ("best", "wait", "cooldown_counter"),
+    "RemoteMonitor": (),
     "SwapEMAWeights": ("_ema_weights_in_model",),
+    "TensorBoard": (
+        *("_global_train_batch", "_global_test_batch", "_epoch_start_time"),
+        "_previous_epoch_iterations",
+    ),
+    "TerminateOnNaN": (),
 }
-"""Class -> the attributes that change while it is trained with."""
+"""Class -> the attributes that its hooks change and that decide how it goes on."""
+
+REFUSED = {
+    "OrbaxCheckpoint": "kfc commits the whole state by itself: `kfc.resume` goes on from it.",
+}
+"""Class -> what to do instead."""
 
 
-class _Saved:
-    """Saves those attributes; most are set anew in `on_train_begin`, so they come after it."""
-
-    _resumed: Mapping[str, Any] | None = None
-
-    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Begins as Keras's does, and then puts back what was saved."""
-        super().on_train_begin(logs)  # type: ignore[misc]  # of Keras's class, the next in line
-        for name, value in (self._resumed or {}).items():
-            setattr(self, name, value)
-        self._resumed = None
-
-    def get_state(self) -> dict[str, Any]:
-        """Returns what a resumed training needs to go on as if it had not stopped."""
-        state: dict[str, Any] = {}
-        for name in _SAVED[type(self).__name__]:
-            value = getattr(self, name, None)  # some are there from the first epoch on
-            if isinstance(value, list):
-                state |= {f"{name}/{number}": part for number, part in enumerate(value)}
-            else:
-                state[name] = value
-        return state
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Takes what `get_state` returned."""
-        resumed = {name: state[name] for name in state if "/" not in name}
-        parts = sorted(
-            (key for key in state if "/" in key), key=lambda k: int(k.split("/")[1])
-        )
-        for key in parts:
-            resumed.setdefault(key.split("/")[0], []).append(np.asarray(state[key]))
-        if unknown := resumed.keys() - set(_SAVED[type(self).__name__]):
-            raise ValueError(f"unknown {', '.join(sorted(unknown))}")
-        self._resumed = resumed
+def is_known(callback: keras.callbacks.Callback) -> bool:
+    """Returns whether a callback is of a class of Keras's whose state is saved here."""
+    name = type(callback).__name__
+    return name in _SAVED and type(callback) is getattr(keras.callbacks, name, None)
 
 
-class _CSVLogger(keras.callbacks.CSVLogger):
-    """Appends on a resume, to the rows that the commit counts."""
+def state(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    """Returns the state of a callback of Keras's: plain values and arrays."""
+    saved: dict[str, Any] = {}
+    for name in _SAVED[type(callback).__name__]:
+        value = getattr(callback, name, None)
+        if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+            saved |= {f"{name}/{number}": part for number, part in enumerate(value)}
+        elif keras.ops.is_tensor(value):
+            saved[name] = np.asarray(value)
+        elif hasattr(callback, name):  # some are there from the first epoch on
+            saved[name] = value
+    if log := _log(callback):
+        saved |= log.state()
+    return saved
 
-    def get_state(self) -> dict[str, Any]:
-        """Returns how much of its file a resumed training does not repeat."""
-        return Appended(Path(self.filename)).state()
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Cuts off what a resumed training repeats."""
-        Appended(Path(self.filename)).cut(state)
-        self.append = True
+def prepare(callback: keras.callbacks.Callback, saved: Mapping[str, Any]) -> None:
+    """Cuts off the rows of a file that a resumed training repeats, before it is opened.
 
-    def close(self) -> None:
-        """Closes its file, also when training ends with an error."""
-        self.on_train_end()
+    Raises:
+        CheckpointError: If the file does not begin with the rows of the checkpoint.
+    """
+    if log := _log(callback):
+        log.cut(saved)
+        callback.append = True
 
 
-@functools.cache
-def resumable(kind: type[keras.callbacks.Callback]) -> type[keras.callbacks.Callback]:
-    """Returns a class of Keras's with its state saved, where kfc knows what that is."""
-    if kind is keras.callbacks.CSVLogger:
-        return type(kind.__name__, (_CSVLogger,), {})
-    return type(kind.__name__, (_Saved, kind), {}) if kind.__name__ in _SAVED else kind
+def put_back(callback: keras.callbacks.Callback, saved: Mapping[str, Any]) -> None:
+    """Puts a state back after `on_train_begin`, in which most of Keras's begin anew.
+
+    Raises:
+        ValueError: If it is not a state of such a callback.
+    """
+    values = {name: value for name, value in saved.items() if name != "files"}
+    parts = sorted((key for key in values if "/" in key), key=lambda k: int(k.split("/")[1]))
+    for key in parts:
+        values.setdefault(key.split("/")[0], []).append(np.asarray(values.pop(key)))
+    if unknown := values.keys() - set(_SAVED[type(callback).__name__]):
+        raise ValueError(f"unknown {', '.join(sorted(unknown))}")
+    for name, value in values.items():
+        setattr(callback, name, value)
+
+
+def begin_again(callback: keras.callbacks.Callback, folder: Path) -> None:
+    """Removes the file in a run folder of a process that ended before its first commit."""
+    if log := _log(callback):
+        log.remove(folder)
+
+
+def close(callback: keras.callbacks.Callback) -> None:
+    """Closes the files of a callback, also when a training ends with an error."""
+    if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file:
+        callback.csv_file.close()
+    elif isinstance(callback, keras.callbacks.TensorBoard):
+        for writer in callback._writers.values():
+            with contextlib.suppress(RuntimeError):  # it was closed by `on_train_end`
+                writer.close()
+    elif callable(own := getattr(callback, "close", None)):
+        own()
+
+
+def initial_epoch(model: keras.Model) -> int:
+    """Returns the epoch at which Keras's `fit` would begin; BackupAndRestore sets it."""
+    return int(getattr(model, "_initial_epoch", None) or 0)
+
+
+def _log(callback: keras.callbacks.Callback) -> Appended | None:
+    if type(callback) is keras.callbacks.CSVLogger:
+        return Appended(Path(callback.filename))
+    return None

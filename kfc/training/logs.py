@@ -8,12 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
 import platform
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from kfc import files
 from kfc.streams import progress_console
 from kfc.training.appended import Appended
+from kfc.training.recorded import for_json, numbers, recorded
 
 Logs = Mapping[str, float] | None
 
@@ -63,16 +63,18 @@ class Log(keras.callbacks.Callback):
         self._lines = {}
 
     def get_state(self) -> dict[str, Any]:
-        """Returns how much of what was written a resumed training does not repeat."""
+        """Returns the epoch, and how much was written that a resume does not repeat."""
         self.flush()
-        return self._appended.state() if self._appended else {}
+        files_of = self._appended.state() if self._appended else {}
+        return {**files_of, "epoch": self._epoch, "begin": self._begin}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Cuts off what a resumed training repeats.
+        """Goes on in the same epoch, and cuts off what a resumed training repeats.
 
         Raises:
             CheckpointError: If what `get_state` counted is not there any more.
         """
+        self._epoch, self._begin = int(state["epoch"]), int(state["begin"])
         if self._appended:
             self._appended.cut(state)
 
@@ -147,9 +149,9 @@ class MetricsLog(Log):
         self._write(self._steps_done(), logs, self._seconds())
 
     def _write(self, step: int, logs: Logs, seconds: float) -> None:
-        numbers = {name: _for_json(value) for name, value in (logs or {}).items()}
+        values = {name: for_json(recorded(name, v)) for name, v in (logs or {}).items()}
         place = {"epoch": self._epoch + 1, "step": step, "seconds": round(seconds, 4)}
-        self._append(self.path, json.dumps({**place, **numbers}, allow_nan=False))
+        self._append(self.path, json.dumps({**place, **values}, allow_nan=False))
 
 
 class CSVLog(Log):
@@ -217,7 +219,7 @@ class TensorBoardLog(Log):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Writes the epoch's metrics."""
         folders: dict[str, dict[str, float]] = {}
-        for name, value in (logs or {}).items():
+        for name, value in numbers(logs).items():
             part, _, metric = name.partition("_")
             folder = {"val": "validation", "test": "test"}.get(part, "train")
             tag = metric if folder != "train" else name
@@ -273,6 +275,7 @@ class Terminal(Log):
         every: Steps between lines within an epoch, of at least 1; None for epochs only.
         log: File that gets the same lines, or None.
         console: Where to print; by default stderr. A quiet console leaves the file.
+        notes: Lines that are said once, before the first epoch.
     """
 
     def __init__(
@@ -280,8 +283,10 @@ class Terminal(Log):
         every: int | None = None,
         log: Path | None = None,
         console: Console | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         super().__init__(log)
+        self._notes = notes
         self.console = console or progress_console()
         self.log, self._lines_every = log, every
         self.called_every = "block"
@@ -290,8 +295,10 @@ class Terminal(Log):
         self._epoch_began = 0.0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Starts the bar where there is a terminal to draw it on."""
+        """Says the notes, and starts the bar where there is a terminal to draw it on."""
         super().on_train_begin(logs)
+        for note in self._notes:
+            self._say(note)
         if self.console.is_terminal and not self.console.quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, console=self.console, transient=True)
@@ -304,6 +311,15 @@ class Terminal(Log):
         """Notes the epoch and its time."""
         super().on_epoch_begin(epoch, logs)
         self._epoch_began = self._seconds()
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns also the second at which the epoch began."""
+        return {**super().get_state(), "epoch_began": self._epoch_began}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes what `get_state` returned."""
+        super().set_state(state)
+        self._epoch_began = float(state["epoch_began"])
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Moves the bar, and prints a line where one is due."""
@@ -333,14 +349,16 @@ class Terminal(Log):
             self._bar = None
 
     def _print(self, title: str, logs: Logs, end: str = "") -> None:
-        numbers = "".join(f"  {name} {value:.4f}" for name, value in (logs or {}).items())
-        line = title + numbers + end
+        parts = (f"  {name} {_short(value)}" for name, value in numbers(logs).items())
+        self._say("".join([title, *parts, end]))
+
+    def _say(self, line: str) -> None:
         if not self.console.quiet:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
         if self.log:
             self._append(self.log, line)
 
 
-def _for_json(value: Any) -> Any:
-    number = float(value)
-    return number if math.isfinite(number) else str(number)
+def _short(value: float) -> str:
+    """Returns a number as Keras's progress bar shows it: a rate may be very small."""
+    return f"{value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{value:.2e}"

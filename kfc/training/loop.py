@@ -17,10 +17,12 @@ from kfc.data.order import epoch_order
 from kfc.errors import Fault, NumbersError
 from kfc.interrupts import Interrupts
 from kfc.spec.schema import Training
-from kfc.training.callbacks import BATCH_HOOKS, EPOCH_HOOKS, TEST_HOOKS, may_act, wants_batches
-from kfc.training.checkpoint import Progress
+from kfc.training.checkpoint import Progress, restore
+from kfc.training.commits import Checkpoint
 from kfc.training.engine import Block, Engine
 from kfc.training.evaluation import Evaluator
+from kfc.training.hooks import Hooks
+from kfc.training.keras_callbacks import initial_epoch
 
 _COMMIT_SHARE = 0.03
 """The most of the time that commits may take: those of a large network, of which each takes
@@ -65,19 +67,35 @@ class Loop:
     commit: Callable[[Progress], None]
     commit_bytes: int = 0
 
-    def run(self, progress: Progress, until: int | None = None) -> Progress:
+    def run(
+        self,
+        progress: Progress,
+        until: int | None = None,
+        *,
+        state: Checkpoint | None = None,
+        commit_first: bool = False,
+    ) -> Progress:
         """Trains from `progress` to the end, or until a callback asks for a stop.
+
+        `on_train_begin` is called in each process that trains, since callbacks open their
+        files there; what it changes in a training that goes on is undone by `state`. All
+        other hooks are called once for what they are called for, as without a pause.
 
         Args:
             progress: How far the training has come.
             until: Pause after so many epochs: what is done once at the end of a training,
                 such as putting the best weights back, is then left to a later call.
+            state: The captured state that `progress` is of, put back after
+                `on_train_begin`.
+            commit_first: Whether to commit before the first step.
 
         Returns:
             The same object, advanced.
 
         Raises:
             NumbersError: If a loss or a weight is NaN or infinite.
+            CheckpointError: If `state` is of another training.
+            DiskError: If a callback meets a full disk.
         """
         model, steps = self.engine.model, self.engine.steps_per_epoch
         self._last_epoch = min(until or self.training.epochs, self.training.epochs)
@@ -89,46 +107,48 @@ class Loop:
             "seconds": progress.seconds,
             "flushed": True,
         }
-        # What acts at the end of a batch, or of a test, does so before, or in, the test.
-        hooks = (*BATCH_HOOKS, *TEST_HOOKS)
-        self._alone = not any(may_act(callback, hooks) for callback in self.callbacks)
-        for callback in self.callbacks:
-            callback.set_model(model)
-            callback.set_params(self._params)
-        model.stop_training = progress.stopped
         self._began, self._committed = self._params["began"], time.monotonic()
         self._commit_took = min(
             self.commit_bytes / _WRITTEN_PER_SECOND, _COMMIT_SHARE * _FIRST
         )
+        model.stop_training = progress.stopped
+        self._hooks = Hooks(
+            self.callbacks, model, self._params, progress.history, progress.epoch
+        )
         with ExitStack() as stack:  # what is opened is closed, whatever else fails
-            for callback in reversed(self.callbacks):
-                if callable(close := getattr(callback, "close", None)):
-                    stack.callback(close)
-            stack.callback(self._flush)
+            for close in self._hooks.closers():
+                stack.callback(close)
+            stack.callback(self._hooks.flush)
+            self._hooks.begin()
+            if state is not None:
+                restore(state, model, self.callbacks)
+            else:  # Keras's BackupAndRestore has perhaps put the weights of an epoch back
+                backed_up = min(initial_epoch(model), self.training.epochs)
+                progress.epoch = max(progress.epoch, backed_up)
+            if commit_first:
+                self.commit(progress)
             self._train(progress)
         return progress
 
     def _train(self, progress: Progress) -> None:
         model = self.engine.model
-        self._call("on_train_begin", {})
         with Interrupts() as self._interrupts:
-            while progress.epoch < self._last_epoch and not model.stop_training:
+            while progress.epoch < self._last_epoch and not progress.stopped:
                 self._epochs(progress)
-        progress.stopped = bool(model.stop_training)
         progress.seconds = time.monotonic() - self._began
         if progress.stopped or progress.epoch == self.training.epochs:
             # As Keras's `fit` ends: with `use_ema` the averages become the weights.
             model.optimizer.finalize_variable_values(model.trainable_variables)
-            last = {name: values[-1] for name, values in progress.history.items()}
-            self._call("on_train_end", last)
+            self._hooks.call("on_train_end", dict(progress.logs))
 
     def _epochs(self, progress: Progress) -> None:
         """Trains one epoch, or several at once where nobody acts in between."""
         first, steps = progress.epoch, self.engine.steps_per_epoch
         count = self._epochs_at_once(progress)
         self.engine.begin(np.stack([self._order(first + number) for number in range(count)]))
-        self._call("on_epoch_begin", first, {})
-        block = Block({}, [], -1)
+        if progress.step == 0:
+            self._hooks.call("on_epoch_begin", first, {})
+        block = self._block(progress, count)
         while (
             progress.step < count * steps
             and block.first_bad_step < 0
@@ -143,15 +163,16 @@ class Loop:
         began, now = self._params["seconds"], time.monotonic() - self._began
         for number, logs in enumerate(block.epochs, start=1):
             if number > 1:
-                self._call("on_epoch_begin", progress.epoch, {})
+                self._hooks.call("on_epoch_begin", progress.epoch, {})
             if count > 1:
-                self._call_after_block(steps - 1, logs)
+                self._hooks.end_block(steps - 1, self._trained(logs))
             self._params["seconds"] = began + (now - began) * number / len(block.epochs)
             self._end_of_epoch(progress, logs)
-        self._flush()
+        self._hooks.flush()
         if block.first_bad_step >= 0:
             epoch, step = divmod(block.first_bad_step, steps)
             raise _not_finite(first + epoch, step, "loss")
+        progress.stopped = bool(self.engine.model.stop_training)
         self._commit_if_due(progress)
 
     def _end_of_epoch(self, progress: Progress, logs: dict[str, float]) -> None:
@@ -162,27 +183,24 @@ class Loop:
             if name.startswith(prefix)
         }
         if measured:
-            self._call("on_test_begin", {})
-            self._call("on_test_end", measured)
+            self._hooks.call("on_test_begin", {})
+            self._hooks.call("on_test_end", measured)
         else:
             logs = {**logs, **self._evaluate()}
             self._params["seconds"] = time.monotonic() - self._began
         logs.pop("batch_loss", None)
         check_finite(logs, f"training, epoch {progress.epoch + 1}")
-        for name, value in logs.items():
-            progress.history.setdefault(name, []).append(value)
-        self._call("on_epoch_end", progress.epoch, logs)
-        progress.epoch, progress.step = progress.epoch + 1, 0
+        seen = dict(logs)
+        self._hooks.call("on_epoch_end", progress.epoch, seen)
+        progress.end_epoch(logs, seen)
 
     def _block(self, progress: Progress, count: int) -> Block:
         """Runs steps up to the next one at which anybody wants to be called."""
         first, steps = progress.step, self.engine.steps_per_epoch
         before = progress.epoch * steps  # steps of the whole training
         last = self._next_stop(before, first) if count == 1 else count * steps
-        begin = [callback for callback in self.callbacks if wants_batches(callback) == 1]
-        for callback in begin:
-            callback.on_train_batch_begin(first, {})
-        block = self.engine.run(first, last, evaluate=self._alone)
+        self._hooks.begin_batch(first)
+        block = self.engine.run(first, last, evaluate=not self._hooks.may_disturb_a_test)
         done = before + last
         progress.step = last
 
@@ -193,38 +211,27 @@ class Loop:
         if evaluated:
             logs |= self._evaluate()
         if count == 1:
-            for callback in self.callbacks:
-                wanted = wants_batches(callback)
-                due = wanted == "block" or (isinstance(wanted, int) and done % wanted == 0)
-                if due or (evaluated and hasattr(callback, "called_every")):
-                    callback.on_train_batch_end(last - 1, logs)
+            self._hooks.end_batch(last - 1, logs, done=done, evaluated=evaluated)
         # A stop within an epoch ends it early: only then is the state one to go on from.
         stopped = self.engine.model.stop_training or block.first_bad_step >= 0
         if last < steps and not stopped:
-            self._flush()
+            self._hooks.flush()
             self._commit_if_due(progress)
         return block
 
-    def _call_after_block(self, batch: int, logs: dict[str, float]) -> None:
-        """Calls who wants to be called whenever a block is over, for one epoch of it."""
-        trained = {
-            name: value
-            for name, value in logs.items()
-            if not name.startswith(f"{self.held_out[0]}_")
-        }
-        for callback in self.callbacks:
-            if wants_batches(callback) == "block":
-                callback.on_train_batch_end(batch, trained)
+    def _trained(self, logs: dict[str, float]) -> dict[str, float]:
+        """Returns the means over an epoch without those of held-out rows."""
+        prefix = f"{self.held_out[0]}_"
+        return {name: v for name, v in logs.items() if not name.startswith(prefix)}
 
     def _epochs_at_once(self, progress: Progress) -> int:
-        hooks = (*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
-        wanted = [wants_batches(callback) for callback in self.callbacks]
         if (
             progress.step
             or self.engine.window_rows
             or self.training.evaluate_every
-            or any(isinstance(every, int) for every in wanted)
-            or any(may_act(callback, hooks) for callback in self.callbacks)
+            or self.engine.model.stop_training
+            or any(isinstance(every, int) for every in self._hooks.wanted)
+            or self._hooks.may_act_within
         ):
             return 1
         return min(self.engine.epochs_at_once, self._last_epoch - progress.epoch)
@@ -236,18 +243,19 @@ class Loop:
 
     def _next_stop(self, done: int, first: int) -> int:
         """Returns the step of the epoch before which the next block ends."""
+        if self.engine.model.stop_training:  # before a batch, after which Keras's `fit` looks
+            return first + 1
         stops = [self.engine.steps_per_epoch, first + self.engine.steps_at_once]
-        wanted = [wants_batches(callback) for callback in self.callbacks]
-        for every in (*wanted, self.training.evaluate_every):
+        for every in (*self._hooks.wanted, self.training.evaluate_every):
             if isinstance(every, int):
                 stops.append(((done + first) // every + 1) * every - done)
         return min(stops)
 
     def _evaluate(self) -> dict[str, float]:
         prefix, rows = self.held_out
-        self._call("on_test_begin", {})
+        self._hooks.call("on_test_begin", {})
         logs = self.evaluator.evaluate(rows)
-        self._call("on_test_end", logs)
+        self._hooks.call("on_test_end", dict(logs))
         return {f"{prefix}_{name}": value for name, value in logs.items()}
 
     def _commit_if_due(self, progress: Progress) -> None:
@@ -262,15 +270,6 @@ class Loop:
             self._committed = time.monotonic()
             self._commit_took = self._committed - began
         self._interrupts.obey()
-
-    def _flush(self) -> None:
-        for callback in self.callbacks:
-            if getattr(callback, "only_reads", False) is True and hasattr(callback, "flush"):
-                callback.flush()
-
-    def _call(self, hook: str, *arguments: object) -> None:
-        for callback in self.callbacks:
-            getattr(callback, hook)(*arguments)
 
 
 def check_finite(metrics: Mapping[str, float], where: str) -> None:

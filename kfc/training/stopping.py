@@ -84,10 +84,10 @@ class EarlyStopping(keras.callbacks.Callback):
         """Forgets an earlier training, unless its state was just put back."""
         if not self._resumed:
             self._forget()
-        self._resumed = False
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compares, and asks for a stop when patience is over."""
+        self._resumed = False
         value = self._sign * _monitored(self.monitor, logs)
         self.wait += 1
         better = value + self.min_delta < self.best

@@ -234,16 +234,16 @@ def train_toy(folder, before_step=lambda number: None):
     def commit(progress):
         commits.commit(place, checkpoint.capture(model, callbacks, progress))
 
-    progress = Progress()
+    start, progress = None, Progress()
     if commits.begun(place):
         start = commits.newest(place)
         commits.drop_damaged(place, start)
-        progress = checkpoint.restore(start, model, callbacks)
+        progress = checkpoint.prepare(start, callbacks)
     else:
         checkpoint.begin_again(callbacks, folder)
     training, held_out = specs.load(TOY).training, ("val", toy_rows(6, seed=1))
     loop = loops.Loop(engine, ToyEvaluator(model), training, 0, callbacks, held_out, commit)
-    progress = loop.run(progress)
+    progress = loop.run(progress, state=start)
     commit(progress)
     result = {"history": progress.history, "stopped": progress.stopped}
     files.write(folder / "result.json", json.dumps(result))

@@ -39,8 +39,8 @@ def train(problem, kept=None):
 def resume(problem, state):
     model, callbacks = problem(HARD).model(), [stopping()]
     resumed = problem(HARD).loop(callbacks, model=model)
-    progress = checkpoint.restore(state, model, callbacks)
-    return checkpoint.capture(model, callbacks, resumed.run(progress))
+    progress = checkpoint.prepare(state, callbacks)
+    return checkpoint.capture(model, callbacks, resumed.run(progress, state=state))
 
 
 def check_same(actual, expected):
@@ -99,7 +99,7 @@ def test_a_state_of_another_network_is_refused(problem, trained):
 def test_a_state_of_other_callbacks_is_refused(problem, trained):
     state, _ = trained
     with pytest.raises(CheckpointError, match=r"callbacks: expected \['EarlyStopping'\]"):
-        checkpoint.restore(state, problem(HARD).model(), [])
+        checkpoint.prepare(state, [])
 
 
 def test_weights_alone_go_into_a_network(problem, trained):

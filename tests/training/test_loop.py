@@ -6,13 +6,12 @@ from typing import ClassVar
 import keras
 import numpy as np
 import pytest
-from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kfc import spec as specs
 from kfc.errors import NumbersError, SpecError
 from kfc.training import loop as loops
-from kfc.training.callbacks import build_callbacks, wants_batches
+from kfc.training.callbacks import named_callbacks, wants_batches
 from kfc.training.checkpoint import Progress
 
 TWO_EPOCHS = {"training.epochs": 2}
@@ -157,13 +156,14 @@ BY_NAME = {
 
 def named(tmp_path, name, **options):
     spec = specs.load({"training": {"callbacks": [{"name": name, **options}]}})
-    return build_callbacks(spec, tmp_path, Console(quiet=True))[-1]
+    return named_callbacks(spec, tmp_path)[-1]
 
 
 def test_callbacks_named_in_a_spec_do_not_change_what_is_trained(problem, tmp_path):
     expected, _ = run(problem)
     callbacks = [named(tmp_path, name, **options) for name, options in BY_NAME.items()]
     actual, _ = run(problem, callbacks)
+    assert actual.history.pop("learning_rate") == pytest.approx([0.001, 0.001])
     assert actual.history == expected.history
 
 

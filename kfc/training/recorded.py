@@ -1,0 +1,69 @@
+"""What callbacks find in `logs`, and put there -> what a history and a log hold of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kfc.errors import Fault, PluginError
+
+_NOT_FINITE = ("nan", "inf", "-inf")
+
+
+def recorded(name: str, value: Any) -> Any:
+    """Returns what a history holds of a value in `logs`: a float wherever it is a number.
+
+    Args:
+        name: Of the metric, or of what a callback has added.
+        value: A number; a callback may also add text, or lists and arrays of numbers.
+
+    Raises:
+        PluginError: If JSON cannot hold it.
+    """
+    plain = np.asarray(value).tolist() if hasattr(value, "__array__") else value
+    if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+        return float(plain)
+    try:
+        json.dumps(plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PluginError(
+            Fault(
+                f"logs[{name!r}], which a callback has added",
+                "a number, text, or a list of them",
+                type(value).__name__,
+                "Add plain values; keep other objects in the callback.",
+            )
+        ) from error
+    return plain
+
+
+def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
+    """Returns the numbers in `logs`, without the text and the lists that callbacks add.
+
+    Raises:
+        PluginError: If JSON cannot hold all of it.
+    """
+    values = {name: recorded(name, value) for name, value in (logs or {}).items()}
+    return {name: value for name, value in values.items() if isinstance(value, float)}
+
+
+def for_json(value: Any) -> Any:
+    """Returns a recorded value for JSON, which has no NaN and no infinity, as text."""
+    if isinstance(value, (list, tuple)):
+        return [for_json(part) for part in value]
+    if isinstance(value, dict):
+        return {key: for_json(part) for key, part in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def from_json(value: Any) -> Any:
+    """Returns what `for_json` was given."""
+    if isinstance(value, list):
+        return [from_json(part) for part in value]
+    if isinstance(value, dict):
+        return {key: from_json(part) for key, part in value.items()}
+    return float(value) if isinstance(value, str) and value in _NOT_FINITE else value
