@@ -15,6 +15,7 @@ from kfc.data import Prepared
 from kfc.errors import Fault, SpecError
 from kfc.spec import Spec
 from kfc.training.choosing import choose_engine
+from kfc.training.keras_callbacks import REFUSED
 from kfc.training.losses import default_loss
 
 
@@ -26,12 +27,20 @@ def as_callbacks(callbacks: Any, spec: Spec) -> list[keras.callbacks.Callback]:
         spec: A checked spec.
 
     Raises:
-        SpecError: If one is no callback, or would own a learning rate that a schedule owns.
+        SpecError: If one is no callback or one that kfc refuses, or would own a learning
+            rate that a schedule owns.
     """
     if callbacks is None or isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [] if callbacks is None else [callbacks]
     if not isinstance(callbacks, (list, tuple)):
         callbacks = [callbacks]
+    callbacks = [
+        inner
+        for each in callbacks
+        for inner in (
+            each.callbacks if isinstance(each, keras.callbacks.CallbackList) else [each]
+        )
+    ]
     schedulers = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
     for number, callback in enumerate(callbacks):
         where = f"callbacks[{number}]"
@@ -39,6 +48,9 @@ def as_callbacks(callbacks: Any, spec: Spec) -> list[keras.callbacks.Callback]:
             remedy = "Names go into the spec, under training.callbacks."
             fault = Fault(where, "a keras.callbacks.Callback", repr(callback), remedy)
             raise SpecError(fault)
+        kind = type(callback).__name__
+        if kind in REFUSED:
+            raise SpecError(Fault(where, "another callback", kind, REFUSED[kind]))
         if isinstance(callback, schedulers) and spec.training.optimizer.schedule():
             got = f"{type(callback).__name__} beside a schedule in the spec"
             raise SpecError(

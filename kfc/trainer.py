@@ -23,6 +23,7 @@ from kfc.training.evaluation import Evaluator
 from kfc.training.footprint import check_memory
 from kfc.training.loop import Loop, check_finite
 from kfc.training.metrics import check_monitored
+from kfc.training.rehearsal import rehearse
 from kfc.training.sharing import structure
 from kfc.training.stopping import EarlyStopping
 from kfc.training.weighting import weighted
@@ -42,7 +43,8 @@ class Trainer:
         memory: Bytes that the training will take, predicted.
 
     Raises:
-        SpecError: If the spec does not fit its data, or the memory of this machine.
+        SpecError: If the spec does not fit its data or the memory of this machine, or a
+            callback does not work with its options.
         DataError: If a monitored metric has no value on its rows.
         PluginError: If a plug-in fails.
     """
@@ -63,6 +65,7 @@ class Trainer:
             self.network, spec, prepared.task, num_rows=len(train)
         )
         self._evaluator = compile_for_evaluation(self._model, spec, prepared.task)
+        rehearse(spec, prepared)
 
     def train(
         self,

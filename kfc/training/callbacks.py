@@ -109,13 +109,23 @@ def named_callbacks(spec: Spec, folder: Path) -> list[keras.callbacks.Callback]:
     Raises:
         PluginError: If a plug-in cannot be imported.
     """
-    built = [_named(callback, folder) for callback in spec.training.callbacks]
+    built = [build_callback(callback, folder) for callback in spec.training.callbacks]
     if spec.training.early_stopping:
         built.append(EarlyStopping(**spec.training.early_stopping.model_dump()))
     return built
 
 
-def _named(callback: Callback, folder: Path) -> keras.callbacks.Callback:
+def build_callback(callback: Callback, folder: Path) -> keras.callbacks.Callback:
+    """Builds a callback that a spec names, and the folder of its file.
+
+    Args:
+        callback: Its name and options.
+        folder: The run folder; every file it writes stays in it.
+
+    Raises:
+        PluginError: If a plug-in cannot be imported, or is no callback.
+        DiskError: If the folder cannot be made.
+    """
     build = callback_class(callback)
     parameters = inspect.signature(build).parameters
     options = {  # a file's default name belongs into the run folder too

@@ -57,7 +57,7 @@ class Hooks:
         self._epochs = list(range(epoch))[-max(map(len, history.values()), default=0) :]
         model.history = given[-1] if given else self._own
         for callback in self._callbacks:
-            callback.set_model(model)
+            keras_callbacks.set_model(callback, model)
             callback.set_params(params)
         self.wanted = [wants_batches(callback) for callback in self._callbacks]
         # What acts at the end of a batch, or of a test, does so before, or in, the test.
@@ -73,13 +73,13 @@ class Hooks:
     def call(self, hook: str, *arguments: object) -> None:
         """Calls a hook of each callback; what one of them puts into `logs` the next sees."""
         for callback in self._callbacks:
-            _call(callback, hook, *arguments)
+            call_hook(callback, hook, *arguments)
 
     def begin_batch(self, step: int) -> None:
         """Calls those that want to be called at every step."""
         for callback, wanted in zip(self._callbacks, self.wanted, strict=True):
             if wanted == 1:
-                _call(callback, "on_train_batch_begin", step, {})
+                call_hook(callback, "on_train_batch_begin", step, {})
 
     def end_batch(
         self, step: int, logs: dict[str, float], *, done: int, evaluated: bool
@@ -95,19 +95,19 @@ class Hooks:
         for callback, wanted in zip(self._callbacks, self.wanted, strict=True):
             due = wanted == "block" or (isinstance(wanted, int) and done % wanted == 0)
             if due or (evaluated and hasattr(callback, "called_every")):
-                _call(callback, "on_train_batch_end", step, logs)
+                call_hook(callback, "on_train_batch_end", step, logs)
 
     def end_block(self, step: int, logs: dict[str, float]) -> None:
         """Calls those that want to be called whenever a block of steps is over."""
         for callback, wanted in zip(self._callbacks, self.wanted, strict=True):
             if wanted == "block":
-                _call(callback, "on_train_batch_end", step, logs)
+                call_hook(callback, "on_train_batch_end", step, logs)
 
     def flush(self) -> None:
         """Lets logs write what they have collected."""
         for callback in self._callbacks:
             if getattr(callback, "only_reads", False) is True and hasattr(callback, "flush"):
-                _call(callback, "flush")
+                call_hook(callback, "flush")
 
     def closers(self) -> Iterator[Any]:
         """Yields for each callback the function that closes its files, the last one first."""
@@ -120,7 +120,12 @@ class Hooks:
         return any(may_act(callback, hooks) for callback in self._callbacks)
 
 
-def _call(callback: keras.callbacks.Callback, hook: str, *arguments: object) -> None:
+def call_hook(callback: keras.callbacks.Callback, hook: str, *arguments: object) -> None:
+    """Calls a hook of a callback, or another method of it.
+
+    Raises:
+        DiskError: If it meets a full disk.
+    """
     _guarded(callback, lambda: getattr(callback, hook)(*arguments))
 
 

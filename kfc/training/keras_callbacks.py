@@ -101,6 +101,15 @@ def begin_again(callback: keras.callbacks.Callback, folder: Path) -> None:
         log.remove(folder)
 
 
+def set_model(callback: keras.callbacks.Callback, model: Any) -> None:
+    """Tells a callback its model; TensorBoard draws the plain network that it trains."""
+    if isinstance(callback, keras.callbacks.TensorBoard):
+        callback.set_model(model.plain)  # it looks for a class of Keras's own
+        keras.callbacks.Callback.set_model(callback, model)
+    else:
+        callback.set_model(model)
+
+
 def close(callback: keras.callbacks.Callback) -> None:
     """Closes the files of a callback, also when a training ends with an error."""
     if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file:

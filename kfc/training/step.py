@@ -72,9 +72,14 @@ class TapeModel(keras.Model):
         metrics = self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
         return {**metrics, "batch_loss": loss}
 
+    @property
+    def plain(self) -> keras.Model:
+        """The network itself, of Keras's layers, with the same weights."""
+        return keras.Model(*self._plain, name="network")
+
     def save(self, filepath: Any, **options: Any) -> None:
         """Saves the plain network, which loads where kfc is not installed."""
-        keras.Model(*self._plain, name="network").save(filepath, **options)
+        self.plain.save(filepath, **options)
 
     def _check_optimizer(self) -> None:
         """Refuses to train without an optimizer; Keras would make one of its own choice."""

@@ -22,6 +22,7 @@ from kfc.run import Run
 from kfc.spec import Spec, SpecLike
 from kfc.streams import progress_console
 from kfc.training.footprint import check_memory
+from kfc.training.rehearsal import rehearse
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
 from kfc.tuning.driver import Driver
@@ -161,6 +162,7 @@ def tune(
     # Once more, since only now it is known which metrics there are.
     resolved = resolve_data(checked, prepared, in_memory=data is not None)
     prepare.resolved(checked, resolved)
+    rehearse(resolved, prepared)
     space = Space.of(resolved)
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
     check_memory(space.trial_spec(largest), prepared, processes=workers)
