@@ -116,12 +116,13 @@ def _refused(
     except KfcError:
         raise
     except Exception as error:
-        said = str(error).strip("'\"").replace(f"{folder}/", "")
+        # A KeyError would show the representation of its text.
+        said = str(error.args[0] if isinstance(error, KeyError) else error)
         raise SpecError(
             Fault(
                 where,
                 f"options with which {callback.name} works",
-                f"{type(error).__name__}: {said}",
+                f"{type(error).__name__}: {said.replace(f'{folder}/', '')}",
                 f"Change its options. Metrics on record: {', '.join(recorded)}.",
             )
         ) from error
