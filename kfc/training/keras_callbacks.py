@@ -115,6 +115,9 @@ def close(callback: keras.callbacks.Callback) -> None:
     if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file:
         callback.csv_file.close()
     elif isinstance(callback, keras.callbacks.TensorBoard):
+        # Otherwise a later training in this process would write to this one's files.
+        while callback._prev_summary_state:
+            callback._pop_writer()
         for writer in callback._writers.values():
             with contextlib.suppress(RuntimeError):  # it was closed by `on_train_end`
                 writer.close()

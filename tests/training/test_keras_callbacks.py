@@ -7,6 +7,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import kfc
@@ -437,6 +438,21 @@ def test_hooks_of_batches_of_a_test_are_said_to_be_missing():
 
     (note,) = notes_on([Heard()], "graph")
     assert note.startswith("Heard: on_test_batch_end is not called")
+
+
+def test_an_interrupted_tensorboard_leaves_no_writer_to_a_later_training(
+    problem, tmp_path, often
+):
+    with pytest.raises(Interrupted):
+        train(
+            problem,
+            [MAKE["TensorBoard, by steps"](tmp_path)],
+            overrides("", 2),
+            tmp_path / "p",
+            stop_at=(0, 1),
+        )
+    assert tf.summary.experimental.get_step() is None
+    assert not tf.summary.should_record_summaries()
 
 
 def test_a_full_disk_that_a_callback_meets_is_a_disk_error(problem):
