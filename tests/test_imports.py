@@ -11,8 +11,8 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 
 # A module imports only from modules above it; `testing` and `cli` may import anything.
 MODULES = (
-    "errors registry user_paths streams quiet orphans doors disk files turns memory interrupts "
-    "spec data network architecture training plugins resolving untrained described "
+    "errors registry user_paths streams quiet orphans doors disk files turns memory "
+    "interrupts spec data network architecture training plugins resolving untrained described "
     "predictions labelled scores record environment trainer sample reference run run_list "
     "resuming fitting ejecting proving exporting tuning testing printing cli __main__ __init__"
 )

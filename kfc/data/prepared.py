@@ -165,12 +165,6 @@ def prepare(
     return Prepared(train, validation, test, task, sha256, resolved)
 
 
-def _check_scaled(task: Task, parts: Sequence[Rows | None], places: Sequence[str]) -> None:
-    for rows, where in zip(parts, places, strict=True):
-        if rows is not None:
-            check_scaled_finite(task.scaling, rows.x, where, task.columns)
-
-
 def _gathered(
     spec: Spec, data: Any, read: Callable[[str], Source]
 ) -> tuple[Source, str, float | str]:
