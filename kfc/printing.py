@@ -110,8 +110,8 @@ def print_export(exported: Export) -> None:
 
 def print_certificate(certificate: Certificate) -> None:
     """Prints a line for each path of a proof, and what it found."""
-    # The largest difference, in units of the last bit of the tensor's largest element.
-    head = ("path", "description", "other bits", "last-bit units", "of bound")
+    # The largest difference; the last bit is that of the tensor's largest element.
+    head = ("path", "description", "other bits", "units of the last bit", "of bound")
     rows = [
         (
             path["name"],
