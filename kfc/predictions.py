@@ -189,10 +189,12 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
 def _same_cells(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     """Returns whether a row of one shape holds its cells in the order of the other shape.
 
-    It does where they differ by axes of size 1 only, or where the row is flattened.
+    It does where they differ by axes of size 1 only, where the row is flattened, and where a
+    network of flat rows is asked about pictures of height and width, which are flattened in
+    one way only. With a third axis there would be several: channels come first or last.
     """
-    long = tuple(size for size in shape if size != 1)
-    return long in (
-        tuple(size for size in wanted if size != 1),
-        (math.prod(wanted),),
+    long, long_wanted = (
+        tuple(size for size in sizes if size != 1) for sizes in (shape, wanted)
     )
+    is_picture = len(long) == 2 and long_wanted == (math.prod(long),)
+    return is_picture or long in (long_wanted, (math.prod(wanted),))

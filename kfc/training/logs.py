@@ -29,6 +29,9 @@ from kfc.training.recorded import for_json, numbers, recorded
 
 Logs = Mapping[str, float] | None
 
+_HELD_OUT = ("val", "test")
+_COLUMNS = 80
+
 
 class Log(keras.callbacks.Callback):
     """A log, which knows the number of each step in the whole training and its time.
@@ -336,7 +339,7 @@ class Terminal(Log):
         width = len(str(self.params["epochs"]))
         seconds = self._seconds() - self._epoch_began
         title = f"epoch {epoch + 1:{width}}/{self.params['epochs']}"
-        self._print(title, logs, f"  {seconds:.2f} s")
+        self._print(title, logs, f"{seconds:.2f} s")
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Takes the bar away."""
@@ -349,14 +352,40 @@ class Terminal(Log):
             self._bar = None
 
     def _print(self, title: str, logs: Logs, end: str = "") -> None:
-        parts = (f"  {name} {_short(value)}" for name, value in numbers(logs).items())
-        self._say("".join([title, *parts, end]))
+        for line in _lines(title, [*_parts(numbers(logs)), *([end] if end else [])]):
+            self._say(line)
 
     def _say(self, line: str) -> None:
         if not self.console.quiet:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
         if self.log:
             self._append(self.log, line)
+
+
+def _parts(logs: Mapping[str, float]) -> list[str]:
+    """Returns each metric with its held-out value, as in `loss 0.5123 (val 0.6134)`."""
+    parts = []
+    for name, value in logs.items():
+        part, _, metric = name.partition("_")
+        if part in _HELD_OUT and metric in logs:
+            continue  # it stands behind the metric of the training rows
+        beside = "".join(
+            f" ({held_out} {_short(logs[f'{held_out}_{name}'])})"
+            for held_out in _HELD_OUT
+            if f"{held_out}_{name}" in logs
+        )
+        parts.append(f"{name} {_short(value)}{beside}")
+    return parts
+
+
+def _lines(title: str, parts: Sequence[str]) -> list[str]:
+    """Returns a title and parts in lines of at most 80 columns, the later ones indented."""
+    lines = [title]
+    for part in parts:
+        if len(lines[-1]) + 2 + len(part) > _COLUMNS and lines[-1].strip():
+            lines.append(" " * len(title))
+        lines[-1] += f"  {part}"
+    return lines
 
 
 def _short(value: float) -> str:

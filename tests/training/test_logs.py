@@ -135,7 +135,9 @@ def test_the_terminal_shows_each_epoch_with_its_numbers(logged, place):
             line for line in text.splitlines() if line.startswith(f"epoch {epoch + 1}/3")
         ]
         for name, values in history.items():
-            assert f"  {name} {values[epoch]:.4f}" in line
+            held_out, _, metric = name.partition("_")
+            shown = f"({held_out} " if metric in history else f"  {name} "
+            assert f"{shown}{values[epoch]:.4f}" in line
 
 
 @BOTH
@@ -212,3 +214,18 @@ def test_tensorboard_keeps_the_whole_name_of_a_metric(tmp_path):
     assert scalars(tmp_path / "validation", "epoch_top_k") == [(0, 0.5)]
     assert scalars(tmp_path / "train", "epoch_top_k") == [(0, 0.25)]
     assert scalars(tmp_path / "test", "epoch_loss") == [(0, 1.0)]
+
+
+def test_lines_fit_80_columns():
+    text = io.StringIO()
+    terminal = Terminal(console=Console(file=text, width=200))
+    terminal.set_params({"epochs": 200, "steps": 3})
+    terminal.on_train_begin()
+    names = ("loss", "mae", "r2", "val_loss", "val_mae", "val_r2", "learning_rate")
+    terminal.on_epoch_begin(0)
+    terminal.on_epoch_end(0, dict.fromkeys(names, 12345.6789))
+    first, *others = text.getvalue().splitlines()
+    assert first.startswith("epoch   1/200  loss 12345.6789 (val 12345.6789)  mae ")
+    assert [line.split()[0] for line in others] == ["r2"]
+    assert "learning_rate 12345.6789" in others[0]
+    assert max(map(len, [first, *others])) <= 80
