@@ -1,28 +1,24 @@
-"""Arguments -> the functions of the package; prints and exit codes, nothing else.
+"""The command line: it calls the functions of the package, prints, and sets exit codes.
 
 Commands import what they use when they run, so that `kfc --help` stays instant.
 """
 
 from __future__ import annotations
 
-import gc
-import io
 import logging
-import os
 import signal
 import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kfc import printing, streams
-from kfc.errors import Fault, KfcError, NumbersError, SpecError
-from kfc.quiet import import_tensorflow, open_standard_streams
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from kfc.arguments import spec_and_overrides, with_eager
+from kfc.errors import KfcError, NumbersError
+from kfc.starting import start_for_command
 
 app = typer.Typer(
     help="A dense network from a one-page spec to a trained, proven and shipped model.",
@@ -87,11 +83,11 @@ def fit(
     """
     from kfc import spec as specs
 
-    spec, overrides = _spec_and_overrides(arguments or [])
+    spec, overrides = spec_and_overrides(arguments or [])
     if eager:
-        overrides = _with_eager(overrides)
+        overrides = with_eager(overrides)
     checked = specs.load(spec, overrides)  # before TensorFlow is imported
-    _import_tensorflow(quiet)
+    start_for_command(quiet)
     import kfc
 
     network = kfc.load(start).model if start else None
@@ -125,7 +121,7 @@ def tune(
     from kfc.tuning.show import search_folder, standing
     from kfc.tuning.space import Space
 
-    spec, overrides = _spec_and_overrides(arguments or [])
+    spec, overrides = spec_and_overrides(arguments or [])
     checked = specs.load(spec, overrides)
     Space.of(checked)  # before TensorFlow is imported
     place = folder or search_folder(checked, runs)
@@ -133,7 +129,7 @@ def tune(
         ranking = standing(place)
         printing.print_json(ranking.summary()) if as_json else printing.print_standing(ranking)
         return
-    _import_tensorflow(quiet)
+    start_for_command(quiet)
     import kfc
 
     search = kfc.tune(checked, workers=workers, folder=place, verbose=not quiet)
@@ -150,7 +146,7 @@ def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> 
     from kfc import resuming
 
     resuming.check(folder)  # before TensorFlow is imported
-    _import_tensorflow(quiet)
+    start_for_command(quiet)
     import kfc
 
     printing.print_run(kfc.resume(folder, verbose=not quiet).summary(), as_json)
@@ -175,9 +171,9 @@ def evaluate(
     from kfc.data.files import read_labelled
 
     if rows and ":" in rows:  # a source, which may import TensorFlow itself
-        _import_tensorflow(quiet)
+        start_for_command(quiet)
     source = read_labelled(rows) if rows else None
-    _import_tensorflow(quiet)
+    start_for_command(quiet)
     import kfc
 
     run = kfc.load(folder)
@@ -222,7 +218,7 @@ def predict(
     from kfc.data.files import read_inputs
 
     x = read_inputs(file)
-    _import_tensorflow(quiet)
+    start_for_command(quiet)
     import kfc
     from kfc.exporting.exported import load_export
     from kfc.exporting.versions import is_export
@@ -259,7 +255,7 @@ def export(
     from kfc.registry import EXPORTERS
 
     EXPORTERS.check(format, "--format")  # before TensorFlow is imported
-    _import_tensorflow(quiet)
+    start_for_command(quiet)
     import kfc
 
     exported = kfc.export(folder, path, version=version, format=format, verbose=not quiet)
@@ -283,14 +279,14 @@ def prove(
     from kfc import doors
     from kfc import spec as specs
 
-    spec, overrides = _spec_and_overrides(arguments or [])
+    spec, overrides = spec_and_overrides(arguments or [])
     of_run = Path(spec) / "spec.yaml"
     if of_run.is_file():
         doors.hand_over(Path(spec))
         specs.load(of_run, overrides)  # before TensorFlow is imported
     else:
         specs.load(spec, overrides)
-    _import_tensorflow(quiet)
+    start_for_command(quiet)
     import kfc
 
     certificate = kfc.prove(spec, steps=steps, overrides=overrides)
@@ -307,9 +303,9 @@ def eject(arguments: SpecArguments = None) -> None:
     """Print a script without kfc that trains SPEC to the same weights, bit for bit."""
     from kfc import spec as specs
 
-    spec, overrides = _spec_and_overrides(arguments or [])
+    spec, overrides = spec_and_overrides(arguments or [])
     checked = specs.load(spec, overrides)  # before TensorFlow is imported
-    _import_tensorflow()
+    start_for_command()
     import kfc
 
     print(kfc.eject(checked), end="")
@@ -322,69 +318,25 @@ def list_specs(
     quiet: Quiet = False,
 ) -> None:
     """List the built-in specs, or print one."""
-    from kfc import spec as specs
+    from kfc.listings import print_specs
 
-    if name:
-        text = specs.builtin_text(name)
-        printing.print_json(specs.load(name).model_dump(mode="json")) if as_json else print(
-            text, end=""
-        )
-    elif as_json:
-        printing.print_json({"specs": specs.builtin_specs()})
-    else:
-        rows = (
-            (n, specs.builtin_text(n).splitlines()[0].lstrip("# "))
-            for n in specs.builtin_specs()
-        )
-        printing.print_table(("spec", "what it is"), rows)
+    print_specs(name, as_json)
 
 
 @app.command()
 def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List the kinds of sources, built in and from plug-ins."""
-    from kfc.registry import SOURCES
+    from kfc.listings import print_sources
 
-    uses = {
-        "sklearn": ("sklearn:digits, :breast_cancer, :wine, :iris, :diabetes", "never"),
-        "tfds": ("tfds:NAME, any tensorflow-datasets set; TFDS_DATA_DIR", "first time"),
-        "idx": ("idx:FOLDER, MNIST-format files, plain or .gz", "never"),
-        "npz": ("npz:FILE, arrays x, y (and x_test, y_test)", "never"),
-        "npy": ("npy:FOLDER, x.npy, y.npy (and x_test, y_test), of any size", "never"),
-    }
-    if as_json:
-        printing.print_json({"sources": SOURCES.owners()})
-        return
-    rows = (
-        (
-            kind,
-            *uses.get(kind, (SOURCES.summary(kind) or f"{kind}:...", "ask its author")),
-            " and ".join(owners),
-        )
-        for kind, owners in SOURCES.owners().items()
-    )
-    printing.print_table(("kind", "use", "network", "from"), rows)
+    print_sources(as_json)
 
 
 @app.command()
 def plugins(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List every component by kind, and the distribution it comes from."""
-    from kfc.registry import REGISTRIES
-    from kfc.spec.components import Activation, Callback, Initializer, Loss
-    from kfc.spec.optimizer import Optimizer
+    from kfc.listings import print_components
 
-    if as_json:
-        printing.print_json({registry.kind: registry.owners() for registry in REGISTRIES})
-        return
-    rows = [
-        (registry.kind, name, " and ".join(owners), registry.group)
-        for registry in REGISTRIES
-        for name, owners in registry.owners().items()
-    ]
-    for component in (Activation, Initializer, Loss, Optimizer, Callback):
-        own = component.registry.names() if component.registry else []
-        names = [name for name in component.known() if name not in own]
-        rows.append((component.kind, ", ".join(names), "keras", ""))
-    printing.print_table(("kind", "name", "from", "entry-point group"), rows)
+    print_components(as_json)
 
 
 @app.command()
@@ -401,7 +353,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Of the command line, by default the process's own.
     """
-    _prepare_streams()
+    streams.prepare()
     signal.signal(signal.SIGTERM, _terminate)
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -420,81 +372,5 @@ def main(arguments: list[str] | None = None) -> None:
             sys.exit(1)
 
 
-def _prepare_streams() -> None:
-    """Lets a command run where a standard stream is missing or lacks letters.
-
-    A service may have no stderr, and the letters of a label may not be in the encoding of
-    stdout; they are written by their numbers then, as Python does on stderr.
-    """
-    open_standard_streams()
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
-            setattr(sys, name, null)
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def _terminate(number: int, frame: FrameType | None) -> None:
     sys.exit(128 + number)
-
-
-def _spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
-    from kfc.spec import read_value
-
-    pairs = [argument.partition("=") for argument in arguments if "=" in argument]
-    names = [argument for argument in arguments if "=" not in argument]
-    if len(names) > 1:
-        raise SpecError(
-            Fault("arguments", "one SPEC", " and ".join(names), "Overrides read key=value.")
-        )
-    keys = [key for key, _, _ in pairs]
-    if twice := {key for key in keys if keys.count(key) > 1}:
-        raise SpecError(
-            Fault(
-                "arguments", "each key once", f"{sorted(twice)[0]} twice", "Drop one of them."
-            )
-        )
-    overrides = {key: read_value(value) for key, _, value in pairs}
-    return (names[0] if names else "digits"), overrides
-
-
-def _with_eager(overrides: dict[str, Any]) -> dict[str, Any]:
-    if "training.engine" in overrides:
-        got = f"--eager and training.engine={overrides['training.engine']}"
-        raise SpecError(Fault("arguments", "one engine", got, "Drop one of them."))
-    return {**overrides, "training.engine": "eager"}
-
-
-def _import_tensorflow(quiet: bool = False) -> None:
-    """Imports TensorFlow and Keras without a second of garbage collection.
-
-    The collector would walk the million objects they make, which all stay, again and again
-    as their number grows. A process of somebody else's keeps its own habits.
-
-    Args:
-        quiet: Whether to leave out the line that tells a person at a terminal to wait.
-    """
-    if "tensorflow" in sys.modules:
-        return
-    if not quiet and sys.stderr.isatty():  # the import takes three to eight seconds
-        print("starting TensorFlow", file=sys.stderr, flush=True)
-    before = {
-        number: signal.signal(number, _leave)
-        for number in _SIGNALS
-        if signal.getsignal(number) not in (signal.SIG_IGN, None)  # ignored stays ignored
-    }
-    gc.disable()
-    try:
-        import_tensorflow()
-        gc.freeze()
-    finally:
-        gc.enable()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    # An exception within the import of a C extension may end in a crash; nothing is lost.
-    os._exit(128 + number)

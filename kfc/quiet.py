@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from kfc.errors import Fault, SpecError
+from kfc.streams import open_standard_streams
 
 import_seconds = 0.0
 """What the import of TensorFlow and Keras took; 0 where the caller had imported both."""
@@ -215,19 +216,3 @@ def _loggers_held_back() -> Iterator[None]:
             handler.removeFilter(added)
         for handler, record in held if failed else ():
             handler.handle(record)
-
-
-def open_standard_streams() -> None:
-    """Opens the null device on each of the descriptors 0, 1 and 2 that is closed.
-
-    Otherwise the next file that anybody opens gets the number, and with it the lines that
-    TensorFlow writes to descriptor 2.
-    """
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            null = os.open(os.devnull, os.O_RDWR)
-            if null != number:
-                os.dup2(null, number)
-                os.close(null)

@@ -7,6 +7,7 @@ word. A result that cannot be printed is an error.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -112,3 +113,35 @@ def guarded() -> Iterator[None]:
     progress: Any = _Stream(lambda: err, _drop) if err else err
     with redirect_stdout(results), redirect_stderr(progress):
         yield
+
+
+def prepare() -> None:
+    """Lets a command run where a standard stream is missing or lacks letters.
+
+    A service may have no stderr, and the letters of a label may not be in the encoding of
+    stdout; they are written by their numbers then, as Python does on stderr.
+    """
+    open_standard_streams()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
+            setattr(sys, name, null)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def open_standard_streams() -> None:
+    """Opens the null device on each of the descriptors 0, 1 and 2 that is closed.
+
+    Otherwise the next file that anybody opens gets the number, and with it the lines that
+    TensorFlow writes to descriptor 2.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)

@@ -14,7 +14,8 @@ MODULES = (
     "errors registry user_paths streams quiet orphans doors disk files turns memory "
     "interrupts spec data network architecture training plugins resolving untrained described "
     "predictions labelled scores record environment trainer sample reference run run_list "
-    "resuming fitting ejecting proving exporting tuning testing printing cli __main__ __init__"
+    "resuming fitting ejecting proving exporting tuning testing printing arguments listings "
+    "starting cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(MODULES.split())}
 

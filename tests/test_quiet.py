@@ -181,7 +181,7 @@ def test_every_call_is_refused_where_tensorflow_cannot_run(told_of_processes, wh
 
 def test_closed_descriptors_are_opened_on_the_null_device():
     code = (
-        "import os; from kfc.quiet import open_standard_streams as opened; opened(); "
+        "import os; from kfc.streams import open_standard_streams as opened; opened(); "
         "null = os.stat(os.devnull); "
         "print([os.path.samestat(os.fstat(n), null) for n in (0, 1, 2)])"
     )
