@@ -12,7 +12,7 @@ _USES = {
     "sklearn": ("sklearn:digits, :breast_cancer, :wine, :iris, :diabetes", "never"),
     "tfds": ("tfds:NAME, any tensorflow-datasets set; TFDS_DATA_DIR", "first time"),
     "idx": ("idx:FOLDER, MNIST-format files, plain or .gz", "never"),
-    "npz": ("npz:FILE, arrays x, y, sample_weight, x_val, y_val, x_test, y_test", "never"),
+    "npz": ("npz:FILE, arrays x, y (and x_test, y_test)", "never"),
     "npy": ("npy:FOLDER, the same names as .npy files, of any size", "never"),
 }
 """Kind of a source -> how a spec names one, and when it needs a network."""
