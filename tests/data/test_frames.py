@@ -170,3 +170,12 @@ class Broken:
 def test_an_array_that_another_library_cannot_hand_over_is_refused():
     with pytest.raises(DataError, match=r"data, x: .*needs gradients\.\. Pass a NumPy array"):
         from_memory((Broken(), Y))
+
+
+@pytest.mark.parametrize("words", [[None, "no", "yes", "no"], [None, 5, 7, 5]])
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_a_missing_value_of_an_arrow_dictionary_is_no_other_value(words, chunks):
+    array = pa.array(words).dictionary_encode()
+    found = column(pa.chunked_array([array] * chunks)).tolist()
+    assert found[1:4] == words[1:]
+    assert pd.isna(found[:: len(words)]).all()
