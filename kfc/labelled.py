@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data import Rows, Source, Task
+from kfc.data.cells import reads_as_number
 from kfc.data.checks import check_rows
 from kfc.data.classes import as_text, no_label_per_row
 from kfc.data.mapped import Mapped
@@ -120,7 +121,9 @@ def _number(name: Any, numbers: dict[str, int]) -> int | None:
         name = int(name)
         if str(name) in numbers:
             return numbers[str(name)]
-    named = not any(label.lstrip("-").isdigit() for label in numbers)
+    elif isinstance(name, int) and not isinstance(name, bool) and f"{name}.0" in numbers:
+        return numbers[f"{name}.0"]
+    named = not any(reads_as_number(label) for label in numbers)
     whole = isinstance(name, int) and not isinstance(name, bool)
     return name if named and whole and 0 <= name < len(numbers) else None
 

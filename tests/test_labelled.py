@@ -55,6 +55,7 @@ def test_classes_are_found_by_their_names():
     assert numbers([7, 3], ("3", "7")) == [1, 0]
     assert numbers([7.0, 3.0], ("3", "7")) == [1, 0]
     assert numbers([True, False], ("False", "True")) == [1, 0]
+    assert numbers([1, 0], ("0.0", "0.5", "1.0")) == [2, 0]
 
 
 def test_whole_numbers_are_classes_that_have_other_names():
@@ -67,6 +68,8 @@ def test_whole_numbers_are_classes_that_have_other_names():
         (["cow"], ("cat", "dog")),
         ([2], ("cat", "dog")),
         ([0], ("3", "7")),
+        ([0], ("1.0", "2.0")),
+        ([1], ("0.25", "0.75")),
         ([-1], ("cat", "dog")),
         ([0.5], ("0", "1")),
     ],
