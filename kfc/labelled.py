@@ -64,15 +64,19 @@ def labelled_rows(data: Any, task: Task) -> Rows:
             )
         )
     rows, where = source.test or source.train, "rows to evaluate"
-    if source.columns and task.columns and source.columns != task.columns:
-        raise DataError(
-            Fault(
-                where,
-                f"the columns {', '.join(task.columns)}, in this order",
-                ", ".join(source.columns),
-                "Use frame[columns] with the columns of the training.",
+    for place, got, wanted in (
+        (where, source.columns, task.columns),
+        (f"{where}, targets", source.targets, task.targets),
+    ):
+        if got and wanted and got != wanted:
+            raise DataError(
+                Fault(
+                    place,
+                    f"the columns {', '.join(wanted)}, in this order",
+                    ", ".join(got),
+                    "Use frame[columns] with the columns of the training.",
+                )
             )
-        )
     if rows.weight is not None:
         expected = "rows without weights: all of them count the same in an evaluation"
         raise DataError(Fault(where, expected, "weights", "Pass (x, y)."))

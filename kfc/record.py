@@ -31,6 +31,7 @@ class _Task(BaseModel, strict=True, extra="forbid"):
     labels: list[str]
     outputs: PositiveInt
     columns: list[str]
+    targets: list[str] = []  # runs of earlier versions lack it
     scaling: dict[Literal["shift", "divisor"], Any]
     target_scaling: dict[Literal["shift", "divisor"], Any]
 
@@ -188,6 +189,7 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         labels=tuple(facts["labels"]),
         outputs=facts["outputs"],
         columns=tuple(facts["columns"]),
+        targets=tuple(facts.get("targets", ())),
         **scalings,
     )
 

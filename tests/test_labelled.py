@@ -122,6 +122,19 @@ def test_columns_in_another_order_are_refused():
         labelled_rows((frame, np.array([0, 1])), task)
 
 
+def test_targets_in_another_order_are_refused(tmp_path):
+    import pandas as pd
+
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    y = pd.DataFrame({"u": 5 * x[:, 0], "v": x[:, 1] - 3})
+    spec = {"network": {"hidden": [4]}, "training": {"epochs": 1, "engine": "graph"}}
+    folder = kfc.fit(spec, data=(x, y), runs=tmp_path, verbose=False).folder
+    run = kfc.load(folder)
+    assert run.task.targets == ("u", "v")
+    with pytest.raises(kfc.DataError, match="targets: expected the columns u, v, in this ord"):
+        run.evaluate((x[:30], y[["v", "u"]][:30]))
+
+
 def test_weights_and_other_parts_of_labelled_rows_are_refused():
     x, y = np.arange(12, dtype=np.float32).reshape(6, 2), np.arange(6) % 2
     task = Task((2,), "float32", ("0", "1"))

@@ -148,7 +148,13 @@ def _source(named: Mapping[str, Any]) -> Source:
     test, validation = (
         parts[name].rows if name in parts else None for name in ("test", "validation")
     )
-    return Source(train.rows, test, columns=train.columns, validation=validation)
+    return Source(
+        train.rows,
+        test,
+        columns=train.columns,
+        validation=validation,
+        targets=train.targets,
+    )
 
 
 def _read(part: Any, suffix: str) -> _Part:

@@ -151,7 +151,7 @@ def prepare(
         _, train = _split(train, spec, spec.data.rows, "data.rows", classes)
     if isinstance(share, float) and share > 0:
         train, validation = _split(train, spec, share, "data.validation", classes)
-    task = _task(spec, train, classes, source.columns, places[0])
+    task = _task(spec, train, classes, source, places[0])
     _check_scaled(task, parts, places)
     test = Rows(test.x, test.y)
     if validation is not None:
@@ -275,7 +275,7 @@ def _check_parts(
 
 
 def _task(
-    spec: Spec, train: Rows, classes: Classes | None, columns: tuple[str, ...], where: str
+    spec: Spec, train: Rows, classes: Classes | None, source: Source, where: str
 ) -> Task:
     """Measures the training rows, and nothing else."""
     scaling = fit_scaling(spec.data.scale, train.x)
@@ -289,7 +289,8 @@ def _task(
         outputs=1 if classes else train.y.shape[1],
         scaling=scaling,
         target_scaling=fit_scaling(scale_target, train.y, constant=1.0),
-        columns=columns,
+        columns=source.columns,
+        targets=() if classes else source.targets,
     )
 
 

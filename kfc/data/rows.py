@@ -54,6 +54,7 @@ class Source:
         columns: Names of the inputs, where they have any.
         validation: Rows that the source itself keeps apart for validation, if it has any;
             they take the place of a share of the training rows.
+        targets: Names of the targets, where there are several and they have any.
     """
 
     train: Rows
@@ -61,3 +62,4 @@ class Source:
     labels: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
     validation: Rows | None = None
+    targets: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ class Task:
         scaling: Of the inputs.
         target_scaling: Of regression targets, for the loss alone.
         columns: Names of the inputs, where they have any.
+        targets: Names of the numbers of a regression, where there are several with names.
     """
 
     input_shape: tuple[int, ...]
@@ -32,6 +33,7 @@ class Task:
         default_factory=lambda: fit_scaling("none", np.zeros((1, 1)))
     )
     columns: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     @property
     def classification(self) -> bool:
