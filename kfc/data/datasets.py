@@ -81,9 +81,13 @@ def _are_batches(spec: tuple[Any, ...], elements: list[tuple[Any, ...]]) -> bool
     if any(len(set(lengths)) > 1 for lengths in sizes):
         return False  # the parts of a batch have the same number of rows
     if all(part.shape.rank is not None and part.shape[0] is None for part in spec):
+        # Who leaves other sizes open too may have left that of a row open.
+        others = any(None in part.shape.as_list()[1:] for part in spec)
+        if others and len({lengths[0] for lengths in sizes}) == 1:
+            raise _sizes_open(elements[0])
         return True
     if all(lengths[0] == 1 for lengths in sizes):
-        return True  # one row either way
+        return np.ndim(elements[0][0]) > 1  # one row either way, of one feature or of more
     shapes = " and ".join(str(np.shape(part)) for part in elements[0])
     size = sizes[0][0]
     raise DataError(
@@ -93,6 +97,21 @@ def _are_batches(spec: tuple[Any, ...], elements: list[tuple[Any, ...]]) -> bool
             f"elements of shapes {shapes}, each of which may be {size} rows or one",
             f"If they are batches, pass dataset.unbatch().batch({size}); if each is one row, "
             f"pass dataset.batch({size}).",
+        )
+    )
+
+
+def _sizes_open(element: tuple[Any, ...]) -> DataError:
+    """Returns the error for elements of open sizes that may be batches or rows."""
+    x, y = np.shape(element[0]), np.shape(element[1])
+    batches = f"tf.ensure_shape(x, {(None, *x[1:])}), tf.ensure_shape(y, {(None, *y[1:])})"
+    return DataError(
+        Fault(
+            "data",
+            "a tf.data.Dataset whose element specs tell rows from batches",
+            f"elements of shapes {x} and {y} whose specs leave all sizes open",
+            f"If they are batches, pass dataset.map(lambda x, y: ({batches})); if each is one "
+            f"row, give every size and pass dataset.batch({x[0]}).",
         )
     )
 

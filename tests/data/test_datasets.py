@@ -35,6 +35,7 @@ def generated(elements, *signature):
 RANK_UNKNOWN = rows(X, Y).map(
     lambda x, y: tf.numpy_function(lambda *parts: parts, (x, y), (tf.float32, tf.int64))
 )
+OPEN = generated(list(zip(X, Y, strict=True)), ((None,), tf.float32), ((), tf.int64))
 TOLD = {
     "rows": (rows(X, Y), (X, Y)),
     "rows with weights": (rows(X, Y, W), (X, Y, W)),
@@ -72,6 +73,11 @@ TOLD = {
     ),
     "rows of unknown rank": (RANK_UNKNOWN, (X, Y)),
     "one row": (rows(X[:1], Y[:1]), (X[:1], Y[:1])),
+    "rows of one feature with targets of size 1": (
+        rows(X[:, :1], Y[:, None]),
+        (X[:, :1], Y[:, None]),
+    ),
+    "uneven batches that leave sizes open": (OPEN.batch(5).unbatch().batch(5), (X, Y)),
 }
 
 
@@ -100,6 +106,22 @@ def test_what_may_be_rows_or_batches_is_asked(case):
         "If they are batches, pass dataset.unbatch().batch(4); if each is one row, pass "
         "dataset.batch(4)."
     )
+
+
+def test_open_sizes_of_what_may_be_rows_or_batches_are_asked():
+    specs = ((None, None), tf.float32), ((None,), tf.float32)
+    data = generated(list(zip(PICTURES, VECTORS, strict=True)), *specs)
+    fault = refused(data)
+    assert "whose specs leave all sizes open" in fault.got
+    assert "tf.ensure_shape(x, (None, 4)), tf.ensure_shape(y, (None,))" in fault.remedy
+    batches = data.map(
+        lambda x, y: (tf.ensure_shape(x, (None, 4)), tf.ensure_shape(y, (None,)))
+    )
+    assert from_dataset(batches).x.shape == (48, 4)
+    pictures = data.map(
+        lambda x, y: (tf.ensure_shape(x, (4, 4)), tf.ensure_shape(y, (4,)))
+    )
+    assert from_dataset(pictures.batch(4)).x.shape == (12, 4, 4)
 
 
 def test_what_is_said_to_do_tells_rows_from_batches():
