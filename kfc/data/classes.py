@@ -45,13 +45,20 @@ class Classes:
         if unknown.any():
             row = int(np.argmax(unknown))
             known = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
-            amounts = AMOUNTS if y.dtype.kind in "iuf" else ""
+            amounts = AMOUNTS if {y.dtype.kind, self.values.dtype.kind} <= set("iuf") else ""
+            value = plain_value(y[row])
+            got = shown(value).strip("'")
+            remedy = f"Drop such rows, or add the label to the training rows.{amounts}"
+            if str(value) in self.labels:  # text that looks like a number, or a number
+                kind = "numbers" if self.values.dtype.kind in "biuf" else "text"
+                got = f"{shown(value)}, of type {y.dtype}"
+                remedy = f"Give these targets as {kind}, as in training."
             raise DataError(
                 Fault(
                     f"{where}, row {row}",
                     f"one of the {len(self.labels)} labels {known}",
-                    shown(plain_value(y[row])).strip("'"),
-                    f"Drop such rows, or add the label to the training rows.{amounts}",
+                    got,
+                    remedy,
                 )
             )
         return numbers.astype(np.int32)

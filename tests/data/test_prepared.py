@@ -509,3 +509,16 @@ def test_another_source_of_validation_rows_has_the_same_names(other, what):
     spec = load({"data": {"source": "npz:train", "validation": "npz:other"}})
     with pytest.raises(DataError, match=what):
         prepare(spec, read=sources.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (int, str, "labels 0, 1, got '0', of type <U.*these targets as numbers, as in training"),
+        (str, int, "labels 0, 1, got 0, of type int64. Give these targets as text"),
+    ],
+)
+def test_labels_of_another_type_than_in_training_are_named_as_such(train, test, message):
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    with pytest.raises(DataError, match=message):
+        prepare(load({}), ((x, y.astype(train)), (x, y.astype(test))))
