@@ -120,7 +120,7 @@ def column(values: Any) -> np.ndarray:
     only_arrow = hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__")
     if only_arrow and not hasattr(values, "__array__"):
         values = _pyarrow(values).chunked_array(values)
-    kind = getattr(values, "type", None)
+    kind: Any = getattr(values, "type", None)
     if hasattr(kind, "index_type") and hasattr(kind, "value_type"):
         # Of a dictionary in chunks, pyarrow gives a missing value as the last one there is.
         values = values.cast(kind.value_type)

@@ -30,6 +30,7 @@ class _Task(BaseModel):
     labels: list[str]
     outputs: _Size
     columns: list[str]
+    targets: list[str] = []
     scaling: _Scaling
     target_scaling: _Scaling
 

@@ -118,9 +118,7 @@ def test_open_sizes_of_what_may_be_rows_or_batches_are_asked():
         lambda x, y: (tf.ensure_shape(x, (None, 4)), tf.ensure_shape(y, (None,)))
     )
     assert from_dataset(batches).x.shape == (48, 4)
-    pictures = data.map(
-        lambda x, y: (tf.ensure_shape(x, (4, 4)), tf.ensure_shape(y, (4,)))
-    )
+    pictures = data.map(lambda x, y: (tf.ensure_shape(x, (4, 4)), tf.ensure_shape(y, (4,))))
     assert from_dataset(pictures.batch(4)).x.shape == (12, 4, 4)
 
 

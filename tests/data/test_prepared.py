@@ -514,7 +514,7 @@ def test_another_source_of_validation_rows_has_the_same_names(other, what):
 @pytest.mark.parametrize(
     ("train", "test", "message"),
     [
-        (int, str, "labels 0, 1, got '0', of type <U.*these targets as numbers, as in training"),
+        (int, str, "labels 0, 1, got '0', of type <U.*these targets as numbers"),
         (str, int, "labels 0, 1, got 0, of type int64. Give these targets as text"),
     ],
 )
