@@ -120,10 +120,10 @@ def column(values: Any) -> np.ndarray:
     only_arrow = hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__")
     if only_arrow and not hasattr(values, "__array__"):
         values = _pyarrow(values).chunked_array(values)
-    kind: Any = getattr(values, "type", None)
-    if hasattr(kind, "index_type") and hasattr(kind, "value_type"):
+    arrow_type: Any = getattr(values, "type", None)
+    if hasattr(arrow_type, "index_type") and hasattr(arrow_type, "value_type"):
         # Of a dictionary in chunks, pyarrow gives a missing value as the last one there is.
-        values = values.cast(kind.value_type)
+        values = values.cast(arrow_type.value_type)
     return np.asarray(values)
 
 
