@@ -135,5 +135,21 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _committed(folder: Path) -> list[Path]:
-    found = (name for name in doors.names_in(folder) if name.isascii() and name.isdigit())
+    """Returns the folders of commits, the oldest first.
+
+    Raises:
+        CheckpointError: If `folder` is a link or anything else that is no folder.
+    """
+    try:
+        names = doors.names_in(folder)
+    except OSError as error:
+        raise CheckpointError(
+            Fault(
+                str(folder),
+                "the folder of a run's commits",
+                error.strerror or str(error),
+                f"Train again with `kfc fit {shlex.quote(str(folder.parent / 'spec.yaml'))}`.",
+            )
+        ) from error
+    found = (name for name in names if name.isascii() and name.isdigit())
     return [folder / name for name in sorted(found, key=int)]

@@ -1,6 +1,9 @@
+import os
+
 import numpy as np
 import pytest
 
+from kfc import doors
 from kfc.errors import CheckpointError
 from kfc.training import commits
 from kfc.training.commits import Checkpoint
@@ -68,3 +71,20 @@ def test_an_unfinished_commit_is_not_read(tmp_path):
     (tmp_path / "000001").rename(tmp_path / ".partial-000002")
     with pytest.raises(CheckpointError, match="expected a whole checkpoint, got none"):
         commits.newest(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["a link", "a file", "a pipe"])
+def test_what_is_no_folder_in_place_of_the_commits_is_refused(tmp_path, kind):
+    place = tmp_path / "run" / "checkpoints"
+    commit_numbers(tmp_path / "elsewhere", 1)
+    place.parent.mkdir()
+    doors.hand_over(place.parent)
+    make = {
+        "a link": lambda: place.symlink_to(tmp_path / "elsewhere"),
+        "a file": lambda: place.write_bytes(b""),
+        "a pipe": lambda: os.mkfifo(place),
+    }
+    make[kind]()
+    for read in (commits.newest, commits.begun):
+        with pytest.raises(CheckpointError, match=r"the folder of a run's commits"):
+            read(place)
