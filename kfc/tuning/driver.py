@@ -343,7 +343,9 @@ class Driver:
 
     def _winner_folders(self) -> list[Path]:
         folder = self._folder / "winner"
-        return [folder / name for name in doors.names_in(folder) if name[0].isdigit()]
+        with files.disk_errors(folder):
+            names = doors.names_in(folder)
+        return [folder / name for name in names if name[0].isdigit()]
 
     def _ranking(self) -> list[Trial]:
         """Returns the trials that may win, the best first, without trial 0."""

@@ -15,6 +15,7 @@ import kfc
 from kfc import files, fitting
 from kfc import spec as specs
 from kfc.data import prepare
+from kfc.errors import DiskError
 from kfc.trainer import Trainer, weights_sha256
 from kfc.training.loop import check_finite
 from kfc.tuning.journal import Journal, read_events
@@ -858,3 +859,12 @@ def test_without_a_space_there_is_a_built_in_one(search):
 def test_workers_are_counted(workers, search):
     with pytest.raises(kfc.SpecError, match="workers"):
         search(workers=workers)
+
+
+def test_a_file_in_place_of_the_winners_folder_is_refused(repeated, search, tmp_path):
+    folder = tmp_path / "search"
+    shutil.copytree(repeated.folder, folder)
+    shutil.rmtree(folder / "winner")
+    (folder / "winner").write_bytes(b"")
+    with pytest.raises(DiskError, match="winner"):
+        search(REPEATED, folder=folder)
