@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, NonNegativeInt
 
-from kfc import files, record
+from kfc import files, record, user_paths
 from kfc.errors import CheckpointError, DataError, Fault, reason
 from kfc.spec import Spec
 
@@ -136,7 +136,7 @@ def where_it_began(folder: Path) -> Iterator[None]:
             began = read(folder)["cwd"]
         except CheckpointError:
             raise error from None
-        if began == str(Path.cwd()):
+        if began == str(user_paths.current()):
             raise
         said = f"The run began in {began}: call kfc from there if a path is relative."
         faults = (replace(each, remedy=f"{said} {each.remedy}") for each in error.faults)

@@ -73,6 +73,7 @@ def fit(
         DiskError: If the run folder cannot be written.
     """
     phases = record.Phases()
+    place, current = user_paths.absolute(runs), user_paths.current()
     checked = specs.load(spec, overrides)
     threads = quiet.start_tensorflow(checked.training.threads)
     phases.end("import")
@@ -98,13 +99,12 @@ def fit(
         "spec": environment.plain_spec(trainer.spec),
         "data_sha256": prepared.sha256,
         "resumed": [],
-        "cwd": str(Path.cwd()),
+        "cwd": str(current),
     }
     contents = {
         "spec.yaml": specs.dump(trainer.spec).encode(),
         environment.FILE: environment.text(began).encode(),
     }
-    place = user_paths.absolute(runs)
     with turns.new_numbered_folder(place, checked.name, contents) as folder:
         work = _Work(folder, trainer, list(callbacks), began, console, phases)
         return work.finish(commit_first=network is not None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kfc.errors import DiskError, Fault
+
 
 def expanded(path: str | Path) -> Path:
     """Returns the path of what a user typed, with `~` as the home folder.
@@ -23,8 +25,26 @@ def absolute(path: str | Path) -> Path:
 
     Args:
         path: A path such as `runs`, `~/runs` or `/data/runs`.
+
+    Raises:
+        DiskError: If the path is relative, and the current folder was removed.
     """
-    return expanded(path).absolute()
+    path = expanded(path)
+    return path if path.is_absolute() else current() / path
+
+
+def current() -> Path:
+    """Returns the current folder, to which relative paths belong.
+
+    Raises:
+        DiskError: If it was removed.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        expected, got = "a folder that is there", error.strerror or str(error)
+        remedy = "Change into another folder, and start again."
+        raise DiskError(Fault("the current folder", expected, got, remedy)) from error
 
 
 def shown(path: Path) -> str:

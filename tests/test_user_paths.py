@@ -51,3 +51,14 @@ def test_rows_to_predict_and_specs_are_found_in_the_home_folder(home):
     (home / "my.yaml").write_text("seed: 7\n")
     assert read_inputs(Path("~/rows.npy")).shape == (2, 3)
     assert kfc.spec.load("~/my.yaml").seed == 7
+
+
+def test_a_current_folder_that_was_removed_is_named(home, monkeypatch):
+    gone = home / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert user_paths.absolute(home) == home
+    assert user_paths.shown(home) == str(home)
+    with pytest.raises(kfc.DiskError, match="the current folder: expected a folder that is"):
+        kfc.fit("digits", runs="runs")
