@@ -100,7 +100,7 @@ def test_the_state_of_another_network_is_refused(trainer, tmp_path):
 def test_measuring_one_part_leaves_the_others_alone(trainer, tmp_path):
     one = trainer()
     train(one, tmp_path)
-    everything, validation = one.measure(), one.measure("val")
+    everything, validation = one.measure("val", "test"), one.measure("val")
     assert set(validation) == {"val_loss", "val_accuracy"}
     assert set(everything) == {*validation, "test_loss", "test_accuracy"}
     assert validation.items() <= everything.items()

@@ -48,7 +48,7 @@ def read_rows(folder):
 def epoch_spec(activation, loss, *, batch_size=128, optimizer="tape_sgd"):
     """The network of the tutorials, one epoch, rows as they come."""
     return {
-        "data": {"validation": 0},
+        "data": {"validation": 0, "pixels": True},  # rows of 784 bytes: flattened images
         "network": {
             "hidden": [256, 128],
             "activation": activation,

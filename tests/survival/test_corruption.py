@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from kfc import environment, record, resuming, sample
+from kfc import environment, files, record, resuming, sample
 from kfc import spec as specs
 from kfc.errors import CheckpointError
 from kfc.training import commits
@@ -54,7 +54,8 @@ def runs(tmp_path_factory):
 
 def looked(folder):
     """What a resume would begin with: arrays by epoch, once everything is checked."""
-    start = resuming.look(folder).start
+    with files.locked(folder):
+        start = resuming.look(folder).start
     log = Appended(folder / "metrics.jsonl")
     log.cut(start.facts["states"][0])
     arrays = {name: values.tobytes() for name, values in start.arrays.items()}
@@ -194,7 +195,7 @@ def test_a_linked_checkpoints_folder_is_refused(runs, tmp_path):
     shutil.copytree(runs.run, folder)
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").symlink_to(runs.run / "checkpoints")
-    with pytest.raises(CheckpointError, match="a link"):
+    with pytest.raises(CheckpointError, match="a link"), files.locked(folder):
         resuming.look(folder)
 
 
@@ -232,14 +233,14 @@ def test_damage_to_the_sample_of_a_run_is_found(tmp_path, kind, seed):
 def test_a_read_error_of_the_disk_passes_over_a_commit(runs, tmp_path, monkeypatch):
     folder = tmp_path / "a"
     shutil.copytree(runs.run, folder)
-    opened = commits.open_file
+    read = files.read
 
     def broken(path):
         if path.parent.name == "000002":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return opened(path)
+        return read(path)
 
-    monkeypatch.setattr(commits, "open_file", broken)
+    monkeypatch.setattr(files, "read", broken)
     assert resuming.look(folder).start.facts["progress"]["epoch"] == 3
 
 

@@ -94,7 +94,7 @@ def outcome(folder):
     kept = ("metrics", "epochs", "history", "weights_sha256", "sample_sha256")
     progress = state.facts["progress"]
     best = [
-        {name: value for name, value in of.items() if name != "files"}
+        {name: value for name, value in of.items() if name not in ("files", "epoch_began")}
         for of in state.facts["states"]
     ]
     return (

@@ -5,7 +5,7 @@ import pytest
 from kfc.data import Rows
 from kfc.data.mapped import Mapped
 from kfc.data.order import epoch_order
-from kfc.training.checkpoint import Progress, capture, restore
+from kfc.training.checkpoint import Progress, capture, prepare
 from kfc.training.feed import Streamed
 
 STREAMED = {"training.shuffle": True, "training.batch_size": 8, "training.epochs": 2}
@@ -74,12 +74,11 @@ def test_a_streamed_training_resumes_within_an_epoch_to_the_same_bits(problem, s
     expected = streamed(problem(overrides)).loop([EachFourth()])
     commits = []
     expected.commit = lambda progress: commits.append(
-        capture(expected.engine.model, [], progress)
+        capture(expected.engine.model, expected.callbacks, progress)
     )
     expected.run(Progress())
     middle = next(c for c in commits if c.facts["progress"]["step"] == 4)
     resumed = streamed(problem(overrides)).loop([EachFourth()])
-    progress = restore(middle, resumed.engine.model, [])
-    resumed.run(progress)
+    progress = resumed.run(prepare(middle, resumed.callbacks), state=middle)
     same_weights(resumed.engine.model, expected.engine.model)
     assert progress.epoch == 2

@@ -21,7 +21,8 @@ def train(workload: Workload, data: Data, seconds: float) -> Measurement:
     epochs, first_epoch_seconds = 4, None
     while True:
         with tempfile.TemporaryDirectory() as runs:
-            run = kfc.fit(_spec(workload, epochs), data=rows, runs=runs, verbose=False)
+            spec = _spec(workload, epochs, pixels=data.x.dtype.name == "uint8")
+            run = kfc.fit(spec, data=rows, runs=runs, verbose=False)
             lines = _epoch_lines(run.folder)
             result = json.loads((run.folder / "result.json").read_text("utf-8"))
             compiling = result["phases"]["compile"]
@@ -41,10 +42,10 @@ def train(workload: Workload, data: Data, seconds: float) -> Measurement:
     )
 
 
-def _spec(workload: Workload, epochs: int) -> dict[str, Any]:
+def _spec(workload: Workload, epochs: int, *, pixels: bool) -> dict[str, Any]:
     rate = workload.learning_rate
     return {
-        "data": {"validation": 0},
+        "data": {"validation": 0, "pixels": pixels},
         "network": {"hidden": list(workload.hidden), **workload.network},
         "training": {
             "loss": workload.loss,
