@@ -429,16 +429,16 @@ def test_letters_that_stdout_lacks_are_written_by_their_numbers(folder):
     spec = ("data.source=npz:names.npz", "data.scale=standard", "name=names", "--runs=names")
     assert run_kfc("fit", *spec, "training.epochs=1", folder=folder).returncode == 0
     np.save(folder / "one.npy", np.zeros((1, 1)))
-    command = [sys.executable, "-m", "kfc", "predict", "names/0001-names", "one.npy"]
-    ended = subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert rb"label,probability,gr\xf6\xdfe,l\xe4nge" in ended.stdout
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, encoding="ascii")
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(stdout),
+        pytest.raises(SystemExit) as ended,
+    ):
+        cli.main(["predict", "names/0001-names", "one.npy"])
+    assert not ended.value.code
+    assert rb"label,probability,gr\xf6\xdfe,l\xe4nge" in written.getvalue()
 
 
 def test_evaluate_measures_other_labelled_rows(trained, folder):

@@ -235,6 +235,7 @@ def test_a_network_lends_its_weights_and_stays_as_it_is(run, tmp_path):
     assert kfc.load(trained.folder).weights_sha256 == trained.weights_sha256
 
 
+@pytest.mark.slow  # test_untouched.py looks at each function by default
 def test_what_is_passed_in_stays_as_it_was(tmp_path, unasked):
     """Arrays, dicts, random states and settings, through every function that takes a run."""
     x, y = arrays()

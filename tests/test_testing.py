@@ -38,7 +38,7 @@ def test_the_embedded_source_conforms(argument):
     testing.check_source(SOURCES.get("sklearn"), argument)
 
 
-SLOW = {"saved_model": pytest.mark.slow}  # every test of an export checks it
+SLOW = dict.fromkeys(("saved_model", "litert"), pytest.mark.slow)  # exports check them
 
 
 @pytest.mark.parametrize(

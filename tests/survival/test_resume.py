@@ -235,10 +235,15 @@ BEST = {"name": "ModelCheckpoint", "filepath": "best.weights.h5", "save_weights_
     ("callback", "epoch", "optimizer"),
     [
         # After the first lowering, with one epoch of waiting for the second behind it.
-        (PLATEAU, 5, "sgd"),
+        pytest.param(PLATEAU, 5, "sgd", marks=SLOW),
         pytest.param({**STOPPING, "restore_best_weights": True}, 4, "sgd", marks=SLOW),
         # At a rate that only grows the loss, the first epoch stays the best.
-        ({**BEST, "save_best_only": True, "mode": "max", "monitor": "loss"}, 4, "sgd"),
+        pytest.param(
+            {**BEST, "save_best_only": True, "mode": "max", "monitor": "loss"},
+            4,
+            "sgd",
+            marks=SLOW,
+        ),
         pytest.param({"name": "CSVLogger", "filename": "rows.csv"}, 4, "sgd", marks=SLOW),
         ({"name": "csv_log", "filename": "rows.csv"}, 4, "sgd"),
         (

@@ -38,7 +38,7 @@ def test_such_a_loss_is_evaluated_in_batches_of_the_trainings_size(loss, problem
     assert actual == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("engine", ["graph", "xla"])
+@pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_weights_that_stand_still_have_one_loss_on_all_rows(engine, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(600, 5)).astype(np.float32)

@@ -224,7 +224,10 @@ TOGETHER = [name for name in MAKE if name not in ALONE]
 
 @pytest.mark.parametrize("place", [(2, 0), (3, 2)], ids=["between", "within"])
 @pytest.mark.parametrize(
-    "names", [TOGETHER, *([name] for name in ALONE)], ids=["all others", *ALONE]
+    "names",
+    # Together they take as long as one; test_resume.py has one of those alone by default.
+    [TOGETHER, *(pytest.param([name], marks=pytest.mark.slow) for name in ALONE)],
+    ids=["all others", *ALONE],
 )
 def test_resumed_callbacks_go_on_where_they_were(
     problem, tmp_path, often, published, names, place

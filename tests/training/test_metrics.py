@@ -48,7 +48,7 @@ def test_r2_is_that_of_scikit_learn_wherever_the_targets_are(mean, spread, unit,
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_r2_of_many_small_batches_does_not_drift(size):
-    y, values = numbers(1e7, 5, rows=700)
+    y, values = numbers(1e7, 5, rows=100 * size)
     expected = r2_score(y.astype(np.float64), values.astype(np.float64))
     assert in_batches(R2(1), y, values, size=size) == pytest.approx(expected, abs=1e-4)
 
@@ -110,7 +110,9 @@ def test_only_a_metric_that_is_undefined_beside_a_finite_loss_is_left_out():
     assert "mae" in defined({"loss": 1.0, "mae": nan})
 
 
-@pytest.mark.parametrize("engine", ["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "engine", [pytest.param("eager", marks=pytest.mark.slow), "graph", "xla"]
+)
 def test_a_run_reports_the_r2_of_its_own_predictions(engine, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 3)).astype(np.float32)
