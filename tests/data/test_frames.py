@@ -2,6 +2,8 @@ import sys
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from kfc.data import prepare
@@ -9,9 +11,6 @@ from kfc.data.frames import column, is_frame, read_frame
 from kfc.data.memory import as_inputs, from_memory
 from kfc.errors import DataError
 from kfc.spec import load
-
-pl = pytest.importorskip("polars")
-pa = pytest.importorskip("pyarrow")
 
 X = np.random.default_rng(0).normal(size=(20, 3))
 Y = np.arange(20) % 2
