@@ -15,7 +15,7 @@ from kfc.data.classes import Classes, as_text, read_classes
 from kfc.data.encoding import are_pixels, encoded, encoded_like
 from kfc.data.mapped import Mapped, chunks
 from kfc.data.memory import from_memory
-from kfc.data.precision import check_precision, check_scaled_finite
+from kfc.data.precision import TARGET_STEPS, check_precision, check_scaled_finite
 from kfc.data.rows import Rows, Source
 from kfc.data.scaling import fit_scaling
 from kfc.data.splits import split
@@ -139,7 +139,8 @@ def prepare(
         pixels = are_pixels(source.train.x, places[0], divided=divided)
     train = encoded(source.train, classes, places[0], pixels=pixels)
     if classes is None:
-        check_precision(source.train.y, f"{places[0]}, targets", "y")
+        where = f"{places[0]}, targets"
+        check_precision(source.train.y, where, "y", steps=TARGET_STEPS)
         check_targets_differ(train.y, places[0])
     test, validation = (
         encoded_like(train, rows, classes, where, cast=spec.data.pixels is True)
