@@ -19,9 +19,9 @@ from kfc.errors import DataError, Fault, SpecError
 from kfc.labelled import LabelledRows, labelled_rows, targets_of
 from kfc.network import build
 from kfc.predictions import Predictions, from_outputs, predict
-from kfc.scores import outputs_of, scores
+from kfc.scores import outputs_of
 from kfc.spec import Spec
-from kfc.trainer import measure_finished, weights_sha256
+from kfc.trainer import measure_finished, measure_rows, weights_sha256
 from kfc.training import checkpoint, commits
 from kfc.training.compiling import compile_for_evaluation
 from kfc.training.evaluation import Evaluator
@@ -144,9 +144,7 @@ class Run:
         return measure_finished(self.model, self._evaluator(), prepared)[0]
 
     def _measured_on(self, rows: Rows) -> dict[str, float]:
-        recorded = self._evaluator().evaluate(rows)
-        found = scores(outputs_of(self.model, rows.x), rows.y, self.task)
-        metrics = {**recorded, **found, **recorded}
+        metrics = measure_rows(self.model, self._evaluator(), rows, self.task)
         check_finite(metrics, "rows to evaluate")
         return metrics
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from kfc import environment, files, record
-from kfc.data import Prepared
+from kfc.data import Prepared, Rows, Task
 from kfc.network import build
 from kfc.resolving import resolve_engine
 from kfc.scores import baseline_scores, outputs_of, scores
@@ -181,6 +181,22 @@ class Trainer:
         return metrics
 
 
+def measure_rows(
+    network: keras.Model, evaluator: Evaluator, rows: Rows, task: Task
+) -> dict[str, float]:
+    """Returns the metrics that training records, and then those of `kfc.scores.scores`.
+
+    Args:
+        network: Trained network that takes raw rows.
+        evaluator: Measures the loss and the metrics that training records.
+        rows: Encoded rows with targets.
+        task: Task that the network was trained for.
+    """
+    recorded = evaluator.evaluate(rows)
+    # Where both have a metric it is the recorded one, which the history has too.
+    return recorded | scores(outputs_of(network, rows.x), rows.y, task) | recorded
+
+
 def measure_finished(
     network: keras.Model, evaluator: Evaluator, prepared: Prepared
 ) -> tuple[dict[str, float], dict[str, float]]:
@@ -202,9 +218,7 @@ def measure_finished(
     metrics: dict[str, float] = {}
     baseline: dict[str, float] = {}
     for part, rows in prepared.held_out.items():
-        recorded = evaluator.evaluate(rows)
-        found = scores(outputs_of(network, rows.x), rows.y, prepared.task)
-        found = {**recorded, **found, **recorded}  # the recorded ones first, and as they are
+        found = measure_rows(network, evaluator, rows, prepared.task)
         metrics |= {f"{part}_{name}": value for name, value in found.items()}
         constant = baseline_scores(prepared.train, rows, prepared.task)
         baseline |= {f"{part}_{name}": value for name, value in constant.items()}
