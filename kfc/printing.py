@@ -56,7 +56,8 @@ def print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -
             for name, value in baseline.items()
             if name.startswith(f"{last}_")
         }
-    print(" ".join([" " * 18, *(f"{part:>10}" for part in columns)]).rstrip())
+    if any(columns):  # other rows of the user's have no part
+        print(" ".join([" " * 18, *(f"{part:>10}" for part in columns)]).rstrip())
     for name in dict.fromkeys(name for found in columns.values() for name in found):
         cells = (
             f"{found[name]:>10.4f}" if name in found else " " * 10
