@@ -56,9 +56,9 @@ def rename(old: Path, new: Path) -> None:
         os.replace(name, other, src_dir_fd=here, dst_dir_fd=there)
 
 
-def make_folder(path: Path) -> None:
-    """Makes a folder, and those above it; one that is there is fine."""
-    doors.make_folder(path)
+def make_folder(path: Path) -> list[Path]:
+    """Makes a folder, and those above it; returns those that were missing."""
+    return doors.make_folder(path)
 
 
 def remove(path: Path) -> None:

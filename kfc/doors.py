@@ -107,19 +107,39 @@ def open_to_sync(path: Path) -> int:
         return _open(name, flags, folder, path)
 
 
-def make_folder(path: Path) -> None:
-    """Makes a folder, and those above it; one that is there is fine."""
+def make_folder(path: Path) -> list[Path]:
+    """Makes a folder, and those above it; one that is there is fine.
+
+    Returns:
+        The folders that this call has made, and no other process, from the outermost.
+    """
     start, names = _split(path)
     if start is None:
-        path.mkdir(parents=True, exist_ok=True)
-        return
-    start.mkdir(parents=True, exist_ok=True)
+        return _make_folders(path)
+    made = _make_folders(start)
     for number in range(len(names)):
         inner = start.joinpath(*names[: number + 1])
         with parent_of(inner) as (folder, name, _):
             with suppress(FileExistsError):
                 os.mkdir(name, dir_fd=folder)
+                made.append(inner)
             os.close(_open(name, _FOLDER | os.O_NOFOLLOW, folder, inner))
+    return made
+
+
+def _make_folders(path: Path) -> list[Path]:
+    """Does the work of `Path.mkdir(parents=True, exist_ok=True)`; returns what it made."""
+    try:
+        path.mkdir()
+    except FileNotFoundError:
+        if path.parent == path:
+            raise
+        return [*_make_folders(path.parent), *_make_folders(path)]
+    except OSError:  # a disk that is only read says so before it says that a folder exists
+        if not path.is_dir():
+            raise
+        return []
+    return [path]
 
 
 def names_in(folder: Path) -> list[str]:

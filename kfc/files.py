@@ -204,15 +204,19 @@ def sync(path: Path) -> None:
         disk.sync(path)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path) -> list[Path]:
     """Creates a folder, and those above it; one that is there is fine.
+
+    Returns:
+        The folders that this call has created, and no other process, from the outermost.
 
     Raises:
         DiskError: If it cannot be created.
     """
     with disk_errors(path):
-        disk.make_folder(path)
+        made = disk.make_folder(path)
         disk.sync(path.parent)
+    return made
 
 
 def remove(path: Path) -> None:

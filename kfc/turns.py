@@ -94,9 +94,8 @@ def _lock_folder(folder: Path, made: set[Path]) -> int:
     """Returns the descriptor of a folder, locked, and made if it was missing."""
     attempts = 0
     while True:
-        made |= {path for path in (folder, *folder.parents) if not path.exists()}
         try:
-            files.make_folder(folder)
+            made.update(files.make_folder(folder))
             with files.disk_errors(folder):
                 descriptor = os.open(folder, os.O_RDONLY)
         except DiskError as error:
