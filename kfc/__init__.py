@@ -22,16 +22,13 @@ from kfc.errors import (
 )
 
 if TYPE_CHECKING:
-    from kfc.ejecting.eject import eject
-    from kfc.exporting.export import export
-    from kfc.exporting.exported import Export
-    from kfc.fitting import fit, resume
-    from kfc.predictions import Predictions
-    from kfc.proving.proof import Certificate, prove
-    from kfc.run import Run, load
+    from kfc.ejecting import eject
+    from kfc.exporting import Export, export
+    from kfc.runs import Predictions, Run, fit, load, resume
+    from kfc.runs import build_untrained as build
     from kfc.spec import Spec
-    from kfc.tuning.search import Search, tune
-    from kfc.untrained import build_untrained as build
+    from kfc.tuning import Search, tune
+    from kfc.verification import Certificate, prove
 
 __all__ = [
     "BusyError",
@@ -61,17 +58,17 @@ __all__ = [
 ]
 
 _ON_FIRST_USE = {
-    "Certificate": "kfc.proving.proof:Certificate",
-    "Export": "kfc.exporting.exported:Export",
-    "Predictions": "kfc.predictions:Predictions",
-    "Run": "kfc.run:Run",
-    "build": "kfc.untrained:build_untrained",
-    "eject": "kfc.ejecting.eject:eject",
-    "export": "kfc.exporting.export:export",
-    "fit": "kfc.fitting:fit",
-    "load": "kfc.run:load",
-    "prove": "kfc.proving.proof:prove",
-    "resume": "kfc.fitting:resume",
+    "Certificate": "kfc.verification.verifying:Certificate",
+    "Export": "kfc.exporting.loaded_export:Export",
+    "Predictions": "kfc.runs.predictions:Predictions",
+    "Run": "kfc.runs.run:Run",
+    "build": "kfc.runs.untrained:build_untrained",
+    "eject": "kfc.ejecting.script:eject",
+    "export": "kfc.exporting.export_run:export",
+    "fit": "kfc.runs.fitting:fit",
+    "load": "kfc.runs.run:load",
+    "prove": "kfc.verification.verifying:prove",
+    "resume": "kfc.runs.fitting:resume",
     "Search": "kfc.tuning.search:Search",
     "Spec": "kfc.spec:Spec",
     "tune": "kfc.tuning.search:tune",
@@ -86,7 +83,7 @@ def __getattr__(name: str) -> Any:
     if name not in _ON_FIRST_USE:
         raise AttributeError(f"module 'kfc' has no attribute {name!r}")
     if name != "Spec":
-        from kfc.quiet import import_tensorflow
+        from kfc.system import import_tensorflow
 
         import_tensorflow()
     module, _, attribute = _ON_FIRST_USE[name].partition(":")

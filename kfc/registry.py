@@ -239,38 +239,38 @@ def keras_class(module: ModuleType, name: str) -> Any:
 SOURCES = Registry(
     "source",
     {
-        "sklearn": "kfc.data.sources:sklearn",
-        "tfds": "kfc.data.tfds:tfds",
-        "idx": "kfc.data.sources:idx",
-        "npz": "kfc.data.sources:npz",
-        "npy": "kfc.data.sources:npy",
+        "sklearn": "kfc.data.sources.builtin_sources:sklearn",
+        "tfds": "kfc.data.sources.tfds:tfds",
+        "idx": "kfc.data.sources.builtin_sources:idx",
+        "npz": "kfc.data.sources.builtin_sources:npz",
+        "npy": "kfc.data.sources.builtin_sources:npy",
     },
 )
 BLOCKS = Registry(
     "block",
     {
-        "dense": "kfc.network:dense",
-        "residual": "kfc.network:residual",
+        "dense": "kfc.network.building:dense",
+        "residual": "kfc.network.building:residual",
     },
 )
 OPTIMIZERS = Registry("optimizer", {"tape_sgd": "kfc.training.optimizers:TapeSGD"})
 CALLBACKS = Registry(
     "callback",
     {
-        "best_weights": "kfc.training.stopping:BestWeights",
-        "csv_log": "kfc.training.logs:CSVLog",
-        "early_stopping": "kfc.training.stopping:EarlyStopping",
-        "metrics_log": "kfc.training.logs:MetricsLog",
-        "tensorboard_log": "kfc.training.logs:TensorBoardLog",
-        "terminal": "kfc.training.logs:Terminal",
+        "best_weights": "kfc.training.callbacks.early_stopping:BestWeights",
+        "csv_log": "kfc.training.callbacks.logs:CSVLog",
+        "early_stopping": "kfc.training.callbacks.early_stopping:EarlyStopping",
+        "metrics_log": "kfc.training.callbacks.logs:MetricsLog",
+        "tensorboard_log": "kfc.training.callbacks.logs:TensorBoardLog",
+        "terminal": "kfc.training.callbacks.logs:Terminal",
     },
 )
 EXPORTERS = Registry(
     "exporter",
     {
-        "saved_model": "kfc.exporting.exporters:SAVED_MODEL",
-        "onnx": "kfc.exporting.exporters:ONNX",
-        "litert": "kfc.exporting.exporters:LITERT",
+        "saved_model": "kfc.exporting.formats:SAVED_MODEL",
+        "onnx": "kfc.exporting.formats:ONNX",
+        "litert": "kfc.exporting.formats:LITERT",
     },
 )
 REGISTRIES = (SOURCES, BLOCKS, OPTIMIZERS, CALLBACKS, EXPORTERS)

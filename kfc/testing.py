@@ -18,18 +18,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from kfc import sample
-from kfc import spec as specs
-from kfc.data import Source, Task
-from kfc.data.checks import check_rows
-from kfc.data.scaling import fit_scaling
+from kfc.data import Source, Task, check_rows
 from kfc.errors import Fault, PluginError
-from kfc.exporting import certificate
-from kfc.exporting.exporters import Exporter
+from kfc.exporting import Exporter, certificate
 from kfc.network import build
-from kfc.spec import Hidden, Network
-from kfc.training.checkpoint import plain_state
-from kfc.training.step import TapeModel
+from kfc.preprocessing import fit_scaling
+from kfc.runs import prediction_sample
+from kfc.spec import Hidden, Network, load_spec
+from kfc.training import TapeModel
+from kfc.training.checkpoints import plain_state
 
 _ROWS, _FEATURES, _CLASSES, _BATCH = 70, 4, 3, 32  # 70 = 32 + 32 + 6: a short batch
 
@@ -176,18 +173,18 @@ def check_exporter(exporter: Exporter) -> None:
         SpecError: If a package that it needs is not installed.
         NumbersError: If a model cannot be loaded, or answers otherwise.
     """
-    kind, got = "a kfc.exporting.exporters.Exporter", type(exporter).__name__
+    kind, got = "a kfc.exporting.formats.Exporter", type(exporter).__name__
     _require(isinstance(exporter, Exporter), "exporter", kind, got)
     exporter.check_installed("exporter")
     generator = np.random.default_rng(0)
     x = generator.normal(5, 3, size=(_ROWS, _FEATURES)).astype("float32")
     columns = tuple(f"column {number}" for number in range(_FEATURES))
     inputs, target = fit_scaling("standard", x), fit_scaling("standard", x[:, :1])
-    spec = specs.load({"network": {"hidden": [8]}})
+    spec = load_spec({"network": {"hidden": [8]}})
     for labels in (("a", "b", "c"), ()):
         task = Task((_FEATURES,), "float32", labels, 1, inputs, target, columns)
         network = build(spec, task)
-        rows = sample.take(network, x)
+        rows = prediction_sample.take(network, x)
         with tempfile.TemporaryDirectory(prefix="kfc-") as folder:
             exporter.write(network, task, Path(folder))
             certificate.compare(

@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfc import cli, registry
+from kfc import registry
+from kfc.cli import app
 from kfc.data import prepare
-from kfc.data.files import read_inputs
+from kfc.data.input_files import read_inputs
 from kfc.errors import KfcError
-from kfc.spec import load
-from kfc.spec.plain import shown
+from kfc.spec import load_spec
+from kfc.spec.plain_values import shown
 
 RNG = np.random.default_rng(0)
 X = RNG.random((60, 4))
@@ -128,7 +129,7 @@ def repr_of(value):
 
 @pytest.mark.parametrize(("path", "value", "words"), VALUES, ids=repr_of)
 def test_a_wrong_value_of_a_spec(path, value, words):
-    refused(2, words, load, at(path, value))
+    refused(2, words, load_spec, at(path, value))
 
 
 # --- specs: files ------------------------------------------------------------------------
@@ -172,16 +173,16 @@ def test_a_spec_file(case, tmp_path):
     name, text, words = TEXTS[case]
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    refused(2, words, load, path)
+    refused(2, words, load_spec, path)
 
 
 def test_a_folder_or_a_device_is_no_spec_file(tmp_path):
     (tmp_path / "a.yaml").mkdir()
     (tmp_path / "b.yaml").symlink_to("/dev/zero")
     (tmp_path / "c.yaml").symlink_to(tmp_path / "nowhere")
-    refused(2, ["a.yaml", "a folder"], load, tmp_path / "a.yaml")
-    refused(2, ["b.yaml", "a device"], load, tmp_path / "b.yaml")
-    refused(2, ["c.yaml", "no such file"], load, tmp_path / "c.yaml")
+    refused(2, ["a.yaml", "a folder"], load_spec, tmp_path / "a.yaml")
+    refused(2, ["b.yaml", "a device"], load_spec, tmp_path / "b.yaml")
+    refused(2, ["c.yaml", "no such file"], load_spec, tmp_path / "c.yaml")
 
 
 # --- data in memory ----------------------------------------------------------------------
@@ -280,12 +281,12 @@ def test_data_in_memory(case):
     spec = {}
     if wanted:
         spec = {"data": {"scale" if wanted[0] == "none" else "task": wanted[0]}}
-    refused(4, words, prepare, load(spec), data)
+    refused(4, words, prepare, load_spec(spec), data)
 
 
 def test_labels_may_begin_at_1_have_gaps_or_a_second_dimension():
     for labels in (Y + 1, Y * 5, Y[:, None], np.array(["b", "a", "c"])[Y]):
-        prepared = prepare(load({}), (X, labels))
+        prepared = prepare(load_spec({}), (X, labels))
         assert set(prepared.train.y) == {0, 1, 2}
 
 
@@ -313,15 +314,15 @@ def datasets():
 @pytest.mark.parametrize("case", ["repeats", "raises", "of dicts", "empty", "NaN"])
 def test_a_dataset_of_tensorflow(case):
     data, words = datasets()[case]
-    refused(4, words, prepare, load({}), data)
+    refused(4, words, prepare, load_spec({}), data)
 
 
 def test_a_dataset_without_an_end_is_refused_when_memory_is_full(monkeypatch):
     import tensorflow as tf
 
-    monkeypatch.setattr("kfc.memory.limit", lambda: 10_000)
+    monkeypatch.setattr("kfc.system.memory.limit", lambda: 10_000)
     endless = tf.data.Dataset.from_tensors((X[0], 1)).repeat().filter(lambda x, y: y == 1)
-    refused(4, ["fits in memory", "take(n)"], prepare, load({}), endless)
+    refused(4, ["fits in memory", "take(n)"], prepare, load_spec({}), endless)
 
 
 # --- data in files -----------------------------------------------------------------------
@@ -457,7 +458,7 @@ def test_data_in_files(case, tmp_path, monkeypatch):
     spec = {"data": {"source": source}}
     if case == "validation of other width":
         spec = {"data": {"source": source, "validation": "sklearn:iris"}}
-    refused(4, words, prepare, load(spec))
+    refused(4, words, prepare, load_spec(spec))
 
 
 def write(folder, files):
@@ -495,7 +496,7 @@ def run_kfc(*arguments, folder):
         contextlib.redirect_stderr(err),
         pytest.raises(SystemExit) as ended,
     ):
-        cli.main(list(arguments))
+        app.main(list(arguments))
     assert out.getvalue() == ""
     assert "Traceback" not in err.getvalue()
     return ended.value.code, err.getvalue()
@@ -617,7 +618,7 @@ PLUGINS = {
 def test_a_plug_in(case, install):
     code, exit_code, words = PLUGINS[case]
     install("alpha", SOURCE, code)
-    spec = load({"data": {"source": "theirs:any"}})
+    spec = load_spec({"data": {"source": "theirs:any"}})
     refused(exit_code, words, prepare, spec)
 
 
@@ -631,19 +632,19 @@ def test_a_plug_in_that_presses_ctrl_c_stops_the_command(install, tmp_path):
 def test_a_name_of_two_owners(name, install):
     install("alpha", f"[kfc.sources]\n{name} = MODULE:source\n", "raise RuntimeError")
     install("beta", f"[kfc.sources]\n{name} = MODULE:source\n", "raise RuntimeError")
-    refused(2, ["alpha", "beta", "Uninstall"], load, at("data.source", f"{name}:any"))
+    refused(2, ["alpha", "beta", "Uninstall"], load_spec, at("data.source", f"{name}:any"))
 
 
 def test_a_damaged_distribution_harms_no_other(install):
     install("alpha", SOURCE, HEAD + "def source(a): return Source(Rows(x, y))")
     install("beta", "[kfc.sources]\nthis is no entry point\n", "")
     assert registry.SOURCES.owners()["theirs"] == ["alpha"]
-    assert len(prepare(load(at("data.source", "theirs:any"))).train) > 0
+    assert len(prepare(load_spec(at("data.source", "theirs:any"))).train) > 0
 
 
 def test_an_unknown_plug_in_names_the_nearest(install):
     install("alpha", SOURCE, "")
-    refused(2, ["Did you mean 'theirs'?"], load, at("data.source", "their:any"))
+    refused(2, ["Did you mean 'theirs'?"], load_spec, at("data.source", "their:any"))
 
 
 def test_the_table_has_at_least_90_cases():

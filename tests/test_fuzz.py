@@ -29,15 +29,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from ruamel.yaml import YAML
 
-from kfc import files, record, sample
 from kfc.data import Task, prepare
-from kfc.data.files import read_inputs
-from kfc.data.idx import read_idx
-from kfc.data.numpy_files import read_npy, read_npz
+from kfc.data.input_files import read_inputs
+from kfc.data.sources.idx import read_idx
+from kfc.data.sources.numpy_files import read_npy, read_npz
 from kfc.errors import Fault, KfcError, one_line
-from kfc.predictions import Predictions, raw_rows, table
-from kfc.spec import Spec, dump, load, read_value
-from kfc.training import commits
+from kfc.runs import prediction_sample, result_file
+from kfc.runs.predictions import Predictions, raw_rows, table
+from kfc.spec import Spec, dump_spec, load_spec, read_value
+from kfc.system import atomic
+from kfc.training.checkpoints import store
 from kfc.tuning.journal import Journal, read_events
 
 LONG = int(os.environ.get("KFC_FUZZ", "0"))
@@ -113,7 +114,7 @@ def _changed(content, changes):
 
 # --- specs -------------------------------------------------------------------------------
 
-FULL = load(
+FULL = load_spec(
     {
         "data": {"source": "sklearn:digits", "scale": "standard", "task": "classification"},
         "network": {"hidden": [16, {"units": 8, "activation": "tanh"}], "dropout": 0.1},
@@ -217,7 +218,7 @@ def test_the_spec_that_is_fuzzed_is_good_in_every_format(folder):
     for suffix, text in SPEC_TEXTS.items():
         path = folder / f"good{suffix}"
         path.write_text(text)
-        assert load(path).model_dump(mode="json", exclude_none=True) == FULL
+        assert load_spec(path).model_dump(mode="json", exclude_none=True) == FULL
     assert tomllib.loads(SPEC_TEXTS[".toml"])["seed"] == 0
 
 
@@ -234,8 +235,8 @@ def test_any_text_is_a_spec_or_refused(folder, text):
     path = folder / f"any{suffix}"
     path.write_bytes(data)
     with only_kfc_errors():
-        checked = load(path)
-        assert load(checked) == checked
+        checked = load_spec(path)
+        assert load_spec(checked) == checked
 
 
 SCALARS = st.one_of(
@@ -293,11 +294,11 @@ def spec_values(draw):
 @example(values={"search": {"space": {"a": {"choice": [10**400, [10**400]]}}}})
 def test_any_values_are_a_spec_or_refused(folder, values):
     with only_kfc_errors():
-        checked = load(values)
+        checked = load_spec(values)
         assert isinstance(checked, Spec)
         path = folder / "dumped.yaml"
-        path.write_text(dump(checked), "utf-8")
-        assert load(path) == checked
+        path.write_text(dump_spec(checked), "utf-8")
+        assert load_spec(path) == checked
 
 
 GOOD_PATHS = ("seed", "network.hidden[0]", "network.hidden", "data.validation", "search")
@@ -311,7 +312,7 @@ PATHS |= st.sampled_from(GOOD_PATHS)
 @example(path="network.hidden." + "9" * 5000, text="1")
 def test_any_override_is_set_or_refused(path, text):
     with only_kfc_errors():
-        load(FULL, {path: read_value(text)})
+        load_spec(FULL, {path: read_value(text)})
 
 
 # --- data in files -----------------------------------------------------------------------
@@ -453,7 +454,7 @@ def check_prepared(prepared):
 def test_any_frame_is_prepared_or_refused(columns, target, spec):
     data = pd.DataFrame({**columns, "target": target})
     with only_kfc_errors():
-        check_prepared(prepare(load({"data": spec}), data))
+        check_prepared(prepare(load_spec({"data": spec}), data))
 
 
 KINDS = st.one_of(
@@ -476,7 +477,7 @@ TARGETS = ROWS | st.lists(st.sampled_from([0, 1, 2]), min_size=6, max_size=12).m
 @given(x=ROWS, y=TARGETS, spec=SPECS)
 def test_any_arrays_are_prepared_or_refused(x, y, spec):
     with only_kfc_errors():
-        check_prepared(prepare(load({"data": spec}), (x, y)))
+        check_prepared(prepare(load_spec({"data": spec}), (x, y)))
 
 
 TASKS = [
@@ -511,13 +512,13 @@ RESULT = {
 @pytest.fixture(scope="module")
 def written(folder):
     """A run folder's records, checkpoints and journal, with nothing trained."""
-    (folder / "spec.yaml").write_text(dump(load("digits")))
-    record.write_result(folder, RESULT, Task((2,), "float32", ("a", "b")))
+    (folder / "spec.yaml").write_text(dump_spec(load_spec("digits")))
+    result_file.write_result(folder, RESULT, Task((2,), "float32", ("a", "b")))
     for number in range(2):
-        state = commits.Checkpoint({"weights/0": np.arange(4.0)}, {"epoch": number})
-        commits.commit(folder / "checkpoints", state)
-    rows = sample.Sample(np.eye(3), np.eye(3, 2, dtype=np.float32))
-    (folder / "rows.sha256").write_text(sample.write(folder, rows))
+        state = store.Checkpoint({"weights/0": np.arange(4.0)}, {"epoch": number})
+        store.commit(folder / "checkpoints", state)
+    rows = prediction_sample.Sample(np.eye(3), np.eye(3, 2, dtype=np.float32))
+    (folder / "rows.sha256").write_text(prediction_sample.write(folder, rows))
     journal = Journal(folder / "journal.jsonl")
     for number in range(3):
         journal.append({"kind": "told", "number": number, "score": 0.5})
@@ -531,7 +532,7 @@ def test_any_result_is_read_or_refused(written, data):
     (written / "result.json").write_bytes(data.draw(damaged(good)))
     try:
         with only_kfc_errors():
-            result, _ = record.read_result(written)
+            result, _ = result_file.read_result(written)
             assert result["metrics"] == RESULT["metrics"]
     finally:
         (written / "result.json").write_bytes(good)
@@ -546,7 +547,7 @@ def test_any_checkpoint_is_whole_or_refused(written, data):
     path.write_bytes(data.draw(damaged(good)))
     try:
         with only_kfc_errors():
-            found = commits.newest(written / "checkpoints")
+            found = store.newest(written / "checkpoints")
             np.testing.assert_array_equal(found.arrays["weights/0"], np.arange(4.0))
             assert found.facts["epoch"] in (0, 1)
     finally:
@@ -557,15 +558,17 @@ def test_any_checkpoint_is_whole_or_refused(written, data):
 @given(data=st.data(), sealed=st.booleans())
 def test_any_sample_is_read_or_refused(written, data, sealed):
     sha256 = (written / "rows.sha256").read_text()
-    good = (written / sample.FILE).read_bytes()
+    good = (written / prediction_sample.FILE).read_bytes()
     content = data.draw(damaged(good))
-    (written / sample.FILE).write_bytes(content)
+    (written / prediction_sample.FILE).write_bytes(content)
     try:
         with only_kfc_errors():
-            rows = sample.read(written, files.sha256(content) if sealed else sha256)
+            rows = prediction_sample.read(
+                written, atomic.sha256(content) if sealed else sha256
+            )
             assert isinstance(rows.x, np.ndarray)
     finally:
-        (written / sample.FILE).write_bytes(good)
+        (written / prediction_sample.FILE).write_bytes(good)
 
 
 @fuzzed(60)

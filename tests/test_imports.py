@@ -9,45 +9,92 @@ import kfc
 
 PACKAGE = pathlib.Path(kfc.__file__).parent
 
-# A module imports only from modules above it; `testing` and `cli` may import anything.
-MODULES = (
-    "errors registry user_paths streams quiet orphans doors disk files turns memory "
-    "interrupts spec data network architecture training plugins resolving untrained described "
-    "predictions labelled scores record environment trainer sample reference run run_list "
-    "resuming fitting ejecting proving exporting tuning testing printing arguments listings "
-    "starting cli __main__ __init__"
+# A folder imports only from those above it; `testing` and `cli` may import from any.
+FOLDERS = (
+    "errors registry system spec preprocessing data network training reference runs ejecting "
+    "verification exporting tuning testing cli __main__ __init__"
 )
-ORDER = {name: number for number, name in enumerate(MODULES.split())}
+ORDER = {name: number for number, name in enumerate(FOLDERS.split())}
+FACES = {
+    ".".join(path.parent.relative_to(PACKAGE.parent).parts): path
+    for path in PACKAGE.rglob("__init__.pyi")
+}
 
 
 def modules():
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts[0] != "specs":
-            yield pytest.param(path, parts[0], id=".".join(parts))
+        yield pytest.param(path, parts[0], id=".".join(parts))
 
 
-def imported(path):
-    """Yields the first-level kfc modules that a file imports."""
+def imports(path):
+    """Yields (module, name) for each name that a file imports from kfc."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            for alias in node.names:
+                if alias.name.startswith("kfc."):
+                    yield alias.name, None
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "kfc":
-                names = [f"kfc.{alias.name}" for alias in node.names]
-        else:
+            for alias in node.names:
+                if node.module.partition(".")[0] == "kfc":
+                    yield node.module, alias.name
+
+
+def face_names(path):
+    """Returns the names that a face offers."""
+    return {
+        alias.asname
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def folder_of(module):
+    """Returns the innermost folder with a face in which a module is, or "kfc"."""
+    while module not in FACES and "." in module:
+        module = module.rpartition(".")[0]
+    return module
+
+
+@pytest.mark.parametrize(("path", "folder"), list(modules()))
+def test_imports_point_up_the_list(path, folder):
+    for module, name in imports(path):
+        target = f"{module}.{name}".split(".")[1]
+        if target != folder:
+            assert ORDER[target] < ORDER[folder], f"{folder} imports {target}"
+
+
+@pytest.mark.parametrize(("path", "folder"), list(modules()))
+def test_other_folders_are_imported_from_their_face(path, folder):
+    own = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for module, name in imports(path):
+        target = folder_of(module if name is None else f"{module}.{name}")
+        if target == "kfc" or f"{own}.".startswith(f"{target}."):
             continue
-        for name in names:
-            if name.startswith("kfc."):
-                yield name.split(".")[1]
+        assert module == target, f"{own} imports {module}, which is inside {target}"
+        assert name in face_names(FACES[target]), f"{target} does not offer {name}"
 
 
-@pytest.mark.parametrize(("path", "module"), list(modules()))
-def test_imports_point_up_the_list(path, module):
-    for target in imported(path):
-        if target != module:
-            assert ORDER[target] < ORDER[module], f"{module} imports {target}"
+@pytest.mark.parametrize("face", FACES)
+def test_a_face_offers_the_names_that_its_modules_have(face):
+    for name in face_names(FACES[face]):
+        assert f"import {name} as {name}" in FACES[face].read_text("utf-8") or " as " in name
+        tree = ast.parse(FACES[face].read_text("utf-8"))
+        names = [alias.name for node in tree.body for alias in node.names]
+        assert len(names) == len(set(names))
+
+
+def test_no_name_of_a_face_is_the_name_of_a_module_of_its_folder():
+    """The module would hide the name as soon as anything has imported it."""
+    for face, path in FACES.items():
+        for node in ast.parse(path.read_text("utf-8")).body:
+            for alias in node.names:
+                if node.module is not None:
+                    assert not path.with_name(f"{alias.asname}.py").exists(), (
+                        face,
+                        alias.name,
+                    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +102,7 @@ def test_imports_point_up_the_list(path, module):
     [
         "import kfc",
         "import kfc; kfc.Spec",
-        "import kfc.spec; kfc.spec.load('mnist')",
+        "import kfc.spec; kfc.spec.load_spec('mnist')",
         "import kfc.cli",
         "from kfc.registry import REGISTRIES; [r.names() for r in REGISTRIES]",
     ],
@@ -68,7 +115,7 @@ def test_no_tensorflow_is_imported_by(code):
 
 
 def test_reading_rows_to_predict_imports_no_scikit_learn():
-    check = "import sys, kfc.data.files; sys.exit('sklearn' in sys.modules)"
+    check = "import sys, kfc.data.input_files; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 

@@ -13,14 +13,14 @@ def blocks(language):
 
 def test_the_example_spec_is_a_spec(tmp_path):
     (tmp_path / "fashion.yaml").write_text(blocks("yaml")[0])
-    assert kfc.spec.load(tmp_path / "fashion.yaml").name == "fashion"
+    assert kfc.spec.load_spec(tmp_path / "fashion.yaml").name == "fashion"
 
 
 def test_the_example_search_is_a_search(tmp_path):
     _, search = blocks("yaml")
     text = "network:\n  init: {name: truncated_normal, stddev: 0.1}\n" + search
     (tmp_path / "my.yaml").write_text(text)
-    space = Space.of(kfc.spec.load(tmp_path / "my.yaml"))
+    space = Space.of(kfc.spec.load_spec(tmp_path / "my.yaml"))
     assert {p.name for p in space.parameters} >= {
         "network.hidden.depth",
         "training.batch_size",

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from kfc.errors import PluginError, RegistryError
-from kfc.exporting.exporters import Exporter
+from kfc.exporting.formats import Exporter
 from kfc.registry import REGISTRIES, Registry
 
 BUILTINS = {"ours": "kfc.errors:Fault", "other": "kfc.errors:KfcError"}

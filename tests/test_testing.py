@@ -7,7 +7,7 @@ import pytest
 import kfc
 from kfc import testing
 from kfc.data import Rows, Source
-from kfc.exporting import exporters
+from kfc.exporting import formats
 from kfc.registry import BLOCKS, CALLBACKS, EXPORTERS, OPTIMIZERS, SOURCES
 
 
@@ -52,15 +52,15 @@ def test_an_exporter_that_answers_otherwise_is_found():
     def write(network, task, folder):
         (kernel, *_) = network.trainable_weights
         kernel.assign(kernel * 1.01)
-        exporters.write_onnx(network, task, folder)
+        formats.write_onnx(network, task, folder)
 
     with pytest.raises(kfc.NumbersError, match="logits within 1e-05 of the run's own"):
-        testing.check_exporter(dataclasses.replace(exporters.ONNX, write=write))
+        testing.check_exporter(dataclasses.replace(formats.ONNX, write=write))
 
 
 def test_what_is_no_exporter_is_found():
     with pytest.raises(kfc.PluginError, match="Exporter, got function"):
-        testing.check_exporter(exporters.write_onnx)
+        testing.check_exporter(formats.write_onnx)
 
 
 class Forgetful(keras.optimizers.SGD):

@@ -46,7 +46,7 @@ def read(folder: Path, workload: Workload, rows: int | None = None) -> Data:
 def write_mnist(folder: Path, source: str) -> None:
     """Writes MNIST from a kfc source such as `tfds:mnist`."""
     from kfc.data import read_source
-    from kfc.quiet import import_tensorflow
+    from kfc.system.tensorflow_startup import import_tensorflow
 
     import_tensorflow()
     mnist = read_source(source)

@@ -10,7 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from kfc.quiet import import_tensorflow
+from kfc.system.tensorflow_startup import import_tensorflow
 
 _PACKAGES = (
     "keras-fully-connected",

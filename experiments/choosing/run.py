@@ -37,7 +37,7 @@ FORMS = ("graph", "xla")
 def train(name: str, form: str) -> dict[str, float]:
     """Returns the seconds of compiling and training, and the saving that the rule expects."""
     import kfc
-    from kfc.training.choosing import saved_by_xla
+    from kfc.training.engine.choice import saved_by_xla
 
     with tempfile.TemporaryDirectory() as folder:
         run = kfc.fit(

@@ -47,20 +47,20 @@ def milliseconds(setting: str, network: str) -> dict[str, float]:
     """Returns what an epoch takes in the first call and, the median, in later ones."""
     import numpy as np
 
-    from kfc import spec as specs
     from kfc.data import prepare
-    from kfc.resolving import resolve_data
-    from kfc.trainer import Trainer
-    from kfc.training import sharing
-    from kfc.training.engine import Engine
+    from kfc.runs.resolution import resolve_data
+    from kfc.runs.trainer import Trainer
+    from kfc.spec import load_spec
+    from kfc.training.engine import compile_cache
+    from kfc.training.engine.engine import Engine
 
     if setting == "rewritten":
-        sharing.as_traced = contextlib.nullcontext
-    spec = specs.load({"name": "grappler", **NETWORKS[network]})
+        compile_cache.as_traced = contextlib.nullcontext
+    spec = load_spec({"name": "grappler", **NETWORKS[network]})
     prepared = prepare(spec)
     trainer = Trainer(resolve_data(spec, prepared, in_memory=False), prepared)
     rows = prepared.train
-    shared = sharing.structure(trainer.spec, prepared.task, num_rows=len(rows))
+    shared = compile_cache.structure(trainer.spec, prepared.task, num_rows=len(rows))
     size = spec.training.batch_size
     engine = Engine(trainer._model, rows, size, form="graph", structure=shared)
     engine.compile()

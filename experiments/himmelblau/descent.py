@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kfc.spec.optimizer import Optimizer
+from kfc.spec.optimizer_fields import Optimizer
 from kfc.training.optimizers import build_optimizer
 
 MINIMA = {

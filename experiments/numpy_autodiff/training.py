@@ -8,7 +8,7 @@ import numpy as np
 from operations import Network
 
 import kfc
-from kfc.data.sources import idx
+from kfc.data.sources.builtin_sources import idx
 
 HERE = Path(__file__).parent
 FOLDER = Path(os.environ.get("KFC_DATASETS", "datasets")) / "mnist"

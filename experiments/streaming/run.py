@@ -45,7 +45,7 @@ def train(folder: Path, name: str, epochs: int, limit: int | None) -> dict:
     if limit:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     import kfc
-    from kfc import memory
+    from kfc.system import memory
 
     streamed = {"streamed": "always", "resident": "never"}[name]
     spec = {

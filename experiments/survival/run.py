@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from kfc import quiet
+from kfc.system import tensorflow_startup
 
 HERE = Path(__file__).parent
 SMALL = {"data.rows": 2000, "training.epochs": 3, "training.commit_seconds": 0.05}
@@ -51,11 +51,11 @@ def process(folder, overrides, seconds=None):
 
 def outcome(folder):
     """Returns what a finished run left: weights, optimizer, metrics, best epoch, stop."""
-    from kfc.training import commits
+    from kfc.training.checkpoints import store
 
     (run,) = folder.glob("0*")
     result = json.loads((run / "result.json").read_text("utf-8"))
-    state = commits.newest(run / "checkpoints")
+    state = store.newest(run / "checkpoints")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").open(encoding="utf-8")]
     return {
         "state": {name: values.tobytes() for name, values in state.arrays.items()},
@@ -95,7 +95,7 @@ def measure(kills, seed=0, overrides=None):
 def time_commits(rounds=3):
     """Returns, for networks of three sizes, the time of a commit and its share of training."""
     import kfc
-    from kfc.trainer import Trainer
+    from kfc.runs.trainer import Trainer
 
     commit, spent = Trainer.commit, []
 
@@ -139,8 +139,7 @@ if __name__ == "__main__":
     parser.add_argument("--small", action="store_true", help="2,000 rows, three epochs")
     parser.add_argument("--commits", action="store_true", help="time commits, kill nothing")
     options = parser.parse_args()
-    quiet.import_tensorflow()
-    from kfc import fitting  # noqa: F401  what is imported here is shared
+    tensorflow_startup.import_tensorflow()
 
     if options.commits:
         print(json.dumps(time_commits(), indent=1))

@@ -70,10 +70,10 @@ def search_with_keras_tuner(space: dict, trials: int) -> float:
     import keras_tuner
 
     import kfc
-    from kfc import spec as specs
     from kfc.data import prepare
+    from kfc.spec import load_spec
 
-    prepared = prepare(specs.load(kfc_spec(space, trials)))
+    prepared = prepare(load_spec(kfc_spec(space, trials)))
     classes, features = len(prepared.task.labels), prepared.train.x[0].size
     (x, y), (x_val, y_val) = (
         (prepared.task.scaling(rows.x), keras.utils.to_categorical(rows.y, classes))

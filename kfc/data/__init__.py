@@ -1,8 +1,9 @@
-"""A source or arrays -> checked, split rows with class names, and a fitted scaling."""
+"""Data: rows are read, checked, split, encoded and measured.
 
-from kfc.data.prepared import Prepared, prepare, read_source
-from kfc.data.rows import Rows, Source
-from kfc.data.scaling import Scaling
-from kfc.data.task import Task
+The names that other folders may import are listed in `__init__.pyi`; each is imported when it
+is used first.
+"""
 
-__all__ = ["Prepared", "Rows", "Scaling", "Source", "Task", "prepare", "read_source"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kfc.errors import Fault
-from kfc.spec.plain import shown
+from kfc.spec import shown
 
 DECIMAL_COMMA = "Read decimal commas as such, as pandas.read_csv(file, decimal=',') does."
 """What to do about `0,1`."""

@@ -20,11 +20,11 @@ from kfc.data.cells import (
     plain_value,
     reads_as_number,
 )
-from kfc.data.mapped import Mapped, chunks
 from kfc.data.precision import swallowed
 from kfc.data.rows import Rows
 from kfc.errors import DataError, Fault
-from kfc.spec.plain import shown
+from kfc.spec import shown
+from kfc.system import Mapped, chunks
 
 _SHOWN = 10  # of names of fields
 _FLOAT32_MAX = float(np.finfo(np.float32).max)

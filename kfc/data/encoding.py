@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from kfc.data.cells import place_of
-from kfc.data.classes import Classes
-from kfc.data.mapped import Mapped, chunks
 from kfc.data.rows import Rows
+from kfc.data.targets import Classes
 from kfc.errors import DataError, Fault
+from kfc.system import Mapped, chunks
 
 _DARK = 128
 """Pixels of real pictures are brighter than half of 255 somewhere."""

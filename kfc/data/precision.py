@@ -12,9 +12,9 @@ import math
 import numpy as np
 
 from kfc.data.cells import column_of, first_cell
-from kfc.data.mapped import Mapped, chunks
-from kfc.data.scaling import Scaling
 from kfc.errors import DataError, Fault
+from kfc.preprocessing import Scaling
+from kfc.system import Mapped, chunks
 
 _LARGEST_EXACT = 1 << 24  # every integer up to here is a float32
 _TINY = float(np.finfo(np.float32).tiny)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc.data.mapped import Mapped
+from kfc.system import Mapped
 
 
 @dataclass(frozen=True)

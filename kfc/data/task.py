@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kfc.data.scaling import Scaling, fit_scaling
+from kfc.preprocessing import Scaling, fit_scaling
 
 
 @dataclass(frozen=True)

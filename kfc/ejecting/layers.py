@@ -7,10 +7,8 @@ import math
 from kfc.data import Task
 from kfc.ejecting.refusals import ACTIVATIONS, refused
 from kfc.network import layer_seed, num_outputs
-from kfc.spec import Hidden, Spec
-from kfc.spec.components import Initializer
-from kfc.training.dropout import threshold
-from kfc.training.sharing import structure
+from kfc.spec import Hidden, Initializer, Spec
+from kfc.training.engine import structure, threshold
 
 COLUMNS = 95
 

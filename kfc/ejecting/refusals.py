@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from kfc.data import Task
 from kfc.errors import Fault, SpecError
 from kfc.registry import BLOCKS
-from kfc.spec import Spec
-from kfc.spec.components import Activation, Initializer, Loss
-from kfc.spec.optimizer import Cosine
-from kfc.spec.signatures import signatures
+from kfc.spec import Activation, Cosine, Initializer, Loss, Spec, signatures
 
 SOURCES = ("idx", "npz", "sklearn", "tfds")
 """Kinds of sources whose loader takes a line or two."""

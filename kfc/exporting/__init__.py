@@ -1,1 +1,9 @@
-"""A finished run -> a folder that a service loads without kfc, checked before it counts."""
+"""Exporting: a run becomes a version of a served model that has been checked.
+
+The names that other folders may import are listed in `__init__.pyi`; each is imported when it
+is used first.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

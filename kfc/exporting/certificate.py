@@ -20,11 +20,10 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.errors import Fault, NumbersError
-from kfc.exporting import signatures
-from kfc.exporting.exporters import Exporter
-from kfc.exporting.serving import Request
-from kfc.predictions import class_logits, from_outputs
-from kfc.sample import Sample
+from kfc.exporting import serving_signature
+from kfc.exporting.formats import Exporter
+from kfc.exporting.requests import Request
+from kfc.runs import Sample, class_logits, from_outputs
 
 LIMIT = 1e-5
 """Largest relative difference of logits; what one float32 operation rounds is 6e-8."""
@@ -44,7 +43,8 @@ class Parity:
             and rows with NaN and infinity in front of one of the sample.
         nan_rows: Rows with NaN or infinity that the model was asked about, each of which it
             answered with NaN; 0 where the inputs are whole numbers.
-        max_difference: Of logits or values, see `kfc.sample.Sample.difference`.
+        max_difference: Largest difference of logits or values, see
+            `kfc.runs.prediction_sample.Sample.difference`.
         limit: The largest that is allowed.
         ties: Rows with another label than the run's, where its logits of both are equal
             within `limit`; 0 for a regression.
@@ -121,7 +121,7 @@ def _questions(
     by_column = exporter.serves and bool(task.columns)
 
     def columns(x: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(signatures.column_names(task.columns), x.T, strict=True))
+        return dict(zip(serving_signature.column_names(task.columns), x.T, strict=True))
 
     questions = [
         _Question(f"batch of {n}", "", {input_name: sample.x[:n]}, n)
@@ -129,7 +129,7 @@ def _questions(
     ]
     if by_column:
         x = sample.x
-        questions.append(_Question("columns", signatures.ROWS, columns(x), len(x)))
+        questions.append(_Question("columns", serving_signature.ROWS, columns(x), len(x)))
     if request is not None:
         inputs = request.inputs(task.input_dtype)
         questions.append(_Question("request", request.signature, inputs, 1))
@@ -138,7 +138,9 @@ def _questions(
         questions.append(_Question("batch with NaN rows", "", {input_name: x}, 1, n))
         if by_column:
             inputs = columns(x)
-            questions.append(_Question("columns with NaN rows", signatures.ROWS, inputs, 1, n))
+            questions.append(
+                _Question("columns with NaN rows", serving_signature.ROWS, inputs, 1, n)
+            )
     return questions
 
 
@@ -159,7 +161,7 @@ def _check_nan_rows(answer: Mapping[str, np.ndarray], question: _Question) -> No
     for name, values in answer.items():
         said = values[: question.nan_rows]
         is_text = said.dtype.kind in "US"
-        right = said == signatures.NO_LABEL if is_text else np.isnan(said)
+        right = said == serving_signature.NO_LABEL if is_text else np.isnan(said)
         if not right.all():
             raise _refused(
                 f"{'an empty label' if is_text else f'{name} NaN'} for a row with NaN or "
@@ -188,7 +190,7 @@ def _ask(
             text=True,
             errors="replace",
             check=False,
-            # On the processor, as the sample was; see `kfc.sample.ask`.
+            # On the processor, as the sample was; see `kfc.runs.prediction_sample.ask`.
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
         )
         if ended.returncode == os.EX_IOERR:
@@ -214,7 +216,7 @@ def _check_shapes(
 ) -> None:
     """Checks names and shapes of all outputs."""
     rows = question.nan_rows + question.rows
-    wanted = signatures.output_shapes(task, rows, serves=serves)
+    wanted = serving_signature.output_shapes(task, rows, serves=serves)
     got = {name: values.shape for name, values in answer.items()}
     if got != wanted:
         raise _refused(f"{_shown(wanted)} from a {question.call}", _shown(got))

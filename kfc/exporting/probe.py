@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 # First of all: a probe must not outlive the export that asks it.
-_orphans = Path(__file__).parents[1] / "orphans.py"
-runpy.run_path(str(_orphans))["end_with"](int(sys.argv[1]))
+_parent_process = Path(__file__).parents[1] / "system" / "parent_process.py"
+runpy.run_path(str(_parent_process))["end_with"](int(sys.argv[1]))
 
 for _name in ("kfc", "keras", "keras_tuner", "tf_keras"):
     # None makes an import fail; a hook that raises would break TensorFlow's own import.

@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from kfc import doors, files
 from kfc.errors import CheckpointError, Fault
+from kfc.system import atomic, safe_open
 
 CERTIFICATE = "certificate.json"
 HIGHEST = ".highest-version"
@@ -18,7 +18,7 @@ LARGEST = 2**63 - 1  # TensorFlow Serving counts versions in 64 bits
 def versions(folder: Path) -> dict[int, Path]:
     """Returns number -> folder of each version, those that somebody else wrote too."""
     try:
-        names = [name for name in doors.names_in(folder) if (folder / name).is_dir()]
+        names = [name for name in safe_open.names_in(folder) if (folder / name).is_dir()]
     except OSError:
         return {}
     numbers = {int(name): folder / name for name in names if re.fullmatch("[0-9]+", name)}
@@ -32,7 +32,7 @@ def next_version(folder: Path) -> int:
         CheckpointError: If the file that keeps the highest number is damaged.
     """
     try:
-        highest = int(files.read(folder / HIGHEST).decode("ascii"))
+        highest = int(atomic.read(folder / HIGHEST).decode("ascii"))
     except FileNotFoundError:  # the folder is new, or older than this file
         highest = 0
     except (OSError, ValueError) as error:
@@ -50,13 +50,13 @@ def next_version(folder: Path) -> int:
 def keep_number(folder: Path, number: int) -> None:
     """Writes down that a version has this number, so that no later one gets it by itself."""
     highest = max(number, next_version(folder) - 1)
-    files.write(folder / HIGHEST, f"{highest}\n")
+    atomic.write(folder / HIGHEST, f"{highest}\n")
 
 
 def format_of(folder: Path) -> str:
     """Returns the format of the version in a folder; empty if kfc has not made it."""
     try:
-        return str(json.loads(files.read_text(folder / CERTIFICATE))["format"])
+        return str(json.loads(atomic.read_text(folder / CERTIFICATE))["format"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -73,7 +73,7 @@ def is_export(folder: Path) -> bool:
 def sha256s(folder: Path) -> dict[str, str]:
     """Returns the sha256 of each file but the certificate, by its path in the folder."""
     return {
-        path.relative_to(folder).as_posix(): files.sha256(files.read(path))
-        for path, is_folder in doors.tree(folder)
+        path.relative_to(folder).as_posix(): atomic.sha256(atomic.read(path))
+        for path, is_folder in safe_open.tree(folder)
         if not is_folder and path != folder / CERTIFICATE
     }

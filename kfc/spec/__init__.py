@@ -1,21 +1,9 @@
-"""A file, dict or name -> a checked, frozen `Spec`, and back."""
+"""The spec: it is read from a file, checked, completed and written.
 
-from kfc.spec.combinations import METRICS
-from kfc.spec.loading import SpecLike, builtin_specs, builtin_text, dump, load
-from kfc.spec.reading import read_value
-from kfc.spec.schema import Hidden, Network, Spec
-from kfc.spec.sources import OWN
+The names that other folders may import are listed in `__init__.pyi`; each is imported when it
+is used first.
+"""
 
-__all__ = [
-    "METRICS",
-    "OWN",
-    "Hidden",
-    "Network",
-    "Spec",
-    "SpecLike",
-    "builtin_specs",
-    "builtin_text",
-    "dump",
-    "load",
-    "read_value",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

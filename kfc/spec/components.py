@@ -14,11 +14,11 @@ from pydantic_core import CoreSchema
 
 from kfc.errors import Fault, RegistryError
 from kfc.registry import BLOCKS, CALLBACKS, Registry
-from kfc.spec.combinations import RECORDED
-from kfc.spec.faults import faults_error
-from kfc.spec.options import option_faults, option_schema
-from kfc.spec.plain import shown
-from kfc.spec.signatures import REQUIRED, UNREAD, signatures
+from kfc.spec.cross_checks import RECORDED
+from kfc.spec.keras_signatures import REQUIRED, UNREAD, signatures
+from kfc.spec.messages import faults_error
+from kfc.spec.option_checks import option_faults, option_schema
+from kfc.spec.plain_values import shown
 from kfc.spec.suggestions import suggested_key, suggested_word
 
 

@@ -14,16 +14,16 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from kfc import user_paths
 from kfc.errors import Fault, SpecError, nearest
-from kfc.spec.faults import example, read_faults
+from kfc.spec.key_paths import Keys
+from kfc.spec.messages import example, read_faults
 from kfc.spec.overrides import override
-from kfc.spec.paths import Keys
-from kfc.spec.plain import plain, shown
-from kfc.spec.reading import SUFFIXES, Source, read_file, read_yaml
+from kfc.spec.parsing import SUFFIXES, Source, read_file, read_yaml
+from kfc.spec.plain_values import plain, shown
 from kfc.spec.schema import Spec
 from kfc.spec.suggestions import paths_by_key, suggested_file
 from kfc.spec.yaml_text import core_scalar
+from kfc.system import user_paths
 
 SpecLike = Spec | Mapping[str, Any] | str | Path
 _MOST_FAULTS = 50  # that anybody would read
@@ -31,7 +31,7 @@ _MOST_FAULTS = 50  # that anybody would read
 
 def builtin_specs() -> list[str]:
     """Returns the names of the specs that come with kfc."""
-    files = resources.files("kfc.specs").iterdir()
+    files = resources.files("kfc.spec.builtin").iterdir()
     return sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml"))
 
 
@@ -52,10 +52,10 @@ def builtin_text(name: str) -> str:
                 f"Files end in {', '.join(SUFFIXES)}.",
             )
         )
-    return resources.files("kfc.specs").joinpath(f"{name}.yaml").read_text("utf-8")
+    return resources.files("kfc.spec.builtin").joinpath(f"{name}.yaml").read_text("utf-8")
 
 
-def load(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
+def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
     """Reads and checks a spec; imports no TensorFlow.
 
     Args:
@@ -90,7 +90,7 @@ def load(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
     raise SpecError(*_with_lines(faults, source))
 
 
-def dump(spec: Spec) -> str:
+def dump_spec(spec: Spec) -> str:
     """Returns the resolved spec as YAML: every default written out."""
     yaml = YAML()
     yaml.default_flow_style = None  # lists and small mappings on one line

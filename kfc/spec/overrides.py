@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kfc.errors import Fault, SpecError
-from kfc.spec.paths import Keys, split_path
-from kfc.spec.plain import shown
-from kfc.spec.reading import Source
+from kfc.spec.key_paths import Keys, split_path
+from kfc.spec.parsing import Source
+from kfc.spec.plain_values import shown
 
 _PATH = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
 

@@ -18,15 +18,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from kfc.spec.combinations import RECORDED, impossible
-from kfc.spec.components import (
-    Activation,
-    Block,
-    Callback,
-    Initializer,
-    Loss,
-)
-from kfc.spec.faults import faults_error
+from kfc.spec.components import Activation, Block, Callback, Initializer, Loss
+from kfc.spec.cross_checks import RECORDED, impossible
 from kfc.spec.fields import (
     ClassWeight,
     Count,
@@ -38,9 +31,10 @@ from kfc.spec.fields import (
     SpecModel,
     component,
 )
-from kfc.spec.optimizer import Optimizer
-from kfc.spec.search import Search
-from kfc.spec.sources import SourceSchema, check_source, check_validation
+from kfc.spec.messages import faults_error
+from kfc.spec.optimizer_fields import Optimizer
+from kfc.spec.search_fields import Search
+from kfc.spec.source_fields import SourceSchema, check_source, check_validation
 
 # Codes of the checks a spec may accept; `kfc/data/checks.py` has their rows.
 AcceptedCheck = Literal["unscaled_input"]

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from kfc.errors import nearest, nearest_name
-from kfc.spec.signatures import signatures
+from kfc.spec.keras_signatures import signatures
 
 # Name in Keras, PyTorch or scikit-learn -> path in a spec.
 _PATHS = {

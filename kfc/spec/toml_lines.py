@@ -11,8 +11,8 @@ import re
 import tomllib
 from collections.abc import Iterator
 
-from kfc.spec.paths import Keys
-from kfc.spec.plain import MAX_DEPTH
+from kfc.spec.key_paths import Keys
+from kfc.spec.plain_values import MAX_DEPTH
 
 # The quantifiers are possessive and a closing quote may be missing, so that no part of a
 # text is read twice; tomllib says what is wrong with such a text.

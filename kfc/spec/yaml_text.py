@@ -25,8 +25,8 @@ from ruamel.yaml.events import (
 from ruamel.yaml.scanner import Scanner
 
 from kfc.errors import Fault, SpecError
-from kfc.spec.paths import Keys
-from kfc.spec.plain import MAX_DEPTH, MAX_VALUES, key_text, shown
+from kfc.spec.key_paths import Keys
+from kfc.spec.plain_values import MAX_DEPTH, MAX_VALUES, key_text, shown
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE = re.compile(r"true|True|TRUE")

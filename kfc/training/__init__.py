@@ -1,1 +1,9 @@
-"""A network, rows and the `training` part of a spec -> trained weights and their history."""
+"""Training: the step, the loop over epochs, losses, metrics and optimizers.
+
+The names that other folders may import are listed in `__init__.pyi`; each is imported when it
+is used first.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

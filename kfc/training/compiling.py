@@ -7,11 +7,10 @@ import keras
 from kfc.data import Task
 from kfc.network import num_outputs
 from kfc.spec import Spec
-from kfc.training.evaluation import EVALUATION_BATCH, Evaluator
+from kfc.training.engine import EVALUATION_BATCH, Evaluator, structure
 from kfc.training.losses import build_loss, is_mean_of_rows
 from kfc.training.metrics import build_metrics
 from kfc.training.optimizers import build_optimizer
-from kfc.training.sharing import structure
 from kfc.training.step import TapeModel
 
 

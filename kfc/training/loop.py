@@ -13,16 +13,13 @@ import keras
 import numpy as np
 
 from kfc.data import Rows
-from kfc.data.order import epoch_order
 from kfc.errors import Fault, NumbersError
-from kfc.interrupts import Interrupts
-from kfc.spec.schema import Training
-from kfc.training.checkpoint import Progress, restore
-from kfc.training.commits import Checkpoint
-from kfc.training.engine import Block, Engine
-from kfc.training.evaluation import Evaluator
-from kfc.training.hooks import Hooks
-from kfc.training.keras_callbacks import initial_epoch
+from kfc.spec import Training
+from kfc.system import Interrupts
+from kfc.training.callbacks import Hooks, initial_epoch
+from kfc.training.checkpoints import Checkpoint, Progress, restore
+from kfc.training.engine import Block, Engine, Evaluator
+from kfc.training.row_order import epoch_order
 
 _COMMIT_SHARE = 0.03
 """The most of the time that commits may take: those of a large network, of which each takes

@@ -18,11 +18,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kfc.data import Scaling, Task
+from kfc.data import Task
 from kfc.errors import Fault, SpecError
 from kfc.network import BINARY_LOSSES
+from kfc.preprocessing import Scaling
 from kfc.registry import keras_class
-from kfc.spec.components import Loss
+from kfc.spec import Loss
 
 _ON_DIFFERENCES = ("huber", "log_cosh", "mean_absolute_error", "mean_squared_error")
 """Losses for a regression, in whatever units its targets are."""

@@ -15,8 +15,7 @@ import numpy as np
 
 from kfc.data import Prepared, Task
 from kfc.errors import DataError, Fault
-from kfc.spec import Spec
-from kfc.spec.combinations import monitors
+from kfc.spec import Spec, monitors
 
 UNDEFINED_AS_NAN = ("r2",)
 """Metrics that have no value on some rows, and are NaN there."""

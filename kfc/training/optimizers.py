@@ -8,7 +8,7 @@ import keras
 
 from kfc.errors import Fault, SpecError
 from kfc.registry import OPTIMIZERS, keras_class
-from kfc.spec.optimizer import Constant, Cosine, Exponential, Optimizer, Schedule, Step
+from kfc.spec import Constant, Cosine, Exponential, Optimizer, Schedule, Step
 
 
 @keras.saving.register_keras_serializable("kfc")

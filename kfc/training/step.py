@@ -8,8 +8,7 @@ import keras
 import tensorflow as tf
 
 from kfc.errors import Fault, NumbersError, SpecError
-from kfc.training.dropout import count_steps
-from kfc.training.twin import training_twin
+from kfc.training.engine import count_steps, training_twin
 
 
 class TapeModel(keras.Model):

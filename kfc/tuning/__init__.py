@@ -1,1 +1,9 @@
-"""A spec with a space -> ranked trials, and a winner that `kfc fit` repeats."""
+"""Tuning: a search trains trials in a space of specs and chooses the best.
+
+The names that other folders may import are listed in `__init__.pyi`; each is imported when it
+is used first.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from kfc.spec.search import Search
+from kfc.spec import Search
 from kfc.tuning.hyperparameters import combinations, hyperparameters, levels_of
 from kfc.tuning.space import Parameter
 

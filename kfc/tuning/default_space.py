@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from kfc import spec as specs
 from kfc.errors import SpecError
-from kfc.spec import Spec
+from kfc.spec import Spec, load_spec
 
 _LAYERS = {"depth": [1, 3], "width": [32, 512]}
 _INIT = {"name": "truncated_normal", "stddev": 0.1}
@@ -47,7 +46,7 @@ def with_space(spec: Spec) -> Spec:
     if "stddev" not in spec.network.init.options:
         overrides["network.init"] = _INIT
     try:
-        return specs.load(spec, overrides)
+        return load_spec(spec, overrides)
     except SpecError as error:  # nobody wrote what the fault takes for an override
         raise SpecError(
             *(dataclasses.replace(fault, line="") for fault in error.faults)

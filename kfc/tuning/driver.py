@@ -8,19 +8,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kfc import doors, files, fitting, run, user_paths
 from kfc.data import Source
 from kfc.errors import CheckpointError, DataError, Fault, NumbersError, SpecError
+from kfc.runs import fitting, run
+from kfc.system import atomic, safe_open, user_paths
 from kfc.tuning.comparison import Finalist, looks
 from kfc.tuning.display import Display
-from kfc.tuning.eta import time_left
-from kfc.tuning.ledger import Ledger
 from kfc.tuning.oracle import Oracle
 from kfc.tuning.ranking import Verdict, decide, ranked
-from kfc.tuning.running import Order, trial_folder
 from kfc.tuning.space import Space
 from kfc.tuning.tables import csv_text, write_hparams
+from kfc.tuning.time_left import time_left
 from kfc.tuning.trial import Proposal, Trial, direction
+from kfc.tuning.trial_records import Ledger
+from kfc.tuning.trial_runner import Order, trial_folder
 from kfc.tuning.workers import Workers
 
 _CSV_SECONDS = 1.0  # at most so old is the table of a running search
@@ -155,7 +156,7 @@ class Driver:
         searched = round(time.monotonic() - self._began, 3)
         self._ledger.finish(kind, trial, searched)
         if kind == "repeat":
-            files.remove_folder(self._folder / order.folder)  # its numbers are all we want
+            atomic.remove_folder(self._folder / order.folder)  # its numbers are all we want
         if time.monotonic() - self._csv_written > _CSV_SECONDS:
             self._write_csv()
         if kind == "trial":
@@ -198,7 +199,7 @@ class Driver:
             )
             further = verdict.further_seeds(stages)
             if not further:
-                files.remove_folder(self._folder / "repeats")
+                atomic.remove_folder(self._folder / "repeats")
                 return verdict
             seeds |= further
 
@@ -231,7 +232,7 @@ class Driver:
         if others and all(trial.status == "diverged" for trial in others):
             self.remarks.append(f"Every trial but 0 diverged: {told}. {remedy}")
         for number in {0, *self._kept} - {trial.number for trial in best}:
-            files.remove_folder(self._folder / trial_folder(number) / "checkpoints")
+            atomic.remove_folder(self._folder / trial_folder(number) / "checkpoints")
         return best
 
     def _repeat(self, trials: list[Trial], seeds: dict[int, int], crew: Workers) -> None:
@@ -335,7 +336,7 @@ class Driver:
                 earlier = fitting.resume(place, data=self._source, verbose=False)
             except (CheckpointError, DataError, NumbersError, SpecError):
                 # Damaged, or another finalist's, which could not be measured.
-                files.remove_folder(place)
+                atomic.remove_folder(place)
                 continue
             if earlier.weights_sha256 == best.weights_sha256:
                 return earlier
@@ -343,8 +344,8 @@ class Driver:
 
     def _winner_folders(self) -> list[Path]:
         folder = self._folder / "winner"
-        with files.disk_errors(folder):
-            names = doors.names_in(folder)
+        with atomic.disk_errors(folder):
+            names = safe_open.names_in(folder)
         return [folder / name for name in names if name[0].isdigit()]
 
     def _ranking(self) -> list[Trial]:
@@ -361,7 +362,7 @@ class Driver:
         best = ranked(self._ledger.searched_trials, self._objective)
         kept = {trial.number for trial in best[: self._search.finalists]} | promotable
         for number in {*self._kept, told} - kept:
-            files.remove_folder(self._folder / trial_folder(number) / "checkpoints")
+            atomic.remove_folder(self._folder / trial_folder(number) / "checkpoints")
         self._kept = {*self._kept, told} & kept
 
     def _is_out_of_time(self) -> bool:
@@ -384,7 +385,7 @@ class Driver:
         return trial.score <= target
 
     def _write_csv(self) -> None:
-        files.write(self._folder / "trials.csv", csv_text(self._ledger.executions))
+        atomic.write(self._folder / "trials.csv", csv_text(self._ledger.executions))
         self._csv_written = time.monotonic()
 
     def write_tables(self) -> None:

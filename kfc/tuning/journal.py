@@ -20,8 +20,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kfc import files
 from kfc.errors import CheckpointError, Fault
+from kfc.system import atomic
 from kfc.tuning.trial import Proposal, Trial
 
 _LINE = re.compile(rb'\{"crc32":"([0-9a-f]{8})","event":(\{.*\})\}')
@@ -47,7 +47,7 @@ class Journal:
         self.path = path
         _, whole, size = _read(path)
         if whole < size:
-            files.truncate(path, whole)
+            atomic.truncate(path, whole)
 
     def events(self) -> list[dict[str, Any]]:
         """Returns every event, in the order they were appended.
@@ -72,7 +72,7 @@ class Journal:
         if json.loads(body) != event:
             raise ValueError(f"JSON would change this event: {event!r}")
         crc32 = zlib.crc32(body.encode())
-        files.append_synced(self.path, f'{{"crc32":"{crc32:08x}","event":{body}}}\n')
+        atomic.append_synced(self.path, f'{{"crc32":"{crc32:08x}","event":{body}}}\n')
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -153,7 +153,7 @@ def _record(kind: type[Record], event: Mapping[str, Any]) -> Record:
 def _read(path: Path) -> tuple[list[dict[str, Any]], int, int]:
     """Returns the events, the bytes of their lines, and the bytes of the file."""
     try:
-        data = files.read(path)
+        data = atomic.read(path)
     except FileNotFoundError:
         return [], 0, 0
     except OSError as error:

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from kfc.errors import CheckpointError, Fault
-from kfc.spec.search import Search
+from kfc.spec import Search
 from kfc.tuning.algorithms import ALGORITHMS, Hyperband
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Proposal

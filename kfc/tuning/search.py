@@ -9,32 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc import files, quiet, user_paths
-from kfc import run as runs_module
-from kfc import spec as specs
 from kfc.data import Source
-from kfc.data.memory import from_memory
+from kfc.data.sources import from_memory
 from kfc.errors import Fault, SpecError
-from kfc.interrupts import hint
-from kfc.plugins import bind_plugins
-from kfc.resolving import resolve_data
-from kfc.run import Run
-from kfc.spec import Spec, SpecLike
-from kfc.streams import progress_console
-from kfc.training.footprint import check_memory
-from kfc.training.rehearsal import rehearse
+from kfc.runs import Run, bind_plugins, resolve_data
+from kfc.runs import run as runs_module
+from kfc.spec import Spec, SpecLike, dump_spec, load_spec
+from kfc.system import atomic, hint, progress_console, tensorflow_startup, user_paths
+from kfc.training.callbacks import rehearse
+from kfc.training.engine import check_memory
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
 from kfc.tuning.driver import Driver
 from kfc.tuning.importance import importance
-from kfc.tuning.ledger import Ledger
+from kfc.tuning.progress_report import search_folder
 from kfc.tuning.ranking import Verdict
-from kfc.tuning.rendering import as_html, as_text
-from kfc.tuning.running import Preparer, Runner
-from kfc.tuning.show import search_folder
+from kfc.tuning.search_repr import as_html, as_text
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Trial, plain
-from kfc.tuning.wording import sentences
+from kfc.tuning.trial_records import Ledger
+from kfc.tuning.trial_runner import Preparer, Runner
+from kfc.tuning.verdict_text import sentences
 from kfc.tuning.workers import OwnProcess, Processes, Workers
 
 
@@ -152,9 +147,9 @@ def tune(
     """
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise SpecError(Fault("workers", "a number of at least 1", repr(workers), "Use 1."))
-    checked = specs.load(spec, overrides)
+    checked = load_spec(spec, overrides)
     space = Space.of(checked)
-    threads = quiet.start_tensorflow(checked.training.threads)
+    threads = tensorflow_startup.start_tensorflow(checked.training.threads)
     bind_plugins(space.spec)
     source = None if data is None else data if isinstance(data, Source) else from_memory(data)
     prepare = Preparer(source)
@@ -172,8 +167,8 @@ def tune(
         raise TypeError("a space whose spec has no search part")
     classification = space.spec.data.task == "classification"
     objective = space.spec.search.objective_for(classification=classification)
-    files.make_folder(place)
-    with files.locked(place):
+    atomic.make_folder(place)
+    with atomic.locked(place):
         make_runner = functools.partial(Runner, space, objective, place, prepare)
         crew: Workers
         if workers == 1:
@@ -219,7 +214,7 @@ def _finished(
     finalist, winner = driver.run_winner(verdict)
     best = finalist.trial
     spec = space.trial_spec(best.values, seed=space.spec.seed)
-    files.write(folder / "best.yaml", specs.dump(spec))
+    atomic.write(folder / "best.yaml", dump_spec(spec))
     reasons = [*sentences(verdict, finalist), *driver.remarks]
     if winner["weights_sha256"] != best.weights_sha256 and best.status == "completed":
         reasons.append(

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kfc.errors import Fault, SpecError
-from kfc.spec import Spec
-from kfc.spec.search import Choice, Dimension, Range, Stack
+from kfc.spec import Choice, Dimension, Range, Spec, Stack
 from kfc.tuning.default_space import with_space
-from kfc.tuning.own_values import own_values
+from kfc.tuning.initial_values import own_values
 from kfc.tuning.space_checks import (
     extremes,
     misplaced,

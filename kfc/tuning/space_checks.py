@@ -12,14 +12,21 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kfc import spec as specs
 from kfc.errors import Fault, SpecError, nearest
-from kfc.spec import Spec
-from kfc.spec.overrides import override
-from kfc.spec.paths import Keys, split_path
-from kfc.spec.plain import shown
-from kfc.spec.reading import Source
-from kfc.spec.search import Choice, Dimension, Range, Search, Stack
+from kfc.spec import (
+    Choice,
+    Dimension,
+    Keys,
+    Range,
+    Search,
+    Source,
+    Spec,
+    Stack,
+    load_spec,
+    override,
+    shown,
+    split_path,
+)
 
 Values = Mapping[str, Any]
 """Dotted path of the spec -> value."""
@@ -59,7 +66,7 @@ def spec_at(spec: Spec, values: Values) -> Spec:
     """
     outer_first = sorted(values.items(), key=lambda item: len(split_path(item[0])))
     # Copied, since an inner path is set within the value of an outer one.
-    return specs.load(spec, {**copy.deepcopy(dict(outer_first)), "search": None})
+    return load_spec(spec, {**copy.deepcopy(dict(outer_first)), "search": None})
 
 
 def extremes(dimension: Dimension) -> list[Any]:

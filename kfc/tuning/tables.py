@@ -19,8 +19,8 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from kfc import files
 from kfc.errors import one_line
+from kfc.system import atomic
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.ranking import figures, ranked
 from kfc.tuning.trial import Trial
@@ -220,7 +220,7 @@ def write_hparams(folder: Path, trials: Sequence[Trial], objective: str) -> None
         for event in events:
             writer.write(event.SerializeToString())
         contents[f"{session}/{name}".lstrip("/")] = records.getvalue()
-    files.write_folder(folder, contents, replace=True)
+    atomic.write_folder(folder, contents, replace=True)
 
 
 def _session(trial: Trial, objective: str, kinds: Mapping[str, Any], now: float) -> list[Any]:

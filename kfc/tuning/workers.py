@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from kfc import doors
 from kfc.errors import Fault, SpecError
-from kfc.tuning import process
-from kfc.tuning.running import Order, Runner
+from kfc.system import safe_open
+from kfc.tuning import worker_process
 from kfc.tuning.trial import Trial, worst_score
+from kfc.tuning.trial_runner import Order, Runner
 
 _MOST_DEATHS = 3
 """Processes that one order may cost without a new commit, before it counts as what kills
@@ -154,7 +154,7 @@ class Processes:
             SpecError: If it was one of many that no order is to blame for.
         """
         if dead.has_started:
-            names = doors.names_in(self._root / order.folder / "checkpoints")
+            names = safe_open.names_in(self._root / order.folder / "checkpoints")
             newest = max((name for name in names if name[0].isdigit()), default="")
             deaths, earlier = self._deaths.get(order.folder, (0, newest))
             deaths = deaths + 1 if newest == earlier else 1
@@ -201,15 +201,17 @@ class _Process:
     def __init__(self, pickled_runner: bytes, threads: int | None) -> None:
         # A fork of a process in which TensorFlow has started hangs.
         context = multiprocessing.get_context("spawn")
-        self._executor = ProcessPoolExecutor(1, context, initializer=process.end_with_parent)
+        self._executor = ProcessPoolExecutor(
+            1, context, initializer=worker_process.end_with_parent
+        )
         self._begin = pickled_runner, threads
         self._begun: Future[None] | None = None
 
     def submit(self, order: Order) -> Future[Trial]:
         if self._begun is None:
             with _no_interrupts():
-                self._begun = self._executor.submit(process.begin, *self._begin)
-        return self._executor.submit(process.run, order)
+                self._begun = self._executor.submit(worker_process.begin, *self._begin)
+        return self._executor.submit(worker_process.run, order)
 
     @property
     def has_started(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import kfc
-from kfc import doors
+from kfc.system import safe_open
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PATHS = {  # event -> which of its arguments are paths that it changes
@@ -103,9 +103,9 @@ class Guard:
 
 
 def _opened_from_folder(path):
-    """Returns the whole path of what `kfc.doors` opens: the event does not tell the folder."""
+    """Returns the whole path that `safe_open` opens: the event does not tell the folder."""
     frame = sys._getframe(2)  # whose call of os.open the hook is told of
-    if frame.f_code is doors._open.__code__:
+    if frame.f_code is safe_open._open.__code__:
         place = os.readlink(f"/proc/self/fd/{frame.f_locals['folder']}")
         return os.path.join(place, frame.f_locals["name"])
     return path

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc import files, record, sample
 from kfc.errors import KfcError
+from kfc.runs import prediction_sample, result_file
+from kfc.system import atomic
 
 ROWS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
 
@@ -31,15 +32,15 @@ def reseal(run_folder, /, **changes):
     """Writes a result that is changed, and says that it is whole; None drops a key."""
     facts = json.loads((run_folder / "result.json").read_text())
     facts = {k: v for k, v in {**facts, **changes}.items() if k != "sha256" and v is not None}
-    facts["spec_sha256"] = files.sha256((run_folder / "spec.yaml").read_bytes())
-    (run_folder / "result.json").write_text(record.as_json(record.sealed(facts)))
+    facts["spec_sha256"] = atomic.sha256((run_folder / "spec.yaml").read_bytes())
+    (run_folder / "result.json").write_text(result_file.as_json(result_file.sealed(facts)))
 
 
 def put_state(folder, state):
     """Puts a state into every commit, with a manifest that says that it is whole."""
     for path in (folder / "checkpoints").iterdir():
         manifest = json.loads((path / "manifest.json").read_text())
-        manifest["state.npz"] = files.sha256(state)
+        manifest["state.npz"] = atomic.sha256(state)
         (path / "state.npz").write_bytes(state)
         (path / "manifest.json").write_text(json.dumps(manifest))
 
@@ -229,9 +230,9 @@ SAMPLES = {
 @pytest.mark.parametrize("case", SAMPLES)
 def test_a_hostile_sample_is_refused(case, run_folder, outside, guard):
     content = SAMPLES[case](outside / "evil")
-    (run_folder / sample.FILE).write_bytes(content)
+    (run_folder / prediction_sample.FILE).write_bytes(content)
     with guard.watching(run_folder), pytest.raises(KfcError) as caught:
-        sample.read(run_folder, files.sha256(content))
+        prediction_sample.read(run_folder, atomic.sha256(content))
     assert caught.value.exit_code == 7
 
 

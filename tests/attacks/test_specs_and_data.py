@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 
 import kfc
-from kfc import cli, registry
+from kfc import registry
+from kfc.cli import app
 from kfc.data import prepare
-from kfc.data.files import read_inputs
+from kfc.data.input_files import read_inputs
 from kfc.errors import KfcError
-from kfc.spec import load
+from kfc.spec import load_spec
 
 RNG = np.random.default_rng(0)
 X = RNG.random((60, 4))
@@ -88,7 +89,7 @@ def test_a_hostile_spec_is_refused(case, tmp_path, outside, guard):
     path.parent.mkdir()
     path.write_text(text.format(evil=outside / "evil"))
     with guard.watching(path.parent):
-        refused(2, words, load, path)
+        refused(2, words, load_spec, path)
 
 
 def callback(name, **options):
@@ -126,12 +127,12 @@ VALUES = {
 @pytest.mark.parametrize("case", VALUES)
 def test_a_hostile_value_is_refused(case, tmp_path, outside, guard):
     with guard.watching(tmp_path / "inside"):
-        refused(2, [], load, "digits", VALUES[case])
+        refused(2, [], load_spec, "digits", VALUES[case])
 
 
 def test_a_model_may_be_named_after_its_epoch():
     values = callback("ModelCheckpoint", filepath="best-{epoch:02d}-{val_loss:.4f}.keras")
-    assert load("digits", values).training.callbacks[0].name == "ModelCheckpoint"
+    assert load_spec("digits", values).training.callbacks[0].name == "ModelCheckpoint"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_a_source_reads_nothing_else(source, tmp_path, outside, guard, monkeypat
 
     monkeypatch.chdir(outside)
     with guard.watching(tmp_path / "inside"):
-        refused(4, [], prepare, load({"data": {"source": source}}))
+        refused(4, [], prepare, load_spec({"data": {"source": source}}))
 
 
 # --- data files --------------------------------------------------------------------------
@@ -234,7 +235,7 @@ def test_a_hostile_data_file_is_refused(case, tmp_path, outside, guard, monkeypa
     path = tmp_path / "inside" / name
     path.parent.mkdir()
     path.write_bytes(content(outside / "evil"))
-    monkeypatch.setattr("kfc.memory.limit", lambda: 1_000_000)
+    monkeypatch.setattr("kfc.system.memory.limit", lambda: 1_000_000)
     with guard.watching(path.parent):
         refused(4, [name, *words], read_inputs, path)
 
@@ -256,7 +257,7 @@ def test_what_never_ends_is_not_read(name, what, tmp_path, guard):
 def test_arrays_that_nobody_asked_for_are_not_unpacked(tmp_path, guard, monkeypatch):
     zeros = npy(np.zeros(3_000_000, np.uint8))
     (tmp_path / "x.npz").write_bytes(npz({"x.npy": npy(X), "../evil.npy": zeros}))
-    monkeypatch.setattr("kfc.memory.limit", lambda: 1_000_000)
+    monkeypatch.setattr("kfc.system.memory.limit", lambda: 1_000_000)
     with guard.watching(tmp_path):
         assert read_inputs(tmp_path / "x.npz").shape == (60, 4)
 
@@ -273,7 +274,7 @@ def run_kfc(*arguments):
         contextlib.redirect_stderr(err),
         pytest.raises(SystemExit) as ended,
     ):
-        cli.main(list(arguments))
+        app.main(list(arguments))
     return ended.value.code or 0, out.getvalue(), err.getvalue()
 
 
@@ -357,8 +358,8 @@ def test_listing_and_checking_run_nothing_of_a_plug_in(install, outside, guard):
     with guard.watching(folder):
         for command in ("plugins", "sources", "schema", "specs"):
             assert run_kfc(command)[0] == 0
-        load({"data": {"source": "evil:x"}})
-        refused(2, [], load, {"data": {"source": "evill:x"}})
+        load_spec({"data": {"source": "evil:x"}})
+        refused(2, [], load_spec, {"data": {"source": "evill:x"}})
     assert not (folder / "imported").exists()
     assert "theirs_module" not in sys.modules
 
@@ -376,7 +377,7 @@ def test_listing_and_checking_run_nothing_of_a_plug_in(install, outside, guard):
 def test_a_name_that_is_taken_is_refused_before_an_import(group, name, key, install, guard):
     folder = install("squatter", f"[{group}]\n{name} = squatter_module:x\n")
     with guard.watching(folder):
-        refused(2, ["squatter"], load, key)
+        refused(2, ["squatter"], load_spec, key)
     assert not (folder / "imported").exists()
 
 

@@ -5,7 +5,7 @@ from kfc.data import prepare
 from kfc.data.checks import CHECKS, check_inputs, check_rows
 from kfc.data.rows import Rows
 from kfc.errors import DataError
-from kfc.spec import load
+from kfc.spec import load_spec
 
 RNG = np.random.default_rng(0)
 X = RNG.random((60, 4))
@@ -171,7 +171,7 @@ def test_inputs_without_targets_pass_the_same_checks(x):
 
 def refused(data, **of_data):
     with pytest.raises(DataError) as caught:
-        prepare(load({"data": of_data}), data)
+        prepare(load_spec({"data": of_data}), data)
     (fault,) = caught.value.faults
     assert fault.remedy
     return fault
@@ -183,7 +183,7 @@ def test_one_class_is_refused():
 
 def test_labels_from_1_to_10_become_ten_classes():
     labels = np.arange(200) % 10 + 1
-    prepared = prepare(load({}), (RNG.random((200, 4)), labels))
+    prepared = prepare(load_spec({}), (RNG.random((200, 4)), labels))
     assert prepared.task.labels == tuple(str(n) for n in range(1, 11))
     assert set(prepared.train.y) == set(range(10))
     assert prepared.train.y.dtype == np.int32
@@ -198,7 +198,7 @@ def test_a_negative_label_among_several_is_refused_until_the_task_is_said():
 
 @pytest.mark.parametrize("dtype", ["i1", "i8"])
 def test_negative_integers_are_classes_where_the_spec_says_so(dtype):
-    spec = load({"data": {"task": "classification"}})
+    spec = load_spec({"data": {"task": "classification"}})
     prepared = prepare(spec, (X, (Y - 1).astype(dtype)))
     assert prepared.task.labels == ("-1", "0", "1")
     assert set(prepared.train.y) == {0, 1, 2}
@@ -210,7 +210,7 @@ AMOUNTS = np.round(1000 * RNG.normal(size=(60, 1)))[:, 0].astype(int)
 @pytest.mark.parametrize("y", [AMOUNTS, abs(AMOUNTS), abs(AMOUNTS) // 100 * 100])
 def test_integer_amounts_are_told_to_be_a_regression(y):
     assert "data.task: regression" in refused((X, y)).remedy.replace("task to", "task:")
-    assert prepare(load({"data": {"task": "regression"}}), (X, y)).task.labels == ()
+    assert prepare(load_spec({"data": {"task": "regression"}}), (X, y)).task.labels == ()
 
 
 def test_an_amount_that_only_the_test_rows_have_is_told_to_be_a_regression():
@@ -236,7 +236,7 @@ def test_several_targets_per_row_are_told_apart(y, remedy):
 
 
 def test_minus_one_and_one_are_two_classes():
-    prepared = prepare(load({}), (X, np.where(Y > 0, 1, -1)))
+    prepared = prepare(load_spec({}), (X, np.where(Y > 0, 1, -1)))
     assert prepared.task.labels == ("-1", "1")
 
 
@@ -253,7 +253,7 @@ def test_minus_one_and_one_are_two_classes():
     ids=["text", "text objects", "bytes", "booleans", "a column", "huge integers"],
 )
 def test_classes_are_the_different_targets_sorted(y, labels):
-    prepared = prepare(load({}), (X, y))
+    prepared = prepare(load_spec({}), (X, y))
     assert prepared.task.labels == labels
 
 
@@ -288,7 +288,7 @@ def test_pixels_and_fractions_are_not_mixed():
     fractions = X.reshape(60, 2, 2)
     pixels = (fractions * 255).astype(np.uint8)
     assert "uint8" in refused(((pixels, Y), (fractions, Y))).expected
-    prepared = prepare(load({}), ((fractions * 255, Y), (pixels, Y)))
+    prepared = prepare(load_spec({}), ((fractions * 255, Y), (pixels, Y)))
     assert prepared.test.x.dtype == np.float32
 
 
@@ -299,12 +299,12 @@ def test_unscaled_pixels_are_refused_with_scale_none_unless_accepted(dtype):
     assert fault.where == "data, training rows"
     assert "data.scale: none" in fault.got
     assert "accept: [unscaled_input]" in fault.remedy
-    prepare(load({"data": {"scale": "none"}, "accept": ["unscaled_input"]}), data)
+    prepare(load_spec({"data": {"scale": "none"}, "accept": ["unscaled_input"]}), data)
 
 
 @pytest.mark.parametrize("scale", ["unit", "centered", "standard", "robust"])
 def test_scaled_pixels_are_fine(scale):
-    prepare(load({"data": {"scale": scale}}), (X * 255, Y))
+    prepare(load_spec({"data": {"scale": scale}}), (X * 255, Y))
 
 
 @pytest.mark.parametrize(

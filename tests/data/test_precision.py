@@ -2,16 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kfc.data import Scaling, prepare
-from kfc.data.mapped import Mapped
-from kfc.data.precision import (
-    TARGET_STEPS,
-    check_precision,
-    check_scaled_finite,
-    swallowed,
-)
+from kfc.data import prepare
+from kfc.data.precision import TARGET_STEPS, check_precision, check_scaled_finite, swallowed
 from kfc.errors import DataError
-from kfc.spec import load
+from kfc.preprocessing import Scaling
+from kfc.spec import load_spec
+from kfc.system.memmap import Mapped
 
 RNG = np.random.default_rng(0)
 ROWS = 1200
@@ -122,7 +118,7 @@ Y = (OTHER > 0).astype(int)
 
 def refused(data=None, **of_data):
     with pytest.raises(DataError) as caught:
-        prepare(load({"data": of_data}), data)
+        prepare(load_spec({"data": of_data}), data)
     return caught.value.faults[0]
 
 
@@ -169,12 +165,12 @@ def test_targets_that_float32_swallows_are_refused():
     assert refused((OTHER[:, None], 2**40 + STEPS), task="regression").where.endswith(
         "targets"
     )
-    prepare(load({}), (OTHER[:, None], 1.6e9 + OTHER - 1.6e9))
+    prepare(load_spec({}), (OTHER[:, None], 1.6e9 + OTHER - 1.6e9))
 
 
 def test_large_numbers_may_be_labels():
     labels = 2**40 + Y
-    assert prepare(load({}), (OTHER[:, None], labels)).task.labels == tuple(
+    assert prepare(load_spec({}), (OTHER[:, None], labels)).task.labels == tuple(
         str(label) for label in sorted(set(labels))
     )
 
@@ -182,7 +178,7 @@ def test_large_numbers_may_be_labels():
 def test_held_out_rows_may_lie_closer_together_than_training_rows():
     x = 2000 + 10 * OTHER[:, None]
     few = 2000 + np.array([[0], [1e-5], [2e-4]])
-    assert len(prepare(load({}), ((x, Y), (few, Y[:3]))).test) == 3
+    assert len(prepare(load_spec({}), ((x, Y), (few, Y[:3]))).test) == 3
 
 
 def test_rows_that_float32_makes_equal_are_refused_by_their_column():
@@ -209,7 +205,7 @@ def test_a_finite_value_that_is_scaled_to_infinity_is_refused(dtype):
 
 
 def test_a_scaled_overflow_of_a_later_chunk_is_found_by_its_row(monkeypatch):
-    monkeypatch.setattr("kfc.data.mapped.CHUNK_BYTES", 64)
+    monkeypatch.setattr("kfc.system.memmap.CHUNK_BYTES", 64)
     x = np.zeros((50, 2), np.float32)
     x[43, 1] = 1e20
     with pytest.raises(DataError, match="row 43, column 1"):
@@ -231,7 +227,7 @@ def test_rows_that_overflow_after_scaling_are_refused_before_training(scale, par
         train[31, 1] = 1e20
     else:
         return
-    spec = load({"data": {"scale": scale}, "accept": ["unscaled_input"]})
+    spec = load_spec({"data": {"scale": scale}, "accept": ["unscaled_input"]})
     with pytest.raises(DataError) as caught:
         prepare(spec, ((train, Y), (test, Y[:40])))
     (fault,) = caught.value.faults
@@ -240,9 +236,9 @@ def test_rows_that_overflow_after_scaling_are_refused_before_training(scale, par
 
 
 def test_rows_to_predict_that_overflow_after_scaling_are_refused():
-    from kfc.predictions import raw_rows
+    from kfc.runs.predictions import raw_rows
 
-    task = prepare(load({"data": {"scale": "standard"}}), (SMALL, Y)).task
+    task = prepare(load_spec({"data": {"scale": "standard"}}), (SMALL, Y)).task
     x = SMALL[:5].copy()
     assert raw_rows(x, task).shape == (5, 2)
     x[3, 0] = 1e20

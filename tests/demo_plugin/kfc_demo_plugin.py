@@ -9,8 +9,8 @@ import numpy as np
 
 from kfc.data import Rows, Source
 from kfc.errors import Fault, SpecError
-from kfc.exporting.exporters import Exporter
-from kfc.network import initializer
+from kfc.exporting.formats import Exporter
+from kfc.network.building import initializer
 
 
 def spirals(argument: str) -> Source:

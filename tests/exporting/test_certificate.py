@@ -7,9 +7,9 @@ import pytest
 
 import kfc
 from kfc.data import Task
-from kfc.exporting import certificate, exporters
-from kfc.predictions import from_outputs
-from kfc.sample import Sample
+from kfc.exporting import certificate, formats
+from kfc.runs.prediction_sample import Sample
+from kfc.runs.predictions import from_outputs
 
 CLASSES = Task((2,), "float32", ("a", "b", "c"))
 TWO_VALUES = Task((2,), "float32", (), outputs=2)
@@ -37,7 +37,7 @@ def compared(monkeypatch):
 
         monkeypatch.setattr(certificate, "_ask", ask)
         rows = Sample(np.zeros((len(own), 2), np.float32), np.array(own, np.float32))
-        serves = exporters.SAVED_MODEL
+        serves = formats.SAVED_MODEL
         where = {"input_name": "features", "request": None}
         return certificate.compare(Path(), serves, rows, task, limit=limit, **where)
 

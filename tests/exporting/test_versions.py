@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
-from kfc import doors
 from kfc.errors import CheckpointError
 from kfc.exporting import versions
+from kfc.system import safe_open
 
 
 @pytest.fixture
@@ -54,5 +54,5 @@ def test_a_damaged_number_is_refused_with_what_to_write(folder, content):
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
 def test_a_pipe_or_a_link_among_the_files_of_a_version_is_refused(folder, make):
     make(folder / "1" / "weights")
-    with pytest.raises(doors.NotRegularError):
+    with pytest.raises(safe_open.NotRegularError):
         versions.sha256s(folder / "1")

@@ -17,7 +17,7 @@ from keras.src.utils.naming import to_snake_case
 
 import kfc.spec
 from kfc.registry import BLOCKS, CALLBACKS, OPTIMIZERS
-from kfc.spec.signatures import REQUIRED
+from kfc.spec.keras_signatures import REQUIRED
 
 TABLE = Path(kfc.spec.__file__).with_name("signatures.json")
 

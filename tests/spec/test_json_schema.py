@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from kfc.errors import SpecError
-from kfc.spec import Spec, builtin_specs, builtin_text, load
+from kfc.spec import Spec, builtin_specs, builtin_text, load_spec
 from kfc.spec.schema import SCALES, Data
 
 SCHEMA = Spec.model_json_schema()
@@ -73,7 +73,7 @@ def specs():
 
 def faults_of(values):
     try:
-        load(values)
+        load_spec(values)
     except SpecError as error:
         return [str(fault) for fault in error.faults]
     return []
@@ -234,7 +234,7 @@ def test_every_word_of_the_scaling_is_explained():
     assert all(
         f"{word}: {meaning}." in scale["description"] for word, meaning in SCALES.items()
     )
-    assert all(load({"data": {"scale": word}}).data.scale == word for word in SCALES)
+    assert all(load_spec({"data": {"scale": word}}).data.scale == word for word in SCALES)
 
 
 def test_an_installed_plug_in_is_among_the_names_and_takes_any_option(monkeypatch):

@@ -9,10 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from kfc.errors import SpecError
-from kfc.spec import Spec, builtin_specs, dump, load
+from kfc.spec import Spec, builtin_specs, dump_spec, load_spec
 from kfc.spec.components import Activation, Block, Callback, Initializer, Loss
-from kfc.spec.optimizer import Optimizer
-from kfc.spec.signatures import REQUIRED, signatures
+from kfc.spec.keras_signatures import REQUIRED, signatures
+from kfc.spec.optimizer_fields import Optimizer
 
 # The example of DESIGN.md.
 FASHION = """
@@ -53,12 +53,12 @@ search:
 def fashion(tmp_path):
     path = tmp_path / "fashion.yaml"
     path.write_text(FASHION)
-    return load(path)
+    return load_spec(path)
 
 
 def faults_of(values):
     with pytest.raises(SpecError) as caught:
-        load("digits", values)
+        load_spec("digits", values)
     for fault in caught.value.faults:
         assert fault.where
         assert fault.expected
@@ -241,7 +241,7 @@ UNKNOWN = {
 def test_an_unknown_key_is_refused_with_the_nearest(path):
     base = {"training.early_stopping": {}, "search": {}}
     with pytest.raises(SpecError) as caught:
-        load({"network": {"hidden": [3], "activation": "relu"}}, {**base, path: 3})
+        load_spec({"network": {"hidden": [3], "activation": "relu"}}, {**base, path: 3})
     (fault,) = caught.value.faults
     assert fault.where == path
     assert fault.got == f"the unknown key {path.rpartition('.')[2]!r}"
@@ -263,16 +263,16 @@ def test_an_empty_layer_lacks_its_units():
 def test_what_no_file_can_say_is_refused(odd):
     spec = {"search": {"space": {"network.l2": {"choice": [odd]}}}}
     with pytest.raises(SpecError) as caught:
-        load(spec)
+        load_spec(spec)
     (fault,) = caught.value.faults
     assert fault.where == "search.space.network.l2.choice[0]"
 
 
 @pytest.mark.parametrize("number", [np.float64(0.5), np.float32(0.5), np.array(0.5)])
 def test_numpys_numbers_are_numbers(number):
-    spec = load({"network": {"dropout": number}})
+    spec = load_spec({"network": {"dropout": number}})
     assert type(spec.network.dropout) is float
-    assert load({"training": {"epochs": np.int64(3)}}).training.epochs == 3
+    assert load_spec({"training": {"epochs": np.int64(3)}}).training.epochs == 3
 
 
 # --- options ------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_a_wrong_option_is_refused_at_its_place(case):
 
 
 def test_a_whole_learning_rate_is_a_float():
-    rate = load({"training": {"optimizer": {"learning_rate": 1}}}).training.optimizer
+    rate = load_spec({"training": {"optimizer": {"learning_rate": 1}}}).training.optimizer
     assert type(rate.options["learning_rate"]) is float
 
 
@@ -429,7 +429,7 @@ def test_an_unknown_key_of_a_schedule_gets_the_nearest_of_that_schedule():
 
 
 def test_the_defaults_of_a_schedule_are_written_out():
-    spec = load("digits", {LR: {"name": "exponential", **RATE}})
+    spec = load_spec("digits", {LR: {"name": "exponential", **RATE}})
     assert spec.training.optimizer.options["learning_rate"] == {
         "name": "exponential",
         "warmup_epochs": 0.0,
@@ -446,9 +446,9 @@ def test_the_defaults_of_a_schedule_are_written_out():
 
 @pytest.mark.parametrize("asked", [None, "balanced", {"yes": 2.5}, {"0": 0, "balanced": 3}])
 def test_class_weights_come_back_from_a_dump(asked, tmp_path):
-    spec = load({"training": {"class_weight": asked}})
+    spec = load_spec({"training": {"class_weight": asked}})
     assert spec.training.class_weight == asked
-    assert again(spec, tmp_path) == load(spec) == spec
+    assert again(spec, tmp_path) == load_spec(spec) == spec
 
 
 NAMES = {
@@ -471,30 +471,30 @@ def test_a_class_may_be_called_by_a_number(form, tmp_path):
     path = tmp_path / f"a{suffix}"
     path.write_text(text)
     named = {"0": 1, "7": 2.5, "True": 3, "2.0": 4, "no": 5}
-    assert load(path).training.class_weight == named
+    assert load_spec(path).training.class_weight == named
 
 
 def test_a_class_of_a_dict_may_be_called_by_numpys_numbers():
     for zero in (0, np.int64(0), np.uint8(0), "0", np.str_("0")):
-        assert load({"training": {"class_weight": {zero: 2}}}).training.class_weight == {
+        assert load_spec({"training": {"class_weight": {zero: 2}}}).training.class_weight == {
             "0": 2
         }
     overrides = {"training.class_weight": {np.True_: 2}}
-    assert load({}, overrides).training.class_weight == {"True": 2}
+    assert load_spec({}, overrides).training.class_weight == {"True": 2}
 
 
 def test_a_class_named_twice_is_refused():
     with pytest.raises(
         SpecError, match=r"class_weight: expected each key once, got '0' twice"
     ):
-        load({"training": {"class_weight": {0: 1, "0": 2}}})
+        load_spec({"training": {"class_weight": {0: 1, "0": 2}}})
 
 
 def test_a_wrong_weight_of_a_class_called_by_a_number_names_its_line(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("training:\n  class_weight:\n    0: 1\n    7: -1\n")
     with pytest.raises(SpecError) as caught:
-        load(path)
+        load_spec(path)
     (fault,) = caught.value.faults
     assert fault.where == "training.class_weight.7"
     assert fault.line == f"{path}, line 4"
@@ -547,20 +547,20 @@ def test_a_wrong_dimension_is_refused_at_its_place(case):
     ids=str,
 )
 def test_a_dimension_may_be_as_narrow_as_it_likes(dimension, tmp_path):
-    spec = load({"search": {"space": {"network.l2": dimension}}})
+    spec = load_spec({"search": {"space": {"network.l2": dimension}}})
     assert again(spec, tmp_path) == spec
 
 
 def test_a_range_keeps_integers_and_fractions_apart(tmp_path):
     range_ = {"low": 16, "high": 64.0, "log": True, "step": 2}
-    spec = load({"search": {"space": {"training.batch_size": range_}}})
+    spec = load_spec({"search": {"space": {"training.batch_size": range_}}})
     for numbers in (spec, again(spec, tmp_path)):
         found = numbers.search.space["training.batch_size"]
         assert [type(n) for n in (found.low, found.high, found.step)] == [int, float, int]
 
 
 def test_a_search_is_written_out_with_every_default(tmp_path):
-    spec = load({"search": {}})
+    spec = load_spec({"search": {}})
     assert spec.search.model_dump() == {
         "algorithm": "bayesian",
         "objective": None,
@@ -603,7 +603,7 @@ def test_a_wrong_setting_of_a_search_is_refused(key, value, expected):
 
 @pytest.mark.parametrize(("key", "value"), [("repeats", 0), ("repeats", 2), ("factor", 2)])
 def test_the_least_setting_of_a_search_is_taken(key, value):
-    assert getattr(load({"search": {key: value}}).search, key) == value
+    assert getattr(load_spec({"search": {key: value}}).search, key) == value
 
 
 @pytest.mark.parametrize("metric", ["loss", "accuracy", "mae", "r2"])
@@ -611,7 +611,7 @@ def test_rows_trained_on_are_no_objective(metric):
     (fault,) = faults_of({"search.objective": metric})
     assert "of the validation rows" in fault.expected
     assert f"Name val_{metric}:" in fault.remedy
-    assert load("digits", {"search.objective": f"val_{metric}"})
+    assert load_spec("digits", {"search.objective": f"val_{metric}"})
 
 
 def test_an_objective_is_one_of_the_task():
@@ -619,7 +619,7 @@ def test_an_objective_is_one_of_the_task():
     (fault,) = faults_of({**regression, "search.objective": "val_accuracy"})
     assert fault.expected == "a recorded metric of a regression, of the validation rows"
     assert fault.remedy.endswith("Known: val_loss, val_mae, val_r2.")
-    assert load("digits", {**regression, "search.objective": "val_mae"})
+    assert load_spec("digits", {**regression, "search.objective": "val_mae"})
 
 
 @pytest.mark.parametrize("objective", [None, "val_loss"])
@@ -630,10 +630,10 @@ def test_a_search_needs_rows_that_are_held_out(objective):
 
 
 def test_an_objective_that_nobody_names_follows_the_task():
-    search = load({"search": {}}).search
+    search = load_spec({"search": {}}).search
     assert search.objective_for(classification=True) == "val_accuracy"
     assert search.objective_for(classification=False) == "val_loss"
-    named = load({"search": {"objective": "val_r2"}}).search
+    named = load_spec({"search": {"objective": "val_r2"}}).search
     assert named.objective_for(classification=False) == "val_r2"
 
 
@@ -747,13 +747,13 @@ def test_one_fault_brings_no_others_along(overrides):
 
 def again(spec, tmp_path):
     path = tmp_path / "spec.yaml"
-    path.write_text(dump(spec))
-    return load(path)
+    path.write_text(dump_spec(spec))
+    return load_spec(path)
 
 
 @pytest.mark.parametrize("name", builtin_specs())
 def test_a_built_in_spec_comes_back_from_its_dump(name, tmp_path):
-    assert again(load(name), tmp_path) == load(name)
+    assert again(load_spec(name), tmp_path) == load_spec(name)
 
 
 def test_the_design_example_comes_back_from_its_dump(fashion, tmp_path):
@@ -772,7 +772,9 @@ def test_the_design_example_means_what_it_says(fashion):
 
 def test_odd_texts_and_numbers_come_back_from_a_dump(tmp_path):
     choices = ["no", "1e-3", "~", "a: b", " x ", "1:30", 1e-7, 1e22, True, None, "2026-01-31"]
-    spec = load({"name": "null", "search": {"space": {"network.l2": {"choice": choices}}}})
+    spec = load_spec(
+        {"name": "null", "search": {"space": {"network.l2": {"choice": choices}}}}
+    )
     assert again(spec, tmp_path) == spec
 
 
@@ -794,17 +796,17 @@ def test_a_spec_is_the_same_from_every_format(suffix, tmp_path):
     }
     path = tmp_path / f"a{suffix}"
     path.write_text(texts[suffix])
-    assert load(path) == load(values)
+    assert load_spec(path) == load_spec(values)
 
 
 def test_a_spec_loads_as_itself(fashion):
-    assert load(fashion) == fashion
-    assert load(fashion, {"seed": 3}).seed == 3
+    assert load_spec(fashion) == fashion
+    assert load_spec(fashion, {"seed": 3}).seed == 3
     assert fashion.seed == 0
 
 
 def test_a_dict_may_hold_parts_of_a_spec(fashion):
-    assert load({"network": fashion.network}).network == fashion.network
+    assert load_spec({"network": fashion.network}).network == fashion.network
 
 
 def test_short_and_long_forms_are_equal():
@@ -815,11 +817,11 @@ def test_short_and_long_forms_are_equal():
     long = copy.deepcopy(short)
     long["network"] = {"hidden": [{"units": 3}], "activation": {"name": "relu"}}
     long["training"] = {"optimizer": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.0}}
-    assert load(short) == load(long)
+    assert load_spec(short) == load_spec(long)
 
 
 def test_every_default_is_written_out():
-    text = dump(load({}))
+    text = dump_spec(load_spec({}))
     for line in ("seed: 0", "scale: unit", "validation: null", "hidden: [128]", "epochs: 20"):
         assert line in text
     for option in ("learning_rate: 0.001", "beta_1: 0.9", "epsilon: 1e-07", "batch_size: 32"):
@@ -842,7 +844,7 @@ def test_every_component_fills_in_its_defaults_and_comes_back(kind):
 
 
 def test_a_spec_is_frozen():
-    spec = load("digits")
+    spec = load_spec("digits")
     for owner, key in (
         (spec, "seed"),
         (spec.network, "hidden"),
@@ -856,13 +858,13 @@ def test_a_spec_is_frozen():
 
 
 def test_options_are_a_copy():
-    spec = load("digits")
+    spec = load_spec("digits")
     spec.training.optimizer.options["learning_rate"] = 9
     assert spec.training.optimizer.options["learning_rate"] == 0.001
 
 
 def test_layers_take_from_the_network_what_they_leave_out():
-    network = load(
+    network = load_spec(
         {"network": {"hidden": [3, {"units": 4, "dropout": 0.5}], "dropout": 0.1, "l2": 0.2}}
     ).network
     first, second = network.layers()
@@ -873,7 +875,7 @@ def test_layers_take_from_the_network_what_they_leave_out():
 
 @pytest.mark.parametrize("name", builtin_specs())
 def test_a_built_in_spec_is_named_after_its_file(name):
-    assert load(name).name == name
+    assert load_spec(name).name == name
 
 
 def test_the_json_schema_names_every_key():
@@ -884,10 +886,10 @@ def test_the_json_schema_names_every_key():
 
 def test_importing_and_loading_a_spec_imports_no_tensorflow():
     code = (
-        "import sys, kfc, kfc.spec, kfc.registry, kfc.errors, kfc.files\n"
-        "spec = kfc.spec.load('digits', {'training.epochs': 3})\n"
-        "kfc.spec.dump(spec); kfc.Spec.model_json_schema()\n"
-        "try: kfc.spec.load('digits', {'training.optimizer': 'sdg'})\n"
+        "import sys, kfc, kfc.spec, kfc.registry, kfc.errors, kfc.system.atomic\n"
+        "spec = kfc.spec.load_spec('digits', {'training.epochs': 3})\n"
+        "kfc.spec.dump_spec(spec); kfc.Spec.model_json_schema()\n"
+        "try: kfc.spec.load_spec('digits', {'training.optimizer': 'sdg'})\n"
         "except kfc.SpecError as error: print(error)\n"
         "heavy = {'tensorflow', 'keras', 'numpy', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -1,7 +1,7 @@
 import pytest
 
 from kfc.errors import SpecError
-from kfc.spec import Spec, load
+from kfc.spec import Spec, load_spec
 from kfc.spec import suggestions as suggesting
 from kfc.spec.schema import SCALES
 from kfc.spec.suggestions import paths_by_key
@@ -9,7 +9,7 @@ from kfc.spec.suggestions import paths_by_key
 
 def fault_of(spec, overrides=None):
     with pytest.raises(SpecError) as caught:
-        load(spec, overrides)
+        load_spec(spec, overrides)
     (fault,) = caught.value.faults
     return fault
 

@@ -3,7 +3,7 @@ import tomllib
 import pytest
 
 from kfc.errors import SpecError
-from kfc.spec import load
+from kfc.spec import load_spec
 from kfc.spec.toml_lines import TooDeepError, toml_lines
 
 LINES = {
@@ -55,4 +55,4 @@ def test_the_longest_texts_are_refused(case, tmp_path):
     path = tmp_path / "my.toml"
     path.write_text(LONG[case])
     with pytest.raises(SpecError):
-        load(path)
+        load_spec(path)

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from kfc.errors import SpecError
-from kfc.spec import dump, load, read_value
-from kfc.spec.reading import read_yaml
+from kfc.spec import dump_spec, load_spec, read_value
+from kfc.spec.parsing import read_yaml
 
 CORE = {
     **{"1_000": "1_000", "0b11": "0b11", "-_": "-_", "1:30": "1:30", "=": "=", "1e": "1e"},
@@ -27,9 +27,9 @@ def test_a_plain_scalar_is_what_the_core_schema_says(text):
 
 def test_text_that_looks_like_a_number_comes_back_from_a_dump(tmp_path):
     choices = [text for text in CORE if text]
-    spec = load({"search": {"space": {"network.activation": {"choice": choices}}}})
-    (tmp_path / "spec.yaml").write_text(dump(spec))
-    again = load(tmp_path / "spec.yaml").search.space["network.activation"]
+    spec = load_spec({"search": {"space": {"network.activation": {"choice": choices}}}})
+    (tmp_path / "spec.yaml").write_text(dump_spec(spec))
+    again = load_spec(tmp_path / "spec.yaml").search.space["network.activation"]
     assert list(again.choice) == choices
 
 
@@ -72,7 +72,7 @@ def test_valid_yaml_is_read(case):
 def test_yaml_as_windows_saves_it_is_read(encoding, tmp_path):
     path = tmp_path / "my.yaml"
     path.write_bytes("name: größe\r\n".encode(encoding))
-    assert load(path).name == "größe"
+    assert load_spec(path).name == "größe"
 
 
 def test_a_tab_may_not_indent():

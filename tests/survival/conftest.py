@@ -8,16 +8,16 @@ import types
 import numpy as np
 import pytest
 
-from kfc import disk, files
-from kfc import spec as specs
 from kfc.data import Rows
 from kfc.errors import DiskError
-from kfc.training import checkpoint, commits
+from kfc.spec import load_spec
+from kfc.system import atomic, disk
 from kfc.training import loop as loops
-from kfc.training.checkpoint import Progress
-from kfc.training.engine import Block
-from kfc.training.logs import MetricsLog
-from kfc.training.stopping import EarlyStopping
+from kfc.training.callbacks.early_stopping import EarlyStopping
+from kfc.training.callbacks.logs import MetricsLog
+from kfc.training.checkpoints import store, training_state
+from kfc.training.checkpoints.training_state import Progress
+from kfc.training.engine.engine import Block
 
 OPERATIONS = (
     *("write", "write_by", "append", "truncate", "sync", "rename"),
@@ -30,7 +30,7 @@ class Dead(BaseException):
 
 
 class FaultyDisk:
-    """The operations of `kfc.disk`, written down, one of which goes wrong.
+    """The operations of `kfc.system.disk`, written down, one of which goes wrong.
 
     It is in place within a `with` block, which `Dead` and DiskError end quietly.
 
@@ -232,27 +232,27 @@ def train_toy(folder, before_step=lambda number: None):
     ]
 
     def commit(progress):
-        commits.commit(place, checkpoint.capture(model, callbacks, progress))
+        store.commit(place, training_state.capture(model, callbacks, progress))
 
     start, progress = None, Progress()
-    if commits.begun(place):
-        start = commits.newest(place)
-        commits.drop_damaged(place, start)
-        progress = checkpoint.prepare(start, callbacks)
+    if store.begun(place):
+        start = store.newest(place)
+        store.drop_damaged(place, start)
+        progress = training_state.prepare(start, callbacks)
     else:
-        checkpoint.begin_again(callbacks, folder)
-    training, held_out = specs.load(TOY).training, ("val", toy_rows(6, seed=1))
+        training_state.begin_again(callbacks, folder)
+    training, held_out = load_spec(TOY).training, ("val", toy_rows(6, seed=1))
     loop = loops.Loop(engine, ToyEvaluator(model), training, 0, callbacks, held_out, commit)
     progress = loop.run(progress, state=start)
     commit(progress)
     result = {"history": progress.history, "stopped": progress.stopped}
-    files.write(folder / "result.json", json.dumps(result))
+    atomic.write(folder / "result.json", json.dumps(result))
     return engine.steps_made
 
 
 def outcome(folder):
     """Everything that a training left, but for seconds: arrays, history, metrics, stop."""
-    state = commits.newest(folder / "checkpoints")
+    state = store.newest(folder / "checkpoints")
     lines = [json.loads(x) for x in (folder / "metrics.jsonl").read_text().splitlines()]
     arrays = {name: values.tobytes() for name, values in state.arrays.items()}
     untimed = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]

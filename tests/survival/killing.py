@@ -14,7 +14,8 @@ import signal
 import sys
 from pathlib import Path
 
-from kfc import cli, quiet
+from kfc.cli import app
+from kfc.system import tensorflow_startup
 
 SPEC = {
     "name": "killed",
@@ -34,8 +35,8 @@ SPEC = {
 
 def moments():
     """What is called at each moment: a class and the name of its method."""
-    from kfc.training.engine import Engine
-    from kfc.training.evaluation import Evaluator
+    from kfc.training.engine.engine import Engine
+    from kfc.training.engine.evaluation import Evaluator
     from kfc.training.loop import Loop
 
     return {
@@ -72,15 +73,14 @@ def process(folder, planned, settings):
     spec = str(folder.parent / "spec.json")
     command = ["resume", *runs] if runs else ["fit", spec, *settings, "--runs", str(folder)]
     try:
-        cli.main(command)
+        app.main(command)
     except SystemExit as end:
         os._exit(end.code or 0)
     os._exit(0)
 
 
 def main(folder, plans):
-    quiet.import_tensorflow()
-    from kfc import fitting  # noqa: F401  what is imported here is shared
+    tensorflow_startup.import_tensorflow()
     from kfc.training import loop
 
     loop._COMMIT_SHARE = math.inf  # a commit wherever one is possible

@@ -9,14 +9,15 @@ import types
 import numpy as np
 import pytest
 
-from kfc import environment, files, record, resuming, sample
-from kfc import spec as specs
 from kfc.errors import CheckpointError
-from kfc.training import commits
-from kfc.training.appended import Appended
-from kfc.training.commits import Checkpoint
+from kfc.runs import environment, prediction_sample, result_file, resuming
+from kfc.spec import dump_spec, load_spec
+from kfc.system import atomic
+from kfc.training.checkpoints import store
+from kfc.training.checkpoints.log_files import Appended
+from kfc.training.checkpoints.store import Checkpoint
 
-SPEC = specs.load({"data": {"source": "sklearn:digits"}, "network": {"hidden": [4]}})
+SPEC = load_spec({"data": {"source": "sklearn:digits"}, "network": {"hidden": [4]}})
 LINES = "".join(f'{{"epoch": {epoch}, "loss": {1 / epoch}}}\n' for epoch in range(1, 9))
 
 
@@ -24,7 +25,7 @@ def make_run(folder, seed=0, data="d" * 64):
     """The folder of an interrupted run, with two commits and a log."""
     spec = SPEC.model_copy(update={"seed": seed})
     folder.mkdir()
-    (folder / "spec.yaml").write_text(specs.dump(spec))
+    (folder / "spec.yaml").write_text(dump_spec(spec))
     given = {"data": False, "network": None, "callbacks": []}
     begun = {"given": given, "data_sha256": data, "resumed": [], "cwd": "/"}
     facts = environment.machine(None) | begun
@@ -39,7 +40,7 @@ def make_run(folder, seed=0, data="d" * 64):
             "states": [Appended(folder / "metrics.jsonl").state()],
             "about": environment.identity(spec, data),
         }
-        commits.commit(folder / "checkpoints", Checkpoint(arrays, facts))
+        store.commit(folder / "checkpoints", Checkpoint(arrays, facts))
     (folder / "metrics.jsonl").write_text(LINES)  # and some more after the commit
     return folder
 
@@ -54,7 +55,7 @@ def runs(tmp_path_factory):
 
 def looked(folder):
     """What a resume would begin with: arrays by epoch, once everything is checked."""
-    with files.locked(folder):
+    with atomic.locked(folder):
         start = resuming.look(folder).start
     log = Appended(folder / "metrics.jsonl")
     log.cut(start.facts["states"][0])
@@ -195,7 +196,7 @@ def test_a_linked_checkpoints_folder_is_refused(runs, tmp_path):
     shutil.copytree(runs.run, folder)
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").symlink_to(runs.run / "checkpoints")
-    with pytest.raises(CheckpointError, match="a link"), files.locked(folder):
+    with pytest.raises(CheckpointError, match="a link"), atomic.locked(folder):
         resuming.look(folder)
 
 
@@ -222,29 +223,29 @@ def test_a_comment_in_a_spec_changes_nothing(runs, tmp_path, intact):
 @pytest.mark.parametrize("kind", ["flip", "truncate", "empty", "remove", "repeat"])
 @pytest.mark.parametrize("seed", range(12))
 def test_damage_to_the_sample_of_a_run_is_found(tmp_path, kind, seed):
-    kept = sample.Sample(np.arange(12.0).reshape(4, 3), np.ones((4, 2), np.float32))
-    sha256 = sample.write(tmp_path, kept)
-    KINDS[kind](tmp_path / sample.FILE, random.Random(seed), None)
+    kept = prediction_sample.Sample(np.arange(12.0).reshape(4, 3), np.ones((4, 2), np.float32))
+    sha256 = prediction_sample.write(tmp_path, kept)
+    KINDS[kind](tmp_path / prediction_sample.FILE, random.Random(seed), None)
     with pytest.raises(CheckpointError) as caught:
-        sample.read(tmp_path, sha256)
+        prediction_sample.read(tmp_path, sha256)
     assert caught.value.exit_code == 7
 
 
 def test_a_read_error_of_the_disk_passes_over_a_commit(runs, tmp_path, monkeypatch):
     folder = tmp_path / "a"
     shutil.copytree(runs.run, folder)
-    read = files.read
+    read = atomic.read
 
     def broken(path):
         if path.parent.name == "000002":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return read(path)
 
-    monkeypatch.setattr(files, "read", broken)
+    monkeypatch.setattr(atomic, "read", broken)
     assert resuming.look(folder).start.facts["progress"]["epoch"] == 3
 
 
 def test_a_finished_run_is_no_unfinished_one(tmp_path):
     (tmp_path / "result.json").write_text("{}")
-    assert record.is_finished(tmp_path)
+    assert result_file.is_finished(tmp_path)
     resuming.check(tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kfc.training import commits
+from kfc.training.checkpoints import store
 
 # --- a toy --------------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ def killed(request, tmp_path_factory):
 def outcome(folder):
     """Everything that a run left but for seconds, and what it says of interruptions."""
     (run,) = folder.glob("0*")
-    state = commits.newest(run / "checkpoints")
+    state = store.newest(run / "checkpoints")
     arrays = {name: values.tobytes() for name, values in state.arrays.items()}
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     result = json.loads((run / "result.json").read_text())

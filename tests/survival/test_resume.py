@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc import cli, environment, files, fitting, record, resuming
+from kfc.cli import app
+from kfc.runs import environment, fitting, result_file, resuming
+from kfc.system import atomic
 from kfc.training import loop as loops
 
 SPEC = {
@@ -349,14 +351,14 @@ def test_what_is_no_run_is_refused(tmp_path, make, words):
 def test_a_second_process_is_refused_without_tensorflow(interrupted):
     folder = interrupted()
     code = (
-        "import sys; from pathlib import Path; from kfc import resuming; from kfc.errors "
+        "import sys; from pathlib import Path; from kfc.runs import resuming; from kfc.errors "
         "import BusyError\n"
         "try: resuming.check(Path(sys.argv[1]))\n"
         "except BusyError as error: print(error)\n"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(folder)]
-    with files.locked(folder):
+    with atomic.locked(folder):
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
         with pytest.raises(kfc.BusyError):
             kfc.resume(folder)
@@ -388,7 +390,7 @@ def test_the_command_refuses_with_a_code_and_a_message(
     folder = interrupted()
     damage(folder)
     with pytest.raises(SystemExit) as ended:
-        cli.main(["resume", str(folder)])
+        app.main(["resume", str(folder)])
     assert ended.value.code == code
     said = capsys.readouterr().err
     assert words in said
@@ -398,7 +400,7 @@ def test_the_command_refuses_with_a_code_and_a_message(
 def test_the_command_prints_what_fit_prints(interrupted, whole, capsys):
     folder = interrupted()
     with pytest.raises(SystemExit) as ended:
-        cli.main(["resume", str(folder), "--json"])
+        app.main(["resume", str(folder), "--json"])
     assert ended.value.code == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["weights_sha256"] == whole.weights_sha256
@@ -424,7 +426,7 @@ def put_facts(folder, change):
         manifest = json.loads((path / "manifest.json").read_text())
         data = json.dumps(facts).encode()
         (path / "facts.json").write_bytes(data)
-        manifest["facts.json"] = files.sha256(data)
+        manifest["facts.json"] = atomic.sha256(data)
         (path / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -432,7 +434,7 @@ def put_environment(folder, change):
     facts = json.loads((folder / "environment.json").read_text())
     del facts["sha256"]
     change(facts)
-    (folder / "environment.json").write_text(record.as_json(record.sealed(facts)))
+    (folder / "environment.json").write_text(result_file.as_json(result_file.sealed(facts)))
 
 
 FORGED = {
@@ -455,7 +457,7 @@ FORGED = {
     ),
     "a file elsewhere": (
         put_facts,
-        lambda f: f["states"][0].update(files={"../../victim": [0, files.sha256(b"")]}),
+        lambda f: f["states"][0].update(files={"../../victim": [0, atomic.sha256(b"")]}),
     ),
     **{
         f"no {key}": (put_environment, lambda f, key=key: f.pop(key))
@@ -537,6 +539,6 @@ def test_a_path_that_cannot_be_is_refused(tmp_path, name):
 def test_a_folder_does_not_steer_the_terminal(interrupted, tmp_path, capsys):
     folder = interrupted().rename(tmp_path / "\x1b[31mred")
     with pytest.raises(SystemExit):
-        cli.main(["resume", str(folder)])
+        app.main(["resume", str(folder)])
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err

@@ -7,18 +7,17 @@ import keras
 import numpy as np
 import pytest
 
-from kfc import spec as specs
 from kfc.data import Rows, Task
-from kfc.network import build
-from kfc.spec import Spec
-from kfc.training.checkpoint import Progress
+from kfc.network.building import build
+from kfc.spec import Spec, load_spec
+from kfc.training.checkpoints.training_state import Progress
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
-from kfc.training.engine import Engine
+from kfc.training.engine.compile_cache import structure
+from kfc.training.engine.engine import Engine
 from kfc.training.loop import Loop
 from kfc.training.losses import build_loss
 from kfc.training.metrics import build_metrics
 from kfc.training.optimizers import build_optimizer
-from kfc.training.sharing import structure
 from kfc.training.step import TapeModel
 
 # TensorFlow's own objects, a million of them, are not worth looking through again at every
@@ -113,7 +112,7 @@ def _problem(overrides: dict[str, Any] | None = None, task: Task = CLASSES) -> P
         "training": {"epochs": 3, "batch_size": 32, "shuffle": False, "commit_seconds": 1e6},
     }
     return Problem(
-        specs.load(base, overrides), task, make_rows(task, 70), make_rows(task, 30, seed=1)
+        load_spec(base, overrides), task, make_rows(task, 70), make_rows(task, 30, seed=1)
     )
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kfc import spec as specs
 from kfc.errors import NumbersError, SpecError
+from kfc.spec import load_spec
 from kfc.training import loop as loops
-from kfc.training.callbacks import named_callbacks, wants_batches
-from kfc.training.checkpoint import Progress
+from kfc.training.callbacks.from_spec import named_callbacks, wants_batches
+from kfc.training.checkpoints.training_state import Progress
 
 TWO_EPOCHS = {"training.epochs": 2}
 
@@ -155,7 +155,7 @@ BY_NAME = {
 
 
 def named(tmp_path, name, **options):
-    spec = specs.load({"training": {"callbacks": [{"name": name, **options}]}})
+    spec = load_spec({"training": {"callbacks": [{"name": name, **options}]}})
     return named_callbacks(spec, tmp_path)[-1]
 
 

@@ -2,16 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from kfc import spec as specs
-from kfc.data import Scaling, Task
+from kfc.data import Task
 from kfc.errors import SpecError
-from kfc.spec.signatures import signatures
-from kfc.training.losses import (
-    OneHotLoss,
-    StandardizedLoss,
-    build_loss,
-    default_loss,
-)
+from kfc.preprocessing import Scaling
+from kfc.spec import load_spec
+from kfc.spec.keras_signatures import signatures
+from kfc.training.losses import OneHotLoss, StandardizedLoss, build_loss, default_loss
 from kfc.training.metrics import build_metrics
 
 ROWS = 7
@@ -29,7 +25,7 @@ STANDARD = Task((4,), "float32", (), target_scaling=scaling([100.0], [20.0]))
 
 
 def loss_of(options, task):
-    return build_loss(specs.load({"training": {"loss": options}}).training.loss, task)
+    return build_loss(load_spec({"training": {"loss": options}}).training.loss, task)
 
 
 def softmax(logits):

@@ -6,9 +6,9 @@ import pytest
 from sklearn.metrics import r2_score
 
 import kfc
-from kfc import spec as specs
 from kfc.data import Prepared, Rows, Task
-from kfc.data.scaling import fit_scaling
+from kfc.preprocessing.numeric import fit_scaling
+from kfc.spec import load_spec
 from kfc.training.metrics import R2, build_metrics, check_monitored, defined
 
 
@@ -62,7 +62,7 @@ def test_sums_that_overflow_are_no_missing_value():
 def test_a_monitor_without_a_value_is_refused_before_training(monitor, refused):
     x, y = np.ones((4, 4), np.float32), np.arange(4, dtype=np.float32)[:, None]
     rows, constant = Rows(x, y), Rows(x, np.ones_like(y))
-    spec = specs.load({"training": {"early_stopping": {"monitor": monitor}}})
+    spec = load_spec({"training": {"early_stopping": {"monitor": monitor}}})
     prepared = Prepared(rows, constant, rows, Task((4,), "float32", ()), "")
     if not refused:
         check_monitored(spec, prepared)

@@ -2,11 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from kfc import spec as specs
 from kfc.errors import PluginError
-from kfc.spec.signatures import signatures
-from kfc.training.checkpoint import Progress
-from kfc.training.grappler import as_traced
+from kfc.spec import load_spec
+from kfc.spec.keras_signatures import signatures
+from kfc.training.checkpoints.training_state import Progress
+from kfc.training.engine.graph_options import as_traced
 from kfc.training.optimizers import TapeSGD, build_optimizer, build_schedule
 
 # A kernel and a bias are all an update rule needs to see; depth is tests/training/test_step.
@@ -27,7 +27,7 @@ OPTIONS = {
 
 
 def optimizer_of(options):
-    return specs.load({"training": {"optimizer": options}}).training.optimizer
+    return load_spec({"training": {"optimizer": options}}).training.optimizer
 
 
 def fit_stock(problem, options):

@@ -8,12 +8,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-import kfc.quiet
+import kfc.system.tensorflow_startup
 
-kfc.quiet.import_tensorflow()
+kfc.system.tensorflow_startup.import_tensorflow()
 
 from kfc.errors import CheckpointError  # noqa: E402
-from kfc.spec import load  # noqa: E402
+from kfc.spec import load_spec  # noqa: E402
 from kfc.tuning.hyperparameters import levels_of  # noqa: E402
 from kfc.tuning.oracle import Oracle, _quantiles  # noqa: E402
 from kfc.tuning.space import Parameter, Space  # noqa: E402
@@ -40,7 +40,7 @@ def oracle_of(algorithm, space=None, *, seed=0, epochs=9, direction="min", **sea
     space = space or (STEPS if algorithm == "grid" else LAYERS)
     init = {"name": "truncated_normal", "stddev": 0.1}
     settings = {"algorithm": algorithm, "trials": 20, **search, "space": space}
-    built = Space.of(load("digits", {"network.init": init, "search": settings}))
+    built = Space.of(load_spec("digits", {"network.init": init, "search": settings}))
     return Oracle(built, built.spec.search, seed=seed, epochs=epochs, direction=direction)
 
 

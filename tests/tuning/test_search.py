@@ -12,11 +12,12 @@ from sklearn.datasets import load_iris
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import kfc
-from kfc import files, fitting
-from kfc import spec as specs
 from kfc.data import prepare
 from kfc.errors import DiskError
-from kfc.trainer import Trainer, weights_sha256
+from kfc.runs import fitting
+from kfc.runs.trainer import Trainer, weights_sha256
+from kfc.spec import load_spec
+from kfc.system import atomic
 from kfc.training.loop import check_finite
 from kfc.tuning.journal import Journal, read_events
 from kfc.tuning.ranking import ranked
@@ -122,7 +123,7 @@ def test_no_seed_makes_training_rows_of_test_rows(search, table, tmp_path, iris)
     y = np.arange(150) % 3
     x = np.random.default_rng(0).random((150, 4), dtype=np.float32)  # no row twice
     first = search(in_memory, data=(x, y), folder=tmp_path / "one")
-    test = prepare(specs.load(iris, in_memory), (x, y)).test
+    test = prepare(load_spec(iris, in_memory), (x, y)).test
     is_test = np.isin(x[:, 0], test.x[:, 0])
     other = np.where(is_test[:, None], 2 * x, x)
     second = search(in_memory, data=(other, y), folder=tmp_path / "other")
@@ -516,7 +517,7 @@ def test_fewer_trials_lose_none(search, journal, tmp_path):
 
 def test_a_folder_that_another_search_works_in_is_busy(search, tmp_path):
     search(TINY)
-    with files.locked(tmp_path / "search"):
+    with atomic.locked(tmp_path / "search"):
         began = time.monotonic()
         with pytest.raises(kfc.BusyError, match="no other process works in"):
             search(TINY)

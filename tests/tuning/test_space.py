@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kfc.errors import SpecError
-from kfc.spec import dump, load
+from kfc.spec import dump_spec, load_spec
 from kfc.tuning.space import Parameter, Space
 
 RATE = "training.optimizer.learning_rate"
@@ -16,7 +16,7 @@ DROPOUT = {"low": 0.0, "high": 0.5}
 
 
 def with_space(space, *, base="digits", overrides=None, **search):
-    return load(base, {**(overrides or {}), "search": {**search, "space": space}})
+    return load_spec(base, {**(overrides or {}), "search": {**search, "space": space}})
 
 
 def space_of(space, **options):
@@ -165,7 +165,7 @@ def test_a_trial_is_an_ordinary_spec_without_a_search():
     )
     trial = space.trial_spec({HIDDEN: [4, 8], RATE: 0.25})
     expected = {"network.hidden": [4, 8], RATE: 0.25, "search": None}
-    assert trial == load(space.spec, expected)
+    assert trial == load_spec(space.spec, expected)
     assert trial.search is None
     assert space.spec.search.space
 
@@ -473,9 +473,9 @@ OWN = {
 @pytest.mark.parametrize("case", OWN)
 def test_trial_0_has_the_specs_own_values_wherever_they_lie(case):
     dimensions, overrides, expected = OWN[case]
-    base = load("digits", {**overrides, "search": {"space": dimensions}})
+    base = load_spec("digits", {**overrides, "search": {"space": dimensions}})
     space = Space.of(base)
-    assert space.trial_spec(space.own) == load(base, {"search": None})
+    assert space.trial_spec(space.own) == load_spec(base, {"search": None})
     assert expected is None or space.own == expected
 
 
@@ -489,7 +489,7 @@ def test_few_inputs_make_a_deep_network_larger_than_a_wide_one():
 
 @pytest.mark.parametrize("overrides", [{}, {"search": {"algorithm": "random", "trials": 3}}])
 def test_a_spec_without_a_space_gets_one_written_out(overrides, tmp_path):
-    base = load("digits", overrides)
+    base = load_spec("digits", overrides)
     space = Space.of(base)
     assert list(space.spec.search.space) == [HIDDEN, RATE, "network.init.stddev"]
     assert space.spec.search.space[HIDDEN].depth == (1, 3)
@@ -501,8 +501,8 @@ def test_a_spec_without_a_space_gets_one_written_out(overrides, tmp_path):
     if base.search:
         assert (space.spec.search.algorithm, space.spec.search.trials) == ("random", 3)
     path = tmp_path / "spec.yaml"
-    path.write_text(dump(space.spec))
-    again = Space.of(load(path))
+    path.write_text(dump_spec(space.spec))
+    again = Space.of(load_spec(path))
     assert again == Space.of(space.spec)
     assert (again.spec, again.parameters) == (space.spec, space.parameters)
 
@@ -512,36 +512,36 @@ def test_a_spec_without_a_space_gets_one_written_out(overrides, tmp_path):
     [("adam", 1e-4, 0.1), ("nadam", 1e-4, 0.1), ("sgd", 1e-3, 1.0), ("tape_sgd", 1e-3, 1.0)],
 )
 def test_the_built_in_rates_are_the_optimizers(optimizer, low, high):
-    search = Space.of(load("digits", {"training.optimizer": optimizer})).spec.search
+    search = Space.of(load_spec("digits", {"training.optimizer": optimizer})).spec.search
     assert (search.space[RATE].low, search.space[RATE].high) == (low, high)
 
 
 def test_an_initialiser_with_a_stddev_stays():
     init = {"name": "random_normal", "stddev": 0.3}
-    assert Space.of(load("digits", {"network.init": init})).spec.network.init.name == (
+    assert Space.of(load_spec("digits", {"network.init": init})).spec.network.init.name == (
         "random_normal"
     )
 
 
 def test_of_a_schedule_the_first_rate_is_searched():
     schedule = {"name": "cosine", "initial_learning_rate": 0.01}
-    space = Space.of(load("digits", {RATE: schedule}))
+    space = Space.of(load_spec("digits", {RATE: schedule}))
     assert f"{RATE}.initial_learning_rate" in space.spec.search.space
     steps = {"name": "step", "boundaries": [3], "values": [0.1, 0.01]}
-    assert list(Space.of(load("digits", {RATE: steps})).spec.search.space) == [
+    assert list(Space.of(load_spec("digits", {RATE: steps})).spec.search.space) == [
         HIDDEN,
         "network.init.stddev",
     ]
 
 
 def test_the_built_in_space_suits_a_grid():
-    space = Space.of(load("digits", {"search.algorithm": "grid"}))
+    space = Space.of(load_spec("digits", {"search.algorithm": "grid"}))
     assert space.spec.search.space[RATE].step == 10
 
 
 def test_without_rows_held_out_there_is_nothing_to_rank_by():
     with pytest.raises(SpecError) as caught:
-        Space.of(load("digits", {"data.validation": 0}))
+        Space.of(load_spec("digits", {"data.validation": 0}))
     (fault,) = caught.value.faults
     assert fault.where == "search.objective"
     assert fault.remedy == "Set data.validation to 0.1."
@@ -597,7 +597,7 @@ def test_any_point_within_the_parameters_is_a_valid_spec(point, seed, epochs):
     values = ANY.values(point)
     assert list(values) == list(ANY.spec.search.space)
     spec = ANY.trial_spec(values, seed=seed, epochs=epochs)
-    assert load(spec.model_dump(mode="json")) == spec  # as `kfc fit` would read it
+    assert load_spec(spec.model_dump(mode="json")) == spec  # as `kfc fit` would read it
     assert (spec.seed, spec.training.epochs, spec.search) == (seed, epochs, None)
     assert [layer.units for layer in spec.network.layers()] == values[HIDDEN]
     assert spec.training.optimizer.options["learning_rate"] == point[RATE]
@@ -606,7 +606,7 @@ def test_any_point_within_the_parameters_is_a_valid_spec(point, seed, epochs):
 
 def test_a_space_is_checked_without_tensorflow():
     code = (
-        "import sys; from kfc.spec import load; from kfc.tuning.space import Space\n"
+        "import sys; from kfc.spec import load_spec; from kfc.tuning.space import Space\n"
         "Space.of(load('digits')).largest()\n"
         "heavy = {'tensorflow', 'keras', 'keras_tuner', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"

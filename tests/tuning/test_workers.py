@@ -15,10 +15,10 @@ import pytest
 from sklearn.datasets import load_iris
 
 import kfc
-from kfc import spec as specs
-from kfc.tuning.running import Order
+from kfc.spec import dump_spec, load_spec
 from kfc.tuning.search import tune
 from kfc.tuning.trial import Proposal, worst_score
+from kfc.tuning.trial_runner import Order
 from kfc.tuning.workers import Processes
 
 SLOWLY = {
@@ -38,7 +38,7 @@ def uninterrupted(tmp_path_factory, iris):
 @contextlib.contextmanager
 def command(spec, folder, *arguments):
     """Runs `kfc tune` in `folder`, in a session of its own that does not outlive the block."""
-    (folder / "iris.yaml").write_text(specs.dump(specs.load(spec, SLOWLY)))
+    (folder / "iris.yaml").write_text(dump_spec(load_spec(spec, SLOWLY)))
     process = subprocess.Popen(
         [sys.executable, "-m", "kfc", "tune", "iris.yaml", "--folder", "search", *arguments],
         cwd=folder,

@@ -1,0 +1,375 @@
+"""The command line: it calls the functions of the package, prints, and sets exit codes.
+
+Commands import what they use when they run, so that `kfc --help` stays instant.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from kfc.cli import printing
+from kfc.cli.arguments import spec_and_overrides, with_eager
+from kfc.cli.startup import start_for_command
+from kfc.errors import KfcError, NumbersError
+from kfc.system import standard_streams
+
+app = typer.Typer(
+    help="A dense network from a one-page spec to a trained, proven and shipped model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"kfc {version('keras-fully-connected')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
+
+
+SpecArguments = Annotated[
+    list[str] | None, typer.Argument(metavar="[SPEC] [key=value ...]", show_default=False)
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+
+
+@app.command()
+def fit(
+    arguments: SpecArguments = None,
+    runs: Annotated[Path, typer.Option(help="Folder for the numbered run folder.")] = Path(
+        "runs"
+    ),
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of a finished run of the same architecture.",
+            show_default=False,
+        ),
+    ] = None,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Run line by line, for a debugger; slow.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train. SPEC is a file or a built-in spec; without one it is `digits`.
+
+    key=value sets a dotted path of the spec, as in training.epochs=3.
+    """
+    from kfc.spec import load_spec
+
+    spec, overrides = spec_and_overrides(arguments or [])
+    if eager:
+        overrides = with_eager(overrides)
+    checked = load_spec(spec, overrides)  # before TensorFlow is imported
+    start_for_command(quiet)
+    import kfc
+
+    network = kfc.load(start).model if start else None
+    run = kfc.fit(checked, network=network, runs=runs, verbose=not quiet)
+    printing.print_run(run.summary(), as_json)
+
+
+@app.command()
+def tune(
+    arguments: SpecArguments = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train at once.")] = 1,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Of the search.  [default: RUNS/NAME.search]", show_default=False),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder for the search's folder.")] = Path("runs"),
+    show: Annotated[
+        bool,
+        typer.Option("--show", help="Print the ranking, and who won; search nothing."),
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search the space of SPEC; the same command goes on where it was interrupted.
+
+    Trial 0 trains the values of SPEC itself. Trials are scored on validation rows; the
+    best and trial 0 are trained again on fresh seeds, and the winner alone meets the test
+    rows. `search:` in SPEC says what to vary and how.
+    """
+    from kfc.spec import load_spec
+    from kfc.tuning import Space, search_folder, standing
+
+    spec, overrides = spec_and_overrides(arguments or [])
+    checked = load_spec(spec, overrides)
+    Space.of(checked)  # before TensorFlow is imported
+    place = folder or search_folder(checked, runs)
+    if show:
+        ranking = standing(place)
+        printing.print_json(ranking.summary()) if as_json else printing.print_standing(ranking)
+        return
+    start_for_command(quiet)
+    import kfc
+
+    search = kfc.tune(checked, workers=workers, folder=place, verbose=not quiet)
+    if as_json:
+        printing.print_json(search.summary())
+        return
+    printing.print_standing(standing(place))
+    printing.print_search(search)
+
+
+@app.command()
+def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Go on with an interrupted RUN, to the bits it would have without the interruption."""
+    from kfc.runs import resuming
+
+    resuming.check(folder)  # before TensorFlow is imported
+    start_for_command(quiet)
+    import kfc
+
+    printing.print_run(kfc.resume(folder, verbose=not quiet).summary(), as_json)
+
+
+@app.command()
+def evaluate(
+    folder: RunFolder,
+    rows: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="Other labelled rows: a .npz file with x and y, or a source such as "
+            "npy:FOLDER, of which the test rows are taken if it has any.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a finished RUN again on its own rows, or on the labelled rows of FILE."""
+    from kfc.data import read_labelled
+
+    if rows and ":" in rows:  # a source, which may import TensorFlow itself
+        start_for_command(quiet)
+    source = read_labelled(rows) if rows else None
+    start_for_command(quiet)
+    import kfc
+
+    run = kfc.load(folder)
+    metrics = run.evaluate(source)
+    if source is None:
+        printing.print_run({**run.summary(), "metrics": metrics}, as_json)
+    elif as_json:
+        summary = run.summary()
+        del summary["baseline"]
+        printing.print_json({**summary, "metrics": metrics})
+    else:
+        printing.print_metrics(metrics, {})
+
+
+@app.command(name="runs")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of run folders.")] = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """List runs: name, date, metrics, and how each spec differs from the run before."""
+    from kfc.runs import list_runs
+
+    listed = list_runs(folder)
+    if as_json:
+        printing.print_json({"runs": [run.summary() for run in listed]})
+    else:
+        printing.print_runs(listed)
+
+
+@app.command()
+def predict(
+    folder: RunFolder,
+    file: Annotated[Path, typer.Argument(help="Raw rows: .npy, .npz (x), IDX or IDX.gz.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Print label and probabilities of each row, as CSV.
+
+    RUN may also be what `kfc export` made: the folder of a version, or of all of them.
+    """
+    from kfc.data import read_inputs
+
+    x = read_inputs(file)
+    start_for_command(quiet)
+    import kfc
+    from kfc.exporting import is_export, load_export
+    from kfc.runs import table
+
+    model = load_export(folder) if is_export(folder) else kfc.load(folder)
+    predictions = model.predict(x)
+    if as_json:
+        columns = predictions._asdict().items()
+        printing.print_json({name: values.tolist() for name, values in columns if values.size})
+    else:
+        sys.stdout.write(table(predictions, model.task))
+
+
+@app.command()
+def export(
+    folder: RunFolder,
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of all versions.")],
+    version: Annotated[
+        int | None,
+        typer.Option(min=1, help="Its number.  [default: the next free one]"),
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="saved_model, onnx, litert or a plug-in's.")
+    ] = "saved_model",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Export RUN as DIR/VERSION: raw values in, labels and probabilities out.
+
+    A fresh process without kfc and Keras must give the run's own answers, or nothing is
+    exported.
+    """
+    from kfc.registry import EXPORTERS
+
+    EXPORTERS.check(format, "--format")  # before TensorFlow is imported
+    start_for_command(quiet)
+    import kfc
+
+    exported = kfc.export(folder, path, version=version, format=format, verbose=not quiet)
+    if as_json:
+        printing.print_json(exported.summary())
+    else:
+        printing.print_export(exported)
+
+
+@app.command()
+def prove(
+    arguments: SpecArguments = None,
+    steps: Annotated[int, typer.Option(min=2, help="Steps to compare.")] = 12,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Prove that every path to the weights makes the same steps as the maths.
+
+    SPEC may also be the folder of a run, which the certificate then joins as proof.json.
+    """
+    from kfc.spec import load_spec
+    from kfc.system import safe_open
+
+    spec, overrides = spec_and_overrides(arguments or [])
+    of_run = Path(spec) / "spec.yaml"
+    if of_run.is_file():
+        safe_open.hand_over(Path(spec))
+        load_spec(of_run, overrides)  # before TensorFlow is imported
+    else:
+        load_spec(spec, overrides)
+    start_for_command(quiet)
+    import kfc
+
+    certificate = kfc.prove(spec, steps=steps, overrides=overrides)
+    if as_json:
+        printing.print_json(certificate.summary())
+    else:
+        printing.print_certificate(certificate)
+    if not certificate.passed:
+        sys.exit(NumbersError.exit_code)
+
+
+@app.command()
+def eject(arguments: SpecArguments = None) -> None:
+    """Print a script without kfc that trains SPEC to the same weights, bit for bit."""
+    from kfc.spec import load_spec
+
+    spec, overrides = spec_and_overrides(arguments or [])
+    checked = load_spec(spec, overrides)  # before TensorFlow is imported
+    start_for_command()
+    import kfc
+
+    print(kfc.eject(checked), end="")
+
+
+@app.command(name="specs")
+def list_specs(
+    name: Annotated[str | None, typer.Argument(help="Print this one.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the built-in specs, or print one."""
+    from kfc.cli.listings import print_specs
+
+    print_specs(name, as_json)
+
+
+@app.command()
+def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """List the kinds of sources, built in and from plug-ins."""
+    from kfc.cli.listings import print_sources
+
+    print_sources(as_json)
+
+
+@app.command()
+def plugins(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """List every component by kind, and the distribution it comes from."""
+    from kfc.cli.listings import print_components
+
+    print_components(as_json)
+
+
+@app.command()
+def schema(as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Print the JSON Schema of a spec, for an editor to complete from."""
+    from kfc.spec import Spec
+
+    printing.print_json(Spec.model_json_schema())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command; every kfc error becomes its message and its exit code.
+
+    Args:
+        arguments: Of the command line, by default the process's own.
+    """
+    standard_streams.prepare()
+    signal.signal(signal.SIGTERM, _terminate)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with standard_streams.guarded():
+        try:
+            # It ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C.
+            app(arguments)
+        except KfcError as error:
+            for fault in error.faults:
+                print(f"error: {fault}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        except Exception:
+            traceback.print_exc()
+            bug = "This is a bug in kfc; please report it with the lines above."
+            print(bug, file=sys.stderr)
+            sys.exit(1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)

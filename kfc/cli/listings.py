@@ -1,0 +1,76 @@
+"""Lists of what a spec can name: built-in specs, sources and components."""
+
+from __future__ import annotations
+
+from kfc.cli import printing
+from kfc.registry import REGISTRIES, SOURCES
+from kfc.spec import (
+    Activation,
+    Callback,
+    Initializer,
+    Loss,
+    Optimizer,
+    builtin_specs,
+    builtin_text,
+    load_spec,
+)
+
+_USES = {
+    "sklearn": ("sklearn:digits, :breast_cancer, :wine, :iris, :diabetes", "never"),
+    "tfds": ("tfds:NAME, any tensorflow-datasets set; TFDS_DATA_DIR", "first time"),
+    "idx": ("idx:FOLDER, MNIST-format files, plain or .gz", "never"),
+    "npz": ("npz:FILE, arrays x, y (and x_test, y_test)", "never"),
+    "npy": ("npy:FOLDER, the same names as .npy files, of any size", "never"),
+}
+"""Kind of a source -> how a spec names one, and when it needs a network."""
+
+
+def print_specs(name: str | None, as_json: bool) -> None:
+    """Prints the built-in specs, or the text of one.
+
+    Raises:
+        SpecError: If there is none of that name.
+    """
+    if name:
+        text = builtin_text(name)
+        printing.print_json(load_spec(name).model_dump(mode="json")) if as_json else print(
+            text, end=""
+        )
+    elif as_json:
+        printing.print_json({"specs": builtin_specs()})
+    else:
+        rows = ((n, builtin_text(n).splitlines()[0].lstrip("# ")) for n in builtin_specs())
+        printing.print_table(("spec", "description"), rows)
+
+
+def print_sources(as_json: bool) -> None:
+    """Prints the kinds of sources, and the distributions they come from."""
+    if as_json:
+        printing.print_json({"sources": SOURCES.owners()})
+        return
+    rows = (
+        (
+            kind,
+            *_USES.get(kind, (SOURCES.summary(kind) or f"{kind}:...", "ask its author")),
+            " and ".join(owners),
+        )
+        for kind, owners in SOURCES.owners().items()
+    )
+    printing.print_table(("kind", "use", "network", "from"), rows)
+
+
+def print_components(as_json: bool) -> None:
+    """Prints every component by kind, and the distribution it comes from."""
+    if as_json:
+        printing.print_json({registry.kind: registry.owners() for registry in REGISTRIES})
+        return
+    rows = [
+        (registry.kind, name, " and ".join(owners), registry.group)
+        for registry in REGISTRIES
+        for name, owners in registry.owners().items()
+    ]
+    for component in (Activation, Initializer, Loss, Optimizer, Callback):
+        own = component.registry.names() if component.registry else []
+        names = [name for name in component.known() if name not in own]
+        rows.append((component.kind, ", ".join(names), "keras", ""))
+    printing.print_table(("kind", "name", "from", "entry-point group"), rows)

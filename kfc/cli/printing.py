@@ -1,0 +1,153 @@
+"""Results -> lines, tables or JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from kfc.errors import one_line
+from kfc.system import user_paths
+
+if TYPE_CHECKING:
+    from kfc.exporting import Export
+    from kfc.runs import ListedRun
+    from kfc.tuning import Search, Standing
+    from kfc.verification import Certificate
+
+
+def print_run(summary: dict[str, Any], as_json: bool) -> None:
+    """Prints what `Run.summary` returns."""
+    if as_json:
+        print_json(summary)
+        return
+    print_metrics(summary["metrics"], summary["baseline"])
+    print(f"{'epochs':18} {summary['epochs']}")
+    print(f"{'seconds':18} {summary['seconds']:.2f}")
+    print(f"{'folder':18} {one_line(summary['folder'])}")
+
+
+def print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:
+    """Prints a line for each metric and a column for each part of the rows.
+
+    Args:
+        metrics: Metrics with the prefixes `val_` and `test_`, or with none.
+        baseline: The same of a prediction that looks at no input, which may be empty.
+    """
+    columns = {
+        part: {
+            name.removeprefix(f"{part}_"): value
+            for name, value in metrics.items()
+            if name.startswith(f"{part}_")
+        }
+        for part in ("val", "test")
+    }
+    columns = {part: found for part, found in columns.items() if found} or {"": dict(metrics)}
+    last = next(reversed(columns))
+    if baseline:
+        columns["baseline"] = {
+            name.removeprefix(f"{last}_"): value
+            for name, value in baseline.items()
+            if name.startswith(f"{last}_")
+        }
+    if any(columns):  # other rows of the user's have no part
+        print(" ".join([" " * 18, *(f"{part:>10}" for part in columns)]).rstrip())
+    for name in dict.fromkeys(name for found in columns.values() for name in found):
+        cells = (
+            f"{found[name]:>10.4f}" if name in found else " " * 10
+            for found in columns.values()
+        )
+        print(" ".join([f"{name:18}", *cells]).rstrip())
+
+
+def print_runs(runs: Sequence[ListedRun]) -> None:
+    """Prints a line for each run folder, and below it how its spec differs."""
+    for run in runs:
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in run.headline().items())
+        print(f"{one_line(run.name):24} {run.date:16}  {numbers or run.status}".rstrip())
+        for line in run.differences:
+            print(f"  {one_line(line)}")
+
+
+def print_standing(standing: Standing) -> None:
+    """Prints the ranking of a search and, once it is finished, who won and why."""
+    from kfc.tuning import rich_table
+
+    # A file or a pipe is as wide as what is written.
+    console = Console(width=None if sys.stdout.isatty() else 250)
+    console.print(rich_table(standing.ranking, standing.objective))
+    for sentence in standing.sentences:
+        print_wrapped(sentence)
+
+
+def print_search(search: Search) -> None:
+    """Prints what a finished search says beside its standing."""
+    for name, share in search.importance.items():
+        print(f"importance of {name}: {share:.2f}")
+    for name, value in search.metrics.items():
+        print(f"{name:16} {value:.4f}")
+    print(f"{'best':16} {user_paths.shown(search.folder / 'best.yaml')}")
+    print(f"{'folder':16} {user_paths.shown(search.run_folder)}")
+
+
+def print_wrapped(sentence: str) -> None:
+    """Prints a sentence in lines of at most 80 columns, indented from the second one on."""
+    print(textwrap.fill(one_line(sentence), 80, subsequent_indent="  "))
+
+
+def print_export(exported: Export) -> None:
+    """Prints where an export is, what it was checked for, and how to serve and ask it."""
+    print(f"{'path':16} {user_paths.shown(exported.path)}")
+    print(f"{'certificate':16} {exported.verdict}")
+    for name, line in zip(("serve", "ask"), exported.commands() or (), strict=False):
+        print(f"{name:16} {line}")
+
+
+def print_certificate(certificate: Certificate) -> None:
+    """Prints a line for each path of a proof, and what it found."""
+    # The largest difference; the last bit is that of the tensor's largest element.
+    head = ("path", "description", "other bits", "units of the last bit", "of bound")
+    rows = [
+        (
+            path["name"],
+            path["what"],
+            "none" if path["first_bits"] is None else f"from step {path['first_bits']}",
+            f"{path['max_ulps']:.1f}",
+            f"{max(path['relative'], path['step_relative']):.1%}",
+        )
+        for path in certificate.paths
+    ]
+    print_table(head, rows)
+    if certificate.beyond:
+        print(f"Not compared with float64: {certificate.beyond}.")
+    if first := certificate.first_difference:
+        print(
+            f"First: {first['path']}, {first['tensor']}, step {first['step']}: {first['why']}."
+        )
+    for kink in certificate.kinks:
+        print(
+            f"At relu's kink: step {kink['step']}, {kink['layer']}, unit {kink['unit']}, "
+            f"row {kink['row']} ({kink['value']:.1e})."
+        )
+    for fault in certificate.faults:
+        tensors = ", ".join(fault["tensors"])
+        print(f"Fault: {fault['path']}, step {fault['step']}: {fault['cause']} ({tensors}).")
+    print("passed" if certificate.passed else "FAILED")
+
+
+def print_json(value: Any) -> None:
+    """Prints one JSON object."""
+    print(json.dumps(value, indent=1, allow_nan=False))
+
+
+def print_table(head: tuple[str, ...], rows: Any) -> None:
+    """Prints a table without lines."""
+    table = Table(*head, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False, highlight=False)

@@ -1,0 +1,16 @@
+from .cells import reads_as_number as reads_as_number
+from .checks import check_inputs as check_inputs
+from .checks import check_rows as check_rows
+from .input_files import read_inputs as read_inputs
+from .input_files import read_labelled as read_labelled
+from .precision import check_scaled_finite as check_scaled_finite
+from .preparation import Prepared as Prepared
+from .preparation import prepare as prepare
+from .preparation import read_source as read_source
+from .rows import Rows as Rows
+from .rows import Source as Source
+from .sample_weight import weighted as weighted
+from .splits import split as split
+from .targets import as_text as as_text
+from .targets import no_label_per_row as no_label_per_row
+from .task import Task as Task

@@ -1,0 +1,61 @@
+"""Files of rows for a trained network: raw ones to predict, labelled ones to measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kfc.data.preparation import read_source
+from kfc.data.rows import Source
+from kfc.data.sources import read_idx, read_npy, read_npz
+from kfc.errors import DataError, Fault
+from kfc.registry import SOURCES
+from kfc.system import user_paths
+
+
+def read_inputs(path: Path) -> np.ndarray:
+    """Reads `.npy`, `.npz` (its array `x`), or an IDX file, plain or gzipped.
+
+    Raises:
+        DataError: If the file is missing, damaged or of another kind.
+    """
+    path = user_paths.expanded(path)
+    if path.suffix == ".npz":
+        return read_npz(path, needed=["x"], only=["x"])["x"]
+    if path.suffix == ".npy":
+        return read_npy(path)
+    if "idx" in path.name:
+        return read_idx(path)
+    raise _refused(path, "a file ending in .npy, .npz or an IDX file", path.name)
+
+
+def read_labelled(place: str) -> Source:
+    """Reads labelled rows: a `.npz` file, a folder of `.npy` files, or a source by its name.
+
+    Args:
+        place: A path, or a source such as `idx:FOLDER`.
+
+    Raises:
+        DataError: If it is none of these, or cannot be read.
+    """
+    kind, colon, _ = place.partition(":")
+    if colon and kind in SOURCES.names():
+        return read_source(place)
+    path = user_paths.expanded(place)
+    if path.is_dir():
+        return read_source(f"npy:{path}")
+    if path.suffix == ".npz":
+        return read_source(f"npz:{path}")
+    raise DataError(
+        Fault(
+            place,
+            "labelled rows: a .npz file of x and y, a folder of x.npy and y.npy, or a source",
+            "a file of another kind" if path.exists() else "no such file",
+            "Write it with numpy.savez(file, x=..., y=...).",
+        )
+    )
+
+
+def _refused(path: Path, expected: str, got: str) -> DataError:
+    return DataError(Fault(str(path), expected, got, "Write it with numpy.save(file, rows)."))

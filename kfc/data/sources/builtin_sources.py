@@ -1,0 +1,160 @@
+"""The name of a data set -> its rows, values untouched.
+
+A source is a function from the text behind the colon (`digits` in `sklearn:digits`) to a
+`Source`. The libraries behind them are imported when their source is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from kfc.data.rows import Rows, Source
+from kfc.data.sources.idx import read_idx
+from kfc.data.sources.numpy_files import listed, names_in_npz, read_npy, read_npz
+from kfc.errors import DataError, Fault, nearest
+from kfc.system import Mapped, user_paths
+
+SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
+
+
+def sklearn(name: str) -> Source:
+    """Reads one of the real data sets embedded in scikit-learn; needs no network.
+
+    Raises:
+        DataError: If `name` is none of them.
+    """
+    if name not in SKLEARN:
+        known = ", ".join(SKLEARN)
+        raise DataError(
+            Fault(
+                "data.source",
+                "a data set inside scikit-learn",
+                repr(f"sklearn:{name}"),
+                f"{nearest(name, SKLEARN)}Known: {known}.",
+            )
+        )
+    import sklearn.datasets
+
+    bunch = getattr(sklearn.datasets, f"load_{name}")()
+    labels = getattr(bunch, "target_names", None)
+    return Source(
+        Rows(bunch.data, bunch.target),
+        labels=None if labels is None else tuple(str(label) for label in labels),
+        # The pixels of digits have names too, but are a picture.
+        columns=() if name == "digits" else tuple(map(str, bunch.feature_names)),
+    )
+
+
+def idx(folder: str) -> Source:
+    """Reads a folder of MNIST-format files, plain or gzipped.
+
+    Raises:
+        DataError: If a file is missing or damaged.
+    """
+    path = user_paths.expanded(folder)
+    if not path.is_dir():
+        raise DataError(
+            Fault(
+                "data.source",
+                "a folder of IDX files",
+                repr(f"idx:{folder}"),
+                "Paths are relative to the current folder.",
+            )
+        )
+    train, test = (
+        Rows(
+            read_idx(_idx_file(path, f"{part}-images", 3)),
+            read_idx(_idx_file(path, f"{part}-labels", 1)),
+        )
+        for part in ("train", "t10k")
+    )
+    return Source(train, test)
+
+
+def _idx_file(folder: Path, stem: str, dimensions: int) -> Path:
+    names = [f"{stem}{mark}idx{dimensions}-ubyte" for mark in "-."]
+    for name in (*names, *(f"{name}.gz" for name in names)):
+        if (folder / name).is_file():
+            return folder / name
+    raise DataError(
+        Fault(
+            str(folder),
+            f"{names[0]} or {names[0]}.gz",
+            "no such file",
+            "MNIST's own file names are read: train-... and t10k-..., images and labels.",
+        )
+    )
+
+
+_ARRAYS = ("x", "y", "x_test", "y_test")
+"""Names of the arrays that `npz:` and `npy:` read."""
+
+_ELSEWHERE = {
+    "weight": "Weights of rows are passed in Python, as data=(x, y, sample_weight).",
+    "val": "Save validation rows as x and y by themselves, and name them in data.validation.",
+}
+"""What to do with an array that has such a word in its name."""
+
+
+def npz(file: str) -> Source:
+    """Reads arrays `x` and `y`, and `x_test` and `y_test` where there are any.
+
+    Raises:
+        DataError: If the file is missing or damaged, lacks an array, has one of another name,
+            or declares another size than it holds.
+    """
+    path = user_paths.expanded(file)
+    _check_names(file, names_in_npz(path))
+    arrays = read_npz(path, needed=("x", "y"), only=_ARRAYS)
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        expected, got = "x_test and y_test together", "only one of them"
+        raise DataError(Fault(file, expected, got, "Save both with numpy.savez, or neither."))
+    test = Rows(arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
+    return Source(Rows(arrays["x"], arrays["y"]), test)
+
+
+def npy(folder: str) -> Source:
+    """Reads `x.npy` and `y.npy` of a folder, and `x_test.npy` and `y_test.npy`.
+
+    Inputs stay on the disk until they are needed, so they may be larger than memory.
+
+    Raises:
+        DataError: If a file is missing or damaged, a `.npy` file has another name, or one
+            declares another size than it holds.
+    """
+    path = user_paths.expanded(folder)
+    names = _names_in_folder(path)
+    _check_names(folder, names)
+
+    def rows(suffix: str) -> Rows:
+        x = Mapped(read_npy(path / f"x{suffix}.npy", mapped=True))
+        return Rows(x, read_npy(path / f"y{suffix}.npy"))
+
+    return Source(rows(""), rows("_test") if names & {"x_test", "y_test"} else None)
+
+
+def _names_in_folder(folder: Path) -> set[str]:
+    """Returns the names of the `.npy` files in a folder that are not hidden."""
+    try:
+        files = list(folder.iterdir())
+    except (OSError, ValueError):  # what is wrong is said where its files are read
+        return set()
+    return {
+        file.stem
+        for file in files
+        if file.suffix.lower() == ".npy" and not file.name.startswith(".")
+    }
+
+
+def _check_names(where: str, names: Collection[str]) -> None:
+    """Refuses arrays that nobody would read: one of them may be a misspelt one."""
+    unknown = sorted({*names} - {*_ARRAYS})
+    if not unknown or not {"x", "y"} <= {*names}:  # a missing one is named where it is read
+        return
+    remedy = nearest(unknown[0], _ARRAYS) or "Rename or remove what is not to be read."
+    for word, elsewhere in _ELSEWHERE.items():
+        if any(word in name.lower() for name in unknown):
+            remedy = elsewhere
+    expected = f"no other arrays than {', '.join(_ARRAYS)}, which are read"
+    raise DataError(Fault(where, expected, listed(unknown), remedy.rstrip()))

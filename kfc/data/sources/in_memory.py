@@ -1,0 +1,301 @@
+"""Data handed to `kfc.fit(spec, data=...)` -> a `Source`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kfc.data.rows import Rows, Source
+from kfc.data.sources.frames import Frame, column, is_frame, is_pandas, listed, read_frame
+from kfc.data.sources.tf_data import from_dataset, is_dataset, refused_data
+from kfc.errors import DataError, Fault, nearest
+from kfc.spec import shown
+from kfc.system import Mapped
+
+TARGETS = ("target", "label")
+"""Names a DataFrame's target column may have."""
+
+_PARTS = ("train", "validation", "test")
+_NAMES = ("x", "y", "sample_weight")
+
+
+class _Part(NamedTuple):
+    """The rows of one part of the data, with the names of their columns where they have any.
+
+    Args:
+        rows: Inputs, targets and weights.
+        columns: Names of the inputs.
+        targets: Names of the targets.
+    """
+
+    rows: Rows
+    columns: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+def from_memory(data: Any) -> Source:
+    """Returns the rows of what a caller passed as `data=`.
+
+    Args:
+        data: One part, which trains; a pair of parts, which train and test; or a mapping of
+            the names `train`, `validation` and `test` to parts, of which `train` is required.
+            A part is `(x, y)` or `(x, y, sample_weight)`, a DataFrame with a column `target`
+            or `label`, or a `tf.data.Dataset` of `(x, y)` or `(x, y, sample_weight)`. A
+            DataFrame of numbers may stand for x. DataFrames are those of pandas and polars,
+            and Arrow tables. Series of pandas are brought into the order of the index of x.
+
+    Raises:
+        DataError: If it is none of these, or its parts cannot belong together.
+    """
+    if isinstance(data, Source):
+        return data
+    if isinstance(data, Mapping):
+        return _source(_named_parts(data))
+    if is_dataset(data) or is_frame(data):
+        return _source({"train": data})
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise refused_data(type(data).__name__)
+    if not all(_is_part(part) for part in data):
+        return _source({"train": data})
+    if len(data) == 3:
+        raise refused_data(
+            "three parts with inputs of their own",
+            "Name them: data={'train': ..., 'validation': ..., 'test': ...}.",
+        )
+    return _source(dict(zip(("train", "test"), data, strict=True)))
+
+
+def as_inputs(x: Any, columns: tuple[str, ...]) -> Any:
+    """Returns rows to predict as an array.
+
+    Args:
+        x: An array, nested lists, or a DataFrame.
+        columns: Names of the training inputs; empty where they had none.
+
+    Raises:
+        DataError: If it is none of these, or a DataFrame of other columns.
+    """
+    if isinstance(x, (str, bytes, Mapping)) or x is None or is_dataset(x):
+        raise DataError(
+            Fault(
+                "rows to predict",
+                "an array or a DataFrame of inputs",
+                type(x).__name__,
+                "Pass for example run.predict(x) with a NumPy array.",
+            )
+        )
+    if not is_frame(x):
+        return _array(x, "rows to predict")
+    frame = read_frame(x)
+    if columns:
+        _check_names("rows to predict", columns, frame.texts)
+    return frame.numbers("rows to predict")
+
+
+def _named_parts(data: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """Returns a mapping of parts by name, once its names are checked."""
+    for name in data:
+        if name not in _PARTS:
+            hint = nearest(str(name), _PARTS)
+            remedy = f"{hint}Write data={{'train': (x, y), 'test': (x_test, y_test)}}."
+            expected = f"a mapping with the keys {listed(_PARTS)}"
+            got = f"{type(data).__name__} with the key {shown(name)}"
+            raise DataError(Fault("data", expected, got, remedy))
+    if data.get("train") is None:
+        got = f"only {listed(data)}" if data else "an empty mapping"
+        raise DataError(Fault("data", "a part named train", got, "Add 'train': (x, y)."))
+    for name, part in data.items():
+        whole = is_dataset(part) or is_frame(part)
+        if part is not None and not whole and not _is_pair(part):
+            expected = "(x, y), a DataFrame with a target or a tf.data.Dataset"
+            got = type(part).__name__
+            remedy = f"Write data={{'{name}': (x, y)}}."
+            raise DataError(Fault(f"data, {name}", expected, got, remedy))
+    return data
+
+
+def _is_pair(part: Any) -> bool:
+    return isinstance(part, (tuple, list)) and len(part) in (2, 3)
+
+
+def _is_part(part: Any) -> bool:
+    """Returns whether `part` has inputs and targets, rather than one of them alone."""
+    if is_dataset(part):
+        return True
+    if is_frame(part):
+        return len(_target_positions(read_frame(part))) == 1
+    return _is_pair(part) and (is_frame(part[0]) or len(getattr(part[0], "shape", ())) > 0)
+
+
+def _source(named: Mapping[str, Any]) -> Source:
+    """Returns the source of parts by name, which must have the same columns."""
+    parts = {
+        name: _read(part, "" if name == "train" else f"_{name}")
+        for name, part in named.items()
+        if part is not None
+    }
+    train = parts["train"]
+    for name, part in parts.items():
+        if name == "train":
+            continue
+        where = f"data, {name} rows"
+        if train.columns and part.columns:
+            _check_names(where, train.columns, part.columns)
+        if train.targets and part.targets:
+            _check_names(f"{where}, targets", train.targets, part.targets)
+    test, validation = (
+        parts[name].rows if name in parts else None for name in ("test", "validation")
+    )
+    return Source(
+        train.rows,
+        test,
+        columns=train.columns,
+        validation=validation,
+        targets=train.targets,
+    )
+
+
+def _read(part: Any, suffix: str) -> _Part:
+    """Returns the rows of one part.
+
+    Args:
+        part: (x, y), (x, y, sample_weight), a DataFrame with a target, or a data set.
+        suffix: What distinguishes its arrays in a message, such as `_test`.
+    """
+    if is_dataset(part):
+        return _Part(from_dataset(part))
+    if is_frame(part):
+        return _from_frame(read_frame(part), suffix)
+    x, y, *weights = _aligned(part, suffix)
+    inputs = read_frame(x) if is_frame(x) else None
+    targets = read_frame(y) if is_frame(y) else None
+    if inputs is not None:
+        _check_separate(inputs, targets, y)
+    rows = Rows(
+        _array(x, f"x{suffix}") if inputs is None else inputs.numbers(f"x{suffix}"),
+        _per_row(y, f"y{suffix}"),
+        _per_row(weights[0], f"sample_weight{suffix}") if weights else None,
+    )
+    # A single column of targets may be called anything.
+    several = targets is not None and len(targets.names) > 1
+    return _Part(
+        rows,
+        columns=() if inputs is None else inputs.texts,
+        targets=targets.texts if targets is not None and several else (),
+    )
+
+
+def _from_frame(frame: Frame, suffix: str) -> _Part:
+    found = _target_positions(frame)
+    if len(found) != 1:
+        raise DataError(
+            Fault(
+                "data",
+                f"a DataFrame with one column named {' or '.join(TARGETS)}",
+                f"the columns {listed(frame.names)}",
+                "Rename the target's column, or pass data=(frame of inputs, targets).",
+            )
+        )
+    inputs = frame.without(found[0])
+    target = _array(frame.columns[found[0]], f"y{suffix}")
+    return _Part(Rows(inputs.numbers(f"x{suffix}"), target), inputs.texts)
+
+
+def _target_positions(frame: Frame) -> list[int]:
+    return [number for number, name in enumerate(frame.names) if name in TARGETS]
+
+
+def _per_row(values: Any, name: str) -> Any:
+    """Returns targets or weights; a frame of one column counts as that column."""
+    if not is_frame(values):
+        return _array(values, name)
+    frame = read_frame(values)
+    return _array(frame.columns[0], name) if len(frame.columns) == 1 else frame.numbers(name)
+
+
+def _aligned(parts: Sequence[Any], suffix: str) -> list[Any]:
+    """Returns x, y and weights, those of pandas in the order of the first index among them.
+
+    Raises:
+        DataError: If two indexes differ by more than their order.
+    """
+    aligned = list(parts)
+    indexed = [number for number, part in enumerate(parts) if is_pandas(part)]
+    for number in indexed[1:]:
+        first, index = parts[indexed[0]].index, parts[number].index
+        if index.equals(first) or len(index) != len(first):  # other lengths: see the checks
+            continue
+        leader = f"{_NAMES[indexed[0]]}{suffix}"
+        got = ""
+        if not (first.is_unique and index.is_unique):
+            got = "labels that are there twice, in another order"
+        elif len(missing := first.difference(index, sort=False)):
+            got = f"an index without the label {shown(missing[0])}"
+        if got:
+            raise DataError(
+                Fault(
+                    f"data, {_NAMES[number]}{suffix}",
+                    f"the index of {leader}, in any order and without duplicates",
+                    got,
+                    "Select the rows by the same index; to pair them by position, use "
+                    "reset_index(drop=True) on both or pass arrays.",
+                )
+            )
+        aligned[number] = parts[number].loc[first]
+    return aligned
+
+
+def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
+    """Refuses two frames of the same columns, and inputs that hold a copy of the targets."""
+    names = (getattr(y, "name", None),) if targets is None else targets.names
+    # Names that are numbers were often given by nobody.
+    shared = [name for name in names if isinstance(name, str) and name in inputs.names]
+    if len(shared) > 1:
+        raise DataError(
+            Fault(
+                "data",
+                "inputs and targets, or training and test rows in two DataFrames that both "
+                f"have a column {' or '.join(TARGETS)}",
+                f"two DataFrames with the columns {listed(shared)}",
+                "Call the column of the target target in both, or pass "
+                "((x, y), (x_test, y_test)).",
+            )
+        )
+    values = np.ravel(_per_row(y, "y"))
+    for name, column_values in zip(inputs.names, inputs.columns, strict=True):
+        # Arithmetic with a column keeps its name, so that equal names alone prove nothing.
+        if name in (*shared, *TARGETS) and np.array_equal(column(column_values), values):
+            raise DataError(
+                Fault(
+                    "data, x",
+                    "inputs without the targets",
+                    f"a column {shown(name)} that is equal to y",
+                    "Drop it from the inputs.",
+                )
+            )
+
+
+def _check_names(where: str, wanted: tuple[str, ...], got: tuple[str, ...]) -> None:
+    if wanted != got:
+        expected = f"the columns {listed(wanted)}, in this order"
+        remedy = "Select them by name, in the order of the training rows."
+        raise DataError(Fault(where, expected, listed(got), remedy))
+
+
+def _array(values: Any, name: str) -> Any:
+    if isinstance(values, np.memmap) and name == "x":
+        return Mapped(values)
+    if isinstance(values, np.ma.MaskedArray):
+        return values  # with its mask, which the checks refuse
+    try:
+        return column(values)
+    except DataError:
+        raise
+    # Ragged lists, and whatever the arrays of other libraries raise.
+    except Exception as error:
+        got = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            Fault(f"data, {name}", "rows of the same shape", got, "Pass a NumPy array.")
+        ) from error

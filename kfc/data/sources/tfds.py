@@ -1,0 +1,382 @@
+"""This module reads a prepared set of tensorflow-datasets, or refuses one it cannot read.
+
+A set says which of its features are the input, the target and perhaps the weight
+(`supervised_keys`). What a dense network takes is one array of numbers of a fixed shape, or
+features that are one number each, and one target.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kfc.data.rows import Rows, Source
+from kfc.errors import DataError, Fault, nearest
+from kfc.system import memory
+
+_NAME = re.compile(r"\w[\w./*+-]*")
+_REACH_SECONDS = 4.0  # tensorflow-datasets itself tries for 205 s
+_DECODED_AT_ONCE = 1024  # rows; tensorflow-datasets' own choice takes twice as long
+_OTHERWISE = "Choose another set, or save its rows with numpy.savez and use npz:FILE."
+
+_PREPARE_AGAIN = "Remove the folder of the set, so that it is prepared again."
+
+
+def tfds(name: str) -> Source:
+    """Reads a tensorflow-datasets set of (input, label), perhaps with weights.
+
+    Prepared data is read from `TFDS_DATA_DIR` (or `~/tensorflow_datasets`); other data is
+    downloaded there first, checksums enforced. The splits `train`, `test` and `validation`
+    are read; weights count in training only. Inputs that are a dict of numbers become columns.
+
+    Raises:
+        DataError: If there is no such set, it is neither prepared nor reachable, it cannot be
+            read, or its rows are not inputs of one shape with one target each.
+    """
+    import tensorflow_datasets
+
+    _check_files(name)
+    builder, where = _builder(tensorflow_datasets, name), f"tfds:{name}"
+    if not builder.is_prepared():
+        _check_reachable(name, builder.url_infos or ())
+        _prepare(tensorflow_datasets, builder, name)
+    chosen = _chosen(builder.info, where)
+    splits = [
+        split for split in ("train", "test", "validation") if split in builder.info.splits
+    ]
+    if "train" not in splits:
+        got = f"the splits {', '.join(builder.info.splits) or 'none'}"
+        raise DataError(Fault(where, "a set with a split train", got, _OTHERWISE))
+    rows = {}
+    for split in splits:
+        dataset = _dataset(tensorflow_datasets, builder, split)
+        rows[split] = _rows(
+            dataset, chosen, builder.info.splits[split], f"{where}, {split} rows"
+        )
+    held_out = {split: Rows(each.x, each.y) for split, each in rows.items()}
+    return Source(
+        rows["train"],
+        held_out.get("test"),
+        chosen.labels,
+        chosen.columns,
+        held_out.get("validation"),
+    )
+
+
+class _Feature(NamedTuple):
+    """A feature of a set.
+
+    Args:
+        path: Its names from the outermost feature to itself.
+        connector: The feature as tensorflow-datasets knows it.
+    """
+
+    path: tuple[str, ...]
+    connector: Any
+
+    def __str__(self) -> str:
+        kind = " ".join(repr(self.connector).split())
+        return f"the feature {'/'.join(self.path)!r}, {kind}"
+
+    @property
+    def shape(self) -> tuple[int | None, ...] | None:
+        """The shape of the feature in a row; None where it is no dense tensor."""
+        spec = self.connector.get_tensor_spec()
+        dense = type(spec).__name__ == "TensorSpec" and spec.shape.rank is not None
+        return tuple(spec.shape) if dense else None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of a dense feature; text is of type object."""
+        return np.dtype(self.connector.get_tensor_info().np_dtype)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names of the classes of a feature that holds labels."""
+        names = getattr(self.connector, "names", None)
+        return None if names is None else tuple(map(str, names))
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether it is an array of numbers that are no labels."""
+        is_label = getattr(self.connector, "num_classes", None) is not None
+        return self.shape is not None and self.dtype.kind in "biuf" and not is_label
+
+    def of(self, row: Mapping[str, Any]) -> Any:
+        """Returns the tensor of this feature from a row with all features."""
+        value: Any = row
+        for name in self.path:
+            value = value[name]
+        return value
+
+
+class _Chosen(NamedTuple):
+    """The features of a set that are read.
+
+    Args:
+        inputs: The input, or numbers that become its columns.
+        target: The target.
+        weight: The weight of a row, if there is one.
+    """
+
+    inputs: list[_Feature]
+    target: _Feature
+    weight: list[_Feature]
+
+    @property
+    def all(self) -> list[_Feature]:
+        """All of them, in this order."""
+        return [*self.inputs, self.target, *self.weight]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns; empty where the input is one array."""
+        if any(feature.shape != () for feature in self.inputs):
+            return ()
+        names = tuple(feature.path[-1] for feature in self.inputs)
+        paths = tuple("/".join(feature.path) for feature in self.inputs)
+        return names if len({*names}) == len(names) else paths
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes, where the set knows them."""
+        return self.target.names
+
+
+def _chosen(info: Any, where: str) -> _Chosen:
+    """Returns the features to read, and refuses those that are not for a dense network."""
+    keys = info.supervised_keys
+
+    def refused(expected: str, got: str) -> DataError:
+        return DataError(Fault(where, expected, got, _OTHERWISE))
+
+    if not isinstance(keys, tuple) or len(keys) not in (2, 3):
+        got = f"supervised_keys {keys!r} and the features {', '.join(info.features)}"
+        raise refused("a set that says which features are its input and its target", got)
+    try:
+        inputs, *rest = (list(_features(key, info.features)) for key in keys)
+    except KeyError as error:
+        raise refused("supervised_keys that are features", f"the key {error}") from error
+    for what, found in zip(("target", "weight"), rest, strict=False):
+        if len(found) != 1:
+            got = f"the {len(found)} features {', '.join('/'.join(f.path) for f in found)}"
+            raise refused(f"one {what} per row", got)
+    target, *weight = (found[0] for found in rest)
+    for feature in inputs:
+        if len(inputs) > 1 and feature.shape != ():
+            raise refused("one array, or features that are one number each", str(feature))
+        if not feature.is_numeric:
+            raise refused("an input of numbers", str(feature))
+    if fault := _unfit(target, weight):
+        raise refused(*fault)
+    return _Chosen(inputs, target, weight)
+
+
+def _unfit(target: _Feature, weight: list[_Feature]) -> tuple[str, str] | None:
+    """Returns what was expected of a target or a weight and what it is, or None."""
+    shape = target.shape
+    several = shape is not None and len(shape) == 1 and None not in shape and not target.names
+    if shape != () and not (several and target.is_numeric):
+        return "one label, one number or a vector of numbers as target", str(target)
+    if target.names is not None and len(target.names) < 2:
+        return "at least two classes", f"only {', '.join(map(repr, target.names))}"
+    if weight and not (weight[0].shape == () and weight[0].is_numeric):
+        return "one number as weight", str(weight[0])
+    return None
+
+
+def _features(key: Any, features: Any, path: tuple[str, ...] = ()) -> Iterator[_Feature]:
+    """Yields the features that a key of `supervised_keys` leads to.
+
+    Those of a dict are sorted by name, because its order changes from process to process.
+    """
+    if isinstance(key, Mapping):
+        key = tuple(key[name] for name in sorted(key))
+    if isinstance(key, tuple):
+        for each in key:
+            yield from _features(each, features, path)
+        return
+    names = (key,) if key in features else tuple(key.split("/"))
+    found = features
+    for name in names:
+        found = found[name]
+    if type(found).__name__ == "FeaturesDict":
+        yield from _features(tuple(sorted(found)), found, (*path, *names))
+    else:
+        yield _Feature((*path, *names), found)
+
+
+def _dataset(library: Any, builder: Any, split: str) -> Any:
+    """Returns the rows of a split, each a dict of all features, as a `tf.data.Dataset`."""
+    reading = library.ReadConfig(
+        try_autocache=False, num_parallel_calls_for_decode=_DECODED_AT_ONCE
+    )
+    return builder.as_dataset(split=split, read_config=reading)
+
+
+def _rows(dataset: Any, chosen: _Chosen, split: Any, where: str) -> Rows:
+    """Reads a split into memory.
+
+    Raises:
+        DataError: If it has no rows, or rows of different shapes, or cannot be read, or is
+            larger than memory.
+    """
+    count = split.num_examples
+    if not count:
+        expected = "at least one row"
+        raise DataError(Fault(where, expected, "an empty split", _OTHERWISE))
+    dataset = dataset.map(lambda row: tuple(feature.of(row) for feature in chosen.all))
+    shapes = [feature.shape or () for feature in chosen.all]
+    size = sum(
+        math.prod(n or 1 for n in shape) * feature.dtype.itemsize
+        for shape, feature in zip(shapes, chosen.all, strict=True)
+    )
+    if count * size > (limit := memory.limit()):
+        got = f"{count:,} rows of {size:,} bytes or more where {limit:,} bytes can be had"
+        raise DataError(Fault(where, "a split that fits in memory", got, _OTHERWISE))
+    try:
+        if any(None in shape for shape in shapes):
+            parts = _stacked(dataset, where)
+        else:
+            parts = next(dataset.batch(count).as_numpy_iterator())
+    except DataError:
+        raise
+    # TensorFlow's errors on damaged records are of a dozen kinds.
+    except Exception as error:
+        first = re.sub(r"\{\{.*?\}\}\s*", "", (str(error).splitlines() or [""])[0])
+        got = f"{type(error).__name__}: {first}"
+        expected = "records that can be read"
+        raise DataError(Fault(where, expected, got, _PREPARE_AGAIN)) from error
+    return _as_rows(parts, chosen, where)
+
+
+def _stacked(dataset: Any, where: str) -> tuple[np.ndarray, ...]:
+    """Returns rows whose shapes only reading tells, (rows, ...) each part.
+
+    Raises:
+        DataError: If two rows differ in shape, or they are larger than memory.
+    """
+    rows: list[tuple[Any, ...]] = []
+    size, limit = 0, memory.limit()
+    for row in dataset.as_numpy_iterator():
+        rows.append(row)
+        first, here = ([np.shape(part) for part in each] for each in (rows[0], row))
+        if first != here:
+            one, other = next(
+                pair for pair in zip(first, here, strict=True) if len({*pair}) > 1
+            )
+            got = f"{one} in row 0 and {other} in row {len(rows) - 1}"
+            remedy = "Resize or cut the rows to one shape, and pass them as data= in Python."
+            raise DataError(Fault(where, "rows of the same shape", got, remedy))
+        size += sum(np.asarray(part).nbytes for part in row)
+        if size > limit:
+            got = f"more than the {limit:,} bytes that can be had"
+            raise DataError(Fault(where, "a split that fits in memory", got, _OTHERWISE))
+    return tuple(np.stack(part) for part in zip(*rows, strict=True))
+
+
+def _as_rows(parts: Sequence[np.ndarray], chosen: _Chosen, where: str) -> Rows:
+    inputs = parts[: len(chosen.inputs)]
+    y, *weight = parts[len(chosen.inputs) :]
+    x = np.stack(inputs, axis=1) if chosen.columns else inputs[0]
+    if chosen.labels and (y < 0).all():
+        got = f"{y[0]} in each of the {len(y):,} rows, which marks rows without a label"
+        remedy = (
+            "Pass the rows that have labels as data= in Python, for example "
+            "tensorflow_datasets.load(NAME, split='train', as_supervised=True)."
+        )
+        raise DataError(Fault(where, "labels", got, remedy))
+    return Rows(x, y, weight[0] if weight else None)
+
+
+def _builder(library: Any, name: str) -> Any:
+    # Without this, building an unprepared set asks a cloud bucket first, for minutes
+    # where there is no network.
+    library.core.utils.gcs_utils._is_gcs_disabled = True
+    try:
+        # A colon is another hub's, such as `huggingface:...`, which it would ask first; an
+        # equals sign sets an argument, such as the folder to read.
+        if not _NAME.fullmatch(name):
+            raise ValueError(name)
+        return library.builder(name)
+    except (library.core.DatasetNotFoundError, ValueError, AssertionError) as error:
+        raise DataError(
+            Fault(
+                "data.source",
+                "a tensorflow-datasets set",
+                repr(f"tfds:{name}"),
+                nearest(name, library.list_builders(with_community_datasets=False))
+                or "https://www.tensorflow.org/datasets/catalog lists them.",
+            )
+        ) from error
+    # A description that is damaged or gone is reported in a dozen kinds.
+    except Exception as error:
+        got = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        expected = "a set whose description can be read"
+        raise DataError(Fault(f"tfds:{name}", expected, got, _PREPARE_AGAIN)) from error
+
+
+def _check_files(name: str) -> None:
+    """Refuses a prepared set with a pipe in it, from which TensorFlow would read for ever."""
+    root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    if not _NAME.fullmatch(name):
+        return
+    for path in (root / name.partition("/")[0].partition(":")[0]).rglob("*"):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            got, remedy = "a device or a pipe", "Put the file back."
+            raise DataError(Fault(str(path), "a file of a prepared set", got, remedy))
+
+
+def _check_reachable(name: str, urls: Iterable[str]) -> None:
+    """Refuses within seconds what tensorflow-datasets would wait minutes for."""
+    answers: list[bool] = []
+
+    def ask(url: str) -> None:
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            urllib.request.urlopen(request, timeout=_REACH_SECONDS).close()
+            answers.append(True)
+        except urllib.error.HTTPError:
+            answers.append(True)  # somebody answered: the download will say the rest
+        except (OSError, ValueError):
+            answers.append(False)
+
+    url = next(iter(urls), "https://storage.googleapis.com")
+    # A thread, because looking up a host's name has no timeout of its own.
+    asking = threading.Thread(target=ask, args=(url,), daemon=True)
+    asking.start()
+    asking.join(_REACH_SECONDS)
+    if not any(answers):
+        raise _unprepared(name, f"no answer from {url.split('/')[2]}")
+
+
+def _prepare(library: Any, builder: Any, name: str) -> None:
+    config = library.download.DownloadConfig(verify_ssl=True)
+    try:
+        builder.download_and_prepare(download_config=config)
+    # Whatever fails here (network, checksum, disk, a missing package) has the same cures.
+    except Exception as error:
+        raise _unprepared(name, f"{type(error).__name__}: {error}") from error
+
+
+def _unprepared(name: str, got: str) -> DataError:
+    here = os.environ.get("TFDS_DATA_DIR", "not set")
+    return DataError(
+        Fault(
+            f"tfds:{name}",
+            "prepared data, or a network to download it",
+            got,
+            "Three ways out: set TFDS_DATA_DIR to a folder that holds it prepared "
+            f"(it is {here}), use idx:FOLDER with MNIST-format files, or connect to a "
+            "network.",
+        )
+    )

@@ -1,0 +1,1 @@
+from .script import eject as eject

@@ -1,0 +1,290 @@
+"""A spec and a task -> an untrained, plain `keras.Model` that returns logits."""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from kfc.data import Task
+from kfc.errors import Fault, PluginError, SpecError
+from kfc.preprocessing import Scaling
+from kfc.registry import BLOCKS, keras_class
+from kfc.spec import Activation, Hidden, Initializer, Spec, signatures
+
+
+def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
+    """Builds the network of `spec`, its weights initialised from the spec's seed.
+
+    `(batch, *input_shape) -> flatten -> scaling -> hidden_1 ... hidden_n -> logits`, and
+    for a regression with a standardised target `-> value`, in the target's own units.
+
+    Equal specs give equal weights: each layer draws from a seed made of the spec's seed
+    and the layer's name.
+
+    Args:
+        spec: A checked spec.
+        task: Shape of a row, classes and fitted scaling.
+        scaled: Whether raw values come in; without it there is no scaling layer.
+
+    Returns:
+        A functional model, (batch, *input_shape) -> (batch, outputs).
+
+    Raises:
+        PluginError: If a plug-in's block returns something else than (batch, units).
+    """
+    _check_keras()
+    dtype = task.input_dtype if scaled else "float32"
+    several = len(task.input_shape) > 1
+    x = inputs = keras.Input(
+        task.input_shape, dtype=dtype, name="image" if several else "features"
+    )
+    if several:
+        x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
+    if scaled:
+        x = scaling_layer(task.scaling)(x)
+    with _precision(spec.training.precision):
+        x = _hidden_layers(x, spec)  # (batch, units)
+    x = keras.layers.Dense(
+        num_outputs(spec, task),
+        kernel_initializer=initializer(spec.network.init, layer_seed(spec.seed, "logits")),
+        name="logits",
+    )(x)  # (batch, outputs)
+    if scaled and not task.classification:
+        x = value_layer(task.target_scaling)(x)
+    return keras.Model(inputs, x, name="network")
+
+
+def _hidden_layers(x: Any, spec: Spec) -> Any:
+    name = spec.network.block.name
+    block = BLOCKS.get(name, "network.block")
+    for number, layer in enumerate(spec.network.layers(), start=1):
+        place = f"hidden_{number}"
+        seed = layer_seed(spec.seed, place)
+        with BLOCKS.guard(name, f"network.hidden[{number - 1}]"):
+            x = block(x, layer, name=place, seed=seed, **spec.network.block.options)
+        _check_block(x, layer, name)
+    return x
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Lets layers made meanwhile compute in bfloat16, if so named, on float32 weights."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if name == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _check_keras() -> None:
+    """Refuses global settings of Keras under which equal specs give other numbers."""
+    settings = {
+        "keras.config.floatx()": keras.config.floatx(),
+        "keras.config.dtype_policy()": keras.config.dtype_policy().name,
+    }
+    for where, got in settings.items():
+        if got != "float32":
+            raise SpecError(Fault(where, "float32", repr(got), "Set it back to float32."))
+
+
+def num_outputs(spec: Spec, task: Task) -> int:
+    """Returns the width of `logits`: one per class, or 1 for two classes and one logit."""
+    if not task.classification:
+        return task.outputs
+    one_logit = (
+        spec.training.loss is not None
+        and spec.training.loss.full_name(spec.training.loss.name) in BINARY_LOSSES
+        and len(task.labels) == 2
+    )
+    return 1 if one_logit else len(task.labels)
+
+
+BINARY_LOSSES = ("binary_crossentropy", "binary_focal_crossentropy")
+"""With two classes these take one logit, that of the second class."""
+
+
+def dense(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
+    """Dense layer, normalisation, activation, dropout: each where it is asked for.
+
+    Args:
+        tensor: Symbolic input, (batch, features).
+        hidden: The layer's options, all filled in.
+        name: Name of the dense layer; the others add to it.
+        seed: Seed of kernel and dropout.
+
+    Returns:
+        Symbolic output, (batch, units).
+    """
+    normalized = hidden.normalization != "none"
+    activation = _activation(hidden.activation)
+    tensor = keras.layers.Dense(
+        hidden.units,
+        activation=None if normalized else activation,
+        use_bias=hidden.use_bias,
+        kernel_initializer=initializer(hidden.init, seed),
+        kernel_regularizer=_regularizer(hidden),
+        name=name,
+    )(tensor)  # (batch, units)
+    if normalized:
+        layer = {
+            "batch": keras.layers.BatchNormalization,
+            "layer": keras.layers.LayerNormalization,
+        }[str(hidden.normalization)]
+        tensor = layer(name=f"{name}_normalization")(tensor)
+        tensor = keras.layers.Activation(activation, name=f"{name}_activation")(tensor)
+    if hidden.dropout:
+        tensor = keras.layers.Dropout(hidden.dropout, seed=seed, name=f"{name}_dropout")(
+            tensor
+        )
+    return tensor
+
+
+def residual(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
+    """A dense block added to its own input.
+
+        y = x + dense(x)    or, where widths differ,    y = P x + dense(x)
+
+    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016,
+    https://arxiv.org/abs/1512.03385. Theirs skips two convolutions, this one dense layer.
+
+    Args:
+        tensor: Symbolic input, (batch, features).
+        hidden: The layer's options, all filled in.
+        name: Name of the dense layer; the others add to it.
+        seed: Seed of kernels and dropout.
+
+    Returns:
+        Symbolic output, (batch, units).
+    """
+    shortcut = tensor
+    if tensor.shape[-1] != hidden.units:
+        shortcut = keras.layers.Dense(
+            hidden.units,
+            use_bias=False,
+            kernel_initializer=initializer(hidden.init, layer_seed(seed, "projection")),
+            kernel_regularizer=_regularizer(hidden),
+            name=f"{name}_projection",
+        )(tensor)  # (batch, units)
+    return keras.layers.Add(name=f"{name}_add")(
+        [shortcut, dense(tensor, hidden, name=name, seed=seed)]
+    )
+
+
+@keras.saving.register_keras_serializable("kfc")
+class ActivationWithOptions:
+    """A Keras activation with options for which Keras has no layer, such as `celu`'s alpha.
+
+    A saved network that has one loads in plain Keras after `import kfc.network.building`.
+
+    Args:
+        name: Keras's name of the activation.
+        options: Its options by name.
+    """
+
+    def __init__(self, name: str, options: dict[str, Any]) -> None:
+        self.name, self.options = name, options
+
+    def __call__(self, x: Any) -> Any:
+        """Returns the activation of `x`, of the same shape."""
+        return keras.activations.get(self.name)(x, **self.options)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments that make an equal one."""
+        return {"name": self.name, "options": self.options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ActivationWithOptions:
+        """Returns an activation equal to the one whose `get_config` is given."""
+        return cls(**config)
+
+
+def initializer(init: Initializer | None, seed: int) -> keras.initializers.Initializer:
+    """Returns the Keras initialiser of a spec's `init`, seeded where it draws numbers."""
+    if init is None:
+        raise ValueError("init: expected a filled-in layer; use Network.layers().")
+    # Not `keras.initializers.get`, which cannot build a Constant without its value.
+    kind = keras_class(keras.initializers, init.name)
+    draws = "seed" in inspect.signature(kind).parameters
+    return kind(**init.options, **({"seed": seed} if draws else {}))
+
+
+def layer_seed(seed: int, name: str) -> int:
+    """Returns a seed of a layer's own, so that equal shapes get different weights."""
+    entropy = [seed, zlib.crc32(name.encode())]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+
+
+def scaling_layer(scaling: Scaling) -> keras.layers.Layer:
+    """Returns a Keras preprocessing layer that does what `scaling` says, to float32."""
+    shift, divisor = scaling.shift, scaling.divisor
+    if not normalizes(scaling):
+        scale = 1.0 / divisor.astype(np.float64)
+        return keras.layers.Rescaling(
+            scale.tolist(), (-shift * scale).tolist(), name="scaling"
+        )
+    return keras.layers.Normalization(mean=shift, variance=np.square(divisor), name="scaling")
+
+
+def normalizes(scaling: Scaling) -> bool:
+    """Returns whether `scaling_layer` is a `Normalization`, else it is a `Rescaling`.
+
+    The former subtracts first, which is exact where a mean is large; but its square root of
+    a variance is never below 1e-7, and the variance must fit into float32.
+    """
+    divisor = scaling.divisor
+    return bool(scaling.shift.ndim and divisor.min() >= 1e-6 and divisor.max() <= 1e18)
+
+
+def value_layer(scaling: Scaling) -> keras.layers.Layer:
+    """Returns the inverse of a target's scaling."""
+    divisor, shift = np.broadcast_arrays(scaling.divisor, scaling.shift)
+    if divisor.size == 1:
+        return keras.layers.Rescaling(float(divisor.item()), float(shift.item()), name="value")
+    return keras.layers.Rescaling(divisor.tolist(), shift.tolist(), name="value")
+
+
+def _activation(activation: Activation | None) -> Any:
+    if activation is None:
+        raise ValueError("activation: expected a filled-in layer; use Network.layers().")
+    defaults = {
+        k: v for k, v in signatures("activation")[activation.name].items() if v is not None
+    }
+    if activation.options == defaults:
+        return activation.name
+    if activation.name in _ACTIVATION_LAYERS:
+        layer = getattr(keras.layers, _ACTIVATION_LAYERS[activation.name])
+        return layer(**activation.options, name=activation.name)
+    return ActivationWithOptions(activation.name, activation.options)
+
+
+_ACTIVATION_LAYERS = {
+    "elu": "ELU",
+    "leaky_relu": "LeakyReLU",
+    "relu": "ReLU",
+}
+"""Activations with options that Keras also has as layers, and so saves by itself."""
+
+
+def _regularizer(hidden: Hidden) -> keras.regularizers.Regularizer | None:
+    penalized = hidden.l1 or hidden.l2
+    return keras.regularizers.L1L2(l1=hidden.l1, l2=hidden.l2) if penalized else None
+
+
+def _check_block(tensor: Any, hidden: Hidden, block: str) -> None:
+    shape = tuple(getattr(tensor, "shape", ()))
+    if shape != (None, hidden.units):
+        raise PluginError(
+            Fault(
+                f"block {block!r}",
+                f"a tensor of shape (None, {hidden.units})",
+                f"{shape or type(tensor).__name__}",
+                "A block returns (batch, units); kfc.testing.check_block tries it.",
+            )
+        )

@@ -1,0 +1,150 @@
+"""Labelled rows of any kind that kfc reads, as a trained network needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kfc.data import (
+    Rows,
+    Source,
+    Task,
+    as_text,
+    check_rows,
+    no_label_per_row,
+    reads_as_number,
+)
+from kfc.data.sources import from_memory
+from kfc.errors import DataError, Fault
+from kfc.runs.predictions import Predictions, raw_rows
+from kfc.system import Mapped
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows with the truth and with the answers of a network.
+
+    A confusion matrix is `sklearn.metrics.confusion_matrix(rows.y, rows.predictions.label)`.
+
+    Args:
+        x: Raw inputs, (rows, *input_shape).
+        y: Class names, (rows,), or target values, (rows, outputs), for a regression.
+        predictions: Answers of the network for these rows.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    predictions: Predictions
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def labelled_rows(data: Any, task: Task) -> Rows:
+    """Returns labelled rows in the form in which a trained network is measured.
+
+    Args:
+        data: `(x, y)`, a DataFrame with a column `target` or `label`, a `tf.data.Dataset` of
+            `(x, y)`, or a `kfc.data.Source`, of which the test rows are taken if it has any.
+        task: Task that the network was trained for.
+
+    Returns:
+        Inputs as they are stored in training, and targets as numbers of the classes, (rows,),
+        or float32, (rows, outputs).
+
+    Raises:
+        DataError: If the rows are not of the kind that the network was trained on.
+    """
+    source = data if isinstance(data, Source) else from_memory(data)
+    several = source.test is not None or source.validation is not None
+    if several and not isinstance(data, Source):
+        raise DataError(
+            Fault(
+                "data",
+                "labelled rows to measure, (x, y)",
+                "training rows beside test or validation rows",
+                "Pass one of the parts.",
+            )
+        )
+    rows, where = source.test or source.train, "rows to evaluate"
+    for place, got, wanted in (
+        (where, source.columns, task.columns),
+        (f"{where}, targets", source.targets, task.targets),
+    ):
+        if got and wanted and got != wanted:
+            raise DataError(
+                Fault(
+                    place,
+                    f"the columns {', '.join(wanted)}, in this order",
+                    ", ".join(got),
+                    "Use frame[columns] with the columns of the training.",
+                )
+            )
+    if rows.weight is not None:
+        expected = "rows without weights: all of them count the same in an evaluation"
+        raise DataError(Fault(where, expected, "weights", "Pass (x, y)."))
+    check_rows(rows, where)
+    x = rows.x[:] if isinstance(rows.x, Mapped) else rows.x
+    y = _class_numbers(rows.y, task, where) if task.classification else _values(rows.y, task)
+    return Rows(raw_rows(x, task), y)
+
+
+def targets_of(y: np.ndarray, task: Task) -> np.ndarray:
+    """Returns encoded targets as a person reads them: class names, or values as they are."""
+    return np.asarray(task.labels)[y] if task.classification else y
+
+
+def _class_numbers(y: np.ndarray, task: Task, where: str) -> np.ndarray:
+    """Returns the number of each row's class, found by the class's name.
+
+    Whole numbers are the numbers of the classes where the classes have other names, such as
+    those of the clothes in Fashion-MNIST.
+    """
+    y = as_text(y.reshape(len(y)) if y.size == len(y) else y)
+    if y.ndim != 1:
+        raise DataError(no_label_per_row(y, where))
+    numbers = {name: number for number, name in enumerate(task.labels)}
+    names, places = np.unique(y, return_inverse=True)
+    found = [_number(name, numbers) for name in names.tolist()]
+    if None in found:
+        unknown = names.tolist()[found.index(None)]
+        row = int(np.flatnonzero(y == unknown)[0])
+        known = ", ".join(task.labels[:10]) + (", ..." if len(task.labels) > 10 else "")
+        raise DataError(
+            Fault(
+                f"{where}, row {row}",
+                f"one of the {len(task.labels)} labels {known}",
+                str(unknown),
+                "Drop rows of classes that training has not seen.",
+            )
+        )
+    return np.asarray(found, np.int32)[places]
+
+
+def _number(name: Any, numbers: dict[str, int]) -> int | None:
+    if str(name) in numbers:
+        return numbers[str(name)]
+    if isinstance(name, float) and name.is_integer():
+        name = int(name)
+        if str(name) in numbers:
+            return numbers[str(name)]
+    elif isinstance(name, int) and not isinstance(name, bool) and f"{name}.0" in numbers:
+        return numbers[f"{name}.0"]
+    named = not any(reads_as_number(label) for label in numbers)
+    whole = isinstance(name, int) and not isinstance(name, bool)
+    return name if named and whole and 0 <= name < len(numbers) else None
+
+
+def _values(y: np.ndarray, task: Task) -> np.ndarray:
+    if y.dtype.kind not in "biuf" or y.size != len(y) * task.outputs:
+        raise DataError(
+            Fault(
+                "rows to evaluate, targets",
+                f"numbers, {task.outputs} for each row",
+                f"{y.dtype} of shape {y.shape}",
+                "Give the targets this run was trained on.",
+            )
+        )
+    return y.astype(np.float32).reshape(len(y), task.outputs)

@@ -1,0 +1,269 @@
+"""A finished run: its network, its numbers, and answers for other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kfc.data import Prepared, Rows, Task, prepare
+from kfc.errors import DataError, Fault, SpecError
+from kfc.network import build
+from kfc.runs import environment, result_file
+from kfc.runs.description import described, described_as_html
+from kfc.runs.labelled_rows import LabelledRows, labelled_rows, targets_of
+from kfc.runs.predictions import Predictions, from_outputs, predict
+from kfc.runs.scores import outputs_of
+from kfc.runs.trainer import measure_finished, measure_rows, weights_sha256
+from kfc.spec import Spec, load_spec
+from kfc.system import Mapped, tensorflow_startup, user_paths
+from kfc.training import check_finite, compile_for_evaluation
+from kfc.training.checkpoints import store, training_state
+from kfc.training.engine import Evaluator
+
+
+class RunRows(dict[str, int]):
+    """Number of rows in each part of a run's data; called, it reads the rows of a part.
+
+    Args:
+        counts: Part (`train`, `val`, `test`) -> number of rows.
+        read: Function that reads the rows of a part.
+    """
+
+    def __init__(
+        self, counts: Mapping[str, int], read: Callable[[str, Any], LabelledRows]
+    ) -> None:
+        super().__init__(counts)
+        self._read = read
+
+    def __call__(self, part: str = "test", data: Any = None) -> LabelledRows:
+        """Returns the rows of a part, with the truth and the answers of the network.
+
+        Args:
+            part: `train`, `val` (also `validation`) or `test`.
+            data: Rows that the run was given in Python; the spec's source by default.
+
+        Raises:
+            SpecError: If the run has no such part.
+            DataError: If the data are not those that the run was trained on.
+        """
+        return self._read(part, data)
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A finished training.
+
+    Args:
+        spec: The resolved spec, every default written out.
+        model: The trained network, a plain `keras.Model` that takes raw rows and returns
+            logits (for regression: values).
+        history: Metric -> one value per epoch, what callbacks add to `logs` included.
+        metrics: Metrics of the final weights on the held-out rows: `test_loss`,
+            `test_accuracy`, `val_loss`, ...; see `kfc.runs.scores.scores` for those that are
+            computed once, at the end.
+        baseline: The same metrics of a prediction that looks at no input: the most frequent
+            class, or the mean.
+        folder: Absolute path of the run folder.
+        task: Shape of a row, classes and scaling.
+        seconds: Duration of the training.
+        weights_sha256: Of the weights' bytes in `get_weights()` order.
+        data_sha256: Of all rows of the source.
+        num_rows: Number of rows that trained, validated and tested: `train`, `val`, `test`;
+            empty for a trial of a search.
+        sample_sha256: Of `sample.npz`, test rows with what the network said of them; None
+            for a trial of a search, which meets none.
+    """
+
+    spec: Spec
+    model: keras.Model
+    history: dict[str, list[Any]]
+    metrics: dict[str, float]
+    folder: Path
+    task: Task
+    seconds: float
+    weights_sha256: str
+    data_sha256: str
+    num_rows: dict[str, int]
+    sample_sha256: str | None
+    baseline: dict[str, float]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return max((len(values) for values in self.history.values()), default=0)
+
+    @property
+    def rows(self) -> RunRows:
+        """Number of rows in each part; `run.rows("test")` reads the test rows."""
+        return RunRows(self.num_rows, self._rows)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what `--json` prints: plain values only."""
+        return {
+            "folder": user_paths.shown(self.folder),
+            "metrics": dict(self.metrics),
+            "baseline": dict(self.baseline),
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "weights_sha256": self.weights_sha256,
+        }
+
+    def evaluate(self, data: Any = None) -> dict[str, float]:
+        """Returns the metrics of the network on its own held-out rows, or on other rows.
+
+        Without data, or with the data that the run was given in Python, these are the
+        numbers of `metrics` again, to the bit. Other labelled rows give the same metrics
+        without a prefix, such as `loss` and `accuracy`.
+
+        Args:
+            data: Labelled rows, `(x, y)`, as for `kfc.fit`; by default the spec's source.
+
+        Raises:
+            DataError: If the spec's source has other rows now, or if the rows are not of the
+                kind that the network was trained on.
+            NumbersError: If a metric is NaN or infinite.
+        """
+        tensorflow_startup.check_process()
+        if data is None:
+            return self._measured(self._prepared(None))
+        if self.spec.data.source is None:
+            with suppress(DataError):  # other rows may not even split
+                prepared = prepare(self.spec, data)
+                if prepared.sha256 == self.data_sha256:
+                    return self._measured(prepared)
+        return self._measured_on(labelled_rows(data, self.task))
+
+    def _measured(self, prepared: Prepared) -> dict[str, float]:
+        return measure_finished(self.model, self._evaluator(), prepared)[0]
+
+    def _measured_on(self, rows: Rows) -> dict[str, float]:
+        metrics = measure_rows(self.model, self._evaluator(), rows, self.task)
+        check_finite(metrics, "rows to evaluate")
+        return metrics
+
+    def _evaluator(self) -> Evaluator:
+        return compile_for_evaluation(self.model, self.spec, self.task)
+
+    def _prepared(self, data: Any) -> Prepared:
+        """Returns the data of this run, read again.
+
+        Raises:
+            DataError: If they are not what the run was trained on.
+        """
+        if data is None and self.spec.data.source is None:
+            raise DataError(
+                Fault(
+                    "data",
+                    "the rows that this run was given in Python",
+                    "none",
+                    f"Call `kfc.load({str(self.folder)!r}).evaluate(data=...)` with them.",
+                )
+            )
+        with environment.where_it_began(self.folder):
+            prepared = prepare(self.spec, data)
+        if prepared.sha256 != self.data_sha256:
+            raise DataError(
+                Fault(
+                    "data" if data is not None else f"data.source {self.spec.data.source}",
+                    f"the rows that this run was trained on (sha256 {self.data_sha256[:12]})",
+                    f"other rows (sha256 {prepared.sha256[:12]})",
+                    "Get those rows back, or measure the run on other labelled rows: "
+                    "`kfc evaluate RUN FILE`, `run.evaluate((x, y))`.",
+                )
+            )
+        return prepared
+
+    def _rows(self, part: str, data: Any) -> LabelledRows:
+        parts = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+        prefix = parts.get(part) if isinstance(part, str) else None
+        if prefix is None or (prefix != "train" and prefix not in self.num_rows):
+            raise SpecError(
+                Fault(
+                    "part",
+                    f"a part of this run: {', '.join(self.num_rows) or 'none'}",
+                    repr(part),
+                    'Call for example run.rows("test").',
+                )
+            )
+        tensorflow_startup.check_process()
+        prepared = self._prepared(data)
+        rows = prepared.train if prefix == "train" else prepared.held_out[prefix]
+        predictions = from_outputs(outputs_of(self.model, rows.x), self.task)
+        x = rows.x[:] if isinstance(rows.x, Mapped) else rows.x
+        return LabelledRows(x, targets_of(rows.y, self.task), predictions)
+
+    def predict(self, x: Any) -> Predictions:
+        """Returns labels and probabilities, or values, for raw rows.
+
+        Args:
+            x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
+
+        Raises:
+            DataError: If they are not rows of the kind this network was trained on.
+        """
+        return predict(self.model, self.task, x)
+
+    def __repr__(self) -> str:
+        return described(f"Run {self.folder.name}", self._facts())
+
+    def _repr_html_(self) -> str:
+        return described_as_html(f"Run {self.folder.name}", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        """Returns what a person wants to know first, in at most seven lines."""
+        rows = ", ".join(f"{count:,} {part}" for part, count in self.num_rows.items())
+        part = "test" if "test_loss" in self.metrics else "val"
+        own = ("loss", "accuracy") if self.task.classification else ("loss", "mae", "r2")
+        measured = {}
+        for name in own:
+            if (value := self.metrics.get(f"{part}_{name}")) is not None:
+                constant = self.baseline.get(f"{part}_{name}")
+                beside = "" if constant is None else f"  (baseline {constant:.4f})"
+                measured[f"{part}_{name}"] = f"{value:.4f}{beside}"
+        return {
+            "data": f"{self.spec.data.source or 'given in Python'}, rows: {rows}",
+            "network": f"{self.model.count_params():,} weights, {self.epochs} epochs in "
+            f"{self.seconds:.1f} s",
+            **measured,
+            "folder": str(self.folder),
+        }
+
+
+def load(folder: str | Path) -> Run:
+    """Returns a finished run from its folder, with its trained network.
+
+    The network is rebuilt from the spec and takes its weights from the newest checkpoint
+    whose sha256 is right; no code in the folder is run.
+
+    Raises:
+        CheckpointError: If the folder holds no finished run, or its weights are damaged.
+    """
+    folder = user_paths.absolute(folder)
+    result, task = result_file.read_result(folder)
+    spec = load_spec(folder / "spec.yaml")
+    tensorflow_startup.start_tensorflow(
+        spec.training.threads, insist=False
+    )  # it need not train
+    model = build(spec, task)
+    training_state.restore_network(store.newest(folder / "checkpoints"), model)
+    if weights_sha256(model) != result["weights_sha256"]:
+        raise result_file.no_run(folder, "weights that are not those of result.json")
+    return Run(
+        spec=spec,
+        model=model,
+        history=result["history"],
+        metrics=result["metrics"],
+        folder=folder,
+        task=task,
+        seconds=result["seconds"],
+        weights_sha256=result["weights_sha256"],
+        data_sha256=result["data_sha256"],
+        num_rows=result.get("rows", {}),
+        baseline=result.get("baseline", {}),
+        sample_sha256=result.get("sample_sha256"),
+    )

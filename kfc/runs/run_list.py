@@ -1,0 +1,117 @@
+"""The run folders below a folder, read without TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kfc.errors import CheckpointError, DataError, Fault, SpecError
+from kfc.runs import environment, result_file
+from kfc.spec import load_spec
+from kfc.system import safe_open, user_paths
+
+_HEADLINE = ("accuracy", "rmse", "loss")
+"""Metrics of which a list shows the first that a run has, of its test and validation rows."""
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One run folder.
+
+    Args:
+        folder: Absolute path of the run folder.
+        status: `finished`, `unfinished` or `damaged`.
+        date: Local date and time at which the run began, such as `2026-01-31 09:30`.
+        metrics: Metrics of a finished run; empty for others.
+        differences: Values of the spec that are not those of the run before it of the same
+            name, as `path: before -> after`.
+    """
+
+    folder: Path
+    status: str
+    date: str
+    metrics: dict[str, float]
+    differences: list[str]
+
+    @property
+    def name(self) -> str:
+        """Name of the folder, such as `0001-digits`."""
+        return self.folder.name
+
+    def headline(self) -> dict[str, float]:
+        """Returns the metric that a list shows, of the test and of the validation rows."""
+        for metric in _HEADLINE:
+            names = [f"{part}_{metric}" for part in ("val", "test")]
+            if found := {name: self.metrics[name] for name in names if name in self.metrics}:
+                return found
+        return {}
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what `--json` prints: plain values only."""
+        return {
+            "folder": user_paths.shown(self.folder),
+            "status": self.status,
+            "date": self.date,
+            "metrics": self.metrics,
+            "differences": self.differences,
+        }
+
+
+def list_runs(folder: str | Path) -> list[ListedRun]:
+    """Returns the runs in a folder, in the order of their numbers.
+
+    Raises:
+        DataError: If there is no such folder.
+    """
+    folder = user_paths.absolute(folder)
+    if not folder.is_dir():
+        raise DataError(
+            Fault(str(folder), "a folder of runs", "no such folder", "`kfc fit` makes one.")
+        )
+    listed: list[ListedRun] = []
+    before: dict[str, dict[str, Any]] = {}  # name of a spec -> the newest one so far
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or not (path / "spec.yaml").is_file():
+            continue
+        safe_open.hand_over(path)
+        status, metrics = _result(path)
+        spec = _spec(path)
+        differences = []
+        if spec is not None:
+            differences = _differences(before.get(spec["name"], spec), spec)
+            before[spec["name"]] = spec
+        listed.append(ListedRun(path, status, _date(path), metrics, differences))
+    return listed
+
+
+def _result(folder: Path) -> tuple[str, dict[str, float]]:
+    if not result_file.is_finished(folder):
+        return "unfinished", {}
+    try:
+        result, _ = result_file.read_result(folder)
+    except CheckpointError:
+        return "damaged", {}
+    return "finished", dict(result["metrics"])
+
+
+def _spec(folder: Path) -> dict[str, Any] | None:
+    try:
+        return environment.plain_spec(load_spec(folder / "spec.yaml"))
+    except SpecError:
+        return None
+
+
+def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    return [
+        line.replace(" then, ", " -> ").removesuffix(" now")
+        for line in environment.differences(before, after)
+    ]
+
+
+def _date(folder: Path) -> str:
+    """Returns when the run began: when its folder got its first file, which stays as it is."""
+    file = folder / environment.FILE
+    seconds = (file if file.is_file() else folder).stat().st_mtime
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"

@@ -1,0 +1,55 @@
+"""A spec and a shape -> the network of the spec, without data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kfc.data import Task
+from kfc.errors import Fault, SpecError
+from kfc.network import build
+from kfc.runs.plugins import bind_plugins
+from kfc.spec import SpecLike, load_spec
+from kfc.system import tensorflow_startup
+
+
+def build_untrained(
+    spec: SpecLike, *, input_shape: Sequence[int], classes: int | None = None
+) -> keras.Model:
+    """Builds the network of a spec without data, so without a scaling layer.
+
+    Its weights are those that `fit` starts from.
+
+    Args:
+        spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
+        input_shape: Shape of one row, such as (784,).
+        classes: Number of classes, of at least 2; None for a regression of one number.
+
+    Returns:
+        A plain `keras.Model`, (batch, *input_shape) -> logits.
+
+    Raises:
+        SpecError: If the spec, the shape or the number of classes is wrong.
+    """
+    if classes is not None and not _is_count(classes, 2):
+        raise SpecError(
+            Fault("classes", "an integer of at least 2, or None", repr(classes), "Use 10.")
+        )
+    sizes = input_shape if isinstance(input_shape, (tuple, list)) else (None,)
+    if not sizes or not all(_is_count(size, 1) for size in sizes):
+        raise SpecError(
+            Fault("input_shape", "sizes of at least 1", repr(input_shape), "Use (784,).")
+        )
+    labels = tuple(str(number) for number in range(int(classes or 0)))
+    checked = load_spec(spec)
+    tensorflow_startup.start_tensorflow(checked.training.threads, insist=False)
+    bind_plugins(checked)
+    return build(checked, Task(tuple(map(int, sizes)), "float32", labels), scaled=False)
+
+
+def _is_count(value: Any, least: int) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and value >= least

@@ -1,0 +1,130 @@
+"""A spec whose keys are right one by one -> what is wrong with them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from kfc.errors import Fault, nearest
+from kfc.spec.keras_signatures import signatures
+from kfc.spec.source_fields import OWN
+
+if TYPE_CHECKING:
+    from kfc.spec.schema import Spec
+
+METRICS = {"loss": "min", "accuracy": "max", "mae": "min", "r2": "max"}
+"""Name -> direction of everything kfc records; validation rows add `val_` in front."""
+
+RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
+"""Name of everything that may be monitored."""
+
+
+def impossible(spec: Spec) -> Iterator[Fault]:
+    """Yields what cannot be together in a spec whose keys are right one by one."""
+    source, validation = spec.data.source, spec.data.validation
+    if source is None and isinstance(validation, str) and validation != OWN:
+        yield Fault(
+            "data.validation",
+            "a share of the rows given as data=",
+            repr(validation),
+            "Name data.source too, or set data.validation to 0.1.",
+        )
+    elif validation is not None and source == validation:
+        yield Fault(
+            "data.validation",
+            "other rows than those trained on",
+            f"{validation!r}, which is data.source",
+            "Set data.validation to a share such as 0.1.",
+        )
+    stopping = spec.training.early_stopping
+    restoring = [
+        f"training.callbacks[{index}].name"
+        for index, callback in enumerate(spec.training.callbacks)
+        if callback.name == "best_weights" or callback.options.get("restore_best_weights")
+    ]
+    if len(restoring) + bool(stopping and stopping.restore_best_weights) > 1:
+        yield Fault(
+            restoring[-1],
+            "one owner of the final weights",
+            "several that put the best epoch's back",
+            "Keep one of them; early_stopping has restore_best_weights.",
+        )
+    for where, metric in monitors(spec):
+        yield from _not_recorded(spec, where, metric)
+    if spec.search:
+        yield from _no_objective(spec, spec.search.objective)
+    if schedule := spec.training.optimizer.schedule():
+        for index, callback in enumerate(spec.training.callbacks):
+            if callback.name == "ReduceLROnPlateau":
+                yield Fault(
+                    f"training.callbacks[{index}].name",
+                    "one owner of the learning rate",
+                    f"{callback.name!r} beside the schedule {schedule.name!r}",
+                    "Drop one of them.",
+                )
+
+
+def monitors(spec: Spec) -> Iterator[tuple[str, Any]]:
+    """Yields the place of each metric that a spec names, and the metric."""
+    if spec.training.early_stopping:
+        yield "training.early_stopping.monitor", spec.training.early_stopping.monitor
+    for index, callback in enumerate(spec.training.callbacks):
+        if callback.name in signatures("callback") and "monitor" in callback.options:
+            yield f"training.callbacks[{index}].monitor", callback.options["monitor"]
+
+
+_OF_TASK = {"classification": ("loss", "accuracy"), "regression": ("loss", "mae", "r2")}
+
+
+def _metrics(spec: Spec) -> tuple[tuple[str, ...], str]:
+    """Returns the metrics of the spec's task, or all, and words that name the task."""
+    if spec.data.task is None:
+        return tuple(METRICS), ""
+    return _OF_TASK[spec.data.task], f" of a {spec.data.task}"
+
+
+def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Fault]:
+    metrics, of_task = _metrics(spec)
+    recorded = [prefix + name for name in metrics for prefix in ("", "val_")]
+    if metric not in recorded:
+        yield Fault(
+            where,
+            f"a recorded metric{of_task}",
+            _named(metric),
+            f"{nearest(metric, recorded)}Known: {', '.join(recorded)}.",
+        )
+    elif metric.startswith("val_") and spec.data.validation == 0:
+        yield Fault(
+            where,
+            "a metric that is recorded",
+            f"{metric!r} while data.validation is 0",
+            f"Set data.validation to 0.1, or name {metric.removeprefix('val_')!r}.",
+        )
+
+
+def _named(metric: str) -> str:
+    """Returns the name of a metric, and that it does not exist where it does not."""
+    return repr(metric) if metric in RECORDED else f"{metric!r}, a metric that does not exist"
+
+
+def _no_objective(spec: Spec, objective: str | None) -> Iterator[Fault]:
+    """Trials are ranked by rows that none of them was trained on."""
+    metrics, of_task = _metrics(spec)
+    measured = [f"val_{name}" for name in metrics]
+    if objective is not None and objective not in measured:
+        remedy = f"{nearest(objective, measured)}Known: {', '.join(measured)}."
+        if objective in metrics:
+            remedy = f"Name val_{objective}: the best at rows trained on proves nothing."
+        yield Fault(
+            "search.objective",
+            f"a recorded metric{of_task}, of the validation rows",
+            _named(objective),
+            remedy,
+        )
+    elif spec.data.validation == 0:
+        yield Fault(
+            "search.objective",
+            "rows held out to measure it on",
+            f"{objective!r} while data.validation is 0" if objective else "none at all",
+            "Set data.validation to 0.1.",
+        )

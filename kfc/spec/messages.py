@@ -1,0 +1,187 @@
+"""A pydantic error -> kfc faults: where, what was expected, what arrived, what to do."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from kfc.errors import Fault
+from kfc.spec.key_paths import Keys, dotted, split_path
+from kfc.spec.plain_values import shown
+from kfc.spec.suggestions import models_in, suggested_key, suggested_word
+
+_EXPECTED = {
+    "missing": "a value",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "text",
+    "string_unicode": "text",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "literal_error": "one of {expected}",
+    "union_tag_invalid": "a {discriminator} that is one of {expected_tags}",
+    "union_tag_not_found": "keys and values with a {discriminator}",
+    "tuple_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_too_long": "at most {max_length} characters",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+}
+
+
+def faults_error(*faults: Fault) -> PydanticCustomError:
+    """Returns an error for a validator to raise; each `where` is relative to its field."""
+    return PydanticCustomError("faults", "see the faults", {"faults": faults})
+
+
+def read_faults(
+    error: ValidationError,
+    raw: Any,
+    model: type[BaseModel],
+    paths: Mapping[str, str] = MappingProxyType({}),
+) -> list[tuple[Keys, Fault]]:
+    """Returns every fault in `error` with its path of keys in `raw`.
+
+    Args:
+        error: What validating `raw` as a `model` raised.
+        raw: The values as the user wrote them.
+        model: The model they were validated as.
+        paths: Last key -> path of every key of a spec, to suggest from; none where `raw`
+            is only a part.
+    """
+    found: list[tuple[Keys, Fault]] = []
+    details = error.errors(include_url=False)
+    for detail in details:
+        path = _path_in(raw, detail["loc"], missing=detail["type"] == "missing")
+        if detail["type"] == "too_short" and any(
+            other["loc"][: len(detail["loc"])] == detail["loc"] != other["loc"]
+            for other in details
+        ):
+            continue  # pydantic does not count items that are wrong themselves
+        if detail["type"] == "faults":
+            for fault in detail["ctx"]["faults"]:
+                keys: Keys = (*path, *(split_path(fault.where) if fault.where else ()))
+                found.append(
+                    (keys, Fault(dotted(keys), fault.expected, fault.got, fault.remedy))
+                )
+        else:
+            found.append((path, _fault(detail, path, model, paths)))
+    return found
+
+
+def _path_in(raw: Any, loc: Keys, *, missing: bool) -> Keys:
+    """Returns `loc` without the tags of unions, which no user ever wrote."""
+    path: list[str | int] = []
+    for index, key in enumerate(loc):
+        inside = (isinstance(raw, Mapping) and key in raw) or (
+            isinstance(raw, (list, tuple)) and isinstance(key, int) and key < len(raw)
+        )
+        if inside:
+            raw = raw[key]
+        elif not missing or index < len(loc) - 1:
+            continue
+        path.append(key)
+    return tuple(path)
+
+
+def _fault(
+    detail: ErrorDetails, path: Keys, model: type[BaseModel], paths: Mapping[str, str]
+) -> Fault:
+    kind, context = detail["type"], {**detail.get("ctx", {})}
+    context["discriminator"] = str(context.get("discriminator", "")).strip("'")
+    if kind == "union_tag_invalid":
+        path = (*path, context["discriminator"])
+    if kind == "extra_forbidden":
+        known = _known_keys(model, detail["loc"][:-1])
+        return Fault(
+            dotted(path),
+            "a known key",
+            f"the unknown key {path[-1]!r}",
+            f"{suggested_key(str(path[-1]), known, paths)}Known: {', '.join(known)}.",
+        )
+    if kind == "missing":
+        return Fault(dotted(path), "a value", "nothing", f"Add {path[-1]}.")
+    template = _EXPECTED.get(kind)
+    expected = template.format(**context) if template else detail["msg"].lower()
+    if kind.startswith("model_") and _is_named(model, detail["loc"]):
+        expected = "a name, or a name with options"
+    got, remedy = detail["input"], _remedy(model, detail["loc"])
+    if kind == "union_tag_invalid":
+        got = context["tag"]
+    choices = context.get("expected_tags") or context.get("expected")
+    if choices and kind in ("literal_error", "union_tag_invalid"):
+        names = str(choices).replace(" or ", ", ").replace("'", "").split(", ")
+        remedy = suggested_word(str(got), names).strip() or remedy
+        remedy += _meanings(model, detail["loc"], names)
+    return Fault(dotted(path) or "spec", expected, shown(got), remedy)
+
+
+def _meanings(model: type[BaseModel], loc: Keys, words: list[str]) -> str:
+    """Returns what each word that may stand at `loc` does, where its field says so."""
+    for owner in _models_at(model, loc[:-1]):
+        field = owner.model_fields.get(str(loc[-1]))
+        extra = field.json_schema_extra if field else None
+        if isinstance(extra, dict) and "enumDescriptions" in extra:
+            meanings = zip(
+                words, typing.cast(list[str], extra["enumDescriptions"]), strict=True
+            )
+            return "".join(f" {word}: {meaning}." for word, meaning in meanings)
+    return ""
+
+
+def _models_at(model: type[BaseModel], loc: Keys) -> list[type[BaseModel]]:
+    models = [model]
+    for key in loc:
+        inner = [
+            found
+            for owner in models
+            if key in owner.model_fields
+            for found in models_in(owner.model_fields[str(key)].annotation)
+        ]
+        # A union's tag is its model's name; an index names nothing.
+        tagged = [found for found in models if found.__name__.lower() == str(key).lower()]
+        models = inner or tagged or models
+    return models
+
+
+def _is_named(model: type[BaseModel], loc: Keys) -> bool:
+    """Whether `loc` holds a component: a name, with options beside it."""
+    return any(hasattr(found, "kind") for found in _models_at(model, loc))
+
+
+def _known_keys(model: type[BaseModel], loc: Keys) -> list[str]:
+    return sorted({key for found in _models_at(model, loc) for key in found.model_fields})
+
+
+def example(model: type[BaseModel], path: Keys) -> Any:
+    """Returns a value that would be right at `path`, or None where the model has none."""
+    for owner in _models_at(model, path[:-1]):
+        field = owner.model_fields.get(str(path[-1]))
+        if field is not None:
+            value = field.examples[0] if field.examples else field.default
+            if isinstance(value, (bool, int, float, str, list, dict)):
+                return value
+    return None
+
+
+def _remedy(model: type[BaseModel], loc: Keys) -> str:
+    """Returns `Use for example batch_size: 32.` from a field's example or default."""
+    for end in range(len(loc), 0, -1):
+        value = example(model, loc[:end])
+        if value is not None:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            return f"Use for example {loc[end - 1]}: {text}."
+    return "`kfc schema` prints what a spec may hold."

@@ -1,0 +1,165 @@
+"""An option of a component and its value -> what is wrong with it, if anything."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kfc.errors import Fault, nearest
+from kfc.spec.keras_signatures import REQUIRED, UNREAD
+from kfc.spec.plain_values import shown
+
+Limits = tuple[str, dict[str, Any]]
+
+# Words and limits; the limits are named as in JSON Schema.
+_SHARE: Limits = ("a number in [0, 1)", {"minimum": 0, "exclusiveMaximum": 1})
+_POSITIVE: Limits = ("a finite number above 0", {"exclusiveMinimum": 0})
+_NOT_NEGATIVE: Limits = ("a finite number of at least 0", {"minimum": 0})
+_COUNT: Limits = ("an integer of at least 1", {"type": "integer", "minimum": 1})
+_WHOLE: Limits = ("an integer of at least 0", {"type": "integer", "minimum": 0})
+_ANY: Limits = ("a number", {})
+# Option -> its range. Keras accepts any of these numbers and trains on them.
+_RANGES: dict[str, Limits] = {
+    **dict.fromkeys(("beta_1", "beta_2", "rho", "momentum", "ema_momentum"), _SHARE),
+    **dict.fromkeys(("adam_beta_1", "adam_beta_2", "label_smoothing"), _SHARE),
+    **dict.fromkeys(("learning_rate", "stddev", "epsilon", "delta", "scale"), _POSITIVE),
+    **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm"), _POSITIVE),
+    **dict.fromkeys(("loss_scale_factor", "gain", "epsilon_1", "epsilon_2"), _POSITIVE),
+    **dict.fromkeys(("clip_threshold", "rms_rate", "adam_lr_ratio"), _POSITIVE),
+    **dict.fromkeys(("weight_decay", "min_delta", "gamma", "min_lr"), _NOT_NEGATIVE),
+    **dict.fromkeys(("every", "ema_overwrite_frequency", "ns_steps"), _COUNT),
+    **dict.fromkeys(("patience", "cooldown", "start_from_epoch", "warmup_steps"), _WHOLE),
+    **dict.fromkeys(("verbose", "profile_batch", "ignore_class"), _WHOLE),
+    **dict.fromkeys(("histogram_freq", "embeddings_freq"), _WHOLE),
+    **dict.fromkeys(
+        ("l1_regularization_strength", "l2_regularization_strength"), _NOT_NEGATIVE
+    ),
+    **dict.fromkeys(
+        ("initial_accumulator_value", "l2_shrinkage_regularization_strength"), _NOT_NEGATIVE
+    ),
+    **dict.fromkeys(("baseline", "initial_value_threshold", "default_value"), _ANY),
+    **dict.fromkeys(("max_value", "negative_slope"), _NOT_NEGATIVE),
+    "threshold": _ANY,
+    "factor": ("a number in (0, 1)", {"exclusiveMinimum": 0, "exclusiveMaximum": 1}),
+    "learning_rate_power": ("a number of at most 0", {"maximum": 0}),
+    "gradient_accumulation_steps": (
+        "an integer of at least 2",
+        {"type": "integer", "minimum": 2},
+    ),
+}
+# (kind, option) -> what Keras knows; it refuses others late, or warns and takes another.
+_CHOICES = {
+    ("callback", "mode"): ("auto", "min", "max"),
+    ("callback", "save_freq"): ("epoch",),
+    ("callback", "update_freq"): ("epoch", "batch"),
+    ("initializer", "mode"): ("fan_in", "fan_out", "fan_avg"),
+    ("initializer", "distribution"): (
+        *("truncated_normal", "untruncated_normal", "uniform"),
+        "normal",
+    ),
+    ("loss", "reduction"): ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"),
+}
+_FLOAT32_MAX = 3.4028234663852886e38
+
+
+def option_faults(kind: str, option: str, value: Any, default: Any) -> Iterator[Fault]:
+    """Yields what is wrong with `value`, by the type and the name of its option.
+
+    Args:
+        kind: Of the component, such as `optimizer`.
+        option: Its name, such as `learning_rate`.
+        value: What the spec says.
+        default: The option's own; `UNREAD` for a plug-in's.
+    """
+    expected = _type_fault(value, default) or _range_fault(option, value, default)
+    remedy = "Leave it out, or mend it."
+    if default not in (None, REQUIRED, UNREAD):
+        text = str(default).lower() if isinstance(default, bool) else default
+        remedy = f"Use for example {option}: {text}."
+    choices = _CHOICES.get((kind, option), ())
+    if not expected and default in choices and value not in choices:
+        expected = f"one of {', '.join(choices)}"
+        remedy = nearest(value, choices).strip() or remedy
+    if expected:
+        yield Fault(option, expected, shown(value), remedy)
+
+
+def _type_fault(value: Any, default: Any) -> str:
+    """Returns what was expected where `value` is not of the default's type, or nothing."""
+    number = _is_number(value)
+    if number and not abs(value) <= _FLOAT32_MAX:
+        return "a finite number that fits in float32"
+    if value is None and default is None:
+        return ""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, int):
+        fits = number and (isinstance(value, int) or value.is_integer())
+        # A default of 0 or 1 is often a float written short, as in `min_delta=0`.
+        return "" if fits or (number and default in (0, 1)) else "an integer"
+    if isinstance(default, float):
+        return "" if number else "a number"
+    if isinstance(default, str) and default not in (REQUIRED, UNREAD):
+        return "" if isinstance(value, str) else "text"
+    return "" if number or isinstance(value, (bool, str)) else "a number, text or a yes or no"
+
+
+def _range_fault(option: str, value: Any, default: Any) -> str:
+    """Returns the range that `value` is not in, or nothing."""
+    if option not in _RANGES or value is None:
+        return ""
+    expected, limits = _RANGES[option]
+    if default == UNREAD and not (option == "learning_rate" and _is_number(value)):
+        return ""  # a plug-in may mean something else by the name
+    return "" if _is_number(value) and _is_within(value, limits) else expected
+
+
+_COMPARED = {
+    "minimum": operator.ge,
+    "exclusiveMinimum": operator.gt,
+    "maximum": operator.le,
+    "exclusiveMaximum": operator.lt,
+}
+
+
+def _is_within(value: float, limits: Mapping[str, Any]) -> bool:
+    """Returns whether a number keeps limits that are named as in JSON Schema."""
+    if limits.get("type") == "integer" and not isinstance(value, int):
+        return False
+    return all(fits(value, limits[key]) for key, fits in _COMPARED.items() if key in limits)
+
+
+def option_schema(kind: str, option: str, default: Any) -> dict[str, Any]:
+    """Returns the JSON Schema of an option: what `option_faults` finds no fault with.
+
+    Args:
+        kind: Kind of the component, such as `optimizer`.
+        option: Name of the option, such as `learning_rate`.
+        default: Default of the option; `UNREAD` for an option of a plug-in.
+    """
+    words, limits = _RANGES.get(option, ("", {})) if default != UNREAD else ("", {})
+    choices = _CHOICES.get((kind, option), ())
+    finite = {"minimum": -_FLOAT32_MAX, "maximum": _FLOAT32_MAX}
+    if isinstance(default, bool):
+        schema: dict[str, Any] = {"type": "boolean"}
+    elif isinstance(default, str) and default not in (REQUIRED, UNREAD):
+        schema = {"type": "string"} | ({"enum": list(choices)} if default in choices else {})
+    elif isinstance(default, (int, float)) or words:
+        whole = isinstance(default, int) and default not in (0, 1)
+        bounds = {k: v for k, v in finite.items() if f"exclusive{k.title()}" not in limits}
+        schema = {"type": "integer" if whole else "number", **bounds, **limits}
+        if default is None:
+            schema["type"] = [schema["type"], "null"]
+    else:
+        null = ["null"] if default is None else []
+        schema = {"type": ["number", "boolean", "string", *null], **finite}
+    if words:
+        schema["description"] = f"{words[0].upper()}{words[1:]}."
+    if default not in (REQUIRED, UNREAD):
+        schema["default"] = default
+    return schema
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,124 @@
+"""Any values a caller or a file gives -> what a spec may hold, and what it may not."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from kfc.errors import Fault
+from kfc.spec.key_paths import Keys, dotted
+
+MAX_DEPTH = 20
+MAX_VALUES = 10_000  # keys and values of one text; a spec is a page
+_MAX_KEY = 200  # characters; a message names it, and a class may be called by a sentence
+_MAX_BITS = 13_000  # of an integer; Python refuses to print what has 4,300 digits
+
+
+def plain(values: Any) -> tuple[Any, list[tuple[Keys, Fault]]]:
+    """Returns a copy made of dicts, lists, text, numbers, booleans and None, with faults.
+
+    Tuples become lists and NumPy's numbers Python's. Whatever else there is gets a fault
+    with its path and is None in the copy.
+    """
+    faults: list[tuple[Keys, Fault]] = []
+    return _plain(values, (), faults), faults
+
+
+def shown(value: Any) -> str:
+    """Returns a value as a message shows it: on one line, of bounded length."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime.date):
+        return f"the date {value.isoformat()}"
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # an integer of thousands of digits, alone or within
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _plain(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
+    if type(node).__module__ == "numpy" and getattr(node, "shape", None) == ():
+        node = node.item()
+    if isinstance(node, BaseModel):
+        node = node.model_dump(mode="json")
+    if len(path) > MAX_DEPTH and isinstance(node, (Mapping, list, tuple)):
+        faults.append((path, _fault(path, f"at most {MAX_DEPTH} levels", "more", "")))
+        return None
+    if isinstance(node, Mapping):
+        named = _named(node, path, faults)
+        return {key: _plain(value, (*path, key), faults) for key, value in named.items()}
+    if isinstance(node, (list, tuple)):
+        return [_plain(value, (*path, i), faults) for i, value in enumerate(node)]
+    return _scalar(node, path, faults)
+
+
+def key_text(key: Any) -> str | None:
+    """Returns a key as text; None for what is no name.
+
+    Numbers, true and false are the names of classes as often as text is.
+    """
+    if type(key).__module__ == "numpy" and getattr(key, "shape", None) == ():
+        key = key.item()
+    if isinstance(key, int) and key.bit_length() > _MAX_BITS:
+        return None
+    return str(key) if isinstance(key, (str, int, float)) else None
+
+
+def _named(
+    node: Mapping[Any, Any], path: Keys, faults: list[tuple[Keys, Fault]]
+) -> dict[str, Any]:
+    """Returns the values of `node` by the text of their keys."""
+    named: dict[str, Any] = {}
+    for key, value in node.items():
+        text = key_text(key)
+        if text is None:
+            fault = _fault(path, "keys that are text", shown(key), "Quote the key.")
+            faults.append((path, fault))
+        elif len(text) > _MAX_KEY:
+            expected = f"keys of at most {_MAX_KEY} characters"
+            faults.append((path, _fault(path, expected, shown(text), "Shorten the key.")))
+        elif text in named:
+            fault = _fault(path, "each key once", f"{text!r} twice", "Remove one of them.")
+            faults.append((path, fault))
+        else:
+            named[text] = value
+    return named
+
+
+def _scalar(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
+    if node is None or isinstance(node, bool):
+        return node
+    expected = "text, a number, true or false, a list, or keys and values"
+    remedy = "Use .tolist()." if hasattr(node, "tolist") else "Write it as one of them."
+    for kind in (int, float, str):
+        if isinstance(node, kind):
+            value = kind(node)
+            if isinstance(value, float) and not math.isfinite(value):
+                expected, remedy = "a finite number", "Leave the key out, or set a number."
+            elif isinstance(value, int) and value.bit_length() > _MAX_BITS:
+                expected, remedy = "fewer digits", "Leave the key out, or lower it."
+            elif isinstance(value, str) and not _encodes(value):
+                expected, remedy = "text in Unicode", "Remove the half surrogate pair."
+            else:
+                return value
+    faults.append((path, _fault(path, expected, shown(node), remedy)))
+    return None
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fault(path: Keys, expected: str, got: str, remedy: str) -> Fault:
+    return Fault(dotted(path) or "spec", expected, got, remedy)

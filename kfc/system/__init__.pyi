@@ -1,0 +1,17 @@
+from . import atomic as atomic
+from . import locks as locks
+from . import memory as memory
+from . import parent_process as parent_process
+from . import safe_open as safe_open
+from . import standard_streams as standard_streams
+from . import tensorflow_startup as tensorflow_startup
+from . import user_paths as user_paths
+from .memmap import CHUNK_BYTES as CHUNK_BYTES
+from .memmap import Mapped as Mapped
+from .memmap import chunks as chunks
+from .regular_files import open_descriptor as open_descriptor
+from .regular_files import open_file as open_file
+from .signals import Interrupts as Interrupts
+from .signals import hint as hint
+from .standard_streams import progress_console as progress_console
+from .tensorflow_startup import import_tensorflow as import_tensorflow

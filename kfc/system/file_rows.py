@@ -1,0 +1,191 @@
+"""This module reads rows of an array that lies in a file, without mapping the file.
+
+A process that touches a mapped page behind the end of a file that has shrunk is killed by
+SIGBUS. A read returns fewer bytes instead, which can be reported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import weakref
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kfc.errors import DataError, Fault
+from kfc.system import open_descriptor
+
+_GAP_BYTES = 1 << 14  # what lies between two rows is read with them up to 16 KiB
+_SPAN_BYTES = 1 << 19  # of rows that are read together, of which only some may be wanted
+
+
+class Place(NamedTuple):
+    """Where the values of an array lie in a file.
+
+    Args:
+        path: The path of the file.
+        dtype: Type of a value.
+        offset: Place of the first value, in bytes from the beginning of the file.
+        shape: (rows, ...).
+        strides: Bytes from one value to the next along each axis.
+    """
+
+    path: str
+    dtype: np.dtype
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class FileRows:
+    """The rows of an array that lies in a file; the file stays open.
+
+    Args:
+        place: Where the array lies.
+
+    Raises:
+        OSError: If the file cannot be opened.
+        DataError: If the file is shorter than the array.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._descriptor = open_descriptor(Path(place.path))
+        weakref.finalize(self, os.close, self._descriptor)
+        self.size = os.fstat(self._descriptor).st_size
+        low, high = _reach(place)
+        if place.offset + high > self.size or place.offset + low < 0:
+            raise changed(place.path, place.offset + high, f"{self.size:,} bytes")
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> FileRows | None:
+        """Returns the rows of an array that is a map of a file, or a view of one.
+
+        Args:
+            array: (rows, ...).
+
+        Returns:
+            The rows, or None where the values are in no file that can be opened.
+
+        Raises:
+            DataError: If the file is shorter than the array.
+        """
+        whole = array
+        while isinstance(whole.base, np.ndarray):
+            whole = whole.base
+        # A map of mode "c" keeps what was written to it from its file.
+        if not isinstance(whole, np.memmap) or whole.filename is None or whole.mode == "c":
+            return None
+        # A view has the `offset` of what it is a view of.
+        offset = whole.offset + array.ctypes.data - whole.ctypes.data
+        path = str(whole.filename)
+        try:
+            return cls(Place(path, array.dtype, offset, array.shape, array.strides))
+        except OSError:  # a file without a name can still be read by who has it mapped
+            return None
+
+    def version(self) -> tuple[int, int] | None:
+        """Returns the size of the file and when it was written, in nanoseconds.
+
+        It is None where the path leads to the file no more.
+        """
+        held = os.fstat(self._descriptor)
+        try:
+            named = Path(self.place.path).stat()
+        except OSError:
+            return None
+        return (held.st_size, held.st_mtime_ns) if os.path.samestat(held, named) else None
+
+    def __len__(self) -> int:
+        return self.place.shape[0]
+
+    def between(self, first: int, last: int) -> np.ndarray:
+        """Returns the rows from number `first` up to `last`, which is not among them.
+
+        Raises:
+            DataError: If the file has become shorter, or cannot be read any more.
+        """
+        _, dtype, offset, shape, strides = self.place
+        shape = (max(last - first, 0), *shape[1:])
+        if 0 in shape:
+            return np.empty(shape, dtype)
+        offset += first * strides[0]
+        if abs(strides[0]) >= max(map(abs, strides)):
+            return np.ascontiguousarray(self._values(offset, shape, strides))
+        # The rows lie side by side, as in Fortran's order: each column is read by itself.
+        rows = np.empty(shape, dtype)
+        for cell in np.ndindex(shape[1:]):
+            place = offset + sum(n * s for n, s in zip(cell, strides[1:], strict=True))
+            rows[:, *cell] = self._values(place, shape[:1], strides[:1])
+        return rows
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns the rows of some numbers, in their order.
+
+        Rows that lie close together are read at once.
+
+        Raises:
+            DataError: If the file has become shorter, or cannot be read any more.
+        """
+        _, dtype, _, shape, strides = self.place
+        if (numbers[1:] < numbers[:-1]).any():
+            order = np.argsort(numbers, kind="stable")
+            rows = np.empty((len(numbers), *shape[1:]), dtype)
+            rows[order] = self.take(numbers[order])
+            return rows
+        rows = np.empty((len(numbers), *shape[1:]), dtype)
+        gap = max(1, _GAP_BYTES // max(abs(strides[0]), 1))
+        span = max(1, _SPAN_BYTES // max(rows[:1].nbytes, 1))
+        apart = (np.diff(numbers) > gap) | (np.diff(numbers // span) > 0)
+        ends = [*(np.flatnonzero(apart) + 1).tolist(), len(numbers)]
+        for begin, end in itertools.pairwise([0, *ends]):
+            if begin < end:
+                first, last = int(numbers[begin]), int(numbers[end - 1]) + 1
+                part = self.between(first, last)
+                # The numbers are in range; "clip" keeps NumPy from copying once more.
+                here = numbers[begin:end] - first
+                np.take(part, here, axis=0, out=rows[begin:end], mode="clip")
+        return rows
+
+    def _values(
+        self, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> np.ndarray:
+        """Reads the values of a part of the array, and whatever lies between them."""
+        part = Place("", self.place.dtype, offset, shape, strides)
+        low, high = _reach(part)
+        content = np.empty(high - low, np.uint8)
+        self._fill(content.data, offset + low)
+        return np.ndarray(shape, part.dtype, content.data, -low, strides)
+
+    def _fill(self, content: memoryview, offset: int) -> None:
+        path, done = self.place.path, 0
+        while done < len(content):
+            try:
+                read = os.preadv(self._descriptor, [content[done:]], offset + done)
+            except OSError as error:
+                raise changed(path, self.size, str(error)) from error
+            if not read:
+                now = os.fstat(self._descriptor).st_size
+                raise changed(path, self.size, f"{now:,} bytes")
+            done += read
+
+
+def changed(path: str, size: int, got: str) -> DataError:
+    """Returns the error for a file that is not what it was.
+
+    Args:
+        path: The file.
+        size: How many bytes it had.
+        got: What it is now.
+    """
+    remedy = "Put the file back as it was; kfc resume RUN goes on with a run that has begun."
+    return DataError(Fault(path, f"the {size:,} bytes that were there", got, remedy))
+
+
+def _reach(place: Place) -> tuple[int, int]:
+    """Returns the bytes before and behind the first value that belong to the array."""
+    ends = [(n - 1) * s for n, s in zip(place.shape, place.strides, strict=True) if n]
+    low = sum(min(end, 0) for end in ends)
+    return low, sum(max(end, 0) for end in ends) + place.dtype.itemsize

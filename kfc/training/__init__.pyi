@@ -1,0 +1,12 @@
+from .compiling import compile_for_evaluation as compile_for_evaluation
+from .compiling import compile_for_training as compile_for_training
+from .history_values import for_json as for_json
+from .history_values import from_json as from_json
+from .loop import Loop as Loop
+from .loop import check_finite as check_finite
+from .losses import build_loss as build_loss
+from .losses import default_loss as default_loss
+from .metrics import build_metrics as build_metrics
+from .metrics import check_monitored as check_monitored
+from .row_order import epoch_order as epoch_order
+from .step import TapeModel as TapeModel

@@ -1,0 +1,126 @@
+"""The callbacks that a spec names -> tried before training, in a folder of their own.
+
+Keras looks at many options when it uses them, some after an epoch: a template of a path,
+a separator, a monitor. So each hook is called once, on a network without hidden layers,
+and what would end the training ends it before it begins.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from kfc.data import Prepared
+from kfc.errors import Fault, KfcError, SpecError
+from kfc.network import build
+from kfc.spec import Callback, Spec, signatures
+from kfc.training.callbacks import keras_state
+from kfc.training.callbacks.from_spec import build_callback
+from kfc.training.callbacks.hooks import call_hook
+from kfc.training.compiling import compile_for_training
+from kfc.training.engine import create_variables
+from kfc.training.step import TapeModel
+
+_tried: set[str] = set()
+"""What this process has tried: the trials of a search have the same callbacks."""
+
+
+def rehearse(spec: Spec, prepared: Prepared) -> None:
+    """Tries the callbacks of `spec`, but for those of plug-ins, which may do anything.
+
+    Args:
+        spec: A checked and resolved spec.
+        prepared: Its data.
+
+    Raises:
+        SpecError: If a callback does not work with its options.
+        DiskError: If the disk is full.
+    """
+    named = [
+        (f"training.callbacks[{number}]", callback)
+        for number, callback in enumerate(spec.training.callbacks)
+        if callback.name in signatures("callback")
+    ]
+    prefix, _ = prepared.watched
+    key = json.dumps(
+        [
+            [(where, callback.model_dump()) for where, callback in named],
+            spec.training.optimizer.model_dump(),
+            *(spec.training.loss.model_dump() if spec.training.loss else None, prefix),
+        ],
+        default=str,
+    )
+    if named and key not in _tried:
+        _try(named, _small(spec, prepared), prefix)
+        _tried.add(key)
+
+
+def _small(spec: Spec, prepared: Prepared) -> TapeModel:
+    """Returns a network without hidden layers, compiled as the spec's own will be."""
+    plain = spec.model_copy(update={"network": spec.network.model_copy(update={"hidden": ()})})
+    network = build(plain, prepared.task)
+    model = compile_for_training(network, plain, prepared.task, num_rows=len(prepared.train))
+    model.optimizer.build(model.trainable_variables)
+    create_variables(model, prepared.train)
+    return model
+
+
+def _try(named: Sequence[tuple[str, Callback]], model: TapeModel, prefix: str) -> None:
+    metrics = dict.fromkeys(model.get_metrics_result(), 0.5)
+    held_out = {f"{prefix}_{name}": value for name, value in metrics.items()}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        built = []
+        for where, callback in named:
+            with _refused(where, callback, folder, {**metrics, **held_out}):
+                built.append(build_callback(callback, folder))
+        try:
+            for (where, callback), one in zip(named, built, strict=True):
+                with _refused(where, callback, folder, {**metrics, **held_out}):
+                    keras_state.set_model(one, model)
+            for hook, *arguments in (
+                ("set_params", {"epochs": 1, "steps": 1, "verbose": 0}),
+                ("on_train_begin", {}),
+                ("on_epoch_begin", 0, {}),
+                ("on_train_batch_begin", 0, {}),
+                ("on_train_batch_end", 0, dict(metrics)),
+                ("on_test_begin", {}),
+                ("on_test_end", dict(metrics)),
+                ("on_epoch_end", 0, {**metrics, **held_out}),
+                ("on_train_end", {**metrics, **held_out}),
+            ):
+                for (where, callback), one in zip(named, built, strict=True):
+                    with _refused(where, callback, folder, {**metrics, **held_out}):
+                        call_hook(one, hook, *arguments)
+        finally:
+            for one in built:
+                keras_state.close(one)
+
+
+@contextmanager
+def _refused(
+    where: str, callback: Callback, folder: Path, recorded: dict[str, float]
+) -> Iterator[None]:
+    """Turns whatever a callback says against its options into a SpecError."""
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("error", UserWarning)
+            yield
+    except KfcError:
+        raise
+    except Exception as error:
+        # A KeyError would show the representation of its text.
+        said = str(error.args[0] if isinstance(error, KeyError) else error)
+        raise SpecError(
+            Fault(
+                where,
+                f"options with which {callback.name} works",
+                f"{type(error).__name__}: {said.replace(f'{folder}/', '')}",
+                f"Change its options. Metrics on record: {', '.join(recorded)}.",
+            )
+        ) from error

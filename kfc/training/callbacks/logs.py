@@ -1,0 +1,392 @@
+"""The numbers of each epoch and step -> the terminal, JSON lines, CSV and TensorBoard.
+
+Keras callbacks that work on any model, with Keras's `fit` too.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from tensorboard.compat.proto import event_pb2, summary_pb2
+
+from kfc.system import atomic, progress_console
+from kfc.training.checkpoints import Appended
+from kfc.training.history_values import for_json, numbers, recorded
+
+Logs = Mapping[str, float] | None
+
+_HELD_OUT = ("val", "test")
+_COLUMNS = 80
+
+
+class Log(keras.callbacks.Callback):
+    """A log, which knows the number of each step in the whole training and its time.
+
+    Args:
+        path: The file, or folder of files, that it only appends to.
+    """
+
+    only_reads = True
+    called_every: int | str | None = None
+
+    def __init__(self, path: Path | None = None) -> None:
+        super().__init__()
+        self._appended = Appended(path) if path else None
+        self._epoch = self._begin = self._last = 0
+        self._began = time.monotonic()
+        self._lines: dict[Path, list[str]] = {}
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Counts anew."""
+        self._last = 0
+        self._began = time.monotonic()
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Writes what was collected."""
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what was collected since the last time."""
+        for path, lines in self._lines.items():
+            atomic.append(path, "".join(lines))
+        self._lines = {}
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns the epoch, and how much was written that a resume does not repeat."""
+        self.flush()
+        files_of = self._appended.state() if self._appended else {}
+        return {**files_of, "epoch": self._epoch, "begin": self._begin}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on in the same epoch, and cuts off what a resumed training repeats.
+
+        Raises:
+            CheckpointError: If what `get_state` counted is not there any more.
+        """
+        self._epoch, self._begin = int(state["epoch"]), int(state["begin"])
+        if self._appended:
+            self._appended.cut(state)
+
+    def begin_again(self, folder: Path) -> None:
+        """Removes what an earlier process has written in `folder` that came to no commit."""
+        if self._appended:
+            self._appended.remove(folder)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Notes the epoch, and where it begins."""
+        # Keras does not know the steps of an epoch of a stream that does not know them.
+        steps = self.params.get("steps")
+        self._epoch, self._begin = epoch, epoch * steps if steps else self._last
+
+    def _step(self, batch: int) -> int:
+        """Returns the number of the epoch's `batch` in the whole training, from 1."""
+        self._last = self._begin + batch + 1
+        return self._last
+
+    def _steps_done(self) -> int:
+        """Returns the steps of the whole training once the epoch is over."""
+        return self._begin + self.params["steps"] if self.params.get("steps") else self._last
+
+    def _seconds(self) -> float:
+        """Returns the seconds since the training began at which the epoch ended."""
+        # kfc's loop calls the hooks of several short epochs after the last of them.
+        return float(self.params.get("seconds", self._now()))
+
+    def _now(self) -> float:
+        """Returns the seconds since the training began, those before a resume included."""
+        return time.monotonic() - float(self.params.get("began", self._began))
+
+    def _append(self, path: Path, line: str) -> None:
+        """Writes a line now, or where kfc's loop says so: a file is opened once for many."""
+        self._lines.setdefault(path, []).append(line + "\n")
+        if not (self.params or {}).get("flushed"):
+            self.flush()
+
+
+class MetricsLog(Log):
+    """Writes a JSON line for each epoch, for every N steps, and for each evaluation.
+
+    A line has `epoch` (from 1), `step` (of the whole training, from 1), `seconds` since
+    the start, and the metrics: means over the epoch so far. Of several short epochs in one
+    call each has an even share of the seconds. Lines within an epoch have `batch_loss` as
+    well, the loss of that batch alone. A number that is not finite is written as text,
+    since JSON has none.
+
+    Args:
+        filename: File to append to.
+        every: Steps between lines, of at least 1; None for epochs only.
+    """
+
+    called_every: int | None
+
+    def __init__(
+        self, filename: str | Path = "metrics.jsonl", every: int | None = None
+    ) -> None:
+        super().__init__(Path(filename))
+        self.path = Path(filename)
+        self.called_every = every
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Writes a line where one is due."""
+        step = self._step(batch)
+        evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
+        if evaluated or (self.called_every and step % self.called_every == 0):
+            self._write(step, logs, self._now())
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Writes the epoch's line."""
+        self._write(self._steps_done(), logs, self._seconds())
+
+    def _write(self, step: int, logs: Logs, seconds: float) -> None:
+        values = {name: for_json(recorded(name, v)) for name, v in (logs or {}).items()}
+        place = {"epoch": self._epoch + 1, "step": step, "seconds": round(seconds, 4)}
+        self._append(self.path, json.dumps({**place, **values}, allow_nan=False))
+
+
+class CSVLog(Log):
+    """Writes a CSV table with a row for each epoch.
+
+    Args:
+        filename: File to append to; its columns are the first epoch's metrics, and later
+            epochs leave empty what they lack.
+    """
+
+    def __init__(self, filename: str | Path = "epochs.csv") -> None:
+        super().__init__(Path(filename))
+        self.path = Path(filename)
+        self._columns: list[str] = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Appends the epoch's row, after a head in a new file."""
+        row = {"epoch": epoch + 1, **(logs or {})}
+        text = io.StringIO()
+        known = self._columns or self._head()
+        self._columns = known or list(row)
+        writer = csv.DictWriter(
+            text, self._columns, extrasaction="ignore", lineterminator="\n"
+        )
+        if not known:
+            writer.writeheader()
+        writer.writerow(row)
+        self._append(self.path, text.getvalue().removesuffix("\n"))
+
+    def _head(self) -> list[str]:
+        """Returns the head of the file, which may be an earlier training's."""
+        if not self.path.exists():
+            return []
+        with io.TextIOWrapper(atomic.reading(self.path), "utf-8", newline="") as file:
+            return next(csv.reader(file), [])
+
+
+class TensorBoardLog(Log):
+    """Writes scalars for TensorBoard, under the tags Keras uses.
+
+    Args:
+        log_dir: Folder for the event files; `train` and `validation` below it.
+        every: Steps between scalars of `batch_loss`, of at least 1; None for epochs only.
+    """
+
+    called_every: int | None
+
+    def __init__(self, log_dir: str | Path = "tensorboard", every: int | None = None) -> None:
+        super().__init__(Path(log_dir))
+        self.folder = Path(log_dir)
+        self.called_every = every
+        self._writers: dict[str, Any] = {}
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Writes the loss of one batch where it is due."""
+        step = self._step(batch)
+        if (
+            self.called_every
+            and step % self.called_every == 0
+            and logs
+            and "batch_loss" in logs
+        ):
+            self._event("train", step, {"batch_loss": logs["batch_loss"]})
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Writes the epoch's metrics."""
+        folders: dict[str, dict[str, float]] = {}
+        for name, value in numbers(logs).items():
+            part, _, metric = name.partition("_")
+            folder = {"val": "validation", "test": "test"}.get(part, "train")
+            tag = metric if folder != "train" else name
+            folders.setdefault(folder, {})[f"epoch_{tag}"] = value
+        for folder, scalars in folders.items():
+            self._event(folder, epoch, scalars)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Closes the event files and puts them on the disk."""
+        self.close()
+
+    def flush(self) -> None:
+        """Lets TensorBoard see what was collected since the last time."""
+        for writer in self._writers.values():
+            writer.flush()
+
+    def close(self) -> None:
+        """Closes the event files, also when training ends with an error."""
+        for writer in self._writers.values():
+            writer.close()
+        if self._writers:
+            atomic.sync(self.folder)
+        self._writers = {}
+
+    def _event(self, folder: str, step: int, scalars: Mapping[str, float]) -> None:
+        # An event file is a file of records, so TensorFlow writes it without `tf.summary`,
+        # whose eager operations cost more than an epoch of a small network.
+        if folder not in self._writers:
+            path = self.folder / folder
+            atomic.make_folder(path)
+            name = f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}"
+            name += f".{secrets.token_hex(8)}"  # TensorFlow follows what has this name
+            atomic.create(path / name)
+            self._writers[folder] = tf.io.TFRecordWriter(str(path / name))
+            head = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
+            self._writers[folder].write(head.SerializeToString())
+        values = [
+            summary_pb2.Summary.Value(tag=tag, simple_value=value)
+            for tag, value in scalars.items()
+        ]
+        event = event_pb2.Event(
+            wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=values)
+        )
+        self._writers[folder].write(event.SerializeToString())
+        if not (self.params or {}).get("flushed"):
+            self.flush()
+
+
+class Terminal(Log):
+    """Shows a bar within epochs, and prints a line for each epoch and each log step.
+
+    Args:
+        every: Steps between lines within an epoch, of at least 1; None for epochs only.
+        log: File that gets the same lines, or None.
+        console: Where to print; by default stderr. A quiet console leaves the file.
+        notes: Lines that are said once, before the first epoch.
+    """
+
+    def __init__(
+        self,
+        every: int | None = None,
+        log: Path | None = None,
+        console: Console | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(log)
+        self._notes = notes
+        self.console = console or progress_console()
+        self.log, self._lines_every = log, every
+        self.called_every = "block"
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._epoch_began = 0.0
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Says the notes, and starts the bar where there is a terminal to draw it on."""
+        super().on_train_begin(logs)
+        for note in self._notes:
+            self._say(note)
+        if self.console.is_terminal and not self.console.quiet:
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=self.console, transient=True)
+            self._bar.start()
+            steps = self.params.get("steps")
+            total = self.params["epochs"] * steps if steps else None
+            self._task = self._bar.add_task("training", total=total)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Notes the epoch and its time."""
+        super().on_epoch_begin(epoch, logs)
+        self._epoch_began = self._seconds()
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns also the second at which the epoch began."""
+        return {**super().get_state(), "epoch_began": self._epoch_began}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes what `get_state` returned."""
+        super().set_state(state)
+        self._epoch_began = float(state["epoch_began"])
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Moves the bar, and prints a line where one is due."""
+        step = self._step(batch)
+        if self._bar:
+            title = f"epoch {self._epoch + 1}/{self.params['epochs']}"
+            self._bar.update(self._task, completed=step, description=title)
+        evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
+        if evaluated or (self._lines_every and step % self._lines_every == 0):
+            self._print(f"  step {step:,}", logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Prints the epoch's line."""
+        width = len(str(self.params["epochs"]))
+        seconds = self._seconds() - self._epoch_began
+        title = f"epoch {epoch + 1:{width}}/{self.params['epochs']}"
+        self._print(title, logs, f"{seconds:.2f} s")
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Takes the bar away."""
+        self.close()
+
+    def close(self) -> None:
+        """Takes the bar away, also when training ends with an error."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _print(self, title: str, logs: Logs, end: str = "") -> None:
+        for line in _lines(title, [*_parts(numbers(logs)), *([end] if end else [])]):
+            self._say(line)
+
+    def _say(self, line: str) -> None:
+        if not self.console.quiet:
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        if self.log:
+            self._append(self.log, line)
+
+
+def _parts(logs: Mapping[str, float]) -> list[str]:
+    """Returns each metric with its held-out value, as in `loss 0.5123 (val 0.6134)`."""
+    parts = []
+    for name, value in logs.items():
+        part, _, metric = name.partition("_")
+        if part in _HELD_OUT and metric in logs:
+            continue  # it stands behind the metric of the training rows
+        beside = "".join(
+            f" ({held_out} {_short(logs[f'{held_out}_{name}'])})"
+            for held_out in _HELD_OUT
+            if f"{held_out}_{name}" in logs
+        )
+        parts.append(f"{name} {_short(value)}{beside}")
+    return parts
+
+
+def _lines(title: str, parts: Sequence[str]) -> list[str]:
+    """Returns a title and parts in lines of at most 80 columns, the later ones indented."""
+    lines = [title]
+    for part in parts:
+        if len(lines[-1]) + 2 + len(part) > _COLUMNS and lines[-1].strip():
+            lines.append(" " * len(title))
+        lines[-1] += f"  {part}"
+    return lines
+
+
+def _short(value: float) -> str:
+    """Returns a number as Keras's progress bar shows it: a rate may be very small."""
+    return f"{value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{value:.2e}"

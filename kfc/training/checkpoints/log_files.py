@@ -1,0 +1,82 @@
+"""Files that only grow -> how much of them a state counts, and the rest cut off."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kfc.errors import CheckpointError, Fault
+from kfc.system import atomic, safe_open
+
+_CHUNK = 1 << 20
+
+
+class Appended:
+    """A log file, or a folder of such, of which a resumed training repeats the end.
+
+    Args:
+        path: The file or folder; it may not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read: dict[Path, tuple[Any, int]] = {}  # hash and size of what was read so far
+
+    def state(self) -> dict[str, Any]:
+        """Returns the size and the sha256 of each file, whose content is then on the disk."""
+        found = self._files()
+        if found:
+            atomic.sync(self.path)
+        return {"files": {self._name(path): self._measure(path) for path in found}}
+
+    def cut(self, state: Mapping[str, Any]) -> None:
+        """Makes the files what they were when `state` was taken.
+
+        Raises:
+            CheckpointError: If one is missing, shorter, or begins with other bytes.
+            DiskError: If it cannot be cut.
+        """
+        self._read.clear()
+        found = {self._name(path): path for path in self._files()}
+        # All are looked at before one is changed.
+        for name, (size, sha256) in state["files"].items():
+            if name not in found or self._measure(found[name], size) != [size, sha256]:
+                raise CheckpointError(
+                    Fault(
+                        str(self.path.parent / name),
+                        f"a log that begins with the {size:,} bytes of the last commit",
+                        "other bytes" if name in found else "none",
+                        "Put the file back, or train again from the spec of this run.",
+                    )
+                )
+        for name, path in found.items():
+            if name in state["files"]:
+                atomic.truncate(path, state["files"][name][0])
+            else:
+                atomic.remove(path)
+
+    def remove(self, folder: Path) -> None:
+        """Removes the files, as far as they are in `folder`."""
+        if self.path.is_relative_to(folder):
+            self.cut({"files": {}})
+
+    def _measure(self, path: Path, size: int | None = None) -> list[Any]:
+        """Returns the size of a file and the sha256 of its content, or of its first bytes."""
+        digest, done = self._read.get(path, (hashlib.sha256(), 0))
+        with atomic.reading(path) as file:
+            file.seek(done)
+            while chunk := file.read(_CHUNK if size is None else min(_CHUNK, size - done)):
+                digest.update(chunk)
+                done += len(chunk)
+        self._read[path] = digest, done
+        return [done, digest.hexdigest()]
+
+    def _files(self) -> list[Path]:
+        if self.path.is_dir():
+            return [path for path, is_folder in safe_open.tree(self.path) if not is_folder]
+        return [self.path] if self.path.is_file() else []
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.path.parent).as_posix()

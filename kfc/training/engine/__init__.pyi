@@ -1,0 +1,15 @@
+from .choice import choose_engine as choose_engine
+from .choice import is_carried as is_carried
+from .compile_cache import structure as structure
+from .counter_dropout import count_steps as count_steps
+from .counter_dropout import threshold as threshold
+from .engine import Block as Block
+from .engine import Engine as Engine
+from .evaluation import EVALUATION_BATCH as EVALUATION_BATCH
+from .evaluation import Evaluator as Evaluator
+from .evaluation import create_variables as create_variables
+from .graph_options import as_traced as as_traced
+from .memory_estimate import check_memory as check_memory
+from .tensor_inputs import training_twin as training_twin
+from .variables import build_optimizer_once as build_optimizer_once
+from .variables import named_variables as named_variables

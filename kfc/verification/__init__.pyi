@@ -1,0 +1,2 @@
+from .verifying import Certificate as Certificate
+from .verifying import prove as prove

@@ -1,0 +1,166 @@
+"""A problem -> its steps in float64, by the formulas of `kfc.reference`, where they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kfc import reference
+from kfc.network import num_outputs
+from kfc.spec import Activation, Spec
+from kfc.verification.setup import Problem, State, changed_options
+from kfc.verification.training_paths import Outcome
+
+_LOSSES = {
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "mean_squared_error": "mse",
+}
+
+_SLOTS = {"sgd": {"momentums": "v"}, "adam": {"_momentums": "m", "_velocities": "v"}}
+"""Attributes of Keras's optimizers, and of the reference's updates."""
+
+
+class Float64:
+    """The reference: the same steps in NumPy float64.
+
+    Args:
+        problem: One for which `beyond` returns nothing.
+    """
+
+    name = "float64"
+    what = "the formulas, NumPy float64"
+    remembers = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, spec = problem, problem.spec
+        self.activation = [activation.name for activation in _activations(spec)]
+        self.loss = _loss_of(spec)
+        optimizer = problem.model().optimizer
+        place = {id(variable): i for i, variable in enumerate(optimizer.variables)}
+        self._slots = {
+            name: [place[id(variable)] for variable in getattr(optimizer, theirs)]
+            for theirs, name in _SLOTS.get(spec.training.optimizer.name, {}).items()
+            if getattr(optimizer, theirs)
+        }
+        self._iterations = place[id(optimizer.iterations)]
+
+    def run(self, state: State, first: int, last: int) -> list[Outcome]:
+        """Makes the steps `first` to `last` - 1, from any state of any path."""
+        outcomes = []
+        for step in range(first, last):
+            loss, gradients = self.gradients(state, step)
+            state = self.updated(state, gradients)
+            outcomes.append(Outcome(state, loss))
+        return outcomes
+
+    def gradients(self, state: State, step: int) -> tuple[float, list[np.ndarray]]:
+        """Returns the loss of a step's batch, and its gradients."""
+        x, y = self.rows(*self.problem.batch(step))
+        return reference.gradients(
+            state.weights, x, y, activation=self.activation, loss=self.loss
+        )
+
+    def rows(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns scaled inputs, (batch, features), and targets as the loss takes them."""
+        task = self.problem.task
+        flat = x.reshape(len(x), -1).astype(np.float64)
+        scaled = (flat - task.scaling.shift) / task.scaling.divisor
+        if task.classification:
+            return scaled, y
+        return scaled, (y - task.target_scaling.shift) / task.target_scaling.divisor
+
+    def updated(
+        self, state: State, gradients: Sequence[np.ndarray], *, rate: float | None = None
+    ) -> State:
+        """Returns the state after an update by `gradients`.
+
+        Args:
+            state: Before.
+            gradients: In the order of the weights.
+            rate: In place of the spec's learning rate.
+        """
+        update = self._update(rate)
+        values = [np.asarray(value, np.float64) for value in state.optimizer]
+        update.t = int(values[self._iterations])
+        for name, places in self._slots.items():
+            setattr(update, name, [values[place] for place in places])
+        weights = update.step([np.asarray(w, np.float64) for w in state.weights], gradients)
+        values[self._iterations] = np.asarray(update.t)
+        for name, places in self._slots.items():
+            for place, value in zip(places, getattr(update, name), strict=True):
+                values[place] = value
+        return State(weights, values)
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the spec."""
+        return float(self.problem.spec.training.optimizer.options["learning_rate"])
+
+    def _update(self, rate: float | None) -> Any:
+        optimizer = self.problem.spec.training.optimizer
+        options = {"learning_rate": self.learning_rate if rate is None else rate}
+        if optimizer.name == "adam":
+            return reference.Adam(
+                **options, **_given(optimizer, "beta_1", "beta_2", "epsilon")
+            )
+        if optimizer.options.get("momentum"):
+            given = _given(optimizer, "momentum", "nesterov")
+            return reference.Momentum(**{**options, **given})
+        return reference.SGD(**options)
+
+
+def beyond(problem: Problem) -> str:
+    """Returns what of a problem the formulas do not reach, or nothing."""
+    spec = problem.spec
+    network, training = spec.network, spec.training
+    optimizer = training.optimizer
+    known = {"sgd": {"momentum", "nesterov"}, "adam": {"beta_1", "beta_2", "epsilon"}}
+    extra = set(changed_options(optimizer)) - {"learning_rate", *known.get(optimizer.name, ())}
+    reasons = {
+        f"network.block {network.block.name}": network.block.name != "dense",
+        f"training.loss {training.loss and training.loss.name}": not _loss_of(spec),
+        f"training.optimizer {optimizer.name}": optimizer.name
+        not in ("sgd", "tape_sgd", "adam"),
+        f"training.optimizer.{'/'.join(sorted(extra))}": bool(extra),
+        "a schedule of the learning rate": optimizer.schedule() is not None,
+        "training.precision": training.precision != "float32",
+        "weights of rows": problem.rows.weight is not None,
+        **_of_layers(spec),
+        "several outputs of a binary loss": (
+            _loss_of(spec) == "binary_cross_entropy" and num_outputs(spec, problem.task) != 1
+        ),
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+def _of_layers(spec: Spec) -> dict[str, bool]:
+    layers = spec.network.layers()
+    activations = _activations(spec)
+    unknown = sorted({a.name for a in activations} - set(reference.ACTIVATIONS))
+    return {
+        f"the activation {'/'.join(unknown)}": bool(unknown),
+        "options of an activation": any(map(changed_options, activations)),
+        "dropout": any(layer.dropout for layer in layers),
+        "normalization": any(layer.normalization != "none" for layer in layers),
+        "l1 or l2": any(layer.l1 or layer.l2 for layer in layers),
+        "layers without bias": not all(layer.use_bias for layer in layers),
+    }
+
+
+def _activations(spec: Spec) -> list[Activation]:
+    return [layer.activation for layer in spec.network.layers() if layer.activation]
+
+
+def _loss_of(spec: Spec) -> str:
+    """Returns the reference's name of a spec's loss; empty if it has none."""
+    loss = spec.training.loss
+    if loss is None or changed_options(loss):
+        return ""
+    return _LOSSES.get(loss.full_name(loss.name), "")
+
+
+def _given(optimizer: Any, *names: str) -> dict[str, Any]:
+    return {name: optimizer.options[name] for name in names if name in optimizer.options}

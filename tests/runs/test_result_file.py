@@ -1,0 +1,81 @@
+import json
+import time
+
+import pytest
+
+import kfc
+from kfc.data import Task
+from kfc.runs import environment, result_file
+from kfc.runs.result_file import Phases
+from kfc.system import tensorflow_startup
+
+RESULT = {
+    **{"folder": "0001-a", "metrics": {"test_loss": 0.1}, "epochs": 1, "seconds": 2.5},
+    **{"weights_sha256": "ab", "data_sha256": "cd", "history": {"loss": [1e-05, 0.25]}},
+}
+TASK = Task((4,), "float32", ("a", "b"), columns=("größe", "w", "x", "y"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "spec.yaml").write_text("name: a\nseed: 0\n")
+    result_file.write_result(tmp_path, RESULT, TASK)
+    return tmp_path
+
+
+@pytest.fixture
+def import_took_two_seconds(monkeypatch):
+    monkeypatch.setattr(tensorflow_startup, "import_seconds", 2.0)
+
+
+def test_phases_begin_with_the_import_and_follow_each_other(import_took_two_seconds):
+    began, phases = time.perf_counter(), Phases()
+    for name in ("import", "data", "train"):
+        time.sleep(0.01)
+        phases.end(name)
+    assert list(phases.seconds) == ["import", "data", "train"]
+    assert phases.seconds["import"] >= 2.01
+    took = time.perf_counter() - began + 2
+    assert sum(phases.seconds.values()) == pytest.approx(took, abs=0.005)
+
+
+def test_what_is_written_is_read_again(folder):
+    result, task = result_file.read_result(folder)
+    assert {key: result[key] for key in RESULT} == RESULT
+    assert result_file.task_facts(task) == result_file.task_facts(TASK)
+
+
+@pytest.mark.parametrize("name", ["result.json", "spec.yaml"])
+def test_no_bit_of_a_record_changes_what_is_read(name, folder):
+    """Either it is refused, or, as in 1E-05, it says the same."""
+    wanted, content = result_file.read_result(folder)[0], (folder / name).read_bytes()
+    refused = 0
+    for position in range(0, 8 * len(content), 3):  # every bit of a byte, in turn
+        altered = bytearray(content)
+        altered[position // 8] ^= 1 << position % 8
+        (folder / name).write_bytes(altered)
+        try:
+            assert result_file.read_result(folder)[0] == wanted
+        except kfc.CheckpointError:
+            refused += 1
+    assert refused >= 8 * len(content) // 3 - 8
+
+
+def test_a_record_of_an_earlier_version_is_refused_with_a_remedy(folder):
+    result = json.loads((folder / "result.json").read_text())
+    del result["sha256"]
+    (folder / "result.json").write_text(json.dumps(result))
+    with pytest.raises(kfc.CheckpointError) as caught:
+        result_file.read_result(folder)
+    assert "without a sha256 of its content, by an earlier kfc" in str(caught.value)
+    assert f"Train again with `kfc fit {folder}/spec.yaml`." in str(caught.value)
+
+
+def test_a_record_without_its_spec_is_refused(folder):
+    (folder / "spec.yaml").unlink()
+    with pytest.raises(kfc.CheckpointError, match=r"got one without its spec.yaml"):
+        result_file.read_result(folder)
+
+
+def test_distributions_that_go_by_another_name_have_no_version():
+    assert list(environment.versions_of(("numpy", "tensorflow-of-another-name"))) == ["numpy"]

@@ -1,0 +1,365 @@
+import json
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kfc.errors import SpecError
+from kfc.spec import load_spec, read_value
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Writes a text to a file of that ending and loads it."""
+
+    def write_and_load(text, suffix=".yaml", **overrides):
+        path = tmp_path / f"case{suffix}"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load_spec(path, overrides)
+
+    return write_and_load
+
+
+def fault_of(call, *arguments, **keywords):
+    with pytest.raises(SpecError) as caught:
+        call(*arguments, **keywords)
+    (fault,) = caught.value.faults
+    assert fault.where
+    assert fault.expected
+    assert fault.got
+    assert fault.remedy
+    return fault
+
+
+# --- values -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", ".001", "0.001", "1.0e-03"])
+def test_yaml_numbers_are_numbers(read, text):
+    assert read(f"training: {{commit_seconds: {text}}}").training.commit_seconds == 0.001
+
+
+@pytest.mark.parametrize("word", ["no", "yes", "on", "off", "y", "n"])
+def test_yaml_1_1_booleans_are_text(read, word):
+    assert read(f"name: {word}").name == word
+
+
+def test_yaml_1_1_base_sixty_is_text(read):
+    assert fault_of(read, "seed: 1:30").got == "'1:30'"
+
+
+def test_a_date_is_text(read):
+    assert read("name: 2026-01-31").name == "2026-01-31"
+
+
+def test_no_version_directive_brings_yaml_1_1_back(read):
+    fault = fault_of(read, "%YAML 1.1\n---\nnetwork: {use_bias: yes}")
+    assert (fault.expected, fault.got) == ("YAML 1.2", "%YAML 1.1")
+
+
+def test_a_byte_order_mark_is_skipped(read):
+    for suffix, text in (
+        (".yaml", "seed: 3"),
+        (".toml", "seed = 3"),
+        (".json", '{"seed": 3}'),
+    ):
+        assert read(b"\xef\xbb\xbf" + text.encode(), suffix).seed == 3
+
+
+def test_json_may_be_what_yaml_may_not(read):
+    assert read('{"name"\n: "x", "seed": 3}', ".json").name == "x"
+    with pytest.raises(SpecError, match=r"expected text that matches .* got '😀'"):
+        read('{"name": "\\ud83d\\ude00"}', ".json")
+
+
+# --- names --------------------------------------------------------------------------------
+
+
+def test_a_file_gives_its_name_to_the_run(read):
+    assert read("seed: 3").name == "case"
+
+
+def test_a_file_named_spec_gives_its_folders_name(tmp_path):
+    (tmp_path / "0001-digits").mkdir()
+    (tmp_path / "0001-digits" / "spec.yaml").write_text("seed: 3")
+    assert load_spec(tmp_path / "0001-digits" / "spec.yaml").name == "0001-digits"
+
+
+def test_a_file_name_that_is_no_run_name_becomes_one(tmp_path):
+    (tmp_path / "my spec (2).yaml").write_text("seed: 3")
+    assert load_spec(tmp_path / "my spec (2).yaml").name == "my_spec__2_"
+
+
+# --- lines --------------------------------------------------------------------------------
+
+LINES = {
+    "yaml key": (".yaml", "name: a\n\nseed: -1\n", 3),
+    "yaml list item": (".yaml", "network:\n  hidden:\n  - 3\n  - 0\n", 4),
+    "yaml flow list": (".yaml", "network:\n  hidden: [3, 0]\n", 2),
+    "yaml in a list": (".yaml", "network:\n  hidden:\n  - 3\n  - units: 0\n", 4),
+    "yaml option": (".yaml", "training:\n  optimizer:\n    name: sgd\n    nesterov: 1\n", 4),
+    "yaml missing": (".yaml", "training:\n  callbacks:\n  - {name: CSVLogger}\n", 3),
+    "toml key": (".toml", "name = 'a'\nseed = -1\n", 2),
+    "toml table": (".toml", "name = 'a'\n[training]\n\nepochs = 0\n", 4),
+    "toml dotted": (".toml", "name = 'a'\ntraining.epochs = 0\n", 2),
+    "toml quoted": (".toml", "\n'seed' = -1\n", 2),
+    "toml lists of tables": (
+        ".toml",
+        "[[network.hidden]]\nunits = 3\n[[network.hidden]]\nunits = 0\n",
+        4,
+    ),
+    "toml long list": (".toml", "[network]\nhidden = [\n 3,\n 0,\n]\n", 2),
+    "json key": (".json", '{\n\t"name": "a",\n\t"seed": -1\n}', 3),
+    "json list item": (".json", '{"network": {"hidden": [\n3,\n0\n]}}', 3),
+    "json nan": (".json", '{\n"training":\n{"commit_seconds": NaN}}', 3),
+}
+
+
+@pytest.mark.parametrize("case", LINES)
+def test_a_fault_names_its_line(read, case):
+    suffix, text, line = LINES[case]
+    assert fault_of(read, text, suffix).line.endswith(f"case{suffix}, line {line}")
+
+
+def test_a_fault_of_a_built_in_spec_names_it():
+    fault = fault_of(load_spec, "digits", {"training.early_stopping": {"monitor": "accurcy"}})
+    assert fault.line == "override"
+
+
+def test_a_dict_has_no_lines():
+    assert fault_of(load_spec, {"seed": -1}).line == ""
+
+
+# --- texts that cannot be read ------------------------------------------------------------
+
+BAD = {
+    "empty": (".yaml", "", "keys and values", "nothing"),
+    "comments only": (".yaml", "# nothing\n", "keys and values", "nothing"),
+    "a list": (".yaml", "- a", "keys and values", "a list"),
+    "text": (".yaml", "a", "keys and values", "text"),
+    "a number": (".yaml", "3", "keys and values", "a number"),
+    "unclosed": (".yaml", "seed: [1", "YAML that can be read", "the error:"),
+    "a tab": (".yaml", "\tseed: 3", "YAML that can be read", "'\\t' that cannot start"),
+    "a control character": (".yaml", "seed: \x07", "YAML that can be read", "#x0007"),
+    "two documents": (".yaml", "seed: 1\n---\nseed: 2", "YAML that can be read", "document"),
+    "duplicate": (".yaml", "seed: 1\nseed: 1", "each key once", "'seed' twice"),
+    "alias": (".yaml", "name: &a x\nseed: *a", "values written out", "the alias *a"),
+    "merge key": (".yaml", "<<: {seed: 3}", "values written out", "the merge key <<"),
+    "inner merge key": (".yaml", "data: {<<: {rows: 3}}", "values written out", "<<"),
+    "tag": (".yaml", "seed: !!python/object:os.system x", "plain values", "python/object"),
+    "bang": (".yaml", "seed: ! 3", "plain values", "the tag !"),
+    "deep": (".yaml", "a: " + "[" * 5000, "at most 20 levels", "more"),
+    "deep maps": (".yaml", "a: " + "{a: " * 300, "at most 20 levels", "more"),
+    "key is a number": (".yaml", "1: 2", "a known key", "the unknown key '1'"),
+    "key as number and text": (".yaml", "1: 2\n'1': 2", "each key once", "'1' twice"),
+    "key is null": (".yaml", "~: 2", "keys that are text", "nothing"),
+    "key is a list": (".yaml", "? [a, b]\n: 3", "keys that are text", "a list or a mapping"),
+    "key is a map": (".yaml", "{a: b}: 3", "keys that are text", "a list or a mapping"),
+    "long number": (".yaml", "seed: " + "9" * 5000, "YAML that can be read", "4300 digits"),
+    "json syntax": (".json", '{"seed": 1,}', "JSON that can be read", "the error:"),
+    "json empty": (".json", "", "JSON that can be read", "Expecting value"),
+    "json list": (".json", "[]", "keys and values", "a list"),
+    "json null": (".json", "null", "keys and values", "nothing"),
+    "json duplicate": (".json", '{"seed": 1,\n"seed": 1}', "each key once", "'seed' twice"),
+    "json deep": (".json", "[" * 100_000, "at most 20 levels", "more"),
+    "json deep maps": (".json", '{"a":' * 30 + "1" + "}" * 30, "at most 20 levels", "more"),
+    "json long number": (".json", '{"a": ' + "9" * 5000 + "}", "JSON that can", "4300"),
+    "json infinity": (".json", '{"seed": Infinity}', "a finite number", "inf"),
+    "json half a pair": (".json", '{"name": "\\ud800"}', "text in Unicode", "ud800"),
+    "toml syntax": (".toml", "seed", "TOML that can be read", "the error:"),
+    "toml duplicate": (".toml", "seed = 1\nseed = 1", "TOML that can be read", "overwrite"),
+    "toml deep": (".toml", "a = " + "[" * 30_000, "at most 20 levels", "more"),
+    "toml long number": (".toml", "a = " + "9" * 5000, "TOML that can be read", "4300"),
+    "toml nan": (".toml", "seed = nan", "a finite number", "nan"),
+    "toml date": (".toml", "name = 2026-01-31", "text, a number", "the date 2026-01-31"),
+    "not UTF-8": (".yaml", b"seed: 3\nname: \xe9", "UTF-8 text", "byte 0xe9"),
+    "UTF-16": (".toml", "seed: 3".encode("utf-16"), "UTF-8 text", "byte 0xff"),
+    "huge": (".yaml", b"#" * 100_001, "at most 100,000 bytes", "more"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_spec_is_refused_with_one_clear_fault(read, case):
+    suffix, text, expected, got = BAD[case]
+    with pytest.raises(SpecError) as caught:
+        read(text, suffix)
+    fault = caught.value.faults[0]
+    assert expected in fault.expected
+    assert got in fault.got
+    assert "see the faults" not in str(fault)
+    assert "expected" not in fault.got.removeprefix("the error: expected")
+
+
+@pytest.mark.parametrize(
+    ("case", "line"), [("alias", 2), ("duplicate", 2), ("json duplicate", 2), ("not UTF-8", 2)]
+)
+def test_what_cannot_be_read_names_its_line(read, case, line):
+    suffix, text, *_ = BAD[case]
+    assert fault_of(read, text, suffix).line == f"line {line}"
+
+
+def test_deep_toml_keys_are_refused(read):
+    with pytest.raises(SpecError, match="at most 20 levels"):
+        read("a" + ".a" * 500 + " = 1", ".toml")
+
+
+def test_a_dict_that_holds_itself_is_refused():
+    spec = {"seed": 3}
+    spec["data"] = spec
+    with pytest.raises(SpecError, match="at most 20 levels"):
+        load_spec(spec)
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".json", ".toml"])
+@given(text=st.text() | st.binary().map(lambda b: b.decode("latin-1")))
+def test_any_text_is_a_spec_or_a_spec_error(suffix, text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"any{suffix}"
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+        with suppress(SpecError):
+            load_spec(path)
+
+
+# --- what load takes ----------------------------------------------------------------------
+
+NOT_A_SPEC = {
+    "a missing file": ("nowhere/my.yaml", "no such file"),
+    "a folder": (".", "'.'"),
+    "a near name": ("digit", "'digit'"),
+    "empty text": ("", "''"),
+    "a null character": ("a\0.yaml", "null"),
+    "a path without ending": (Path("digits"), "no ending"),
+    "a number": (3, "int"),
+    "nothing": (None, "NoneType"),
+    "bytes": (b"digits", "bytes"),
+    "a list": ([], "list"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_A_SPEC)
+def test_what_is_no_spec_at_all_is_refused(case):
+    spec, got = NOT_A_SPEC[case]
+    assert got in fault_of(load_spec, spec).got
+
+
+def test_a_near_name_gets_the_built_in_one():
+    assert "Did you mean 'digits'?" in fault_of(load_spec, "digit").remedy
+
+
+def test_a_folder_that_is_named_like_a_file_is_refused(tmp_path):
+    (tmp_path / "x.yaml").mkdir()
+    assert fault_of(load_spec, tmp_path / "x.yaml").got == "a folder"
+
+
+# --- overrides ----------------------------------------------------------------------------
+
+SET = {
+    "training.epochs": (3, lambda s: s.training.epochs),
+    "training.optimizer.learning_rate": (0.5, lambda s: s.training.optimizer.learning_rate),
+    "training.optimizer": ("sgd", lambda s: s.training.optimizer.name),
+    "network.hidden": ([], lambda s: list(s.network.hidden)),
+    "network.hidden[0]": (7, lambda s: s.network.hidden[0].units),
+    "network.hidden[0].units": (7, lambda s: s.network.hidden[0].units),
+    "network.hidden.0.units": (7, lambda s: s.network.hidden[0].units),
+    "network.hidden[0].dropout": (0.5, lambda s: s.network.hidden[0].dropout),
+    "network.hidden[0].normalization": ("batch", lambda s: s.network.hidden[0].normalization),
+    "training.early_stopping.patience": (9, lambda s: s.training.early_stopping.patience),
+}
+
+
+@pytest.mark.parametrize("path", SET)
+def test_an_override_sets_its_path(path):
+    value, get = SET[path]
+    assert get(load_spec("digits", {path: value})) == value
+
+
+def test_an_override_keeps_the_rest_of_a_short_form():
+    spec = load_spec(
+        {"network": {"activation": "elu", "hidden": [256]}},
+        {"network.activation.alpha": 0.5, "network.hidden[0].l2": 0.1},
+    )
+    assert (spec.network.activation.name, spec.network.hidden[0].units) == ("elu", 256)
+
+
+def test_an_override_changes_no_dict_of_the_caller():
+    mine = {"network": {"hidden": [3, 4]}}
+    load_spec(mine, {"network.hidden[0]": 5})
+    assert mine == {"network": {"hidden": [3, 4]}}
+
+
+def test_an_override_mends_a_fault_of_the_file(read):
+    with pytest.raises(SpecError):
+        read("seed: -1")
+    assert read("seed: -1", seed=3).seed == 3
+    assert read("seed: .nan", seed=3).seed == 3
+
+
+BAD_PATHS = ("a..b", "", ".seed", "seed.", "network..hidden", "[0]", "a[", "a[x]", "a b", 3)
+
+
+@pytest.mark.parametrize("path", [*BAD_PATHS, "network.hidden[-1]"])
+def test_a_malformed_path_is_refused(path):
+    fault = fault_of(load_spec, "digits", {path: 3})
+    assert "a dotted path such as" in fault.expected
+    assert fault.got == repr(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "where", "expected"),
+    [
+        ("network.hidden[5].units", "network.hidden[5].units", "an index below 1"),
+        ("network.hidden[1]", "network.hidden[1]", "an index below 1"),
+        ("network.hidden.units", "network.hidden.units", "an index below 1"),
+        ("seed.x", "seed.x", "keys below seed"),
+        ("training.callbacks[0].name", "training.callbacks[0].name", "a list below callbacks"),
+        ("data[0]", "data[0]", "a key that is a name"),
+        ("3", "3", "a key that is a name"),
+        ("foo.bar", "foo", "a known key"),
+        ("trainig.epochs", "trainig", "a known key"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused(path, where, expected):
+    fault = fault_of(load_spec, "digits", {path: 3})
+    assert (fault.where, fault.expected, fault.line) == (where, expected, "override")
+
+
+def test_all_wrong_overrides_are_reported_at_once():
+    with pytest.raises(SpecError) as caught:
+        load_spec("digits", {"a..b": 1, "seed.x": 2, "network.hidden[7]": 3})
+    assert len(caught.value.faults) == 3
+
+
+def test_overrides_that_are_no_dict_are_refused():
+    assert fault_of(load_spec, "digits", ["seed=3"]).got == "list"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("1e-3", 0.001),
+        ("[256, 128]", [256, 128]),
+        ("{name: sgd, momentum: 0.9}", {"name": "sgd", "momentum": 0.9}),
+        ("relu", "relu"),
+        ("sklearn:digits", "sklearn:digits"),
+        ("true", True),
+        ("no", "no"),
+        ("", None),
+        ("null", None),
+        ("'3'", "3"),
+        ("[1", "[1"),
+        ("*a", "*a"),
+        ("!!python/name:os.system", "!!python/name:os.system"),
+        ("a: b", "a: b"),
+    ],
+)
+def test_the_value_of_an_override_reads_as_yaml_or_else_as_text(text, value):
+    assert read_value(text) == value
+
+
+def test_json_and_dict_say_the_same(read):
+    values = {"seed": 3, "network": {"hidden": [3, {"units": 4, "dropout": 0.5}]}}
+    assert read(json.dumps(values), ".json") == load_spec({"name": "case", **values})

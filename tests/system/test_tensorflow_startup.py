@@ -1,0 +1,235 @@
+import json
+import logging
+import subprocess
+import sys
+import threading
+
+import pytest
+import tensorflow as tf
+
+import kfc
+from kfc.system import tensorflow_startup
+
+SMALL = {"training.epochs": 1, "network.hidden": [4]}
+
+# The number of threads can only be set once in a process, so all of this is one story.
+STORY = """
+import contextlib, gc, io, json, sys
+from pathlib import Path
+from kfc import cli
+try:
+    cli.main(["fit", "training.threads=1", "training.epochs=1", "network.hidden=[4]", "-q"])
+except SystemExit as ended:
+    told = {"code": ended.code or 0}
+with contextlib.redirect_stdout(io.StringIO()) as printed:
+    import kfc.tuning.oracle
+told["by keras-tuner"] = printed.getvalue()
+import kfc, tensorflow as tf
+threading = tf.config.threading
+folder = Path("runs/0001-digits")
+told["of one operation"] = threading.get_intra_op_parallelism_threads()
+told["operations at once"] = threading.get_inter_op_parallelism_threads()
+told["environment"] = json.loads((folder / "environment.json").read_text())["threads"]
+told["collecting"] = gc.isenabled() and gc.get_freeze_count() > 100_000
+small = {"training.epochs": 1, "network.hidden": [4]}
+try:
+    kfc.fit("digits", overrides={**small, "training.threads": 3}, verbose=False)
+except kfc.SpecError as error:
+    told["refused"] = str(error)
+told["again"] = kfc.load(folder).evaluate() == kfc.load(folder).metrics
+told["unnamed"] = kfc.fit("digits", overrides=small, verbose=False).epochs
+print(json.dumps(told), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", STORY],
+        cwd=tmp_path_factory.mktemp("story"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (line,) = done.stderr.splitlines()  # and none of TensorFlow's, or of keras-tuner's
+    return json.loads(line)
+
+
+def test_tensorflow_runs_with_the_threads_of_the_spec(told):
+    assert told["code"] == 0
+    assert (told["of one operation"], told["operations at once"]) == (1, 1)
+
+
+def test_the_run_folder_says_how_many_threads(told):
+    assert told["environment"] == 1
+
+
+def test_another_number_is_refused_once_tensorflow_runs(told):
+    assert told["refused"].startswith("training.threads: expected 1, with which TensorFlow")
+    assert "got 3" in told["refused"]
+    assert "Start a new process" in told["refused"]
+
+
+def test_a_finished_run_is_loaded_and_repeats_its_numbers(told):
+    assert told["again"] is True
+
+
+def test_a_spec_that_names_no_number_takes_what_there_is(told):
+    assert told["unnamed"] == 1
+
+
+def test_the_command_collects_garbage_again_once_tensorflow_is_imported(told):
+    assert told["collecting"] is True
+
+
+def test_importing_keras_tuner_prints_and_warns_nothing(told):
+    assert told["by keras-tuner"] == ""
+
+
+@pytest.fixture
+def running():
+    tf.constant(1) + 1
+    return tf.config.threading.get_intra_op_parallelism_threads()
+
+
+def test_a_process_that_ran_an_operation_refuses_a_number(running, tmp_path):
+    with pytest.raises(kfc.SpecError) as caught:
+        kfc.fit("digits", overrides={"training.threads": 1000}, runs=tmp_path)
+    (fault,) = caught.value.faults
+    assert fault.where == "training.threads"
+    assert fault.got == "1000"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_to_look_at_insists_on_no_number(running):
+    spec = {"training": {"threads": 1000}, "network": {"hidden": [4]}}
+    assert kfc.build(spec, input_shape=(3,), classes=2).count_params() > 0
+    assert tensorflow_startup.start_tensorflow(1000, insist=False) == (running or None)
+
+
+# What runs in a process where eager execution is off, or that was forked, can only be seen in
+# a process of its own; all of it is one story again.
+PROCESS = """
+import json, multiprocessing, sys
+import kfc
+import tensorflow as tf
+small = {"training.epochs": 1, "network.hidden": [4], "training.engine": "graph"}
+told = {}
+sys.stderr = None
+run = kfc.fit("digits", overrides=small)
+told["without stderr"] = run.epochs
+import os
+os.chdir("/")
+told["folder after a chdir"] = (run.folder / "result.json").is_file()
+def attempt(call):
+    try:
+        call()
+    except kfc.SpecError as error:
+        return str(error)
+def calls():
+    return [
+        attempt(lambda: kfc.fit("digits", overrides=small, verbose=False)),
+        attempt(lambda: kfc.load(run.folder)),
+        attempt(lambda: run.evaluate()),
+        attempt(lambda: run.predict([[0.0] * 64])),
+        attempt(lambda: kfc.export(run, run.folder.parent / "models", verbose=False)),
+        attempt(lambda: kfc.build("digits", input_shape=(64,), classes=10)),
+        attempt(lambda: kfc.tune("digits", folder=run.folder.parent / "s", verbose=False)),
+    ]
+with tf.Graph().as_default():
+    told["in a graph"] = calls()
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+child = context.Process(target=lambda: queue.put(calls()))
+child.start()
+told["forked"] = queue.get(timeout=60)
+child.join()
+told["afterwards"] = kfc.load(run.folder).evaluate() == run.metrics
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told_of_processes(tmp_path_factory):
+    done = subprocess.run(
+        [sys.executable, "-c", PROCESS],
+        cwd=tmp_path_factory.mktemp("process"),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_a_process_without_stderr_trains(told_of_processes):
+    assert told_of_processes["without stderr"] == 1
+    assert told_of_processes["afterwards"] is True
+
+
+def test_the_folder_of_a_run_is_right_after_a_change_of_the_current_folder(told_of_processes):
+    assert told_of_processes["folder after a chdir"] is True
+
+
+@pytest.mark.parametrize(
+    ("where", "words"), [("in a graph", "eager execution"), ("forked", "spawn")]
+)
+def test_every_call_is_refused_where_tensorflow_cannot_run(told_of_processes, where, words):
+    refused = told_of_processes[where]
+    assert len(refused) == 7
+    assert all(message and words in message for message in refused)
+
+
+def test_closed_descriptors_are_opened_on_the_null_device():
+    code = (
+        "import os; from kfc.system.standard_streams import open_standard_streams; "
+        "open_standard_streams(); "
+        "null = os.stat(os.devnull); "
+        "print([os.path.samestat(os.fstat(n), null) for n in (0, 1, 2)])"
+    )
+    shell = f'"{sys.executable}" -c "{code}" 0<&- 2>&-'
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[True, False, True]"
+
+
+@pytest.fixture
+def logged():
+    """Everything that a caller's own handler, on the root logger, was given."""
+    seen = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: seen.append(record.getMessage())
+    level = logging.root.level
+    logging.root.addHandler(handler)
+    logging.root.setLevel(logging.INFO)
+    yield seen
+    logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
+
+
+def log_everywhere():
+    for name in ("absl", "tensorflow", "tf2onnx.made_by_an_import", "mine"):
+        logging.getLogger(name).error("from %s", name)
+
+
+def test_tensorflows_loggers_say_nothing_meanwhile_and_are_as_before_afterwards(logged, capfd):
+    filters = [handler.filters[:] for handler in logging.root.handlers]
+    with tensorflow_startup.stderr_held_back():
+        log_everywhere()
+        other = threading.Thread(target=logging.getLogger("absl").error, args=["elsewhere"])
+        other.start()
+        other.join()
+    assert logged == ["from mine", "elsewhere"]
+    assert [handler.filters for handler in logging.root.handlers] == filters
+    logging.getLogger("tf2onnx").error("after")
+    assert logged[-1] == "after"
+
+
+def test_what_was_logged_is_told_after_all_where_it_fails(logged, capfd):
+    @tensorflow_startup.stderr_held_back()
+    def fail():
+        log_everywhere()
+        raise ValueError("failed")
+
+    with pytest.raises(ValueError, match="failed"):
+        fail()
+    assert logged.count("from tf2onnx.made_by_an_import") == 1
+    assert {"from absl", "from tf2onnx.made_by_an_import", "from mine"} <= set(logged)

@@ -1,0 +1,79 @@
+import keras
+import pytest
+
+from kfc.errors import SpecError
+from kfc.spec import load_spec
+from kfc.training.engine.choice import choose_engine
+
+
+def chosen(overrides=None, *, callbacks=(), rows=60_000):
+    spec = load_spec({"training": {"epochs": 10}}, overrides)
+    return choose_engine(spec, num_rows=rows, num_weights=235_146, callbacks=callbacks)
+
+
+def test_a_long_training_is_compiled():
+    assert chosen() == "xla"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"training.optimizer": "nadam"},
+        {"training.optimizer": {"name": "adam", "gradient_accumulation_steps": 2}},
+        {
+            "training.optimizer": {
+                "name": "adam",
+                "use_ema": True,
+                "ema_overwrite_frequency": 2,
+            }
+        },
+        {"training.callbacks": ["TerminateOnNaN"]},
+        {"training.engine": "graph"},
+    ],
+    ids=str,
+)
+def test_what_xla_cannot_carry_or_is_cut_short_at_every_step_runs_in_a_graph(overrides):
+    assert chosen(overrides) == "graph"
+
+
+@pytest.mark.parametrize(
+    "overrides", [{"network.dropout": 0.2}, {"network.normalization": "batch"}]
+)
+def test_dropout_and_normalization_are_compiled_too(overrides):
+    assert chosen(overrides) == "xla"
+
+
+def test_a_short_training_is_not_worth_compiling():
+    assert chosen(rows=1_000) == "graph"
+
+
+def test_epoch_callbacks_stay_on_the_fast_path():
+    plateau = keras.callbacks.ReduceLROnPlateau()
+    assert chosen({"training.callbacks": ["csv_log"]}, callbacks=[plateau]) == "xla"
+
+
+def test_a_log_of_ours_that_a_spec_names_stays_on_the_fast_path():
+    log = {"name": "metrics_log", "filename": "more.jsonl"}
+    assert chosen({"training.callbacks": [log]}) == "xla"
+
+
+def test_a_callback_at_every_step_runs_in_a_graph():
+    assert chosen(callbacks=[keras.callbacks.TerminateOnNaN()]) == "graph"
+
+
+def test_asking_for_xla_is_granted_where_it_is_possible():
+    assert chosen({"training.engine": "xla", "network.dropout": 0.2}) == "xla"
+
+
+@pytest.mark.parametrize("optimizer", ["nadam", "schedulefreeadamw"])
+def test_asking_for_xla_with_an_optimizer_it_cannot_carry_is_refused(optimizer):
+    with pytest.raises(SpecError, match=r"training\.engine: expected graph or auto"):
+        chosen({"training.engine": "xla", "training.optimizer": optimizer})
+
+
+def test_a_small_network_is_compiled_where_it_takes_many_steps():
+    spec = load_spec("digits")
+    sizes = {"num_rows": 1437, "num_weights": 2410}
+    assert choose_engine(spec, **sizes) == "graph"
+    longer = load_spec("digits", {"training.epochs": 1000})
+    assert choose_engine(longer, **sizes) == "xla"

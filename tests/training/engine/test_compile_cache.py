@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from kfc.data import Task
+from kfc.preprocessing import Scaling
+from kfc.spec import load_spec
+from kfc.training.engine.compile_cache import structure
+
+
+def structure_of(overrides=None, *, rows=70, labels="abc"):
+    spec = load_spec({"training": {"loss": "cross_entropy"}}, overrides)
+    return structure(spec, Task((4,), "float32", tuple(labels)), num_rows=rows)
+
+
+def text(overrides=None, **facts):
+    return structure_of(overrides, **facts).text
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"seed": 7},
+        {"network.init": {"name": "random_normal", "stddev": 0.3}},
+        {"training.optimizer.learning_rate": 0.5},
+        {"training.epochs": 3},
+        {"name": "other"},
+    ],
+    ids=str,
+)
+def test_what_a_variable_holds_does_not_count(overrides):
+    assert text(overrides) == text()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"network.hidden": [64, 64]},
+        {"network.activation": "tanh"},
+        {"network.dropout": 0.1},
+        {"network.l2": 0.1},
+        {"network.use_bias": False},
+        {"network.normalization": "batch"},
+        {"network.block": "residual"},
+        {"training.loss": "mse"},
+        {"training.optimizer": "sgd"},
+        {"training.optimizer": {"name": "adam", "beta_1": 0.8}},
+        {"training.optimizer": {"name": "adam", "clipnorm": 1.0}},
+        {"training.optimizer.learning_rate": {"name": "cosine", "initial_learning_rate": 0.1}},
+        {"training.precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_what_is_written_into_a_graph_does(overrides):
+    assert text(overrides) != text()
+
+
+def test_classes_and_the_length_of_a_schedule_count():
+    cosine = {
+        "training.optimizer.learning_rate": {"name": "cosine", "initial_learning_rate": 0.1}
+    }
+    assert text(labels="abcd") != text()
+    assert text(rows=90) == text()
+    assert text(cosine, rows=90) != text(cosine)
+    assert text({**cosine, "training.epochs": 3}) != text(cosine)
+
+
+def test_widths_of_dense_layers_are_free_but_not_those_of_inputs_and_outputs():
+    assert structure_of({"network.hidden": [64, 4, 32, 3]}).widths == {64, 32}
+    assert text({"network.hidden": [64]}) == text({"network.hidden": [32]})
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"network.block": "residual"},
+        {"network.normalization": "layer"},
+        {"training.optimizer": "muon"},
+        {"training.optimizer": "adafactor"},
+    ],
+    ids=str,
+)
+def test_widths_are_not_free_where_a_shape_is_looked_at(overrides):
+    narrow, wide = ({"network.hidden": [units], **overrides} for units in (32, 64))
+    assert structure_of(narrow).widths == frozenset()
+    assert text(narrow) != text(wide)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"training.optimizer": "nadam"},
+        {"training.optimizer": {"name": "sgd", "gradient_accumulation_steps": 2}},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_carried_shares_nothing(overrides):
+    assert structure_of(overrides) is None
+
+
+def test_a_targets_scaling_is_written_into_the_loss_and_counts():
+    def of(shift):
+        scaling = Scaling(np.float32([shift]), np.float32([2.0]))
+        task = Task((4,), "float32", (), outputs=1, target_scaling=scaling)
+        return structure(load_spec({"training": {"loss": "mse"}}), task, num_rows=70)
+
+    assert of(1.0) == of(1.0)
+    assert of(1.0) != of(3.0)

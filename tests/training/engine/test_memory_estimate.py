@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+import kfc
+from kfc.data import prepare
+from kfc.errors import SpecError
+from kfc.runs import result_file
+from kfc.spec import load_spec
+from kfc.training.engine.memory_estimate import check_memory
+
+
+def predicted(overrides=None, rows=200):
+    x = np.random.default_rng(0).random((rows, 20), dtype=np.float32)
+    spec = load_spec({}, overrides)
+    return check_memory(spec, prepare(spec, (x, np.arange(rows) % 2)))
+
+
+def test_more_weights_larger_batches_and_more_rows_take_more():
+    least = predicted()
+    assert predicted({"network.hidden": [4000, 4000]}) - least > 8 * 4 * 16_000_000
+    assert predicted({"training.batch_size": 1_000_000}) - least > 4 * 3 * 900_000 * 20
+    assert predicted(rows=400_000) - least > 4 * 20 * 399_000
+
+
+def test_a_training_that_cannot_fit_is_refused(monkeypatch):
+    monkeypatch.setattr("kfc.system.memory.limit", lambda: 2**20)
+    with pytest.raises(SpecError, match=r"network\.hidden: expected a training that fits"):
+        predicted()
+
+
+def test_streamed_rows_take_the_windows_that_are_in_memory_at_once(monkeypatch):
+    x = np.random.default_rng(0).random((5000, 20), dtype=np.float32)  # 400,000 bytes
+    monkeypatch.setattr("kfc.system.memory.used", lambda: 0)
+    monkeypatch.setattr("kfc.training.engine.memory_estimate.CHUNK_BYTES", 10_000)
+    needed = {
+        stream: check_memory(spec, prepare(spec, (x, np.arange(5000) % 2)))
+        for stream in ("always", "never")
+        for spec in [load_spec({"data": {"stream": stream}})]
+    }
+    # Three windows to train on and two pieces to measure, instead of all rows.
+    assert needed["never"] - needed["always"] == 400_000 - 5 * 10_000
+
+
+def test_a_run_says_what_was_predicted_and_what_it_took(tmp_path):
+    x = np.random.default_rng(0).random((200, 20), dtype=np.float32)
+    spec = {"training": {"epochs": 1}}
+    run = kfc.fit(spec, data=(x, np.arange(200) % 2), runs=tmp_path, verbose=False)
+    recorded = result_file.read_result(run.folder)[0]["memory"]
+    assert recorded["peak"] > 1e8
+    assert recorded["predicted"] > 1e8

@@ -1,0 +1,107 @@
+from collections import OrderedDict
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from kfc.data import Task
+from kfc.preprocessing import Scaling
+from kfc.training.checkpoints.training_state import Progress
+from kfc.training.engine.tensor_inputs import (
+    LearnedScaling,
+    given_variables,
+    is_learned,
+    training_twin,
+)
+
+CLASSES = Task((4,), "float32", ("a", "b", "c"))
+MEAN, VARIANCE = np.array([1.0, -2.0, 300.0]), np.array([0.5, 4.0, 1e-3])
+
+
+def scaled(layer):
+    inputs = keras.Input((3,))
+    network = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
+    return network, training_twin(network)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Normalization(mean=MEAN, variance=VARIANCE, name="scaling"),
+        keras.layers.Rescaling([0.5, 2.0, 1 / 3], [0.1, 0.0, -7.0], name="scaling"),
+        keras.layers.Rescaling(3.5, 100.0, name="value"),
+    ],
+    ids=["normalization", "rescaling", "value"],
+)
+def test_a_learned_scaling_gives_the_bits_of_keras_layer(layer):
+    network, twin = scaled(layer)
+    x = np.random.default_rng(0).normal(0, 50, (64, 3)).astype(np.float32)
+    np.testing.assert_array_equal(twin(x), network(x))
+
+
+def test_what_is_the_same_for_all_rows_stays_keras_layer():
+    pixels = keras.layers.Rescaling(1 / 255, name="scaling")
+    network, twin = scaled(pixels)
+    assert not is_learned(pixels)
+    assert twin is network
+
+
+def test_given_variables_are_no_weights():
+    network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
+    assert len(twin.weights) == 2
+    assert twin.count_params() == 8
+    mean, variance = given_variables(twin)
+    np.testing.assert_allclose(mean.numpy().ravel(), MEAN)
+    np.testing.assert_allclose(variance.numpy().ravel(), VARIANCE)
+    assert given_variables(network) == []
+
+
+def test_a_twin_trains_the_layers_of_the_network():
+    network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
+    assert isinstance(twin.layers[1], LearnedScaling)
+    assert twin.layers[-1] is network.layers[-1]
+
+
+def train_both(cases, kept):
+    """Trains each with shared steps and with its own, which must agree; returns the losses."""
+    ends = []
+    for case in cases:
+        shared, own = case.loop(), case.loop(shared=False)
+        histories = [loop.run(Progress()).history for loop in (shared, own)]
+        for name, values in histories[0].items():
+            np.testing.assert_allclose(values, histories[1][name], rtol=2e-6, err_msg=name)
+        ends.append(histories[0]["loss"][-1])
+    spans = [key for key in kept if "Span" in key]  # a graph's evaluation is another
+    assert len(spans) == 1
+    return ends
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """The functions that were compiled to be shared."""
+    monkeypatch.setattr(
+        "kfc.training.engine.compile_cache._compiled", (functions := OrderedDict())
+    )
+    return functions
+
+
+@pytest.mark.slow
+def test_trainings_with_other_rates_of_dropout_share_steps_and_keep_their_own(problem, kept):
+    cases = [problem({"network.dropout": rate}) for rate in (0.1, 0.5)]
+    first, second = train_both(cases, kept)
+    assert first != second
+
+
+@pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
+def test_trainings_on_other_rows_share_steps_and_keep_their_own_numbers(problem, kept, engine):
+    scalings = [
+        Scaling(np.full(4, shift, np.float32), np.full(4, 0.5, np.float32))
+        for shift in (0.0, 0.3)
+    ]
+    cases = [
+        problem({"training.engine": engine}, task=replace(CLASSES, scaling=scaling))
+        for scaling in scalings
+    ]
+    first, second = train_both(cases, kept)
+    assert first != second
