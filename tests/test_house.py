@@ -111,3 +111,23 @@ def test_one_folder_or_file_runs_in_one_process(pytestconfig, monkeypatch, words
         invocation_params=SimpleNamespace(args=words, dir=HOUSE),
     )
     assert conftest.pytest_xdist_auto_num_workers(asked) == processes
+
+
+def table():
+    """Returns the rows of CONTRIBUTING's table: what has changed, and the test command."""
+    return re.findall(
+        r"^\| (.+?) \| (`python -m pytest .+) \|$", text("CONTRIBUTING.md"), re.MULTILINE
+    )
+
+
+def test_every_folder_has_a_test_command():
+    changed = {name for cell, _ in table() for name in re.findall(r"`kfc/(\w+)", cell)}
+    assert folders("kfc") <= changed
+    commanded = {name for _, cell in table() for name in re.findall(r"tests/(\w+)", cell)}
+    assert folders("tests") - {"demo_plugin"} <= commanded
+
+
+def test_every_path_of_the_test_commands_exists():
+    paths = {path for _, cell in table() for path in re.findall(r"tests/[\w/.]+", cell)}
+    paths |= {path for cell, _ in table() for path in re.findall(r"`([\w/.]+)`", cell)}
+    assert sorted(path for path in paths if not (HOUSE / path).exists()) == []
