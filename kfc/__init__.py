@@ -1,4 +1,4 @@
-"""kfc: a dense network from a one-page spec to a trained, proven and shipped model.
+"""kfc: a dense network from a one-page spec to a trained, verified and shipped model.
 
 Importing kfc imports neither TensorFlow nor Keras; they load when a name needs them.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kfc.runs import build_untrained as build
     from kfc.spec import Spec
     from kfc.tuning import Search, tune
-    from kfc.verification import Certificate, prove
+    from kfc.verification import Certificate, verify
 
 __all__ = [
     "BusyError",
@@ -52,9 +52,9 @@ __all__ = [
     "export",
     "fit",
     "load",
-    "prove",
     "resume",
     "tune",
+    "verify",
 ]
 
 _ON_FIRST_USE = {
@@ -67,11 +67,11 @@ _ON_FIRST_USE = {
     "export": "kfc.exporting.export_run:export",
     "fit": "kfc.runs.fitting:fit",
     "load": "kfc.runs.run:load",
-    "prove": "kfc.verification.verifying:prove",
     "resume": "kfc.runs.fitting:resume",
     "Search": "kfc.tuning.search:Search",
     "Spec": "kfc.spec:Spec",
     "tune": "kfc.tuning.search:tune",
+    "verify": "kfc.verification.verifying:verify",
 }
 
 

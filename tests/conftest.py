@@ -39,6 +39,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFolder:
     return _ByFolder(config, log)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Returns 0 if the command line names tests of one folder or file alone, else None.
+
+    Such tests run in one process anyway, and a worker would import TensorFlow once more. With
+    None xdist starts a process per core. `-n` given by hand and xdist's own variable win.
+    """
+    by_hand = any(
+        word.startswith(("-n", "--numproc")) for word in config.invocation_params.args
+    )
+    if by_hand or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    tests, scopes = Path(__file__).parent, set()
+    for argument in config.args:
+        path = (config.invocation_params.dir / argument.partition("::")[0]).resolve()
+        if tests not in path.parents:
+            return None
+        scopes.add(path.relative_to(tests).parts[0])
+    return 0 if len(scopes) == 1 else None
+
+
 def _folder(variable: str, how: str) -> Path:
     value = os.environ.get(variable)
     if not value:

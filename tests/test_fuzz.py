@@ -516,7 +516,7 @@ def written(folder):
     result_file.write_result(folder, RESULT, Task((2,), "float32", ("a", "b")))
     for number in range(2):
         state = store.Checkpoint({"weights/0": np.arange(4.0)}, {"epoch": number})
-        store.commit(folder / "checkpoints", state)
+        store.save(folder / "checkpoints", state)
     rows = prediction_sample.Sample(np.eye(3), np.eye(3, 2, dtype=np.float32))
     (folder / "rows.sha256").write_text(prediction_sample.write(folder, rows))
     journal = Journal(folder / "journal.jsonl")

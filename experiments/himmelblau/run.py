@@ -26,7 +26,7 @@ def measure(*, full=False, others=None):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="and write what is committed")
+    parser.add_argument("--full", action="store_true", help="and write what is saved")
     parser.add_argument("--optimizer", type=YAML_1_2.load, help="one more, as a spec has it")
     options = parser.parse_args()
     yours = {"yours": options.optimizer} if options.optimizer else {}

@@ -1,6 +1,6 @@
-"""Kills a training at random moments, resumes it, and compares every bit; times commits.
+"""Kills a training at random moments, resumes it, and compares every bit; times checkpoints.
 
-    python experiments/survival/run.py [--kills 50] [--small] [--commits]
+    python experiments/survival/run.py [--kills 50] [--small] [--checkpoints]
 
 Each process is forked after TensorFlow was imported, which saves seconds per kill, and before
 it has started. A moment is drawn evenly from the time that a whole training takes.
@@ -19,7 +19,7 @@ from pathlib import Path
 from kfc.system import tensorflow_startup
 
 HERE = Path(__file__).parent
-SMALL = {"data.rows": 2000, "training.epochs": 3, "training.commit_seconds": 0.05}
+SMALL = {"data.rows": 2000, "training.epochs": 3, "training.checkpoint_seconds": 0.05}
 WIDTHS = {"0.1M": [100, 100], "1M": [800, 450], "10M": [3000, 2500]}
 
 
@@ -92,19 +92,19 @@ def measure(kills, seed=0, overrides=None):
     }
 
 
-def time_commits(rounds=3):
-    """Returns, for networks of three sizes, the time of a commit and its share of training."""
+def time_checkpoints(rounds=3):
+    """Returns the time of a checkpoint and its share of training, for three sizes."""
     import kfc
     from kfc.runs.trainer import Trainer
 
-    commit, spent = Trainer.commit, []
+    checkpoint, spent = Trainer.checkpoint, []
 
     def timed(self, *arguments):
         began = time.monotonic()
-        commit(self, *arguments)
+        checkpoint(self, *arguments)
         spent.append(time.monotonic() - began)
 
-    Trainer.commit, found = timed, {}
+    Trainer.checkpoint, found = timed, {}
     for name, widths in WIDTHS.items():
         shares = []
         took = []
@@ -112,7 +112,7 @@ def time_commits(rounds=3):
             spent.clear()
             overrides = {
                 "network.hidden": widths,
-                "training.commit_seconds": 10,
+                "training.checkpoint_seconds": 10,
                 "training.early_stopping": None,
                 "training.evaluate_every": None,
                 "training.epochs": {"0.1M": 150, "1M": 30, "10M": 4}[name],
@@ -126,7 +126,7 @@ def time_commits(rounds=3):
             took += spent
         found[name] = {
             "weights": run.model.count_params(),
-            "commit, ms": round(1000 * statistics.median(took)),
+            "checkpoint, ms": round(1000 * statistics.median(took)),
             "share of training, %": [round(100 * share, 2) for share in shares],
         }
     return found
@@ -137,12 +137,14 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--small", action="store_true", help="2,000 rows, three epochs")
-    parser.add_argument("--commits", action="store_true", help="time commits, kill nothing")
+    parser.add_argument(
+        "--checkpoints", action="store_true", help="time checkpoints, kill nothing"
+    )
     options = parser.parse_args()
     tensorflow_startup.import_tensorflow()
 
-    if options.commits:
-        print(json.dumps(time_commits(), indent=1))
+    if options.checkpoints:
+        print(json.dumps(time_checkpoints(), indent=1))
     else:
         found = measure(options.kills, options.seed, SMALL if options.small else {})
         print(json.dumps(found, indent=1))

@@ -22,7 +22,7 @@ from kfc.errors import KfcError, NumbersError
 from kfc.system import standard_streams
 
 app = typer.Typer(
-    help="A dense network from a one-page spec to a trained, proven and shipped model.",
+    help="A dense network from a one-page spec to a trained, verified and shipped model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -265,15 +265,15 @@ def export(
 
 
 @app.command()
-def prove(
+def verify(
     arguments: SpecArguments = None,
     steps: Annotated[int, typer.Option(min=2, help="Steps to compare.")] = 12,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Prove that every path to the weights makes the same steps as the maths.
+    """Check that every training path takes the same steps as a float64 reference.
 
-    SPEC may also be the folder of a run, which the certificate then joins as proof.json.
+    SPEC may also be a run folder; the certificate is then written there as verification.json.
     """
     from kfc.spec import load_spec
     from kfc.system import safe_open
@@ -288,7 +288,7 @@ def prove(
     start_for_command(quiet)
     import kfc
 
-    certificate = kfc.prove(spec, steps=steps, overrides=overrides)
+    certificate = kfc.verify(spec, steps=steps, overrides=overrides)
     if as_json:
         printing.print_json(certificate.summary())
     else:

@@ -109,7 +109,7 @@ def print_export(exported: Export) -> None:
 
 
 def print_certificate(certificate: Certificate) -> None:
-    """Prints a line for each path of a proof, and what it found."""
+    """Prints a line for each path of a verification, and its result."""
     # The largest difference; the last bit is that of the tensor's largest element.
     head = ("path", "description", "other bits", "units of the last bit", "of bound")
     rows = [

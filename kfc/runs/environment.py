@@ -150,7 +150,7 @@ def plain_spec(spec: Spec) -> dict[str, Any]:
 
 
 def identity(spec: Spec, data_sha256: str) -> dict[str, str]:
-    """Returns what tells the commits of a run from those of another."""
+    """Returns what tells the checkpoints of a run from those of another."""
     plain = json.dumps(plain_spec(spec), sort_keys=True)
     return {"spec_sha256": atomic.sha256(plain.encode()), "data_sha256": data_sha256}
 

@@ -47,7 +47,7 @@ def fit(
 ) -> Run:
     """Trains a dense network as a spec says.
 
-    Ctrl-C and SIGTERM end it after a commit; `resume` goes on from there, and after
+    Ctrl-C and SIGTERM end it after a checkpoint; `resume` goes on from there, and after
     whatever else has ended it.
 
     Args:
@@ -111,7 +111,7 @@ def fit(
     }
     with locks.new_numbered_folder(place, checked.name, contents) as folder:
         work = _Work(folder, trainer, list(callbacks), began, console, phases)
-        return work.finish(commit_first=network is not None)
+        return work.finish(checkpoint_first=network is not None)
 
 
 def resume(
@@ -123,7 +123,7 @@ def resume(
 ) -> Run:
     """Goes on with an interrupted run, to the bits it would have without the interruption.
 
-    It goes on from the newest whole commit, or from the beginning before the first one.
+    It goes on from the newest complete checkpoint, or from the beginning before the first one.
     Other versions, processors or flags than it began with are printed and recorded:
     they may change bits. So may callbacks that do not save their state.
 
@@ -178,7 +178,7 @@ def _go_on(
     start = unfinished.start
     changed = resuming.differences(unfinished, _here(threads))
     for name, fault in start.passed_over if start else ():
-        _say(console, f"passed over: commit {name}: {fault}")
+        _say(console, f"passed over: checkpoint {name}: {fault}")
     for line in changed:
         _say(console, f"other bits are possible: {line}")
     place = start.facts["progress"] if start else {"epoch": 0, "step": 0}
@@ -213,10 +213,12 @@ class _Work:
     phases: result_file.Phases
     callbacks: list[keras.callbacks.Callback] = field(init=False)
 
-    def finish(self, start: Checkpoint | None = None, *, commit_first: bool = False) -> Run:
+    def finish(
+        self, start: Checkpoint | None = None, *, checkpoint_first: bool = False
+    ) -> Run:
         """Trains, from `start` on, and writes down what came of it."""
         with hint(self._say, f"`{self._command_to_go_on()}` goes on"):
-            return self._result(self._train(start, commit_first))
+            return self._result(self._train(start, checkpoint_first))
 
     def _command_to_go_on(self) -> str:
         """Returns the call that resumes the run: in Python where it was given objects."""
@@ -229,17 +231,21 @@ class _Work:
             return f"kfc.resume({', '.join([repr(folder), *again])})"
         return f"kfc resume {shlex.quote(folder)}"
 
-    def _train(self, start: Checkpoint | None, commit_first: bool) -> Progress:
+    def _train(self, start: Checkpoint | None, checkpoint_first: bool) -> Progress:
         folder, trainer = self.folder, self.trainer
         self.callbacks = build_callbacks(trainer.spec, folder, self.console, self.given)
         self._announce(start)
         already = start.facts["progress"]["seconds"] if start else 0.0
         began = time.monotonic()
         progress = trainer.train(
-            folder, self.callbacks, start=start, commit_first=commit_first, phases=self.phases
+            folder,
+            self.callbacks,
+            start=start,
+            checkpoint_first=checkpoint_first,
+            phases=self.phases,
         )
         progress.seconds = already + time.monotonic() - began
-        trainer.commit(folder, self.callbacks, progress)
+        trainer.save_checkpoint(folder, self.callbacks, progress)
         self.phases.end("train")
         return progress
 
@@ -305,7 +311,7 @@ class _Work:
             epochs = f"{place['epoch']} of {spec.training.epochs} epochs"
             self._say(f"going on after {epochs}{within}")
         elif self.environment["resumed"]:
-            self._say("no commit yet: from the beginning")
+            self._say("no checkpoint yet: from the beginning")
 
         _say_now(self.console, "compiling")
         for name in self._stateless():

@@ -29,7 +29,7 @@ class Unfinished:
         folder: Its folder.
         spec: Its resolved spec.
         environment: What it depended on when it began.
-        start: Its newest whole commit, or None before the first.
+        start: Its newest complete checkpoint, or None before the first.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ def look(folder: Path) -> Unfinished:
         folder: Run folder, which `kfc.system.atomic.locked` has checked for links.
 
     Raises:
-        CheckpointError: If one is damaged, or the spec was changed, or no commit is whole.
+        CheckpointError: If one is damaged, or the spec was changed, or no checkpoint is whole.
     """
     begun = environment.read(folder)
     spec = _read_spec(folder, begun)
@@ -89,13 +89,13 @@ def look(folder: Path) -> Unfinished:
     if store.begun(place):
         start = store.newest(place)
         if start.facts.get("about") != environment.identity(spec, begun["data_sha256"]):
-            raise _damaged(folder, place, "the commits of this run", "another run's")
+            raise _damaged(folder, place, "the checkpoints of this run", "another run's")
         epochs = start.facts["progress"]["epoch"]
         if epochs > spec.training.epochs:
             most = f"at most {spec.training.epochs} epochs"
             raise _damaged(folder, place, most, f"{epochs} of them done")
     elif begun["given"]["network"]:
-        raise _damaged(folder, place, "the weights it was given", "no commit")
+        raise _damaged(folder, place, "the weights it was given", "no checkpoint")
     return Unfinished(folder, spec, begun, start)
 
 
@@ -137,7 +137,7 @@ def check_data(unfinished: Unfinished, data_sha256: str, num_rows: int) -> None:
 
     Raises:
         DataError: If they are not.
-        CheckpointError: If the commit says that it is after an epoch's last step.
+        CheckpointError: If the checkpoint says that it is after an epoch's last step.
     """
     began_with = unfinished.environment["data_sha256"]
     if data_sha256 != began_with:

@@ -72,34 +72,34 @@ class Trainer:
         *,
         until: int | None = None,
         start: Checkpoint | None = None,
-        commit_first: bool = False,
-        commit_seconds: float | None = None,
+        checkpoint_first: bool = False,
+        checkpoint_seconds: float | None = None,
         phases: result_file.Phases | None = None,
     ) -> Progress:
-        """Trains to the end, with commits in `folder / "checkpoints"` on the way.
+        """Trains to the end, with checkpoints in `folder / "checkpoints"` on the way.
 
         Args:
             folder: Of the run.
             callbacks: All of them, in the order they are called.
             until: Pause after so many epochs; `start` goes on from there.
             start: Go on from this state of the same training.
-            commit_first: Whether to begin with a commit, where the weights are not those
-                that the spec's seed makes.
-            commit_seconds: Instead of the spec's.
+            checkpoint_first: Whether to begin with a checkpoint, because the initial weights
+                are not those that the spec's seed makes.
+            checkpoint_seconds: Seconds between checkpoints instead of the spec's.
             phases: Told when building and compiling are over.
 
         Returns:
-            How far it came; `commit` saves the state.
+            How far it came; `save_checkpoint` saves the state.
 
         Raises:
             NumbersError: If a loss or a weight becomes NaN or infinite.
             CheckpointError: If `start` is of another training.
-            DiskError: If a commit cannot be written.
+            DiskError: If a checkpoint cannot be written.
         """
         phases = phases or result_file.Phases()
         spec, prepared, training = self.spec, self.prepared, self.spec.training
-        if commit_seconds is not None:
-            training = training.model_copy(update={"commit_seconds": commit_seconds})
+        if checkpoint_seconds is not None:
+            training = training.model_copy(update={"checkpoint_seconds": checkpoint_seconds})
         engine = Engine(
             self._model,
             prepared.train,
@@ -116,8 +116,8 @@ class Trainer:
             seed=spec.seed,
             callbacks=callbacks,
             held_out=prepared.watched,
-            commit=lambda progress: self.commit(folder, callbacks, progress),
-            commit_bytes=training_state.size(self._model),
+            save_checkpoint=lambda progress: self.save_checkpoint(folder, callbacks, progress),
+            checkpoint_bytes=training_state.size(self._model),
         )
         phases.end("build")
         engine.compile()
@@ -125,9 +125,9 @@ class Trainer:
         if start is None:
             training_state.begin_again(callbacks, folder)
         progress = training_state.prepare(start, callbacks) if start else Progress()
-        return loop.run(progress, until, state=start, commit_first=commit_first)
+        return loop.run(progress, until, state=start, checkpoint_first=checkpoint_first)
 
-    def commit(
+    def save_checkpoint(
         self,
         folder: Path,
         callbacks: Sequence[keras.callbacks.Callback],
@@ -141,13 +141,13 @@ class Trainer:
         state = training_state.capture(self._model, callbacks, progress)
         about = environment.identity(self.spec, self.prepared.sha256)
         facts = {**state.facts, "about": about}
-        store.commit(folder / "checkpoints", Checkpoint(state.arrays, facts))
+        store.save(folder / "checkpoints", Checkpoint(state.arrays, facts))
 
     def end(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Gives a paused network the weights with which its training would end here.
 
         These are the averages, or the best epoch's, where the spec asks for either. Nothing
-        goes on from them: `commit` comes before.
+        goes on from them: `save_checkpoint` comes before.
 
         Args:
             callbacks: Those it was trained with.

@@ -275,7 +275,7 @@ class Callback(Component):
         {
             *("spec.yaml", "environment.json", "metrics.jsonl", "checkpoints", "model.keras"),
             *("result.json", "report.html", "tensorboard", "run.log"),
-            *("sample.npz", "proof.json"),
+            *("sample.npz", "verification.json"),
         }
     )
     # Keras formats a path with str.format, which also looks attributes up: characters of

@@ -114,7 +114,7 @@ def _no_objective(spec: Spec, objective: str | None) -> Iterator[Fault]:
     if objective is not None and objective not in measured:
         remedy = f"{nearest(objective, measured)}Known: {', '.join(measured)}."
         if objective in metrics:
-            remedy = f"Name val_{objective}: the best at rows trained on proves nothing."
+            remedy = f"Name val_{objective}: training rows favour networks that overfit."
         yield Fault(
             "search.objective",
             f"a recorded metric{of_task}, of the validation rows",

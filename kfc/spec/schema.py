@@ -247,9 +247,9 @@ class Training(SpecModel):
         description="Any of Keras's by class name, kfc's, or a plug-in's.",
         examples=[[{"name": "TerminateOnNaN"}]],
     )
-    commit_seconds: Positive = Field(
+    checkpoint_seconds: Positive = Field(
         10.0,
-        description="Between commits; more where they would take over 3 % of the time.",
+        description="Between checkpoints; more where they would take over 3 % of the time.",
     )
 
 

@@ -2,7 +2,7 @@
 
 A file is written beside its place, flushed to the disk, then renamed; the folder is
 flushed too, since a rename is an entry in it. A library that writes by itself is given a
-path of ours, and the result is committed in the same way.
+path of ours, and the result is saved in the same way.
 """
 
 from __future__ import annotations

@@ -21,15 +21,15 @@ from kfc.training.checkpoints import Checkpoint, Progress, restore
 from kfc.training.engine import Block, Engine, Evaluator
 from kfc.training.row_order import epoch_order
 
-_COMMIT_SHARE = 0.03
-"""The most of the time that commits may take: those of a large network, of which each takes
-longer, lie further apart than `commit_seconds`."""
+_CHECKPOINT_SHARE = 0.03
+"""At most this share of training time is spent on writing checkpoints; slow ones are written
+less often than `checkpoint_seconds` says."""
 
 _WRITTEN_PER_SECOND = 75e6
-"""Bytes of a commit, until one was timed: measured on two cores of a virtual machine."""
+"""Bytes of a checkpoint, until one was timed: measured on two cores of a virtual machine."""
 
 _FIRST = 60.0
-"""Seconds that the first commit waits at most, however much it has to write."""
+"""Seconds that the first checkpoint waits at most, however much it has to write."""
 
 
 @dataclass
@@ -41,18 +41,18 @@ class Loop:
     the epoch whose hook is called; and `flushed`, that `flush` will be called on those that
     have it, so that they may collect what they write until then.
 
-    Ctrl-C and SIGTERM wait for the end of the steps that run, and for a commit.
+    Ctrl-C and SIGTERM wait for the end of the steps that run, and for a checkpoint.
 
     Args:
         engine: Runs the steps.
         evaluator: Measures validation (or test) rows.
-        training: Epochs, shuffling, and how often to log, evaluate and commit.
+        training: Epochs, shuffling, and how often to log, evaluate and checkpoint.
         seed: Of the order of rows.
         callbacks: Keras callbacks, in the order they are called.
         held_out: Prefix and rows to evaluate on: `val` or `test`.
-        commit: Called with the progress where it is time for a commit: after
-            `training.commit_seconds`, at the end of an epoch or within a long one.
-        commit_bytes: What it will write, about; that says when the first one may come.
+        save_checkpoint: Called with the progress where it is time for a checkpoint: after
+            `training.checkpoint_seconds`, at the end of an epoch or within a long one.
+        checkpoint_bytes: What it will write, about; that says when the first one may come.
     """
 
     engine: Engine
@@ -61,8 +61,8 @@ class Loop:
     seed: int
     callbacks: Sequence[keras.callbacks.Callback]
     held_out: tuple[str, Rows]
-    commit: Callable[[Progress], None]
-    commit_bytes: int = 0
+    save_checkpoint: Callable[[Progress], None]
+    checkpoint_bytes: int = 0
 
     def run(
         self,
@@ -70,7 +70,7 @@ class Loop:
         until: int | None = None,
         *,
         state: Checkpoint | None = None,
-        commit_first: bool = False,
+        checkpoint_first: bool = False,
     ) -> Progress:
         """Trains from `progress` to the end, or until a callback asks for a stop.
 
@@ -84,7 +84,7 @@ class Loop:
                 such as putting the best weights back, is then left to a later call.
             state: The captured state that `progress` is of, put back after
                 `on_train_begin`.
-            commit_first: Whether to commit before the first step.
+            checkpoint_first: Whether to checkpoint before the first step.
 
         Returns:
             The same object, advanced.
@@ -104,9 +104,9 @@ class Loop:
             "seconds": progress.seconds,
             "flushed": True,
         }
-        self._began, self._committed = self._params["began"], time.monotonic()
-        self._commit_took = min(
-            self.commit_bytes / _WRITTEN_PER_SECOND, _COMMIT_SHARE * _FIRST
+        self._began, self._checkpointed = self._params["began"], time.monotonic()
+        self._checkpoint_took = min(
+            self.checkpoint_bytes / _WRITTEN_PER_SECOND, _CHECKPOINT_SHARE * _FIRST
         )
         model.stop_training = progress.stopped
         self._hooks = Hooks(
@@ -122,8 +122,8 @@ class Loop:
             else:  # Keras's BackupAndRestore has perhaps put the weights of an epoch back
                 backed_up = min(initial_epoch(model), self.training.epochs)
                 progress.epoch = max(progress.epoch, backed_up)
-            if commit_first:
-                self.commit(progress)
+            if checkpoint_first:
+                self.save_checkpoint(progress)
             self._train(progress)
         return progress
 
@@ -170,7 +170,7 @@ class Loop:
             epoch, step = divmod(block.first_bad_step, steps)
             raise _not_finite(first + epoch, step, "loss")
         progress.stopped = bool(self.engine.model.stop_training)
-        self._commit_if_due(progress)
+        self._checkpoint_if_due(progress)
 
     def _end_of_epoch(self, progress: Progress, logs: dict[str, float]) -> None:
         prefix = f"{self.held_out[0]}_"
@@ -213,7 +213,7 @@ class Loop:
         stopped = self.engine.model.stop_training or block.first_bad_step >= 0
         if last < steps and not stopped:
             self._hooks.flush()
-            self._commit_if_due(progress)
+            self._checkpoint_if_due(progress)
         return block
 
     def _trained(self, logs: dict[str, float]) -> dict[str, float]:
@@ -255,17 +255,19 @@ class Loop:
         self._hooks.call("on_test_end", dict(logs))
         return {f"{prefix}_{name}": value for name, value in logs.items()}
 
-    def _commit_if_due(self, progress: Progress) -> None:
+    def _checkpoint_if_due(self, progress: Progress) -> None:
         began = time.monotonic()
-        apart = max(self.training.commit_seconds, self._commit_took / _COMMIT_SHARE)
-        if self._interrupts.heard or began - self._committed >= apart:
+        apart = max(
+            self.training.checkpoint_seconds, self._checkpoint_took / _CHECKPOINT_SHARE
+        )
+        if self._interrupts.heard or began - self._checkpointed >= apart:
             if progress.step and not self.engine.weights_are_finite():
                 raise _not_finite(progress.epoch, progress.step - 1, "weights")
             progress.stopped = bool(self.engine.model.stop_training)
             progress.seconds = began - self._began
-            self.commit(progress)
-            self._committed = time.monotonic()
-            self._commit_took = self._committed - began
+            self.save_checkpoint(progress)
+            self._checkpointed = time.monotonic()
+            self._checkpoint_took = self._checkpointed - began
         self._interrupts.obey()
 
 

@@ -20,8 +20,8 @@ from kfc.training.checkpoints import for_another_folder, store
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Proposal, Trial, direction, worst_score
 
-COMMIT_SECONDS = 1.0
-"""A short trial is never interrupted by a commit, and a killed one loses an epoch at most,
+CHECKPOINT_SECONDS = 1.0
+"""A short trial is never interrupted by a checkpoint, and a killed one loses an epoch at most,
 or a second of a longer one."""
 
 _MOST_PREPARED = 4
@@ -93,7 +93,7 @@ class Runner:
         self._prepare = prepare
 
     def run(self, order: Order) -> Trial:
-        """Trains and scores a trial; one that was interrupted goes on from its last commit.
+        """Trains and scores a trial; an interrupted one resumes from its last checkpoint.
 
         What would refuse or end a run of its own, such as a loss that is NaN, is the
         outcome of a trial: it `diverged`, for a cause.
@@ -133,19 +133,19 @@ class Runner:
             # The oracle's are those of the search's spec, which a space may hold too.
             until=proposal.values.get("training.epochs", proposal.epochs),
             start=self._start(folder, proposal.parent),
-            commit_seconds=COMMIT_SECONDS,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
         )
         state_sha256 = weights_sha256(trainer.network)
         paused = not progress.stopped and progress.epoch < trainer.spec.training.epochs
         if paused:  # another trial may go on from here; this one's score is as if it ended
-            trainer.commit(folder, callbacks, progress)
+            trainer.save_checkpoint(folder, callbacks, progress)
             trainer.end(callbacks)
         metrics = trainer.measure("val")
         seconds = round(time.monotonic() - began, 3)
         score = self._bounded(metrics[self._objective])
         beaten = order.to_beat is not None and self._is_better(order.to_beat, score)
         if not paused and not beaten:
-            trainer.commit(folder, callbacks, progress)
+            trainer.save_checkpoint(folder, callbacks, progress)
         facts = {"metrics": metrics, "epochs": progress.epoch, "weights_sha256": state_sha256}
         prepared = trainer.prepared
         of_run = {
@@ -167,7 +167,7 @@ class Runner:
         return one < other if direction(self._objective) == "min" else one > other
 
     def _start(self, folder: Path, parent: int | None) -> store.Checkpoint | None:
-        """Returns where the training goes on: its own last commit, or its parent's."""
+        """Returns where the training goes on: its own last checkpoint, or its parent's."""
         with suppress(CheckpointError):
             own = store.newest(folder / "checkpoints")
             store.drop_damaged(folder / "checkpoints", own)

@@ -25,7 +25,7 @@ from kfc.tuning.trial import Trial, worst_score
 from kfc.tuning.trial_runner import Order, Runner
 
 _MOST_DEATHS = 3
-"""Processes that one order may cost without a new commit, before it counts as what kills
+"""Processes that one order may cost without a new checkpoint, before it counts as what kills
 them; and processes that may die one after another before they can take any."""
 
 
@@ -94,7 +94,7 @@ class Processes:
         self._processes = [_Process(*self._start) for _ in range(count)]
         self._orders: deque[Order] = deque()
         self._running: dict[Future[Trial], tuple[int, Order]] = {}
-        # Folder of an order -> processes that died since its newest commit, which is that.
+        # Folder of an order -> processes that died since its newest checkpoint, which is that.
         self._deaths: dict[str, tuple[int, str]] = {}
         self._deaths_at_start = 0
 
@@ -124,7 +124,7 @@ class Processes:
             return order, trial
 
     def close(self) -> None:
-        """Kills the processes: what they run has its commits."""
+        """Kills the processes: what they run has its checkpoints."""
         for each in self._processes:
             each.kill()
 

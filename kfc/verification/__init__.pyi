@@ -1,2 +1,2 @@
 from .verifying import Certificate as Certificate
-from .verifying import prove as prove
+from .verifying import verify as verify

@@ -209,7 +209,7 @@ class Unoptimized(Graph):
 
 
 class Own(StepByStep):
-    """A step that is to be proved.
+    """A step that is to be verified.
 
     Args:
         problem: What to train on.

@@ -23,12 +23,12 @@ from kfc.verification.setup import Problem, State, read
 from kfc.verification.tensor_difference import TOLERANCE
 from kfc.verification.training_paths import Eager, Fit, Fused, Graph, Outcome, Own, Way, Xla
 
-FILE = "proof.json"
+FILE = "verification.json"
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a proof found; the attributes are also the keys of `proof.json`.
+    """The result of a verification; the attributes are also the keys of `verification.json`.
 
     Args:
         passed: Whether every path makes every step within its bound.
@@ -83,7 +83,7 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def prove(
+def verify(
     spec: SpecLike,
     *,
     steps: int = 12,
@@ -101,12 +101,12 @@ def prove(
 
     Args:
         spec: A built-in spec's name, a file, a dict, a `kfc.Spec`, or the folder of a run,
-            which the certificate then joins as `proof.json`.
+            which the certificate then joins as `verification.json`.
         steps: How many, of at least 2: two epochs of so many rows, each with a short last
             batch.
         overrides: Dotted path -> value.
         data: Rows instead of `data.source`, as for `kfc.fit`.
-        step: A step of your own to be proved: a function of a `keras.Model`, whose
+        step: A step of your own to be verified: a function of a `keras.Model`, whose
             `optimizer` is the spec's, and of a batch, `(model, x, y)`, that updates the
             model's weights and returns the batch's loss. It is called for each step in
             turn, so it may keep numbers of its own; in a row it is then not bounded.
@@ -144,7 +144,7 @@ def _prepared(spec: Spec, data: Any, folder: Path | None) -> Prepared:
                 "data",
                 "the rows that this run was given in Python",
                 "none",
-                f"Call `kfc.prove({str(folder)!r}, data=...)` with them.",
+                f"Call `kfc.verify({str(folder)!r}, data=...)` with them.",
             )
         )
     with environment.where_it_began(folder):

@@ -37,7 +37,7 @@ def reseal(run_folder, /, **changes):
 
 
 def put_state(folder, state):
-    """Puts a state into every commit, with a manifest that says that it is whole."""
+    """Puts a state into every checkpoint, with a manifest that says that it is whole."""
     for path in (folder / "checkpoints").iterdir():
         manifest = json.loads((path / "manifest.json").read_text())
         manifest["state.npz"] = atomic.sha256(state)

@@ -225,7 +225,7 @@ def test_help_names_every_command(folder):
         "evaluate",
         "predict",
         "export",
-        "prove",
+        "verify",
         "eject",
         "specs",
         "sources",

@@ -311,7 +311,7 @@ def test_a_path_that_cannot_be_is_a_disk_error(digits, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["state.npz", "facts.json"])
-def test_a_run_with_one_bit_of_its_last_commit_altered_is_refused(name, digits, tmp_path):
+def test_a_run_with_one_bit_of_its_last_checkpoint_altered_is_refused(name, digits, tmp_path):
     folder = copied(digits, tmp_path / "run")
     file = max(folder.glob("checkpoints/*")) / name
     content = bytearray(file.read_bytes())

@@ -269,7 +269,7 @@ def test_what_is_passed_in_stays_as_it_was(tmp_path, unasked):
     run.rows("test", data=(x, y))
     with unasked():
         kfc.export(run, tmp_path / "models", verbose=False)
-    kfc.prove({**spec, **overrides}, steps=2, data=(x, y))
+    kfc.verify({**spec, **overrides}, steps=2, data=(x, y))
     assert settings() == before
     assert (run.model.compiled, run.model.trainable) == (compiled, True)
     for now, then in zip(run.model.get_weights(), weights, strict=True):
@@ -568,8 +568,8 @@ def test_a_run_on_rows_from_python_asks_for_them(tmp_path):
     run = fit(tmp_path, {"training": {"epochs": 1}}, {}, data=(x, y))
     with pytest.raises(kfc.DataError, match=r"given in Python, got none.*evaluate\(data="):
         kfc.load(run.folder).evaluate()
-    with pytest.raises(kfc.DataError, match=r"given in Python, got none.*prove\(.*data="):
-        kfc.prove(run.folder)
+    with pytest.raises(kfc.DataError, match=r"given in Python, got none.*verify\(.*data="):
+        kfc.verify(run.folder)
 
 
 def test_a_run_evaluated_elsewhere_says_where_its_paths_began(tmp_path, monkeypatch):
@@ -584,7 +584,7 @@ def test_a_run_evaluated_elsewhere_says_where_its_paths_began(tmp_path, monkeypa
     with pytest.raises(kfc.DataError, match=f"The run began in {tmp_path / 'there'}: call"):
         run.evaluate()
     with pytest.raises(kfc.DataError, match="The run began in"):
-        kfc.prove(run.folder)
+        kfc.verify(run.folder)
     monkeypatch.chdir(tmp_path / "there")
     assert run.evaluate() == run.metrics
 

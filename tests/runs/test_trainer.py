@@ -35,7 +35,7 @@ def trainer():
 def train(trainer, folder, **options):
     callbacks = named_callbacks(trainer.spec, folder)
     progress = trainer.train(folder, callbacks, **options)
-    trainer.commit(folder, callbacks, progress)
+    trainer.save_checkpoint(folder, callbacks, progress)
     return progress
 
 

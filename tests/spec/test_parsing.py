@@ -39,7 +39,9 @@ def fault_of(call, *arguments, **keywords):
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", ".001", "0.001", "1.0e-03"])
 def test_yaml_numbers_are_numbers(read, text):
-    assert read(f"training: {{commit_seconds: {text}}}").training.commit_seconds == 0.001
+    assert (
+        read(f"training: {{checkpoint_seconds: {text}}}").training.checkpoint_seconds == 0.001
+    )
 
 
 @pytest.mark.parametrize("word", ["no", "yes", "on", "off", "y", "n"])
@@ -114,7 +116,7 @@ LINES = {
     "toml long list": (".toml", "[network]\nhidden = [\n 3,\n 0,\n]\n", 2),
     "json key": (".json", '{\n\t"name": "a",\n\t"seed": -1\n}', 3),
     "json list item": (".json", '{"network": {"hidden": [\n3,\n0\n]}}', 3),
-    "json nan": (".json", '{\n"training":\n{"commit_seconds": NaN}}', 3),
+    "json nan": (".json", '{\n"training":\n{"checkpoint_seconds": NaN}}', 3),
 }
 
 

@@ -37,7 +37,7 @@ training:
   log_every: 100
   evaluate_every: 500
   callbacks: [{name: TerminateOnNaN}]
-  commit_seconds: 10
+  checkpoint_seconds: 10
 search:
   algorithm: bayesian
   objective: val_accuracy
@@ -127,7 +127,7 @@ FIELDS = {
     "search.seconds": {name: case for name, case in POSITIVE.items() if name != "nothing"},
     "network.dropout": SHARE,
     "network.hidden[0].dropout": SHARE,
-    "training.commit_seconds": POSITIVE,
+    "training.checkpoint_seconds": POSITIVE,
     LR: POSITIVE,
     "training.class_weight": BY_CLASS,
     "training.class_weight.yes": NOT_NEGATIVE,

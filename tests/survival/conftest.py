@@ -218,7 +218,7 @@ def toy_rows(number, seed):
     return Rows(x, x @ np.array([1.0, -2.0, 0.5]))
 
 
-TOY = {"training": {"epochs": 3, "batch_size": 4, "commit_seconds": 1e-9}}
+TOY = {"training": {"epochs": 3, "batch_size": 4, "checkpoint_seconds": 1e-9}}
 
 
 def train_toy(folder, before_step=lambda number: None):
@@ -232,8 +232,8 @@ def train_toy(folder, before_step=lambda number: None):
         EarlyStopping("val_loss", patience=1),
     ]
 
-    def commit(progress):
-        store.commit(place, training_state.capture(model, callbacks, progress))
+    def checkpoint(progress):
+        store.save(place, training_state.capture(model, callbacks, progress))
 
     start, progress = None, Progress()
     if store.begun(place):
@@ -243,9 +243,11 @@ def train_toy(folder, before_step=lambda number: None):
     else:
         training_state.begin_again(callbacks, folder)
     training, held_out = load_spec(TOY).training, ("val", toy_rows(6, seed=1))
-    loop = loops.Loop(engine, ToyEvaluator(model), training, 0, callbacks, held_out, commit)
+    loop = loops.Loop(
+        engine, ToyEvaluator(model), training, 0, callbacks, held_out, checkpoint
+    )
     progress = loop.run(progress, state=start)
-    commit(progress)
+    checkpoint(progress)
     result = {"history": progress.history, "stopped": progress.stopped}
     atomic.write(folder / "result.json", json.dumps(result))
     return engine.steps_made
@@ -262,8 +264,8 @@ def outcome(folder):
 
 @pytest.fixture
 def toy(monkeypatch):
-    """Trains the toy with a commit after every step: `train`, `outcome`."""
-    monkeypatch.setattr(loops, "_COMMIT_SHARE", math.inf)
+    """Trains the toy with a checkpoint after every step: `train`, `outcome`."""
+    monkeypatch.setattr(loops, "_CHECKPOINT_SHARE", math.inf)
     return types.SimpleNamespace(train=train_toy, outcome=outcome)
 
 

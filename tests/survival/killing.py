@@ -27,7 +27,7 @@ SPEC = {
         "batch_size": 64,
         "log_every": 1,  # so that each step is a call
         "evaluate_every": 2,
-        "commit_seconds": 1e-9,
+        "checkpoint_seconds": 1e-9,
         "early_stopping": {"monitor": "val_accuracy", "patience": 5},
     },
 }
@@ -83,7 +83,7 @@ def main(folder, plans):
     tensorflow_startup.import_tensorflow()
     from kfc.training import loop
 
-    loop._COMMIT_SHARE = math.inf  # a commit wherever one is possible
+    loop._CHECKPOINT_SHARE = math.inf  # a checkpoint wherever one is possible
     (folder / "spec.json").write_text(json.dumps(SPEC))
     codes = {}
     for name, plan in plans.items():

@@ -22,7 +22,7 @@ LINES = "".join(f'{{"epoch": {epoch}, "loss": {1 / epoch}}}\n' for epoch in rang
 
 
 def make_run(folder, seed=0, data="d" * 64):
-    """The folder of an interrupted run, with two commits and a log."""
+    """The folder of an interrupted run, with two checkpoints and a log."""
     spec = SPEC.model_copy(update={"seed": seed})
     folder.mkdir()
     (folder / "spec.yaml").write_text(dump_spec(spec))
@@ -40,8 +40,8 @@ def make_run(folder, seed=0, data="d" * 64):
             "states": [Appended(folder / "metrics.jsonl").state()],
             "about": environment.identity(spec, data),
         }
-        store.commit(folder / "checkpoints", Checkpoint(arrays, facts))
-    (folder / "metrics.jsonl").write_text(LINES)  # and some more after the commit
+        store.save(folder / "checkpoints", Checkpoint(arrays, facts))
+    (folder / "metrics.jsonl").write_text(LINES)  # and some more after the checkpoint
     return folder
 
 
@@ -65,7 +65,7 @@ def looked(folder):
 
 @pytest.fixture(scope="module")
 def intact(runs, tmp_path_factory):
-    """Epoch -> what a resume of the intact run begins with, for both of its commits."""
+    """Epoch -> what a resume of the intact run begins with, for both of its checkpoints."""
     folder = tmp_path_factory.mktemp("intact") / "a"
     shutil.copytree(runs.run, folder)
     newest = looked(folder)
@@ -141,7 +141,7 @@ def test_damage_is_found_and_gone_around_or_refused(runs, intact, tmp_path, name
     try:
         found = looked(folder)
     except CheckpointError:
-        # Of the newest commit only a link is refused: for the rest there is the one before.
+        # Only a link in the newest checkpoint is refused; otherwise the one before is used.
         assert kind == "link" or not name.startswith("checkpoints")
         return
     # JSON and YAML have spaces that mean nothing, and a spec ends with a default.
@@ -161,7 +161,7 @@ def test_a_bit_of_any_array_is_found(runs, intact, tmp_path):
         assert resuming.look(folder).start.facts["progress"]["epoch"] == 3
 
 
-def test_commits_under_each_others_names_are_refused(runs, tmp_path):
+def test_checkpoints_under_each_others_names_are_refused(runs, tmp_path):
     folder = tmp_path / "a"
     shutil.copytree(runs.run, folder)
     place = folder / "checkpoints"
@@ -172,16 +172,16 @@ def test_commits_under_each_others_names_are_refused(runs, tmp_path):
         resuming.look(folder)
 
 
-def test_commits_of_another_run_are_refused(runs, tmp_path):
+def test_checkpoints_of_another_run_are_refused(runs, tmp_path):
     folder = tmp_path / "a"
     shutil.copytree(runs.run, folder)
     shutil.rmtree(folder / "checkpoints")
     shutil.copytree(runs.other / "checkpoints", folder / "checkpoints")
-    with pytest.raises(CheckpointError, match="expected the commits of this run"):
+    with pytest.raises(CheckpointError, match="expected the checkpoints of this run"):
         resuming.look(folder)
 
 
-def test_damage_to_every_commit_is_refused(runs, tmp_path):
+def test_damage_to_every_checkpoint_is_refused(runs, tmp_path):
     folder = tmp_path / "a"
     shutil.copytree(runs.run, folder)
     for path in (folder / "checkpoints").glob("*/state.npz"):
@@ -231,7 +231,7 @@ def test_damage_to_the_sample_of_a_run_is_found(tmp_path, kind, seed):
     assert caught.value.exit_code == 7
 
 
-def test_a_read_error_of_the_disk_passes_over_a_commit(runs, tmp_path, monkeypatch):
+def test_a_read_error_of_the_disk_passes_over_a_checkpoint(runs, tmp_path, monkeypatch):
     folder = tmp_path / "a"
     shutil.copytree(runs.run, folder)
     read = atomic.read

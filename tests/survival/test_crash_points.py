@@ -8,7 +8,7 @@ import pytest
 FAULTS = ("die", "tear", errno.ENOSPC, errno.EIO)
 
 
-def commits_in(log):
+def checkpoints_in(log):
     return sum(name == "rename" and to[-1].parent.name == "checkpoints" for name, *to in log)
 
 
@@ -32,8 +32,8 @@ def test_a_toy_trains_to_the_same_bits_whatever_operation_fails(
         with faulty_disk():
             steps = toy.train(folder)
         assert toy.outcome(folder) == expected.outcome, at
-        # Each step has its commit: none that was there before the fault is made again.
-        assert steps <= max(0, expected.steps - commits_in(disk.log[: at - 1])), at
+        # Each step has its checkpoint: none that was there before the fault is made again.
+        assert steps <= max(0, expected.steps - checkpoints_in(disk.log[: at - 1])), at
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_is_renamed_was_synced_before_and_is_synced_with_its_folder_after(
 
 
 def test_the_toy_is_worth_its_crashes(expected):
-    """It logs, commits within epochs, and is stopped early after its best epoch."""
+    """It logs, checkpoints within epochs, and is stopped early after its best epoch."""
     arrays, lines, _ = expected.outcome
     assert {name.partition("/")[0] for name in arrays} == {
         *("weights", "metrics", "seeds", "optimizer", "callback")

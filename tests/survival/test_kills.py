@@ -34,7 +34,7 @@ def test_a_toy_killed_at_any_step_ends_with_the_same_bits(
         with faulty_disk():
             again = toy.train(folder)
         assert toy.outcome(folder) == expected.outcome, step
-        assert step + again == expected.steps  # not one of the committed steps is repeated
+        assert step + again == expected.steps  # not one of the saved steps is repeated
 
 
 def test_a_toy_killed_at_every_step_ends_with_the_same_bits(
@@ -75,7 +75,7 @@ def killed(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("killed")
     settings = [f"training.engine={request.param}"]
     plans = {name: {"signals": each, "set": settings} for name, each in SIGNALS.items()}
-    plans["interrupts"]["set"] = [*settings, "training.commit_seconds=1000000"]
+    plans["interrupts"]["set"] = [*settings, "training.checkpoint_seconds=1000000"]
     script = Path(__file__).with_name("killing.py")
     command = [sys.executable, script, folder, json.dumps(plans)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -123,12 +123,12 @@ def test_an_ended_run_is_resumed_to_the_same_bits(killed, name):
         assert got == want
 
 
-def test_what_a_kill_costs_is_the_work_since_the_last_commit(killed):
+def test_what_a_kill_costs_is_the_work_since_the_last_checkpoint(killed):
     folder, _, _ = killed
     assert resumed_at(folder / "kills") == [(0, 0), (0, 2), (1, 0), (2, 0)]
 
 
-def test_an_interrupt_waits_for_the_step_and_a_commit_and_a_second_one_for_nothing(killed):
+def test_an_interrupt_waits_for_the_step_and_a_checkpoint_and_a_second_one_for_nothing(killed):
     folder, _, said = killed
     assert resumed_at(folder / "interrupts") == [(0, 0), (0, 2), (1, 1)]
     assert f"`kfc resume {folder / 'interrupts'}/0001-killed` goes on." in said

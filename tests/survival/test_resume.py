@@ -21,18 +21,18 @@ SPEC = {
     "name": "small",
     "data": {"source": "sklearn:digits", "rows": 120},
     "network": {"hidden": [4]},
-    "training": {"epochs": 3, "batch_size": 64, "log_every": 2, "commit_seconds": 1e-9},
+    "training": {"epochs": 3, "batch_size": 64, "log_every": 2, "checkpoint_seconds": 1e-9},
 }
 
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
-    monkeypatch.setattr(loops, "_COMMIT_SHARE", math.inf)
+    monkeypatch.setattr(loops, "_CHECKPOINT_SHARE", math.inf)
 
 
 @pytest.fixture
 def interrupted(tmp_path, faulty_disk, monkeypatch):
-    """Trains until an epoch has ended, before its commit, and returns the run folder."""
+    """Trains until an epoch has ended, before its checkpoint, and returns the run folder."""
 
     def fit(epoch=2, spec=SPEC, **options):
         with pytest.MonkeyPatch.context() as patch, faulty_disk(durable=True) as disk:
@@ -81,7 +81,7 @@ def rows(seed=0):
 # --- going on -----------------------------------------------------------------------------
 
 
-def test_an_interrupted_run_goes_on_from_its_last_commit(interrupted, whole, capsys):
+def test_an_interrupted_run_goes_on_from_its_last_checkpoint(interrupted, whole, capsys):
     folder = interrupted()
     run = kfc.resume(folder)
     check_same(run, whole)
@@ -90,8 +90,8 @@ def test_an_interrupted_run_goes_on_from_its_last_commit(interrupted, whole, cap
     assert (result(folder)["resume"], result(folder)["without_state"]) == ("exact", [])
 
 
-def test_a_run_without_a_commit_begins_again(interrupted, whole, capsys):
-    rarely = {"log_every": 1, "commit_seconds": 1e6}
+def test_a_run_without_a_checkpoint_begins_again(interrupted, whole, capsys):
+    rarely = {"log_every": 1, "checkpoint_seconds": 1e6}
     folder = interrupted(spec={**SPEC, "training": {**SPEC["training"], **rarely}})
     (folder / "my-notes.txt").write_text("kept")
     assert len(logged(folder)) == 4  # of one epoch and one step more, and its epoch's end
@@ -99,7 +99,7 @@ def test_a_run_without_a_commit_begins_again(interrupted, whole, capsys):
     assert (run.weights_sha256, run.history) == (whole.weights_sha256, whole.history)
     assert len(logged(folder)) == 9
     assert (folder / "my-notes.txt").read_text() == "kept"
-    assert "no commit yet: from the beginning" in capsys.readouterr().err
+    assert "no checkpoint yet: from the beginning" in capsys.readouterr().err
 
 
 def test_the_time_before_an_interruption_counts(interrupted, whole):
@@ -130,19 +130,19 @@ def test_a_finished_run_says_so_and_is_loaded(whole, capsys):
 @pytest.mark.parametrize(
     "offset", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))]
 )
-def test_every_operation_of_a_commit_may_be_the_last(
+def test_every_operation_of_a_checkpoint_may_be_the_last(
     whole, tmp_path, faulty_disk, check_syncs, offset
 ):
-    """The second commit of kfc's own trainer, and the lines of the logs around it."""
+    """The second checkpoint of kfc's own trainer, and the lines of the logs around it."""
     with faulty_disk() as disk:
         kfc.fit(SPEC, runs=tmp_path / "whole", verbose=False)
     check_syncs(disk.log)
-    commits = [
+    checkpoints = [
         number
         for number, (name, *paths) in enumerate(disk.log, start=1)
         if name == "rename" and paths[-1].parent.name == "checkpoints"
     ]
-    for at in range(commits[0] + 1 + offset, commits[1] + 2, 3):
+    for at in range(checkpoints[0] + 1 + offset, checkpoints[1] + 2, 3):
         with faulty_disk(at) as broken:
             kfc.fit(SPEC, runs=tmp_path / str(at), verbose=False)
         assert broken.has_failed
@@ -323,13 +323,13 @@ def test_another_version_is_said_and_recorded(interrupted, whole, monkeypatch, c
     assert result(folder)["resumed"][0]["differences"] == [line]
 
 
-def test_a_damaged_commit_is_passed_over_and_said(interrupted, whole, capsys):
+def test_a_damaged_checkpoint_is_passed_over_and_said(interrupted, whole, capsys):
     folder = interrupted(epoch=3)
     newest = max((folder / "checkpoints").iterdir())
     (newest / "state.npz").write_bytes(b"")
     check_same(kfc.resume(folder), whole)
     said = capsys.readouterr().err
-    assert f"passed over: commit {newest.name}: the sha256 of state.npz differs" in said
+    assert f"passed over: checkpoint {newest.name}: the sha256 of state.npz differs" in said
     assert "going on after 1 of 3 epochs" in said
 
 
@@ -382,7 +382,7 @@ def test_a_second_process_is_refused_without_tensorflow(interrupted):
             "a whole checkpoint",
         ),
     ],
-    ids=["environment", "a broken spec", "no spec", "commits"],
+    ids=["environment", "a broken spec", "no spec", "checkpoints"],
 )
 def test_the_command_refuses_with_a_code_and_a_message(
     interrupted, capsys, damage, code, words
@@ -419,7 +419,7 @@ def test_an_unfinished_run_is_not_loaded_but_named(interrupted):
 
 
 def put_facts(folder, change):
-    """Changes the facts of every commit, and says in the manifest that they are whole."""
+    """Changes the facts of every checkpoint, and says in the manifest that they are whole."""
     for path in (folder / "checkpoints").iterdir():
         facts = json.loads((path / "facts.json").read_text())
         change(facts)
@@ -489,7 +489,7 @@ def stopped(tmp_path_factory):
 
     runs = tmp_path_factory.mktemp("stopped")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loops, "_COMMIT_SHARE", math.inf)
+        patch.setattr(loops, "_CHECKPOINT_SHARE", math.inf)
         build = fitting.build_callbacks
         patch.setattr(fitting, "build_callbacks", lambda *a: [*build(*a), Impatient()])
         with pytest.raises(KeyboardInterrupt):

@@ -73,7 +73,7 @@ class Problem:
     def loop(
         self,
         callbacks: Sequence[keras.callbacks.Callback] = (),
-        commit: Callable[[Progress], None] = lambda progress: None,
+        checkpoint: Callable[[Progress], None] = lambda progress: None,
         model: TapeModel | None = None,
         shared: bool = True,
     ) -> Loop:
@@ -92,7 +92,7 @@ class Problem:
             structure=structure(self.spec, self.task, num_rows=rows) if shared else None,
         )
         return Loop(
-            engine, evaluator, training, self.spec.seed, list(callbacks), held_out, commit
+            engine, evaluator, training, self.spec.seed, list(callbacks), held_out, checkpoint
         )
 
 
@@ -109,7 +109,12 @@ def make_rows(task: Task, number: int, seed: int = 0) -> Rows:
 def _problem(overrides: dict[str, Any] | None = None, task: Task = CLASSES) -> Problem:
     base = {
         "network": {"hidden": [6], "activation": "tanh"},
-        "training": {"epochs": 3, "batch_size": 32, "shuffle": False, "commit_seconds": 1e6},
+        "training": {
+            "epochs": 3,
+            "batch_size": 32,
+            "shuffle": False,
+            "checkpoint_seconds": 1e6,
+        },
     }
     return Problem(
         load_spec(base, overrides), task, make_rows(task, 70), make_rows(task, 30, seed=1)

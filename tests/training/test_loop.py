@@ -271,15 +271,15 @@ def test_a_training_that_ran_its_epochs_is_not_stopped(problem):
 def test_a_stop_within_an_epoch_is_committed_only_once_the_epoch_has_ended(
     problem, recorder, monkeypatch
 ):
-    monkeypatch.setattr(loops, "_COMMIT_SHARE", math.inf)
-    commits = []
+    monkeypatch.setattr(loops, "_CHECKPOINT_SHARE", math.inf)
+    checkpoints = []
     run(
         problem,
         [recorder(stop_after=1)],
-        {"training.commit_seconds": 1e-9},
-        commit=lambda progress: commits.append((progress.epoch, progress.step)),
+        {"training.checkpoint_seconds": 1e-9},
+        save_checkpoint=lambda progress: checkpoints.append((progress.epoch, progress.step)),
     )
-    assert commits == [(0, 1), (1, 0)]
+    assert checkpoints == [(0, 1), (1, 0)]
 
 
 @pytest.fixture
@@ -295,22 +295,22 @@ def clock(monkeypatch):
     return now, Clock()
 
 
-EVERY_10_SECONDS = {"training.epochs": 20, "training.commit_seconds": 10}
+EVERY_10_SECONDS = {"training.epochs": 20, "training.checkpoint_seconds": 10}
 
 
-def test_commits_take_a_small_share_of_the_time(problem, clock):
-    """After a commit of three seconds, a hundred seconds pass before the next begins."""
-    (now, callback), commits = clock, []
+def test_checkpoints_take_a_small_share_of_the_time(problem, clock):
+    """After a checkpoint of three seconds, a hundred seconds pass before the next begins."""
+    (now, callback), checkpoints = clock, []
 
-    def commit(progress):
-        commits.append(now[0])
+    def checkpoint(progress):
+        checkpoints.append(now[0])
         now[0] += 3.0
 
-    run(problem, [callback], {"training.epochs": 20}, commit=commit)
-    assert commits == []
-    run(problem, [callback], EVERY_10_SECONDS, commit=commit)
-    between = [later - earlier for earlier, later in itertools.pairwise(commits)]
-    assert commits
+    run(problem, [callback], {"training.epochs": 20}, save_checkpoint=checkpoint)
+    assert checkpoints == []
+    run(problem, [callback], EVERY_10_SECONDS, save_checkpoint=checkpoint)
+    between = [later - earlier for earlier, later in itertools.pairwise(checkpoints)]
+    assert checkpoints
     assert between == [pytest.approx(103.0)] * len(between)
 
 
@@ -319,28 +319,31 @@ def test_commits_take_a_small_share_of_the_time(problem, clock):
     [(10_000_000, 20.0), (100_000_000, 60.0), (10_000_000_000, 60.0)],
     ids=["3 % of 4 s", "3 % of 44 s", "3 % of more than an hour"],
 )
-def test_the_first_commit_waits_by_an_estimate_but_a_minute_at_most(
+def test_the_first_checkpoint_waits_by_an_estimate_but_a_minute_at_most(
     problem, clock, size, first
 ):
-    (now, callback), commits = clock, []
+    (now, callback), checkpoints = clock, []
     case = problem(EVERY_10_SECONDS)
-    loop = case.loop([callback], commit=lambda progress: commits.append(now[0]))
-    loop.commit_bytes = size
+    loop = case.loop([callback], save_checkpoint=lambda progress: checkpoints.append(now[0]))
+    loop.checkpoint_bytes = size
     loop.run(Progress())
-    assert commits[:2] == [first, first + 20]  # the second when it was found to take no time
+    assert checkpoints[:2] == [
+        first,
+        first + 20,
+    ]  # the second when it was found to take no time
 
 
 def test_weights_that_are_not_finite_are_not_committed_within_an_epoch(
     problem, recorder, monkeypatch
 ):
-    commits = []
-    loop = problem({"training.commit_seconds": 1e-9}).loop(
-        [recorder(1)], commit=lambda progress: commits.append(progress.step)
+    checkpoints = []
+    loop = problem({"training.checkpoint_seconds": 1e-9}).loop(
+        [recorder(1)], save_checkpoint=lambda progress: checkpoints.append(progress.step)
     )
     monkeypatch.setattr(loop.engine, "weights_are_finite", lambda: False)
     with pytest.raises(NumbersError, match="epoch 1, step 1: expected finite weights"):
         loop.run(Progress())
-    assert commits == []
+    assert checkpoints == []
 
 
 # --- order --------------------------------------------------------------------------------

@@ -41,10 +41,10 @@ def order(number=1, rate=0.1, *, epochs=2, parent=None, to_beat=None):
 
 
 def mark_first_epoch(folder):
-    """Changes what the newest commit remembers of the first epoch, and nothing else."""
+    """Changes what the newest checkpoint remembers of the first epoch, and nothing else."""
     newest = store.newest(folder / "checkpoints")
     newest.facts["progress"]["history"]["loss"][0] = 123.0
-    store.commit(folder / "checkpoints", newest)
+    store.save(folder / "checkpoints", newest)
 
 
 def first_loss(folder):
@@ -108,7 +108,7 @@ def test_a_trial_on_a_rung_is_scored_as_one_that_ends_there(
     assert (child.weights_sha256, child.score) == (whole.weights_sha256, whole.score)
 
 
-def test_a_trial_that_was_interrupted_goes_on_from_its_own_commit(runner, tmp_path):
+def test_a_trial_that_was_interrupted_goes_on_from_its_own_checkpoint(runner, tmp_path):
     runner = runner({"training.epochs": 4})
     whole = runner.run(order(1, epochs=4))
     runner.run(order(2, epochs=3))
@@ -119,7 +119,9 @@ def test_a_trial_that_was_interrupted_goes_on_from_its_own_commit(runner, tmp_pa
 
 
 @pytest.mark.parametrize("damage", ["damaged", "gone"])
-def test_without_a_whole_commit_a_child_trains_from_the_beginning(damage, runner, tmp_path):
+def test_without_a_whole_checkpoint_a_child_trains_from_the_beginning(
+    damage, runner, tmp_path
+):
     runner = runner({"training.epochs": 4})
     whole = runner.run(order(1, epochs=4))
     rung = runner.run(order(2, epochs=2))
@@ -228,7 +230,7 @@ def test_a_worker_is_told_where_streamed_rows_lie_and_not_what_they_are(iris, tm
 
 
 def test_a_log_of_a_trial_begins_anew_in_the_folder_of_its_child(runner, tmp_path):
-    """Of the commit that a child goes on from, the logs stay with its parent."""
+    """Of the checkpoint that a child goes on from, the logs stay with its parent."""
     run = runner({"training.callbacks": [{"name": "csv_log", "filename": "rows.csv"}]})
     run.run(order(1, epochs=1))
     child = run.run(order(2, epochs=2, parent=1))

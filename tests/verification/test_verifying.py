@@ -240,7 +240,7 @@ def test_a_wrong_loss_is_found_even_if_the_update_is_right(problem):
 )
 @pytest.mark.slow
 def test_every_path_makes_the_same_steps(overrides):
-    check_paths(kfc.prove(SPEC, overrides=overrides, steps=6), overrides)
+    check_paths(kfc.verify(SPEC, overrides=overrides, steps=6), overrides)
 
 
 def check_paths(certificate, overrides):
@@ -255,7 +255,7 @@ def check_paths(certificate, overrides):
 
 @pytest.mark.slow
 def test_the_graph_optimizer_is_named_where_it_alone_makes_the_difference():
-    certificate = kfc.prove("breast_cancer", steps=4)
+    certificate = kfc.verify("breast_cancer", steps=4)
     if certificate.first_difference["path"] == "eager":
         assert "graph optimizer" in certificate.first_difference["why"]
     else:
@@ -282,18 +282,18 @@ def test_sums_of_nothing_but_zeros_are_at_no_kink(problem):
 @pytest.mark.parametrize("steps", [0, 1, -3, True])
 def test_fewer_than_two_steps_prove_nothing(steps):
     with pytest.raises(kfc.SpecError, match="a whole number of at least 2"):
-        kfc.prove("digits", steps=steps)
+        kfc.verify("digits", steps=steps)
 
 
 def test_the_command_prints_a_table_and_the_certificate_joins_the_folder_of_the_run(
     tmp_path, capsys, monkeypatch
 ):
-    made, prove = [], kfc.prove
-    monkeypatch.setattr(kfc, "prove", lambda *a, **k: made.append(prove(*a, **k)) or made[0])
+    made, verify = [], kfc.verify
+    monkeypatch.setattr(kfc, "verify", lambda *a, **k: made.append(verify(*a, **k)) or made[0])
     overrides = {"training.epochs": 1, "network.hidden": [8]}
     run = kfc.fit("digits", overrides=overrides, runs=tmp_path, verbose=False)
     with pytest.raises(SystemExit) as ended:
-        app.main(["prove", str(run.folder), "--steps", "4"])
+        app.main(["verify", str(run.folder), "--steps", "4"])
     assert not ended.value.code
     printed = capsys.readouterr().out
     assert printed.rstrip().endswith("passed")
@@ -301,7 +301,7 @@ def test_the_command_prints_a_table_and_the_certificate_joins_the_folder_of_the_
         assert name in printed
     (certificate,) = made
     check_paths(certificate, overrides)
-    assert json.loads((run.folder / "proof.json").read_text()) == json.loads(
+    assert json.loads((run.folder / "verification.json").read_text()) == json.loads(
         json.dumps(certificate.summary())
     )
 
@@ -311,6 +311,6 @@ def test_the_command_prints_a_table_and_the_certificate_joins_the_folder_of_the_
     "spec", ["digits", "breast_cancer", "diabetes", "mnist", "fashion_mnist"]
 )
 def test_every_built_in_spec_is_proved(spec, prepared_tfds):
-    certificate = kfc.prove(spec)
+    certificate = kfc.verify(spec)
     assert certificate.passed, certificate.faults
     assert "fit" in certificate.paths[0]["same_bits"]

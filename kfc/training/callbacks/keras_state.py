@@ -41,7 +41,7 @@ _SAVED: dict[str, tuple[str, ...]] = {
 """Class -> the attributes that its hooks change and that decide how it goes on."""
 
 REFUSED = {
-    "OrbaxCheckpoint": "kfc commits the whole state by itself: `kfc.resume` goes on from it.",
+    "OrbaxCheckpoint": "kfc saves the complete state itself: `kfc.resume` continues from it.",
 }
 """Class -> what to do instead."""
 
@@ -96,7 +96,7 @@ def put_back(callback: keras.callbacks.Callback, saved: Mapping[str, Any]) -> No
 
 
 def begin_again(callback: keras.callbacks.Callback, folder: Path) -> None:
-    """Removes the file in a run folder of a process that ended before its first commit."""
+    """Removes the file in a run folder of a process that ended before its first checkpoint."""
     if log := _log(callback):
         log.remove(folder)
 

@@ -81,7 +81,7 @@ class Log(keras.callbacks.Callback):
             self._appended.cut(state)
 
     def begin_again(self, folder: Path) -> None:
-        """Removes what an earlier process has written in `folder` that came to no commit."""
+        """Removes log lines of an earlier process that ended before its first checkpoint."""
         if self._appended:
             self._appended.remove(folder)
 

@@ -46,7 +46,7 @@ class Appended:
                 raise CheckpointError(
                     Fault(
                         str(self.path.parent / name),
-                        f"a log that begins with the {size:,} bytes of the last commit",
+                        f"a log that begins with the {size:,} bytes of the last checkpoint",
                         "other bytes" if name in found else "none",
                         "Put the file back, or train again from the spec of this run.",
                     )

@@ -1,6 +1,6 @@
 """Arrays and facts -> a folder that a killed process cannot spoil, and back.
 
-Each commit is a folder `checkpoints/000001/` with `state.npz` (arrays), `facts.json` (the
+Each checkpoint is a folder `checkpoints/000001/` with `state.npz` (arrays), `facts.json` (the
 rest) and `manifest.json`, which holds its number and the sha256 of both. It appears by one
 rename, and the last two are kept, so there is always a whole one to go back to.
 """
@@ -52,7 +52,7 @@ class Checkpoint:
     Args:
         arrays: By name.
         facts: What JSON can hold.
-        passed_over: Name and fault of each newer commit that is damaged.
+        passed_over: Name and fault of each newer checkpoint that is damaged.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -60,7 +60,7 @@ class Checkpoint:
     passed_over: tuple[tuple[str, str], ...] = ()
 
 
-def commit(folder: Path, checkpoint: Checkpoint) -> None:
+def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint to the disk and drops all but the last two.
 
     Raises:
@@ -70,7 +70,7 @@ def commit(folder: Path, checkpoint: Checkpoint) -> None:
     np.savez(buffer, allow_pickle=False, **checkpoint.arrays)
     facts = json.dumps(dict(checkpoint.facts)).encode()
     contents = {"state.npz": buffer.getvalue(), "facts.json": facts}
-    earlier = _committed(folder)
+    earlier = _checkpoint_folders(folder)
     number = int(earlier[-1].name) + 1 if earlier else 1
     manifest = {name: atomic.sha256(data) for name, data in contents.items()}
     contents["manifest.json"] = json.dumps({"number": number, **manifest}).encode()
@@ -86,7 +86,7 @@ def newest(folder: Path) -> Checkpoint:
         CheckpointError: If there is none.
     """
     reasons: list[tuple[str, str]] = []
-    for path in reversed(_committed(folder)):
+    for path in reversed(_checkpoint_folders(folder)):
         try:
             arrays, facts = _read(path)
         except _BROKEN as error:
@@ -104,18 +104,18 @@ def newest(folder: Path) -> Checkpoint:
 
 
 def begun(folder: Path) -> bool:
-    """Says whether there has been a commit, damaged or not."""
-    return bool(_committed(folder))
+    """Says whether there has been a checkpoint, damaged or not."""
+    return bool(_checkpoint_folders(folder))
 
 
 def drop_damaged(folder: Path, checkpoint: Checkpoint) -> None:
-    """Removes the commits that `newest` passed over, of which the next would keep one."""
+    """Removes the checkpoints that `newest` passed over, of which the next would keep one."""
     for name, _ in checkpoint.passed_over:
         atomic.remove_folder(folder / name)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Returns the arrays and the facts of a commit.
+    """Returns the arrays and the facts of a checkpoint.
 
     Raises:
         ValueError: If they are not what was written, under this name, or another of
@@ -134,8 +134,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays_in(contents["state.npz"]), facts
 
 
-def _committed(folder: Path) -> list[Path]:
-    """Returns the folders of commits, the oldest first.
+def _checkpoint_folders(folder: Path) -> list[Path]:
+    """Returns the folders of checkpoints, the oldest first.
 
     Raises:
         CheckpointError: If `folder` is a link or anything else that is no folder.
@@ -146,7 +146,7 @@ def _committed(folder: Path) -> list[Path]:
         raise CheckpointError(
             Fault(
                 str(folder),
-                "the folder of a run's commits",
+                "the folder of a run's checkpoints",
                 error.strerror or str(error),
                 f"Train again with `kfc fit {shlex.quote(str(folder.parent / 'spec.yaml'))}`.",
             )

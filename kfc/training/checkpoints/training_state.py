@@ -36,7 +36,7 @@ class Progress:
         stopped: Whether a callback has asked for a stop.
         history: Metric -> one value per epoch done, those that callbacks add included.
         logs: Metrics of the last epoch done, for `on_train_end`.
-        seconds: It took so far, as of the last commit or the end.
+        seconds: It took so far, as of the last checkpoint or the end.
     """
 
     epoch: int = 0
@@ -164,7 +164,7 @@ def restore(
 
 
 def begin_again(callbacks: Sequence[keras.callbacks.Callback], folder: Path) -> None:
-    """Removes the logs in a run folder of a process that ended before its first commit."""
+    """Removes the logs in a run folder of a process that ended before its first checkpoint."""
     for callback in callbacks:
         if isinstance(callback, Log):
             callback.begin_again(folder)

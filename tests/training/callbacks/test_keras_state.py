@@ -159,7 +159,9 @@ def test_a_refused_callback_is_named(monkeypatch):
     class OrbaxCheckpoint(keras.callbacks.Callback):
         pass
 
-    with pytest.raises(SpecError, match=r"callbacks\[0\].*got OrbaxCheckpoint\. kfc commits"):
+    with pytest.raises(
+        SpecError, match=r"callbacks\[0\].*got OrbaxCheckpoint\. kfc saves the"
+    ):
         as_callbacks([OrbaxCheckpoint()], kfc.Spec())
 
 
@@ -194,28 +196,28 @@ def test_a_backup_of_keras_goes_on_at_its_epoch(problem, tmp_path):
 
 
 class Interrupted(Exception):
-    """A training ended after a commit."""
+    """A training ended after a checkpoint."""
 
 
 @pytest.fixture
 def often(monkeypatch):
-    monkeypatch.setattr(loops, "_COMMIT_SHARE", math.inf)  # a commit wherever possible
+    monkeypatch.setattr(loops, "_CHECKPOINT_SHARE", math.inf)  # a checkpoint wherever possible
 
 
 def train(problem, callbacks, settings, folder, *, stop_at=None):
-    """Trains, or goes on from the last commit; ends after that of `stop_at`."""
-    settings = {**settings, "training.commit_seconds": 1e-9, "training.evaluate_every": 1}
+    """Trains, or goes on from the last checkpoint; ends after that of `stop_at`."""
+    settings = {**settings, "training.checkpoint_seconds": 1e-9, "training.evaluate_every": 1}
     case = problem(settings)
     model = case.model()
 
-    def commit(progress):
-        store.commit(folder, training_state.capture(model, callbacks, progress))
+    def checkpoint(progress):
+        store.save(folder, training_state.capture(model, callbacks, progress))
         if (progress.epoch, progress.step) == stop_at:
             raise Interrupted
 
     start = store.newest(folder) if store.begun(folder) else None
     progress = training_state.prepare(start, callbacks) if start else Progress()
-    progress = case.loop(callbacks, commit, model).run(progress, state=start)
+    progress = case.loop(callbacks, checkpoint, model).run(progress, state=start)
     return model, progress
 
 

@@ -47,7 +47,9 @@ def test_a_file_that_is_not_the_one_counted_is_refused(tmp_path, text):
     path.write_text("1\n2\n")
     state = Appended(path).state()
     path.write_text(text)
-    with pytest.raises(CheckpointError, match="begins with the 4 bytes of the last commit"):
+    with pytest.raises(
+        CheckpointError, match="begins with the 4 bytes of the last checkpoint"
+    ):
         Appended(path).cut(state)
     assert path.read_text() == text
 

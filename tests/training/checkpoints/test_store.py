@@ -9,15 +9,15 @@ from kfc.training.checkpoints import store
 from kfc.training.checkpoints.store import Checkpoint
 
 
-def commit_numbers(folder, *numbers):
+def save_numbered(folder, *numbers):
     for number in numbers:
         arrays = {"weights/0": np.full(50, number, np.float32)}
         facts = {"progress": {"epoch": number}, "callbacks": [], "states": []}
-        store.commit(folder, Checkpoint(arrays, facts))
+        store.save(folder, Checkpoint(arrays, facts))
 
 
 def test_only_the_last_two_are_kept(tmp_path):
-    commit_numbers(tmp_path, 1, 2, 3, 4)
+    save_numbered(tmp_path, 1, 2, 3, 4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000003", "000004"]
     assert store.newest(tmp_path).facts["progress"] == {"epoch": 4}
 
@@ -43,40 +43,40 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, name, damage):
-    commit_numbers(tmp_path, 1, 2)
+    save_numbered(tmp_path, 1, 2)
     damage(tmp_path / "000002" / name)
     state = store.newest(tmp_path)
     assert state.facts["progress"] == {"epoch": 1}
     assert np.all(state.arrays["weights/0"] == 1)
 
 
-def test_the_commit_after_the_999999th_is_the_newest(tmp_path):
-    commit_numbers(tmp_path, 1)
+def test_the_checkpoint_after_the_999999th_is_the_newest(tmp_path):
+    save_numbered(tmp_path, 1)
     (tmp_path / "000001").rename(tmp_path / "999999")
-    commit_numbers(tmp_path, 2)
+    save_numbered(tmp_path, 2)
     assert store.newest(tmp_path).facts["progress"] == {"epoch": 2}
     assert (tmp_path / "1000000").is_dir()
 
 
 def test_without_a_whole_checkpoint_there_is_an_error(tmp_path):
-    commit_numbers(tmp_path, 1, 2)
+    save_numbered(tmp_path, 1, 2)
     for folder in tmp_path.iterdir():
         flip(folder / "state.npz", 5)
     with pytest.raises(CheckpointError, match=r"000002: the sha256 of state\.npz differs"):
         store.newest(tmp_path)
 
 
-def test_an_unfinished_commit_is_not_read(tmp_path):
-    commit_numbers(tmp_path, 1)
+def test_an_unfinished_checkpoint_is_not_read(tmp_path):
+    save_numbered(tmp_path, 1)
     (tmp_path / "000001").rename(tmp_path / ".partial-000002")
     with pytest.raises(CheckpointError, match="expected a whole checkpoint, got none"):
         store.newest(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["a link", "a file", "a pipe"])
-def test_what_is_no_folder_in_place_of_the_commits_is_refused(tmp_path, kind):
+def test_what_is_no_folder_in_place_of_the_checkpoints_is_refused(tmp_path, kind):
     place = tmp_path / "run" / "checkpoints"
-    commit_numbers(tmp_path / "elsewhere", 1)
+    save_numbered(tmp_path / "elsewhere", 1)
     place.parent.mkdir()
     safe_open.hand_over(place.parent)
     make = {
@@ -86,5 +86,5 @@ def test_what_is_no_folder_in_place_of_the_commits_is_refused(tmp_path, kind):
     }
     make[kind]()
     for read in (store.newest, store.begun):
-        with pytest.raises(CheckpointError, match=r"the folder of a run's commits"):
+        with pytest.raises(CheckpointError, match=r"the folder of a run's checkpoints"):
             read(place)

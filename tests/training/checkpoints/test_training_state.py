@@ -15,7 +15,7 @@ HARD = {  # everything that has a state of its own
     "training.optimizer": {"name": "adam", "learning_rate": 0.05, "use_ema": True},
     "training.shuffle": True,
     "training.epochs": 6,
-    "training.commit_seconds": 1e-9,
+    "training.checkpoint_seconds": 1e-9,
     "training.evaluate_every": 1,
 }
 
@@ -25,15 +25,15 @@ def stopping():
 
 
 def train(problem, kept=None):
-    """Trains to the end, keeping a copy of the state wherever the loop commits."""
+    """Trains to the end, keeping a copy of the state wherever the loop checkpoints."""
     model, callbacks = problem(HARD).model(), [stopping()]
 
-    def commit(progress):
+    def checkpoint(progress):
         state = training_state.capture(model, callbacks, progress)
         if kept is not None:
             kept[progress.epoch, progress.step] = state
 
-    progress = problem(HARD).loop(callbacks, commit, model).run(Progress())
+    progress = problem(HARD).loop(callbacks, checkpoint, model).run(Progress())
     return training_state.capture(model, callbacks, progress)
 
 
@@ -57,14 +57,16 @@ def check_same(actual, expected):
 def trained(problem):
     kept = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_COMMIT_SHARE", math.inf)  # a commit wherever one is possible
+        patch.setattr(
+            loop, "_CHECKPOINT_SHARE", math.inf
+        )  # a checkpoint wherever one is possible
         return train(problem, kept), kept
 
 
 @pytest.mark.parametrize("place", [(0, 1), (1, 0)], ids=str)
 def test_a_resumed_training_ends_with_the_same_bits(problem, trained, tmp_path, place):
     expected, kept = trained
-    store.commit(tmp_path, kept[place])
+    store.save(tmp_path, kept[place])
     check_same(resume(problem, store.newest(tmp_path)), expected)
 
 
@@ -84,7 +86,7 @@ def test_a_state_holds_everything_that_decides_how_training_goes_on(trained):
 
 def test_a_committed_state_is_read_back_whole(trained, tmp_path):
     state, _ = trained
-    store.commit(tmp_path, state)
+    store.save(tmp_path, state)
     check_same(store.newest(tmp_path), state)
 
 
@@ -126,7 +128,7 @@ class Stateful(keras.callbacks.Callback):
 def test_numpy_scalars_are_state_that_json_can_hold(problem, tmp_path):
     state = {"value": np.float32(1.5)}
     state = capture(problem().loop().engine.model, [Stateful(state)], Progress())
-    store.commit(tmp_path, state)
+    store.save(tmp_path, state)
     assert store.newest(tmp_path).facts["states"] == [{"value": 1.5}]
 
 

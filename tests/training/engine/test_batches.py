@@ -66,18 +66,18 @@ def test_blocks_across_windows_give_the_bits_of_single_steps(problem, same_weigh
 
 
 def test_a_streamed_training_resumes_within_an_epoch_to_the_same_bits(problem, same_weights):
-    overrides = {**STREAMED, "training.commit_seconds": 1e-9, "training.log_every": 4}
+    overrides = {**STREAMED, "training.checkpoint_seconds": 1e-9, "training.log_every": 4}
 
     class EachFourth(keras.callbacks.Callback):
         called_every = 4
 
     expected = streamed(problem(overrides)).loop([EachFourth()])
-    commits = []
-    expected.commit = lambda progress: commits.append(
+    checkpoints = []
+    expected.checkpoint = lambda progress: checkpoints.append(
         capture(expected.engine.model, expected.callbacks, progress)
     )
     expected.run(Progress())
-    middle = next(c for c in commits if c.facts["progress"]["step"] == 4)
+    middle = next(c for c in checkpoints if c.facts["progress"]["step"] == 4)
     resumed = streamed(problem(overrides)).loop([EachFourth()])
     progress = resumed.run(prepare(middle, resumed.callbacks), state=middle)
     same_weights(resumed.engine.model, expected.engine.model)
