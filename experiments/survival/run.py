@@ -97,14 +97,14 @@ def time_checkpoints(rounds=3):
     import kfc
     from kfc.runs.trainer import Trainer
 
-    checkpoint, spent = Trainer.checkpoint, []
+    checkpoint, spent = Trainer.save_checkpoint, []
 
     def timed(self, *arguments):
         began = time.monotonic()
         checkpoint(self, *arguments)
         spent.append(time.monotonic() - began)
 
-    Trainer.checkpoint, found = timed, {}
+    Trainer.save_checkpoint, found = timed, {}
     for name, widths in WIDTHS.items():
         shares = []
         took = []

@@ -73,7 +73,7 @@ def test_a_streamed_training_resumes_within_an_epoch_to_the_same_bits(problem, s
 
     expected = streamed(problem(overrides)).loop([EachFourth()])
     checkpoints = []
-    expected.checkpoint = lambda progress: checkpoints.append(
+    expected.save_checkpoint = lambda progress: checkpoints.append(
         capture(expected.engine.model, expected.callbacks, progress)
     )
     expected.run(Progress())
