@@ -607,7 +607,7 @@ def test_any_point_within_the_parameters_is_a_valid_spec(point, seed, epochs):
 def test_a_space_is_checked_without_tensorflow():
     code = (
         "import sys; from kfc.spec import load_spec; from kfc.tuning.space import Space\n"
-        "Space.of(load('digits')).largest()\n"
+        "Space.of(load_spec('digits')).largest()\n"
         "heavy = {'tensorflow', 'keras', 'keras_tuner', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
