@@ -73,7 +73,7 @@ class Problem:
     def loop(
         self,
         callbacks: Sequence[keras.callbacks.Callback] = (),
-        checkpoint: Callable[[Progress], None] = lambda progress: None,
+        save_checkpoint: Callable[[Progress], None] = lambda progress: None,
         model: TapeModel | None = None,
         shared: bool = True,
     ) -> Loop:
@@ -92,7 +92,13 @@ class Problem:
             structure=structure(self.spec, self.task, num_rows=rows) if shared else None,
         )
         return Loop(
-            engine, evaluator, training, self.spec.seed, list(callbacks), held_out, checkpoint
+            engine,
+            evaluator,
+            training,
+            self.spec.seed,
+            list(callbacks),
+            held_out,
+            save_checkpoint,
         )
 
 

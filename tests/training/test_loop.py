@@ -268,7 +268,7 @@ def test_a_training_that_ran_its_epochs_is_not_stopped(problem):
     assert not run(problem)[0].stopped
 
 
-def test_a_stop_within_an_epoch_is_committed_only_once_the_epoch_has_ended(
+def test_a_stop_within_an_epoch_is_saved_only_once_the_epoch_has_ended(
     problem, recorder, monkeypatch
 ):
     monkeypatch.setattr(loops, "_CHECKPOINT_SHARE", math.inf)
@@ -333,7 +333,7 @@ def test_the_first_checkpoint_waits_by_an_estimate_but_a_minute_at_most(
     ]  # the second when it was found to take no time
 
 
-def test_weights_that_are_not_finite_are_not_committed_within_an_epoch(
+def test_weights_that_are_not_finite_are_not_saved_within_an_epoch(
     problem, recorder, monkeypatch
 ):
     checkpoints = []
