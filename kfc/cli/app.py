@@ -275,14 +275,15 @@ def verify(
 
     SPEC may also be a run folder; the certificate is then written there as verification.json.
     """
+    from kfc.runs import result_file
     from kfc.spec import load_spec
     from kfc.system import safe_open
 
     spec, overrides = spec_and_overrides(arguments or [])
-    of_run = Path(spec) / "spec.yaml"
-    if of_run.is_file():
+    # Both are checked before TensorFlow is imported.
+    if (Path(spec) / "spec.yaml").is_file():
         safe_open.hand_over(Path(spec))
-        load_spec(of_run, overrides)  # before TensorFlow is imported
+        load_spec(result_file.read_spec(Path(spec)), overrides)
     else:
         load_spec(spec, overrides)
     start_for_command(quiet)

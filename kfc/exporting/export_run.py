@@ -199,10 +199,8 @@ def _checked_sample(finished: Run) -> Sample:
     if run.weights_sha256(finished.model) != finished.weights_sha256:
         raise _altered(finished, "weights that are not those the run ended with")
     rows = prediction_sample.read(finished.folder, finished.sample_sha256)
-    now, by_output = (
-        prediction_sample.ask(finished.model, rows.x),
-        not finished.task.classification,
-    )
+    now = prediction_sample.ask(finished.model, rows.x)
+    by_output = not finished.task.classification
     limit = _limit(finished.spec)
     if (
         now.shape != rows.outputs.shape

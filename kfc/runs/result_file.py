@@ -18,8 +18,9 @@ import numpy as np
 from pydantic import BaseModel, Field, PositiveInt
 
 from kfc.data import Task
-from kfc.errors import CheckpointError, Fault, reason
+from kfc.errors import CheckpointError, Fault, SpecError, reason
 from kfc.preprocessing import Scaling
+from kfc.spec import Spec, load_spec
 from kfc.system import atomic, safe_open, tensorflow_startup
 from kfc.training import for_json, from_json
 
@@ -149,6 +150,27 @@ def no_run(folder: Path, got: str) -> CheckpointError:
     return CheckpointError(
         Fault(str(folder), "the folder of a run", got, "`kfc fit` makes one.")
     )
+
+
+def read_spec(folder: Path) -> Spec:
+    """Reads the spec of a run.
+
+    Args:
+        folder: Run folder, which `kfc.system.safe_open.hand_over` has been told of.
+
+    Raises:
+        CheckpointError: If the file is damaged, or has keys that this version does not know.
+    """
+    path = folder / "spec.yaml"
+    try:
+        return load_spec(path)
+    except SpecError as error:
+        remedy = (
+            "The file was damaged, or another version of kfc wrote it. Copy it, correct the "
+            "copy, and train again: `kfc fit COPY`."
+        )
+        fault = Fault(str(path), "the spec of a run of this version", str(error), remedy)
+        raise CheckpointError(fault) from error
 
 
 def train_again(folder: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from kfc.errors import CheckpointError, DataError, Fault, SpecError
 from kfc.runs import environment, result_file
-from kfc.spec import Spec, load_spec
+from kfc.spec import Spec
 from kfc.system import atomic, safe_open
 from kfc.training.checkpoints import Checkpoint, store
 
@@ -165,11 +165,7 @@ def differences(unfinished: Unfinished, machine: dict[str, Any]) -> list[str]:
 
 
 def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
-    path = folder / "spec.yaml"
-    try:
-        spec = load_spec(path)
-    except SpecError as error:
-        raise _damaged(folder, path, "the spec of this run", str(error)) from error
+    path, spec = folder / "spec.yaml", result_file.read_spec(folder)
     changed = environment.differences(begun["spec"], environment.plain_spec(spec))
     if changed:
         raise CheckpointError(

@@ -19,7 +19,7 @@ from kfc.runs.labelled_rows import LabelledRows, labelled_rows, targets_of
 from kfc.runs.predictions import Predictions, from_outputs, predict
 from kfc.runs.scores import outputs_of
 from kfc.runs.trainer import measure_finished, measure_rows, weights_sha256
-from kfc.spec import Spec, load_spec
+from kfc.spec import Spec
 from kfc.system import Mapped, tensorflow_startup, user_paths
 from kfc.training import check_finite, compile_for_evaluation
 from kfc.training.checkpoints import store, training_state
@@ -245,10 +245,9 @@ def load(folder: str | Path) -> Run:
     """
     folder = user_paths.absolute(folder)
     result, task = result_file.read_result(folder)
-    spec = load_spec(folder / "spec.yaml")
-    tensorflow_startup.start_tensorflow(
-        spec.training.threads, insist=False
-    )  # it need not train
+    spec = result_file.read_spec(folder)
+    # Other threads than the spec's do no harm here: nothing is trained.
+    tensorflow_startup.start_tensorflow(spec.training.threads, insist=False)
     model = build(spec, task)
     training_state.restore_network(store.newest(folder / "checkpoints"), model)
     if weights_sha256(model) != result["weights_sha256"]:

@@ -7,9 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kfc.errors import CheckpointError, DataError, Fault, SpecError
+from kfc.errors import CheckpointError, DataError, Fault
 from kfc.runs import environment, result_file
-from kfc.spec import load_spec
 from kfc.system import safe_open, user_paths
 
 _HEADLINE = ("accuracy", "rmse", "loss")
@@ -98,8 +97,8 @@ def _result(folder: Path) -> tuple[str, dict[str, float]]:
 
 def _spec(folder: Path) -> dict[str, Any] | None:
     try:
-        return environment.plain_spec(load_spec(folder / "spec.yaml"))
-    except SpecError:
+        return environment.plain_spec(result_file.read_spec(folder))
+    except CheckpointError:
         return None
 
 

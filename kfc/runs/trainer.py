@@ -208,8 +208,7 @@ def measure_finished(
     Returns:
         Metrics with the prefixes of `Prepared.held_out`, such as `test_accuracy`: those of
         training, and those of `kfc.runs.scores.scores`; and the same metrics of a constant
-        prediction that looks at
-        no input.
+        prediction, which looks at no input.
 
     Raises:
         NumbersError: If one is NaN or infinite.

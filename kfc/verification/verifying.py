@@ -121,7 +121,7 @@ def verify(
     if isinstance(steps, bool) or steps < 2:
         raise SpecError(Fault("--steps", "a whole number of at least 2", str(steps), ""))
     folder = _run_folder(spec)
-    checked = load_spec(spec if folder is None else folder / "spec.yaml", overrides)
+    checked = load_spec(spec if folder is None else result_file.read_spec(folder), overrides)
     tensorflow_startup.start_tensorflow(checked.training.threads)
     bind_plugins(checked)
     prepared = _prepared(checked, data, folder)

@@ -79,3 +79,13 @@ def test_a_record_without_its_spec_is_refused(folder):
 
 def test_distributions_that_go_by_another_name_have_no_version():
     assert list(environment.versions_of(("numpy", "tensorflow-of-another-name"))) == ["numpy"]
+
+
+def test_a_run_of_another_version_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "spec.yaml").write_text("training: {commit_seconds: 10}\n")
+    with pytest.raises(kfc.CheckpointError) as caught:
+        result_file.read_spec(tmp_path)
+    (fault,) = caught.value.faults
+    assert fault.where == str(tmp_path / "spec.yaml")
+    assert "'commit_seconds'" in fault.got
+    assert "kfc fit COPY" in fault.remedy

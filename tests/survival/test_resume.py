@@ -374,8 +374,8 @@ def test_a_second_process_is_refused_without_tensorflow(interrupted):
             7,
             "the record of a run's beginning",
         ),
-        (lambda run: (run / "spec.yaml").write_text("{"), 7, "the spec of this run"),
-        (lambda run: (run / "spec.yaml").unlink(), 7, "the spec of this run"),
+        (lambda run: (run / "spec.yaml").write_text("{"), 7, "the spec of a run"),
+        (lambda run: (run / "spec.yaml").unlink(), 7, "the spec of a run"),
         (
             lambda run: [p.unlink() for p in (run / "checkpoints").glob("*/state.npz")],
             7,

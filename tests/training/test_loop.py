@@ -327,10 +327,8 @@ def test_the_first_checkpoint_waits_by_an_estimate_but_a_minute_at_most(
     loop = case.loop([callback], save_checkpoint=lambda progress: checkpoints.append(now[0]))
     loop.checkpoint_bytes = size
     loop.run(Progress())
-    assert checkpoints[:2] == [
-        first,
-        first + 20,
-    ]  # the second when it was found to take no time
+    # The second comes when the first was found to take no time.
+    assert checkpoints[:2] == [first, first + 20]
 
 
 def test_weights_that_are_not_finite_are_not_saved_within_an_epoch(
