@@ -169,7 +169,8 @@ def read_spec(folder: Path) -> Spec:
             "The file was damaged, or another version of kfc wrote it. Copy it, correct the "
             "copy, and train again: `kfc fit COPY`."
         )
-        fault = Fault(str(path), "the spec of a run of this version", str(error), remedy)
+        got = "; ".join(f"{fault.where}: {fault.got}" for fault in error.faults)
+        fault = Fault(str(path), "the spec of a run of this version", got, remedy)
         raise CheckpointError(fault) from error
 
 
