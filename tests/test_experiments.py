@@ -82,6 +82,7 @@ def test_a_training_that_is_killed_at_random_moments_ends_with_the_same_bits():
     assert (found["kills"], found["with other bits"]) == (8, 0)
 
 
+@pytest.mark.slow
 def test_a_training_is_timed_in_both_forms(experiment):
     run = experiment("choosing")
     timed = [run.measure("digits, 256, 40 epochs", form) for form in run.FORMS]
@@ -89,6 +90,7 @@ def test_a_training_is_timed_in_both_forms(experiment):
     assert timed[0]["saved"] == timed[1]["saved"] < 5e10
 
 
+@pytest.mark.slow
 def test_a_graph_runs_as_traced_and_rewritten(experiment):
     network = "64-100-50-10, mse, SGD"
     for setting in ("traced", "rewritten"):
