@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pytest
 import typer
 
+import kfc.cli
 import kfc.spec
-from kfc.cli.app import app
 from kfc.tuning.space import Space
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +69,7 @@ def test_every_example_in_yaml_is_a_spec_or_a_search(tmp_path):
             code = "network:\n  init: {name: truncated_normal, stddev: 0.1}\n" + code
         path = tmp_path / f"{number}.yaml"
         path.write_text(code)
-        spec = kfc.spec.load_spec(path)
+        spec = kfc.spec.load(path)
         if spec.search is not None:
             names = {parameter.name for parameter in Space.of(spec).parameters}
             assert names >= {"network.hidden.depth", "training.batch_size"}
@@ -78,7 +78,7 @@ def test_every_example_in_yaml_is_a_spec_or_a_search(tmp_path):
 
 
 def test_every_command_exists():
-    known = set(typer.main.get_command(app).commands)
+    known = set(typer.main.get_command(kfc.cli.app).commands)
     for page in PAGES:
         shown = re.findall(r"(?:^\$ |`|&& )kfc ([a-z]\w*)", page.read_text("utf-8"), re.M)
         assert set(shown) <= known, page
