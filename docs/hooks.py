@@ -1,7 +1,7 @@
 """Adapts the pages to the site: links to files outside of `docs` are no links there.
 
-On GitHub and in a clone, a page links to experiments and tests by a relative path. A site has no
-such files, so it shows the path as text, or a link into the repository where `repo_url` is set.
+On GitHub and in a clone, a page links to experiments and tests by a relative path. A site has
+no such files, so it shows the path as text, or links to the repository of `repo_url`.
 """
 
 from __future__ import annotations

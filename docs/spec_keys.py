@@ -16,8 +16,8 @@ PAGE = Path(__file__).with_name("spec-keys.md")
 
 _HEAD = """# Keys of the spec
 
-This page is written by `python docs/spec_keys.py` from what `kfc schema` prints. A key without a
-default must be given. An empty default means that kfc decides, as the description says.
+This page is written by `python docs/spec_keys.py` from what `kfc schema` prints. "required"
+marks keys without a default. Where the default is empty, the description says what applies.
 """
 _SECTIONS = {  # definition of the schema -> title and the path of its keys
     "Data": ("data", "data"),
@@ -128,7 +128,9 @@ def _simple(value: Mapping[str, Any]) -> str:
         return f"`{value['const']}`"
     match value.get("type"):
         case "integer" | "number" as kind:
-            return ", ".join([f"an {kind}" if kind == "integer" else "a number", *_limits(value)])
+            return ", ".join(
+                [f"an {kind}" if kind == "integer" else "a number", *_limits(value)]
+            )
         case "boolean":
             return "`true`, `false`"
         case "array":
