@@ -22,7 +22,10 @@ class Schedule(SpecModel):
     warmup_epochs: NotNegative = Field(0.0, description="Linear rise from 0, before the rest.")
 
 
-InitialRate = Annotated[Positive, Field(examples=[0.001])]
+InitialRate = Annotated[
+    Positive,
+    Field(description="Learning rate at the start of the schedule.", examples=[0.001]),
+]
 
 
 class Constant(Schedule):
@@ -37,7 +40,7 @@ class Cosine(Schedule):
 
     name: Literal["cosine"]
     initial_learning_rate: InitialRate
-    alpha: Share = 0.0
+    alpha: Share = Field(0.0, description="Final learning rate as a share of the initial one.")
     decay_epochs: Positive | None = Field(
         None, description="Epochs after the warm-up; by default until training ends."
     )
@@ -48,8 +51,12 @@ class Exponential(Schedule):
 
     name: Literal["exponential"]
     initial_learning_rate: InitialRate
-    decay_rate: Annotated[Finite, Field(gt=0, le=1)] = 0.96
-    decay_epochs: Positive = 1.0
+    decay_rate: Annotated[Finite, Field(gt=0, le=1)] = Field(
+        0.96, description="Factor of the learning rate over decay_epochs."
+    )
+    decay_epochs: Positive = Field(
+        1.0, description="Epochs in which the rate falls by the factor decay_rate."
+    )
     staircase: bool = Field(False, description="Whether the rate falls in whole steps.")
 
 
@@ -61,8 +68,12 @@ class Step(Schedule):
     """
 
     name: Literal["step"]
-    boundaries: Annotated[Listed[Positive], Field(min_length=1, examples=[[10]])]
-    values: Annotated[Listed[Positive], Field(min_length=2, examples=[[0.01, 0.001]])]
+    boundaries: Annotated[Listed[Positive], Field(min_length=1)] = Field(
+        description="Epochs at which the rate changes, in rising order.", examples=[[10]]
+    )
+    values: Annotated[Listed[Positive], Field(min_length=2)] = Field(
+        description="Learning rates, one more than boundaries.", examples=[[0.01, 0.001]]
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

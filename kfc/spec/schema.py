@@ -114,17 +114,22 @@ class Data(SpecModel):
 Normalization = Literal["none", "batch", "layer"]
 
 
+def of_network(key: str, example: Any) -> Any:
+    """Returns a field of a hidden layer whose default is the same key of the network."""
+    return Field(None, description=f"As network.{key}, for this layer.", examples=[example])
+
+
 class Hidden(SpecModel):
     """One hidden layer; what it leaves out is as the network says."""
 
     units: Count = Field(description="Width of the layer.", examples=[128])
-    activation: Activation | None = Field(None, examples=["relu"])
-    init: Initializer | None = Field(None, examples=["glorot_uniform"])
-    dropout: Share | None = Field(None, examples=[0.5])
-    l1: NotNegative | None = Field(None, examples=[0.001])
-    l2: NotNegative | None = Field(None, examples=[0.001])
-    normalization: Normalization | None = Field(None, examples=["none"])
-    use_bias: bool | None = Field(None, examples=[True])
+    activation: Activation | None = of_network("activation", "relu")
+    init: Initializer | None = of_network("init", "glorot_uniform")
+    dropout: Share | None = of_network("dropout", 0.5)
+    l1: NotNegative | None = of_network("l1", 0.001)
+    l2: NotNegative | None = of_network("l2", 0.001)
+    normalization: Normalization | None = of_network("normalization", "none")
+    use_bias: bool | None = of_network("use_bias", True)
 
     @model_validator(mode="before")
     @classmethod
@@ -191,8 +196,12 @@ class EarlyStopping(SpecModel):
         description="A recorded metric; its direction is known.",
         json_schema_extra={"enum": [*RECORDED]},
     )
-    patience: NotNegativeInt = 5
-    min_delta: NotNegative = 0.0
+    patience: NotNegativeInt = Field(
+        5, description="Epochs without an improvement after which training stops."
+    )
+    min_delta: NotNegative = Field(
+        0.0, description="Smallest change of the metric that counts as an improvement."
+    )
     restore_best_weights: bool = Field(
         True, description="Whether to end with the best epoch's."
     )
@@ -227,7 +236,7 @@ class Training(SpecModel):
         examples=[2],
     )
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
-    epochs: Count = 20
+    epochs: Count = Field(20, description="Number of passes over the training rows.")
     shuffle: bool = Field(True, description="Whether rows come in a new order each epoch.")
     early_stopping: EarlyStopping | None = Field(
         None,
