@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Fault:
+class Finding:
     """One thing that is wrong, in the four parts a user needs to mend it.
 
     Args:
@@ -33,7 +33,7 @@ class Fault:
 
 
 def reason(error: BaseException) -> str:
-    """Returns why something cannot be read, in a line: of pydantic's faults the first."""
+    """Returns why something cannot be read, in a line: of pydantic's findings the first."""
     if hasattr(error, "errors"):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -44,14 +44,14 @@ class KfcError(Exception):
     """Base of every error that kfc raises on purpose.
 
     Args:
-        faults: What is wrong, everything at once.
+        findings: What is wrong, everything at once.
     """
 
     exit_code = 1
 
-    def __init__(self, *faults: Fault) -> None:
-        super().__init__("\n".join(str(fault) for fault in faults))
-        self.faults = faults
+    def __init__(self, *findings: Finding) -> None:
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings = findings
 
 
 class SpecError(KfcError, ValueError):

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kfc.errors import Fault, KfcError, PluginError, RegistryError, nearest, one_line
+from kfc.errors import Finding, KfcError, PluginError, RegistryError, nearest, one_line
 
 _SHOWN = 80  # characters of a name that nobody knows
 
@@ -73,7 +73,7 @@ class Registry:
         if not owners:
             known = self.names()
             raise RegistryError(
-                Fault(
+                Finding(
                     where,
                     f"the name of a known {self.kind}",
                     repr(name) if len(name) <= _SHOWN else f"{name[:_SHOWN]!r}...",
@@ -82,7 +82,7 @@ class Registry:
             )
         if len(owners) > 1:
             raise RegistryError(
-                Fault(
+                Finding(
                     where,
                     f"one owner of {self.kind} {name!r}",
                     " and ".join(owners),
@@ -105,7 +105,7 @@ class Registry:
             if name in self.builtins or name not in self.names():
                 raise
             raise PluginError(
-                Fault(
+                Finding(
                     where,
                     f"{self.kind} {name!r} to work",
                     f"{type(error).__name__}: {error}",
@@ -126,7 +126,7 @@ class Registry:
         """
         if not isinstance(built, base):
             raise PluginError(
-                Fault(
+                Finding(
                     f"{self.kind} {name!r}",
                     f"a keras.{self.kind}s.{base.__name__}",
                     type(built).__name__,
@@ -154,7 +154,7 @@ class Registry:
         # A plug-in may also call sys.exit() at import; only the keyboard may stop kfc.
         except BaseException as error:
             raise PluginError(
-                Fault(
+                Finding(
                     where or self.kind,
                     f"{self.kind} {name!r} of {_distribution(point)} to import",
                     f"{type(error).__name__}: {error}",

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from kfc.data import Source, Task, check_rows
-from kfc.errors import Fault, PluginError
+from kfc.errors import Finding, PluginError
 from kfc.exporting import Exporter, certificate
 from kfc.network import build
 from kfc.preprocessing import fit_scaling
@@ -55,9 +55,9 @@ def check_source(read: Callable[[str], Source], argument: str) -> None:
         first.train.y, again.train.y
     )
     _require(same, "source", "the same rows at each call", "other rows")
-    if first.labels is not None:
-        known = first.train.y.min() >= 0 and first.train.y.max() < len(first.labels)
-        _require(known, "source", "a name for each class", f"only {len(first.labels)}")
+    if first.class_names is not None:
+        known = first.train.y.min() >= 0 and first.train.y.max() < len(first.class_names)
+        _require(known, "source", "a name for each class", f"only {len(first.class_names)}")
 
 
 def check_block(block: Callable[..., Any], **options: Any) -> None:
@@ -254,4 +254,4 @@ def _equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def _require(holds: bool, where: str, expected: str, got: str) -> None:
     if not holds:
-        raise PluginError(Fault(where, expected, got, "See the docstring of the check."))
+        raise PluginError(Finding(where, expected, got, "See the docstring of the check."))

@@ -40,14 +40,14 @@ def changed(values, cell, value):
     return values
 
 
-def check_message(faults, words):
-    """Checks that every fault has four parts, is printable and short, and has the words."""
-    for fault in faults:
-        parts = (fault.where, fault.expected, fault.got, fault.remedy)
-        assert all(part.strip() for part in parts), fault
-        assert str(fault).isprintable()
-        assert len(str(fault)) < LONGEST_MESSAGE
-    message = "\n".join(map(str, faults))
+def check_message(findings, words):
+    """Checks that every finding has four parts, is printable and short, and has the words."""
+    for finding in findings:
+        parts = (finding.where, finding.expected, finding.got, finding.remedy)
+        assert all(part.strip() for part in parts), finding
+        assert str(finding).isprintable()
+        assert len(str(finding)) < LONGEST_MESSAGE
+    message = "\n".join(map(str, findings))
     for word in words:
         assert word in message, message
 
@@ -56,7 +56,7 @@ def refused(code, words, do, *arguments):
     with pytest.raises(KfcError) as caught:
         do(*arguments)
     assert caught.value.exit_code == code, caught.value
-    check_message(caught.value.faults, words)
+    check_message(caught.value.findings, words)
 
 
 # --- specs: values -----------------------------------------------------------------------
@@ -160,10 +160,10 @@ TEXTS = {
         "training: {optimizer: {learning_rate: '0,01'}}",
         ["training.optimizer.learning_rate", "'0,01'", "line 1"],
     ),
-    "very many faults": (
+    "very many findings": (
         "a.yaml",
         "network: {hidden: [" + "0, " * 2000 + "0]}",
-        ["network.hidden[0]", "1,951 more faults", "Mend these first"],
+        ["network.hidden[0]", "1,951 more findings", "Mend these first"],
     ),
 }
 
@@ -587,17 +587,17 @@ PLUGINS = {
     ),
     "returns no rows": (HEAD + "def source(a): return Source(None)", 8, ["NumPy arrays"]),
     "labels that are no text": (
-        HEAD + "def source(a): return Source(Rows(x, y), labels=(1, 2, 3))",
+        HEAD + "def source(a): return Source(Rows(x, y), class_names=(1, 2, 3))",
         8,
         ["labels as a tuple of text", "(1, 2, 3)"],
     ),
     "equal labels": (
-        HEAD + "def source(a): return Source(Rows(x, y), labels=('a', 'a', 'b'))",
+        HEAD + "def source(a): return Source(Rows(x, y), class_names=('a', 'a', 'b'))",
         8,
         ["labels that differ"],
     ),
     "too few labels": (
-        HEAD + "def source(a): return Source(Rows(x, y), labels=('a', 'b'))",
+        HEAD + "def source(a): return Source(Rows(x, y), class_names=('a', 'b'))",
         4,
         ["row 2", "one of the 2 labels a, b", "got 2"],
     ),

@@ -3,9 +3,9 @@ import pickle
 import pytest
 
 import kfc
-from kfc.errors import Fault, KfcError, SpecError, nearest, one_line
+from kfc.errors import Finding, KfcError, SpecError, nearest, one_line
 
-FAULT = Fault("training.epochs", "an integer", "'3'", "Use for example epochs: 20.")
+FAULT = Finding("training.epochs", "an integer", "'3'", "Use for example epochs: 20.")
 
 KINDS = {
     "SpecError": (2, ValueError),
@@ -42,24 +42,24 @@ def test_a_message_has_four_parts():
 
 
 def test_a_message_names_the_line_where_there_is_one():
-    fault = Fault("seed", "an integer", "true", "Use 0.", "my.yaml, line 7")
-    assert str(fault) == "seed (my.yaml, line 7): expected an integer, got true. Use 0."
+    finding = Finding("seed", "an integer", "true", "Use 0.", "my.yaml, line 7")
+    assert str(finding) == "seed (my.yaml, line 7): expected an integer, got true. Use 0."
 
 
 def test_a_message_without_remedy_ends_with_a_full_stop():
-    assert str(Fault("seed", "an integer", "true")) == "seed: expected an integer, got true."
+    assert str(Finding("seed", "an integer", "true")) == "seed: expected an integer, got true."
 
 
-def test_an_error_keeps_all_its_faults_one_per_line():
-    error = SpecError(FAULT, Fault("seed", "an integer", "true"))
-    assert len(error.faults) == 2
-    assert str(error).splitlines() == [str(fault) for fault in error.faults]
+def test_an_error_keeps_all_its_findings_one_per_line():
+    error = SpecError(FAULT, Finding("seed", "an integer", "true"))
+    assert len(error.findings) == 2
+    assert str(error).splitlines() == [str(finding) for finding in error.findings]
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_errors_survive_a_trip_between_processes(name):
     error = pickle.loads(pickle.dumps(getattr(kfc, name)(FAULT)))
-    assert error.faults == (FAULT,)
+    assert error.findings == (FAULT,)
     assert str(error) == str(FAULT)
 
 
@@ -73,8 +73,8 @@ def test_the_nearest_known_name_is_offered(name, found):
 
 
 def test_a_message_is_one_line_that_cannot_steer_a_terminal():
-    fault = Fault("a\x1b[31mb", "c\nd", "\ud800\x07", "e\r\n")
-    assert str(fault) == "a\\x1b[31mb: expected c d, got \\ud800\\x07. e"
+    finding = Finding("a\x1b[31mb", "c\nd", "\ud800\x07", "e\r\n")
+    assert str(finding) == "a\\x1b[31mb: expected c d, got \\ud800\\x07. e"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from kfc.data import Task, prepare
 from kfc.data.input_files import read_inputs
 from kfc.data.sources.idx import read_idx
 from kfc.data.sources.numpy_files import read_npy, read_npz
-from kfc.errors import Fault, KfcError, one_line
+from kfc.errors import Finding, KfcError, one_line
 from kfc.runs import prediction_sample, result_file
 from kfc.runs.predictions import Predictions, raw_rows, table
 from kfc.spec import Spec, dump_spec, load_spec, read_value
@@ -64,13 +64,13 @@ def only_kfc_errors():
         refusal = error
     else:
         return
-    assert refusal.faults
-    for fault in refusal.faults:
-        assert fault.where.strip()
-        assert fault.expected.strip()
-        assert fault.got.strip()
-        assert fault.remedy.strip()
-        assert str(fault).isprintable()
+    assert refusal.findings
+    for finding in refusal.findings:
+        assert finding.where.strip()
+        assert finding.expected.strip()
+        assert finding.got.strip()
+        assert finding.remedy.strip()
+        assert str(finding).isprintable()
     assert len(str(refusal)) < 200_000
 
 
@@ -441,8 +441,8 @@ def check_prepared(prepared):
     scaled = prepared.task.scaling(np.asarray(prepared.train.x[:]))
     assert np.isfinite(scaled).all()
     if prepared.task.classification:
-        assert set(prepared.train.y) == set(range(len(prepared.task.labels)))
-        assert len(prepared.task.labels) > 1
+        assert set(prepared.train.y) == set(range(len(prepared.task.class_names)))
+        assert len(prepared.task.class_names) > 1
 
 
 @fuzzed(80)
@@ -481,7 +481,7 @@ def test_any_arrays_are_prepared_or_refused(x, y, spec):
 
 
 TASKS = [
-    Task((4,), "float32", ("a", "b"), columns=("p", "q", "r", "s")),
+    Task((4,), "float32", ("a", "b"), feature_names=("p", "q", "r", "s")),
     Task((2, 2), "uint8", ("a", "b", "c")),
 ]
 
@@ -601,7 +601,7 @@ NAMES = st.text(max_size=12) | st.sampled_from(ODD)
 
 
 @fuzzed(80)
-@given(labels=st.lists(NAMES, min_size=2, max_size=4, unique=True))
+@given(class_names=st.lists(NAMES, min_size=2, max_size=4, unique=True))
 def test_any_labels_make_a_harmless_table(labels):
     chosen = np.array(labels, object)[[0, 1, 1]]
     numbers = np.full((3, len(labels)), 1 / len(labels))
@@ -619,5 +619,5 @@ def test_any_labels_make_a_harmless_table(labels):
 @fuzzed(60)
 @given(parts=st.tuples(NAMES, NAMES, NAMES, NAMES), text=st.text())
 def test_any_text_is_one_line_that_steers_no_terminal(parts, text):
-    assert str(Fault(*parts)).isprintable()
+    assert str(Finding(*parts)).isprintable()
     assert one_line(text).isprintable()

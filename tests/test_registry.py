@@ -6,7 +6,7 @@ from kfc.errors import PluginError, RegistryError
 from kfc.exporting.formats import Exporter
 from kfc.registry import REGISTRIES, Registry
 
-BUILTINS = {"ours": "kfc.errors:Fault", "other": "kfc.errors:KfcError"}
+BUILTINS = {"ours": "kfc.errors:Finding", "other": "kfc.errors:KfcError"}
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def distribute(tmp_path, monkeypatch):
 
 
 def test_a_built_in_name_gives_its_object(registry):
-    from kfc.errors import Fault
+    from kfc.errors import Finding
 
-    assert registry.get("ours") is Fault
+    assert registry.get("ours") is Finding
 
 
 def test_a_plug_in_is_found_by_its_entry_point(registry, distribute):
@@ -64,10 +64,10 @@ def test_a_plug_in_is_summed_up_by_its_docstring_and_not_imported(registry, dist
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest(registry):
     with pytest.raises(RegistryError) as caught:
         registry.get("oters", "network.gadget")
-    (fault,) = caught.value.faults
-    assert fault.where == "network.gadget"
-    assert fault.got == "'oters'"
-    assert fault.remedy == "Did you mean 'other'? Known: other, ours."
+    (finding,) = caught.value.findings
+    assert finding.where == "network.gadget"
+    assert finding.got == "'oters'"
+    assert finding.remedy == "Did you mean 'other'? Known: other, ours."
 
 
 def test_an_unknown_name_imports_no_plug_in(registry, distribute):
@@ -90,8 +90,8 @@ def test_a_name_with_two_owners_is_refused(registry, distribute, names, wanted, 
         distribute(name, [wanted])
     with pytest.raises(RegistryError, match="Uninstall all but one") as caught:
         registry.get(wanted)
-    assert owners in caught.value.faults[0].got
-    assert all(name in caught.value.faults[0].got for name in names)
+    assert owners in caught.value.findings[0].got
+    assert all(name in caught.value.findings[0].got for name in names)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_plug_in_that_fails_is_named_and_harms_no_other(registry, distribute, 
     distribute("beta", ["fine"])
     with pytest.raises(PluginError, match="Mend or uninstall alpha") as caught:
         registry.get("theirs", "network.gadget")
-    assert caught.value.faults[0].got.startswith(got)
+    assert caught.value.findings[0].got.startswith(got)
     assert caught.value.exit_code == 8
     assert registry.get("fine") is sys.modules["beta_module"].component
 

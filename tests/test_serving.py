@@ -79,7 +79,7 @@ def test_raw_rows_get_the_answers_of_the_run(served, name, rows):
     np.testing.assert_allclose(found, own.probabilities, rtol=1e-5, atol=1e-7)
     assert [row["probability"] for row in answers] == [max(row) for row in found]
     assert np.argmax([row["logits"] for row in answers], axis=1).tolist() == [
-        model.run.task.labels.index(label) for label in own.label
+        model.run.task.class_names.index(label) for label in own.label
     ]
 
 
@@ -98,7 +98,7 @@ def test_the_exported_request_is_answered_as_it_is(served, name):
     run, folder, url = served(name)
     request = (folder / "assets.extra" / "request.json").read_bytes()
     (answer,) = post(url, request)
-    assert answer["label"] in run.task.labels
+    assert answer["label"] in run.task.class_names
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import numpy as np
 import kfc
 
 
-def faults(rows):
-    """Yields a fault, and rows that have it: in the last, where it has a place."""
+def findings(rows):
+    """Yields a finding, and rows that have it: in the last, where it has a place."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (rows, 28, 28), dtype=np.uint8)
     numbers = random.normal(size=(rows, 784)).astype(np.float32)
@@ -35,7 +35,7 @@ def measure(rows, rounds):
     """Returns the median and the largest number of seconds until each error."""
     kfc.fit  # noqa: B018 - imports TensorFlow, which is no part of a refusal
     found = {}
-    for name, x, y in faults(rows):
+    for name, x, y in findings(rows):
         took = []
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as runs:

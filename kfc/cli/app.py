@@ -362,8 +362,8 @@ def main(arguments: list[str] | None = None) -> None:
             # It ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C.
             app(arguments)
         except KfcError as error:
-            for fault in error.faults:
-                print(f"error: {fault}", file=sys.stderr)
+            for finding in error.findings:
+                print(f"error: {finding}", file=sys.stderr)
             sys.exit(error.exit_code)
         except Exception:
             traceback.print_exc()

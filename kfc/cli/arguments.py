@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 
 
 def spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
@@ -22,12 +22,12 @@ def spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
     names = [argument for argument in arguments if "=" not in argument]
     if len(names) > 1:
         raise SpecError(
-            Fault("arguments", "one SPEC", " and ".join(names), "Overrides read key=value.")
+            Finding("arguments", "one SPEC", " and ".join(names), "Overrides read key=value.")
         )
     keys = [key for key, _, _ in pairs]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise SpecError(
-            Fault(
+            Finding(
                 "arguments", "each key once", f"{sorted(twice)[0]} twice", "Drop one of them."
             )
         )
@@ -43,5 +43,5 @@ def with_eager(overrides: dict[str, Any]) -> dict[str, Any]:
     """
     if "training.engine" in overrides:
         got = f"--eager and training.engine={overrides['training.engine']}"
-        raise SpecError(Fault("arguments", "one engine", got, "Drop one of them."))
+        raise SpecError(Finding("arguments", "one engine", got, "Drop one of them."))
     return {**overrides, "training.engine": "eager"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc.errors import Fault
+from kfc.errors import Finding
 from kfc.spec import shown
 
 DECIMAL_COMMA = "Read decimal commas as such, as pandas.read_csv(file, decimal=',') does."
@@ -50,9 +50,9 @@ def first_cell(
     wanted: str,
     *,
     first_row: int = 0,
-    columns: tuple[str, ...] = (),
-) -> Fault | None:
-    """Returns the fault of the first bad cell, or None where there is none.
+    feature_names: tuple[str, ...] = (),
+) -> Finding | None:
+    """Returns the finding of the first bad cell, or None where there is none.
 
     Args:
         values: Of the cells.
@@ -60,32 +60,35 @@ def first_cell(
         where: What to call the rows.
         wanted: What they should be.
         first_row: Number of the first row of `values`.
-        columns: What the columns are called, where that is known.
+        feature_names: What the columns are called, where that is known.
     """
     if not bad.any():
         return None
     first = np.unravel_index(int(bad.argmax()), bad.shape)
-    place = place_of(where, first_row, first, columns)
+    place = place_of(where, first_row, first, feature_names)
     more = int(bad.sum()) - 1
     got = f"{values[first]}" + (f" and {more:,} more" if more else "")
-    return Fault(place, wanted, got, "Drop or fill such cells before training.")
+    return Finding(place, wanted, got, "Drop or fill such cells before training.")
 
 
-def place_of(where: str, first_row: int, cell: Any, columns: tuple[str, ...] = ()) -> str:
+def place_of(
+    where: str, first_row: int, cell: Any, feature_names: tuple[str, ...] = ()
+) -> str:
     """Returns the place of a cell, such as `data, row 3, column 'age'`."""
     row, *rest = (int(index) for index in cell)
     place = f"{where}, row {first_row + row}"
-    return f"{place}, {column_of(rest, columns)}" if rest else place
+    return f"{place}, {column_of(rest, feature_names)}" if rest else place
 
 
-def column_of(cell: Sequence[int], columns: tuple[str, ...] = ()) -> str:
+def column_of(cell: Sequence[int], feature_names: tuple[str, ...] = ()) -> str:
     """Returns the place of a cell within its row, such as `column 'age'`.
 
     Args:
         cell: Its number along each axis of a row.
-        columns: Names of the columns, where they are known.
+        feature_names: Names of the columns, where they are known.
     """
     place = tuple(int(index) for index in cell)
     if len(place) > 1:
         return f"column {place}"
-    return f"column {shown(columns[place[0]]) if place[0] < len(columns) else place[0]}"
+    known = place[0] < len(feature_names)
+    return f"column {shown(feature_names[place[0]]) if known else place[0]}"

@@ -1,6 +1,6 @@
 """The checks that rows must pass before anything trains on them, as one table.
 
-Each is a function from rows to a `Fault`, or None where nothing is wrong. Keras trains on
+Each is a function from rows to a `Finding`, or None where nothing is wrong. Keras trains on
 most of what they refuse and reports success.
 """
 
@@ -22,7 +22,7 @@ from kfc.data.cells import (
 )
 from kfc.data.precision import swallowed
 from kfc.data.rows import Rows
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.spec import shown
 from kfc.system import Mapped, chunks
 
@@ -43,7 +43,7 @@ class Check:
     """
 
     code: str
-    find: Callable[[Rows, str], Fault | None]
+    find: Callable[[Rows, str], Finding | None]
 
 
 def check_rows(rows: Rows, where: str) -> None:
@@ -57,29 +57,33 @@ def check_rows(rows: Rows, where: str) -> None:
         DataError: With the first finding.
     """
     for check in CHECKS:
-        if fault := check.find(rows, where):
-            raise DataError(fault)
+        if finding := check.find(rows, where):
+            raise DataError(finding)
 
 
-def check_inputs(x: np.ndarray, where: str, columns: tuple[str, ...] = ()) -> None:
+def check_inputs(x: np.ndarray, where: str, feature_names: tuple[str, ...] = ()) -> None:
     """Runs the checks of the table that need no targets.
 
     Args:
         x: Inputs.
         where: What to call them.
-        columns: What their columns are called, where that is known.
+        feature_names: Names of the features, where they are known.
 
     Raises:
         DataError: With the first finding.
     """
-    rows = Rows(x, np.zeros(x.shape[:1]), columns=columns)
+    rows = Rows(x, np.zeros(x.shape[:1]), feature_names=feature_names)
     for check in CHECKS:
-        if check.find in _OF_INPUTS and (fault := check.find(rows, where)):
-            raise DataError(fault)
+        if check.find in _OF_INPUTS and (finding := check.find(rows, where)):
+            raise DataError(finding)
 
 
-def _no_rows(rows: Rows, where: str) -> Fault | None:
-    for what, values in (("inputs", rows.x), ("targets", rows.y), ("weights", rows.weight)):
+def _no_rows(rows: Rows, where: str) -> Finding | None:
+    for what, values in (
+        ("inputs", rows.x),
+        ("targets", rows.y),
+        ("weights", rows.sample_weight),
+    ):
         if values is None or isinstance(values, Mapped):
             continue
         if values.ndim == 0:
@@ -88,28 +92,28 @@ def _no_rows(rows: Rows, where: str) -> Fault | None:
             remedy = "Pass (x, y) or (x, y, sample_weight), arrays all of them."
             if hasattr(value, "toarray"):
                 remedy = "Use x.toarray() for a sparse matrix."
-            return Fault(where, f"an array of {what}", got, remedy)
+            return Finding(where, f"an array of {what}", got, remedy)
         if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
             got = f"{int(np.ma.getmaskarray(values).sum()):,} masked {what}"
-            return Fault(where, "values without a mask", got, "Drop or fill such cells.")
+            return Finding(where, "values without a mask", got, "Drop or fill such cells.")
     return None
 
 
-def _empty(rows: Rows, where: str) -> Fault | None:
+def _empty(rows: Rows, where: str) -> Finding | None:
     if rows.x.size and rows.y.size:
         return None
     got = f"inputs of shape {rows.x.shape} and targets of shape {rows.y.shape}"
-    return Fault(where, "at least one row with at least one value", got, "Check the source.")
+    return Finding(where, "at least one row with at least one value", got, "Check the source.")
 
 
-def _length(rows: Rows, where: str) -> Fault | None:
+def _length(rows: Rows, where: str) -> Finding | None:
     if len(rows.x) == len(rows.y):
         return None
     got = f"{len(rows.x):,} inputs and {len(rows.y):,} targets"
-    return Fault(where, "one target for each row", got, "Cut both to the same rows.")
+    return Finding(where, "one target for each row", got, "Cut both to the same rows.")
 
 
-def _input_shape(rows: Rows, where: str) -> Fault | None:
+def _input_shape(rows: Rows, where: str) -> Finding | None:
     if rows.x.ndim >= 2:
         return None
     got = f"inputs of shape {rows.x.shape}"
@@ -117,10 +121,10 @@ def _input_shape(rows: Rows, where: str) -> Fault | None:
     if rows.x.dtype.names:
         got = f"records with the fields {', '.join(rows.x.dtype.names[:_SHOWN])}"
         remedy = "Use numpy.lib.recfunctions.structured_to_unstructured(x)."
-    return Fault(where, "inputs (rows, features)", got, remedy)
+    return Finding(where, "inputs (rows, features)", got, remedy)
 
 
-def _input_type(rows: Rows, where: str) -> Fault | None:
+def _input_type(rows: Rows, where: str) -> Finding | None:
     if rows.x.dtype.kind in "biuf":
         return None
     row, part = next(chunks(rows.x))
@@ -133,17 +137,17 @@ def _input_type(rows: Rows, where: str) -> Fault | None:
     elif has_decimal_comma(part[cell]):
         remedy = DECIMAL_COMMA
     got = f"{shown(plain_value(part[cell]))}, of type {rows.x.dtype}"
-    place = place_of(where, row, cell, rows.columns)
-    return Fault(place, "inputs that are real numbers", got, remedy)
+    place = place_of(where, row, cell, rows.feature_names)
+    return Finding(place, "inputs that are real numbers", got, remedy)
 
 
-def _input_not_finite(rows: Rows, where: str) -> Fault | None:
+def _input_not_finite(rows: Rows, where: str) -> Finding | None:
     if rows.x.dtype.kind != "f":
         return None
     return _first_input(rows, lambda x: ~np.isfinite(x), where, "finite inputs")
 
 
-def _input_overflow(rows: Rows, where: str) -> Fault | None:
+def _input_overflow(rows: Rows, where: str) -> Finding | None:
     if rows.x.dtype.kind != "f" or rows.x.dtype.itemsize <= 4:
         return None
     return _first_input(
@@ -151,19 +155,19 @@ def _input_overflow(rows: Rows, where: str) -> Fault | None:
     )
 
 
-def _input_constant(rows: Rows, where: str) -> Fault | None:
+def _input_constant(rows: Rows, where: str) -> Finding | None:
     first = _as_trained(rows.x[:1])
     if len(rows) == 1 or any((_as_trained(p) != first).any() for _, p in chunks(rows.x)):
         return None
     got = f"{len(rows):,} equal rows"
     if any((part != rows.x[:1]).any() for _, part in chunks(rows.x)):
-        if fault := swallowed(rows.x, where, "x", rows.columns):
-            return fault
+        if finding := swallowed(rows.x, where, "x", rows.feature_names):
+            return finding
         got += ", once they are float32"
-    return Fault(where, "rows that differ", got, "Check how the inputs were read.")
+    return Finding(where, "rows that differ", got, "Check how the inputs were read.")
 
 
-def _target_type(rows: Rows, where: str) -> Fault | None:
+def _target_type(rows: Rows, where: str) -> Finding | None:
     if rows.y.dtype.kind in "biufUS" or _is_text(rows.y):
         return None
     if rows.y.dtype.kind == "O":  # the first that is no text tells more
@@ -172,48 +176,54 @@ def _target_type(rows: Rows, where: str) -> Fault | None:
         got = f"{type(odd).__name__} such as {shown(odd)}"
         remedy = "Fill or drop missing targets; use y.astype(int) or y.astype(str)."
         expected = "targets that are all numbers or all text"
-        return Fault(place_of(where, 0, cell), expected, got, remedy)
+        return Finding(place_of(where, 0, cell), expected, got, remedy)
     got = f"{rows.y.dtype} such as {shown(plain_value(rows.y.flat[0]))}"
-    return Fault(where, "targets that are numbers or text", got, "Use y.astype(float).")
+    return Finding(where, "targets that are numbers or text", got, "Use y.astype(float).")
 
 
-def _target_not_finite(rows: Rows, where: str) -> Fault | None:
+def _target_not_finite(rows: Rows, where: str) -> Finding | None:
     if rows.y.dtype.kind != "f":
         return None
     return first_cell(rows.y, _not_finite(rows.y), where, "finite targets")
 
 
-def _weight_shape(rows: Rows, where: str) -> Fault | None:
-    if rows.weight is None or rows.weight.shape == (len(rows),):
+def _weight_shape(rows: Rows, where: str) -> Finding | None:
+    if rows.sample_weight is None or rows.sample_weight.shape == (len(rows),):
         return None
-    got = f"weights of shape {rows.weight.shape} for {len(rows):,} rows"
-    return Fault(where, "one weight for each row", got, "Give them the shape (rows,).")
+    got = f"weights of shape {rows.sample_weight.shape} for {len(rows):,} rows"
+    return Finding(where, "one weight for each row", got, "Give them the shape (rows,).")
 
 
-def _weight_type(rows: Rows, where: str) -> Fault | None:
-    if rows.weight is None or rows.weight.dtype.kind in "biuf":
+def _weight_type(rows: Rows, where: str) -> Finding | None:
+    if rows.sample_weight is None or rows.sample_weight.dtype.kind in "biuf":
         return None
-    got = f"{rows.weight.dtype} such as {shown(plain_value(rows.weight.flat[0]))}"
-    return Fault(where, "weights that are real numbers", got, "Use weights.astype(float).")
+    got = (
+        f"{rows.sample_weight.dtype} such as {shown(plain_value(rows.sample_weight.flat[0]))}"
+    )
+    return Finding(where, "weights that are real numbers", got, "Use weights.astype(float).")
 
 
-def _weight_not_finite(rows: Rows, where: str) -> Fault | None:
-    if rows.weight is None or rows.weight.dtype.kind != "f":
+def _weight_not_finite(rows: Rows, where: str) -> Finding | None:
+    if rows.sample_weight is None or rows.sample_weight.dtype.kind != "f":
         return None
-    return first_cell(rows.weight, _not_finite(rows.weight), where, "finite weights")
+    return first_cell(
+        rows.sample_weight, _not_finite(rows.sample_weight), where, "finite weights"
+    )
 
 
-def _weight_negative(rows: Rows, where: str) -> Fault | None:
-    if rows.weight is None:
+def _weight_negative(rows: Rows, where: str) -> Finding | None:
+    if rows.sample_weight is None:
         return None
-    return first_cell(rows.weight, rows.weight < 0, where, "weights of at least 0")
+    return first_cell(
+        rows.sample_weight, rows.sample_weight < 0, where, "weights of at least 0"
+    )
 
 
-def _weight_all_zero(rows: Rows, where: str) -> Fault | None:
-    if rows.weight is None or rows.weight.astype(np.float32).any():
+def _weight_all_zero(rows: Rows, where: str) -> Finding | None:
+    if rows.sample_weight is None or rows.sample_weight.astype(np.float32).any():
         return None
     expected = "a weight above 0 for at least one row"
-    return Fault(where, expected, "only zeros", "Leave the weights out to count all rows.")
+    return Finding(where, expected, "only zeros", "Leave the weights out to count all rows.")
 
 
 CHECKS = (
@@ -249,7 +259,7 @@ def check_scaled(rms: float, scale: str, where: str) -> None:
     """
     if not rms <= UNSCALED_RMS:  # NaN is as bad
         raise DataError(
-            Fault(
+            Finding(
                 where,
                 f"inputs with a root mean square of at most {UNSCALED_RMS:g}",
                 f"{rms:.4g} with data.scale: {scale}",
@@ -272,7 +282,9 @@ def check_targets_differ(y: np.ndarray, where: str) -> None:
     targets = _as_trained(y)
     if len(y) > 1 and (targets == targets[:1]).all():
         got = f"only {plain_value(targets.flat[0])}"
-        raise DataError(Fault(where, "targets that differ", got, "Check how they were read."))
+        raise DataError(
+            Finding(where, "targets that differ", got, "Check how they were read.")
+        )
 
 
 def _not_finite(values: np.ndarray) -> np.ndarray:
@@ -292,10 +304,10 @@ def _is_text(values: np.ndarray) -> bool:
 
 def _first_input(
     rows: Rows, is_bad: Callable[[np.ndarray], np.ndarray], where: str, wanted: str
-) -> Fault | None:
+) -> Finding | None:
     for row, part in chunks(rows.x):
-        if fault := first_cell(
-            part, is_bad(part), where, wanted, first_row=row, columns=rows.columns
+        if finding := first_cell(
+            part, is_bad(part), where, wanted, first_row=row, feature_names=rows.feature_names
         ):
-            return fault
+            return finding
     return None

@@ -7,7 +7,7 @@ import numpy as np
 from kfc.data.cells import place_of
 from kfc.data.rows import Rows
 from kfc.data.targets import Classes
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.system import Mapped, chunks
 
 _DARK = 128
@@ -38,7 +38,7 @@ def are_pixels(x: np.ndarray | Mapped, where: str, *, divided: bool) -> bool:
         return True
     largest = max(int(part.max()) for _, part in chunks(x))
     raise DataError(
-        Fault(
+        Finding(
             where,
             "pictures of uint8 that reach above half of 255, or data.pixels to say what "
             "their numbers are",
@@ -66,7 +66,7 @@ def encoded(rows: Rows, classes: Classes | None, where: str, *, pixels: bool) ->
         y = classes(y, where)
     elif y.dtype.kind not in "biuf" or y.ndim > 2:
         raise DataError(
-            Fault(
+            Finding(
                 f"{where}, targets",
                 "numbers, (rows,) or (rows, outputs), for regression",
                 f"{y.dtype} of shape {y.shape}",
@@ -75,7 +75,7 @@ def encoded(rows: Rows, classes: Classes | None, where: str, *, pixels: bool) ->
         )
     else:
         y = y.astype(np.float32).reshape(len(y), -1)
-    weight = None if rows.weight is None else np.asarray(rows.weight, np.float32)
+    weight = None if rows.sample_weight is None else np.asarray(rows.sample_weight, np.float32)
     return Rows(x, y, weight)
 
 
@@ -85,7 +85,7 @@ def _stored(x: np.ndarray | Mapped, where: str, *, pixels: bool) -> np.ndarray |
         if x.dtype not in (np.uint8, np.float32) or (pixels and x.dtype != np.uint8):
             kinds = "uint8" if pixels else "uint8 or float32"
             expected = f"{kinds}, for rows that are streamed from the disk"
-            raise DataError(Fault(where, expected, str(x.dtype), "Store them as such."))
+            raise DataError(Finding(where, expected, str(x.dtype), "Store them as such."))
         return x if pixels else x.astype(np.float32)
     x = np.asarray(x)
     if not pixels:
@@ -105,11 +105,11 @@ def _check_pixels(x: np.ndarray, where: str) -> None:
         cell = np.unravel_index(int(bad.argmax()), bad.shape)
         got = f"{x[cell]}, of type {x.dtype}"
         remedy = "Pass raw pixels, or set data.pixels to false."
-        raise DataError(Fault(place_of(where, 0, cell), expected, got, remedy))
+        raise DataError(Finding(place_of(where, 0, cell), expected, got, remedy))
     if x.dtype.kind not in "iu" and x.max() <= 1:
         got = f"{x.dtype} from 0 to 1"
         remedy = "Pass pixels that nobody has scaled, or set data.pixels to false."
-        raise DataError(Fault(where, expected, got, remedy))
+        raise DataError(Finding(where, expected, got, remedy))
 
 
 def encoded_like(
@@ -132,7 +132,7 @@ def encoded_like(
     pixels = train.x.dtype == np.uint8
     if pixels and rows.x.dtype.kind not in "iu" and not cast:
         raise DataError(
-            Fault(
+            Finding(
                 where,
                 "8-bit pixels (uint8) as in training",
                 f"{rows.x.dtype}",
@@ -146,7 +146,7 @@ def encoded_like(
     ):
         if wanted != got:
             raise DataError(
-                Fault(
+                Finding(
                     where,
                     f"{what} of shape {wanted} as in training",
                     f"{got}",

@@ -9,7 +9,7 @@ import numpy as np
 from kfc.data.preparation import read_source
 from kfc.data.rows import Source
 from kfc.data.sources import read_idx, read_npy, read_npz
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.registry import SOURCES
 from kfc.system import user_paths
 
@@ -48,7 +48,7 @@ def read_labelled(place: str) -> Source:
     if path.suffix == ".npz":
         return read_source(f"npz:{path}")
     raise DataError(
-        Fault(
+        Finding(
             place,
             "labelled rows: a .npz file of x and y, a folder of x.npy and y.npy, or a source",
             "a file of another kind" if path.exists() else "no such file",
@@ -58,4 +58,6 @@ def read_labelled(place: str) -> Source:
 
 
 def _refused(path: Path, expected: str, got: str) -> DataError:
-    return DataError(Fault(str(path), expected, got, "Write it with numpy.save(file, rows)."))
+    return DataError(
+        Finding(str(path), expected, got, "Write it with numpy.save(file, rows).")
+    )

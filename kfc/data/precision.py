@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from kfc.data.cells import column_of, first_cell
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.preprocessing import Scaling
 from kfc.system import Mapped, chunks
 
@@ -38,7 +38,7 @@ def check_precision(
     values: np.ndarray | Mapped,
     where: str,
     name: str,
-    columns: tuple[str, ...] = (),
+    feature_names: tuple[str, ...] = (),
     steps: int = _STEPS,
 ) -> None:
     """Refuses columns whose differences are lost where they become float32.
@@ -46,20 +46,20 @@ def check_precision(
     The arguments are those of `swallowed`.
 
     Raises:
-        DataError: With the fault that `swallowed` finds.
+        DataError: With the finding that `swallowed` finds.
     """
-    if fault := swallowed(values, where, name, columns, steps):
-        raise DataError(fault)
+    if finding := swallowed(values, where, name, feature_names, steps):
+        raise DataError(finding)
 
 
 def swallowed(
     values: np.ndarray | Mapped,
     where: str,
     name: str,
-    columns: tuple[str, ...] = (),
+    feature_names: tuple[str, ...] = (),
     steps: int = _STEPS,
-) -> Fault | None:
-    """Returns the fault of the first column whose rounding errors are not small.
+) -> Finding | None:
+    """Returns the finding of the first column whose rounding errors are not small.
 
     They are those of the cast to float32, and are compared with the standard deviation.
 
@@ -67,7 +67,7 @@ def swallowed(
         values: Checked numbers, (rows, ...), before they are cast.
         where: What to call the rows.
         name: What to call the values in code, such as `x`.
-        columns: Names of the columns, where they are known.
+        feature_names: Names of the columns, where they are known.
         steps: Float32 values per standard deviation that a column must have.
     """
     most_error = 1 / (steps * math.sqrt(12))
@@ -85,13 +85,13 @@ def swallowed(
         return None
     column, place = flat[:, lost[0]], where
     if values.ndim > 1:
-        place += f", {column_of(np.unravel_index(lost[0], values.shape[1:]), columns)}"
+        place += f", {column_of(np.unravel_index(lost[0], values.shape[1:]), feature_names)}"
     before, after = (len(np.unique(each)) for each in (column, _cast(column)))
     others = f" (and {lost.size - 1:,} more columns like it)" if lost.size > 1 else ""
     remedy = f"Subtract the mean first, in float64: {name} - {name}.mean(axis=0)."
     if np.abs(column).max() < _TINY:
         remedy = f"Scale them first, in float64: {name} / {name}.std(axis=0)."
-    return Fault(
+    return Finding(
         place,
         "numbers that float32, in which networks train, keeps apart",
         f"{before:,} distinct values from {column.min()} to {column.max()}, of which float32 "
@@ -101,7 +101,7 @@ def swallowed(
 
 
 def check_scaled_finite(
-    scaling: Scaling, x: np.ndarray | Mapped, where: str, columns: tuple[str, ...] = ()
+    scaling: Scaling, x: np.ndarray | Mapped, where: str, feature_names: tuple[str, ...] = ()
 ) -> None:
     """Refuses inputs that are finite, but no longer once they are scaled.
 
@@ -109,7 +109,7 @@ def check_scaled_finite(
         scaling: What was learned from the training rows.
         x: Checked inputs, (rows, ...).
         where: What to call the rows.
-        columns: Names of the columns, where they are known.
+        feature_names: Names of the columns, where they are known.
 
     Raises:
         DataError: With the first cell that is scaled to infinity.
@@ -124,9 +124,11 @@ def check_scaled_finite(
         with np.errstate(over="ignore"):
             bad = ~np.isfinite(scaling(part)).reshape(part.shape)
         wanted = "inputs that stay finite when they are scaled as the training rows were"
-        fault = first_cell(part, bad, where, wanted, first_row=first_row, columns=columns)
-        if fault:
-            raise DataError(fault)
+        finding = first_cell(
+            part, bad, where, wanted, first_row=first_row, feature_names=feature_names
+        )
+        if finding:
+            raise DataError(finding)
 
 
 def _stays_finite(scaling: Scaling, x: np.ndarray) -> bool:

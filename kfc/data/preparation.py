@@ -17,7 +17,7 @@ from kfc.data.sources import from_memory
 from kfc.data.splits import split
 from kfc.data.targets import Classes, as_text, read_classes
 from kfc.data.task import Task
-from kfc.errors import DataError, Fault, PluginError, SpecError
+from kfc.errors import DataError, Finding, PluginError, SpecError
 from kfc.preprocessing import fit_scaling
 from kfc.registry import SOURCES
 from kfc.spec import OWN, Spec, shown
@@ -79,7 +79,7 @@ def read_source(name: str) -> Source:
         source = read(argument)
     for expected, got in _not_of_source(source):
         remedy = "Mend it; kfc.testing.check_source tries it."
-        raise PluginError(Fault(f"source {kind!r}", expected, got, remedy))
+        raise PluginError(Finding(f"source {kind!r}", expected, got, remedy))
     return source
 
 
@@ -94,15 +94,15 @@ def _not_of_source(source: Any) -> Iterator[tuple[str, str]]:
         if not none and not all(isinstance(p, (np.ndarray, Mapped)) for p in parts):
             got = ", ".join(type(part).__name__ for part in parts)
             yield "kfc.data.Rows of NumPy arrays", got
-    for what, names in (("labels", source.labels), ("columns", source.columns)):
+    for what, names in (("labels", source.class_names), ("columns", source.feature_names)):
         if names is None and what == "labels":
             continue
         if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
             yield f"{what} as a tuple of text", shown(names)
         elif len(set(names)) < len(names):
             yield f"{what} that differ", shown(names)
-    if source.labels is not None and len(source.labels) < 2:
-        yield "at least two labels", shown(source.labels)
+    if source.class_names is not None and len(source.class_names) < 2:
+        yield "at least two labels", shown(source.class_names)
 
 
 def prepare(
@@ -127,8 +127,8 @@ def prepare(
     other = share if ":" in str(share) else name
     places = (f"{name}, training rows", f"{name}, test rows", f"{other}, validation rows")
     parts = (source.train, source.test, source.validation)
-    _check_parts(parts, places, source.columns)
-    check_precision(source.train.x, places[0], "x", source.columns)
+    _check_parts(parts, places, source.feature_names)
+    check_precision(source.train.x, places[0], "x", source.feature_names)
     sha256 = _sha256(*parts)
     classes = read_classes(source, name, task=spec.data.task)
 
@@ -197,13 +197,13 @@ def _validation(spec: Spec, source: Source, name: str) -> float | str:
             expected = "validation rows of their own in the data"
             got = f"{OWN}, while {name} has none"
             remedy = "Pass data={'train': ..., 'validation': ...}, or set a share such as 0.1."
-            raise DataError(Fault("data.validation", expected, got, remedy))
+            raise DataError(Finding("data.validation", expected, got, remedy))
         return _VALIDATION_SHARE if said is None else said
     if said not in (None, OWN):
         expected = "one place from which validation rows come"
         got = f"{shown(said)}, while {name} has validation rows of its own"
         remedy = f"Leave data.validation out or set it to {OWN}; or drop those rows."
-        raise DataError(Fault("data.validation", expected, got, remedy))
+        raise DataError(Finding("data.validation", expected, got, remedy))
     return OWN
 
 
@@ -217,21 +217,21 @@ def _of_other_source(source: Source, name: str, read: Callable[[str], Source]) -
     if other.train.x.shape[1:] != source.train.x.shape[1:]:
         return other.train  # which is refused for its shape
     for what, wanted, got in (
-        ("columns", source.columns, other.columns),
-        ("classes", source.labels, other.labels),
+        ("columns", source.feature_names, other.feature_names),
+        ("classes", source.class_names, other.class_names),
     ):
         if wanted and got and wanted != got:
             expected = f"the {what} {', '.join(wanted[:10])}, in this order, as in training"
             remedy = "Choose a source with the same names."
             where = f"{name}, validation rows"
-            raise DataError(Fault(where, expected, ", ".join(got[:10]), remedy))
+            raise DataError(Finding(where, expected, ", ".join(got[:10]), remedy))
     return other.train
 
 
 def _check_scaled(task: Task, parts: Sequence[Rows | None], places: Sequence[str]) -> None:
     for rows, where in zip(parts, places, strict=True):
         if rows is not None:
-            check_scaled_finite(task.scaling, rows.x, where, task.columns)
+            check_scaled_finite(task.scaling, rows.x, where, task.feature_names)
 
 
 def _streams(spec: Spec, source: Source) -> bool:
@@ -256,16 +256,16 @@ def _loaded(rows: Rows | None) -> Any:
 
 
 def _check_parts(
-    parts: Sequence[Rows | None], places: Sequence[str], columns: tuple[str, ...]
+    parts: Sequence[Rows | None], places: Sequence[str], feature_names: tuple[str, ...]
 ) -> None:
     """Runs the checks over every part; only the first, the training rows, has weights."""
     for number, (rows, where) in enumerate(zip(parts, places, strict=True)):
         if rows is None:
             continue
-        check_rows(replace(rows, columns=columns), where)
-        if number and rows.weight is not None:
+        check_rows(replace(rows, feature_names=feature_names), where)
+        if number and rows.sample_weight is not None:
             raise DataError(
-                Fault(
+                Finding(
                     where,
                     "rows without weights: all of them count the same in an evaluation",
                     "weights",
@@ -285,11 +285,11 @@ def _task(
     return Task(
         input_shape=train.x.shape[1:],
         input_dtype=str(train.x.dtype),
-        labels=classes.labels if classes else (),
+        class_names=classes.class_names if classes else (),
         outputs=1 if classes else train.y.shape[1],
         scaling=scaling,
         target_scaling=fit_scaling(scale_target, train.y, constant=1.0),
-        columns=source.columns,
+        feature_names=source.feature_names,
         targets=() if classes else source.targets,
     )
 
@@ -299,7 +299,7 @@ def _source(spec: Spec, data: Any, read: Callable[[str], Source]) -> tuple[Sourc
         return data if isinstance(data, Source) else from_memory(data), "data"
     if spec.data.source is None:
         raise SpecError(
-            Fault(
+            Finding(
                 "data.source",
                 "a source, or data= in Python",
                 "neither",

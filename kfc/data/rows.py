@@ -17,15 +17,15 @@ class Rows:
     Args:
         x: Inputs, (rows, ...), in memory or on the disk.
         y: Targets, (rows,), or (rows, outputs) for several numbers at once.
-        weight: How much each row counts in the loss, (rows,), float32; None where all
+        sample_weight: How much each row counts in the loss, (rows,), float32; None where all
             count the same.
-        columns: Names of the inputs, for messages; empty where nobody named them.
+        feature_names: Names of the inputs, for messages; empty where nobody named them.
     """
 
     x: np.ndarray | Mapped
     y: np.ndarray
-    weight: np.ndarray | None = None
-    columns: tuple[str, ...] = ()
+    sample_weight: np.ndarray | None = None
+    feature_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.y)
@@ -33,11 +33,15 @@ class Rows:
     @property
     def parts(self) -> tuple[Any, ...]:
         """Inputs, targets and, where there are any, weights."""
-        return (self.x, self.y) if self.weight is None else (self.x, self.y, self.weight)
+        return (
+            (self.x, self.y)
+            if self.sample_weight is None
+            else (self.x, self.y, self.sample_weight)
+        )
 
     def take(self, indices: np.ndarray) -> Rows:
         """Returns the rows at `indices`, in that order."""
-        weight = None if self.weight is None else self.weight[indices]
+        weight = None if self.sample_weight is None else self.sample_weight[indices]
         x = self.x.take(indices) if isinstance(self.x, Mapped) else self.x[indices]
         return Rows(x, self.y[indices], weight)
 
@@ -49,9 +53,9 @@ class Source:
     Args:
         train: Rows to train and validate on.
         test: Rows kept apart by the source itself, if it has any.
-        labels: Names of the classes 0, 1, ..., where the source knows them; without them
+        class_names: Names of the classes 0, 1, ..., where the source knows them; without them
             classes are the different values of the targets, sorted.
-        columns: Names of the inputs, where they have any.
+        feature_names: Names of the inputs, where they have any.
         validation: Rows that the source itself keeps apart for validation, if it has any;
             they take the place of a share of the training rows.
         targets: Names of the targets, where there are several and they have any.
@@ -59,7 +63,7 @@ class Source:
 
     train: Rows
     test: Rows | None = None
-    labels: tuple[str, ...] | None = None
-    columns: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] = ()
     validation: Rows | None = None
     targets: tuple[str, ...] = ()

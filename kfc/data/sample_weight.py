@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from kfc.data.rows import Rows
 from kfc.data.task import Task
-from kfc.errors import DataError, Fault, SpecError, nearest
+from kfc.errors import DataError, Finding, SpecError, nearest
 from kfc.spec import Spec
 
 _WHERE = "training.class_weight"
@@ -42,19 +42,19 @@ def weighted(train: Rows, spec: Spec, task: Task) -> Rows:
     """
     asked = spec.training.class_weight
     if not asked:
-        if train.weight is not None and not train.weight.any():
+        if train.sample_weight is not None and not train.sample_weight.any():
             raise DataError(_nothing_left("data", "a sample weight of 0 for all of them"))
         return train
     if not task.classification:
         expected = "targets that are classes"
         remedy = "Leave it out, or pass data=(x, y, sample_weight)."
-        raise SpecError(Fault(_WHERE, expected, "targets that are numbers", remedy))
+        raise SpecError(Finding(_WHERE, expected, "targets that are numbers", remedy))
     if asked == "balanced":
         weight = compute_sample_weight("balanced", train.y)
     else:
-        weight = _by_name(asked, task.labels)[train.y]
-    if train.weight is not None:
-        weight = weight * train.weight
+        weight = _by_name(asked, task.class_names)[train.y]
+    if train.sample_weight is not None:
+        weight = weight * train.sample_weight
     with np.errstate(over="ignore", under="ignore"):
         weight = weight.astype(np.float32)
     _check(weight)
@@ -67,7 +67,7 @@ def _by_name(asked: Mapping[str, float], labels: tuple[str, ...]) -> np.ndarray:
         known = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
         raise SpecError(
             *(
-                Fault(
+                Finding(
                     f"{_WHERE}.{name}",
                     f"the name of one of the {len(labels)} classes",
                     repr(name),
@@ -84,11 +84,11 @@ def _check(weight: np.ndarray) -> None:
         raise SpecError(_nothing_left(_WHERE, "a weight of 0 for all of them"))
     if not np.isfinite(weight).all():
         expected = "weights that fit in float32, times those of the rows"
-        raise SpecError(Fault(_WHERE, expected, "larger ones", "Use smaller weights."))
+        raise SpecError(Finding(_WHERE, expected, "larger ones", "Use smaller weights."))
 
 
-def _nothing_left(where: str, got: str) -> Fault:
-    return Fault(
+def _nothing_left(where: str, got: str) -> Finding:
+    return Finding(
         where,
         "training rows that weigh more than 0",
         got,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 
 
 def split(
@@ -24,8 +24,8 @@ def split(
     Raises:
         DataError: If a class has fewer than two rows, or the first part would lack one.
     """
-    if stratify and (fault := _too_few(y, share, where)):
-        raise DataError(fault)
+    if stratify and (finding := _too_few(y, share, where)):
+        raise DataError(finding)
     from sklearn.model_selection import train_test_split  # takes seconds; many need no split
 
     try:
@@ -37,7 +37,7 @@ def split(
         )
     except ValueError as error:  # such as one row, of which none would be left
         raise DataError(
-            Fault(
+            Finding(
                 where,
                 f"{share} of {len(y):,} rows, and rows left for training",
                 str(error).rstrip("."),
@@ -47,7 +47,7 @@ def split(
     # Where classes are small, its rounding may leave one out of the rows to train on.
     if stratify and (missing := np.setdiff1d(y, y[first])).size:
         raise DataError(
-            Fault(
+            Finding(
                 where,
                 "rows of each class left for training",
                 f"none of class {missing[0]}, with {share} of {len(y):,} rows set aside",
@@ -57,13 +57,13 @@ def split(
     return np.sort(first), np.sort(second)
 
 
-def _too_few(y: np.ndarray, share: float | int, where: str) -> Fault | None:
+def _too_few(y: np.ndarray, share: float | int, where: str) -> Finding | None:
     """Returns why not every class can be in both parts, or None."""
     _, first_rows, counts = np.unique(y, return_index=True, return_counts=True)
     if counts.min() < 2:
         alone = int((counts < 2).sum())
         row = int(first_rows[counts.argmin()])
-        return Fault(
+        return Finding(
             where,
             "at least 2 rows of each class, one for each part of the split",
             f"{alone:,} of {len(counts):,} classes with 1 row, such as row {row}",
@@ -73,7 +73,7 @@ def _too_few(y: np.ndarray, share: float | int, where: str) -> Fault | None:
     lowest, highest = len(counts), len(y) - len(counts)
     if lowest <= size <= highest:
         return None
-    return Fault(
+    return Finding(
         where,
         f"{lowest:,} to {highest:,} of {len(y):,} rows, so that both parts of the split "
         f"have each of the {len(counts):,} classes",

@@ -8,7 +8,7 @@ import numpy as np
 
 from kfc.data.cells import plain_value
 from kfc.data.rows import Source
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.spec import shown
 
 AMOUNTS = " Amounts need data.task: regression."
@@ -27,11 +27,11 @@ class Classes:
 
     Args:
         values: What targets hold, sorted, (classes,).
-        labels: What the classes are called.
+        class_names: What the classes are called.
     """
 
     values: np.ndarray
-    labels: tuple[str, ...]
+    class_names: tuple[str, ...]
 
     def __call__(self, y: np.ndarray, where: str) -> np.ndarray:
         """Returns the number of each target's class, (rows,), int32.
@@ -44,19 +44,21 @@ class Classes:
         unknown = self.values[numbers] != y
         if unknown.any():
             row = int(np.argmax(unknown))
-            known = ", ".join(self.labels[:10]) + (", ..." if len(self.labels) > 10 else "")
+            known = ", ".join(self.class_names[:10]) + (
+                ", ..." if len(self.class_names) > 10 else ""
+            )
             amounts = AMOUNTS if {y.dtype.kind, self.values.dtype.kind} <= set("iuf") else ""
             value = plain_value(y[row])
             got = shown(value).strip("'")
             remedy = f"Drop such rows, or add the label to the training rows.{amounts}"
-            if str(value) in self.labels:  # text that looks like a number, or a number
+            if str(value) in self.class_names:  # text that looks like a number, or a number
                 kind = "numbers" if self.values.dtype.kind in "biuf" else "text"
                 got = f"{shown(value)}, of type {y.dtype}"
                 remedy = f"Give these targets as {kind}, as in training."
             raise DataError(
-                Fault(
+                Finding(
                     f"{where}, row {row}",
-                    f"one of the {len(self.labels)} labels {known}",
+                    f"one of the {len(self.class_names)} labels {known}",
                     got,
                     remedy,
                 )
@@ -87,7 +89,7 @@ def read_classes(source: Source, name: str, *, task: str | None) -> Classes | No
     present = np.unique(y)
     if len(present) < 2:
         raise DataError(
-            Fault(
+            Finding(
                 f"{name}, targets",
                 "at least two classes",
                 f"only the class {shown(plain_value(present[0]))}",
@@ -96,7 +98,7 @@ def read_classes(source: Source, name: str, *, task: str | None) -> Classes | No
         )
     if task is None and present.dtype.kind in "iu" and present[0] < 0 and len(present) > 2:
         raise DataError(
-            Fault(
+            Finding(
                 f"{where}, row {int(np.argmin(y))}, targets",
                 "labels of at least 0, or data.task to say what the targets are",
                 f"{present[0]}, among {len(present):,} different integers",
@@ -106,9 +108,9 @@ def read_classes(source: Source, name: str, *, task: str | None) -> Classes | No
         )
     if present.dtype.kind == "U":
         _check_texts(y, present, where)
-    if source.labels is None:
+    if source.class_names is None:
         return Classes(present, tuple(str(value) for value in present))
-    return Classes(np.arange(len(source.labels)), source.labels)
+    return Classes(np.arange(len(source.class_names)), source.class_names)
 
 
 def _are_classes(source: Source, name: str, task: str | None) -> bool:
@@ -120,7 +122,7 @@ def _are_classes(source: Source, name: str, task: str | None) -> bool:
     y = source.train.y
     if task is not None:
         return task == "classification"
-    if source.labels is not None or y.dtype.kind != "f":
+    if source.class_names is not None or y.dtype.kind != "f":
         return True
     if _is_one_hot(y):
         got, remedy = "one-hot", "Use y.argmax(axis=1) for classes, or set data.task to"
@@ -134,7 +136,7 @@ def _are_classes(source: Source, name: str, task: str | None) -> bool:
         return False
     expected = "integers or text for classes, and numbers of any size for a regression"
     got, remedy = f"{y.dtype} that is {got}", f"{remedy} regression."
-    raise DataError(Fault(f"{name}, targets", expected, got, remedy))
+    raise DataError(Finding(f"{name}, targets", expected, got, remedy))
 
 
 def _are_few_whole_numbers(y: np.ndarray) -> bool:
@@ -151,7 +153,7 @@ def _check_texts(y: np.ndarray, present: np.ndarray, where: str) -> None:
     if (missing := np.isin(np.char.strip(y), _MISSING)).any():
         row = int(missing.argmax())
         raise DataError(
-            Fault(
+            Finding(
                 f"{where}, row {row}, targets",
                 "a label",
                 shown(str(y[row])),
@@ -162,7 +164,7 @@ def _check_texts(y: np.ndarray, present: np.ndarray, where: str) -> None:
     if (twice := np.flatnonzero(counts > 1)).size:
         same = np.char.strip(present) == np.char.strip(present[first[twice[0]]])
         raise DataError(
-            Fault(
+            Finding(
                 f"{where}, targets",
                 "labels that differ in more than blanks",
                 " and ".join(shown(str(label)) for label in present[same]),
@@ -204,8 +206,8 @@ def _has_flags(y: np.ndarray) -> bool:
     return several and bool(np.isin(y, (0, 1)).all())
 
 
-def no_label_per_row(y: np.ndarray, where: str) -> Fault:
-    """Returns the fault of targets that are not one label per row."""
+def no_label_per_row(y: np.ndarray, where: str) -> Finding:
+    """Returns the finding of targets that are not one label per row."""
     remedy = "Pass a single column of labels."
     if _is_one_hot(y):
         remedy = "Turn one-hot rows into labels with y.argmax(axis=1)."
@@ -213,6 +215,6 @@ def no_label_per_row(y: np.ndarray, where: str) -> Fault:
         remedy = f"{_MULTI_LABEL} Or set data.task to regression to fit them as numbers."
     elif y.dtype.kind in "biuf":
         remedy = "Several numbers per row need data.task: regression."
-    return Fault(
+    return Finding(
         f"{where}, targets", "one label per row", f"targets of shape {y.shape}", remedy
     )

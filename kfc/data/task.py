@@ -16,26 +16,26 @@ class Task:
     Args:
         input_shape: Shape of one row, such as (28, 28, 1).
         input_dtype: `uint8` or `float32`.
-        labels: Names of the classes; empty for regression.
+        class_names: Names of the classes; empty for regression.
         outputs: Numbers per row of a regression; 1 for classes.
         scaling: Of the inputs.
         target_scaling: Of regression targets, for the loss alone.
-        columns: Names of the inputs, where they have any.
+        feature_names: Names of the inputs, where they have any.
         targets: Names of the numbers of a regression, where there are several with names.
     """
 
     input_shape: tuple[int, ...]
     input_dtype: str
-    labels: tuple[str, ...]
+    class_names: tuple[str, ...]
     outputs: int = 1
     scaling: Scaling = field(default_factory=lambda: fit_scaling("none", np.zeros((1, 1))))
     target_scaling: Scaling = field(
         default_factory=lambda: fit_scaling("none", np.zeros((1, 1)))
     )
-    columns: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
     @property
     def classification(self) -> bool:
         """Whether rows belong to classes, rather than to numbers."""
-        return bool(self.labels)
+        return bool(self.class_names)

@@ -87,7 +87,7 @@ class RowsText:
         """Refuses labels that are not the numbers of their classes."""
         y = np.asarray(self._source.train.y)
         if self._classification:
-            classes = np.arange(len(self._prepared.task.labels))
+            classes = np.arange(len(self._prepared.task.class_names))
             if y.ndim != 1 or y.dtype.kind not in "iu" or set(np.unique(y)) - set(classes):
                 got = ", ".join(str(value) for value in np.unique(y)[:3])
                 raise refused("data.source", "classes numbered 0, 1, 2, ...", f"{got}, ...")

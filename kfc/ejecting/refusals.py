@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kfc.data import Task
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.registry import BLOCKS
 from kfc.spec import Activation, Cosine, Initializer, Loss, Spec, signatures
 
@@ -57,9 +57,9 @@ def check_ejectable(spec: Spec) -> None:
     Raises:
         SpecError: With every such key of the spec.
     """
-    faults = [*_data_faults(spec), *_network_faults(spec), *_training_faults(spec)]
-    if faults:
-        raise SpecError(*faults)
+    findings = [*_data_findings(spec), *_network_findings(spec), *_training_findings(spec)]
+    if findings:
+        raise SpecError(*findings)
 
 
 def check_resolved(spec: Spec, task: Task) -> None:
@@ -73,68 +73,68 @@ def check_resolved(spec: Spec, task: Task) -> None:
         SpecError: If a script would learn something else.
     """
     loss = spec.training.loss
-    if loss and loss.full_name(loss.name) == LOSSES[0] and len(task.labels) != 2:
-        got = f"{loss.name} for {len(task.labels)} classes"
+    if loss and loss.full_name(loss.name) == LOSSES[0] and len(task.class_names) != 2:
+        got = f"{loss.name} for {len(task.class_names)} classes"
         raise refused("training.loss", "cross_entropy for more than two classes", got)
 
 
 def refused(where: str, expected: str, got: object) -> SpecError:
     """Returns the error for a key that a script cannot follow."""
-    return SpecError(_fault(where, expected, got))
+    return SpecError(_finding(where, expected, got))
 
 
-def _fault(where: str, expected: str, got: object) -> Fault:
-    return Fault(where, f"{expected}, which a short script can do", repr(got), _REMEDY)
+def _finding(where: str, expected: str, got: object) -> Finding:
+    return Finding(where, f"{expected}, which a short script can do", repr(got), _REMEDY)
 
 
-def _data_faults(spec: Spec) -> Iterator[Fault]:
+def _data_findings(spec: Spec) -> Iterator[Finding]:
     data = spec.data
     if data.source is None:
-        yield _fault("data.source", "a source", None)
+        yield _finding("data.source", "a source", None)
     elif data.source.partition(":")[0] not in SOURCES:
-        yield _fault("data.source", f"one of {', '.join(SOURCES)}", data.source)
+        yield _finding("data.source", f"one of {', '.join(SOURCES)}", data.source)
     if isinstance(data.validation, str):
-        yield _fault("data.validation", "a share of the training rows", data.validation)
+        yield _finding("data.validation", "a share of the training rows", data.validation)
     if data.stream == "always":
-        yield _fault("data.stream", "rows that lie in memory (auto or never)", data.stream)
+        yield _finding("data.stream", "rows that lie in memory (auto or never)", data.stream)
 
 
-def _network_faults(spec: Spec) -> Iterator[Fault]:
+def _network_findings(spec: Spec) -> Iterator[Finding]:
     network = spec.network
     if network.block.name not in BLOCKS.builtins or network.block.name != "dense":
-        yield _fault("network.block", "dense", network.block.name)
-    yield from _initializer_faults("network.init", network.init)
+        yield _finding("network.block", "dense", network.block.name)
+    yield from _initializer_findings("network.init", network.init)
     for number, layer in enumerate(network.layers()):
         where = f"network.hidden[{number}]"
         if layer.normalization == "layer":
-            yield _fault(f"{where}.normalization", "none or batch", layer.normalization)
+            yield _finding(f"{where}.normalization", "none or batch", layer.normalization)
         if layer.activation is not None:
-            yield from _activation_faults(f"{where}.activation", layer.activation)
+            yield from _activation_findings(f"{where}.activation", layer.activation)
         if layer.init is not None and layer.init != network.init:
-            yield from _initializer_faults(f"{where}.init", layer.init)
+            yield from _initializer_findings(f"{where}.init", layer.init)
 
 
-def _activation_faults(where: str, activation: Activation) -> Iterator[Fault]:
+def _activation_findings(where: str, activation: Activation) -> Iterator[Finding]:
     name = activation.name
     if name not in ACTIVATIONS:
-        yield _fault(where, f"one of {', '.join(ACTIVATIONS)}", name)
+        yield _finding(where, f"one of {', '.join(ACTIVATIONS)}", name)
         return
     for option, value in activation.options.items():
         if value != signatures("activation")[name][option]:
-            yield _fault(f"{where}.{option}", f"the default of {name}", value)
+            yield _finding(f"{where}.{option}", f"the default of {name}", value)
 
 
-def _initializer_faults(where: str, init: Initializer) -> Iterator[Fault]:
+def _initializer_findings(where: str, init: Initializer) -> Iterator[Finding]:
     for option, value in init.options.items():
         if not isinstance(value, (int, float, str)):
-            yield _fault(f"{where}.{option}", "a number or a name", value)
+            yield _finding(f"{where}.{option}", "a number or a name", value)
 
 
-def _training_faults(spec: Spec) -> Iterator[Fault]:
+def _training_findings(spec: Spec) -> Iterator[Finding]:
     training = spec.training
     if training.loss is not None:
-        yield from _loss_faults(training.loss)
-    yield from _optimizer_faults(spec)
+        yield from _loss_findings(training.loss)
+    yield from _optimizer_findings(spec)
     plain: dict[str, tuple[object, object]] = {
         "class_weight": (training.class_weight, None),
         "precision": (training.precision, "float32"),
@@ -142,36 +142,36 @@ def _training_faults(spec: Spec) -> Iterator[Fault]:
     }
     for key, (value, wanted) in plain.items():
         if value != wanted:
-            yield _fault(f"training.{key}", repr(wanted), value)
+            yield _finding(f"training.{key}", repr(wanted), value)
     if training.engine == "eager":
-        yield _fault("training.engine", "auto, graph or xla", training.engine)
+        yield _finding("training.engine", "auto, graph or xla", training.engine)
     stopping = training.early_stopping
     if stopping and stopping.monitor not in _MONITORS:
         expected = " or ".join(_MONITORS)
-        yield _fault("training.early_stopping.monitor", expected, stopping.monitor)
+        yield _finding("training.early_stopping.monitor", expected, stopping.monitor)
 
 
-def _loss_faults(loss: Loss) -> Iterator[Fault]:
+def _loss_findings(loss: Loss) -> Iterator[Finding]:
     name = loss.full_name(loss.name)
     if name not in LOSSES:
-        yield _fault("training.loss", f"one of {', '.join(LOSSES)}", loss.name)
+        yield _finding("training.loss", f"one of {', '.join(LOSSES)}", loss.name)
         return
     for option, value in loss.options.items():
         if value != signatures("loss")[name][option]:
-            yield _fault(f"training.loss.{option}", "the default", value)
+            yield _finding(f"training.loss.{option}", "the default", value)
 
 
-def _optimizer_faults(spec: Spec) -> Iterator[Fault]:
+def _optimizer_findings(spec: Spec) -> Iterator[Finding]:
     optimizer, where = spec.training.optimizer, "training.optimizer"
     if optimizer.name not in OPTIMIZERS:
-        yield _fault(f"{where}.name", f"one of {', '.join(OPTIMIZERS)}", optimizer.name)
+        yield _finding(f"{where}.name", f"one of {', '.join(OPTIMIZERS)}", optimizer.name)
         return
     written = ("learning_rate", *OPTIMIZERS[optimizer.name])
     defaults = signatures("optimizer").get(optimizer.name, {})
     for option, value in optimizer.options.items():
         if option not in written and value != defaults.get(option):
-            yield _fault(f"{where}.{option}", f"{defaults.get(option)!r}", value)
+            yield _finding(f"{where}.{option}", f"{defaults.get(option)!r}", value)
     schedule = optimizer.schedule()
     if schedule and not (isinstance(schedule, Cosine) and schedule.warmup_epochs):
         expected = "a number, or the schedule cosine with warmup_epochs"
-        yield _fault(f"{where}.learning_rate", expected, schedule.name)
+        yield _finding(f"{where}.learning_rate", expected, schedule.name)

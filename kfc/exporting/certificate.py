@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kfc.data import Task
-from kfc.errors import Fault, NumbersError
+from kfc.errors import Finding, NumbersError
 from kfc.exporting import serving_signature
 from kfc.exporting.formats import Exporter
 from kfc.exporting.requests import Request
@@ -118,10 +118,10 @@ def _questions(
     exporter: Exporter, sample: Sample, task: Task, input_name: str, request: Request | None
 ) -> list[_Question]:
     """Returns what the model is asked: by batch, by column, the request, and not numbers."""
-    by_column = exporter.serves and bool(task.columns)
+    by_column = exporter.serves and bool(task.feature_names)
 
     def columns(x: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(serving_signature.column_names(task.columns), x.T, strict=True))
+        return dict(zip(serving_signature.column_names(task.feature_names), x.T, strict=True))
 
     questions = [
         _Question(f"batch of {n}", "", {input_name: sample.x[:n]}, n)
@@ -271,7 +271,7 @@ def _ties(
     room = limit * np.abs(sample.outputs).max()
     ties = {int(row) for row in np.flatnonzero(labels != wanted)}
     for row in ties:
-        named = [number for number, name in enumerate(task.labels) if name == labels[row]]
+        named = [number for number, name in enumerate(task.class_names) if name == labels[row]]
         if not named or own[row].max() - own[row, named].max() > room:
             raise _refused(
                 f"the label {str(wanted[row])!r} for row {row} of the sample from a "
@@ -287,7 +287,7 @@ def _shown(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 def _refused(expected: str, got: str) -> NumbersError:
     return NumbersError(
-        Fault(
+        Finding(
             "export",
             expected,
             got,

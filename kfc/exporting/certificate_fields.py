@@ -27,9 +27,9 @@ class _Task(BaseModel):
 
     input_shape: Annotated[list[_Size], Field(min_length=1)]
     input_dtype: Annotated[str, Field(pattern="^(u?int|float)(8|16|32|64)$")]
-    labels: list[str]
+    class_names: list[str]
     outputs: _Size
-    columns: list[str]
+    feature_names: list[str]
     targets: list[str] = []
     scaling: _Scaling
     target_scaling: _Scaling
@@ -60,7 +60,7 @@ class Facts(BaseModel):
 
     @model_validator(mode="after")
     def _check_ties(self) -> Facts:
-        if self.task.labels and self.ties is None:
+        if self.task.class_names and self.ties is None:
             raise ValueError("ties: expected a number, for a model of classes")
         return self
 

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from kfc.data import Task
-from kfc.errors import CheckpointError, Fault, SpecError, one_line
+from kfc.errors import CheckpointError, Finding, SpecError, one_line
 from kfc.exporting import certificate, model_card, requests, serving_signature
 from kfc.exporting.formats import Exporter, full_disk
 from kfc.exporting.loaded_export import Export, exporter_of
@@ -138,7 +138,7 @@ def _check_version(version: Any) -> None:
     whole = isinstance(version, int) and not isinstance(version, bool)
     if not whole or not 1 <= version <= LARGEST:
         raise SpecError(
-            Fault(
+            Finding(
                 "--version",
                 "a whole number from 1 to 2**63 - 1",
                 f"{version!r:.40}",
@@ -152,7 +152,7 @@ def _check_path(path: Path, exporter: Exporter) -> None:
         taken = [name for name in _NOT_VERSIONS if (path / name).exists()]
     if taken:
         raise SpecError(
-            Fault(
+            Finding(
                 str(path),
                 "a folder for the versions of a model",
                 f"one with a {taken[0]}, of a run or a version",
@@ -161,7 +161,7 @@ def _check_path(path: Path, exporter: Exporter) -> None:
         )
     if exporter.serves and set(str(path)) & set("[\\"):
         raise SpecError(
-            Fault(
+            Finding(
                 str(path),
                 "a folder without [ and \\ in its path, which TensorFlow takes for a pattern",
                 "one with it",
@@ -175,13 +175,13 @@ def _check_place(path: Path, number: int, format: str) -> None:
     target = found.get(number, path / str(number))
     if target.exists():
         raise SpecError(
-            Fault("--version", "a new one", f"{target}, which exists", "Name another.")
+            Finding("--version", "a new one", f"{target}, which exists", "Name another.")
         )
     # A server takes the highest version, whatever it is.
     others = {format_of(folder) for folder in found.values()} - {format, ""}
     if others:
         raise SpecError(
-            Fault(
+            Finding(
                 str(path),
                 f"versions that are all {format}",
                 f"some that are {' and '.join(sorted(others))}",
@@ -212,7 +212,7 @@ def _checked_sample(finished: Run) -> Sample:
 
 def _altered(finished: Run, got: str) -> CheckpointError:
     remedy = result_file.train_again(finished.folder)
-    return CheckpointError(Fault(str(finished.folder), "the run as it ended", got, remedy))
+    return CheckpointError(Finding(str(finished.folder), "the run as it ended", got, remedy))
 
 
 def _limit(spec: Spec) -> float:
@@ -234,7 +234,7 @@ def _add_serving(
 def _add_labels(folder: Path, task: Task) -> None:
     if task.classification:
         (folder / LABELS).parent.mkdir(exist_ok=True)
-        lines = "".join(f"{one_line(label)}\n" for label in task.labels)
+        lines = "".join(f"{one_line(label)}\n" for label in task.class_names)
         (folder / LABELS).write_text(lines, "utf-8")
 
 
@@ -246,9 +246,9 @@ def _facts(
     ties = facts.pop("ties")
     if task.classification:
         facts |= {"labels_equal": not ties, "ties": ties}
-    if exporter.serves and task.columns:
-        names = serving_signature.column_names(task.columns)
-        facts["columns"] = dict(zip(task.columns, names, strict=True))
+    if exporter.serves and task.feature_names:
+        names = serving_signature.column_names(task.feature_names)
+        facts["columns"] = dict(zip(task.feature_names, names, strict=True))
     return {
         "name": finished.spec.name,
         "version": version,

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.data import Task
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.exporting import converter_operations, graph_check, serving_signature
 from kfc.exporting.nan_guard import guarded
 from kfc.preprocessing import Scaling
@@ -62,7 +62,7 @@ class Exporter:
         missing = [m for m in self.modules if importlib.util.find_spec(m) is None]
         if missing:
             raise SpecError(
-                Fault(
+                Finding(
                     f"--format {name}",
                     f"the packages {', '.join(self.distributions)}",
                     f"no {' and no '.join(missing)}",
@@ -144,7 +144,7 @@ def named(network: keras.Model, task: Task) -> keras.Model:
     other = {layer.compute_dtype for layer in network.layers} - {"float32"}
     if other:
         raise SpecError(
-            Fault(
+            Finding(
                 "--format",
                 "saved_model for a network that computes in bfloat16",
                 "a format that computes in float32",
@@ -211,11 +211,11 @@ def _convert(network: keras.Model, task: Task, file: Path, format: str) -> None:
             warnings.simplefilter("ignore", FutureWarning)
             network.export(str(file), format=format, verbose=False, input_signature=inputs)
     except OSError:
-        raise  # no fault of the network's
+        raise  # no finding of the network's
     # Whatever else a converter raises: it met an operation, of a plug-in's say, that it lacks.
     except Exception as error:
         raise SpecError(
-            Fault(
+            Finding(
                 f"--format {format}",
                 "a network whose operations it has",
                 f"{type(error).__name__}: {error}",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data import Task
-from kfc.errors import CheckpointError, Fault, KfcError, PluginError, reason
+from kfc.errors import CheckpointError, Finding, KfcError, PluginError, reason
 from kfc.exporting import certificate_fields as certificates
 from kfc.exporting import requests, serving_signature
 from kfc.exporting.formats import Exporter
@@ -176,7 +176,7 @@ def exporter_of(format: str) -> Exporter:
     if not isinstance(exporter, Exporter):
         got = type(exporter).__name__
         where, remedy = f"exporter {format!r}", "Mend the plug-in."
-        raise PluginError(Fault(where, "a kfc.exporting.formats.Exporter", got, remedy))
+        raise PluginError(Finding(where, "a kfc.exporting.formats.Exporter", got, remedy))
     return exporter
 
 
@@ -201,5 +201,7 @@ def _listed(names: list[str]) -> str:
 
 def _no_export(folder: Path, got: str) -> CheckpointError:
     return CheckpointError(
-        Fault(str(folder), "a model that was exported", got, "`kfc export RUN DIR` makes one.")
+        Finding(
+            str(folder), "a model that was exported", got, "`kfc export RUN DIR` makes one."
+        )
     )

@@ -42,7 +42,7 @@ def text(run: Run, exported: Export) -> str:
         takes=_takes(task),
         returns=_returns(task, certificate["format"]),
         question="which class they belong to" if task.classification else "their value",
-        labels=_listed(task.labels),
+        labels=_listed(task.class_names),
         serve=serve,
         ask=ask,
         version=exported.version,
@@ -140,7 +140,7 @@ def _test_rows(run: Run) -> str:
 
 def _columns(task: Task, inputs: Mapping[str, str]) -> str:
     """Returns the columns, each with the name of its input where that is another."""
-    shown = _listed(task.columns)
+    shown = _listed(task.feature_names)
     others = [
         f"{_plain(column)} is {_code(name)}"
         for column, name in list(inputs.items())[:_SHOWN]

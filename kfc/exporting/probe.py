@@ -45,7 +45,7 @@ def main(runtime: str, folder: str, questions: str, answers: str) -> None:
     }
     try:
         np.savez(answers, allow_pickle=False, **results)
-    except OSError as error:  # a full disk, which is no fault of the model
+    except OSError as error:  # a full disk, which is no finding of the model
         print(error, file=sys.stderr)
         sys.exit(os.EX_IOERR)
 

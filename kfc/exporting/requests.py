@@ -47,9 +47,9 @@ class Request:
         """Returns the request for one raw row: by columns, where columns have names."""
         if row.dtype == np.float32:
             row = row.astype(str).astype(float)  # 5.1, and not 5.099999904632568
-        if not task.columns:
+        if not task.feature_names:
             return cls(serving_signature.DEFAULT, row.tolist(), input_name)
-        names = serving_signature.column_names(task.columns)
+        names = serving_signature.column_names(task.feature_names)
         return cls(
             serving_signature.ROWS, dict(zip(names, row.tolist(), strict=True)), input_name
         )

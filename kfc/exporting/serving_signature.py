@@ -41,12 +41,12 @@ def endpoints(network: keras.Model, task: Task) -> dict[str, Endpoint]:
     (batch,) = network.inputs
     whole = tf.TensorSpec((None, *task.input_shape), task.input_dtype, name=batch.name)
     found: dict[str, Endpoint] = {DEFAULT: (answer, [whole])}
-    if task.columns:
+    if task.feature_names:
         found[ROWS] = (
             answer_columns,
             [
                 tf.TensorSpec((None,), task.input_dtype, name=name)
-                for name in column_names(task.columns)
+                for name in column_names(task.feature_names)
             ],
         )
     return found
@@ -105,7 +105,7 @@ def output_shapes(task: Task, rows: int, *, serves: bool) -> dict[str, tuple[int
     """
     if not task.classification:
         return {"value": (rows,) if task.outputs == 1 else (rows, task.outputs)}
-    shapes = dict.fromkeys(("logits", "probabilities"), (rows, len(task.labels)))
+    shapes = dict.fromkeys(("logits", "probabilities"), (rows, len(task.class_names)))
     return {**shapes, **(dict.fromkeys(("label", "probability"), (rows,)) if serves else {})}
 
 
@@ -114,7 +114,7 @@ def _answer(outputs: tf.Tensor, task: Task) -> dict[str, tf.Tensor]:
     if task.classification:
         finite = finite_rows(answer["logits"])
         best = tf.argmax(answer["probabilities"], axis=1)
-        label = tf.gather(tf.constant(task.labels), best)
+        label = tf.gather(tf.constant(task.class_names), best)
         answer["label"] = tf.where(finite, label, NO_LABEL)
         highest = tf.reduce_max(answer["probabilities"], axis=1)
         answer["probability"] = tf.where(finite, highest, _NAN)

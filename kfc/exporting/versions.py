@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Finding
 from kfc.system import atomic, safe_open
 
 CERTIFICATE = "certificate.json"
@@ -37,7 +37,7 @@ def next_version(folder: Path) -> int:
         highest = 0
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            Fault(
+            Finding(
                 str(folder / HIGHEST),
                 "the highest number that a version here has had",
                 str(error),

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from kfc.data import Task
-from kfc.errors import Fault, PluginError, SpecError
+from kfc.errors import Finding, PluginError, SpecError
 from kfc.preprocessing import Scaling
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import Activation, Hidden, Initializer, Spec, signatures
@@ -91,7 +91,7 @@ def _check_keras() -> None:
     }
     for where, got in settings.items():
         if got != "float32":
-            raise SpecError(Fault(where, "float32", repr(got), "Set it back to float32."))
+            raise SpecError(Finding(where, "float32", repr(got), "Set it back to float32."))
 
 
 def num_outputs(spec: Spec, task: Task) -> int:
@@ -101,9 +101,9 @@ def num_outputs(spec: Spec, task: Task) -> int:
     one_logit = (
         spec.training.loss is not None
         and spec.training.loss.full_name(spec.training.loss.name) in BINARY_LOSSES
-        and len(task.labels) == 2
+        and len(task.class_names) == 2
     )
-    return 1 if one_logit else len(task.labels)
+    return 1 if one_logit else len(task.class_names)
 
 
 BINARY_LOSSES = ("binary_crossentropy", "binary_focal_crossentropy")
@@ -281,7 +281,7 @@ def _check_block(tensor: Any, hidden: Hidden, block: str) -> None:
     shape = tuple(getattr(tensor, "shape", ()))
     if shape != (None, hidden.units):
         raise PluginError(
-            Fault(
+            Finding(
                 f"block {block!r}",
                 f"a tensor of shape (None, {hidden.units})",
                 f"{shape or type(tensor).__name__}",

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 
 
 def check_architecture(expected: keras.Model, actual: Any) -> None:
@@ -17,13 +17,13 @@ def check_architecture(expected: keras.Model, actual: Any) -> None:
     """
     if not isinstance(actual, keras.Model):
         raise SpecError(
-            Fault("network=", "a keras.Model", type(actual).__name__, "Use kfc.build.")
+            Finding("network=", "a keras.Model", type(actual).__name__, "Use kfc.build.")
         )
-    if fault := first_difference(expected, actual):
-        raise SpecError(fault)
+    if finding := first_difference(expected, actual):
+        raise SpecError(finding)
 
 
-def first_difference(expected: keras.Model, actual: keras.Model) -> Fault | None:
+def first_difference(expected: keras.Model, actual: keras.Model) -> Finding | None:
     """Returns the first layer in which `actual` is built otherwise, or None.
 
     Inputs, flattening and scaling are left out where they hold no weights: a network
@@ -34,7 +34,7 @@ def first_difference(expected: keras.Model, actual: keras.Model) -> Fault | None
     for number, (want, have) in enumerate(zip(ours, theirs, strict=False)):
         for key in {**want, **have}:
             if key != "name" and want.get(key) != have.get(key):
-                return Fault(
+                return Finding(
                     f"network=, layer {number + 1} ({want['name']})",
                     f"{key} {want.get(key)!r} as in the spec",
                     repr(have.get(key)),
@@ -44,7 +44,7 @@ def first_difference(expected: keras.Model, actual: keras.Model) -> Fault | None
         longer = max(ours, theirs, key=len)
         first = longer[min(len(ours), len(theirs))]["name"]
         got = f"{len(theirs)}; {first} is the difference"
-        return Fault("network=", f"{len(ours)} layers as in the spec", got, remedy)
+        return Finding("network=", f"{len(ours)} layers as in the spec", got, remedy)
     return None
 
 

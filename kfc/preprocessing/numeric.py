@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.system import Mapped, chunks
 
 _UNSEEN = 1e18
@@ -71,13 +71,13 @@ def fit_scaling(name: str, x: np.ndarray | Mapped, *, constant: float = _UNSEEN)
         mean, deviation = _moments(x)
         return _scaling(mean, _not_zero(deviation, np.abs(mean), constant))
     if isinstance(x, Mapped):
-        fault = Fault(
+        finding = Finding(
             "data.scale",
             "none, unit, centered or standard, for rows that are streamed from the disk",
             repr(name),
             "Quartiles need all rows at once: use standard.",
         )
-        raise SpecError(fault)
+        raise SpecError(finding)
     flat = _flat(x).astype(np.float64)
     low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
     return _scaling(middle, _not_zero(high - low, np.abs(middle), 1.0))

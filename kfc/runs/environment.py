@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, NonNegativeInt
 
-from kfc.errors import CheckpointError, DataError, Fault, reason
+from kfc.errors import CheckpointError, DataError, Finding, reason
 from kfc.runs import result_file
 from kfc.spec import Spec
 from kfc.system import atomic, user_paths
@@ -109,7 +109,7 @@ def read(folder: Path) -> dict[str, Any]:
         return dict(environment)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            Fault(
+            Finding(
                 str(folder / FILE),
                 "the record of a run's beginning",
                 reason(error),
@@ -140,8 +140,8 @@ def where_it_began(folder: Path) -> Iterator[None]:
         if began == str(user_paths.current()):
             raise
         said = f"The run began in {began}: call kfc from there if a path is relative."
-        faults = (replace(each, remedy=f"{said} {each.remedy}") for each in error.faults)
-        raise DataError(*faults) from error
+        findings = (replace(each, remedy=f"{said} {each.remedy}") for each in error.findings)
+        raise DataError(*findings) from error
 
 
 def plain_spec(spec: Spec) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def fit(
         The finished run.
 
     Raises:
-        SpecError: If the spec is wrong, with every fault.
+        SpecError: If the spec is wrong, with every finding.
         DataError: If the data cannot be read or must not be trained on.
         NumbersError: If a loss or a weight becomes NaN or infinite.
         PluginError: If a plug-in fails.
@@ -177,8 +177,8 @@ def _go_on(
     trainer = Trainer(spec, prepared, callbacks)
     start = unfinished.start
     changed = resuming.differences(unfinished, _here(threads))
-    for name, fault in start.passed_over if start else ():
-        _say(console, f"passed over: checkpoint {name}: {fault}")
+    for name, finding in start.passed_over if start else ():
+        _say(console, f"passed over: checkpoint {name}: {finding}")
     for line in changed:
         _say(console, f"other bits are possible: {line}")
     place = start.facts["progress"] if start else {"epoch": 0, "step": 0}

@@ -17,7 +17,7 @@ from kfc.data import (
     reads_as_number,
 )
 from kfc.data.sources import from_memory
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.runs.predictions import Predictions, raw_rows
 from kfc.system import Mapped
 
@@ -61,7 +61,7 @@ def labelled_rows(data: Any, task: Task) -> Rows:
     several = source.test is not None or source.validation is not None
     if several and not isinstance(data, Source):
         raise DataError(
-            Fault(
+            Finding(
                 "data",
                 "labelled rows to measure, (x, y)",
                 "training rows beside test or validation rows",
@@ -70,21 +70,21 @@ def labelled_rows(data: Any, task: Task) -> Rows:
         )
     rows, where = source.test or source.train, "rows to evaluate"
     for place, got, wanted in (
-        (where, source.columns, task.columns),
+        (where, source.feature_names, task.feature_names),
         (f"{where}, targets", source.targets, task.targets),
     ):
         if got and wanted and got != wanted:
             raise DataError(
-                Fault(
+                Finding(
                     place,
                     f"the columns {', '.join(wanted)}, in this order",
                     ", ".join(got),
                     "Use frame[columns] with the columns of the training.",
                 )
             )
-    if rows.weight is not None:
+    if rows.sample_weight is not None:
         expected = "rows without weights: all of them count the same in an evaluation"
-        raise DataError(Fault(where, expected, "weights", "Pass (x, y)."))
+        raise DataError(Finding(where, expected, "weights", "Pass (x, y)."))
     check_rows(rows, where)
     x = rows.x[:] if isinstance(rows.x, Mapped) else rows.x
     y = _class_numbers(rows.y, task, where) if task.classification else _values(rows.y, task)
@@ -93,7 +93,7 @@ def labelled_rows(data: Any, task: Task) -> Rows:
 
 def targets_of(y: np.ndarray, task: Task) -> np.ndarray:
     """Returns encoded targets as a person reads them: class names, or values as they are."""
-    return np.asarray(task.labels)[y] if task.classification else y
+    return np.asarray(task.class_names)[y] if task.classification else y
 
 
 def _class_numbers(y: np.ndarray, task: Task, where: str) -> np.ndarray:
@@ -105,17 +105,19 @@ def _class_numbers(y: np.ndarray, task: Task, where: str) -> np.ndarray:
     y = as_text(y.reshape(len(y)) if y.size == len(y) else y)
     if y.ndim != 1:
         raise DataError(no_label_per_row(y, where))
-    numbers = {name: number for number, name in enumerate(task.labels)}
+    numbers = {name: number for number, name in enumerate(task.class_names)}
     names, places = np.unique(y, return_inverse=True)
     found = [_number(name, numbers) for name in names.tolist()]
     if None in found:
         unknown = names.tolist()[found.index(None)]
         row = int(np.flatnonzero(y == unknown)[0])
-        known = ", ".join(task.labels[:10]) + (", ..." if len(task.labels) > 10 else "")
+        known = ", ".join(task.class_names[:10]) + (
+            ", ..." if len(task.class_names) > 10 else ""
+        )
         raise DataError(
-            Fault(
+            Finding(
                 f"{where}, row {row}",
-                f"one of the {len(task.labels)} labels {known}",
+                f"one of the {len(task.class_names)} labels {known}",
                 str(unknown),
                 "Drop rows of classes that training has not seen.",
             )
@@ -140,7 +142,7 @@ def _number(name: Any, numbers: dict[str, int]) -> int | None:
 def _values(y: np.ndarray, task: Task) -> np.ndarray:
     if y.dtype.kind not in "biuf" or y.size != len(y) * task.outputs:
         raise DataError(
-            Fault(
+            Finding(
                 "rows to evaluate, targets",
                 f"numbers, {task.outputs} for each row",
                 f"{y.dtype} of shape {y.shape}",

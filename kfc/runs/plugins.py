@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.registry import BLOCKS
 from kfc.spec import Component, Spec
 
@@ -35,7 +35,7 @@ def bind_plugins(spec: Spec) -> None:
             inspect.signature(plugin).bind(**given)
         except TypeError as error:
             raise SpecError(
-                Fault(
+                Finding(
                     where,
                     f"options that {component.name!r} takes: {inspect.signature(plugin)}",
                     str(error).removeprefix("got "),

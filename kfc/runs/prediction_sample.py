@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.data.sources import arrays_in
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Finding
 from kfc.runs import result_file
 from kfc.system import Mapped, atomic
 
@@ -115,7 +115,7 @@ def read(folder: Path, sha256: str | None) -> Sample:
 
 def _no_sample(folder: Path, got: str) -> CheckpointError:
     return CheckpointError(
-        Fault(
+        Finding(
             str(folder / FILE),
             "the test rows that the run was asked about when it ended",
             got,

@@ -12,7 +12,7 @@ import numpy as np
 
 from kfc.data import Task, check_inputs, check_scaled_finite
 from kfc.data.sources import as_inputs
-from kfc.errors import DataError, Fault, NumbersError, one_line
+from kfc.errors import DataError, Finding, NumbersError, one_line
 from kfc.system import tensorflow_startup
 from kfc.training.engine import as_traced
 
@@ -71,7 +71,7 @@ def from_outputs(outputs: np.ndarray, task: Task) -> Predictions:
         return Predictions(none, none, none, outputs)
     probabilities = np.asarray(keras.ops.softmax(class_logits(outputs)))
     best = probabilities.argmax(axis=1)
-    labels = np.asarray(task.labels)[best]
+    labels = np.asarray(task.class_names)[best]
     return Predictions(labels, probabilities.max(axis=1), probabilities, none)
 
 
@@ -80,7 +80,7 @@ def _check_finite(outputs: np.ndarray) -> None:
         return
     row, column = np.argwhere(~np.isfinite(outputs))[0]
     raise NumbersError(
-        Fault(
+        Finding(
             f"rows to predict, row {row}",
             "finite outputs",
             f"{outputs[row, column]}",
@@ -110,7 +110,7 @@ def table(predictions: Predictions, task: Task) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if task.classification:
-        writer.writerow(["label", "probability", *map(_cell, task.labels)])
+        writer.writerow(["label", "probability", *map(_cell, task.class_names)])
         for label, best, row in zip(
             predictions.label, predictions.probability, predictions.probabilities, strict=True
         ):
@@ -145,12 +145,12 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
     Raises:
         DataError: If they are not rows of the kind it was trained on.
     """
-    x = as_inputs(x, task.columns)
+    x = as_inputs(x, task.feature_names)
     if x.ndim >= 2 and _same_cells(x.shape[1:], task.input_shape):
         x = x.reshape(-1, *task.input_shape)
     elif x.shape == task.input_shape:
         raise DataError(
-            Fault(
+            Finding(
                 "rows to predict",
                 f"rows of shape {task.input_shape}",
                 "a single one",
@@ -159,21 +159,21 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
         )
     elif x.ndim >= 2:
         raise DataError(
-            Fault(
+            Finding(
                 "rows to predict",
                 f"rows of shape {task.input_shape}, or flattened in that order",
                 f"rows of shape {x.shape[1:]}",
                 "Give the features this run was trained on, with their axes in that order.",
             )
         )
-    columns = task.columns if x.ndim == 2 else ()
+    columns = task.feature_names if x.ndim == 2 else ()
     check_inputs(x, "rows to predict", columns)
     check_scaled_finite(task.scaling, x, "rows to predict", columns)
     if task.input_dtype == "uint8" and x.dtype != np.uint8:
         # Looked at before they are cast: what does not fit would warn, or wrap around.
         if x.min() < 0 or x.max() > 255 or (x != np.floor(x)).any():
             raise DataError(
-                Fault(
+                Finding(
                     "rows to predict",
                     "raw pixels, whole numbers from 0 to 255",
                     f"{x.dtype} from {x.min():g} to {x.max():g}",

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from kfc.data import Prepared
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.spec import Spec, load_spec
 from kfc.training import default_loss
 from kfc.training.callbacks import REFUSED
@@ -45,15 +45,15 @@ def as_callbacks(callbacks: Any, spec: Spec) -> list[keras.callbacks.Callback]:
         where = f"callbacks[{number}]"
         if not isinstance(callback, keras.callbacks.Callback):
             remedy = "Names go into the spec, under training.callbacks."
-            fault = Fault(where, "a keras.callbacks.Callback", repr(callback), remedy)
-            raise SpecError(fault)
+            finding = Finding(where, "a keras.callbacks.Callback", repr(callback), remedy)
+            raise SpecError(finding)
         kind = type(callback).__name__
         if kind in REFUSED:
-            raise SpecError(Fault(where, "another callback", kind, REFUSED[kind]))
+            raise SpecError(Finding(where, "another callback", kind, REFUSED[kind]))
         if isinstance(callback, schedulers) and spec.training.optimizer.schedule():
             got = f"{type(callback).__name__} beside a schedule in the spec"
             raise SpecError(
-                Fault(where, "one owner of the learning rate", got, "Drop one of them.")
+                Finding(where, "one owner of the learning rate", got, "Drop one of them.")
             )
     return list(callbacks)
 

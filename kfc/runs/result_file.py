@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, Field, PositiveInt
 
 from kfc.data import Task
-from kfc.errors import CheckpointError, Fault, SpecError, reason
+from kfc.errors import CheckpointError, Finding, SpecError, reason
 from kfc.preprocessing import Scaling
 from kfc.spec import Spec, load_spec
 from kfc.system import atomic, safe_open, tensorflow_startup
@@ -30,9 +30,9 @@ class _Task(BaseModel, strict=True, extra="forbid"):
 
     input_shape: list[PositiveInt] = Field(min_length=1)
     input_dtype: Literal["uint8", "float32"]
-    labels: list[str]
+    class_names: list[str]
     outputs: PositiveInt
-    columns: list[str]
+    feature_names: list[str]
     targets: list[str] = []  # runs of earlier versions lack it
     scaling: dict[Literal["shift", "divisor"], Any]
     target_scaling: dict[Literal["shift", "divisor"], Any]
@@ -142,13 +142,13 @@ def _digest(facts: Mapping[str, Any]) -> str:
 
 def _unfinished(folder: Path) -> CheckpointError:
     go_on = f"`kfc resume {shlex.quote(str(folder))}` goes on with it."
-    return CheckpointError(Fault(str(folder), "a finished run", "an unfinished one", go_on))
+    return CheckpointError(Finding(str(folder), "a finished run", "an unfinished one", go_on))
 
 
 def no_run(folder: Path, got: str) -> CheckpointError:
     """Returns the error for a folder that cannot be loaded."""
     return CheckpointError(
-        Fault(str(folder), "the folder of a run", got, "`kfc fit` makes one.")
+        Finding(str(folder), "the folder of a run", got, "`kfc fit` makes one.")
     )
 
 
@@ -169,9 +169,9 @@ def read_spec(folder: Path) -> Spec:
             "The file was damaged, or another version of kfc wrote it. Copy it, correct the "
             "copy, and train again: `kfc fit COPY`."
         )
-        got = "; ".join(f"{fault.where}: {fault.got}" for fault in error.faults)
-        fault = Fault(str(path), "the spec of a run of this version", got, remedy)
-        raise CheckpointError(fault) from error
+        got = "; ".join(f"{finding.where}: {finding.got}" for finding in error.findings)
+        finding = Finding(str(path), "the spec of a run of this version", got, remedy)
+        raise CheckpointError(finding) from error
 
 
 def train_again(folder: Path) -> str:
@@ -180,7 +180,7 @@ def train_again(folder: Path) -> str:
 
 
 def _again(folder: Path, got: str) -> CheckpointError:
-    return CheckpointError(Fault(str(folder), "a run as it ended", got, train_again(folder)))
+    return CheckpointError(Finding(str(folder), "a run as it ended", got, train_again(folder)))
 
 
 def task_facts(task: Task) -> dict[str, Any]:
@@ -210,9 +210,9 @@ def task_of(facts: Mapping[str, Any]) -> Task:
     return Task(
         input_shape=shape,
         input_dtype=facts["input_dtype"],
-        labels=tuple(facts["labels"]),
+        class_names=tuple(facts["class_names"]),
         outputs=facts["outputs"],
-        columns=tuple(facts["columns"]),
+        feature_names=tuple(facts["feature_names"]),
         targets=tuple(facts.get("targets", ())),
         **scalings,
     )

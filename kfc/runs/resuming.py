@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc.errors import CheckpointError, DataError, Fault, SpecError
+from kfc.errors import CheckpointError, DataError, Finding, SpecError
 from kfc.runs import environment, result_file
 from kfc.spec import Spec
 from kfc.system import atomic, safe_open
@@ -114,11 +114,11 @@ def check_given(
         expected, got = words if given["data"] else ("no rows: the spec has a source", "data=")
         quoted = shlex.quote(folder)
         how = f"kfc.resume({folder!r}, data=...)" if given["data"] else f"kfc resume {quoted}"
-        raise DataError(Fault("data", expected, got, f"Call `{how}`."))
+        raise DataError(Finding("data", expected, got, f"Call `{how}`."))
     names = [type(callback).__name__ for callback in callbacks]
     if given["callbacks"] != names:
         raise SpecError(
-            Fault(
+            Finding(
                 "callbacks",
                 f"the callbacks of this run: {_listed(given['callbacks'])}",
                 _listed(names),
@@ -142,7 +142,7 @@ def check_data(unfinished: Unfinished, data_sha256: str, num_rows: int) -> None:
     began_with = unfinished.environment["data_sha256"]
     if data_sha256 != began_with:
         raise DataError(
-            Fault(
+            Finding(
                 unfinished.spec.data.source or "data",
                 f"the rows of this run (sha256 {began_with[:12]})",
                 f"other rows (sha256 {data_sha256[:12]})",
@@ -169,7 +169,7 @@ def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
     changed = environment.differences(begun["spec"], environment.plain_spec(spec))
     if changed:
         raise CheckpointError(
-            Fault(
+            Finding(
                 str(path),
                 "the spec with which this run began",
                 "; ".join(changed),
@@ -181,7 +181,7 @@ def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
 
 
 def _damaged(folder: Path, path: Path, expected: str, got: str) -> CheckpointError:
-    return CheckpointError(Fault(str(path), expected, got, result_file.train_again(folder)))
+    return CheckpointError(Finding(str(path), expected, got, result_file.train_again(folder)))
 
 
 def _listed(names: Sequence[str]) -> str:

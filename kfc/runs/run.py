@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from kfc.data import Prepared, Rows, Task, prepare
-from kfc.errors import DataError, Fault, SpecError
+from kfc.errors import DataError, Finding, SpecError
 from kfc.network import build
 from kfc.runs import environment, result_file
 from kfc.runs.description import described, described_as_html
@@ -157,7 +157,7 @@ class Run:
         """
         if data is None and self.spec.data.source is None:
             raise DataError(
-                Fault(
+                Finding(
                     "data",
                     "the rows that this run was given in Python",
                     "none",
@@ -168,7 +168,7 @@ class Run:
             prepared = prepare(self.spec, data)
         if prepared.sha256 != self.data_sha256:
             raise DataError(
-                Fault(
+                Finding(
                     "data" if data is not None else f"data.source {self.spec.data.source}",
                     f"the rows that this run was trained on (sha256 {self.data_sha256[:12]})",
                     f"other rows (sha256 {prepared.sha256[:12]})",
@@ -183,7 +183,7 @@ class Run:
         prefix = parts.get(part) if isinstance(part, str) else None
         if prefix is None or (prefix != "train" and prefix not in self.num_rows):
             raise SpecError(
-                Fault(
+                Finding(
                     "part",
                     f"a part of this run: {', '.join(self.num_rows) or 'none'}",
                     repr(part),

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kfc.errors import CheckpointError, DataError, Fault
+from kfc.errors import CheckpointError, DataError, Finding
 from kfc.runs import environment, result_file
 from kfc.system import safe_open, user_paths
 
@@ -67,7 +67,7 @@ def list_runs(folder: str | Path) -> list[ListedRun]:
     folder = user_paths.absolute(folder)
     if not folder.is_dir():
         raise DataError(
-            Fault(str(folder), "a folder of runs", "no such folder", "`kfc fit` makes one.")
+            Finding(str(folder), "a folder of runs", "no such folder", "`kfc fit` makes one.")
         )
     listed: list[ListedRun] = []
     before: dict[str, dict[str, Any]] = {}  # name of a spec -> the newest one so far

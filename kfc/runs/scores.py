@@ -62,7 +62,7 @@ def scores(outputs: np.ndarray, y: np.ndarray, task: Task) -> dict[str, float]:
         return _plain(found)
 
     probabilities = _softmax(class_logits(np.asarray(outputs, np.float64)))
-    classes, predicted = np.arange(len(task.labels)), probabilities.argmax(axis=1)
+    classes, predicted = np.arange(len(task.class_names)), probabilities.argmax(axis=1)
     present = np.unique(y)
     found = {
         "accuracy": metrics.accuracy_score(y, predicted),
@@ -91,7 +91,7 @@ def baseline_scores(train: Rows, rows: Rows, task: Task) -> dict[str, float]:
         task: Task of both.
     """
     if task.classification:
-        counts = np.bincount(train.y, minlength=len(task.labels)).astype(np.float64)
+        counts = np.bincount(train.y, minlength=len(task.class_names)).astype(np.float64)
         shares = np.maximum(counts / counts.sum(), np.finfo(np.float64).tiny)
         constant = np.log(shares)
     else:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kfc.data import Task
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.network import build
 from kfc.runs.plugins import bind_plugins
 from kfc.spec import SpecLike, load_spec
@@ -36,12 +36,12 @@ def build_untrained(
     """
     if classes is not None and not _is_count(classes, 2):
         raise SpecError(
-            Fault("classes", "an integer of at least 2, or None", repr(classes), "Use 10.")
+            Finding("classes", "an integer of at least 2, or None", repr(classes), "Use 10.")
         )
     sizes = input_shape if isinstance(input_shape, (tuple, list)) else (None,)
     if not sizes or not all(_is_count(size, 1) for size in sizes):
         raise SpecError(
-            Fault("input_shape", "sizes of at least 1", repr(input_shape), "Use (784,).")
+            Finding("input_shape", "sizes of at least 1", repr(input_shape), "Use (784,).")
         )
     labels = tuple(str(number) for number in range(int(classes or 0)))
     checked = load_spec(spec)

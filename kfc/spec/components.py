@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from kfc.errors import Fault, RegistryError
+from kfc.errors import Finding, RegistryError
 from kfc.registry import BLOCKS, CALLBACKS, Registry
 from kfc.spec.cross_checks import RECORDED
 from kfc.spec.keras_signatures import REQUIRED, UNREAD, signatures
-from kfc.spec.messages import faults_error
-from kfc.spec.option_checks import option_faults, option_schema
+from kfc.spec.messages import findings_error
+from kfc.spec.option_checks import option_findings, option_schema
 from kfc.spec.plain_values import shown
 from kfc.spec.suggestions import suggested_key, suggested_word
 
@@ -73,7 +73,7 @@ class Component(BaseModel):
 
         Args:
             option: Name of the option.
-            default: Default of the option; `UNREAD` for an option of a plug-in.
+            default: Definding of the option; `UNREAD` for an option of a plug-in.
         """
         return option_schema(cls.kind, option, default)
 
@@ -88,16 +88,16 @@ class Component(BaseModel):
             return value  # pydantic says what is wrong with it
         name = value["name"]
         options = {key: v for key, v in value.items() if key != "name"}
-        if faults := list(cls._name_faults(name)):
-            raise faults_error(*faults)
+        if findings := list(cls._name_findings(name)):
+            raise findings_error(*findings)
         defaults = signatures(cls.kind).get(cls.full_name(name))
         if defaults is None:  # a plug-in: bound to its signature before data is read
-            found = (cls._value_faults(key, v, UNREAD) for key, v in options.items())
-            if faults := list(itertools.chain.from_iterable(found)):
-                raise faults_error(*faults)
+            found = (cls._value_findings(key, v, UNREAD) for key, v in options.items())
+            if findings := list(itertools.chain.from_iterable(found)):
+                raise findings_error(*findings)
             return value
-        if faults := list(cls._option_faults(name, options, defaults)):
-            raise faults_error(*faults)
+        if findings := list(cls._option_findings(name, options, defaults)):
+            raise findings_error(*findings)
         filled = {k: v for k, v in defaults.items() if v is not None and v != REQUIRED}
         written = {k: cls._written_out(k, v, defaults[k]) for k, v in options.items()}
         return {"name": name, **filled, **written}
@@ -109,22 +109,22 @@ class Component(BaseModel):
         return float(value) if isinstance(default, float) else value
 
     @classmethod
-    def _name_faults(cls, name: str) -> Iterator[Fault]:
+    def _name_findings(cls, name: str) -> Iterator[Finding]:
         if cls.full_name(name) in signatures(cls.kind):
             owners = cls.registry.owners().get(name, []) if cls.registry else []
             if "kfc" not in owners and owners:
                 owners.insert(0, "keras")
             if len(owners) > 1:
-                yield Fault(
+                yield Finding(
                     "name",
                     f"one owner of {cls.kind} {name!r}",
                     " and ".join(owners),
                     f"Uninstall {', '.join(owners[1:])}.",
                 )
         elif cls.registry and name in cls.registry.names():
-            yield from _registry_faults(cls.registry, name)
+            yield from _registry_findings(cls.registry, name)
         else:
-            yield Fault(
+            yield Finding(
                 "name",
                 f"the name of a known {cls.kind}",
                 shown(name),
@@ -132,12 +132,12 @@ class Component(BaseModel):
             )
 
     @classmethod
-    def _option_faults(
+    def _option_findings(
         cls, name: str, options: Mapping[str, Any], defaults: Mapping[str, Any]
-    ) -> Iterator[Fault]:
+    ) -> Iterator[Finding]:
         for option, value in options.items():
             if option not in defaults:
-                yield Fault(
+                yield Finding(
                     str(option),
                     f"an option of {cls.kind} {name!r}",
                     f"the unknown key {option!r}",
@@ -145,10 +145,10 @@ class Component(BaseModel):
                     f"Known: {', '.join(defaults) or 'none'}.",
                 )
             else:
-                yield from cls._value_faults(option, value, defaults[option])
+                yield from cls._value_findings(option, value, defaults[option])
         for option, default in defaults.items():
             if default == REQUIRED and option not in options:
-                yield Fault(
+                yield Finding(
                     option,
                     f"a value, which {cls.kind} {name!r} needs",
                     "nothing",
@@ -156,15 +156,15 @@ class Component(BaseModel):
                 )
 
     @classmethod
-    def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
-        yield from option_faults(cls.kind, option, value, default)
+    def _value_findings(cls, option: str, value: Any, default: Any) -> Iterator[Finding]:
+        yield from option_findings(cls.kind, option, value, default)
 
 
-def _registry_faults(registry: Registry, name: str) -> Iterator[Fault]:
+def _registry_findings(registry: Registry, name: str) -> Iterator[Finding]:
     try:
         registry.check(name, "name")
     except RegistryError as error:
-        yield from error.faults
+        yield from error.findings
 
 
 def component_schema(component: type[Component]) -> dict[str, Any]:
@@ -290,7 +290,7 @@ class Callback(Component):
 
         Args:
             option: Name of the option.
-            default: Default of the option; `UNREAD` for an option of a plug-in.
+            default: Definding of the option; `UNREAD` for an option of a plug-in.
         """
         schema = super().option_schema(option, default)
         if option in cls.PATHS:
@@ -305,41 +305,41 @@ class Callback(Component):
         return [name for name in super().known() if name not in cls._ALWAYS_ON]
 
     @classmethod
-    def _name_faults(cls, name: str) -> Iterator[Fault]:
+    def _name_findings(cls, name: str) -> Iterator[Finding]:
         if name in cls._ALWAYS_ON:
-            yield Fault(
+            yield Finding(
                 "name",
                 "a callback that is not on by itself",
                 repr(name),
                 "Drop it; training.log_every says how often it writes.",
             )
         else:
-            yield from super()._name_faults(name)
+            yield from super()._name_findings(name)
 
     @classmethod
-    def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
+    def _value_findings(cls, option: str, value: Any, default: Any) -> Iterator[Finding]:
         if option in cls.PATHS and not cls._is_inside(value):
-            yield Fault(
+            yield Finding(
                 option,
                 "a path inside the run folder",
                 shown(value),
                 "Use a relative path without '..', such as 'best.keras'.",
             )
         else:
-            yield from super()._value_faults(option, value, default)
+            yield from super()._value_findings(option, value, default)
 
     @classmethod
-    def _option_faults(
+    def _option_findings(
         cls, name: str, options: Mapping[str, Any], defaults: Mapping[str, Any]
-    ) -> Iterator[Fault]:
-        found = list(super()._option_faults(name, options, defaults))
+    ) -> Iterator[Finding]:
+        found = list(super()._option_findings(name, options, defaults))
         yield from found
         for option in sorted(cls.PATHS & defaults.keys()):
             path = str({**defaults, **options}[option])
             first = posixpath.normpath(path).split("/")[0]
             own = first in cls._WRITTEN_BY_KFC or first.startswith(".")
             if own and cls._is_inside(path):  # kfc's locks, and "."
-                yield Fault(
+                yield Finding(
                     option,
                     "a file or folder that is not the run's own",
                     repr(path),
@@ -349,7 +349,7 @@ class Callback(Component):
             weights_only = options.get("save_weights_only", False)
             ending = ".weights.h5" if weights_only else ".keras"
             if not options["filepath"].endswith(ending):
-                yield Fault(
+                yield Finding(
                     "filepath",
                     f"a file ending in {ending}, since save_weights_only is "
                     f"{str(weights_only).lower()}",

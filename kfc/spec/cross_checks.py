@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from kfc.errors import Fault, nearest
+from kfc.errors import Finding, nearest
 from kfc.spec.keras_signatures import signatures
 from kfc.spec.source_fields import OWN
 
@@ -19,18 +19,18 @@ RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
 """Name of everything that may be monitored."""
 
 
-def impossible(spec: Spec) -> Iterator[Fault]:
+def impossible(spec: Spec) -> Iterator[Finding]:
     """Yields what cannot be together in a spec whose keys are right one by one."""
     source, validation = spec.data.source, spec.data.validation
     if source is None and isinstance(validation, str) and validation != OWN:
-        yield Fault(
+        yield Finding(
             "data.validation",
             "a share of the rows given as data=",
             repr(validation),
             "Name data.source too, or set data.validation to 0.1.",
         )
     elif validation is not None and source == validation:
-        yield Fault(
+        yield Finding(
             "data.validation",
             "other rows than those trained on",
             f"{validation!r}, which is data.source",
@@ -43,7 +43,7 @@ def impossible(spec: Spec) -> Iterator[Fault]:
         if callback.name == "best_weights" or callback.options.get("restore_best_weights")
     ]
     if len(restoring) + bool(stopping and stopping.restore_best_weights) > 1:
-        yield Fault(
+        yield Finding(
             restoring[-1],
             "one owner of the final weights",
             "several that put the best epoch's back",
@@ -56,7 +56,7 @@ def impossible(spec: Spec) -> Iterator[Fault]:
     if schedule := spec.training.optimizer.schedule():
         for index, callback in enumerate(spec.training.callbacks):
             if callback.name == "ReduceLROnPlateau":
-                yield Fault(
+                yield Finding(
                     f"training.callbacks[{index}].name",
                     "one owner of the learning rate",
                     f"{callback.name!r} beside the schedule {schedule.name!r}",
@@ -83,18 +83,18 @@ def _metrics(spec: Spec) -> tuple[tuple[str, ...], str]:
     return _OF_TASK[spec.data.task], f" of a {spec.data.task}"
 
 
-def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Fault]:
+def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Finding]:
     metrics, of_task = _metrics(spec)
     recorded = [prefix + name for name in metrics for prefix in ("", "val_")]
     if metric not in recorded:
-        yield Fault(
+        yield Finding(
             where,
             f"a recorded metric{of_task}",
             _named(metric),
             f"{nearest(metric, recorded)}Known: {', '.join(recorded)}.",
         )
     elif metric.startswith("val_") and spec.data.validation == 0:
-        yield Fault(
+        yield Finding(
             where,
             "a metric that is recorded",
             f"{metric!r} while data.validation is 0",
@@ -107,7 +107,7 @@ def _named(metric: str) -> str:
     return repr(metric) if metric in RECORDED else f"{metric!r}, a metric that does not exist"
 
 
-def _no_objective(spec: Spec, objective: str | None) -> Iterator[Fault]:
+def _no_objective(spec: Spec, objective: str | None) -> Iterator[Finding]:
     """Trials are ranked by rows that none of them was trained on."""
     metrics, of_task = _metrics(spec)
     measured = [f"val_{name}" for name in metrics]
@@ -115,14 +115,14 @@ def _no_objective(spec: Spec, objective: str | None) -> Iterator[Fault]:
         remedy = f"{nearest(objective, measured)}Known: {', '.join(measured)}."
         if objective in metrics:
             remedy = f"Name val_{objective}: training rows favour networks that overfit."
-        yield Fault(
+        yield Finding(
             "search.objective",
             f"a recorded metric{of_task}, of the validation rows",
             _named(objective),
             remedy,
         )
     elif spec.data.validation == 0:
-        yield Fault(
+        yield Finding(
             "search.objective",
             "rows held out to measure it on",
             f"{objective!r} while data.validation is 0" if objective else "none at all",

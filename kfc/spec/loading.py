@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from kfc.errors import Fault, SpecError, nearest
+from kfc.errors import Finding, SpecError, nearest
 from kfc.spec.key_paths import Keys
-from kfc.spec.messages import example, read_faults
+from kfc.spec.messages import example, read_findings
 from kfc.spec.overrides import override
 from kfc.spec.parsing import SUFFIXES, Source, read_file, read_yaml
 from kfc.spec.plain_values import plain, shown
@@ -43,7 +43,7 @@ def builtin_text(name: str) -> str:
     """
     if name not in builtin_specs():
         raise SpecError(
-            Fault(
+            Finding(
                 "spec",
                 "a file or the name of a built-in spec",
                 shown(name),
@@ -63,11 +63,11 @@ def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spe
         overrides: Dotted path -> value, set before the spec is checked.
 
     Raises:
-        SpecError: With every fault found, each with its path, and its line in a file.
+        SpecError: With every finding found, each with its path, and its line in a file.
     """
     if not isinstance(overrides, Mapping | None):
         raise SpecError(
-            Fault(
+            Finding(
                 "overrides",
                 "a dict of dotted paths and values",
                 type(overrides).__name__,
@@ -75,19 +75,19 @@ def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spe
             )
         )
     source = _read(spec)
-    values, faults = plain(source.values)
+    values, findings = plain(source.values)
     source = override(dataclasses.replace(source, values=values), overrides or {})
     values, of_overrides = plain(source.values)
-    faults = [found for found in faults if not source.overrides(found[0])] + of_overrides
+    findings = [found for found in findings if not source.overrides(found[0])] + of_overrides
     try:
         checked = Spec.model_validate(values)
-        if not faults:
+        if not findings:
             return checked
     except ValidationError as error:
-        faults += _others(read_faults(error, values, Spec, paths_by_key(Spec)), faults)
-    while behind := _faults_behind(values, faults):
-        faults += behind
-    raise SpecError(*_with_lines(faults, source))
+        findings += _others(read_findings(error, values, Spec, paths_by_key(Spec)), findings)
+    while behind := _findings_behind(values, findings):
+        findings += behind
+    raise SpecError(*_with_lines(findings, source))
 
 
 def dump_spec(spec: Spec) -> str:
@@ -127,7 +127,7 @@ def _read(spec: SpecLike) -> Source:
         name = spec
     else:
         raise SpecError(
-            Fault(
+            Finding(
                 "spec",
                 "a name, a file, a dict or a kfc.Spec",
                 type(spec).__name__,
@@ -143,47 +143,47 @@ def _run_name(path: Path) -> str:
     return re.sub(r"[^\w.-]", "_", name).lstrip(".-")[:60] or "run"
 
 
-Faults = list[tuple[Keys, Fault]]
+Findings = list[tuple[Keys, Finding]]
 
 
-def _faults_behind(values: dict[str, Any], faults: Faults) -> Faults:
+def _findings_behind(values: dict[str, Any], findings: Findings) -> Findings:
     """Returns what is wrong with the rest once the faulty values are mended.
 
     Checks that look at several keys run only where each key by itself is right, so a
     second look is needed to report everything at once.
     """
     values = copy.deepcopy(values)
-    for path, _ in faults:
+    for path, _ in findings:
         _mend(values, path)
     try:
         Spec.model_validate(values)
     except ValidationError as error:
-        found = _others(read_faults(error, values, Spec, paths_by_key(Spec)), faults)
+        found = _others(read_findings(error, values, Spec, paths_by_key(Spec)), findings)
         # What the mending itself made: options of another name, keys that went missing.
         return [
-            (path, fault)
-            for path, fault in found
-            if "the unknown" not in fault.got
-            and fault.got != "nothing"
-            and not any(known[: len(path)] == path for known, _ in faults)
+            (path, finding)
+            for path, finding in found
+            if "the unknown" not in finding.got
+            and finding.got != "nothing"
+            and not any(known[: len(path)] == path for known, _ in findings)
         ]
     return []
 
 
-def _with_lines(faults: Faults, source: Source) -> Iterator[Fault]:
-    """Yields the faults with the line of each; of very many the first ones."""
-    for path, fault in faults[:_MOST_FAULTS]:
-        yield dataclasses.replace(fault, line=source.line(path))
-    if (more := len(faults) - _MOST_FAULTS) > 0:
-        yield Fault(
-            "spec", "values that are right", f"{more:,} more faults", "Mend these first."
+def _with_lines(findings: Findings, source: Source) -> Iterator[Finding]:
+    """Yields the findings with the line of each; of very many the first ones."""
+    for path, finding in findings[:_MOST_FAULTS]:
+        yield dataclasses.replace(finding, line=source.line(path))
+    if (more := len(findings) - _MOST_FAULTS) > 0:
+        yield Finding(
+            "spec", "values that are right", f"{more:,} more findings", "Mend these first."
         )
 
 
-def _others(faults: Faults, known: Faults) -> Faults:
-    """Returns the faults at other places than the known ones."""
+def _others(findings: Findings, known: Findings) -> Findings:
+    """Returns the findings at other places than the known ones."""
     places = {path for path, _ in known}
-    return [(path, fault) for path, fault in faults if path not in places]
+    return [(path, finding) for path, finding in findings if path not in places]
 
 
 def _mend(values: dict[str, Any], path: Keys) -> None:

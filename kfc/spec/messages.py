@@ -1,4 +1,4 @@
-"""A pydantic error -> kfc faults: where, what was expected, what arrived, what to do."""
+"""A pydantic error -> kfc findings: where, what was expected, what arrived, what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from kfc.errors import Fault
+from kfc.errors import Finding
 from kfc.spec.key_paths import Keys, dotted, split_path
 from kfc.spec.plain_values import shown
 from kfc.spec.suggestions import models_in, suggested_key, suggested_word
@@ -42,18 +42,18 @@ _EXPECTED = {
 }
 
 
-def faults_error(*faults: Fault) -> PydanticCustomError:
+def findings_error(*findings: Finding) -> PydanticCustomError:
     """Returns an error for a validator to raise; each `where` is relative to its field."""
-    return PydanticCustomError("faults", "see the faults", {"faults": faults})
+    return PydanticCustomError("findings", "see the findings", {"findings": findings})
 
 
-def read_faults(
+def read_findings(
     error: ValidationError,
     raw: Any,
     model: type[BaseModel],
     paths: Mapping[str, str] = MappingProxyType({}),
-) -> list[tuple[Keys, Fault]]:
-    """Returns every fault in `error` with its path of keys in `raw`.
+) -> list[tuple[Keys, Finding]]:
+    """Returns every finding in `error` with its path of keys in `raw`.
 
     Args:
         error: What validating `raw` as a `model` raised.
@@ -62,7 +62,7 @@ def read_faults(
         paths: Last key -> path of every key of a spec, to suggest from; none where `raw`
             is only a part.
     """
-    found: list[tuple[Keys, Fault]] = []
+    found: list[tuple[Keys, Finding]] = []
     details = error.errors(include_url=False)
     for detail in details:
         path = _path_in(raw, detail["loc"], missing=detail["type"] == "missing")
@@ -71,14 +71,17 @@ def read_faults(
             for other in details
         ):
             continue  # pydantic does not count items that are wrong themselves
-        if detail["type"] == "faults":
-            for fault in detail["ctx"]["faults"]:
-                keys: Keys = (*path, *(split_path(fault.where) if fault.where else ()))
+        if detail["type"] == "findings":
+            for finding in detail["ctx"]["findings"]:
+                keys: Keys = (*path, *(split_path(finding.where) if finding.where else ()))
                 found.append(
-                    (keys, Fault(dotted(keys), fault.expected, fault.got, fault.remedy))
+                    (
+                        keys,
+                        Finding(dotted(keys), finding.expected, finding.got, finding.remedy),
+                    )
                 )
         else:
-            found.append((path, _fault(detail, path, model, paths)))
+            found.append((path, _finding(detail, path, model, paths)))
     return found
 
 
@@ -97,23 +100,23 @@ def _path_in(raw: Any, loc: Keys, *, missing: bool) -> Keys:
     return tuple(path)
 
 
-def _fault(
+def _finding(
     detail: ErrorDetails, path: Keys, model: type[BaseModel], paths: Mapping[str, str]
-) -> Fault:
+) -> Finding:
     kind, context = detail["type"], {**detail.get("ctx", {})}
     context["discriminator"] = str(context.get("discriminator", "")).strip("'")
     if kind == "union_tag_invalid":
         path = (*path, context["discriminator"])
     if kind == "extra_forbidden":
         known = _known_keys(model, detail["loc"][:-1])
-        return Fault(
+        return Finding(
             dotted(path),
             "a known key",
             f"the unknown key {path[-1]!r}",
             f"{suggested_key(str(path[-1]), known, paths)}Known: {', '.join(known)}.",
         )
     if kind == "missing":
-        return Fault(dotted(path), "a value", "nothing", f"Add {path[-1]}.")
+        return Finding(dotted(path), "a value", "nothing", f"Add {path[-1]}.")
     template = _EXPECTED.get(kind)
     expected = template.format(**context) if template else detail["msg"].lower()
     if kind.startswith("model_") and _is_named(model, detail["loc"]):
@@ -126,7 +129,7 @@ def _fault(
         names = str(choices).replace(" or ", ", ").replace("'", "").split(", ")
         remedy = suggested_word(str(got), names).strip() or remedy
         remedy += _meanings(model, detail["loc"], names)
-    return Fault(dotted(path) or "spec", expected, shown(got), remedy)
+    return Finding(dotted(path) or "spec", expected, shown(got), remedy)
 
 
 def _meanings(model: type[BaseModel], loc: Keys, words: list[str]) -> str:

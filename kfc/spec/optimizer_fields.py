@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, ValidationError, model_validator
 
-from kfc.errors import Fault
+from kfc.errors import Finding
 from kfc.registry import OPTIMIZERS
 from kfc.spec.components import Component
 from kfc.spec.fields import Finite, Listed, NotNegative, Positive, Share, SpecModel
-from kfc.spec.messages import faults_error, read_faults
+from kfc.spec.messages import findings_error, read_findings
 
 
 class Schedule(SpecModel):
@@ -78,8 +78,8 @@ class Step(Schedule):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if len(self.values) != len(self.boundaries) + 1:
-            raise faults_error(
-                Fault(
+            raise findings_error(
+                Finding(
                     "values",
                     f"one value more than boundaries, so {len(self.boundaries) + 1}",
                     f"{len(self.values)}",
@@ -87,8 +87,8 @@ class Step(Schedule):
                 )
             )
         if any(a >= b for a, b in itertools.pairwise(self.boundaries)):
-            raise faults_error(
-                Fault(
+            raise findings_error(
+                Finding(
                     "boundaries",
                     "rising epochs",
                     f"{list(self.boundaries)}",
@@ -121,7 +121,7 @@ class Optimizer(Component):
 
         Args:
             option: Name of the option.
-            default: Default of the option; `UNREAD` for an option of a plug-in.
+            default: Definding of the option; `UNREAD` for an option of a plug-in.
         """
         number = super().option_schema(option, default)
         if option != "learning_rate":
@@ -137,31 +137,31 @@ class Optimizer(Component):
         }
 
     @classmethod
-    def _value_faults(cls, option: str, value: Any, default: Any) -> Iterator[Fault]:
+    def _value_findings(cls, option: str, value: Any, default: Any) -> Iterator[Finding]:
         if option == "learning_rate" and isinstance(value, Mapping):
             raw = {option: value}
             try:
                 _Rate.model_validate(raw)
             except ValidationError as error:
-                yield from (fault for _, fault in read_faults(error, raw, _Rate))
+                yield from (finding for _, finding in read_findings(error, raw, _Rate))
         else:
-            yield from super()._value_faults(option, value, default)
+            yield from super()._value_findings(option, value, default)
 
     @classmethod
-    def _option_faults(
+    def _option_findings(
         cls, name: str, options: Mapping[str, Any], defaults: Mapping[str, Any]
-    ) -> Iterator[Fault]:
-        yield from super()._option_faults(name, options, defaults)
+    ) -> Iterator[Finding]:
+        yield from super()._option_findings(name, options, defaults)
         clipping = [option for option in _CLIPPING if options.get(option) is not None]
         if len(clipping) > 1:
-            yield Fault(
+            yield Finding(
                 clipping[1],
                 f"one of {', '.join(_CLIPPING)}",
                 f"it beside {clipping[0]}",
                 "Remove all but one.",
             )
         if name == "lion" and options.get("beta_1") == 0:
-            yield Fault("beta_1", "a number in (0, 1)", "0", "Use for example beta_1: 0.9.")
+            yield Finding("beta_1", "a number in (0, 1)", "0", "Use for example beta_1: 0.9.")
 
     @classmethod
     def _written_out(cls, option: str, value: Any, default: Any) -> Any:

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kfc.errors import Fault, nearest
+from kfc.errors import Finding, nearest
 from kfc.spec.keras_signatures import REQUIRED, UNREAD
 from kfc.spec.plain_values import shown
 
@@ -63,7 +63,7 @@ _CHOICES = {
 _FLOAT32_MAX = 3.4028234663852886e38
 
 
-def option_faults(kind: str, option: str, value: Any, default: Any) -> Iterator[Fault]:
+def option_findings(kind: str, option: str, value: Any, default: Any) -> Iterator[Finding]:
     """Yields what is wrong with `value`, by the type and the name of its option.
 
     Args:
@@ -72,7 +72,7 @@ def option_faults(kind: str, option: str, value: Any, default: Any) -> Iterator[
         value: What the spec says.
         default: The option's own; `UNREAD` for a plug-in's.
     """
-    expected = _type_fault(value, default) or _range_fault(option, value, default)
+    expected = _type_finding(value, default) or _range_finding(option, value, default)
     remedy = "Leave it out, or mend it."
     if default not in (None, REQUIRED, UNREAD):
         text = str(default).lower() if isinstance(default, bool) else default
@@ -82,10 +82,10 @@ def option_faults(kind: str, option: str, value: Any, default: Any) -> Iterator[
         expected = f"one of {', '.join(choices)}"
         remedy = nearest(value, choices).strip() or remedy
     if expected:
-        yield Fault(option, expected, shown(value), remedy)
+        yield Finding(option, expected, shown(value), remedy)
 
 
-def _type_fault(value: Any, default: Any) -> str:
+def _type_finding(value: Any, default: Any) -> str:
     """Returns what was expected where `value` is not of the default's type, or nothing."""
     number = _is_number(value)
     if number and not abs(value) <= _FLOAT32_MAX:
@@ -105,7 +105,7 @@ def _type_fault(value: Any, default: Any) -> str:
     return "" if number or isinstance(value, (bool, str)) else "a number, text or a yes or no"
 
 
-def _range_fault(option: str, value: Any, default: Any) -> str:
+def _range_finding(option: str, value: Any, default: Any) -> str:
     """Returns the range that `value` is not in, or nothing."""
     if option not in _RANGES or value is None:
         return ""
@@ -131,12 +131,12 @@ def _is_within(value: float, limits: Mapping[str, Any]) -> bool:
 
 
 def option_schema(kind: str, option: str, default: Any) -> dict[str, Any]:
-    """Returns the JSON Schema of an option: what `option_faults` finds no fault with.
+    """Returns the JSON Schema of an option: what `option_findings` finds no finding with.
 
     Args:
         kind: Kind of the component, such as `optimizer`.
         option: Name of the option, such as `learning_rate`.
-        default: Default of the option; `UNREAD` for an option of a plug-in.
+        default: Definding of the option; `UNREAD` for an option of a plug-in.
     """
     words, limits = _RANGES.get(option, ("", {})) if default != UNREAD else ("", {})
     choices = _CHOICES.get((kind, option), ())

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.spec.key_paths import Keys, split_path
 from kfc.spec.parsing import Source
 from kfc.spec.plain_values import shown
@@ -30,7 +30,7 @@ def override(source: Source, overrides: Mapping[str, Any]) -> Source:
             end.
     """
     values = copy.deepcopy(source.values)
-    faults: list[Fault] = []
+    findings: list[Finding] = []
     for dotted, value in overrides.items():
         try:
             if not _is_path(dotted):
@@ -38,9 +38,9 @@ def override(source: Source, overrides: Mapping[str, Any]) -> Source:
                 raise _not_settable("overrides", expected, shown(dotted), "Count from 0.")
             _set(values, split_path(dotted), value, dotted)
         except SpecError as error:
-            faults += error.faults
-    if faults:
-        raise SpecError(*faults)
+            findings += error.findings
+    if findings:
+        raise SpecError(*findings)
     paths = frozenset(split_path(dotted) for dotted in overrides)
     return Source(values, source.name, source.lines, source.overridden | paths)
 
@@ -86,4 +86,4 @@ def _check_key(node: dict[str, Any] | list[Any], key: str | int, dotted: str) ->
 
 
 def _not_settable(where: str, expected: str, got: str, remedy: str) -> SpecError:
-    return SpecError(Fault(where, expected, got, remedy, "override"))
+    return SpecError(Finding(where, expected, got, remedy, "override"))

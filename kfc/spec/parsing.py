@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.spec.key_paths import Keys
 from kfc.spec.plain_values import MAX_DEPTH
 from kfc.spec.suggestions import suggested_file
@@ -118,9 +118,9 @@ def read_yaml(text: str, name: str) -> Source:
     try:
         values = yaml_values(text, lines)
     except SpecError as error:
-        (fault,) = error.faults
+        (finding,) = error.findings
         raise _unreadable(
-            name, fault.expected, fault.got, remedy=fault.remedy, at=fault.line
+            name, finding.expected, finding.got, remedy=finding.remedy, at=finding.line
         ) from error
     # ruamel.yaml raises its own errors, and others at odd text: an integer of thousands of
     # digits, an escape of no character.
@@ -210,5 +210,5 @@ def _unreadable(
         "`kfc schema` prints what a spec may hold, `kfc specs digits` shows one."
     )
     return SpecError(
-        Fault(name or "spec", expected, got, remedy, f"line {line}" if line else at)
+        Finding(name or "spec", expected, got, remedy, f"line {line}" if line else at)
     )

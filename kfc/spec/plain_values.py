@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from kfc.errors import Fault
+from kfc.errors import Finding
 from kfc.spec.key_paths import Keys, dotted
 
 MAX_DEPTH = 20
@@ -18,14 +18,14 @@ _MAX_KEY = 200  # characters; a message names it, and a class may be called by a
 _MAX_BITS = 13_000  # of an integer; Python refuses to print what has 4,300 digits
 
 
-def plain(values: Any) -> tuple[Any, list[tuple[Keys, Fault]]]:
-    """Returns a copy made of dicts, lists, text, numbers, booleans and None, with faults.
+def plain(values: Any) -> tuple[Any, list[tuple[Keys, Finding]]]:
+    """Returns a copy made of dicts, lists, text, numbers, booleans and None, with findings.
 
-    Tuples become lists and NumPy's numbers Python's. Whatever else there is gets a fault
+    Tuples become lists and NumPy's numbers Python's. Whatever else there is gets a finding
     with its path and is None in the copy.
     """
-    faults: list[tuple[Keys, Fault]] = []
-    return _plain(values, (), faults), faults
+    findings: list[tuple[Keys, Finding]] = []
+    return _plain(values, (), findings), findings
 
 
 def shown(value: Any) -> str:
@@ -43,20 +43,20 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _plain(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
+def _plain(node: Any, path: Keys, findings: list[tuple[Keys, Finding]]) -> Any:
     if type(node).__module__ == "numpy" and getattr(node, "shape", None) == ():
         node = node.item()
     if isinstance(node, BaseModel):
         node = node.model_dump(mode="json")
     if len(path) > MAX_DEPTH and isinstance(node, (Mapping, list, tuple)):
-        faults.append((path, _fault(path, f"at most {MAX_DEPTH} levels", "more", "")))
+        findings.append((path, _finding(path, f"at most {MAX_DEPTH} levels", "more", "")))
         return None
     if isinstance(node, Mapping):
-        named = _named(node, path, faults)
-        return {key: _plain(value, (*path, key), faults) for key, value in named.items()}
+        named = _named(node, path, findings)
+        return {key: _plain(value, (*path, key), findings) for key, value in named.items()}
     if isinstance(node, (list, tuple)):
-        return [_plain(value, (*path, i), faults) for i, value in enumerate(node)]
-    return _scalar(node, path, faults)
+        return [_plain(value, (*path, i), findings) for i, value in enumerate(node)]
+    return _scalar(node, path, findings)
 
 
 def key_text(key: Any) -> str | None:
@@ -72,27 +72,27 @@ def key_text(key: Any) -> str | None:
 
 
 def _named(
-    node: Mapping[Any, Any], path: Keys, faults: list[tuple[Keys, Fault]]
+    node: Mapping[Any, Any], path: Keys, findings: list[tuple[Keys, Finding]]
 ) -> dict[str, Any]:
     """Returns the values of `node` by the text of their keys."""
     named: dict[str, Any] = {}
     for key, value in node.items():
         text = key_text(key)
         if text is None:
-            fault = _fault(path, "keys that are text", shown(key), "Quote the key.")
-            faults.append((path, fault))
+            finding = _finding(path, "keys that are text", shown(key), "Quote the key.")
+            findings.append((path, finding))
         elif len(text) > _MAX_KEY:
             expected = f"keys of at most {_MAX_KEY} characters"
-            faults.append((path, _fault(path, expected, shown(text), "Shorten the key.")))
+            findings.append((path, _finding(path, expected, shown(text), "Shorten the key.")))
         elif text in named:
-            fault = _fault(path, "each key once", f"{text!r} twice", "Remove one of them.")
-            faults.append((path, fault))
+            finding = _finding(path, "each key once", f"{text!r} twice", "Remove one of them.")
+            findings.append((path, finding))
         else:
             named[text] = value
     return named
 
 
-def _scalar(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
+def _scalar(node: Any, path: Keys, findings: list[tuple[Keys, Finding]]) -> Any:
     if node is None or isinstance(node, bool):
         return node
     expected = "text, a number, true or false, a list, or keys and values"
@@ -108,7 +108,7 @@ def _scalar(node: Any, path: Keys, faults: list[tuple[Keys, Fault]]) -> Any:
                 expected, remedy = "text in Unicode", "Remove the half surrogate pair."
             else:
                 return value
-    faults.append((path, _fault(path, expected, shown(node), remedy)))
+    findings.append((path, _finding(path, expected, shown(node), remedy)))
     return None
 
 
@@ -120,5 +120,5 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _fault(path: Keys, expected: str, got: str, remedy: str) -> Fault:
-    return Fault(dotted(path) or "spec", expected, got, remedy)
+def _finding(path: Keys, expected: str, got: str, remedy: str) -> Finding:
+    return Finding(dotted(path) or "spec", expected, got, remedy)

@@ -31,7 +31,7 @@ from kfc.spec.fields import (
     SpecModel,
     component,
 )
-from kfc.spec.messages import faults_error
+from kfc.spec.messages import findings_error
 from kfc.spec.optimizer_fields import Optimizer
 from kfc.spec.search_fields import Search
 from kfc.spec.source_fields import SourceSchema, check_source, check_validation
@@ -298,6 +298,6 @@ class Spec(SpecModel):
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
-        if faults := list(impossible(self)):
-            raise faults_error(*faults)
+        if findings := list(impossible(self)):
+            raise findings_error(*findings)
         return self

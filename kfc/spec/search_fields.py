@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from kfc.errors import Fault
+from kfc.errors import Finding
 from kfc.spec.cross_checks import METRICS
 from kfc.spec.fields import (
     Count,
@@ -26,7 +26,7 @@ from kfc.spec.fields import (
     Positive,
     SpecModel,
 )
-from kfc.spec.messages import faults_error
+from kfc.spec.messages import findings_error
 
 _MOST_REPEATS_FACTOR = 3
 
@@ -62,10 +62,10 @@ class Range(SpecModel):
     @model_validator(mode="after")
     def _rises(self) -> Self:
         if self.low >= self.high:
-            raise faults_error(_not_rising("high", self.low, self.high))
+            raise findings_error(_not_rising("high", self.low, self.high))
         if self.log and self.low <= 0:
-            raise faults_error(
-                Fault(
+            raise findings_error(
+                Finding(
                     "low", "a number above 0 where log is true", f"{self.low:g}", "Raise it."
                 )
             )
@@ -76,8 +76,8 @@ class Range(SpecModel):
         if self.step is None or self.low >= self.high or (self.log and self.low <= 0):
             return self
         if self.log and self.step <= 1:
-            raise faults_error(
-                Fault(
+            raise findings_error(
+                Finding(
                     "step",
                     "a factor above 1 where log is true",
                     f"{self.step:g}",
@@ -86,8 +86,8 @@ class Range(SpecModel):
             )
         largest = self.high / self.low if self.log else self.high - self.low
         if self.step > largest * (1 + 1e-9):  # 0.3 - 0.2 is a little less than 0.1
-            raise faults_error(
-                Fault(
+            raise findings_error(
+                Finding(
                     "step",
                     f"at most {largest:g}, which leads from low to high",
                     f"{self.step:g}",
@@ -111,8 +111,8 @@ class Choice(SpecModel):
         seen: set[str] = set()
         for index, text in enumerate(texts):
             if text in seen:
-                raise faults_error(
-                    Fault(str(index), "each value once", f"{text} twice", "Remove one.")
+                raise findings_error(
+                    Finding(str(index), "each value once", f"{text} twice", "Remove one.")
                 )
             seen.add(text)
         return choice
@@ -137,12 +137,12 @@ class Stack(SpecModel):
     def _rises(self) -> Self:
         for name, (low, high) in (("depth", self.depth), ("width", self.width)):
             if low > high:
-                raise faults_error(_not_rising(name, low, high))
+                raise findings_error(_not_rising(name, low, high))
         return self
 
 
-def _not_rising(where: str, low: float, high: float) -> Fault:
-    return Fault(where, "the low end first", f"{low:g} to {high:g}", "Swap them.")
+def _not_rising(where: str, low: float, high: float) -> Finding:
+    return Finding(where, "the low end first", f"{low:g} to {high:g}", "Swap them.")
 
 
 def _dimension(value: Any) -> str:
@@ -231,16 +231,16 @@ class Search(SpecModel):
     @classmethod
     def _tells_a_spread(cls, repeats: int) -> int:
         if repeats == 1:
-            raise faults_error(
-                Fault("", "0 or at least 2, since one seed has no spread", "1", "Use 5.")
+            raise findings_error(
+                Finding("", "0 or at least 2, since one seed has no spread", "1", "Use 5.")
             )
         return repeats
 
     @model_validator(mode="after")
     def _allows_every_repeat(self) -> Self:
         if self.most_repeats is not None and self.most_repeats < self.repeats:
-            raise faults_error(
-                Fault(
+            raise findings_error(
+                Finding(
                     "most_repeats",
                     f"at least search.repeats, {self.repeats}",
                     str(self.most_repeats),

@@ -8,9 +8,9 @@ from pydantic import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from kfc.errors import Fault, RegistryError, nearest
+from kfc.errors import Finding, RegistryError, nearest
 from kfc.registry import SOURCES
-from kfc.spec.messages import faults_error
+from kfc.spec.messages import findings_error
 from kfc.spec.plain_values import shown
 
 OWN = "own"
@@ -35,8 +35,8 @@ def check_source(value: str) -> str:
     kind, colon, argument = value.partition(":")
     if not colon or not argument:
         close = "" if kind in SOURCES.names() else nearest(value, SOURCES.names())
-        raise faults_error(
-            Fault(
+        raise findings_error(
+            Finding(
                 "",
                 "kind:argument, such as sklearn:digits",
                 shown(value),
@@ -45,12 +45,14 @@ def check_source(value: str) -> str:
         )
     if not value.isprintable() or len(value) > _LONGEST:
         expected = f"at most {_LONGEST} printable characters"
-        raise faults_error(Fault("", expected, shown(value), "Name the file or set anew."))
+        raise findings_error(Finding("", expected, shown(value), "Name the file or set anew."))
     try:
         SOURCES.check(kind)
     except RegistryError as error:
-        fault = error.faults[0]
-        raise faults_error(Fault("", fault.expected, fault.got, fault.remedy)) from error
+        finding = error.findings[0]
+        raise findings_error(
+            Finding("", finding.expected, finding.got, finding.remedy)
+        ) from error
     return value
 
 
@@ -59,8 +61,8 @@ def check_validation(value: str) -> str:
     if value == OWN:
         return value
     if ":" not in value:
-        raise faults_error(
-            Fault(
+        raise findings_error(
+            Finding(
                 "",
                 f"a share such as 0.1, a source as kind:argument, or {OWN}",
                 shown(value),

@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.scanner import Scanner
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.spec.key_paths import Keys
 from kfc.spec.plain_values import MAX_DEPTH, MAX_VALUES, key_text, shown
 
@@ -219,4 +219,4 @@ def _not_needed(event: Any) -> Iterator[tuple[str, str, str]]:
 
 def refusal(expected: str, got: str, line: int = 0, remedy: str = "") -> SpecError:
     """Returns the error of a text that cannot be a spec; its file is not known here."""
-    return SpecError(Fault("", expected, got, remedy, f"line {line}" if line else ""))
+    return SpecError(Finding("", expected, got, remedy, f"line {line}" if line else ""))

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from kfc.errors import BusyError, CheckpointError, DiskError, Fault, KfcError
+from kfc.errors import BusyError, CheckpointError, DiskError, Finding, KfcError
 from kfc.system import disk, safe_open
 
 PARTIAL = ".partial-"
@@ -286,7 +286,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise
     except safe_open.NotRegularError as error:
         raise DiskError(
-            Fault(
+            Finding(
                 str(error.filename),
                 "a regular file or folder",
                 str(error.strerror),
@@ -295,7 +295,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise DiskError(
-            Fault(
+            Finding(
                 str(path),
                 "a place that can be written",
                 error.strerror or str(error),
@@ -335,7 +335,7 @@ def _not_ours() -> Iterator[None]:
         yield
     except safe_open.NotRegularError as error:
         raise CheckpointError(
-            Fault(
+            Finding(
                 str(error.filename),
                 "a regular file or folder, as kfc makes them",
                 str(error.strerror),
@@ -351,7 +351,7 @@ def _hold(descriptor: int, folder: Path) -> None:
     except BlockingIOError as error:
         holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
         raise BusyError(
-            Fault(
+            Finding(
                 str(folder),
                 "a folder that no other process works in",
                 f"one that process {holder or 'unknown'} works in",

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.system import open_descriptor
 
 _GAP_BYTES = 1 << 14  # what lies between two rows is read with them up to 16 KiB
@@ -181,7 +181,7 @@ def changed(path: str, size: int, got: str) -> DataError:
         got: What it is now.
     """
     remedy = "Put the file back as it was; kfc resume RUN goes on with a run that has begun."
-    return DataError(Fault(path, f"the {size:,} bytes that were there", got, remedy))
+    return DataError(Finding(path, f"the {size:,} bytes that were there", got, remedy))
 
 
 def _reach(place: Place) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kfc.errors import DiskError, Fault
+from kfc.errors import DiskError, Finding
 from kfc.system import atomic, safe_open
 
 _ATTEMPTS = 100
@@ -40,8 +40,8 @@ def new_numbered_folder(
         str(parent).encode()
     except UnicodeEncodeError as error:
         remedy = "Name another folder: TensorFlow writes to paths in UTF-8 alone."
-        fault = Fault(ascii(str(parent)), "a path in UTF-8", str(error.reason), remedy)
-        raise DiskError(fault) from error
+        finding = Finding(ascii(str(parent)), "a path in UTF-8", str(error.reason), remedy)
+        raise DiskError(finding) from error
     with ExitStack() as locked:
         # Alone, or two processes could take one number for two names.
         with atomic.disk_errors(parent), _alone(parent):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO
 
-from kfc.errors import DiskError, Fault
+from kfc.errors import DiskError, Finding
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +79,7 @@ def _drop(error: OSError) -> None:
 
 def _refuse(error: OSError) -> None:
     raise DiskError(
-        Fault(
+        Finding(
             "standard output",
             "a place that can be written",
             error.strerror or str(error),

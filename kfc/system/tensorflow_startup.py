@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.system.standard_streams import open_standard_streams
 
 import_seconds = 0.0
@@ -110,7 +110,7 @@ def check_process() -> None:
 
     if _forked:
         raise SpecError(
-            Fault(
+            Finding(
                 "process",
                 "a process that started on its own",
                 "one forked from a process in which TensorFlow was running",
@@ -119,7 +119,7 @@ def check_process() -> None:
         )
     if not tf.executing_eagerly():
         raise SpecError(
-            Fault(
+            Finding(
                 "TensorFlow",
                 "eager execution, TensorFlow 2's default",
                 "a tf.Graph, a tf.function or TF1 mode around the call",
@@ -131,7 +131,7 @@ def check_process() -> None:
 
 def _other_threads(threads: int, running: int) -> SpecError:
     return SpecError(
-        Fault(
+        Finding(
             "training.threads",
             f"{running or 'null (every core)'}, with which TensorFlow runs in this process",
             str(threads),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kfc.errors import DiskError, Fault
+from kfc.errors import DiskError, Finding
 
 
 def expanded(path: str | Path) -> Path:
@@ -44,7 +44,7 @@ def current() -> Path:
     except OSError as error:
         expected, got = "a folder that is there", error.strerror or str(error)
         remedy = "Change into another folder, and start again."
-        raise DiskError(Fault("the current folder", expected, got, remedy)) from error
+        raise DiskError(Finding("the current folder", expected, got, remedy)) from error
 
 
 def shown(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc.errors import Fault, PluginError
+from kfc.errors import Finding, PluginError
 
 _NOT_FINITE = ("nan", "inf", "-inf")
 
@@ -31,7 +31,7 @@ def recorded(name: str, value: Any) -> Any:
         json.dumps(plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise PluginError(
-            Fault(
+            Finding(
                 f"logs[{name!r}], which a callback has added",
                 "a number, text, or a list of them",
                 type(value).__name__,

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from kfc.data import Rows
-from kfc.errors import Fault, NumbersError
+from kfc.errors import Finding, NumbersError
 from kfc.spec import Training
 from kfc.system import Interrupts
 from kfc.training.callbacks import Hooks, initial_epoch
@@ -277,8 +277,8 @@ def check_finite(metrics: Mapping[str, float], where: str) -> None:
     Raises:
         NumbersError: If a metric is NaN or infinite.
     """
-    faults = [
-        Fault(
+    findings = [
+        Finding(
             f"{where}, {name}",
             "a finite number",
             str(value),
@@ -288,13 +288,13 @@ def check_finite(metrics: Mapping[str, float], where: str) -> None:
         for name, value in metrics.items()
         if not math.isfinite(value)
     ]
-    if faults:
-        raise NumbersError(*faults)
+    if findings:
+        raise NumbersError(*findings)
 
 
 def _not_finite(epoch: int, step: int, what: str) -> NumbersError:
     return NumbersError(
-        Fault(
+        Finding(
             f"training, epoch {epoch + 1}, step {step + 1}",
             f"a finite {what}" if what == "loss" else f"finite {what}",
             "NaN or infinity",

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.data import Task
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.network import BINARY_LOSSES
 from kfc.preprocessing import Scaling
 from kfc.registry import keras_class
@@ -61,8 +61,8 @@ def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
     if loss is None:
         loss = default_loss(task)
     name = loss.full_name(loss.name)
-    if fault := _unfit(loss, name, task):
-        raise SpecError(fault)
+    if finding := _unfit(loss, name, task):
+        raise SpecError(finding)
     kind = keras_class(keras.losses, name)
     takes_logits = "from_logits" in inspect.signature(kind).parameters
     built = kind(**loss.options, **({"from_logits": True} if takes_logits else {}))
@@ -70,12 +70,12 @@ def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
         return StandardizedLoss(built, task.target_scaling)
     if name == "sparse_categorical_crossentropy":
         return built
-    if name in BINARY_LOSSES and len(task.labels) == 2:
+    if name in BINARY_LOSSES and len(task.class_names) == 2:
         return built
-    return OneHotLoss(built, len(task.labels), softmax=name in _ON_PROBABILITIES)
+    return OneHotLoss(built, len(task.class_names), softmax=name in _ON_PROBABILITIES)
 
 
-def _unfit(loss: Loss, name: str, task: Task) -> Fault | None:
+def _unfit(loss: Loss, name: str, task: Task) -> Finding | None:
     """Returns why `loss` cannot be learned from on `task`, or None."""
     expected = remedy = ""
     if task.classification:
@@ -93,7 +93,7 @@ def _unfit(loss: Loss, name: str, task: Task) -> Fault | None:
         remedy = "Use mse, mae or huber."
     what = "classes" if task.classification else "numbers"
     got = f"{loss.name!r} while the targets are {what}"
-    return Fault("training.loss", expected, got, remedy) if expected else None
+    return Finding("training.loss", expected, got, remedy) if expected else None
 
 
 def _is_standardized(task: Task) -> bool:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kfc.data import Prepared, Task
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.spec import Spec, monitors
 
 UNDEFINED_AS_NAN = ("r2",)
@@ -102,7 +102,7 @@ class R2(keras.metrics.Metric):
         """
         differ = keras.ops.not_equal(self.deviations, 0.0)  # or are not finite
         explained = 1.0 - self.residuals / keras.ops.where(differ, self.deviations, 1.0)
-        # Sums that overflow, or outputs that are NaN, are a fault and not a missing value.
+        # Sums that overflow, or outputs that are NaN, are a finding and not a missing value.
         explained = keras.ops.where(keras.ops.isfinite(explained), explained, -np.inf)
         return keras.ops.mean(keras.ops.where(differ, explained, np.nan))
 
@@ -164,7 +164,7 @@ def check_monitored(spec: Spec, prepared: Prepared) -> None:
             monitored = metric in [prefix + name for name in UNDEFINED_AS_NAN]
             if monitored and rows is not None and not (np.ptp(rows.y, axis=0) > 0).all():
                 raise DataError(
-                    Fault(
+                    Finding(
                         f"{where}, {metric}",
                         f"{part} rows with targets that differ",
                         f"{len(rows)} with one and the same target",

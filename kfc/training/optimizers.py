@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.registry import OPTIMIZERS, keras_class
 from kfc.spec import Constant, Cosine, Exponential, Optimizer, Schedule, Step
 
@@ -118,7 +118,7 @@ def build_optimizer(
             built = kind(**options)
         except (TypeError, ValueError) as error:
             taken = f"options that {optimizer.name!r} takes"
-            raise SpecError(Fault(where, taken, str(error), "Mend the options.")) from error
+            raise SpecError(Finding(where, taken, str(error), "Mend the options.")) from error
     OPTIMIZERS.require(built, keras.optimizers.Optimizer, optimizer.name)
     return built
 

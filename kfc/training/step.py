@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kfc.errors import Fault, NumbersError, SpecError
+from kfc.errors import Finding, NumbersError, SpecError
 from kfc.training.engine import count_steps, training_twin
 
 
@@ -84,14 +84,14 @@ class TapeModel(keras.Model):
         """Refuses to train without an optimizer; Keras would make one of its own choice."""
         if self.optimizer is None and self.trainable_variables:
             remedy = "Call model.compile(optimizer=..., loss=...)."
-            raise SpecError(Fault("model.optimizer", "an optimizer", "none", remedy))
+            raise SpecError(Finding("model.optimizer", "an optimizer", "none", remedy))
 
     def _check_gradients(self, gradients: list[Any]) -> None:
         """Refuses a weight that the loss does not depend on; Keras would skip it."""
         for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
             if gradient is None:
                 raise NumbersError(
-                    Fault(
+                    Finding(
                         variable.path,
                         "a gradient of the loss",
                         "none",

@@ -47,7 +47,7 @@ def with_space(spec: Spec) -> Spec:
         overrides["network.init"] = _INIT
     try:
         return load_spec(spec, overrides)
-    except SpecError as error:  # nobody wrote what the fault takes for an override
+    except SpecError as error:  # nobody wrote what the finding takes for an override
         raise SpecError(
-            *(dataclasses.replace(fault, line="") for fault in error.faults)
+            *(dataclasses.replace(finding, line="") for finding in error.findings)
         ) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kfc.data import Source
-from kfc.errors import CheckpointError, DataError, Fault, NumbersError, SpecError
+from kfc.errors import CheckpointError, DataError, Finding, NumbersError, SpecError
 from kfc.runs import fitting, run
 from kfc.system import atomic, safe_open, user_paths
 from kfc.tuning.comparison import Finalist, looks
@@ -123,7 +123,7 @@ class Driver:
         known = self._ledger.proposals.get(0)
         if known and known.values != own.values:
             raise CheckpointError(
-                Fault(
+                Finding(
                     f"trial 0 of {self._folder}, the spec's own values",
                     f"{dict(known.values)}, as this search began",
                     repr(dict(own.values)),
@@ -228,7 +228,7 @@ class Driver:
         remedy = "Search smaller learning rates and initialisations, in another folder."
         if not best:
             got = f"{len(self._ledger.trials)} that did: {told}"
-            raise NumbersError(Fault("search", "a trial that does not diverge", got, remedy))
+            raise NumbersError(Finding("search", "a trial that does not diverge", got, remedy))
         if others and all(trial.status == "diverged" for trial in others):
             self.remarks.append(f"Every trial but 0 diverged: {told}. {remedy}")
         for number in {0, *self._kept} - {trial.number for trial in best}:
@@ -291,7 +291,9 @@ class Driver:
                 try:
                     return finalist, self._winners_run(finalist.trial)
                 except NumbersError as error:
-                    cause = "; ".join(f"{fault.where}: {fault.got}" for fault in error.faults)
+                    cause = "; ".join(
+                        f"{finding.where}: {finding.got}" for finding in error.findings
+                    )
                     self._ledger.pass_over(number, cause)
             causes.append(f"trial {number} ({self._ledger.unmeasured[number]})")
             self.remarks.append(
@@ -299,7 +301,7 @@ class Driver:
                 "takes its place."
             )
         raise NumbersError(
-            Fault(
+            Finding(
                 f"{self._folder}, the winner's own run",
                 "a finalist with finite metrics",
                 "; ".join(causes),

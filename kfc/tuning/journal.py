@@ -20,7 +20,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Finding
 from kfc.system import atomic
 from kfc.tuning.trial import Proposal, Trial
 
@@ -140,7 +140,7 @@ def _record(kind: type[Record], event: Mapping[str, Any]) -> Record:
     ]
     if missing:
         raise CheckpointError(
-            Fault(
+            Finding(
                 f"event {event.get('kind')!r} of the journal",
                 f"a {kind.__name__.lower()}",
                 f"no {' and no '.join(missing)}",
@@ -201,7 +201,7 @@ def _is_joined(last: bytes) -> bool:
 
 def _damaged(path: Path, number: int, got: str) -> CheckpointError:
     return CheckpointError(
-        Fault(
+        Finding(
             str(path),
             "a journal as it was written",
             got,

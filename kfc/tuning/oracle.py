@@ -9,7 +9,7 @@ from typing import Any
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Finding
 from kfc.spec import Search
 from kfc.tuning.algorithms import ALGORITHMS, Hyperband
 from kfc.tuning.space import Space
@@ -80,7 +80,7 @@ class Oracle:
             return None
         if known and (proposal is None or _facts(proposal) != _facts(known)):
             raise CheckpointError(
-                Fault(
+                Finding(
                     f"trial {known.number} of the journal",
                     "no proposal" if proposal is None else _shown(proposal),
                     _shown(known),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Finding
 from kfc.spec import Spec
 from kfc.system import safe_open, user_paths
 from kfc.tuning.journal import read_events, trial_of
@@ -71,7 +71,7 @@ def standing(folder: Path) -> Standing:
     events = read_events(folder / "journal.jsonl")
     if not events:
         raise CheckpointError(
-            Fault(str(folder), "the folder of a search", "none", "`kfc tune` makes one.")
+            Finding(str(folder), "the folder of a search", "none", "`kfc tune` makes one.")
         )
     objective = str(events[0]["objective"])
     trials = [trial_of(event) for event in events if event["kind"] == "trial"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from kfc.data import Source
 from kfc.data.sources import from_memory
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.runs import Run, bind_plugins, resolve_data
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
@@ -136,7 +136,7 @@ def tune(
         The finished search.
 
     Raises:
-        SpecError: If the spec or its space is wrong, with every fault.
+        SpecError: If the spec or its space is wrong, with every finding.
         DataError: If the data cannot be read or must not be trained on.
         BusyError: If another process works on this search.
         CheckpointError: If the folder holds another search, or a damaged one.
@@ -146,7 +146,7 @@ def tune(
         DiskError: If the folder cannot be written.
     """
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise SpecError(Fault("workers", "a number of at least 1", repr(workers), "Use 1."))
+        raise SpecError(Finding("workers", "a number of at least 1", repr(workers), "Use 1."))
     checked = load_spec(spec, overrides)
     space = Space.of(checked)
     threads = tensorflow_startup.start_tensorflow(checked.training.threads)

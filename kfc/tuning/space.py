@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.spec import Choice, Dimension, Range, Spec, Stack
 from kfc.tuning.default_space import with_space
 from kfc.tuning.initial_values import own_values
@@ -101,11 +101,11 @@ class Space:
         found = list(misplaced(written))
         found += uneven_steps(_without(written, found))
         space = cls._unchecked(_without(written, found))
-        faults = [fault for _, fault in found]
-        faults += space._endless()
-        faults += refused_corners(space.spec, list(space.corners()))
-        if faults:
-            raise SpecError(*dict.fromkeys(faults))
+        findings = [finding for _, finding in found]
+        findings += space._endless()
+        findings += refused_corners(space.spec, list(space.corners()))
+        if findings:
+            raise SpecError(*dict.fromkeys(findings))
         return dataclasses.replace(space, own=own_values(spec, written))
 
     @classmethod
@@ -192,13 +192,13 @@ class Space:
 
         return max([*self.corners(), dict(self.own)], key=size)
 
-    def _endless(self) -> Iterator[Fault]:
-        """Yields a fault for each parameter of a grid that has no end of values."""
+    def _endless(self) -> Iterator[Finding]:
+        """Yields a finding for each parameter of a grid that has no end of values."""
         if self.spec.search is None or self.spec.search.algorithm != "grid":
             return
         for parameter in self.parameters:
             if parameter.kind == "float" and parameter.step is None:
-                yield Fault(
+                yield Finding(
                     where(parameter.name),
                     "a step, since a grid has finitely many points",
                     "none",
@@ -206,8 +206,8 @@ class Space:
                 )
 
 
-def _without(spec: Spec, found: list[tuple[str, Fault]]) -> Spec:
-    """Returns `spec` without the dimensions that have faults."""
+def _without(spec: Spec, found: list[tuple[str, Finding]]) -> Spec:
+    """Returns `spec` without the dimensions that have findings."""
     if spec.search is None or not found:
         return spec
     faulty = {path for path, _ in found}

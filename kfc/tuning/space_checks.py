@@ -1,7 +1,7 @@
 """The space of a spec -> everything that is wrong with it, before anything runs.
 
 What may stand in a spec only the spec knows: its corners are loaded, and what it refuses
-becomes a fault of the dimension that asked for it.
+becomes a finding of the dimension that asked for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kfc.errors import Fault, SpecError, nearest
+from kfc.errors import Finding, SpecError, nearest
 from kfc.spec import (
     Choice,
     Dimension,
@@ -45,7 +45,7 @@ _OF_THE_LOSS = ("training.loss", "data.scale_target", "network.l1", "network.l2"
 
 
 def where(path: str) -> str:
-    """Returns the place of a dimension in the spec, as faults name it."""
+    """Returns the place of a dimension in the spec, as findings name it."""
     return f"search.space.{path}"
 
 
@@ -106,29 +106,29 @@ def takes_only_integers(spec: Spec, path: str) -> bool:
         try:
             spec_at(spec, {**first, path: value})
         except SpecError as error:
-            return any(_dimension(fault, [path]) for fault in error.faults)
+            return any(_dimension(finding, [path]) for finding in error.findings)
         return False
 
     return not refused(dimension.low) and refused(dimension.low + 0.5)
 
 
-def misplaced(spec: Spec) -> Iterator[tuple[str, Fault]]:
-    """Yields the path of each dimension that may not be one, with its fault."""
+def misplaced(spec: Spec) -> Iterator[tuple[str, Finding]]:
+    """Yields the path of each dimension that may not be one, with its finding."""
     space = space_of(spec)
     for path, dimension in space.items():
-        yield from ((path, fault) for fault in _not_to_vary(spec, path))
+        yield from ((path, finding) for finding in _not_to_vary(spec, path))
         if isinstance(dimension, Stack):
-            yield from ((path, fault) for fault in _no_stack(spec, path))
+            yield from ((path, finding) for finding in _no_stack(spec, path))
     for first, second in itertools.combinations(space, 2):
         outer, inner = sorted((first, second), key=lambda path: len(split_path(path)))
         keys, inside = split_path(outer), split_path(inner)
         if inside[: len(keys)] == keys and not _leaves_open(space[outer], inside[len(keys) :]):
             expected = "a part of the spec that no other dimension sets"
-            yield second, Fault(where(second), expected, f"it beside {first}", "Drop one.")
+            yield second, Finding(where(second), expected, f"it beside {first}", "Drop one.")
     yield from _not_settable(spec)
 
 
-def _not_to_vary(spec: Spec, path: str) -> Iterator[Fault]:
+def _not_to_vary(spec: Spec, path: str) -> Iterator[Finding]:
     keys = split_path(path)
     common = dict(_COMMON)
     if spec.search and spec.search.algorithm == "hyperband":
@@ -136,10 +136,10 @@ def _not_to_vary(spec: Spec, path: str) -> Iterator[Fault]:
     shared = [fixed for fixed in common if _overlap(keys, split_path(fixed))]
     if shared:
         expected = "a key in which trials may differ"
-        yield Fault(where(path), expected, repr(shared[0]), common[shared[0]])
+        yield Finding(where(path), expected, repr(shared[0]), common[shared[0]])
     if keys[-1] == "name" and len(keys) > 1:
         owner = path.rpartition(".")[0]
-        yield Fault(
+        yield Finding(
             where(path),
             "a component with its options, which differ from name to name",
             "its name alone",
@@ -148,7 +148,7 @@ def _not_to_vary(spec: Spec, path: str) -> Iterator[Fault]:
     in_the_loss = any(_overlap(keys, split_path(part)) for part in _OF_THE_LOSS)
     if _ranked_by_loss(spec) and (in_the_loss or keys[-1] in ("l1", "l2")):
         others = "val_mae or val_r2" if spec.data.task == "regression" else "val_accuracy"
-        yield Fault(
+        yield Finding(
             where(path),
             "trials whose losses can be compared",
             "a part of what val_loss adds up",
@@ -164,10 +164,12 @@ def _ranked_by_loss(spec: Spec) -> bool:
     return objective == "val_loss"
 
 
-def _no_stack(spec: Spec, path: str) -> Iterator[Fault]:
+def _no_stack(spec: Spec, path: str) -> Iterator[Finding]:
     if path != "network.hidden":
         remedy = f"{nearest(path, ['network.hidden'])}Elsewhere use low and high, or choice."
-        yield Fault(where(path), "depth and width at network.hidden only", repr(path), remedy)
+        yield Finding(
+            where(path), "depth and width at network.hidden only", repr(path), remedy
+        )
         return
     options = [
         f"network.hidden[{number}].{option}"
@@ -176,7 +178,7 @@ def _no_stack(spec: Spec, path: str) -> Iterator[Fault]:
         if option != "units" and getattr(layer, option) is not None
     ]
     if options:
-        yield Fault(
+        yield Finding(
             where(path),
             "layers without options of their own, since depth and width replace them",
             ", ".join(options),
@@ -198,7 +200,7 @@ def _leaves_open(dimension: Dimension, keys: Keys) -> bool:
     )
 
 
-def _not_settable(spec: Spec) -> Iterator[tuple[str, Fault]]:
+def _not_settable(spec: Spec) -> Iterator[tuple[str, Finding]]:
     """Yields the paths that lead nowhere; unknown keys are the spec's to find."""
     space = space_of(spec)
     first = {path: extremes(space[path])[0] for path in space}
@@ -206,57 +208,61 @@ def _not_settable(spec: Spec) -> Iterator[tuple[str, Fault]]:
     try:
         override(Source(spec.model_dump(mode="json")), copy.deepcopy(by_depth))
     except SpecError as error:
-        for fault in error.faults:
-            malformed = (path for path in space if repr(path) == fault.got)
-            path = fault.where if fault.where in space else next(malformed)
-            yield path, Fault(where(path), fault.expected, fault.got, fault.remedy)
+        for finding in error.findings:
+            malformed = (path for path in space if repr(path) == finding.got)
+            path = finding.where if finding.where in space else next(malformed)
+            yield path, Finding(where(path), finding.expected, finding.got, finding.remedy)
 
 
-def uneven_steps(spec: Spec) -> Iterator[tuple[str, Fault]]:
-    """Yields the path of each range of integers that steps between them, with its fault."""
+def uneven_steps(spec: Spec) -> Iterator[tuple[str, Finding]]:
+    """Yields the path of each range of integers that steps between them, with its finding."""
     for path, dimension in space_of(spec).items():
         step = dimension.step if isinstance(dimension, Range) else None
         if step is not None and step != int(step) and takes_only_integers(spec, path):
             expected = "a whole step, since the key takes only integers"
             remedy = f"Use for example step: {math.ceil(step)}."
-            yield path, Fault(where(path), expected, f"step: {step:g}", remedy)
+            yield path, Finding(where(path), expected, f"step: {step:g}", remedy)
 
 
-def refused_corners(spec: Spec, corners: Sequence[Values]) -> list[Fault]:
-    """Returns what the spec refuses, each fault once.
+def refused_corners(spec: Spec, corners: Sequence[Values]) -> list[Finding]:
+    """Returns what the spec refuses, each finding once.
 
-    A fault that comes only with some values of other dimensions shows the first corner
+    A finding that comes only with some values of other dimensions shows the first corner
     that has it.
 
     Args:
         spec: With its space.
         corners: Values of every dimension, each.
     """
-    found: dict[Fault, list[Values]] = {}
+    found: dict[Finding, list[Values]] = {}
     for corner in corners:
         try:
             spec_at(spec, corner)
         except SpecError as error:
-            for fault in error.faults:
-                found.setdefault(fault, []).append(corner)
-    return [_of_the_space(fault, refused, corners) for fault, refused in found.items()]
+            for finding in error.findings:
+                found.setdefault(finding, []).append(corner)
+    return [_of_the_space(finding, refused, corners) for finding, refused in found.items()]
 
 
-def _of_the_space(fault: Fault, refused: Sequence[Values], corners: Sequence[Values]) -> Fault:
+def _of_the_space(
+    finding: Finding, refused: Sequence[Values], corners: Sequence[Values]
+) -> Finding:
     corner = ", ".join(f"{path}={shown(value)}" for path, value in refused[0].items())
-    path = _dimension(fault, refused[0])
+    path = _dimension(finding, refused[0])
     if not path:
-        expected = f"every corner to be a valid spec, so {fault.where} to be {fault.expected}"
-        return Fault("search.space", expected, f"{fault.got} at {corner}", fault.remedy)
+        expected = (
+            f"every corner to be a valid spec, so {finding.where} to be {finding.expected}"
+        )
+        return Finding("search.space", expected, f"{finding.got} at {corner}", finding.remedy)
     with_its_values = [
         other for other in corners if any(other[path] == each[path] for each in refused)
     ]
-    got = fault.got if len(with_its_values) == len(refused) else f"{fault.got} at {corner}"
-    return Fault(where(path), fault.expected, got, fault.remedy)
+    got = finding.got if len(with_its_values) == len(refused) else f"{finding.got} at {corner}"
+    return Finding(where(path), finding.expected, got, finding.remedy)
 
 
-def _dimension(fault: Fault, paths: Iterable[str]) -> str:
-    """Returns the innermost path that leads to the fault, or that it leads to, or none."""
-    keys = split_path(fault.where)
+def _dimension(finding: Finding, paths: Iterable[str]) -> str:
+    """Returns the innermost path that leads to the finding, or that it leads to, or none."""
+    keys = split_path(finding.where)
     near = [path for path in paths if _overlap(split_path(path), keys)]
     return max(near, key=lambda path: len(split_path(path)), default="")

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Finding
 from kfc.spec import Spec
 from kfc.tuning.journal import Journal, event_of, proposal_of, trial_of
 from kfc.tuning.trial import Proposal, Trial
@@ -50,7 +50,7 @@ class Ledger:
         elif different := list(_differences("", events[0], header)):
             raise CheckpointError(
                 *(
-                    Fault(
+                    Finding(
                         f"{folder}, {path}",
                         f"{old!r}, as this search began",
                         repr(new),

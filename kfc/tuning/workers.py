@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.system import safe_open
 from kfc.tuning import worker_process
 from kfc.tuning.trial import Trial, worst_score
@@ -163,7 +163,7 @@ class Processes:
         self._deaths_at_start += 1
         if self._deaths_at_start == _MOST_DEATHS:
             raise SpecError(
-                Fault(
+                Finding(
                     "workers",
                     "processes that start",
                     f"{_MOST_DEATHS} that died before their first trial",

@@ -18,7 +18,7 @@ from kfc.verification.setup import State
 Gradients = list[np.ndarray]
 
 
-class Fault(NamedTuple):
+class Mistake(NamedTuple):
     """What may be wrong with a step.
 
     Args:
@@ -32,7 +32,7 @@ class Fault(NamedTuple):
     state: State
 
 
-def known_faults(exact: Float64, states: Sequence[State], step: int) -> Iterator[Fault]:
+def known_mistakes(exact: Float64, states: Sequence[State], step: int) -> Iterator[Mistake]:
     """Makes every known fault in a step.
 
     Args:
@@ -49,31 +49,33 @@ def known_faults(exact: Float64, states: Sequence[State], step: int) -> Iterator
     def scaled(factor: float) -> State:
         return exact.updated(state, [factor * gradient for gradient in right])
 
-    yield Fault("sign", "the update goes up the gradient, not down", scaled(-1.0))
-    yield Fault("sum", "the loss is summed over the rows: 1/n is missing", scaled(rows))
+    yield Mistake("sign", "the update goes up the gradient, not down", scaled(-1.0))
+    yield Mistake("sum", "the loss is summed over the rows: 1/n is missing", scaled(rows))
     reductions = {classes, 1 / classes, rows * classes, 2, 1 / 2}
     if rows != size:
         reductions.add(rows / size)
     for factor in sorted(reductions - {1, rows}):
         cause = f"the loss is reduced otherwise: gradients are {factor:.4g} times too large"
-        yield Fault("reduction", cause, scaled(factor))
+        yield Mistake("reduction", cause, scaled(factor))
     squared = exact.updated(state, right, rate=rate**2)
-    yield Fault("rate", "the learning rate is applied twice", squared)
+    yield Mistake("rate", "the learning rate is applied twice", squared)
     still = exact.updated(state, right)
     pairs = zip(state.weights, still.weights, strict=True)
     kept = [new if new.ndim > 1 else old for old, new in pairs]
-    yield Fault("bias", "the biases are not updated", State(kept, still.optimizer))
+    yield Mistake("bias", "the biases are not updated", State(kept, still.optimizer))
     if len(states) > 1:
         _, old = exact.gradients(states[-2], step - 1)
         stale = exact.updated(state, old)
-        yield Fault("stale", "the gradient is that of the step before", stale)
+        yield Mistake("stale", "the gradient is that of the step before", stale)
     for shift in (1, -1):
         moved = exact.updated(state, _shifted(exact, state, step, shift))
-        yield Fault("rows", f"the batch begins {shift:+d} row off", moved)
+        yield Mistake("rows", f"the batch begins {shift:+d} row off", moved)
     yield from _of_backward(exact, state, step, right)
 
 
-def _of_backward(exact: Float64, state: State, step: int, right: Gradients) -> Iterator[Fault]:
+def _of_backward(
+    exact: Float64, state: State, step: int, right: Gradients
+) -> Iterator[Mistake]:
     """Makes the faults within the backward pass."""
     depth = len(exact.activation)
     for layer in range(depth):
@@ -86,10 +88,10 @@ def _of_backward(exact: Float64, state: State, step: int, right: Gradients) -> I
                     f"the derivative of hidden_{layer + 1}'s activation is taken at "
                     f"hidden_{other + 1}"
                 )
-                yield Fault("mask", cause, exact.updated(state, wrong))
+                yield Mistake("mask", cause, exact.updated(state, wrong))
     early = _backward(exact, state, step, masks={}, update=exact.learning_rate)
     cause = "a layer's weights are updated before the gradient has passed through them"
-    yield Fault("order", cause, exact.updated(state, early))
+    yield Mistake("order", cause, exact.updated(state, early))
 
 
 def _backward(
@@ -134,7 +136,7 @@ def explain(
     states: Sequence[State],
     step: int,
     matches: Callable[[State], float],
-) -> Fault | None:
+) -> Mistake | None:
     """Returns the known fault that ends where a step did, the closest of several.
 
     Args:
@@ -143,7 +145,7 @@ def explain(
         step: Its number.
         matches: How far a state is from where the step ended, 1 being as far as allowed.
     """
-    faults = list(known_faults(exact, states, step))
+    faults = list(known_mistakes(exact, states, step))
     distances = [matches(fault.state) for fault in faults]
     best = int(np.argmin(distances))
     return faults[best] if distances[best] <= 1 else None

@@ -127,7 +127,7 @@ def beyond(problem: Problem) -> str:
         f"training.optimizer.{'/'.join(sorted(extra))}": bool(extra),
         "a schedule of the learning rate": optimizer.schedule() is not None,
         "training.precision": training.precision != "float32",
-        "weights of rows": problem.rows.weight is not None,
+        "weights of rows": problem.rows.sample_weight is not None,
         **_of_layers(spec),
         "several outputs of a binary loss": (
             _loss_of(spec) == "binary_cross_entropy" and num_outputs(spec, problem.task) != 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data import Prepared, prepare, weighted
-from kfc.errors import DataError, Fault, SpecError
+from kfc.errors import DataError, Finding, SpecError
 from kfc.network import build
 from kfc.runs import bind_plugins, environment, resolve_data, resolve_engine, result_file
 from kfc.spec import Spec, SpecLike, load_spec
@@ -119,7 +119,7 @@ def verify(
         DataError: If the data cannot be read or must not be trained on.
     """
     if isinstance(steps, bool) or steps < 2:
-        raise SpecError(Fault("--steps", "a whole number of at least 2", str(steps), ""))
+        raise SpecError(Finding("--steps", "a whole number of at least 2", str(steps), ""))
     folder = _run_folder(spec)
     checked = load_spec(spec if folder is None else result_file.read_spec(folder), overrides)
     tensorflow_startup.start_tensorflow(checked.training.threads)
@@ -140,7 +140,7 @@ def _prepared(spec: Spec, data: Any, folder: Path | None) -> Prepared:
         return prepare(spec, data)
     if data is None and spec.data.source is None:
         raise DataError(
-            Fault(
+            Finding(
                 "data",
                 "the rows that this run was given in Python",
                 "none",

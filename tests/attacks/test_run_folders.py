@@ -211,9 +211,9 @@ def test_a_hostile_run_folder_is_refused(case, run_folder, outside, guard):
     with guard.watching(run_folder), pytest.raises(KfcError) as caught:
         kfc.load(run_folder).predict(ROWS)
     assert caught.value.exit_code == code, caught.value
-    for fault in caught.value.faults:
-        assert fault.remedy
-        assert "root:" not in str(fault)  # nothing of /etc/passwd is told
+    for finding in caught.value.findings:
+        assert finding.remedy
+        assert "root:" not in str(finding)  # nothing of /etc/passwd is told
 
 
 SAMPLES = {

@@ -315,7 +315,7 @@ def test_labels_reach_neither_the_terminal_nor_a_spreadsheet(hostile, tmp_path, 
 
 def test_json_has_labels_as_they_are(hostile):
     assert set(hostile.predict(X).label) <= set(LABELS)
-    assert set(hostile.task.labels) == set(LABELS)
+    assert set(hostile.task.class_names) == set(LABELS)
 
 
 def test_columns_are_escaped_where_they_are_wrong(hostile):

@@ -124,12 +124,12 @@ def test_every_row_of_the_table_refuses_what_it_is_for(check):
     for rows, where, expected, got in cases:
         with pytest.raises(DataError) as caught:
             check_rows(rows, "rows")
-        (fault,) = caught.value.faults
-        assert fault == check.find(rows, "rows")
-        assert fault.where == f"rows{where}"
-        assert expected in fault.expected
-        assert got in fault.got
-        assert fault.remedy
+        (finding,) = caught.value.findings
+        assert finding == check.find(rows, "rows")
+        assert finding.where == f"rows{where}"
+        assert expected in finding.expected
+        assert got in finding.got
+        assert finding.remedy
 
 
 GOOD = {
@@ -172,9 +172,9 @@ def test_inputs_without_targets_pass_the_same_checks(x):
 def refused(data, **of_data):
     with pytest.raises(DataError) as caught:
         prepare(load_spec({"data": of_data}), data)
-    (fault,) = caught.value.faults
-    assert fault.remedy
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.remedy
+    return finding
 
 
 def test_one_class_is_refused():
@@ -184,23 +184,23 @@ def test_one_class_is_refused():
 def test_labels_from_1_to_10_become_ten_classes():
     labels = np.arange(200) % 10 + 1
     prepared = prepare(load_spec({}), (RNG.random((200, 4)), labels))
-    assert prepared.task.labels == tuple(str(n) for n in range(1, 11))
+    assert prepared.task.class_names == tuple(str(n) for n in range(1, 11))
     assert set(prepared.train.y) == set(range(10))
     assert prepared.train.y.dtype == np.int32
 
 
 def test_a_negative_label_among_several_is_refused_until_the_task_is_said():
-    fault = refused((X, Y - 1))
-    assert fault.got == "-1, among 3 different integers"
+    finding = refused((X, Y - 1))
+    assert finding.got == "-1, among 3 different integers"
     for task in ("regression", "classification"):
-        assert task in fault.remedy
+        assert task in finding.remedy
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i8"])
 def test_negative_integers_are_classes_where_the_spec_says_so(dtype):
     spec = load_spec({"data": {"task": "classification"}})
     prepared = prepare(spec, (X, (Y - 1).astype(dtype)))
-    assert prepared.task.labels == ("-1", "0", "1")
+    assert prepared.task.class_names == ("-1", "0", "1")
     assert set(prepared.train.y) == {0, 1, 2}
 
 
@@ -210,12 +210,12 @@ AMOUNTS = np.round(1000 * RNG.normal(size=(60, 1)))[:, 0].astype(int)
 @pytest.mark.parametrize("y", [AMOUNTS, abs(AMOUNTS), abs(AMOUNTS) // 100 * 100])
 def test_integer_amounts_are_told_to_be_a_regression(y):
     assert "data.task: regression" in refused((X, y)).remedy.replace("task to", "task:")
-    assert prepare(load_spec({"data": {"task": "regression"}}), (X, y)).task.labels == ()
+    assert prepare(load_spec({"data": {"task": "regression"}}), (X, y)).task.class_names == ()
 
 
 def test_an_amount_that_only_the_test_rows_have_is_told_to_be_a_regression():
-    fault = refused(((X, Y), (X, Y + 1)))
-    assert fault.remedy.endswith("Amounts need data.task: regression.")
+    finding = refused(((X, Y), (X, Y + 1)))
+    assert finding.remedy.endswith("Amounts need data.task: regression.")
 
 
 @pytest.mark.parametrize(
@@ -230,14 +230,14 @@ def test_an_amount_that_only_the_test_rows_have_is_told_to_be_a_regression():
     ids=["one-hot", "flags", "several labels", "several amounts", "text"],
 )
 def test_several_targets_per_row_are_told_apart(y, remedy):
-    fault = refused((X, y))
-    assert fault.expected == "one label per row"
-    assert remedy in fault.remedy
+    finding = refused((X, y))
+    assert finding.expected == "one label per row"
+    assert remedy in finding.remedy
 
 
 def test_minus_one_and_one_are_two_classes():
     prepared = prepare(load_spec({}), (X, np.where(Y > 0, 1, -1)))
-    assert prepared.task.labels == ("-1", "1")
+    assert prepared.task.class_names == ("-1", "1")
 
 
 @pytest.mark.parametrize(
@@ -254,14 +254,14 @@ def test_minus_one_and_one_are_two_classes():
 )
 def test_classes_are_the_different_targets_sorted(y, labels):
     prepared = prepare(load_spec({}), (X, y))
-    assert prepared.task.labels == labels
+    assert prepared.task.class_names == labels
 
 
 def test_an_unknown_label_in_the_test_rows_is_named():
-    fault = refused(((X, Y), (X, np.where(np.arange(60) == 41, 3, Y))))
-    assert fault.where == "data, test rows, row 41"
-    assert fault.expected == "one of the 3 labels 0, 1, 2"
-    assert fault.got == "3"
+    finding = refused(((X, Y), (X, np.where(np.arange(60) == 41, 3, Y))))
+    assert finding.where == "data, test rows, row 41"
+    assert finding.expected == "one of the 3 labels 0, 1, 2"
+    assert finding.got == "3"
 
 
 ALIKE = {
@@ -280,8 +280,8 @@ def test_test_rows_must_be_like_training_rows(case):
 
 
 def test_regression_targets_of_test_rows_must_be_as_many():
-    fault = refused(((X, RNG.random((60, 2))), (X, RNG.random((60, 3)))))
-    assert fault.expected == "targets of shape (2,) as in training"
+    finding = refused(((X, RNG.random((60, 2))), (X, RNG.random((60, 3)))))
+    assert finding.expected == "targets of shape (2,) as in training"
 
 
 def test_pixels_and_fractions_are_not_mixed():
@@ -295,10 +295,10 @@ def test_pixels_and_fractions_are_not_mixed():
 @pytest.mark.parametrize("dtype", [np.float64, np.uint8])
 def test_unscaled_pixels_are_refused_with_scale_none_unless_accepted(dtype):
     data = ((X * 255).astype(dtype), Y)
-    fault = refused(data, scale="none")
-    assert fault.where == "data, training rows"
-    assert "data.scale: none" in fault.got
-    assert "accept: [unscaled_input]" in fault.remedy
+    finding = refused(data, scale="none")
+    assert finding.where == "data, training rows"
+    assert "data.scale: none" in finding.got
+    assert "accept: [unscaled_input]" in finding.remedy
     prepare(load_spec({"data": {"scale": "none"}, "accept": ["unscaled_input"]}), data)
 
 

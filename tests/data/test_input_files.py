@@ -30,10 +30,10 @@ def test_rows_to_predict_are_read(tmp_path, name, save):
 def refused(path):
     with pytest.raises(DataError) as caught:
         read_inputs(path)
-    (fault,) = caught.value.faults
-    assert fault.where == str(path)
-    assert fault.remedy
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.where == str(path)
+    assert finding.remedy
+    return finding
 
 
 @pytest.mark.parametrize("name", ["rows.npy", "rows.npz", "rows-idx2-ubyte"])
@@ -42,15 +42,15 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
-    fault = refused(tmp_path / "rows.csv")
-    assert fault.expected == "a file ending in .npy, .npz or an IDX file"
-    assert fault.got == "rows.csv"
+    finding = refused(tmp_path / "rows.csv")
+    assert finding.expected == "a file ending in .npy, .npz or an IDX file"
+    assert finding.got == "rows.csv"
 
 
 def test_an_npz_without_x_names_what_it_has(tmp_path):
     np.savez(tmp_path / "rows.npz", z=X, w=X)
-    fault = refused(tmp_path / "rows.npz")
-    assert (fault.expected, fault.got) == ("an array named x", "w, z")
+    finding = refused(tmp_path / "rows.npz")
+    assert (finding.expected, finding.got) == ("an array named x", "w, z")
 
 
 def test_an_object_array_is_refused(tmp_path):

@@ -57,11 +57,11 @@ def test_a_column_that_float32_swallows_is_refused(case):
     column, after = LOST[case]
     with pytest.raises(DataError) as caught:
         check_precision(np.stack([column * 0, column], 1), "rows", "x")
-    (fault,) = caught.value.faults
+    (finding,) = caught.value.findings
     after = after or len(np.unique(column.astype(np.float32)))
-    assert fault.where == "rows, column 1"
-    assert f"{len(np.unique(column)):,} distinct values" in fault.got
-    assert fault.got.endswith(f"of which float32 keeps {after:,}")
+    assert finding.where == "rows, column 1"
+    assert f"{len(np.unique(column)):,} distinct values" in finding.got
+    assert finding.got.endswith(f"of which float32 keeps {after:,}")
 
 
 @pytest.mark.parametrize("case", LOST)
@@ -70,7 +70,7 @@ def test_what_the_message_says_to_do_is_enough(case):
     with pytest.raises(DataError) as caught:
         check_precision(column[:, None], "rows", "x")
     x = column[:, None]
-    if "x.std" in caught.value.faults[0].remedy:
+    if "x.std" in caught.value.findings[0].remedy:
         x = x / x.std(axis=0)
     else:
         # In float64, which holds the differences of the largest integers no more.
@@ -119,7 +119,7 @@ Y = (OTHER > 0).astype(int)
 def refused(data=None, **of_data):
     with pytest.raises(DataError) as caught:
         prepare(load_spec({"data": of_data}), data)
-    return caught.value.faults[0]
+    return caught.value.findings[0]
 
 
 def data_in_memory(folder):
@@ -159,9 +159,9 @@ def test_a_source_of_any_kind_is_looked_at_before_its_rows_are_cast(given, scale
 
 
 def test_targets_that_float32_swallows_are_refused():
-    fault = refused((OTHER[:, None], np.stack([OTHER, 1.6e9 + OTHER], 1)))
-    assert fault.where == "data, training rows, targets, column 1"
-    assert fault.remedy == "Subtract the mean first, in float64: y - y.mean(axis=0)."
+    finding = refused((OTHER[:, None], np.stack([OTHER, 1.6e9 + OTHER], 1)))
+    assert finding.where == "data, training rows, targets, column 1"
+    assert finding.remedy == "Subtract the mean first, in float64: y - y.mean(axis=0)."
     assert refused((OTHER[:, None], 2**40 + STEPS), task="regression").where.endswith(
         "targets"
     )
@@ -170,7 +170,7 @@ def test_targets_that_float32_swallows_are_refused():
 
 def test_large_numbers_may_be_labels():
     labels = 2**40 + Y
-    assert prepare(load_spec({}), (OTHER[:, None], labels)).task.labels == tuple(
+    assert prepare(load_spec({}), (OTHER[:, None], labels)).task.class_names == tuple(
         str(label) for label in sorted(set(labels))
     )
 
@@ -230,9 +230,9 @@ def test_rows_that_overflow_after_scaling_are_refused_before_training(scale, par
     spec = load_spec({"data": {"scale": scale}, "accept": ["unscaled_input"]})
     with pytest.raises(DataError) as caught:
         prepare(spec, ((train, Y), (test, Y[:40])))
-    (fault,) = caught.value.faults
-    assert fault.where == f"data, {part} rows, row 31, column 1"
-    assert fault.got == "1e+20"
+    (finding,) = caught.value.findings
+    assert finding.where == f"data, {part} rows, row 31, column 1"
+    assert finding.got == "1e+20"
 
 
 def test_rows_to_predict_that_overflow_after_scaling_are_refused():

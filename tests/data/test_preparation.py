@@ -28,7 +28,7 @@ def test_digits_are_cut_into_training_validation_and_test():
     data = prepared()
     # 20 % of 1,797 rounded up; 10 % of the rest rounded up.
     assert (len(data.test), len(data.validation), len(data.train)) == (360, 144, 1293)
-    assert data.task.labels == tuple("0123456789")
+    assert data.task.class_names == tuple("0123456789")
     assert data.task.input_shape == (64,)
     assert data.task.classification
 
@@ -152,7 +152,7 @@ def test_images_keep_their_shape():
 )
 def test_targets_tell_the_task_unless_the_spec_does(y, task, outputs, labels):
     data = prepare(load_spec({"data": {"task": task}}), (X, y))
-    assert (data.task.outputs, data.task.labels) == (outputs, labels)
+    assert (data.task.outputs, data.task.class_names) == (outputs, labels)
 
 
 # --- weights ------------------------------------------------------------------------------
@@ -169,24 +169,24 @@ OF_ROW = {row.tobytes(): weight for row, weight in zip(X, WEIGHTED, strict=True)
 )
 def test_every_training_row_keeps_its_weight(y, of_data, rows):
     train = prepare(load_spec({"data": of_data}), (X, y, WEIGHTED)).train
-    assert train.weight.shape == (rows,)
-    assert train.weight.dtype == np.float32
-    assert train.weight.tolist() == [OF_ROW[row.tobytes()] for row in train.x]
+    assert train.sample_weight.shape == (rows,)
+    assert train.sample_weight.dtype == np.float32
+    assert train.sample_weight.tolist() == [OF_ROW[row.tobytes()] for row in train.x]
 
 
 def test_weights_change_no_split_and_leave_held_out_rows_without():
     plain, weighted = (prepare(load_spec({}), data) for data in ((X, Y), (X, Y, WEIGHTED)))
-    assert plain.train.weight is None
+    assert plain.train.sample_weight is None
     assert plain.task.scaling.shift.tolist() == weighted.task.scaling.shift.tolist()
     for part in ("train", "validation", "test"):
         np.testing.assert_array_equal(getattr(weighted, part).x, getattr(plain, part).x)
     for rows in weighted.held_out.values():
-        assert rows.weight is None
+        assert rows.sample_weight is None
 
 
 def test_taken_rows_take_their_weights_along():
     taken = Rows(X, Y, WEIGHTED).take(np.array([3, 1, 3]))
-    assert taken.weight.tolist() == WEIGHTED[[3, 1, 3]].tolist()
+    assert taken.sample_weight.tolist() == WEIGHTED[[3, 1, 3]].tolist()
     assert len(taken) == 3
 
 
@@ -225,8 +225,8 @@ def test_validation_rows_are_checked_like_the_others(own, arrays, expected):
     name = own(**arrays)
     with pytest.raises(DataError) as caught:
         prepare(load_spec({"data": {"source": own.train, "validation": name}}))
-    assert expected in caught.value.faults[0].expected
-    assert caught.value.faults[0].where.startswith(f"{name}, validation rows")
+    assert expected in caught.value.findings[0].expected
+    assert caught.value.findings[0].where.startswith(f"{name}, validation rows")
 
 
 # --- the fingerprint ----------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_the_validation_source_is_in_the_fingerprint(own):
 def test_a_spec_without_source_needs_data():
     with pytest.raises(SpecError, match=r"source: sklearn:digits") as caught:
         prepare(load_spec({}))
-    assert caught.value.faults[0].where == "data.source"
+    assert caught.value.findings[0].where == "data.source"
 
 
 def test_a_source_that_gives_something_else_is_refused(monkeypatch):
@@ -302,11 +302,11 @@ def test_a_source_that_gives_something_else_is_refused(monkeypatch):
 
 
 def test_a_source_names_its_classes_even_where_one_is_missing():
-    source = Source(Rows(X, Y), labels=("no", "yes", "maybe"))
+    source = Source(Rows(X, Y), class_names=("no", "yes", "maybe"))
     data = prepare(load_spec({}), source)
-    assert data.task.labels == ("no", "yes", "maybe")
+    assert data.task.class_names == ("no", "yes", "maybe")
     with pytest.raises(DataError, match="one of the 2 labels no, yes"):
-        prepare(load_spec({}), Source(Rows(X, Y * 2), labels=("no", "yes")))
+        prepare(load_spec({}), Source(Rows(X, Y * 2), class_names=("no", "yes")))
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_a_source_names_its_classes_even_where_one_is_missing():
 def test_floats_that_look_like_classes_need_a_task(y):
     with pytest.raises(DataError, match="to classification or regression"):
         prepare(load_spec({}), (X, y))
-    assert prepare(load_spec({"data": {"task": "regression"}}), (X, y)).task.labels == ()
+    assert prepare(load_spec({"data": {"task": "regression"}}), (X, y)).task.class_names == ()
 
 
 @pytest.mark.parametrize(
@@ -393,7 +393,7 @@ def test_dark_pictures_of_bytes_are_pixels_or_not_as_the_spec_says(values):
     dark = (PICTURES % values).astype(np.uint8)
     with pytest.raises(DataError, match=r"data\.pixels") as caught:
         of(dark)
-    assert caught.value.faults[0].got == f"a largest number of {values - 1}"
+    assert caught.value.findings[0].got == f"a largest number of {values - 1}"
     assert of(dark, pixels=True).task.scaling.divisor == 255
     assert of(dark, pixels=False).task.scaling.divisor.max() == values - 1
     assert of(dark, scale="standard").resolved["pixels"] is True  # where it changes nothing
@@ -424,9 +424,9 @@ def test_flattened_pictures_are_pixels_where_the_spec_says_so(dtype):
 def test_what_is_no_byte_cannot_be_a_pixel(x, where, got):
     with pytest.raises(DataError) as caught:
         of(x, pixels=True)
-    (fault,) = caught.value.faults
-    assert fault.where.endswith(where)
-    assert fault.got == got
+    (finding,) = caught.value.findings
+    assert finding.where.endswith(where)
+    assert finding.got == got
 
 
 def test_pictures_may_be_said_to_be_numbers():
@@ -478,7 +478,7 @@ def test_two_places_for_validation_rows_are_refused(said):
         DataError, match=r"while data has validation rows of its own"
     ) as caught:
         prepare(load_spec({"data": {"validation": said}}), BROUGHT)
-    assert caught.value.faults[0].where == "data.validation"
+    assert caught.value.findings[0].where == "data.validation"
 
 
 def test_own_validation_rows_must_be_there():
@@ -497,16 +497,16 @@ def test_validation_rows_have_no_weights(own):
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        (Source(Rows(X, Y), columns=tuple("bacd")), "the columns a, b, c, d"),
+        (Source(Rows(X, Y), feature_names=tuple("bacd")), "the columns a, b, c, d"),
         (
-            Source(Rows(X, Y), columns=tuple("abcd"), labels=("yes", "no")),
+            Source(Rows(X, Y), feature_names=tuple("abcd"), class_names=("yes", "no")),
             "the classes no, yes",
         ),
     ],
     ids=["columns", "classes"],
 )
 def test_another_source_of_validation_rows_has_the_same_names(other, what):
-    train = Source(Rows(X, Y), columns=tuple("abcd"), labels=("no", "yes"))
+    train = Source(Rows(X, Y), feature_names=tuple("abcd"), class_names=("no", "yes"))
     sources = {"npz:train": train, "npz:other": other}
     spec = load_spec({"data": {"source": "npz:train", "validation": "npz:other"}})
     with pytest.raises(DataError, match=what):

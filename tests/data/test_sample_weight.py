@@ -29,9 +29,9 @@ def weigh(class_weight, weight=None, task=TASK, y=Y):
 def refused(*arguments, error=SpecError, **options):
     with pytest.raises(error) as caught:
         weigh(*arguments, **options)
-    for fault in caught.value.faults:
-        assert fault.remedy
-    return caught.value.faults
+    for finding in caught.value.findings:
+        assert finding.remedy
+    return caught.value.findings
 
 
 # --- the weights --------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def test_rows_stay_as_they_are_where_no_class_weight_is_asked_for(nothing, weigh
 
 
 def test_balanced_classes_all_count_the_same():
-    weight = weigh("balanced").weight
+    weight = weigh("balanced").sample_weight
     assert weight.dtype == np.float32
     assert [weight[c == Y].sum() for c in range(3)] == pytest.approx([70 / 3] * 3)
     expected = compute_class_weight("balanced", classes=np.arange(3), y=Y)
@@ -54,24 +54,24 @@ def test_balanced_classes_all_count_the_same():
 
 
 def test_a_class_without_training_rows_takes_no_part_in_the_balance():
-    weight = weigh("balanced", y=np.array([0, 2, 2, 2], np.int32)).weight
+    weight = weigh("balanced", y=np.array([0, 2, 2, 2], np.int32)).sample_weight
     np.testing.assert_allclose(weight, [2, 2 / 3, 2 / 3, 2 / 3], rtol=1e-6)
 
 
 def test_named_classes_weigh_what_is_said_and_others_1():
-    weight = weigh(BY_NAME).weight
+    weight = weigh(BY_NAME).sample_weight
     assert {c: set(weight[c == Y]) for c in range(3)} == {0: {1}, 1: {2.5}, 2: {0}}
 
 
 def test_a_named_class_may_be_without_training_rows():
-    assert weigh(BY_NAME, y=np.array([0, 1], np.int32)).weight.tolist() == [1, 2.5]
+    assert weigh(BY_NAME, y=np.array([0, 1], np.int32)).sample_weight.tolist() == [1, 2.5]
 
 
 @pytest.mark.parametrize("asked", ["balanced", BY_NAME], ids=["balanced", "by name"])
 def test_sample_and_class_weights_are_multiplied(asked):
     rows = weigh(asked, W)
-    np.testing.assert_allclose(rows.weight, weigh(asked).weight * W, rtol=1e-6)
-    assert rows.weight.dtype == np.float32
+    np.testing.assert_allclose(rows.sample_weight, weigh(asked).sample_weight * W, rtol=1e-6)
+    assert rows.sample_weight.dtype == np.float32
 
 
 # --- what is refused ----------------------------------------------------------------------
@@ -87,16 +87,16 @@ def test_every_unknown_class_is_refused_with_the_nearest_and_the_known():
 
 def test_many_known_classes_are_cut_short():
     task = Task((4,), "float32", tuple(map(str, range(100, 150))))
-    (fault,) = refused({"x": 1}, task=task)
-    assert fault.remedy.endswith("107, 108, 109, ....")
+    (finding,) = refused({"x": 1}, task=task)
+    assert finding.remedy.endswith("107, 108, 109, ....")
 
 
 @pytest.mark.parametrize("asked", ["balanced", {"0": 2}])
 def test_numbers_have_no_classes_to_weigh(asked):
     targets = np.ones((70, 1), np.float32)
-    (fault,) = refused(asked, task=Task((4,), "float32", ()), y=targets)
-    assert fault.where == "training.class_weight"
-    assert fault.got == "targets that are numbers"
+    (finding,) = refused(asked, task=Task((4,), "float32", ()), y=targets)
+    assert finding.where == "training.class_weight"
+    assert finding.got == "targets that are numbers"
 
 
 @pytest.mark.parametrize(
@@ -110,19 +110,19 @@ def test_numbers_have_no_classes_to_weigh(asked):
     ids=["classes", "classes and rows", "rows", "in float32"],
 )
 def test_weights_that_leave_no_row_are_refused(asked, weight):
-    (fault,) = refused(asked, weight)
-    assert fault.where == "training.class_weight"
-    assert fault.got == "a weight of 0 for all of them"
+    (finding,) = refused(asked, weight)
+    assert finding.where == "training.class_weight"
+    assert finding.got == "a weight of 0 for all of them"
 
 
-def test_sample_weights_that_leave_no_training_row_are_the_datas_fault():
-    (fault,) = refused(None, W * 0, error=DataError)
-    assert fault.where == "data"
+def test_sample_weights_that_leave_no_training_row_are_the_datas_finding():
+    (finding,) = refused(None, W * 0, error=DataError)
+    assert finding.where == "data"
 
 
 def test_weights_beyond_float32_are_refused():
-    (fault,) = refused({"0": 1e300})
-    assert "fit in float32" in fault.expected
+    (finding,) = refused({"0": 1e300})
+    assert "fit in float32" in finding.expected
     assert refused({"0": 1e30}, W * np.float32(1e30))
 
 
@@ -182,7 +182,7 @@ def test_weighted_steps_are_those_of_keras(stock, told, keras_told):
     for _ in range(3):
         tape.reset_metrics()
         for first in range(0, 70, 32):
-            batch = (part[first : first + 32] for part in (rows.x, rows.y, rows.weight))
+            batch = (part[first : first + 32] for part in (rows.x, rows.y, rows.sample_weight))
             logs = step(tuple(map(tf.constant, batch)))
         for name, values in history.items():
             values.append(float(logs[name]))
@@ -205,7 +205,7 @@ def test_weighted_steps_are_those_of_keras(stock, told, keras_told):
 )
 def test_a_weighted_run_is_that_of_keras(stock, tmp_path, engine, case):
     (class_weight, weight), keras_told = CASES[case]
-    names = np.array(TASK.labels)[Y]
+    names = np.array(TASK.class_names)[Y]
     train = (X, names) if weight is None else (X, names, weight)
     spec = {
         "data": {"scale": "none", "validation": 0},

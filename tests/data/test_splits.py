@@ -61,11 +61,11 @@ def test_the_same_seed_gives_the_same_parts_and_another_others():
 def test_a_class_that_cannot_be_in_both_parts_is_refused(y, share, expected, got):
     with pytest.raises(DataError) as caught:
         halves(np.array(y), share)
-    (fault,) = caught.value.faults
-    assert fault.where == "data.validation"
-    assert expected in fault.expected
-    assert got in fault.got
-    assert fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where == "data.validation"
+    assert expected in finding.expected
+    assert got in finding.got
+    assert finding.remedy
 
 
 def test_a_lone_row_is_named():

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from kfc.data import Rows, Source
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.exporting.formats import Exporter
 from kfc.network.building import initializer
 
@@ -24,7 +24,7 @@ def spirals(argument: str) -> Source:
     arm = np.stack([angle * np.cos(angle), angle * np.sin(angle)], axis=1)  # (points, 2)
     x = np.concatenate([arm, -arm]) + generator.normal(scale=0.1, size=(2 * num_points, 2))
     y = np.repeat([0, 1], num_points)
-    return Source(Rows(x, y), labels=("inner", "outer"))
+    return Source(Rows(x, y), class_names=("inner", "outer"))
 
 
 class SignSGD(keras.optimizers.Optimizer):
@@ -108,14 +108,14 @@ def write_arrays(network, task, folder):
     activations = {layer.activation.__name__ for layer in dense[:-1]}
     if not others <= {"scaling", "value"} or not activations <= {"relu"}:
         got = ", ".join(sorted(others | activations))
-        raise SpecError(Fault("--format arrays", "dense relu layers", got, "Use onnx."))
+        raise SpecError(Finding("--format arrays", "dense relu layers", got, "Use onnx."))
     arrays = {
         f"{n}/{i}": w for n, d in enumerate(dense) for i, w in enumerate(d.get_weights())
     }
     for name in ("scaling", "target_scaling"):
         scaling = getattr(task, name)
         arrays |= {f"{name}/shift": scaling.shift, f"{name}/divisor": scaling.divisor}
-    np.savez(folder / "model.npz", classes=len(task.labels), **arrays)
+    np.savez(folder / "model.npz", classes=len(task.class_names), **arrays)
 
 
 ARRAYS = Exporter(write_arrays, Path(__file__).with_name("kfc_demo_runtime.py"))

@@ -221,11 +221,11 @@ RATE = {"initial_learning_rate": 0.01}
 def test_what_a_script_cannot_follow_is_refused_by_its_key(overrides, where):
     with pytest.raises(kfc.SpecError) as caught:
         eject("digits", overrides)
-    fault = caught.value.faults[0]
-    assert fault.where == where
-    assert fault.expected
-    assert fault.got
-    assert fault.remedy
+    finding = caught.value.findings[0]
+    assert finding.where == where
+    assert finding.expected
+    assert finding.got
+    assert finding.remedy
 
 
 def test_single_units_in_a_row_which_xla_multiplies_otherwise_are_refused():
@@ -238,10 +238,10 @@ def test_layers_in_a_loop_whose_biases_keras_adds_in_two_ways_are_refused():
     overrides = {"training.engine": "graph", "network.dropout": 0.3}
     with pytest.raises(kfc.SpecError, match="all or none are 64 or 10") as caught:
         eject("digits", {**overrides, "network.hidden": [64, 30]})
-    assert caught.value.faults[0].where == "network.hidden"
+    assert caught.value.findings[0].where == "network.hidden"
 
 
 def test_a_network_too_deep_for_the_page_is_refused():
     with pytest.raises(kfc.SpecError, match="at most 80 lines") as caught:
         eject("digits", {"network.hidden": [32] * 30})
-    assert caught.value.faults[0].where == "network.hidden"
+    assert caught.value.findings[0].where == "network.hidden"

@@ -110,7 +110,7 @@ def test_classes_are_named_and_weighed_where_only_tensorflow_is(kind, request, e
     run = request.getfixturevalue(kind)
     x = other_rows_of(run)
     shapes, found = elsewhere[kind]
-    classes = len(run.task.labels)
+    classes = len(run.task.class_names)
     for rows, outputs in shapes.items():
         n = int(rows)
         assert outputs == {
@@ -242,7 +242,7 @@ def test_a_certificate_with_a_tie_says_so(exported):
 
 def test_labels_with_several_lines_stay_one_line_each_in_the_list(table, exported):
     path = exported("table", "onnx").path / "assets/labels.txt"
-    assert len(path.read_text("utf-8").splitlines()) == len(table.task.labels) == 2
+    assert len(path.read_text("utf-8").splitlines()) == len(table.task.class_names) == 2
 
 
 def test_versions_count_up_and_may_be_named(digits, tmp_path):
@@ -395,7 +395,9 @@ def test_earlier_versions_survive_a_refusal(digits, tmp_path, broken):
 
 def test_labels_in_another_order_are_refused(digits, tmp_path, broken):
     def write(network, task, folder):
-        turned = dataclasses.replace(task, labels=(*task.labels[1:], task.labels[0]))
+        turned = dataclasses.replace(
+            task, class_names=(*task.class_names[1:], task.class_names[0])
+        )
         formats.write_saved_model(network, turned, folder)
 
     broken(write, of="SAVED_MODEL")

@@ -39,10 +39,12 @@ def built(folder, network_of_spec, task, **training):
     return folder
 
 
-def task_of(scale="standard", labels=CLASSES, dtype="float32", outputs=1, columns=COLUMNS):
+def task_of(
+    scale="standard", labels=CLASSES, dtype="float32", outputs=1, feature_names=COLUMNS
+):
     x = np.random.default_rng(0).integers(0, 256, (50, 4)).astype(dtype)
     inputs, targets = fit_scaling(scale, x), fit_scaling("standard", x[:, :outputs])
-    return Task((4,), dtype, labels, outputs, inputs, targets, columns)
+    return Task((4,), dtype, labels, outputs, inputs, targets, feature_names)
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +66,9 @@ def everything(tmp_path_factory):
     small = {"hidden": [3, 3], "block": "residual", "dropout": 0.2}
     bfloat16 = {"precision": "bfloat16"}
     one_logit = {"loss": "binary_crossentropy"}
-    pixels = task_of("unit", CLASSES[:2], "uint8", columns=())
+    pixels = task_of("unit", CLASSES[:2], "uint8", feature_names=())
     return [
-        built(folder / "classes", {"hidden": hidden}, task_of(columns=())),
+        built(folder / "classes", {"hidden": hidden}, task_of(feature_names=())),
         built(folder / "values", small, task_of("none", (), outputs=2), **bfloat16),
         built(folder / "value", small, task_of("centered", ())),
         built(folder / "pixels", small, pixels, **one_logit),

@@ -48,7 +48,7 @@ def test_a_damaged_number_is_refused_with_what_to_write(folder, content):
     (folder / versions.HIGHEST).write_text(content)
     with pytest.raises(CheckpointError) as caught:
         versions.next_version(folder)
-    assert "echo NUMBER" in caught.value.faults[0].remedy
+    assert "echo NUMBER" in caught.value.findings[0].remedy
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])

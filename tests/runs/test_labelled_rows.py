@@ -117,7 +117,7 @@ def test_columns_in_another_order_are_refused():
     import pandas as pd
 
     frame = pd.DataFrame({"b": [1.0, 2.0], "a": [3.0, 4.0]})
-    task = Task((2,), "float32", ("0", "1"), columns=("a", "b"))
+    task = Task((2,), "float32", ("0", "1"), feature_names=("a", "b"))
     with pytest.raises(kfc.DataError, match=r"the columns '?a'?, '?b'?, in this order"):
         labelled_rows((frame, np.array([0, 1])), task)
 

@@ -9,16 +9,16 @@ from kfc.runs.predictions import raw_rows
 RNG = np.random.default_rng(0)
 
 
-def task(*shape, dtype="float32", columns=()):
-    return Task(shape, dtype, ("a", "b"), columns=columns)
+def task(*shape, dtype="float32", feature_names=()):
+    return Task(shape, dtype, ("a", "b"), feature_names=feature_names)
 
 
 def refused(x, of):
     with pytest.raises(DataError) as caught:
         raw_rows(x, of)
-    (fault,) = caught.value.faults
-    assert fault.where.startswith("rows to predict")
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.where.startswith("rows to predict")
+    return finding
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_rows_may_be_flattened_or_differ_by_axes_of_size_1(trained, shape, rows)
     ],
 )
 def test_rows_of_another_shape_are_refused_with_both_shapes(trained, shape):
-    fault = refused(RNG.random((5, *shape)), task(*trained))
-    assert str(trained) in fault.expected
-    assert fault.got == f"rows of shape {shape}"
+    finding = refused(RNG.random((5, *shape)), task(*trained))
+    assert str(trained) in finding.expected
+    assert finding.got == f"rows of shape {shape}"
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (24,)])
 def test_a_single_row_is_told_to_get_an_axis(shape):
-    fault = refused(RNG.random(shape), task(*shape))
-    assert (fault.got, fault.remedy) == ("a single one", "Use x[None] for one row.")
+    finding = refused(RNG.random(shape), task(*shape))
+    assert (finding.got, finding.remedy) == ("a single one", "Use x[None] for one row.")
 
 
 def test_one_row_behind_an_axis_is_a_row_though_its_shape_is_that_of_the_training():
@@ -85,8 +85,8 @@ def test_numbers_without_an_axis_of_features_are_refused():
 
 def test_columns_in_another_order_are_refused():
     frame = pd.DataFrame(RNG.random((5, 2)), columns=["b", "a"])
-    assert refused(frame, task(2, columns=("a", "b"))).got == "b, a"
-    got = raw_rows(frame[["a", "b"]], task(2, columns=("a", "b")))
+    assert refused(frame, task(2, feature_names=("a", "b"))).got == "b, a"
+    got = raw_rows(frame[["a", "b"]], task(2, feature_names=("a", "b")))
     np.testing.assert_array_equal(got, frame[["a", "b"]].to_numpy(np.float32))
 
 

@@ -13,7 +13,7 @@ RESULT = {
     **{"folder": "0001-a", "metrics": {"test_loss": 0.1}, "epochs": 1, "seconds": 2.5},
     **{"weights_sha256": "ab", "data_sha256": "cd", "history": {"loss": [1e-05, 0.25]}},
 }
-TASK = Task((4,), "float32", ("a", "b"), columns=("größe", "w", "x", "y"))
+TASK = Task((4,), "float32", ("a", "b"), feature_names=("größe", "w", "x", "y"))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_run_of_another_version_is_refused_with_what_to_do(tmp_path):
     (tmp_path / "spec.yaml").write_text("training: {commit_seconds: 10}\n")
     with pytest.raises(kfc.CheckpointError) as caught:
         result_file.read_spec(tmp_path)
-    (fault,) = caught.value.faults
-    assert fault.where == str(tmp_path / "spec.yaml")
-    assert "'commit_seconds'" in fault.got
-    assert "kfc fit COPY" in fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where == str(tmp_path / "spec.yaml")
+    assert "'commit_seconds'" in finding.got
+    assert "kfc fit COPY" in finding.remedy

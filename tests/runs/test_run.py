@@ -340,7 +340,7 @@ def test_a_monitor_that_this_task_does_not_record_is_refused(tmp_path):
     }
     with pytest.raises(kfc.SpecError) as refused:
         fit(tmp_path, "diabetes", wrong)
-    assert [fault.where for fault in refused.value.faults] == [
+    assert [finding.where for finding in refused.value.findings] == [
         "training.early_stopping.monitor",
         "training.callbacks[0].monitor",
     ]

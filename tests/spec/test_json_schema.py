@@ -71,16 +71,16 @@ def specs():
         yield values_of(path.read_text())
 
 
-def faults_of(values):
+def findings_of(values):
     try:
         load_spec(values)
     except SpecError as error:
-        return [str(fault) for fault in error.faults]
+        return [str(finding) for finding in error.findings]
     return []
 
 
 def accepted(values):
-    return not faults_of(values)
+    return not findings_of(values)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_schema_and_the_loader_agree_on_a_thousand_mutated_specs():
     refused = 0
     for number in range(1000):
         values = mutated(chance.choice(bases), chance)
-        found = faults_of(values)
+        found = findings_of(values)
         refused += bool(found)
         if VALIDATOR.is_valid(values) == bool(found):
             explained = re.search("|".join(BEYOND_A_SCHEMA.values()), "\n".join(found))
@@ -169,7 +169,7 @@ def test_the_schema_and_the_loader_agree_on_a_thousand_mutated_specs():
 # --- what an editor shows -----------------------------------------------------------------
 
 REFUSED = {
-    "the README's fault": {"network": {"hidden": [{"unit": 128, "dropout": 0.2}]}},
+    "the README's finding": {"network": {"hidden": [{"unit": 128, "dropout": 0.2}]}},
     "a negative width": {"network": {"hidden": [-3]}},
     "a misspelt optimizer": {"training": {"optimizer": "adma"}},
     "a misspelt option": {"training": {"optimizer": {"momentun": 0.9, "name": "sgd"}}},
@@ -193,7 +193,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_an_editor_sees_the_fault(case):
+def test_an_editor_sees_the_finding(case):
     assert not accepted(REFUSED[case])
     assert not VALIDATOR.is_valid(REFUSED[case])
 

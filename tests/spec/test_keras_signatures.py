@@ -64,7 +64,7 @@ def test_keras_takes_every_option_that_the_spec_takes(kind, name):
     for option in defaults:
         for value in HOSTILE:
             options = {**needed, option: value}
-            if list(kind._option_faults(name, options, defaults)):
+            if list(kind._option_findings(name, options, defaults)):
                 continue
             filled = kind.model_validate({"name": name, **options}).options
             if kind is Activation:

@@ -23,15 +23,15 @@ def read(tmp_path):
     return write_and_load
 
 
-def fault_of(call, *arguments, **keywords):
+def finding_of(call, *arguments, **keywords):
     with pytest.raises(SpecError) as caught:
         call(*arguments, **keywords)
-    (fault,) = caught.value.faults
-    assert fault.where
-    assert fault.expected
-    assert fault.got
-    assert fault.remedy
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.where
+    assert finding.expected
+    assert finding.got
+    assert finding.remedy
+    return finding
 
 
 # --- values -------------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_yaml_1_1_booleans_are_text(read, word):
 
 
 def test_yaml_1_1_base_sixty_is_text(read):
-    assert fault_of(read, "seed: 1:30").got == "'1:30'"
+    assert finding_of(read, "seed: 1:30").got == "'1:30'"
 
 
 def test_a_date_is_text(read):
@@ -58,8 +58,8 @@ def test_a_date_is_text(read):
 
 
 def test_no_version_directive_brings_yaml_1_1_back(read):
-    fault = fault_of(read, "%YAML 1.1\n---\nnetwork: {use_bias: yes}")
-    assert (fault.expected, fault.got) == ("YAML 1.2", "%YAML 1.1")
+    finding = finding_of(read, "%YAML 1.1\n---\nnetwork: {use_bias: yes}")
+    assert (finding.expected, finding.got) == ("YAML 1.2", "%YAML 1.1")
 
 
 def test_a_byte_order_mark_is_skipped(read):
@@ -121,18 +121,20 @@ LINES = {
 
 
 @pytest.mark.parametrize("case", LINES)
-def test_a_fault_names_its_line(read, case):
+def test_a_finding_names_its_line(read, case):
     suffix, text, line = LINES[case]
-    assert fault_of(read, text, suffix).line.endswith(f"case{suffix}, line {line}")
+    assert finding_of(read, text, suffix).line.endswith(f"case{suffix}, line {line}")
 
 
-def test_a_fault_of_a_built_in_spec_names_it():
-    fault = fault_of(load_spec, "digits", {"training.early_stopping": {"monitor": "accurcy"}})
-    assert fault.line == "override"
+def test_a_finding_of_a_built_in_spec_names_it():
+    finding = finding_of(
+        load_spec, "digits", {"training.early_stopping": {"monitor": "accurcy"}}
+    )
+    assert finding.line == "override"
 
 
 def test_a_dict_has_no_lines():
-    assert fault_of(load_spec, {"seed": -1}).line == ""
+    assert finding_of(load_spec, {"seed": -1}).line == ""
 
 
 # --- texts that cannot be read ------------------------------------------------------------
@@ -184,15 +186,15 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_spec_is_refused_with_one_clear_fault(read, case):
+def test_what_is_no_spec_is_refused_with_one_clear_finding(read, case):
     suffix, text, expected, got = BAD[case]
     with pytest.raises(SpecError) as caught:
         read(text, suffix)
-    fault = caught.value.faults[0]
-    assert expected in fault.expected
-    assert got in fault.got
-    assert "see the faults" not in str(fault)
-    assert "expected" not in fault.got.removeprefix("the error: expected")
+    finding = caught.value.findings[0]
+    assert expected in finding.expected
+    assert got in finding.got
+    assert "see the findings" not in str(finding)
+    assert "expected" not in finding.got.removeprefix("the error: expected")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +202,7 @@ def test_what_is_no_spec_is_refused_with_one_clear_fault(read, case):
 )
 def test_what_cannot_be_read_names_its_line(read, case, line):
     suffix, text, *_ = BAD[case]
-    assert fault_of(read, text, suffix).line == f"line {line}"
+    assert finding_of(read, text, suffix).line == f"line {line}"
 
 
 def test_deep_toml_keys_are_refused(read):
@@ -244,16 +246,16 @@ NOT_A_SPEC = {
 @pytest.mark.parametrize("case", NOT_A_SPEC)
 def test_what_is_no_spec_at_all_is_refused(case):
     spec, got = NOT_A_SPEC[case]
-    assert got in fault_of(load_spec, spec).got
+    assert got in finding_of(load_spec, spec).got
 
 
 def test_a_near_name_gets_the_built_in_one():
-    assert "Did you mean 'digits'?" in fault_of(load_spec, "digit").remedy
+    assert "Did you mean 'digits'?" in finding_of(load_spec, "digit").remedy
 
 
 def test_a_folder_that_is_named_like_a_file_is_refused(tmp_path):
     (tmp_path / "x.yaml").mkdir()
-    assert fault_of(load_spec, tmp_path / "x.yaml").got == "a folder"
+    assert finding_of(load_spec, tmp_path / "x.yaml").got == "a folder"
 
 
 # --- overrides ----------------------------------------------------------------------------
@@ -292,7 +294,7 @@ def test_an_override_changes_no_dict_of_the_caller():
     assert mine == {"network": {"hidden": [3, 4]}}
 
 
-def test_an_override_mends_a_fault_of_the_file(read):
+def test_an_override_mends_a_finding_of_the_file(read):
     with pytest.raises(SpecError):
         read("seed: -1")
     assert read("seed: -1", seed=3).seed == 3
@@ -304,9 +306,9 @@ BAD_PATHS = ("a..b", "", ".seed", "seed.", "network..hidden", "[0]", "a[", "a[x]
 
 @pytest.mark.parametrize("path", [*BAD_PATHS, "network.hidden[-1]"])
 def test_a_malformed_path_is_refused(path):
-    fault = fault_of(load_spec, "digits", {path: 3})
-    assert "a dotted path such as" in fault.expected
-    assert fault.got == repr(path)
+    finding = finding_of(load_spec, "digits", {path: 3})
+    assert "a dotted path such as" in finding.expected
+    assert finding.got == repr(path)
 
 
 @pytest.mark.parametrize(
@@ -324,18 +326,18 @@ def test_a_malformed_path_is_refused(path):
     ],
 )
 def test_a_path_that_leads_nowhere_is_refused(path, where, expected):
-    fault = fault_of(load_spec, "digits", {path: 3})
-    assert (fault.where, fault.expected, fault.line) == (where, expected, "override")
+    finding = finding_of(load_spec, "digits", {path: 3})
+    assert (finding.where, finding.expected, finding.line) == (where, expected, "override")
 
 
 def test_all_wrong_overrides_are_reported_at_once():
     with pytest.raises(SpecError) as caught:
         load_spec("digits", {"a..b": 1, "seed.x": 2, "network.hidden[7]": 3})
-    assert len(caught.value.faults) == 3
+    assert len(caught.value.findings) == 3
 
 
 def test_overrides_that_are_no_dict_are_refused():
-    assert fault_of(load_spec, "digits", ["seed=3"]).got == "list"
+    assert finding_of(load_spec, "digits", ["seed=3"]).got == "list"
 
 
 @pytest.mark.parametrize(

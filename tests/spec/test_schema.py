@@ -56,18 +56,18 @@ def fashion(tmp_path):
     return load_spec(path)
 
 
-def faults_of(values):
+def findings_of(values):
     with pytest.raises(SpecError) as caught:
         load_spec("digits", values)
-    for fault in caught.value.faults:
-        assert fault.where
-        assert fault.expected
-        assert fault.got
-        assert fault.remedy, fault
-    return caught.value.faults
+    for finding in caught.value.findings:
+        assert finding.where
+        assert finding.expected
+        assert finding.got
+        assert finding.remedy, finding
+    return caught.value.findings
 
 
-# --- one fault each -----------------------------------------------------------------------
+# --- one finding each -----------------------------------------------------------------------
 
 NAN = math.nan
 INT, NUMBER = "an integer", "a number"
@@ -154,10 +154,10 @@ FIELDS = {
     ],
 )
 def test_a_wrong_value_is_refused_at_its_place(path, value, expected):
-    (fault,) = faults_of({path: value})
-    assert fault.where == path
-    assert expected in fault.expected
-    assert fault.line == "override"
+    (finding,) = findings_of({path: value})
+    assert finding.where == path
+    assert expected in finding.expected
+    assert finding.line == "override"
 
 
 WRONG = {
@@ -203,24 +203,24 @@ WRONG = {
 @pytest.mark.parametrize("path", WRONG)
 def test_a_wrong_name_or_number_gets_a_remedy(path):
     value, where, expected, remedy = WRONG[path]
-    (fault,) = faults_of({path: value})
-    assert fault.where == where
-    assert expected in fault.expected
-    assert remedy in fault.remedy
+    (finding,) = findings_of({path: value})
+    assert finding.where == where
+    assert expected in finding.expected
+    assert remedy in finding.remedy
 
 
 @pytest.mark.parametrize("source", ["sklern:digits", "Sklearn:digits"])
 @pytest.mark.parametrize("key", ["data.source", "data.validation"])
 def test_a_source_of_unknown_kind_gets_the_nearest(key, source):
-    (fault,) = faults_of({key: source})
-    assert fault.where == key
-    assert fault.remedy.startswith("Did you mean 'sklearn'?")
+    (finding,) = findings_of({key: source})
+    assert finding.where == key
+    assert finding.remedy.startswith("Did you mean 'sklearn'?")
 
 
 @pytest.mark.parametrize("source", ["sklearn:", ":digits", "", "sklearn"])
 def test_a_source_needs_kind_and_argument(source):
-    (fault,) = faults_of({"data.source": source})
-    assert fault.where == "data.source"
+    (finding,) = findings_of({"data.source": source})
+    assert finding.where == "data.source"
 
 
 UNKNOWN = {
@@ -242,17 +242,17 @@ def test_an_unknown_key_is_refused_with_the_nearest(path):
     base = {"training.early_stopping": {}, "search": {}}
     with pytest.raises(SpecError) as caught:
         load_spec({"network": {"hidden": [3], "activation": "relu"}}, {**base, path: 3})
-    (fault,) = caught.value.faults
-    assert fault.where == path
-    assert fault.got == f"the unknown key {path.rpartition('.')[2]!r}"
-    assert "Known: " in fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where == path
+    assert finding.got == f"the unknown key {path.rpartition('.')[2]!r}"
+    assert "Known: " in finding.remedy
     if UNKNOWN[path] != "the top":
-        assert fault.remedy.startswith(f"Did you mean {UNKNOWN[path]!r}?")
+        assert finding.remedy.startswith(f"Did you mean {UNKNOWN[path]!r}?")
 
 
 def test_an_empty_layer_lacks_its_units():
-    (fault,) = faults_of({"network.hidden": [{}]})
-    assert (fault.where, fault.got) == ("network.hidden[0].units", "nothing")
+    (finding,) = findings_of({"network.hidden": [{}]})
+    assert (finding.where, finding.got) == ("network.hidden[0].units", "nothing")
 
 
 @pytest.mark.parametrize(
@@ -264,8 +264,8 @@ def test_what_no_file_can_say_is_refused(odd):
     spec = {"search": {"space": {"network.l2": {"choice": [odd]}}}}
     with pytest.raises(SpecError) as caught:
         load_spec(spec)
-    (fault,) = caught.value.faults
-    assert fault.where == "search.space.network.l2.choice[0]"
+    (finding,) = caught.value.findings
+    assert finding.where == "search.space.network.l2.choice[0]"
 
 
 @pytest.mark.parametrize("number", [np.float64(0.5), np.float32(0.5), np.array(0.5)])
@@ -312,9 +312,9 @@ OPTIONS = {
 @pytest.mark.parametrize("case", OPTIONS)
 def test_a_wrong_option_is_refused_at_its_place(case):
     key, value, expected = OPTIONS[case]
-    (fault,) = faults_of({f"training.{key}": value})
-    assert fault.where == f"training.{key}.{list(value)[1]}"
-    assert expected in fault.expected
+    (finding,) = findings_of({f"training.{key}": value})
+    assert finding.where == f"training.{key}.{list(value)[1]}"
+    assert expected in finding.expected
 
 
 def test_a_whole_learning_rate_is_a_float():
@@ -334,9 +334,9 @@ def test_a_whole_learning_rate_is_a_float():
     ],
 )
 def test_a_wrong_option_of_an_initialiser_is_refused(init, option, expected):
-    (fault,) = faults_of({"network.init": init})
-    assert fault.where == f"network.init.{option}"
-    assert expected in fault.expected
+    (finding,) = findings_of({"network.init": init})
+    assert finding.where == f"network.init.{option}"
+    assert expected in finding.expected
 
 
 CALLBACKS = {
@@ -372,9 +372,9 @@ CALLBACKS = {
 @pytest.mark.parametrize("case", CALLBACKS)
 def test_a_wrong_callback_is_refused_at_its_place(case):
     callback, option, expected = CALLBACKS[case]
-    (fault,) = faults_of({"training.callbacks": ["TerminateOnNaN", callback]})
-    assert fault.where == f"training.callbacks[1].{option}"
-    assert expected in fault.expected
+    (finding,) = findings_of({"training.callbacks": ["TerminateOnNaN", callback]})
+    assert finding.where == f"training.callbacks[1].{option}"
+    assert expected in finding.expected
 
 
 # --- schedules ----------------------------------------------------------------------------
@@ -416,16 +416,18 @@ SCHEDULES = {
 @pytest.mark.parametrize("case", SCHEDULES)
 def test_a_wrong_schedule_is_refused_at_its_place(case):
     schedule, where, expected = SCHEDULES[case]
-    (fault,) = faults_of({LR: schedule})
-    assert fault.where.startswith(LR + where)
-    assert "step." not in fault.where
-    assert expected in fault.expected
+    (finding,) = findings_of({LR: schedule})
+    assert finding.where.startswith(LR + where)
+    assert "step." not in finding.where
+    assert expected in finding.expected
 
 
 def test_an_unknown_key_of_a_schedule_gets_the_nearest_of_that_schedule():
-    (fault,) = faults_of({LR: {"name": "cosine", **RATE, "decay_epoch": 3}})
-    assert fault.remedy.startswith("Did you mean 'decay_epochs'? Known: alpha, decay_epochs,")
-    assert "staircase" not in fault.remedy
+    (finding,) = findings_of({LR: {"name": "cosine", **RATE, "decay_epoch": 3}})
+    assert finding.remedy.startswith(
+        "Did you mean 'decay_epochs'? Known: alpha, decay_epochs,"
+    )
+    assert "staircase" not in finding.remedy
 
 
 def test_the_defaults_of_a_schedule_are_written_out():
@@ -495,10 +497,10 @@ def test_a_wrong_weight_of_a_class_called_by_a_number_names_its_line(tmp_path):
     path.write_text("training:\n  class_weight:\n    0: 1\n    7: -1\n")
     with pytest.raises(SpecError) as caught:
         load_spec(path)
-    (fault,) = caught.value.faults
-    assert fault.where == "training.class_weight.7"
-    assert fault.line == f"{path}, line 4"
-    assert fault.remedy == "Use for example class_weight: balanced."
+    (finding,) = caught.value.findings
+    assert finding.where == "training.class_weight.7"
+    assert finding.line == f"{path}, line 4"
+    assert finding.remedy == "Use for example class_weight: balanced."
 
 
 # --- search -------------------------------------------------------------------------------
@@ -530,9 +532,9 @@ DIMENSIONS = {
 @pytest.mark.parametrize("case", DIMENSIONS)
 def test_a_wrong_dimension_is_refused_at_its_place(case):
     dimension, where, expected = DIMENSIONS[case]
-    (fault,) = faults_of({"search": {"space": {"network.l2": dimension}}})
-    assert fault.where == f"search.space.network.l2{where}"
-    assert expected in fault.expected
+    (finding,) = findings_of({"search": {"space": {"network.l2": dimension}}})
+    assert finding.where == f"search.space.network.l2{where}"
+    assert expected in finding.expected
 
 
 @pytest.mark.parametrize(
@@ -596,9 +598,9 @@ def test_a_search_is_written_out_with_every_default(tmp_path):
     ],
 )
 def test_a_wrong_setting_of_a_search_is_refused(key, value, expected):
-    (fault,) = faults_of({f"search.{key}": value})
-    assert fault.where == f"search.{key}"
-    assert expected in fault.expected
+    (finding,) = findings_of({f"search.{key}": value})
+    assert finding.where == f"search.{key}"
+    assert expected in finding.expected
 
 
 @pytest.mark.parametrize(("key", "value"), [("repeats", 0), ("repeats", 2), ("factor", 2)])
@@ -608,25 +610,25 @@ def test_the_least_setting_of_a_search_is_taken(key, value):
 
 @pytest.mark.parametrize("metric", ["loss", "accuracy", "mae", "r2"])
 def test_rows_trained_on_are_no_objective(metric):
-    (fault,) = faults_of({"search.objective": metric})
-    assert "of the validation rows" in fault.expected
-    assert f"Name val_{metric}:" in fault.remedy
+    (finding,) = findings_of({"search.objective": metric})
+    assert "of the validation rows" in finding.expected
+    assert f"Name val_{metric}:" in finding.remedy
     assert load_spec("digits", {"search.objective": f"val_{metric}"})
 
 
 def test_an_objective_is_one_of_the_task():
     regression = {"data.task": "regression"}
-    (fault,) = faults_of({**regression, "search.objective": "val_accuracy"})
-    assert fault.expected == "a recorded metric of a regression, of the validation rows"
-    assert fault.remedy.endswith("Known: val_loss, val_mae, val_r2.")
+    (finding,) = findings_of({**regression, "search.objective": "val_accuracy"})
+    assert finding.expected == "a recorded metric of a regression, of the validation rows"
+    assert finding.remedy.endswith("Known: val_loss, val_mae, val_r2.")
     assert load_spec("digits", {**regression, "search.objective": "val_mae"})
 
 
 @pytest.mark.parametrize("objective", [None, "val_loss"])
 def test_a_search_needs_rows_that_are_held_out(objective):
-    (fault,) = faults_of({"search.objective": objective, "data.validation": 0})
-    assert fault.where == "search.objective"
-    assert fault.remedy == "Set data.validation to 0.1."
+    (finding,) = findings_of({"search.objective": objective, "data.validation": 0})
+    assert finding.where == "search.objective"
+    assert finding.remedy == "Set data.validation to 0.1."
 
 
 def test_an_objective_that_nobody_names_follows_the_task():
@@ -694,12 +696,12 @@ COMBINED = {
 @pytest.mark.parametrize("case", COMBINED)
 def test_an_impossible_combination_is_refused(case):
     overrides, where, got = COMBINED[case]
-    (fault,) = faults_of(overrides)
-    assert (fault.where, fault.got) == (where, got)
+    (finding,) = findings_of(overrides)
+    assert (finding.where, finding.got) == (where, got)
 
 
-def test_every_fault_is_reported_at_once_with_combinations_among_them():
-    faults = faults_of(
+def test_every_finding_is_reported_at_once_with_combinations_among_them():
+    findings = findings_of(
         {
             "seed": True,
             "nam": "x",
@@ -712,7 +714,7 @@ def test_every_fault_is_reported_at_once_with_combinations_among_them():
             "training.callbacks": ["best_weights", {"name": "CSVLogger"}],
         }
     )
-    assert {fault.where for fault in faults} == {
+    assert {finding.where for finding in findings} == {
         "seed",
         "nam",
         "data.scale",
@@ -738,8 +740,8 @@ def test_every_fault_is_reported_at_once_with_combinations_among_them():
     ],
     ids=lambda overrides: str(overrides)[:60],
 )
-def test_one_fault_brings_no_others_along(overrides):
-    assert len(faults_of(overrides)) == 1
+def test_one_finding_brings_no_others_along(overrides):
+    assert len(findings_of(overrides)) == 1
 
 
 # --- out and in again ---------------------------------------------------------------------

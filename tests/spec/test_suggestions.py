@@ -7,11 +7,11 @@ from kfc.spec.schema import SCALES
 from kfc.spec.suggestions import paths_by_key
 
 
-def fault_of(spec, overrides=None):
+def finding_of(spec, overrides=None):
     with pytest.raises(SpecError) as caught:
         load_spec(spec, overrides)
-    (fault,) = caught.value.faults
-    return fault
+    (finding,) = caught.value.findings
+    return finding
 
 
 ELSEWHERE = {
@@ -40,7 +40,9 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("key", ELSEWHERE)
 def test_a_key_of_another_level_or_library_gets_the_path_it_has_here(key):
-    assert fault_of("digits", {key: 3}).remedy.startswith(f"Did you mean {ELSEWHERE[key]!r}?")
+    assert finding_of("digits", {key: 3}).remedy.startswith(
+        f"Did you mean {ELSEWHERE[key]!r}?"
+    )
 
 
 @pytest.mark.parametrize("path", sorted(set(suggesting._PATHS.values())))
@@ -61,15 +63,15 @@ WORDS = {
 @pytest.mark.parametrize("path", WORDS)
 def test_a_word_of_another_library_gets_the_one_it_has_here(path):
     word, meant = WORDS[path]
-    assert fault_of("digits", {path: word}).remedy.startswith(f"Did you mean {meant!r}?")
+    assert finding_of("digits", {path: word}).remedy.startswith(f"Did you mean {meant!r}?")
 
 
 @pytest.mark.parametrize("name", ["my.ymal", "my.yml", "mi.yaml"])
 def test_a_misspelt_file_gets_the_one_that_is_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.yaml").write_text("seed: 1")
-    assert fault_of(name).remedy.startswith("Did you mean 'my.yaml'?")
-    assert "my.yaml" in fault_of(str(tmp_path / name)).remedy
+    assert finding_of(name).remedy.startswith("Did you mean 'my.yaml'?")
+    assert "my.yaml" in finding_of(str(tmp_path / name)).remedy
 
 
 @pytest.mark.parametrize(
@@ -89,12 +91,12 @@ def test_a_misspelt_file_gets_the_one_that_is_there(name, tmp_path, monkeypatch)
     ],
 )
 def test_a_metric_that_does_not_exist_is_named_as_such(path, value, where):
-    fault = fault_of("digits", {path: value})
-    assert fault.where == where
-    assert fault.got.endswith("f1', a metric that does not exist")
+    finding = finding_of("digits", {path: value})
+    assert finding.where == where
+    assert finding.got.endswith("f1', a metric that does not exist")
 
 
 def test_a_wrong_scale_gets_a_sentence_on_each_word():
-    remedy = fault_of("digits", {"data.scale": "pixels"}).remedy
+    remedy = finding_of("digits", {"data.scale": "pixels"}).remedy
     for word, meaning in SCALES.items():
         assert f"{word}: {meaning}." in remedy

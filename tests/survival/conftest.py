@@ -36,12 +36,12 @@ class FaultyDisk:
 
     Args:
         at: Its number, from 1; None for a disk that works.
-        fault: `die` before it, `tear` halfway through it, or an errno from then on.
+        finding: `die` before it, `tear` halfway through it, or an errno from then on.
         durable: Whether what is synced really is, which takes its time.
     """
 
-    def __init__(self, at=None, fault="die", *, durable=False):
-        self.at, self.fault, self.durable = at, fault, durable
+    def __init__(self, at=None, finding="die", *, durable=False):
+        self.at, self.finding, self.durable = at, finding, durable
         self.log, self.is_dead, self.is_broken, self.has_failed = [], False, False, False
 
     def __enter__(self):
@@ -65,13 +65,13 @@ class FaultyDisk:
             raise Dead
         self.log.append((name, *arguments))
         if len(self.log) == self.at:
-            if self.fault == "tear":
+            if self.finding == "tear":
                 self._tear(name, real, *arguments)
-            if self.fault in ("die", "tear"):
+            if self.finding in ("die", "tear"):
                 self.die()
             self.is_broken = True
         if self.is_broken and name != "remove_folder":  # which removes what it can
-            raise OSError(self.fault, "planted")
+            raise OSError(self.finding, "planted")
         if name == "sync" and not self.durable:
             return None
         return real(*arguments)

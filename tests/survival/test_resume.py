@@ -475,7 +475,7 @@ def test_a_forged_run_is_refused(stopped, tmp_path, put, change):
     put(folder, change)
     with pytest.raises(kfc.CheckpointError) as caught:
         kfc.resume(folder, verbose=False)
-    assert all(fault.remedy for fault in caught.value.faults)
+    assert all(finding.remedy for finding in caught.value.findings)
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_a_full_disk_is_a_disk_error_and_keeps_the_old_content(tmp_path):
 
     with pytest.raises(DiskError, match="No space left on device") as caught:
         atomic.write_with(path, fails)
-    assert caught.value.faults[0].where == str(path)
+    assert caught.value.findings[0].where == str(path)
     assert path.read_text() == "old"
 
 
@@ -209,11 +209,11 @@ def holder(tmp_path):
 def test_a_folder_that_another_process_works_in_is_busy_with_all_four_parts(tmp_path, holder):
     with pytest.raises(BusyError) as caught, atomic.locked(tmp_path):
         pass
-    (fault,) = caught.value.faults
-    assert fault.where == str(tmp_path)
-    assert fault.expected == "a folder that no other process works in"
-    assert fault.got == f"one that process {holder.pid} works in"
-    assert fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where == str(tmp_path)
+    assert finding.expected == "a folder that no other process works in"
+    assert finding.got == f"one that process {holder.pid} works in"
+    assert finding.remedy
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, None])
@@ -271,11 +271,11 @@ def test_a_folder_that_is_gone_can_be_removed(tmp_path):
 def test_an_unwritable_place_is_a_disk_error_with_all_four_parts(blocked, write):
     with pytest.raises(DiskError) as caught:
         write(blocked)
-    (fault,) = caught.value.faults
-    assert fault.where == str(blocked)
-    assert fault.expected
-    assert fault.got == "Not a directory"
-    assert fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where == str(blocked)
+    assert finding.expected
+    assert finding.got == "Not a directory"
+    assert finding.remedy
 
 
 def test_sha256_is_the_known_one():

@@ -87,11 +87,11 @@ def test_a_file_that_becomes_shorter_is_named(size, tmp_path):
     for read in (lambda: rows.between(0, 50), lambda: rows.take(np.array([49, 0]))):
         with pytest.raises(DataError) as caught:
             read()
-        (fault,) = caught.value.faults
-        assert fault.where == str(tmp_path / "x.npy")
-        assert fault.expected == f"the {whole:,} bytes that were there"
-        assert fault.got == f"{size:,} bytes"
-        assert "kfc resume" in fault.remedy
+        (finding,) = caught.value.findings
+        assert finding.where == str(tmp_path / "x.npy")
+        assert finding.expected == f"the {whole:,} bytes that were there"
+        assert finding.got == f"{size:,} bytes"
+        assert "kfc resume" in finding.remedy
 
 
 def test_a_map_whose_file_is_shorter_by_now_is_refused_unread(tmp_path):

@@ -146,11 +146,11 @@ def test_a_folder_with_a_link_anywhere_is_not_worked_in(given, name):
     (given / name).symlink_to(given.parent / "outside" / "kept")
     with pytest.raises(CheckpointError) as caught, atomic.locked(given):
         pass
-    (fault,) = caught.value.faults
-    assert fault.where == str(given / name)
-    assert fault.got == "a link"
-    assert fault.expected
-    assert fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where == str(given / name)
+    assert finding.got == "a link"
+    assert finding.expected
+    assert finding.remedy
 
 
 def test_names_of_what_is_not_whole_yet_cannot_be_guessed(given, monkeypatch):

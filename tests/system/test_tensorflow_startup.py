@@ -95,9 +95,9 @@ def running():
 def test_a_process_that_ran_an_operation_refuses_a_number(running, tmp_path):
     with pytest.raises(kfc.SpecError) as caught:
         kfc.fit("digits", overrides={"training.threads": 1000}, runs=tmp_path)
-    (fault,) = caught.value.faults
-    assert fault.where == "training.threads"
-    assert fault.got == "1000"
+    (finding,) = caught.value.findings
+    assert finding.where == "training.threads"
+    assert finding.got == "1000"
     assert list(tmp_path.iterdir()) == []
 
 

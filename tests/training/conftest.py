@@ -108,7 +108,7 @@ def make_rows(task: Task, number: int, seed: int = 0) -> Rows:
     if not task.classification:
         y = x[:, : task.outputs] ** 2 + rng.normal(0, 0.1, (number, task.outputs))
         return Rows(x, y.astype(np.float32))
-    y = np.digitize(x[:, 0] + x[:, 1], np.linspace(0, 2, len(task.labels) + 1)[1:-1])
+    y = np.digitize(x[:, 0] + x[:, 1], np.linspace(0, 2, len(task.class_names) + 1)[1:-1])
     return Rows(x, y.astype(np.int32))
 
 

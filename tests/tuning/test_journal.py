@@ -115,11 +115,11 @@ def test_damage_is_an_error_that_names_the_file_the_line_and_a_remedy(path):
     path.write_bytes(flipped(data, data.index(b"proposed"), 0x01))
     with pytest.raises(CheckpointError) as caught:
         read_events(path)
-    (fault,) = caught.value.faults
-    assert fault.where == str(path)
-    assert fault.line == "line 2"
-    assert fault.got == "a wrong checksum"
-    assert "another folder" in fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where == str(path)
+    assert finding.line == "line 2"
+    assert finding.got == "a wrong checksum"
+    assert "another folder" in finding.remedy
 
 
 def test_a_journal_that_is_a_folder_is_an_error(tmp_path):

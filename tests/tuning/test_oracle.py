@@ -165,11 +165,11 @@ def test_a_journal_of_other_proposals_is_refused(algorithm):
     oracle.ask(known[0])
     with pytest.raises(CheckpointError) as caught:
         oracle.ask(dataclasses.replace(known[1], point=changed))
-    (fault,) = caught.value.faults
-    assert fault.where == "trial 2 of the journal"
-    assert f"{name}={known[1].point[name]}" in fault.expected
-    assert f"{name}=2" in fault.got
-    assert fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where == "trial 2 of the journal"
+    assert f"{name}={known[1].point[name]}" in finding.expected
+    assert f"{name}=2" in finding.got
+    assert finding.remedy
 
 
 # --- random -------------------------------------------------------------------------------

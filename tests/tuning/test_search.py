@@ -462,10 +462,12 @@ def test_another_search_is_refused_with_the_difference(change, path, old, new, t
     before = (tiny.folder / "journal.jsonl").read_bytes()
     with pytest.raises(kfc.CheckpointError) as refused:
         search({**TINY, **change}, folder=tiny.folder)
-    faults = {fault.where.rpartition(", ")[2]: fault for fault in refused.value.faults}
-    assert str(tiny.folder) in faults[path].where
-    assert old in faults[path].expected
-    assert new in faults[path].got
+    findings = {
+        finding.where.rpartition(", ")[2]: finding for finding in refused.value.findings
+    }
+    assert str(tiny.folder) in findings[path].where
+    assert old in findings[path].expected
+    assert new in findings[path].got
     assert (tiny.folder / "journal.jsonl").read_bytes() == before
 
 
@@ -479,14 +481,14 @@ def test_other_versions_are_refused(tiny, search, journal, tmp_path):
         other.append(event)
     with pytest.raises(kfc.CheckpointError, match=r"versions\.tensorflow") as refused:
         search(TINY)
-    assert "2.0.0" in refused.value.faults[0].expected
-    assert ours in refused.value.faults[0].got
+    assert "2.0.0" in refused.value.findings[0].expected
+    assert ours in refused.value.findings[0].got
 
 
 def test_every_difference_is_named_at_once(tiny, search):
     with pytest.raises(kfc.CheckpointError) as refused:
         search({**TINY, "seed": 1, "training.epochs": 3}, folder=tiny.folder)
-    assert len(refused.value.faults) == 2
+    assert len(refused.value.findings) == 2
 
 
 @pytest.mark.parametrize("algorithm", WITHOUT_RUNGS)

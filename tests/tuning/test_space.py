@@ -23,16 +23,16 @@ def space_of(space, **options):
     return Space.of(with_space(space, **options))
 
 
-def faults_of(space, **options):
+def findings_of(space, **options):
     with pytest.raises(SpecError) as caught:
         space_of(space, **options)
-    for fault in caught.value.faults:
-        assert fault.where.startswith("search.space")
-        assert fault.expected
-        assert fault.got
-        assert fault.remedy
-        assert not fault.line  # nobody gave an override
-    return caught.value.faults
+    for finding in caught.value.findings:
+        assert finding.where.startswith("search.space")
+        assert finding.expected
+        assert finding.got
+        assert finding.remedy
+        assert not finding.line  # nobody gave an override
+    return caught.value.findings
 
 
 def only(space):
@@ -255,20 +255,22 @@ MISPLACED = {
 def test_a_dimension_that_cannot_be_is_refused_at_its_place(path):
     dimension, expected, got, remedy = MISPLACED[path]
     overrides = {"training.optimizer": "sgd"} if "momentun" in path else None
-    fault, *others = faults_of({path: dimension}, overrides=overrides)
-    assert fault.where == f"search.space.{path}"
-    assert expected in fault.expected
-    assert got in fault.got
-    assert remedy in fault.remedy
-    assert {other.where for other in others} <= {fault.where}  # its other end
+    finding, *others = findings_of({path: dimension}, overrides=overrides)
+    assert finding.where == f"search.space.{path}"
+    assert expected in finding.expected
+    assert got in finding.got
+    assert remedy in finding.remedy
+    assert {other.where for other in others} <= {finding.where}  # its other end
 
 
-def test_every_fault_of_a_space_comes_at_once():
+def test_every_finding_of_a_space_comes_at_once():
     paths = [path for path in MISPLACED if path not in ("data", "search")]
     clashing = ("network.hidden", "network.hidden.units", "network.hidden[1].units")
     paths = [path for path in paths if path not in clashing]
-    faults = faults_of({path: MISPLACED[path][0] for path in paths})
-    assert {fault.where for fault in faults} == {f"search.space.{path}" for path in paths}
+    findings = findings_of({path: MISPLACED[path][0] for path in paths})
+    assert {finding.where for finding in findings} == {
+        f"search.space.{path}" for path in paths
+    }
 
 
 CLASHES = [
@@ -288,33 +290,33 @@ CLASHES = [
 @pytest.mark.parametrize(("dimension", "outer", "inner", "part"), CLASHES)
 def test_two_dimensions_do_not_set_the_same_thing(dimension, outer, inner, part):
     for space in ({outer: dimension, inner: part}, {inner: part, outer: dimension}):
-        (fault,) = faults_of(space)
+        (finding,) = findings_of(space)
         first, second = space
-        assert fault.where == f"search.space.{second}"
-        assert fault.got == f"it beside {first}"
+        assert finding.where == f"search.space.{second}"
+        assert finding.got == f"it beside {first}"
 
 
 def test_epochs_are_hyperbands_to_decide():
     space = {"training.epochs": {"low": 1, "high": 9}}
-    (fault,) = faults_of(space, algorithm="hyperband")
-    assert "hyperband" in fault.remedy
+    (finding,) = findings_of(space, algorithm="hyperband")
+    assert "hyperband" in finding.remedy
     assert space_of(space, algorithm="random")
 
 
 def test_a_stack_leaves_no_option_of_a_layer_behind():
     hidden = [{"units": 8, "activation": "tanh"}, 9, {"units": 3, "dropout": 0.5}]
     stack = {HIDDEN: {"depth": [1, 2], "width": [3, 4]}}
-    (fault,) = faults_of(stack, overrides={HIDDEN: hidden})
-    assert fault.got == "network.hidden[0].activation, network.hidden[2].dropout"
-    assert "such as network.activation" in fault.remedy
+    (finding,) = findings_of(stack, overrides={HIDDEN: hidden})
+    assert finding.got == "network.hidden[0].activation, network.hidden[2].dropout"
+    assert "such as network.activation" in finding.remedy
     assert space_of({HIDDEN: {"choice": [hidden, [3]]}}, overrides={HIDDEN: hidden})
     assert space_of(stack, overrides={HIDDEN: [8, 9, 3]})
 
 
 def test_a_grid_has_finitely_many_points():
     space = {"network.dropout": DROPOUT, BATCH: {"low": 16, "high": 64, "log": True}}
-    (fault,) = faults_of(space, algorithm="grid")
-    assert (fault.where, fault.got) == ("search.space.network.dropout", "none")
+    (finding,) = findings_of(space, algorithm="grid")
+    assert (finding.where, finding.got) == ("search.space.network.dropout", "none")
     space["network.dropout"] = {**DROPOUT, "step": 0.25}
     assert space_of(space, algorithm="grid")
 
@@ -327,12 +329,12 @@ def test_losses_of_different_kinds_rank_no_trials(path):
     space = {path: {"choice": choices.get(path, [0.0, 0.1])}}
     regression = {"data.task": "regression"}
     for search in ({"objective": "val_loss"}, {}):
-        (fault,) = faults_of(space, base="diabetes", overrides=regression, **search)
-        assert fault.remedy == "Set search.objective to val_mae or val_r2."
+        (finding,) = findings_of(space, base="diabetes", overrides=regression, **search)
+        assert finding.remedy == "Set search.objective to val_mae or val_r2."
     assert space_of(space, base="diabetes", overrides=regression, objective="val_mae")
     if path != "data.scale_target":
-        (fault,) = faults_of(space, objective="val_loss")
-        assert fault.remedy == "Set search.objective to val_accuracy."
+        (finding,) = findings_of(space, objective="val_loss")
+        assert finding.remedy == "Set search.objective to val_accuracy."
     assert space_of(space)  # the task, and with it the objective, is the data's to tell
 
 
@@ -341,8 +343,8 @@ def test_a_step_may_end_before_the_highest():
     space = space_of({"network.dropout": dropout, BATCH: {"low": 1, "high": 10, "step": 4}})
     assert [corner[BATCH] for corner in space.corners()][:2] == [1, 9]
     assert max(corner["network.dropout"] for corner in space.corners()) == pytest.approx(0.9)
-    faults = faults_of({"network.dropout": {**dropout, "step": 0.1}})
-    assert [fault.got for fault in faults] == ["1"]
+    findings = findings_of({"network.dropout": {**dropout, "step": 0.1}})
+    assert [finding.got for finding in findings] == ["1"]
 
 
 # --- corners ------------------------------------------------------------------------------
@@ -351,28 +353,28 @@ def test_a_step_may_end_before_the_highest():
 def test_a_combination_that_is_no_spec_is_refused_with_its_values():
     space = {"training.optimizer": {"choice": ["adam", "sgd"]}}
     space["training.optimizer.momentum"] = {"low": 0.1, "high": 0.9}
-    (fault,) = faults_of(space)
-    assert fault.where == "search.space.training.optimizer.momentum"
-    assert fault.expected == "an option of optimizer 'adam'"
-    assert "training.optimizer='adam', training.optimizer.momentum=0.1" in fault.got
+    (finding,) = findings_of(space)
+    assert finding.where == "search.space.training.optimizer.momentum"
+    assert finding.expected == "an option of optimizer 'adam'"
+    assert "training.optimizer='adam', training.optimizer.momentum=0.1" in finding.got
     space["training.optimizer"] = {"choice": ["rmsprop", "sgd"]}
     assert space_of(space, overrides={"training.optimizer": "sgd"})
     assert space_of(space)  # the base spec's own optimizer has no momentum
 
 
-def test_a_fault_elsewhere_in_the_spec_names_the_corner():
+def test_a_finding_elsewhere_in_the_spec_names_the_corner():
     cosine = {"name": "cosine", "initial_learning_rate": 0.1}
     space = {RATE: {"choice": [0.1, cosine]}, "network.dropout": DROPOUT}
-    (fault,) = faults_of(space, overrides={"training.callbacks": ["ReduceLROnPlateau"]})
-    assert fault.where == "search.space"
-    assert "training.callbacks[0].name to be one owner" in fault.expected
-    assert f"{RATE}={{'name': 'cosine'" in fault.got
-    assert "network.dropout=0.0" in fault.got
+    (finding,) = findings_of(space, overrides={"training.callbacks": ["ReduceLROnPlateau"]})
+    assert finding.where == "search.space"
+    assert "training.callbacks[0].name to be one owner" in finding.expected
+    assert f"{RATE}={{'name': 'cosine'" in finding.got
+    assert "network.dropout=0.0" in finding.got
 
 
 def test_every_choice_is_looked_at_and_not_its_ends_only():
-    (fault,) = faults_of({BATCH: {"choice": [16, 24.5, 32]}})
-    assert (fault.where, fault.got) == (f"search.space.{BATCH}", "24.5")
+    (finding,) = findings_of({BATCH: {"choice": [16, 24.5, 32]}})
+    assert (finding.where, finding.got) == (f"search.space.{BATCH}", "24.5")
 
 
 def test_all_combinations_of_a_small_space_are_corners():
@@ -542,10 +544,10 @@ def test_the_built_in_space_suits_a_grid():
 def test_without_rows_held_out_there_is_nothing_to_rank_by():
     with pytest.raises(SpecError) as caught:
         Space.of(load_spec("digits", {"data.validation": 0}))
-    (fault,) = caught.value.faults
-    assert fault.where == "search.objective"
-    assert fault.remedy == "Set data.validation to 0.1."
-    assert not fault.line
+    (finding,) = caught.value.findings
+    assert finding.where == "search.objective"
+    assert finding.remedy == "Set data.validation to 0.1."
+    assert not finding.line
 
 
 def test_a_space_in_the_spec_is_the_spec():

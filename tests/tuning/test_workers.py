@@ -213,8 +213,8 @@ class Runner:
 
 def refuses():
     from kfc import DataError
-    from kfc.errors import Fault
-    raise DataError(Fault("rows", "some", "none", "Find them."))
+    from kfc.errors import Finding
+    raise DataError(Finding("rows", "some", "none", "Find them."))
 '''
 
 
@@ -285,7 +285,7 @@ def test_what_the_start_of_a_worker_raises_is_raised(fatal):
             crew.next_done()
 
 
-def test_workers_that_cannot_start_are_no_trials_fault(fatal, monkeypatch):
+def test_workers_that_cannot_start_are_no_trials_finding(fatal, monkeypatch):
     # As in a script without `if __name__ == "__main__":`, a worker ends as it imports it.
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "__spec__", None, raising=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from kfc.data.rows import Rows, Source
 from kfc.data.sources.idx import read_idx
 from kfc.data.sources.numpy_files import listed, names_in_npz, read_npy, read_npz
-from kfc.errors import DataError, Fault, nearest
+from kfc.errors import DataError, Finding, nearest
 from kfc.system import Mapped, user_paths
 
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
@@ -27,7 +27,7 @@ def sklearn(name: str) -> Source:
     if name not in SKLEARN:
         known = ", ".join(SKLEARN)
         raise DataError(
-            Fault(
+            Finding(
                 "data.source",
                 "a data set inside scikit-learn",
                 repr(f"sklearn:{name}"),
@@ -40,9 +40,9 @@ def sklearn(name: str) -> Source:
     labels = getattr(bunch, "target_names", None)
     return Source(
         Rows(bunch.data, bunch.target),
-        labels=None if labels is None else tuple(str(label) for label in labels),
+        class_names=None if labels is None else tuple(str(label) for label in labels),
         # The pixels of digits have names too, but are a picture.
-        columns=() if name == "digits" else tuple(map(str, bunch.feature_names)),
+        feature_names=() if name == "digits" else tuple(map(str, bunch.feature_names)),
     )
 
 
@@ -55,7 +55,7 @@ def idx(folder: str) -> Source:
     path = user_paths.expanded(folder)
     if not path.is_dir():
         raise DataError(
-            Fault(
+            Finding(
                 "data.source",
                 "a folder of IDX files",
                 repr(f"idx:{folder}"),
@@ -78,7 +78,7 @@ def _idx_file(folder: Path, stem: str, dimensions: int) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise DataError(
-        Fault(
+        Finding(
             str(folder),
             f"{names[0]} or {names[0]}.gz",
             "no such file",
@@ -109,7 +109,9 @@ def npz(file: str) -> Source:
     arrays = read_npz(path, needed=("x", "y"), only=_ARRAYS)
     if ("x_test" in arrays) != ("y_test" in arrays):
         expected, got = "x_test and y_test together", "only one of them"
-        raise DataError(Fault(file, expected, got, "Save both with numpy.savez, or neither."))
+        raise DataError(
+            Finding(file, expected, got, "Save both with numpy.savez, or neither.")
+        )
     test = Rows(arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
     return Source(Rows(arrays["x"], arrays["y"]), test)
 
@@ -157,4 +159,4 @@ def _check_names(where: str, names: Collection[str]) -> None:
         if any(word in name.lower() for name in unknown):
             remedy = elsewhere
     expected = f"no other arrays than {', '.join(_ARRAYS)}, which are read"
-    raise DataError(Fault(where, expected, listed(unknown), remedy.rstrip()))
+    raise DataError(Finding(where, expected, listed(unknown), remedy.rstrip()))

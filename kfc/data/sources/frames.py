@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data.cells import DECIMAL_COMMA, has_decimal_comma, plain_value, reads_as_number
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.spec import shown
 
 _SHOWN = 30  # names of columns
@@ -59,8 +59,8 @@ class Frame:
         for title, values in zip(self.names, self.columns, strict=True):
             if str(title) in seen:
                 remedy = "Rename or drop one of them."
-                fault = Fault("data", "each column once", f"{title!r} twice", remedy)
-                raise DataError(fault)
+                finding = Finding("data", "each column once", f"{title!r} twice", remedy)
+                raise DataError(finding)
             seen.add(str(title))
             array = column(values)
             # pandas keeps numbered categories as integers, and says so in its own type.
@@ -95,7 +95,7 @@ def read_frame(values: Any) -> Frame:
         columns = (values.column(number) for number in range(len(values.column_names)))
         return Frame(tuple(values.column_names), tuple(columns), values.num_rows)
     raise DataError(
-        Fault(
+        Finding(
             "data",
             "a DataFrame of pandas or polars, or an Arrow table, that is in memory",
             f"{type(values).__module__}.{type(values).__name__}",
@@ -139,7 +139,7 @@ def _pyarrow(values: Any) -> Any:
         return importlib.import_module("pyarrow")
     except ImportError as error:
         raise DataError(
-            Fault(
+            Finding(
                 "data",
                 "the package pyarrow, which reads data of other libraries",
                 f"{type(values).__module__}.{type(values).__name__} without it",
@@ -148,8 +148,8 @@ def _pyarrow(values: Any) -> Any:
         ) from error
 
 
-def _no_number(values: Any, array: np.ndarray, title: Any, name: str) -> Fault:
-    """Returns the fault of the first cell of a column that is no number.
+def _no_number(values: Any, array: np.ndarray, title: Any, name: str) -> Finding:
+    """Returns the finding of the first cell of a column that is no number.
 
     Args:
         values: The column as its library has it.
@@ -165,9 +165,9 @@ def _no_number(values: Any, array: np.ndarray, title: Any, name: str) -> Fault:
         first = f" such as {shown(plain_value(array[0]))}" if len(array) else ""
         kind = getattr(values, "dtype", getattr(values, "type", array.dtype))
         got = f"a column of type {kind}{first}"
-        return Fault(where, "numbers", got, "Cast the column to float.")
+        return Finding(where, "numbers", got, "Cast the column to float.")
     value = plain_value(array[row])
     remedy = "Drop the column, or turn it into numbers."
     if has_decimal_comma(value):
         remedy = DECIMAL_COMMA
-    return Fault(where, "numbers", f"values such as {shown(value)}", remedy)
+    return Finding(where, "numbers", f"values such as {shown(value)}", remedy)

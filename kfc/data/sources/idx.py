@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.system import memory, open_file
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -78,5 +78,5 @@ def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
 
 def _damaged(path: Path, expected: str, got: str) -> DataError:
     return DataError(
-        Fault(str(path), expected, got, "Get the file again, or name another folder.")
+        Finding(str(path), expected, got, "Get the file again, or name another folder.")
     )

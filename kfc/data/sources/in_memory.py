@@ -10,7 +10,7 @@ import numpy as np
 from kfc.data.rows import Rows, Source
 from kfc.data.sources.frames import Frame, column, is_frame, is_pandas, listed, read_frame
 from kfc.data.sources.tf_data import from_dataset, is_dataset, refused_data
-from kfc.errors import DataError, Fault, nearest
+from kfc.errors import DataError, Finding, nearest
 from kfc.spec import shown
 from kfc.system import Mapped
 
@@ -26,12 +26,12 @@ class _Part(NamedTuple):
 
     Args:
         rows: Inputs, targets and weights.
-        columns: Names of the inputs.
+        feature_names: Names of the inputs.
         targets: Names of the targets.
     """
 
     rows: Rows
-    columns: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
 
@@ -67,19 +67,19 @@ def from_memory(data: Any) -> Source:
     return _source(dict(zip(("train", "test"), data, strict=True)))
 
 
-def as_inputs(x: Any, columns: tuple[str, ...]) -> Any:
+def as_inputs(x: Any, feature_names: tuple[str, ...]) -> Any:
     """Returns rows to predict as an array.
 
     Args:
         x: An array, nested lists, or a DataFrame.
-        columns: Names of the training inputs; empty where they had none.
+        feature_names: Names of the training inputs; empty where they had none.
 
     Raises:
         DataError: If it is none of these, or a DataFrame of other columns.
     """
     if isinstance(x, (str, bytes, Mapping)) or x is None or is_dataset(x):
         raise DataError(
-            Fault(
+            Finding(
                 "rows to predict",
                 "an array or a DataFrame of inputs",
                 type(x).__name__,
@@ -89,8 +89,8 @@ def as_inputs(x: Any, columns: tuple[str, ...]) -> Any:
     if not is_frame(x):
         return _array(x, "rows to predict")
     frame = read_frame(x)
-    if columns:
-        _check_names("rows to predict", columns, frame.texts)
+    if feature_names:
+        _check_names("rows to predict", feature_names, frame.texts)
     return frame.numbers("rows to predict")
 
 
@@ -102,17 +102,17 @@ def _named_parts(data: Mapping[Any, Any]) -> Mapping[str, Any]:
             remedy = f"{hint}Write data={{'train': (x, y), 'test': (x_test, y_test)}}."
             expected = f"a mapping with the keys {listed(_PARTS)}"
             got = f"{type(data).__name__} with the key {shown(name)}"
-            raise DataError(Fault("data", expected, got, remedy))
+            raise DataError(Finding("data", expected, got, remedy))
     if data.get("train") is None:
         got = f"only {listed(data)}" if data else "an empty mapping"
-        raise DataError(Fault("data", "a part named train", got, "Add 'train': (x, y)."))
+        raise DataError(Finding("data", "a part named train", got, "Add 'train': (x, y)."))
     for name, part in data.items():
         whole = is_dataset(part) or is_frame(part)
         if part is not None and not whole and not _is_pair(part):
             expected = "(x, y), a DataFrame with a target or a tf.data.Dataset"
             got = type(part).__name__
             remedy = f"Write data={{'{name}': (x, y)}}."
-            raise DataError(Fault(f"data, {name}", expected, got, remedy))
+            raise DataError(Finding(f"data, {name}", expected, got, remedy))
     return data
 
 
@@ -141,8 +141,8 @@ def _source(named: Mapping[str, Any]) -> Source:
         if name == "train":
             continue
         where = f"data, {name} rows"
-        if train.columns and part.columns:
-            _check_names(where, train.columns, part.columns)
+        if train.feature_names and part.feature_names:
+            _check_names(where, train.feature_names, part.feature_names)
         if train.targets and part.targets:
             _check_names(f"{where}, targets", train.targets, part.targets)
     test, validation = (
@@ -151,7 +151,7 @@ def _source(named: Mapping[str, Any]) -> Source:
     return Source(
         train.rows,
         test,
-        columns=train.columns,
+        feature_names=train.feature_names,
         validation=validation,
         targets=train.targets,
     )
@@ -182,7 +182,7 @@ def _read(part: Any, suffix: str) -> _Part:
     several = targets is not None and len(targets.names) > 1
     return _Part(
         rows,
-        columns=() if inputs is None else inputs.texts,
+        feature_names=() if inputs is None else inputs.texts,
         targets=targets.texts if targets is not None and several else (),
     )
 
@@ -191,7 +191,7 @@ def _from_frame(frame: Frame, suffix: str) -> _Part:
     found = _target_positions(frame)
     if len(found) != 1:
         raise DataError(
-            Fault(
+            Finding(
                 "data",
                 f"a DataFrame with one column named {' or '.join(TARGETS)}",
                 f"the columns {listed(frame.names)}",
@@ -235,7 +235,7 @@ def _aligned(parts: Sequence[Any], suffix: str) -> list[Any]:
             got = f"an index without the label {shown(missing[0])}"
         if got:
             raise DataError(
-                Fault(
+                Finding(
                     f"data, {_NAMES[number]}{suffix}",
                     f"the index of {leader}, in any order and without duplicates",
                     got,
@@ -254,7 +254,7 @@ def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
     shared = [name for name in names if isinstance(name, str) and name in inputs.names]
     if len(shared) > 1:
         raise DataError(
-            Fault(
+            Finding(
                 "data",
                 "inputs and targets, or training and test rows in two DataFrames that both "
                 f"have a column {' or '.join(TARGETS)}",
@@ -268,7 +268,7 @@ def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
         # Arithmetic with a column keeps its name, so that equal names alone prove nothing.
         if name in (*shared, *TARGETS) and np.array_equal(column(column_values), values):
             raise DataError(
-                Fault(
+                Finding(
                     "data, x",
                     "inputs without the targets",
                     f"a column {shown(name)} that is equal to y",
@@ -281,7 +281,7 @@ def _check_names(where: str, wanted: tuple[str, ...], got: tuple[str, ...]) -> N
     if wanted != got:
         expected = f"the columns {listed(wanted)}, in this order"
         remedy = "Select them by name, in the order of the training rows."
-        raise DataError(Fault(where, expected, listed(got), remedy))
+        raise DataError(Finding(where, expected, listed(got), remedy))
 
 
 def _array(values: Any, name: str) -> Any:
@@ -297,5 +297,5 @@ def _array(values: Any, name: str) -> Any:
     except Exception as error:
         got = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            Fault(f"data, {name}", "rows of the same shape", got, "Pass a NumPy array.")
+            Finding(f"data, {name}", "rows of the same shape", got, "Pass a NumPy array.")
         ) from error

@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.system import memory, open_file
 
 _HEADERS = {
@@ -70,7 +70,7 @@ def read_npz(
         arrays = _arrays(archive, names if only is None else only)
     if missing := sorted({*needed} - {*arrays}):
         expected = f"an array named {' and one named '.join(missing)}"
-        raise DataError(Fault(str(path), expected, listed(names) or "no arrays", _WRITE_NPZ))
+        raise DataError(Finding(str(path), expected, listed(names) or "no arrays", _WRITE_NPZ))
     return arrays
 
 
@@ -193,4 +193,4 @@ def _refusing(path: Path, expected: str, remedy: str) -> Iterator[None]:
         if isinstance(error, MemoryError):
             expected = "arrays that fit into memory"
             remedy = "Split the file, or train on npy:FOLDER, whose inputs stay on the disk."
-        raise DataError(Fault(str(path), expected, got, remedy)) from error
+        raise DataError(Finding(str(path), expected, got, remedy)) from error

@@ -12,7 +12,7 @@ import numpy as np
 
 from kfc.data.rows import Rows
 from kfc.data.targets import as_text
-from kfc.errors import DataError, Fault
+from kfc.errors import DataError, Finding
 from kfc.spec import shown
 from kfc.system import memory
 
@@ -47,18 +47,18 @@ def from_dataset(dataset: Any) -> Rows:
         raise _not_dense(spec)
     if int(dataset.cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
         got, remedy = "one that repeats for ever", "Drop repeat()."
-        raise DataError(Fault("data", "a data set that ends", got, remedy))
+        raise DataError(Finding("data", "a data set that ends", got, remedy))
     elements = list(_elements(dataset))
     if not elements:
         raise DataError(
-            Fault("data", "at least one row", "an empty tf.data.Dataset", "Fill it.")
+            Finding("data", "at least one row", "an empty tf.data.Dataset", "Fill it.")
         )
     join = np.concatenate if _are_batches(spec, elements) else np.stack
     try:
         x, y, *weight = (join(parts) for parts in zip(*elements, strict=True))
     except ValueError as error:
         raise DataError(
-            Fault("data", "rows of the same shape", str(error), "Pad or drop the others.")
+            Finding("data", "rows of the same shape", str(error), "Pad or drop the others.")
         ) from error
     rows = Rows(x, y, weight[0] if weight else None)
     return _sorted(rows) if _shuffles_itself(dataset, elements) else rows
@@ -91,7 +91,7 @@ def _are_batches(spec: tuple[Any, ...], elements: list[tuple[Any, ...]]) -> bool
     shapes = " and ".join(str(np.shape(part)) for part in elements[0])
     size = sizes[0][0]
     raise DataError(
-        Fault(
+        Finding(
             "data",
             "a tf.data.Dataset whose element specs tell rows from batches",
             f"elements of shapes {shapes}, each of which may be {size} rows or one",
@@ -106,7 +106,7 @@ def _sizes_open(element: tuple[Any, ...]) -> DataError:
     x, y = np.shape(element[0]), np.shape(element[1])
     batches = f"tf.ensure_shape(x, {(None, *x[1:])}), tf.ensure_shape(y, {(None, *y[1:])})"
     return DataError(
-        Fault(
+        Finding(
             "data",
             "a tf.data.Dataset whose element specs tell rows from batches",
             f"elements of shapes {x} and {y} whose specs leave all sizes open",
@@ -156,21 +156,21 @@ def _elements(dataset: Any) -> Iterator[tuple[Any, ...]]:
             first = re.sub(r"\{\{.*?\}\}\s*", "", (str(error).splitlines() or [""])[0])
             got = f"{type(error).__name__}: {first}"
             expected, remedy = "a data set that can be read", "Mend its functions."
-            raise DataError(Fault("data", expected, got, remedy)) from error
+            raise DataError(Finding("data", expected, got, remedy)) from error
         if element is None:
             return
         size += sum(np.asarray(part).nbytes for part in element)
         if size > limit:
             got = f"more than the {limit:,} bytes of memory"
             remedy = "Use take(n), or save the rows for npy:FOLDER."
-            raise DataError(Fault("data", "a data set that fits in memory", got, remedy))
+            raise DataError(Finding("data", "a data set that fits in memory", got, remedy))
         yield element
 
 
 def _not_dense(spec: Any) -> DataError:
     """Returns the error for elements that are no tuples of dense tensors."""
     return DataError(
-        Fault(
+        Finding(
             "data",
             "a tf.data.Dataset of (x, y) or (x, y, sample_weight), one dense tensor each",
             f"a tf.data.Dataset of {shown(spec)}",
@@ -190,7 +190,7 @@ def refused_data(
         remedy: What to do.
     """
     return DataError(
-        Fault(
+        Finding(
             "data",
             "(x, y), (x, y, sample_weight), ((x, y), (x_test, y_test)), a mapping of train, "
             "validation and test to such parts, a DataFrame or a tf.data.Dataset of (x, y)",

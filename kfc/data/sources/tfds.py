@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kfc.data.rows import Rows, Source
-from kfc.errors import DataError, Fault, nearest
+from kfc.errors import DataError, Finding, nearest
 from kfc.system import memory
 
 _NAME = re.compile(r"\w[\w./*+-]*")
@@ -55,7 +55,7 @@ def tfds(name: str) -> Source:
     ]
     if "train" not in splits:
         got = f"the splits {', '.join(builder.info.splits) or 'none'}"
-        raise DataError(Fault(where, "a set with a split train", got, _OTHERWISE))
+        raise DataError(Finding(where, "a set with a split train", got, _OTHERWISE))
     rows = {}
     for split in splits:
         dataset = _dataset(tensorflow_datasets, builder, split)
@@ -66,8 +66,8 @@ def tfds(name: str) -> Source:
     return Source(
         rows["train"],
         held_out.get("test"),
-        chosen.labels,
-        chosen.columns,
+        chosen.class_names,
+        chosen.feature_names,
         held_out.get("validation"),
     )
 
@@ -125,20 +125,20 @@ class _Chosen(NamedTuple):
     Args:
         inputs: The input, or numbers that become its columns.
         target: The target.
-        weight: The weight of a row, if there is one.
+        sample_weight: The weight of a row, if there is one.
     """
 
     inputs: list[_Feature]
     target: _Feature
-    weight: list[_Feature]
+    sample_weight: list[_Feature]
 
     @property
     def all(self) -> list[_Feature]:
         """All of them, in this order."""
-        return [*self.inputs, self.target, *self.weight]
+        return [*self.inputs, self.target, *self.sample_weight]
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def feature_names(self) -> tuple[str, ...]:
         """Names of the columns; empty where the input is one array."""
         if any(feature.shape != () for feature in self.inputs):
             return ()
@@ -147,7 +147,7 @@ class _Chosen(NamedTuple):
         return names if len({*names}) == len(names) else paths
 
     @property
-    def labels(self) -> tuple[str, ...] | None:
+    def class_names(self) -> tuple[str, ...] | None:
         """Names of the classes, where the set knows them."""
         return self.target.names
 
@@ -157,7 +157,7 @@ def _chosen(info: Any, where: str) -> _Chosen:
     keys = info.supervised_keys
 
     def refused(expected: str, got: str) -> DataError:
-        return DataError(Fault(where, expected, got, _OTHERWISE))
+        return DataError(Finding(where, expected, got, _OTHERWISE))
 
     if not isinstance(keys, tuple) or len(keys) not in (2, 3):
         got = f"supervised_keys {keys!r} and the features {', '.join(info.features)}"
@@ -176,8 +176,8 @@ def _chosen(info: Any, where: str) -> _Chosen:
             raise refused("one array, or features that are one number each", str(feature))
         if not feature.is_numeric:
             raise refused("an input of numbers", str(feature))
-    if fault := _unfit(target, weight):
-        raise refused(*fault)
+    if finding := _unfit(target, weight):
+        raise refused(*finding)
     return _Chosen(inputs, target, weight)
 
 
@@ -233,7 +233,7 @@ def _rows(dataset: Any, chosen: _Chosen, split: Any, where: str) -> Rows:
     count = split.num_examples
     if not count:
         expected = "at least one row"
-        raise DataError(Fault(where, expected, "an empty split", _OTHERWISE))
+        raise DataError(Finding(where, expected, "an empty split", _OTHERWISE))
     dataset = dataset.map(lambda row: tuple(feature.of(row) for feature in chosen.all))
     shapes = [feature.shape or () for feature in chosen.all]
     size = sum(
@@ -242,7 +242,7 @@ def _rows(dataset: Any, chosen: _Chosen, split: Any, where: str) -> Rows:
     )
     if count * size > (limit := memory.limit()):
         got = f"{count:,} rows of {size:,} bytes or more where {limit:,} bytes can be had"
-        raise DataError(Fault(where, "a split that fits in memory", got, _OTHERWISE))
+        raise DataError(Finding(where, "a split that fits in memory", got, _OTHERWISE))
     try:
         if any(None in shape for shape in shapes):
             parts = _stacked(dataset, where)
@@ -255,7 +255,7 @@ def _rows(dataset: Any, chosen: _Chosen, split: Any, where: str) -> Rows:
         first = re.sub(r"\{\{.*?\}\}\s*", "", (str(error).splitlines() or [""])[0])
         got = f"{type(error).__name__}: {first}"
         expected = "records that can be read"
-        raise DataError(Fault(where, expected, got, _PREPARE_AGAIN)) from error
+        raise DataError(Finding(where, expected, got, _PREPARE_AGAIN)) from error
     return _as_rows(parts, chosen, where)
 
 
@@ -276,25 +276,25 @@ def _stacked(dataset: Any, where: str) -> tuple[np.ndarray, ...]:
             )
             got = f"{one} in row 0 and {other} in row {len(rows) - 1}"
             remedy = "Resize or cut the rows to one shape, and pass them as data= in Python."
-            raise DataError(Fault(where, "rows of the same shape", got, remedy))
+            raise DataError(Finding(where, "rows of the same shape", got, remedy))
         size += sum(np.asarray(part).nbytes for part in row)
         if size > limit:
             got = f"more than the {limit:,} bytes that can be had"
-            raise DataError(Fault(where, "a split that fits in memory", got, _OTHERWISE))
+            raise DataError(Finding(where, "a split that fits in memory", got, _OTHERWISE))
     return tuple(np.stack(part) for part in zip(*rows, strict=True))
 
 
 def _as_rows(parts: Sequence[np.ndarray], chosen: _Chosen, where: str) -> Rows:
     inputs = parts[: len(chosen.inputs)]
     y, *weight = parts[len(chosen.inputs) :]
-    x = np.stack(inputs, axis=1) if chosen.columns else inputs[0]
-    if chosen.labels and (y < 0).all():
+    x = np.stack(inputs, axis=1) if chosen.feature_names else inputs[0]
+    if chosen.class_names and (y < 0).all():
         got = f"{y[0]} in each of the {len(y):,} rows, which marks rows without a label"
         remedy = (
             "Pass the rows that have labels as data= in Python, for example "
             "tensorflow_datasets.load(NAME, split='train', as_supervised=True)."
         )
-        raise DataError(Fault(where, "labels", got, remedy))
+        raise DataError(Finding(where, "labels", got, remedy))
     return Rows(x, y, weight[0] if weight else None)
 
 
@@ -310,7 +310,7 @@ def _builder(library: Any, name: str) -> Any:
         return library.builder(name)
     except (library.core.DatasetNotFoundError, ValueError, AssertionError) as error:
         raise DataError(
-            Fault(
+            Finding(
                 "data.source",
                 "a tensorflow-datasets set",
                 repr(f"tfds:{name}"),
@@ -322,7 +322,7 @@ def _builder(library: Any, name: str) -> Any:
     except Exception as error:
         got = f"{type(error).__name__}: {' '.join(str(error).split())}"
         expected = "a set whose description can be read"
-        raise DataError(Fault(f"tfds:{name}", expected, got, _PREPARE_AGAIN)) from error
+        raise DataError(Finding(f"tfds:{name}", expected, got, _PREPARE_AGAIN)) from error
 
 
 def _check_files(name: str) -> None:
@@ -333,7 +333,7 @@ def _check_files(name: str) -> None:
     for path in (root / name.partition("/")[0].partition(":")[0]).rglob("*"):
         if path.exists() and not path.is_file() and not path.is_dir():
             got, remedy = "a device or a pipe", "Put the file back."
-            raise DataError(Fault(str(path), "a file of a prepared set", got, remedy))
+            raise DataError(Finding(str(path), "a file of a prepared set", got, remedy))
 
 
 def _check_reachable(name: str, urls: Iterable[str]) -> None:
@@ -371,7 +371,7 @@ def _prepare(library: Any, builder: Any, name: str) -> None:
 def _unprepared(name: str, got: str) -> DataError:
     here = os.environ.get("TFDS_DATA_DIR", "not set")
     return DataError(
-        Fault(
+        Finding(
             f"tfds:{name}",
             "prepared data, or a network to download it",
             got,

@@ -16,7 +16,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from kfc.data import Prepared
-from kfc.errors import Fault, KfcError, SpecError
+from kfc.errors import Finding, KfcError, SpecError
 from kfc.network import build
 from kfc.spec import Callback, Spec, signatures
 from kfc.training.callbacks import keras_state
@@ -117,7 +117,7 @@ def _refused(
         # A KeyError would show the representation of its text.
         said = str(error.args[0] if isinstance(error, KeyError) else error)
         raise SpecError(
-            Fault(
+            Finding(
                 where,
                 f"options with which {callback.name} works",
                 f"{type(error).__name__}: {said.replace(f'{folder}/', '')}",

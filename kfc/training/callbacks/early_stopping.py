@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.spec import METRICS
 
 Logs = Mapping[str, float] | None
@@ -34,7 +34,7 @@ def direction(metric: str, mode: str = "auto") -> str:
     name = metric.removeprefix("val_")
     if mode != "auto" or name not in METRICS:
         raise SpecError(
-            Fault(
+            Finding(
                 "monitor",
                 f"one of {', '.join(METRICS)} (or val_...), or mode='min' or 'max'",
                 f"{metric!r} with mode={mode!r}",
@@ -138,7 +138,7 @@ def _monitored(monitor: str, logs: Logs) -> float:
     if not logs or monitor not in logs:
         known = ", ".join(logs or {}) or "nothing"
         raise SpecError(
-            Fault(
+            Finding(
                 "monitor",
                 f"one of the recorded metrics: {known}",
                 repr(monitor),

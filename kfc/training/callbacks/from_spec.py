@@ -22,7 +22,7 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.registry import CALLBACKS
 from kfc.spec import Callback, Spec
 from kfc.system import atomic
@@ -168,7 +168,7 @@ def wants_batches(callback: Any) -> int | str | None:
         steps = isinstance(every, int) and not isinstance(every, bool) and every >= 1
         if not (steps or every is None or every == "block"):
             raise SpecError(
-                Fault(
+                Finding(
                     f"{type(callback).__name__}.called_every",
                     "a number of steps of at least 1, 'block' or None",
                     repr(every),

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kfc.errors import DiskError, Fault, KfcError
+from kfc.errors import DiskError, Finding, KfcError
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.from_spec import (
     BATCH_HOOKS,
@@ -156,7 +156,7 @@ def _guarded(callback: keras.callbacks.Callback, call: Any) -> None:
 def _full(callback: keras.callbacks.Callback, path: Any, reason: str) -> DiskError:
     where = type(callback).__name__ + (f", {path}" if path else "")
     return DiskError(
-        Fault(
+        Finding(
             where,
             "a place that can be written",
             reason,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kfc.errors import CheckpointError, Fault
+from kfc.errors import CheckpointError, Finding
 from kfc.system import atomic, safe_open
 
 _CHUNK = 1 << 20
@@ -44,7 +44,7 @@ class Appended:
         for name, (size, sha256) in state["files"].items():
             if name not in found or self._measure(found[name], size) != [size, sha256]:
                 raise CheckpointError(
-                    Fault(
+                    Finding(
                         str(self.path.parent / name),
                         f"a log that begins with the {size:,} bytes of the last checkpoint",
                         "other bytes" if name in found else "none",

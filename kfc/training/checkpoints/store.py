@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from kfc.data.sources import arrays_in
-from kfc.errors import CheckpointError, Fault, reason
+from kfc.errors import CheckpointError, Finding, reason
 from kfc.system import atomic, safe_open
 
 _KEPT = 2
@@ -52,7 +52,7 @@ class Checkpoint:
     Args:
         arrays: By name.
         facts: What JSON can hold.
-        passed_over: Name and fault of each newer checkpoint that is damaged.
+        passed_over: Name and finding of each newer checkpoint that is damaged.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -94,10 +94,10 @@ def newest(folder: Path) -> Checkpoint:
         else:
             return Checkpoint(arrays, facts, tuple(reasons))
     raise CheckpointError(
-        Fault(
+        Finding(
             str(folder),
             "a whole checkpoint",
-            "; ".join(f"{name}: {fault}" for name, fault in reasons) or "none",
+            "; ".join(f"{name}: {finding}" for name, finding in reasons) or "none",
             f"Train again with `kfc fit {shlex.quote(str(folder.parent / 'spec.yaml'))}`.",
         )
     )
@@ -144,7 +144,7 @@ def _checkpoint_folders(folder: Path) -> list[Path]:
         names = safe_open.names_in(folder)
     except OSError as error:
         raise CheckpointError(
-            Fault(
+            Finding(
                 str(folder),
                 "the folder of a run's checkpoints",
                 error.strerror or str(error),

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kfc.errors import CheckpointError, Fault, PluginError
+from kfc.errors import CheckpointError, Finding, PluginError
 from kfc.training.callbacks import Log, keras_state
 from kfc.training.checkpoints.store import Checkpoint
 from kfc.training.engine import named_variables
@@ -109,7 +109,7 @@ def plain_state(
         json.dumps(plain)
     except (TypeError, ValueError) as error:
         raise PluginError(
-            Fault(
+            Finding(
                 f"{type(callback).__name__}.get_state",
                 "arrays, numbers and text",
                 str(error),
@@ -238,5 +238,5 @@ def _put(callback: Any, put: Callable[[Any, Mapping[str, Any]], None], state: An
 
 def _other(where: str, expected: Any, got: Any) -> CheckpointError:
     return CheckpointError(
-        Fault(where, f"{expected}", f"{got}", "Resume with the spec the run was made from.")
+        Finding(where, f"{expected}", f"{got}", "Resume with the spec the run was made from.")
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
 from kfc.training.callbacks import callback_class, wants_batches
@@ -52,7 +52,7 @@ def choose_engine(
     engine = spec.training.engine
     if engine == "xla" and not is_carried(spec):
         raise SpecError(
-            Fault(
+            Finding(
                 "training.engine",
                 "graph or auto with this optimizer",
                 "'xla'",

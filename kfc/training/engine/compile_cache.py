@@ -69,7 +69,7 @@ def structure(spec: Spec, task: Task, *, num_rows: int) -> Structure | None:
         part.tolist() for part in (task.target_scaling.shift, task.target_scaling.divisor)
     ]
     loss = training.loss.model_dump() if training.loss else None
-    shape = [task.input_shape, task.input_dtype, len(task.labels), task.outputs]
+    shape = [task.input_shape, task.input_dtype, len(task.class_names), task.outputs]
     facts = [layers, block.model_dump(), optimizer, length, loss]
     text = repr([facts, training.precision, shape, scaling, target])
 

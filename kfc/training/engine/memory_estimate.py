@@ -6,7 +6,7 @@ import itertools
 import math
 
 from kfc.data import Prepared, Task
-from kfc.errors import Fault, SpecError
+from kfc.errors import Finding, SpecError
 from kfc.network import num_outputs
 from kfc.spec import Spec
 from kfc.system import CHUNK_BYTES, Mapped, memory
@@ -48,7 +48,7 @@ def check_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> int:
     needed = int(processes * (memory.used() + training + inputs + _COMPILING))
     if needed > memory.limit():
         raise SpecError(
-            Fault(
+            Finding(
                 "network.hidden",
                 f"a training that fits in {memory.limit() / 1e9:.1f} GB of memory",
                 f"{weights:,} weights, batches of {spec.training.batch_size:,} and "

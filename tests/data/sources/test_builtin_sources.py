@@ -22,12 +22,12 @@ SKLEARN = {
 def refused(name):
     with pytest.raises(DataError) as caught:
         read_source(name)
-    (fault,) = caught.value.faults
-    assert fault.where
-    assert fault.expected
-    assert fault.got
-    assert fault.remedy
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.where
+    assert finding.expected
+    assert finding.got
+    assert finding.remedy
+    return finding
 
 
 @pytest.mark.parametrize("name", SKLEARN)
@@ -36,7 +36,7 @@ def test_a_data_set_inside_scikit_learn_is_read(name):
     shape, labels = SKLEARN[name]
     assert source.train.x.shape == shape
     assert source.train.y.shape == shape[:1]
-    assert source.labels == labels
+    assert source.class_names == labels
     assert source.test is None
 
 
@@ -92,10 +92,10 @@ UNREAD = {  # an array that nobody reads: what the message says to do
 }
 
 
-def check_unread(fault, name, remedy):
-    assert fault.expected == "no other arrays than x, y, x_test, y_test, which are read"
-    assert fault.got == name
-    assert remedy in fault.remedy
+def check_unread(finding, name, remedy):
+    assert finding.expected == "no other arrays than x, y, x_test, y_test, which are read"
+    assert finding.got == name
+    assert remedy in finding.remedy
 
 
 @pytest.mark.parametrize("name", UNREAD)
@@ -106,9 +106,9 @@ def test_an_array_that_would_not_be_read_is_refused_by_name(name, tmp_path):
 
 def test_many_arrays_that_would_not_be_read_are_listed(tmp_path):
     arrays = {f"x_{number}": X for number in range(12)}
-    fault = refused(save(tmp_path / "a.npz", x=X, y=Y, **arrays))
-    assert fault.got.startswith("x_0, x_1, x_10, ")
-    assert fault.got.endswith(" and 2 more")
+    finding = refused(save(tmp_path / "a.npz", x=X, y=Y, **arrays))
+    assert finding.got.startswith("x_0, x_1, x_10, ")
+    assert finding.got.endswith(" and 2 more")
 
 
 def test_a_member_of_an_archive_that_is_no_array_is_ignored(tmp_path):
@@ -149,8 +149,8 @@ def test_test_files_of_a_folder_are_read_where_there_are_any(tmp_path):
 
 @pytest.mark.parametrize("name", UNREAD)
 def test_a_file_of_a_folder_that_would_not_be_read_is_refused_by_name(name, tmp_path):
-    fault = refused(save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y, **{name: Y}))
-    check_unread(fault, name, UNREAD[name])
+    finding = refused(save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y, **{name: Y}))
+    check_unread(finding, name, UNREAD[name])
 
 
 def test_other_files_of_a_folder_are_ignored(tmp_path):
@@ -172,8 +172,8 @@ def test_a_pipe_in_place_of_a_file_is_refused_at_once(kind, tmp_path):
 def test_a_missing_file_of_a_folder_is_named(tmp_path, missing):
     name = save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y)
     (tmp_path / f"{missing}.npy").unlink()
-    fault = refused(name)
-    assert (fault.where, fault.got) == (str(tmp_path / f"{missing}.npy"), "no such file")
+    finding = refused(name)
+    assert (finding.where, finding.got) == (str(tmp_path / f"{missing}.npy"), "no such file")
 
 
 @pytest.mark.parametrize("damaged", ["x", "y", "x_test", "y_test"])
@@ -219,9 +219,9 @@ def test_a_missing_idx_file_is_named(tmp_path, missing):
     for name, values in FILES.items():
         if name != missing:
             (tmp_path / name).write_bytes(idx_file(values))
-    fault = refused(f"idx:{tmp_path}")
-    assert missing in fault.expected
-    assert fault.where == str(tmp_path)
+    finding = refused(f"idx:{tmp_path}")
+    assert missing in finding.expected
+    assert finding.where == str(tmp_path)
 
 
 def test_a_missing_idx_folder_is_named():

@@ -67,8 +67,8 @@ def test_a_frame_of_any_library_is_inputs(library):
     frame = FRAMES[library](CELLS)
     source = from_memory((frame, Y))
     np.testing.assert_array_equal(source.train.x, X)
-    assert source.columns == ("a", "b", "c")
-    np.testing.assert_array_equal(as_inputs(frame, source.columns), X)
+    assert source.feature_names == ("a", "b", "c")
+    np.testing.assert_array_equal(as_inputs(frame, source.feature_names), X)
 
 
 @pytest.mark.parametrize("library", FRAMES)
@@ -78,7 +78,7 @@ def test_a_frame_of_any_library_may_hold_its_target(library, target):
     source = from_memory(frame)
     np.testing.assert_array_equal(source.train.x, X)
     labels = ("0", "1") if target is Y else ("no", "yes")
-    assert prepare(load_spec({}), source).task.labels == labels
+    assert prepare(load_spec({}), source).task.class_names == labels
     train, test = from_memory((frame, frame)), from_memory({"train": frame, "test": frame})
     np.testing.assert_array_equal(train.test.x, X)
     np.testing.assert_array_equal(test.test.x, X)
@@ -87,9 +87,9 @@ def test_a_frame_of_any_library_may_hold_its_target(library, target):
 @pytest.mark.parametrize("library", COLUMNS)
 def test_a_column_of_any_library_is_targets(library):
     text, numbers = COLUMNS[library](TEXT), COLUMNS[library](Y.tolist())
-    assert prepare(load_spec({}), (X, text)).task.labels == ("no", "yes")
+    assert prepare(load_spec({}), (X, text)).task.class_names == ("no", "yes")
     np.testing.assert_array_equal(from_memory((X, numbers)).train.y, Y)
-    np.testing.assert_array_equal(from_memory((X, Y, numbers)).train.weight, Y)
+    np.testing.assert_array_equal(from_memory((X, Y, numbers)).train.sample_weight, Y)
 
 
 @pytest.mark.parametrize("library", FRAMES)
@@ -118,7 +118,7 @@ def test_categories_are_no_numbers(kind):
     with pytest.raises(DataError, match="column 'c': expected numbers, got a column of type"):
         from_memory((numbered, Y))
     source = from_memory((X, pl.Series(TEXT, dtype=kind)))
-    assert prepare(load_spec({}), source).task.labels == ("no", "yes")
+    assert prepare(load_spec({}), source).task.class_names == ("no", "yes")
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "an Arrow table"])
@@ -138,7 +138,7 @@ def test_rows_to_predict_have_the_columns_of_the_training(library):
 def test_a_frame_that_is_not_in_memory_is_refused_by_its_type():
     with pytest.raises(DataError, match="LazyFrame") as caught:
         from_memory(pl.DataFrame({**CELLS, "target": Y}).lazy())
-    assert "collect()" in caught.value.faults[0].remedy
+    assert "collect()" in caught.value.findings[0].remedy
 
 
 def test_an_arrow_frame_without_pyarrow_says_what_to_install(monkeypatch):

@@ -65,10 +65,10 @@ def test_a_damaged_file_is_refused_by_name(read, case, suffix):
     content, expected = BAD[case]
     with pytest.raises(DataError) as caught:
         read(gzip.compress(content) if suffix else content, f"a{suffix}")
-    (fault,) = caught.value.faults
-    assert fault.where.endswith(f"a{suffix}")
-    assert expected in fault.expected
-    assert fault.remedy
+    (finding,) = caught.value.findings
+    assert finding.where.endswith(f"a{suffix}")
+    assert expected in finding.expected
+    assert finding.remedy
 
 
 @pytest.mark.parametrize(

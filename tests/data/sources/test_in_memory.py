@@ -18,12 +18,12 @@ def refused(data):
     spec = load_spec({"data": {"validation": 0}})
     with pytest.raises(DataError) as caught:
         prepare(spec, data)
-    (fault,) = caught.value.faults
-    assert fault.where.startswith("data")
-    assert fault.expected
-    assert fault.got
-    assert fault.remedy
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.where.startswith("data")
+    assert finding.expected
+    assert finding.got
+    assert finding.remedy
+    return finding
 
 
 def batches(size):
@@ -56,7 +56,7 @@ def test_every_form_holds_the_same_rows(form):
     np.testing.assert_array_equal(source.train.y.reshape(-1), Y)
     assert source.test is None
     prepared = prepare(load_spec({"data": {"validation": 0}}), SAME[form])
-    assert prepared.task.labels == ("0", "1")
+    assert prepared.task.class_names == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_a_third_part_is_the_weights_of_the_rows(form):
     source = from_memory(WEIGHTED[form])
     np.testing.assert_array_equal(source.train.x, X)
     np.testing.assert_array_equal(source.train.y, Y)
-    np.testing.assert_array_equal(source.train.weight, W)
+    np.testing.assert_array_equal(source.train.sample_weight, W)
     assert (source.test is None) == ("test" not in form)
-    assert source.test is None or source.test.weight is None
+    assert source.test is None or source.test.sample_weight is None
 
 
 @pytest.mark.parametrize("rows", [2, 3])
@@ -99,7 +99,7 @@ def test_a_list_of_two_or_three_rows_is_no_part_with_inputs_of_its_own(rows):
     np.testing.assert_array_equal(source.train.x, X[:rows])
     assert source.test is None
     source = from_memory((list(X[:rows]), list(Y[:rows]), list(W[:rows])))
-    np.testing.assert_array_equal(source.train.weight, W[:rows])
+    np.testing.assert_array_equal(source.train.sample_weight, W[:rows])
 
 
 def test_a_row_of_pandas_numbers_with_a_missing_weight_is_refused():
@@ -109,10 +109,10 @@ def test_a_row_of_pandas_numbers_with_a_missing_weight_is_refused():
 
 @pytest.mark.parametrize("train", [(X, Y, W), (X, Y)], ids=["weighted", "unweighted"])
 def test_weights_of_test_rows_are_refused(train):
-    fault = refused((train, (X, Y, W)))
-    assert fault.where == "data, test rows"
-    assert "evaluation" in fault.expected
-    assert fault.remedy == "Pass ((x, y, sample_weight), (x_test, y_test))."
+    finding = refused((train, (X, Y, W)))
+    assert finding.where == "data, test rows"
+    assert "evaluation" in finding.expected
+    assert finding.remedy == "Pass ((x, y, sample_weight), (x_test, y_test))."
 
 
 def test_booleans_beside_numbers_in_a_frame_are_numbers():
@@ -222,9 +222,9 @@ def test_parts_that_are_misspelt_are_named():
 
 def test_training_and_test_frames_without_a_target_column_are_not_inputs_and_targets():
     species = FRAME.assign(species=Y)
-    fault = refused((species, species[:5] + 1))
-    assert fault.got == "two DataFrames with the columns a, b, c, d, species"
-    assert "target" in fault.remedy
+    finding = refused((species, species[:5] + 1))
+    assert finding.got == "two DataFrames with the columns a, b, c, d, species"
+    assert "target" in finding.remedy
     assert "two DataFrames" in refused((WHOLE, FRAME)).got
 
 
@@ -256,13 +256,16 @@ def test_frames_whose_columns_are_numbered_may_be_inputs_and_targets():
 
 def test_test_targets_in_another_order_are_refused():
     pair = pd.DataFrame({"u": X[:, 0], "v": X[:, 1]})
-    fault = refused(((FRAME, pair), (FRAME, pair[["v", "u"]])))
-    assert (fault.where, fault.got) == ("data, test rows, targets", "v, u")
+    finding = refused(((FRAME, pair), (FRAME, pair[["v", "u"]])))
+    assert (finding.where, finding.got) == ("data, test rows, targets", "v, u")
 
 
 def test_a_frame_of_one_column_of_text_is_a_column_of_classes():
     source = from_memory((FRAME, pd.DataFrame({"species": np.array(["no", "yes"])[Y]})))
-    assert prepare(load_spec({"data": {"validation": 0}}), source).task.labels == ("no", "yes")
+    assert prepare(load_spec({"data": {"validation": 0}}), source).task.class_names == (
+        "no",
+        "yes",
+    )
 
 
 # --- indexes ------------------------------------------------------------------------------
@@ -280,7 +283,7 @@ def test_targets_and_weights_take_the_order_of_the_index_of_the_inputs(frame, ki
     source = from_memory((frame, y.iloc[ORDER], w.iloc[ORDER[::-1]]))
     np.testing.assert_array_equal(source.train.x, frame)
     np.testing.assert_array_equal(source.train.y, Y)
-    np.testing.assert_array_equal(source.train.weight, W)
+    np.testing.assert_array_equal(source.train.sample_weight, W)
 
 
 def test_test_rows_are_aligned_too():
@@ -295,7 +298,7 @@ def test_weights_take_the_order_of_the_targets_where_the_inputs_have_no_index():
     y, w = pd.Series(Y, index=NAMED.index), pd.Series(W, index=NAMED.index)
     source = from_memory((X, y, w.iloc[ORDER]))
     np.testing.assert_array_equal(source.train.y, Y)
-    np.testing.assert_array_equal(source.train.weight, W)
+    np.testing.assert_array_equal(source.train.sample_weight, W)
 
 
 def test_equal_indexes_may_have_duplicates():
@@ -315,10 +318,10 @@ def test_equal_indexes_may_have_duplicates():
     ids=["shifted", "other labels", "duplicates", "a frame"],
 )
 def test_indexes_that_differ_by_more_than_their_order_are_refused(y, got):
-    fault = refused((FRAME, y))
-    assert fault.where == "data, y"
-    assert got in fault.got
-    assert "reset_index(drop=True)" in fault.remedy
+    finding = refused((FRAME, y))
+    assert finding.where == "data, y"
+    assert got in finding.got
+    assert "reset_index(drop=True)" in finding.remedy
 
 
 def test_rows_of_other_numbers_are_refused_as_such():

@@ -62,16 +62,16 @@ def npy(shape, content=b"", version=b"\x01\0", descr="<f8"):
 
 
 def refused(path, read):
-    """Returns the fault of reading a file, which leaves no handle of it open."""
+    """Returns the finding of reading a file, which leaves no handle of it open."""
     with pytest.raises(DataError) as caught:
         read(path)
     assert not is_open(path)  # while the error, and what its frames hold, still lives
-    (fault,) = caught.value.faults
-    assert fault.where == str(path)
-    assert fault.expected
-    assert fault.got
-    assert fault.remedy
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.where == str(path)
+    assert finding.expected
+    assert finding.got
+    assert finding.remedy
+    return finding
 
 
 def is_open(path):
@@ -159,10 +159,10 @@ def test_an_array_larger_than_memory_is_not_read(way, monkeypatch):
     if read is WAYS["mapped npy"][1]:
         np.testing.assert_array_equal(read(path), X)
     else:
-        fault = refused(path, read)
-        assert fault.expected == "arrays that fit into memory"
-        assert "of 224 bytes where 223 can be had" in fault.got
-        assert "npy:FOLDER" in fault.remedy
+        finding = refused(path, read)
+        assert finding.expected == "arrays that fit into memory"
+        assert "of 224 bytes where 223 can be had" in finding.got
+        assert "npy:FOLDER" in finding.remedy
 
 
 def test_a_directory_of_an_npz_that_lies_like_its_header_takes_no_memory(tmp_path):
@@ -179,8 +179,10 @@ def test_a_pickle_is_not_run(way, tmp_path, inside):
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
     array = np.array([Boom()], dtype=object)
-    fault = refused(*way(saved(array, allow_pickle=True) if inside else pickle.dumps(Boom())))
-    assert ("Python objects" if inside else "magic string") in fault.got
+    finding = refused(
+        *way(saved(array, allow_pickle=True) if inside else pickle.dumps(Boom()))
+    )
+    assert ("Python objects" if inside else "magic string") in finding.got
     assert not (tmp_path / "ran").exists()
 
 
@@ -194,8 +196,8 @@ def test_an_archive_is_no_npy_file(tmp_path, mapped):
 @pytest.mark.parametrize("mapped", [False, True], ids=["read", "mapped"])
 def test_a_single_number_is_no_npy_file_of_rows(tmp_path, mapped):
     np.save(tmp_path / "x.npy", np.float32(3))
-    fault = refused(tmp_path / "x.npy", partial(read_npy, mapped=mapped))
-    assert fault.got == "a single number"
+    finding = refused(tmp_path / "x.npy", partial(read_npy, mapped=mapped))
+    assert finding.got == "a single number"
 
 
 @pytest.mark.parametrize("read", [read for _, read in WAYS.values()], ids=WAYS)

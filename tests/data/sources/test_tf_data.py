@@ -22,9 +22,9 @@ def rows(*parts):
 def refused(data):
     with pytest.raises(DataError) as caught:
         from_dataset(data)
-    (fault,) = caught.value.faults
-    assert fault.remedy
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.remedy
+    return finding
 
 
 def generated(elements, *signature):
@@ -100,9 +100,9 @@ ASKED = {
 
 @pytest.mark.parametrize("case", ASKED)
 def test_what_may_be_rows_or_batches_is_asked(case):
-    fault = refused(ASKED[case])
-    assert "rows from batches" in fault.expected
-    assert fault.remedy == (
+    finding = refused(ASKED[case])
+    assert "rows from batches" in finding.expected
+    assert finding.remedy == (
         "If they are batches, pass dataset.unbatch().batch(4); if each is one row, pass "
         "dataset.batch(4)."
     )
@@ -111,9 +111,9 @@ def test_what_may_be_rows_or_batches_is_asked(case):
 def test_open_sizes_of_what_may_be_rows_or_batches_are_asked():
     specs = ((None, None), tf.float32), ((None,), tf.float32)
     data = generated(list(zip(PICTURES, VECTORS, strict=True)), *specs)
-    fault = refused(data)
-    assert "whose specs leave all sizes open" in fault.got
-    assert "tf.ensure_shape(x, (None, 4)), tf.ensure_shape(y, (None,))" in fault.remedy
+    finding = refused(data)
+    assert "whose specs leave all sizes open" in finding.got
+    assert "tf.ensure_shape(x, (None, 4)), tf.ensure_shape(y, (None,))" in finding.remedy
     batches = data.map(
         lambda x, y: (tf.ensure_shape(x, (None, 4)), tf.ensure_shape(y, (None,)))
     )
@@ -136,7 +136,7 @@ def test_a_batch_of_one_feature_is_no_row():
 
 def test_text_labels_are_text():
     data = rows(X, np.array(["no", "y\u00e9s"])[Y]).batch(4)
-    assert prepare(load_spec({"data": {"validation": 0}}), data).task.labels == (
+    assert prepare(load_spec({"data": {"validation": 0}}), data).task.class_names == (
         "no",
         "y\u00e9s",
     )
@@ -164,7 +164,7 @@ def test_rows_of_a_data_set_that_shuffles_itself_are_the_same_each_time(shuffled
     np.testing.assert_array_equal(first.test.x, again.test.x)
     got = from_dataset(data)
     order = got.x[:, 0].argsort()
-    for part, wanted in zip((got.x, got.weight), (X, W), strict=True):
+    for part, wanted in zip((got.x, got.sample_weight), (X, W), strict=True):
         np.testing.assert_array_equal(part[order], wanted)
     assert np.asarray(got.y[order]).astype(str).tolist() == labels.astype(str).tolist()
 

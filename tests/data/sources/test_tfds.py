@@ -15,12 +15,12 @@ from kfc.errors import DataError
 def refused(name):
     with pytest.raises(DataError) as caught:
         read_source(name)
-    (fault,) = caught.value.faults
-    assert fault.where
-    assert fault.expected
-    assert fault.got
-    assert fault.remedy
-    return fault
+    (finding,) = caught.value.findings
+    assert finding.where
+    assert finding.expected
+    assert finding.got
+    assert finding.remedy
+    return finding
 
 
 def hashes(rows):
@@ -51,8 +51,8 @@ def test_tfds_rows_come_in_the_order_of_tensorflow_datasets(clothes):
 
 
 def test_tfds_knows_the_names_of_its_labels(clothes):
-    assert clothes.labels[0] == "T-shirt/top"
-    assert len(clothes.labels) == 10
+    assert clothes.class_names[0] == "T-shirt/top"
+    assert len(clothes.class_names) == 10
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_splits_of_all_three_names_are_read(prepared_set):
     assert [len(part) for part in (source.train, source.validation, source.test)] == [12, 5, 4]
     order = np.lexsort(source.train.x.T)
     np.testing.assert_array_equal(source.train.x[order], X[np.lexsort(X.T)])
-    assert source.labels == ("cat", "dog", "owl")
+    assert source.class_names == ("cat", "dog", "owl")
 
 
 def test_a_third_key_weighs_the_training_rows(prepared_set):
@@ -161,15 +161,15 @@ def test_a_third_key_weighs_the_training_rows(prepared_set):
     given = rows(x=X, y=Y, w=weights)
     features = {**XY, "w": kinds.Scalar(np.float32)}
     source = read_source(prepared_set(features, ("x", "y", "w"), train=given, test=given))
-    assert sorted(source.train.weight) == sorted(weights)
-    assert source.test.weight is None
+    assert sorted(source.train.sample_weight) == sorted(weights)
+    assert source.test.sample_weight is None
 
 
 def test_features_that_are_one_number_each_become_columns(prepared_set):
     features = {"in": {"a": kinds.Scalar(np.float32), "b": kinds.Scalar(np.int64)}, "y": LABEL}
     given = [{"in": {"a": x[0], "b": n}, "y": n % 3} for n, x in enumerate(X)]
     source = read_source(prepared_set(features, ("in", "y"), train=given))
-    assert source.columns == ("a", "b")
+    assert source.feature_names == ("a", "b")
     order = np.argsort(source.train.x[:, 1])
     np.testing.assert_array_equal(source.train.x[order], np.stack([X[:, 0], range(12)], 1))
     np.testing.assert_array_equal(source.train.y[order], Y)
@@ -236,9 +236,9 @@ WRONG = {  # features, keys, a row, expected
 def test_features_that_are_not_for_a_dense_network_are_refused(case, prepared_set):
     features, keys, row, expected = WRONG[case]
     name = prepared_set(features, keys, train=[{"x": X[0], "y": 0, **row}])
-    fault = refused(name)
-    assert fault.where == "tfds:small"
-    assert expected in fault.expected
+    finding = refused(name)
+    assert finding.where == "tfds:small"
+    assert expected in finding.expected
 
 
 def test_a_set_without_training_rows_is_refused(prepared_set):
@@ -249,9 +249,9 @@ def test_a_set_without_training_rows_is_refused(prepared_set):
 def test_rows_without_labels_are_refused(prepared_set):
     given = rows(x=X, y=Y)
     name = prepared_set(XY, ("x", "y"), train=given, test=rows(x=X, y=[-1] * 12))
-    fault = refused(name)
-    assert fault.where == "tfds:small, test rows"
-    assert fault.got.startswith("-1 in each of the 12 rows")
+    finding = refused(name)
+    assert finding.where == "tfds:small, test rows"
+    assert finding.got.startswith("-1 in each of the 12 rows")
 
 
 def test_a_set_larger_than_memory_is_refused_unread(prepared_set, monkeypatch):
