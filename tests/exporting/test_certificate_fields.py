@@ -29,8 +29,8 @@ CHANGES = {
     "columns of numbers": {"columns": {"a": 1}},
 }
 TASKS = {
-    "labels that are numbers": {"labels": [0, 1]},
-    "labels that are text": {"labels": "ab"},
+    "class names that are numbers": {"class_names": [0, 1]},
+    "class names that are text": {"class_names": "ab"},
     "a shape of text": {"input_shape": "4"},
     "a shape of nothing": {"input_shape": []},
     "a shape below zero": {"input_shape": [-4]},
@@ -40,7 +40,7 @@ TASKS = {
     "a scaling of text": {"scaling": {"shift": "0", "divisor": "1"}},
     "a scaling of nested lists": {"scaling": {"shift": [[0.0]], "divisor": 1.0}},
     "a scaling that is missing": {"target_scaling": None},
-    "columns that are none": {"columns": [None]},
+    "feature names that are none": {"feature_names": [None]},
 }
 
 

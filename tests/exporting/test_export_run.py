@@ -331,7 +331,7 @@ def test_a_run_with_one_bit_of_its_sample_altered_is_refused(digits, tmp_path):
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("result.json", '"labels": ["0", ', '"labels": ["1", '),
+        ("result.json", '"class_names": ["0", ', '"class_names": ["1", '),
         ("result.json", '"test_accuracy": 0.', '"test_accuracy": 1.'),
         ("result.json", '"data_sha256": "', '"data_sha256": "0'),
         ("result.json", "16.0", "16.1"),  # the width of a pixel, in the scaling
@@ -496,7 +496,7 @@ def test_an_export_with_an_altered_file_is_not_loaded(name, exported, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"labels": ["0"', '"labels": ["1"'), ('"version": 1', '"version": 2')]
+    ("old", "new"), [('"class_names": ["0"', '"class_names": ["1"'), ('"version": 1', '"version": 2')]
 )
 def test_an_export_whose_certificate_says_something_else_is_not_loaded(
     old, new, exported, tmp_path

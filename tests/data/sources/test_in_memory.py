@@ -246,7 +246,7 @@ def test_inputs_that_hold_the_target_are_refused(data):
 def test_a_series_computed_from_a_column_keeps_its_name_and_is_a_target():
     data = FRAME, (FRAME["a"] > 18).astype(int)
     assert data[1].name == "a"
-    assert from_memory(data).columns == ("a", "b", "c", "d")
+    assert from_memory(data).feature_names == ("a", "b", "c", "d")
 
 
 def test_frames_whose_columns_are_numbered_may_be_inputs_and_targets():
