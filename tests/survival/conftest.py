@@ -36,12 +36,12 @@ class FaultyDisk:
 
     Args:
         at: Its number, from 1; None for a disk that works.
-        finding: `die` before it, `tear` halfway through it, or an errno from then on.
+        failure: `die` before it, `tear` halfway through it, or an errno from then on.
         durable: Whether what is synced really is, which takes its time.
     """
 
-    def __init__(self, at=None, finding="die", *, durable=False):
-        self.at, self.finding, self.durable = at, finding, durable
+    def __init__(self, at=None, failure="die", *, durable=False):
+        self.at, self.failure, self.durable = at, failure, durable
         self.log, self.is_dead, self.is_broken, self.has_failed = [], False, False, False
 
     def __enter__(self):
@@ -65,13 +65,13 @@ class FaultyDisk:
             raise Dead
         self.log.append((name, *arguments))
         if len(self.log) == self.at:
-            if self.finding == "tear":
+            if self.failure == "tear":
                 self._tear(name, real, *arguments)
-            if self.finding in ("die", "tear"):
+            if self.failure in ("die", "tear"):
                 self.die()
             self.is_broken = True
         if self.is_broken and name != "remove_folder":  # which removes what it can
-            raise OSError(self.finding, "planted")
+            raise OSError(self.failure, "planted")
         if name == "sync" and not self.durable:
             return None
         return real(*arguments)

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-FAULTS = ("die", "tear", errno.ENOSPC, errno.EIO)
+FAILURES = ("die", "tear", errno.ENOSPC, errno.EIO)
 
 
 def checkpoints_in(log):
@@ -13,7 +13,7 @@ def checkpoints_in(log):
 
 
 @pytest.mark.parametrize(
-    "finding",
+    "failure",
     [
         *("die", "tear"),
         pytest.param(errno.ENOSPC, id="ENOSPC"),
@@ -21,18 +21,18 @@ def checkpoints_in(log):
     ],
 )
 def test_a_toy_trains_to_the_same_bits_whatever_operation_fails(
-    toy, expected, faulty_disk, tmp_path, finding
+    toy, expected, faulty_disk, tmp_path, failure
 ):
     for at in range(1, len(expected.log) + 1):
         folder = tmp_path / f"at-{at}"
         folder.mkdir()
-        with faulty_disk(at, finding) as disk:
+        with faulty_disk(at, failure) as disk:
             toy.train(folder)
         assert disk.has_failed or expected.log[at - 1][0] == "remove_folder"
         with faulty_disk():
             steps = toy.train(folder)
         assert toy.outcome(folder) == expected.outcome, at
-        # Each step has its checkpoint: none that was there before the finding is made again.
+        # Each step has its checkpoint: none that was there before the failure is made again.
         assert steps <= max(0, expected.steps - checkpoints_in(disk.log[: at - 1])), at
 
 
@@ -47,7 +47,7 @@ def test_a_crash_while_a_crash_is_recovered_changes_nothing(
         folder = tmp_path / f"at-{at}"
         folder.mkdir()
         for operation in (at, chosen.randrange(1, 30)):
-            with faulty_disk(operation, chosen.choice(FAULTS)):
+            with faulty_disk(operation, chosen.choice(FAILURES)):
                 toy.train(folder)
         with faulty_disk():
             toy.train(folder)
