@@ -20,23 +20,23 @@ This page is written by `python docs/spec_keys.py` from what `kfc schema` prints
 marks keys without a default. Where the default is empty, the description says what applies.
 """
 _SECTIONS = {  # definition of the schema -> title and the path of its keys
-    "Data": ("data", "data"),
-    "Network": ("network", "network"),
-    "Hidden": ("network.hidden", "network.hidden[0]"),
-    "Training": ("training", "training"),
-    "EarlyStopping": ("training.early_stopping", "training.early_stopping"),
-    "Search": ("search", "search"),
-    "Range": ("search.space: a range", "search.space.PATH"),
-    "Choice": ("search.space: a choice", "search.space.PATH"),
-    "Stack": ("search.space: hidden layers", "search.space.network.hidden"),
+    "DataSpec": ("data", "data"),
+    "NetworkSpec": ("network", "network"),
+    "HiddenSpec": ("network.hidden", "network.hidden[0]"),
+    "TrainingSpec": ("training", "training"),
+    "EarlyStoppingSpec": ("training.early_stopping", "training.early_stopping"),
+    "SearchSpec": ("search", "search"),
+    "RangeSpec": ("search.space: a range", "search.space.PATH"),
+    "ChoiceSpec": ("search.space: a choice", "search.space.PATH"),
+    "StackSpec": ("search.space: hidden layers", "search.space.network.hidden"),
 }
 _COMPONENTS = {
-    "Activation": "Activations",
-    "Initializer": "Initialisers",
-    "Block": "Blocks",
-    "Loss": "Losses",
-    "Optimizer": "Optimizers",
-    "Callback": "Callbacks",
+    "ActivationSpec": "Activations",
+    "InitializerSpec": "Initialisers",
+    "BlockSpec": "Blocks",
+    "LossSpec": "Losses",
+    "OptimizerSpec": "Optimizers",
+    "CallbackSpec": "Callbacks",
 }
 _LARGEST = 2**31 - 1  # a limit of the integers themselves, which no reader asks for
 
@@ -57,7 +57,7 @@ def page(schema: Mapping[str, Any]) -> str:
         definition = definitions[name]
         parts += _section(f"`{title}`", path, definition.get("then", definition), bare)
     parts += [_LEARNING_RATE]
-    for schedule in _schedules(definitions["Optimizer"]):
+    for schedule in _schedules(definitions["OptimizerSpec"]):
         name = schedule["properties"]["name"]["const"]
         keys = {k: v for k, v in schedule["properties"].items() if k != "name"}
         path = "training.optimizer.learning_rate"
@@ -119,7 +119,7 @@ def _values(value: Mapping[str, Any]) -> str:
         if target in _COMPONENTS:
             title = _COMPONENTS[target]
             return f"a name, see [{title}](#{title.lower()})"
-        return "a mapping" if target != "Hidden" else "a width or a mapping"
+        return "a mapping" if target != "HiddenSpec" else "a width or a mapping"
     return _simple(value)
 
 

@@ -24,7 +24,7 @@ from kfc.exporting import Exporter, certificate
 from kfc.network import build
 from kfc.preprocessing import fit_scaling
 from kfc.runs import prediction_sample
-from kfc.spec import Hidden, Network, load_spec
+from kfc.spec import HiddenSpec, NetworkSpec, load_spec
 from kfc.training import TapeModel
 from kfc.training.checkpoints import plain_state
 
@@ -201,7 +201,7 @@ def _network(
     block: Callable[..., Any] | None, units: int, options: dict[str, Any]
 ) -> keras.Model:
     """Returns `features -> hidden_1 -> logits`, with a named layer after the block."""
-    (hidden,) = Network(hidden=(Hidden(units=units, activation="tanh"),)).layers()  # type: ignore[arg-type]
+    (hidden,) = NetworkSpec(hidden=(HiddenSpec(units=units, activation="tanh"),)).layers()  # type: ignore[arg-type]
     x = inputs = keras.Input((_FEATURES,), name="features")
     if block is None:
         x = keras.layers.Dense(

@@ -23,7 +23,7 @@ from kfc.data import prepare
 from kfc.data.input_files import read_inputs
 from kfc.errors import KfcError
 from kfc.spec import load_spec
-from kfc.spec.plain_values import shown
+from kfc.spec.plain_values import shown_value
 
 RNG = np.random.default_rng(0)
 X = RNG.random((60, 4))
@@ -124,7 +124,7 @@ VALUES = [
 
 
 def repr_of(value):
-    return shown(value)[:40]
+    return shown_value(value)[:40]
 
 
 @pytest.mark.parametrize(("path", "value", "words"), VALUES, ids=repr_of)
@@ -320,7 +320,7 @@ def test_a_dataset_of_tensorflow(case):
 def test_a_dataset_without_an_end_is_refused_when_memory_is_full(monkeypatch):
     import tensorflow as tf
 
-    monkeypatch.setattr("kfc.system.memory.limit", lambda: 10_000)
+    monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 10_000)
     endless = tf.data.Dataset.from_tensors((X[0], 1)).repeat().filter(lambda x, y: y == 1)
     refused(4, ["fits in memory", "take(n)"], prepare, load_spec({}), endless)
 

@@ -218,7 +218,8 @@ def test_the_reference_of_keys_is_that_of_the_schema(spec_keys):
 
 
 @pytest.mark.parametrize(
-    ("part", "key"), [("Training", "epochs"), ("EarlyStopping", "patience"), ("Data", "scale")]
+    ("part", "key"),
+    [("TrainingSpec", "epochs"), ("EarlyStoppingSpec", "patience"), ("DataSpec", "scale")],
 )
 def test_a_key_without_a_description_is_refused(spec_keys, part, key):
     schema = copy.deepcopy(Spec.model_json_schema())

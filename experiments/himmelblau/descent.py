@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kfc.spec.optimizer_fields import Optimizer
+from kfc.spec.optimizer_fields import OptimizerSpec
 from kfc.training.optimizers import build_optimizer
 
 MINIMA = {
@@ -34,7 +34,7 @@ def descend(named, start, steps):
         start: x and y.
         steps: How many updates.
     """
-    checked = Optimizer.model_validate(named)
+    checked = OptimizerSpec.model_validate(named)
     optimizer = build_optimizer(checked, steps_per_epoch=1, epochs=steps)
     place = keras.Variable(start, dtype="float32")
     optimizer.build([place])

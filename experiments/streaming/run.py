@@ -69,7 +69,7 @@ def train(folder: Path, name: str, epochs: int, limit: int | None) -> dict:
         "form": name,
         "stream": run.spec.data.stream,
         "samples_per_second": (epochs - 1) * rows / (seconds[-1] - seconds[0]),
-        "anonymous_bytes": memory.used(),
+        "anonymous_bytes": memory.used_bytes(),
         "predicted_bytes": result["memory"]["predicted"],
         "test_accuracy": run.metrics["test_accuracy"],
     }

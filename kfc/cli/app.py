@@ -353,11 +353,11 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Of the command line, by default the process's own.
     """
-    standard_streams.prepare()
+    standard_streams.prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with standard_streams.guarded():
+    with standard_streams.guarded_streams():
         try:
             # It ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C.
             app(arguments)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from kfc.cli import printing
 from kfc.registry import REGISTRIES, SOURCES
 from kfc.spec import (
-    Activation,
-    Callback,
-    Initializer,
-    Loss,
-    Optimizer,
+    ActivationSpec,
+    CallbackSpec,
+    InitializerSpec,
+    LossSpec,
+    OptimizerSpec,
     builtin_specs,
     builtin_text,
     load_spec,
@@ -69,7 +69,7 @@ def print_components(as_json: bool) -> None:
         for registry in REGISTRIES
         for name, owners in registry.owners().items()
     ]
-    for component in (Activation, Initializer, Loss, Optimizer, Callback):
+    for component in (ActivationSpec, InitializerSpec, LossSpec, OptimizerSpec, CallbackSpec):
         own = component.registry.names() if component.registry else []
         names = [name for name in component.known() if name not in own]
         rows.append((component.kind, ", ".join(names), "keras", ""))

@@ -91,8 +91,8 @@ def print_search(search: Search) -> None:
         print(f"importance of {name}: {share:.2f}")
     for name, value in search.metrics.items():
         print(f"{name:16} {value:.4f}")
-    print(f"{'best':16} {user_paths.shown(search.folder / 'best.yaml')}")
-    print(f"{'folder':16} {user_paths.shown(search.run_folder)}")
+    print(f"{'best':16} {user_paths.shown_path(search.folder / 'best.yaml')}")
+    print(f"{'folder':16} {user_paths.shown_path(search.run_folder)}")
 
 
 def print_wrapped(sentence: str) -> None:
@@ -102,7 +102,7 @@ def print_wrapped(sentence: str) -> None:
 
 def print_export(exported: Export) -> None:
     """Prints where an export is, what it was checked for, and how to serve and ask it."""
-    print(f"{'path':16} {user_paths.shown(exported.path)}")
+    print(f"{'path':16} {user_paths.shown_path(exported.path)}")
     print(f"{'certificate':16} {exported.verdict}")
     for name, line in zip(("serve", "ask"), exported.commands() or (), strict=False):
         print(f"{name:16} {line}")

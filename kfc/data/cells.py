@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kfc.errors import Finding
-from kfc.spec import shown
+from kfc.spec import shown_value
 
 DECIMAL_COMMA = "Read decimal commas as such, as pandas.read_csv(file, decimal=',') does."
 """What to do about `0,1`."""
@@ -91,4 +91,4 @@ def column_of(cell: Sequence[int], feature_names: tuple[str, ...] = ()) -> str:
     if len(place) > 1:
         return f"column {place}"
     known = place[0] < len(feature_names)
-    return f"column {shown(feature_names[place[0]]) if known else place[0]}"
+    return f"column {shown_value(feature_names[place[0]]) if known else place[0]}"

@@ -23,7 +23,7 @@ from kfc.data.cells import (
 from kfc.data.precision import swallowed
 from kfc.data.rows import Rows
 from kfc.errors import DataError, Finding
-from kfc.spec import shown
+from kfc.spec import shown_value
 from kfc.system import Mapped, chunks
 
 _SHOWN = 10  # of names of fields
@@ -88,7 +88,7 @@ def _no_rows(rows: Rows, where: str) -> Finding | None:
             continue
         if values.ndim == 0:
             value = values.item() if values.dtype.kind != "V" else "one record"
-            got = "None" if value is None else shown(value)
+            got = "None" if value is None else shown_value(value)
             remedy = "Pass (x, y) or (x, y, sample_weight), arrays all of them."
             if hasattr(value, "toarray"):
                 remedy = "Use x.toarray() for a sparse matrix."
@@ -136,7 +136,7 @@ def _input_type(rows: Rows, where: str) -> Finding | None:
         cell, remedy = (0,) * part.ndim, "Use x.astype(float)."
     elif has_decimal_comma(part[cell]):
         remedy = DECIMAL_COMMA
-    got = f"{shown(plain_value(part[cell]))}, of type {rows.x.dtype}"
+    got = f"{shown_value(plain_value(part[cell]))}, of type {rows.x.dtype}"
     place = place_of(where, row, cell, rows.feature_names)
     return Finding(place, "inputs that are real numbers", got, remedy)
 
@@ -173,11 +173,11 @@ def _target_type(rows: Rows, where: str) -> Finding | None:
     if rows.y.dtype.kind == "O":  # the first that is no text tells more
         no_text = [p for p in np.ndenumerate(rows.y) if not isinstance(p[1], (str, bytes))]
         cell, odd = next((p for p in no_text if not is_finite(p[1])), no_text[0])
-        got = f"{type(odd).__name__} such as {shown(odd)}"
+        got = f"{type(odd).__name__} such as {shown_value(odd)}"
         remedy = "Fill or drop missing targets; use y.astype(int) or y.astype(str)."
         expected = "targets that are all numbers or all text"
         return Finding(place_of(where, 0, cell), expected, got, remedy)
-    got = f"{rows.y.dtype} such as {shown(plain_value(rows.y.flat[0]))}"
+    got = f"{rows.y.dtype} such as {shown_value(plain_value(rows.y.flat[0]))}"
     return Finding(where, "targets that are numbers or text", got, "Use y.astype(float).")
 
 
@@ -197,9 +197,8 @@ def _weight_shape(rows: Rows, where: str) -> Finding | None:
 def _weight_type(rows: Rows, where: str) -> Finding | None:
     if rows.sample_weight is None or rows.sample_weight.dtype.kind in "biuf":
         return None
-    got = (
-        f"{rows.sample_weight.dtype} such as {shown(plain_value(rows.sample_weight.flat[0]))}"
-    )
+    first = shown_value(plain_value(rows.sample_weight.flat[0]))
+    got = f"{rows.sample_weight.dtype} such as {first}"
     return Finding(where, "weights that are real numbers", got, "Use weights.astype(float).")
 
 

@@ -20,7 +20,7 @@ from kfc.data.task import Task
 from kfc.errors import DataError, Finding, PluginError, SpecError
 from kfc.preprocessing import fit_scaling
 from kfc.registry import SOURCES
-from kfc.spec import OWN, Spec, shown
+from kfc.spec import OWN, Spec, shown_value
 from kfc.system import Mapped, chunks, memory
 
 _TEST_SHARE = 0.2  # of the rows of a source without a test split
@@ -98,11 +98,11 @@ def _not_of_source(source: Any) -> Iterator[tuple[str, str]]:
         if names is None and what == "labels":
             continue
         if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
-            yield f"{what} as a tuple of text", shown(names)
+            yield f"{what} as a tuple of text", shown_value(names)
         elif len(set(names)) < len(names):
-            yield f"{what} that differ", shown(names)
+            yield f"{what} that differ", shown_value(names)
     if source.class_names is not None and len(source.class_names) < 2:
-        yield "at least two labels", shown(source.class_names)
+        yield "at least two labels", shown_value(source.class_names)
 
 
 def prepare(
@@ -201,7 +201,7 @@ def _validation(spec: Spec, source: Source, name: str) -> float | str:
         return _VALIDATION_SHARE if said is None else said
     if said not in (None, OWN):
         expected = "one place from which validation rows come"
-        got = f"{shown(said)}, while {name} has validation rows of its own"
+        got = f"{shown_value(said)}, while {name} has validation rows of its own"
         remedy = f"Leave data.validation out or set it to {OWN}; or drop those rows."
         raise DataError(Finding("data.validation", expected, got, remedy))
     return OWN
@@ -239,7 +239,7 @@ def _streams(spec: Spec, source: Source) -> bool:
     if spec.data.stream != "auto":
         return spec.data.stream == "always"
     x = source.train.x
-    return isinstance(x, Mapped) and x.nbytes > _RESIDENT_SHARE * memory.limit()
+    return isinstance(x, Mapped) and x.nbytes > _RESIDENT_SHARE * memory.limit_bytes()
 
 
 def _mapped(rows: Rows) -> Rows:

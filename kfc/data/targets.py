@@ -9,7 +9,7 @@ import numpy as np
 from kfc.data.cells import plain_value
 from kfc.data.rows import Source
 from kfc.errors import DataError, Finding
-from kfc.spec import shown
+from kfc.spec import shown_value
 
 AMOUNTS = " Amounts need data.task: regression."
 """Said of numbers that were taken for classes and may be none."""
@@ -49,11 +49,11 @@ class Classes:
             )
             amounts = AMOUNTS if {y.dtype.kind, self.values.dtype.kind} <= set("iuf") else ""
             value = plain_value(y[row])
-            got = shown(value).strip("'")
+            got = shown_value(value).strip("'")
             remedy = f"Drop such rows, or add the label to the training rows.{amounts}"
             if str(value) in self.class_names:  # text that looks like a number, or a number
                 kind = "numbers" if self.values.dtype.kind in "biuf" else "text"
-                got = f"{shown(value)}, of type {y.dtype}"
+                got = f"{shown_value(value)}, of type {y.dtype}"
                 remedy = f"Give these targets as {kind}, as in training."
             raise DataError(
                 Finding(
@@ -92,7 +92,7 @@ def read_classes(source: Source, name: str, *, task: str | None) -> Classes | No
             Finding(
                 f"{name}, targets",
                 "at least two classes",
-                f"only the class {shown(plain_value(present[0]))}",
+                f"only the class {shown_value(plain_value(present[0]))}",
                 "Check how the labels were read.",
             )
         )
@@ -156,7 +156,7 @@ def _check_texts(y: np.ndarray, present: np.ndarray, where: str) -> None:
             Finding(
                 f"{where}, row {row}, targets",
                 "a label",
-                shown(str(y[row])),
+                shown_value(str(y[row])),
                 "Such text often marks a missing label: drop those rows, or rename it.",
             )
         )
@@ -167,7 +167,7 @@ def _check_texts(y: np.ndarray, present: np.ndarray, where: str) -> None:
             Finding(
                 f"{where}, targets",
                 "labels that differ in more than blanks",
-                " and ".join(shown(str(label)) for label in present[same]),
+                " and ".join(shown_value(str(label)) for label in present[same]),
                 "Use numpy.char.strip(y).",
             )
         )

@@ -7,7 +7,7 @@ import math
 from kfc.data import Task
 from kfc.ejecting.refusals import ACTIVATIONS, refused
 from kfc.network import layer_seed, num_outputs
-from kfc.spec import Hidden, Initializer, Spec
+from kfc.spec import HiddenSpec, InitializerSpec, Spec
 from kfc.training.engine import structure, threshold
 
 COLUMNS = 95
@@ -77,7 +77,7 @@ class LayersText:
 
     def weights(self) -> list[str]:
         """Returns the lines that make the weights, and list them as `get_weights()` does."""
-        every: list[Hidden | None] = [*self._hidden, None]
+        every: list[HiddenSpec | None] = [*self._hidden, None]
         inits = [(layer.init if layer else None) or self._spec.network.init for layer in every]
         kinds = {_kind(init) for init in inits}
         lines = []
@@ -116,7 +116,7 @@ class LayersText:
         return lines
 
     def _layer_weights(
-        self, number: int, layer: Hidden | None, kind: str, init: Initializer
+        self, number: int, layer: HiddenSpec | None, kind: str, init: InitializerSpec
     ) -> list[str]:
         inputs, units = self.widths[number - 1 : number + 1]
         options = [f"{key}={value!r}".replace("'", '"') for key, value in init.options.items()]
@@ -228,12 +228,12 @@ def standardized(task: Task) -> bool:
     return bool((scaling.shift != 0).any() or (scaling.divisor != 1).any())
 
 
-def _active(layer: Hidden, text: str) -> str:
+def _active(layer: HiddenSpec, text: str) -> str:
     function = ACTIVATIONS[layer.activation.name] if layer.activation else ""
     return f"{function}({text})" if function else text
 
 
-def _kind(init: Initializer) -> str:
+def _kind(init: InitializerSpec) -> str:
     return init.name.title().replace("_", "")
 
 

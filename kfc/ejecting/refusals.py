@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.registry import BLOCKS
-from kfc.spec import Activation, Cosine, Initializer, Loss, Spec, signatures
+from kfc.spec import ActivationSpec, CosineSpec, InitializerSpec, LossSpec, Spec, signatures
 
 SOURCES = ("idx", "npz", "sklearn", "tfds")
 """Kinds of sources whose loader takes a line or two."""
@@ -114,7 +114,7 @@ def _network_findings(spec: Spec) -> Iterator[Finding]:
             yield from _initializer_findings(f"{where}.init", layer.init)
 
 
-def _activation_findings(where: str, activation: Activation) -> Iterator[Finding]:
+def _activation_findings(where: str, activation: ActivationSpec) -> Iterator[Finding]:
     name = activation.name
     if name not in ACTIVATIONS:
         yield _finding(where, f"one of {', '.join(ACTIVATIONS)}", name)
@@ -124,7 +124,7 @@ def _activation_findings(where: str, activation: Activation) -> Iterator[Finding
             yield _finding(f"{where}.{option}", f"the default of {name}", value)
 
 
-def _initializer_findings(where: str, init: Initializer) -> Iterator[Finding]:
+def _initializer_findings(where: str, init: InitializerSpec) -> Iterator[Finding]:
     for option, value in init.options.items():
         if not isinstance(value, (int, float, str)):
             yield _finding(f"{where}.{option}", "a number or a name", value)
@@ -151,7 +151,7 @@ def _training_findings(spec: Spec) -> Iterator[Finding]:
         yield _finding("training.early_stopping.monitor", expected, stopping.monitor)
 
 
-def _loss_findings(loss: Loss) -> Iterator[Finding]:
+def _loss_findings(loss: LossSpec) -> Iterator[Finding]:
     name = loss.full_name(loss.name)
     if name not in LOSSES:
         yield _finding("training.loss", f"one of {', '.join(LOSSES)}", loss.name)
@@ -172,6 +172,6 @@ def _optimizer_findings(spec: Spec) -> Iterator[Finding]:
         if option not in written and value != defaults.get(option):
             yield _finding(f"{where}.{option}", f"{defaults.get(option)!r}", value)
     schedule = optimizer.schedule()
-    if schedule and not (isinstance(schedule, Cosine) and schedule.warmup_epochs):
+    if schedule and not (isinstance(schedule, CosineSpec) and schedule.warmup_epochs):
         expected = "a number, or the schedule cosine with warmup_epochs"
         yield _finding(f"{where}.learning_rate", expected, schedule.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kfc.data import Task
 from kfc.ejecting.layers import COLUMNS, LayersText, standardized
-from kfc.spec import Cosine, Spec
+from kfc.spec import CosineSpec, Spec
 
 _STATES = {
     "adam": ("means", "squares"),
@@ -176,7 +176,7 @@ class StepText:
             if schedule.warmup_epochs:
                 warmup = max(1, round(schedule.warmup_epochs * self._steps_per_epoch))
                 rise = f"tf.minimum(1.0, t / {warmup}) * "
-            if isinstance(schedule, Cosine):
+            if isinstance(schedule, CosineSpec):
                 lines += self._cosine(schedule, warmup, rise)
             else:
                 initial = schedule.model_dump()["initial_learning_rate"]
@@ -187,7 +187,7 @@ class StepText:
             lines.append(f"    size = {size}")
         return lines
 
-    def _cosine(self, schedule: Cosine, warmup: int, rise: str) -> list[str]:
+    def _cosine(self, schedule: CosineSpec, warmup: int, rise: str) -> list[str]:
         left = self._spec.training.epochs - schedule.warmup_epochs
         lasting = schedule.decay_epochs or max(left, 1 / self._steps_per_epoch)
         steps = max(1, round(lasting * self._steps_per_epoch))

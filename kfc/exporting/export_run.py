@@ -102,12 +102,14 @@ def _fill(
 ) -> Export:
     """Writes everything into the folder that becomes `target`, once it has answered."""
     task, exporter = finished.task, exporter_of(format)
-    console.print(f"{user_paths.shown(target)}: writing {format}", soft_wrap=True)
+    console.print(f"{user_paths.shown_path(target)}: writing {format}", soft_wrap=True)
     with EXPORTERS.guard(format, "export"), atomic.disk_errors(target), full_disk():
         exporter.write(finished.model, task, folder)
     request, warm = _add_serving(folder, exporter, finished, rows)
     _add_labels(folder, task)
-    console.print(f"{user_paths.shown(target)}: asking it in a fresh process", soft_wrap=True)
+    console.print(
+        f"{user_paths.shown_path(target)}: asking it in a fresh process", soft_wrap=True
+    )
     parity = certificate.compare(
         folder,
         exporter,
@@ -121,8 +123,8 @@ def _fill(
     unlisted = exporter.unlisted(folder)
     if unlisted:
         console.print(
-            f"{user_paths.shown(target)}: holds {', '.join(unlisted)}, of a plug-in. Services "
-            "load it; `kfc predict` takes the run instead.",
+            f"{user_paths.shown_path(target)}: holds {', '.join(unlisted)}, of a plug-in. "
+            "Services load it; `kfc predict` takes the run instead.",
             soft_wrap=True,
         )
     facts = _facts(finished, format, int(target.name), parity)

@@ -123,7 +123,7 @@ class Export:
         """Returns what `--json` prints: plain values only."""
         lines = zip(("serve", "ask"), self.commands() or (), strict=False)
         return {
-            "path": user_paths.shown(self.path),
+            "path": user_paths.shown_path(self.path),
             "version": self.version,
             "format": self.format,
             "certificate": dict(self.certificate),

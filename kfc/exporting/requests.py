@@ -119,7 +119,7 @@ def commands(path: Path, name: str, *, portable: bool) -> tuple[str, str]:
     else:
         versions = Path(os.path.abspath(path)).parent  # the path may be `.` or a link
         source = shlex.quote(_csv(f"source={versions}"))
-        request = user_paths.shown(path / REQUEST)
+        request = user_paths.shown_path(path / REQUEST)
     return (
         f"docker run --rm -p 8501:8501 --mount type=bind,{source},target=/models/{name} "
         f"-e MODEL_NAME={name} tensorflow/serving",

@@ -32,7 +32,7 @@ def next_version(folder: Path) -> int:
         CheckpointError: If the file that keeps the highest number is damaged.
     """
     try:
-        highest = int(atomic.read(folder / HIGHEST).decode("ascii"))
+        highest = int(atomic.read_bytes(folder / HIGHEST).decode("ascii"))
     except FileNotFoundError:  # the folder is new, or older than this file
         highest = 0
     except (OSError, ValueError) as error:
@@ -50,7 +50,7 @@ def next_version(folder: Path) -> int:
 def keep_number(folder: Path, number: int) -> None:
     """Writes down that a version has this number, so that no later one gets it by itself."""
     highest = max(number, next_version(folder) - 1)
-    atomic.write(folder / HIGHEST, f"{highest}\n")
+    atomic.write_file(folder / HIGHEST, f"{highest}\n")
 
 
 def format_of(folder: Path) -> str:
@@ -73,7 +73,7 @@ def is_export(folder: Path) -> bool:
 def sha256s(folder: Path) -> dict[str, str]:
     """Returns the sha256 of each file but the certificate, by its path in the folder."""
     return {
-        path.relative_to(folder).as_posix(): atomic.sha256(atomic.read(path))
+        path.relative_to(folder).as_posix(): atomic.sha256(atomic.read_bytes(path))
         for path, is_folder in safe_open.tree(folder)
         if not is_folder and path != folder / CERTIFICATE
     }

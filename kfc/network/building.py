@@ -15,7 +15,7 @@ from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
 from kfc.preprocessing import Scaling
 from kfc.registry import BLOCKS, keras_class
-from kfc.spec import Activation, Hidden, Initializer, Spec, signatures
+from kfc.spec import ActivationSpec, HiddenSpec, InitializerSpec, Spec, signatures
 
 
 def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
@@ -110,7 +110,7 @@ BINARY_LOSSES = ("binary_crossentropy", "binary_focal_crossentropy")
 """With two classes these take one logit, that of the second class."""
 
 
-def dense(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
+def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
     """Dense layer, normalisation, activation, dropout: each where it is asked for.
 
     Args:
@@ -146,7 +146,7 @@ def dense(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
     return tensor
 
 
-def residual(tensor: Any, hidden: Hidden, *, name: str, seed: int) -> Any:
+def residual(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
     """A dense block added to its own input.
 
         y = x + dense(x)    or, where widths differ,    y = P x + dense(x)
@@ -205,7 +205,7 @@ class ActivationWithOptions:
         return cls(**config)
 
 
-def initializer(init: Initializer | None, seed: int) -> keras.initializers.Initializer:
+def initializer(init: InitializerSpec | None, seed: int) -> keras.initializers.Initializer:
     """Returns the Keras initialiser of a spec's `init`, seeded where it draws numbers."""
     if init is None:
         raise ValueError("init: expected a filled-in layer; use Network.layers().")
@@ -250,7 +250,7 @@ def value_layer(scaling: Scaling) -> keras.layers.Layer:
     return keras.layers.Rescaling(divisor.tolist(), shift.tolist(), name="value")
 
 
-def _activation(activation: Activation | None) -> Any:
+def _activation(activation: ActivationSpec | None) -> Any:
     if activation is None:
         raise ValueError("activation: expected a filled-in layer; use Network.layers().")
     defaults = {
@@ -272,12 +272,12 @@ _ACTIVATION_LAYERS = {
 """Activations with options that Keras also has as layers, and so saves by itself."""
 
 
-def _regularizer(hidden: Hidden) -> keras.regularizers.Regularizer | None:
+def _regularizer(hidden: HiddenSpec) -> keras.regularizers.Regularizer | None:
     penalized = hidden.l1 or hidden.l2
     return keras.regularizers.L1L2(l1=hidden.l1, l2=hidden.l2) if penalized else None
 
 
-def _check_block(tensor: Any, hidden: Hidden, block: str) -> None:
+def _check_block(tensor: Any, hidden: HiddenSpec, block: str) -> None:
     shape = tuple(getattr(tensor, "shape", ()))
     if shape != (None, hidden.units):
         raise PluginError(

@@ -93,7 +93,7 @@ def write(folder: Path, environment: Mapping[str, Any]) -> None:
     Raises:
         DiskError: If it cannot be written.
     """
-    atomic.write(folder / FILE, text(environment))
+    atomic.write_file(folder / FILE, text(environment))
 
 
 def read(folder: Path) -> dict[str, Any]:

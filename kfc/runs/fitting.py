@@ -24,7 +24,7 @@ from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.spec import SpecLike, dump_spec, load_spec
 from kfc.system import (
     atomic,
-    hint,
+    hint_on_interrupt,
     locks,
     memory,
     progress_console,
@@ -150,10 +150,10 @@ def resume(
     folder, console = user_paths.absolute(folder), progress_console(verbose)
     resuming.check_is_run(folder)
     if not result_file.is_finished(folder):
-        with atomic.locked(folder):
+        with locks.locked(folder):
             if not result_file.is_finished(folder):  # another process had it meanwhile
                 return _go_on(resuming.look(folder), data, callbacks, console)
-    _say(console, f"{user_paths.shown(folder)} is finished: there is nothing to resume.")
+    _say(console, f"{user_paths.shown_path(folder)} is finished: there is nothing to resume.")
     return load(folder)
 
 
@@ -186,7 +186,9 @@ def _go_on(
     began = unfinished.environment
     began = {**began, "resumed": [*began["resumed"], entry]}
     environment.write(folder, began)
-    atomic.write(folder / "spec.yaml", dump_spec(spec))  # equal in value, perhaps not in text
+    atomic.write_file(
+        folder / "spec.yaml", dump_spec(spec)
+    )  # equal in value, perhaps not in text
     if start:
         store.drop_damaged(folder / "checkpoints", start)
     return _Work(folder, trainer, list(callbacks), began, console, phases).finish(start)
@@ -217,12 +219,12 @@ class _Work:
         self, start: Checkpoint | None = None, *, checkpoint_first: bool = False
     ) -> Run:
         """Trains, from `start` on, and writes down what came of it."""
-        with hint(self._say, f"`{self._command_to_go_on()}` goes on"):
+        with hint_on_interrupt(self._say, f"`{self._command_to_go_on()}` goes on"):
             return self._result(self._train(start, checkpoint_first))
 
     def _command_to_go_on(self) -> str:
         """Returns the call that resumes the run: in Python where it was given objects."""
-        folder, given = user_paths.shown(self.folder), self.environment["given"]
+        folder, given = user_paths.shown_path(self.folder), self.environment["given"]
         again = [
             *(["data=..."] if given["data"] else []),
             *(["callbacks=[...]"] if given["callbacks"] else []),
@@ -252,7 +254,7 @@ class _Work:
     def _result(self, progress: Progress) -> Run:
         folder, trainer, phases = self.folder, self.trainer, self.phases
         network, prepared = trainer.network, trainer.prepared
-        atomic.write_with(folder / "model.keras", network.save)
+        atomic.write_file_with(folder / "model.keras", network.save)
         phases.end("save")
         metrics, baseline = trainer.measure_finished()
         sample_sha256 = prediction_sample.write(
@@ -287,7 +289,7 @@ class _Work:
             "sample_sha256": run.sample_sha256,
             "history": run.history,
             "phases": self.phases.seconds,
-            "memory": {"predicted": self.trainer.memory, "peak": memory.peak()},
+            "memory": {"predicted": self.trainer.memory, "peak": memory.peak_bytes()},
             "resume": "approximate" if self._stateless() else "exact",
             "without_state": self._stateless(),
             "resumed": self.environment["resumed"],
@@ -301,7 +303,7 @@ class _Work:
         spec, rows = self.trainer.spec, len(self.trainer.prepared.train)
         streamed = ", streamed from the disk" if spec.data.stream == "always" else ""
         self._say(
-            f"{user_paths.shown(self.folder)}: {rows:,} rows{streamed}, "
+            f"{user_paths.shown_path(self.folder)}: {rows:,} rows{streamed}, "
             f"{self.trainer.network.count_params():,} weights, engine {spec.training.engine}"
         )
         if start:

@@ -6,7 +6,7 @@ import inspect
 
 from kfc.errors import Finding, SpecError
 from kfc.registry import BLOCKS
-from kfc.spec import Component, Spec
+from kfc.spec import ComponentSpec, Spec
 
 
 def bind_plugins(spec: Spec) -> None:
@@ -16,7 +16,7 @@ def bind_plugins(spec: Spec) -> None:
         PluginError: If one cannot be imported.
         SpecError: If one does not take its options.
     """
-    used: list[tuple[str, Component]] = [
+    used: list[tuple[str, ComponentSpec]] = [
         ("network.block", spec.network.block),
         ("training.optimizer", spec.training.optimizer),
         *((f"training.callbacks[{i}]", c) for i, c in enumerate(spec.training.callbacks)),

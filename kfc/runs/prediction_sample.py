@@ -84,7 +84,7 @@ def write(folder: Path, sample: Sample) -> str:
     """Writes `sample.npz` into a run folder, and returns its sha256."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, x=sample.x, outputs=sample.outputs)
-    atomic.write(folder / FILE, buffer.getvalue())
+    atomic.write_file(folder / FILE, buffer.getvalue())
     return atomic.sha256(buffer.getvalue())
 
 
@@ -99,7 +99,7 @@ def read(folder: Path, sha256: str | None) -> Sample:
         CheckpointError: If it is missing or damaged.
     """
     try:
-        data = atomic.read(folder / FILE)
+        data = atomic.read_bytes(folder / FILE)
     except OSError as error:
         none = "none: the run is older than exports, or a trial of a search"
         got = none if sha256 is None else str(error.strerror)

@@ -76,14 +76,14 @@ def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
 
     It has the sha256 of `spec.yaml`, which is there already, and of its own content.
     """
-    spec_sha256 = atomic.sha256(atomic.read(folder / "spec.yaml"))
+    spec_sha256 = atomic.sha256(atomic.read_bytes(folder / "spec.yaml"))
     facts = {
         **result,
         "history": for_json(result["history"]),  # a callback may add NaN
         "task": task_facts(task),
         "spec_sha256": spec_sha256,
     }
-    atomic.write(folder / "result.json", as_json(sealed(facts)))
+    atomic.write_file(folder / "result.json", as_json(sealed(facts)))
 
 
 def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
@@ -98,7 +98,7 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         result = json.loads(atomic.read_text(folder / "result.json"))
         check_seal(result)
         _Result.model_validate(result)
-        if atomic.sha256(atomic.read(folder / "spec.yaml")) != result["spec_sha256"]:
+        if atomic.sha256(atomic.read_bytes(folder / "spec.yaml")) != result["spec_sha256"]:
             raise _again(folder, "another spec.yaml than the run was trained with")
         return {**result, "history": from_json(result["history"])}, task_of(result["task"])
     except FileNotFoundError as error:

@@ -14,7 +14,7 @@ from typing import Any
 from kfc.errors import CheckpointError, DataError, Finding, SpecError
 from kfc.runs import environment, result_file
 from kfc.spec import Spec
-from kfc.system import atomic, safe_open
+from kfc.system import locks, safe_open
 from kfc.training.checkpoints import Checkpoint, store
 
 _BEGINNING = ("spec.yaml", environment.FILE)
@@ -53,7 +53,7 @@ def check(folder: Path) -> None:
     """
     check_is_run(folder)
     if not result_file.is_finished(folder):
-        with atomic.locked(folder):
+        with locks.locked(folder):
             check_given(look(folder), in_memory=False, callbacks=())
 
 
@@ -77,7 +77,7 @@ def look(folder: Path) -> Unfinished:
     """Reads an interrupted run, and checks every byte that decides how it goes on.
 
     Args:
-        folder: Run folder, which `kfc.system.atomic.locked` has checked for links.
+        folder: Run folder, which `kfc.system.locks.locked` has checked for links.
 
     Raises:
         CheckpointError: If one is damaged, or the spec was changed, or no checkpoint is whole.

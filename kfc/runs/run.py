@@ -105,7 +105,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
         return {
-            "folder": user_paths.shown(self.folder),
+            "folder": user_paths.shown_path(self.folder),
             "metrics": dict(self.metrics),
             "baseline": dict(self.baseline),
             "epochs": self.epochs,

@@ -50,7 +50,7 @@ class ListedRun:
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
         return {
-            "folder": user_paths.shown(self.folder),
+            "folder": user_paths.shown_path(self.folder),
             "status": self.status,
             "date": self.date,
             "metrics": self.metrics,

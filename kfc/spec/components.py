@@ -18,11 +18,11 @@ from kfc.spec.cross_checks import RECORDED
 from kfc.spec.keras_signatures import REQUIRED, UNREAD, signatures
 from kfc.spec.messages import findings_error
 from kfc.spec.option_checks import option_findings, option_schema
-from kfc.spec.plain_values import shown
+from kfc.spec.plain_values import shown_value
 from kfc.spec.suggestions import suggested_key, suggested_word
 
 
-class Component(BaseModel):
+class ComponentSpec(BaseModel):
     """A name and its options: `adam`, or `{name: adam, learning_rate: 0.01}`.
 
     Every option the spec leaves out is filled in with its default, so that a saved spec
@@ -127,7 +127,7 @@ class Component(BaseModel):
             yield Finding(
                 "name",
                 f"the name of a known {cls.kind}",
-                shown(name),
+                shown_value(name),
                 f"{suggested_word(name, cls.known())}Known: {', '.join(cls.known())}.",
             )
 
@@ -167,11 +167,11 @@ def _registry_findings(registry: Registry, name: str) -> Iterator[Finding]:
         yield from error.findings
 
 
-def component_schema(component: type[Component]) -> dict[str, Any]:
+def component_schema(component: type[ComponentSpec]) -> dict[str, Any]:
     """Returns the JSON Schema of a component, installed plug-ins included.
 
     Args:
-        component: Class of the component, such as `Optimizer`.
+        component: Class of the component, such as `OptimizerSpec`.
     """
     by_options: dict[str, tuple[dict[str, Any], list[str]]] = {}
     bare = []
@@ -213,7 +213,7 @@ def component_schema(component: type[Component]) -> dict[str, Any]:
 
 
 def _options_schema(
-    component: type[Component], defaults: Mapping[str, Any] | None
+    component: type[ComponentSpec], defaults: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Returns the JSON Schema of the options beside a name; None stands for a plug-in."""
     if defaults is None:
@@ -228,20 +228,20 @@ def _options_schema(
     }
 
 
-class Activation(Component):
+class ActivationSpec(ComponentSpec):
     """Any Keras activation, with its options."""
 
     kind = "activation"
 
 
-class Initializer(Component):
+class InitializerSpec(ComponentSpec):
     """Any Keras initialiser, with its options; seeds follow the spec's seed."""
 
     kind = "initializer"
     default = "glorot_uniform"
 
 
-class Loss(Component):
+class LossSpec(ComponentSpec):
     """Any Keras loss on logits, or a short name of kfc's."""
 
     kind = "loss"
@@ -253,7 +253,7 @@ class Loss(Component):
     }
 
 
-class Block(Component):
+class BlockSpec(ComponentSpec):
     """What one entry of `hidden` becomes: `dense`, `residual` or a plug-in's."""
 
     kind = "block"
@@ -261,7 +261,7 @@ class Block(Component):
     registry = BLOCKS
 
 
-class Callback(Component):
+class CallbackSpec(ComponentSpec):
     """Any `keras.callbacks` class by its name, one of kfc's, or a plug-in's."""
 
     kind = "callback"
@@ -322,7 +322,7 @@ class Callback(Component):
             yield Finding(
                 option,
                 "a path inside the run folder",
-                shown(value),
+                shown_value(value),
                 "Use a relative path without '..', such as 'best.keras'.",
             )
         else:

@@ -18,8 +18,8 @@ from kfc.errors import Finding, SpecError, nearest
 from kfc.spec.key_paths import Keys
 from kfc.spec.messages import example, read_findings
 from kfc.spec.overrides import override
-from kfc.spec.parsing import SUFFIXES, Source, read_file, read_yaml
-from kfc.spec.plain_values import plain, shown
+from kfc.spec.parsing import SUFFIXES, SpecText, read_file, read_yaml
+from kfc.spec.plain_values import plain_copy, shown_value
 from kfc.spec.schema import Spec
 from kfc.spec.suggestions import paths_by_key, suggested_file
 from kfc.spec.yaml_text import core_scalar
@@ -46,7 +46,7 @@ def builtin_text(name: str) -> str:
             Finding(
                 "spec",
                 "a file or the name of a built-in spec",
-                shown(name),
+                shown_value(name),
                 f"{suggested_file(Path(name), SUFFIXES) or nearest(name, builtin_specs())}"
                 f"Known: {', '.join(builtin_specs())}. "
                 f"Files end in {', '.join(SUFFIXES)}.",
@@ -75,9 +75,9 @@ def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spe
             )
         )
     source = _read(spec)
-    values, findings = plain(source.values)
+    values, findings = plain_copy(source.values)
     source = override(dataclasses.replace(source, values=values), overrides or {})
-    values, of_overrides = plain(source.values)
+    values, of_overrides = plain_copy(source.values)
     findings = [found for found in findings if not source.overrides(found[0])] + of_overrides
     try:
         checked = Spec.model_validate(values)
@@ -113,11 +113,11 @@ def _text(representer: Any, text: str) -> Any:
     return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-def _read(spec: SpecLike) -> Source:
+def _read(spec: SpecLike) -> SpecText:
     if isinstance(spec, Spec):
-        return Source(spec.model_dump(mode="json"))
+        return SpecText(spec.model_dump(mode="json"))
     if isinstance(spec, Mapping):
-        return Source(dict(spec))
+        return SpecText(dict(spec))
     if isinstance(spec, Path) or str(spec).lower().endswith(SUFFIXES):
         path = user_paths.expanded(spec)
         source = read_file(path)
@@ -134,7 +134,7 @@ def _read(spec: SpecLike) -> Source:
                 f"Built-in names: {', '.join(builtin_specs())}.",
             )
         )
-    return Source({"name": name, **source.values}, source.name, source.lines)
+    return SpecText({"name": name, **source.values}, source.name, source.lines)
 
 
 def _run_name(path: Path) -> str:
@@ -170,7 +170,7 @@ def _findings_behind(values: dict[str, Any], findings: Findings) -> Findings:
     return []
 
 
-def _with_lines(findings: Findings, source: Source) -> Iterator[Finding]:
+def _with_lines(findings: Findings, source: SpecText) -> Iterator[Finding]:
     """Yields the findings with the line of each; of very many the first ones."""
     for path, finding in findings[:_MOST_FAULTS]:
         yield dataclasses.replace(finding, line=source.line(path))

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from kfc.errors import Finding
 from kfc.spec.key_paths import Keys, dotted, split_path
-from kfc.spec.plain_values import shown
+from kfc.spec.plain_values import shown_value
 from kfc.spec.suggestions import models_in, suggested_key, suggested_word
 
 _EXPECTED = {
@@ -129,7 +129,7 @@ def _finding(
         names = str(choices).replace(" or ", ", ").replace("'", "").split(", ")
         remedy = suggested_word(str(got), names).strip() or remedy
         remedy += _meanings(model, detail["loc"], names)
-    return Finding(dotted(path) or "spec", expected, shown(got), remedy)
+    return Finding(dotted(path) or "spec", expected, shown_value(got), remedy)
 
 
 def _meanings(model: type[BaseModel], loc: Keys, words: list[str]) -> str:
@@ -154,8 +154,9 @@ def _models_at(model: type[BaseModel], loc: Keys) -> list[type[BaseModel]]:
             if key in owner.model_fields
             for found in models_in(owner.model_fields[str(key)].annotation)
         ]
-        # A union's tag is its model's name; an index names nothing.
-        tagged = [found for found in models if found.__name__.lower() == str(key).lower()]
+        # The tag of a union is the name of its model, without `Spec`; an index names nothing.
+        tag = f"{key}spec".lower()
+        tagged = [found for found in models if found.__name__.lower() == tag]
         models = inner or tagged or models
     return models
 

@@ -11,12 +11,12 @@ from pydantic import Discriminator, Field, ValidationError, model_validator
 
 from kfc.errors import Finding
 from kfc.registry import OPTIMIZERS
-from kfc.spec.components import Component
+from kfc.spec.components import ComponentSpec
 from kfc.spec.fields import Finite, Listed, NotNegative, Positive, Share, SpecModel
 from kfc.spec.messages import findings_error, read_findings
 
 
-class Schedule(SpecModel):
+class ScheduleSpec(SpecModel):
     """A learning rate that changes; all times are in epochs, fractions allowed."""
 
     warmup_epochs: NotNegative = Field(0.0, description="Linear rise from 0, before the rest.")
@@ -28,14 +28,14 @@ InitialRate = Annotated[
 ]
 
 
-class Constant(Schedule):
+class ConstantSpec(ScheduleSpec):
     """The same rate throughout (after a warm-up)."""
 
     name: Literal["constant"]
     initial_learning_rate: InitialRate
 
 
-class Cosine(Schedule):
+class CosineSpec(ScheduleSpec):
     """Half a cosine wave from the initial rate down to `alpha` times it, after the warm-up."""
 
     name: Literal["cosine"]
@@ -46,7 +46,7 @@ class Cosine(Schedule):
     )
 
 
-class Exponential(Schedule):
+class ExponentialSpec(ScheduleSpec):
     """The initial rate times `decay_rate ** (epochs / decay_epochs)`, after the warm-up."""
 
     name: Literal["exponential"]
@@ -60,7 +60,7 @@ class Exponential(Schedule):
     staircase: bool = Field(False, description="Whether the rate falls in whole steps.")
 
 
-class Step(Schedule):
+class StepSpec(ScheduleSpec):
     """`values[i]` until epoch `boundaries[i]`, the last value afterwards.
 
     Epochs count from the beginning of the training: a warm-up multiplies these values and
@@ -98,7 +98,7 @@ class Step(Schedule):
         return self
 
 
-AnySchedule = Constant | Cosine | Exponential | Step
+AnySchedule = ConstantSpec | CosineSpec | ExponentialSpec | StepSpec
 
 
 class _Rate(SpecModel):
@@ -108,7 +108,7 @@ class _Rate(SpecModel):
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
-class Optimizer(Component):
+class OptimizerSpec(ComponentSpec):
     """Any Keras optimizer, `tape_sgd` (the update written by hand), or a plug-in's."""
 
     kind = "optimizer"

@@ -8,7 +8,7 @@ from typing import Any
 
 from kfc.errors import Finding, nearest
 from kfc.spec.keras_signatures import REQUIRED, UNREAD
-from kfc.spec.plain_values import shown
+from kfc.spec.plain_values import shown_value
 
 Limits = tuple[str, dict[str, Any]]
 
@@ -82,7 +82,7 @@ def option_findings(kind: str, option: str, value: Any, default: Any) -> Iterato
         expected = f"one of {', '.join(choices)}"
         remedy = nearest(value, choices).strip() or remedy
     if expected:
-        yield Finding(option, expected, shown(value), remedy)
+        yield Finding(option, expected, shown_value(value), remedy)
 
 
 def _type_finding(value: Any, default: Any) -> str:

@@ -10,15 +10,15 @@ from typing import Any
 
 from kfc.errors import Finding, SpecError
 from kfc.spec.key_paths import Keys, split_path
-from kfc.spec.parsing import Source
-from kfc.spec.plain_values import shown
+from kfc.spec.parsing import SpecText
+from kfc.spec.plain_values import shown_value
 
 _PATH = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
 
 _LONGEST = 1000  # characters; a message shows the whole path
 
 
-def override(source: Source, overrides: Mapping[str, Any]) -> Source:
+def override(source: SpecText, overrides: Mapping[str, Any]) -> SpecText:
     """Returns `source` with dotted paths set, such as `training.optimizer.name`.
 
     Args:
@@ -35,14 +35,16 @@ def override(source: Source, overrides: Mapping[str, Any]) -> Source:
         try:
             if not _is_path(dotted):
                 expected = "a dotted path such as network.hidden[0].units"
-                raise _not_settable("overrides", expected, shown(dotted), "Count from 0.")
+                raise _not_settable(
+                    "overrides", expected, shown_value(dotted), "Count from 0."
+                )
             _set(values, split_path(dotted), value, dotted)
         except SpecError as error:
             findings += error.findings
     if findings:
         raise SpecError(*findings)
     paths = frozenset(split_path(dotted) for dotted in overrides)
-    return Source(values, source.name, source.lines, source.overridden | paths)
+    return SpecText(values, source.name, source.lines, source.overridden | paths)
 
 
 def _is_path(dotted: Any) -> bool:
@@ -67,7 +69,7 @@ def _set(values: dict[str, Any], path: Keys, value: Any, dotted: str) -> None:
         if not isinstance(child, (dict, list)):
             what = f"[{key}]" if isinstance(key, int) else key
             expected = f"{'keys' if isinstance(following, str) else 'a list'} below {what}"
-            raise _not_settable(dotted, expected, shown(child), "Set the whole of it.")
+            raise _not_settable(dotted, expected, shown_value(child), "Set the whole of it.")
         node[key] = child
         node = child
     _check_key(node, path[-1], dotted)

@@ -25,7 +25,7 @@ _MAX_BYTES = 100_000  # a spec is a page; reading more as YAML would take many s
 
 
 @dataclass(frozen=True)
-class Source:
+class SpecText:
     """Plain values and where they came from.
 
     Args:
@@ -57,7 +57,7 @@ class Source:
         return self.name
 
 
-def read_file(path: Path) -> Source:
+def read_file(path: Path) -> SpecText:
     """Reads a YAML 1.2, TOML or JSON file, chosen by its ending.
 
     Raises:
@@ -85,7 +85,7 @@ def read_file(path: Path) -> Source:
 
 def _read_bytes(path: Path, name: str) -> bytes:
     try:
-        with atomic.reading(path) as file:
+        with atomic.open_to_read(path) as file:
             data = file.read(_MAX_BYTES + 1)
     except safe_open.NotRegularError as error:
         raise _unreadable(name, "a file", str(error)) from error
@@ -102,7 +102,7 @@ def _read_bytes(path: Path, name: str) -> bytes:
     return data
 
 
-def read_yaml(text: str, name: str) -> Source:
+def read_yaml(text: str, name: str) -> SpecText:
     """Reads YAML 1.2 with the scalars of its core schema.
 
     `1e-3` is a number; `no`, `1_000` and `2026-01-31` are text.
@@ -133,7 +133,7 @@ def read_yaml(text: str, name: str) -> Source:
         raise _unreadable(name, "YAML that can be read", got, line) from error
     if not isinstance(values, dict):
         raise _unreadable(name, "keys and values, such as 'seed: 0'", _kind(values))
-    return Source(values, name, lines)
+    return SpecText(values, name, lines)
 
 
 def read_value(text: str) -> Any:
@@ -144,7 +144,7 @@ def read_value(text: str) -> Any:
         return text
 
 
-def _read_json(text: str, name: str) -> Source:
+def _read_json(text: str, name: str) -> SpecText:
     repeated: list[str] = []
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -171,10 +171,10 @@ def _read_json(text: str, name: str) -> Source:
         raise _twice(name, repeated[0], 0)
     if not isinstance(values, dict):
         raise _unreadable(name, 'keys and values, such as {"seed": 0}', _kind(values))
-    return Source(values, name, lines)
+    return SpecText(values, name, lines)
 
 
-def _read_toml(text: str, name: str) -> Source:
+def _read_toml(text: str, name: str) -> SpecText:
     try:
         lines = toml_lines(text)  # before tomllib, which takes minutes over a deep key
         values = tomllib.loads(text)
@@ -187,7 +187,7 @@ def _read_toml(text: str, name: str) -> Source:
         raise _unreadable(name, "TOML that can be read", got, line) from error
     except ValueError as error:  # an integer of thousands of digits
         raise _unreadable(name, "TOML that can be read", f"the error: {error}") from error
-    return Source(values, name, lines)
+    return SpecText(values, name, lines)
 
 
 def _twice(name: str, key: str, line: int) -> SpecError:

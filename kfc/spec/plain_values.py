@@ -18,7 +18,7 @@ _MAX_KEY = 200  # characters; a message names it, and a class may be called by a
 _MAX_BITS = 13_000  # of an integer; Python refuses to print what has 4,300 digits
 
 
-def plain(values: Any) -> tuple[Any, list[tuple[Keys, Finding]]]:
+def plain_copy(values: Any) -> tuple[Any, list[tuple[Keys, Finding]]]:
     """Returns a copy made of dicts, lists, text, numbers, booleans and None, with findings.
 
     Tuples become lists and NumPy's numbers Python's. Whatever else there is gets a finding
@@ -28,7 +28,7 @@ def plain(values: Any) -> tuple[Any, list[tuple[Keys, Finding]]]:
     return _plain(values, (), findings), findings
 
 
-def shown(value: Any) -> str:
+def shown_value(value: Any) -> str:
     """Returns a value as a message shows it: on one line, of bounded length."""
     if value is None:
         return "nothing"
@@ -79,11 +79,13 @@ def _named(
     for key, value in node.items():
         text = key_text(key)
         if text is None:
-            finding = _finding(path, "keys that are text", shown(key), "Quote the key.")
+            finding = _finding(path, "keys that are text", shown_value(key), "Quote the key.")
             findings.append((path, finding))
         elif len(text) > _MAX_KEY:
             expected = f"keys of at most {_MAX_KEY} characters"
-            findings.append((path, _finding(path, expected, shown(text), "Shorten the key.")))
+            findings.append(
+                (path, _finding(path, expected, shown_value(text), "Shorten the key."))
+            )
         elif text in named:
             finding = _finding(path, "each key once", f"{text!r} twice", "Remove one of them.")
             findings.append((path, finding))
@@ -108,7 +110,7 @@ def _scalar(node: Any, path: Keys, findings: list[tuple[Keys, Finding]]) -> Any:
                 expected, remedy = "text in Unicode", "Remove the half surrogate pair."
             else:
                 return value
-    findings.append((path, _finding(path, expected, shown(node), remedy)))
+    findings.append((path, _finding(path, expected, shown_value(node), remedy)))
     return None
 
 

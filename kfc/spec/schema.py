@@ -18,7 +18,13 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from kfc.spec.components import Activation, Block, Callback, Initializer, Loss
+from kfc.spec.components import (
+    ActivationSpec,
+    BlockSpec,
+    CallbackSpec,
+    InitializerSpec,
+    LossSpec,
+)
 from kfc.spec.cross_checks import RECORDED, impossible
 from kfc.spec.fields import (
     ClassWeight,
@@ -32,9 +38,9 @@ from kfc.spec.fields import (
     component,
 )
 from kfc.spec.messages import findings_error
-from kfc.spec.optimizer_fields import Optimizer
-from kfc.spec.search_fields import Search
-from kfc.spec.source_fields import SourceSchema, check_source, check_validation
+from kfc.spec.optimizer_fields import OptimizerSpec
+from kfc.spec.search_fields import SearchSpec
+from kfc.spec.source_fields import SourceSchema, check_source_name, check_validation
 
 # Codes of the checks a spec may accept; `kfc/data/checks.py` has their rows.
 AcceptedCheck = Literal["unscaled_input"]
@@ -42,7 +48,7 @@ AcceptedCheck = Literal["unscaled_input"]
 
 # --- data ---------------------------------------------------------------------------------
 
-SourceName = Annotated[str, AfterValidator(check_source), SourceSchema()]
+SourceName = Annotated[str, AfterValidator(check_source_name), SourceSchema()]
 ValidationName = Annotated[str, AfterValidator(check_validation), SourceSchema()]
 
 SCALES = {
@@ -56,7 +62,7 @@ SCALES = {
 """Word of `data.scale` -> what it does to the inputs."""
 
 
-class Data(SpecModel):
+class DataSpec(SpecModel):
     """Where the rows come from, how they are split and how they are scaled."""
 
     source: SourceName | None = Field(
@@ -119,12 +125,12 @@ def of_network(key: str, example: Any) -> Any:
     return Field(None, description=f"As network.{key}, for this layer.", examples=[example])
 
 
-class Hidden(SpecModel):
+class HiddenSpec(SpecModel):
     """One hidden layer; what it leaves out is as the network says."""
 
     units: Count = Field(description="Width of the layer.", examples=[128])
-    activation: Activation | None = of_network("activation", "relu")
-    init: Initializer | None = of_network("init", "glorot_uniform")
+    activation: ActivationSpec | None = of_network("activation", "relu")
+    init: InitializerSpec | None = of_network("init", "glorot_uniform")
     dropout: Share | None = of_network("dropout", 0.5)
     l1: NotNegative | None = of_network("l1", 0.001)
     l2: NotNegative | None = of_network("l2", 0.001)
@@ -157,26 +163,28 @@ class Hidden(SpecModel):
         return self.units if set(said) == {"units"} else said
 
 
-class Network(SpecModel):
+class NetworkSpec(SpecModel):
     """A dense stack, from the scaled input to logits."""
 
-    hidden: Listed[Hidden] = Field(
-        (Hidden(units=128),),
+    hidden: Listed[HiddenSpec] = Field(
+        (HiddenSpec(units=128),),
         description="Widths, or layers with options; [] is softmax regression.",
         examples=[[256, 128]],
     )
-    activation: Activation = component("relu", "Of every hidden layer.")
-    init: Initializer = component("glorot_uniform", "Of every kernel.")
-    block: Block = component("dense", "What one entry of hidden becomes.")
+    activation: ActivationSpec = component("relu", "Of every hidden layer.")
+    init: InitializerSpec = component("glorot_uniform", "Of every kernel.")
+    block: BlockSpec = component("dense", "What one entry of hidden becomes.")
     dropout: Share = Field(0.0, description="Share of outputs zeroed while training.")
     l1: NotNegative = Field(0.0, description="Factor of the sum of absolute kernel weights.")
     l2: NotNegative = Field(0.0, description="Factor of the sum of squared kernel weights.")
     normalization: Normalization = Field("none", description="Before the activation.")
     use_bias: bool = Field(True, description="Whether hidden layers add a bias.")
 
-    def layers(self) -> tuple[Hidden, ...]:
+    def layers(self) -> tuple[HiddenSpec, ...]:
         """Returns the hidden layers, each with every option filled in."""
-        shared = {name: getattr(self, name) for name in Hidden.model_fields if name != "units"}
+        shared = {
+            name: getattr(self, name) for name in HiddenSpec.model_fields if name != "units"
+        }
         return tuple(
             layer.model_copy(
                 update={k: v for k, v in shared.items() if getattr(layer, k) is None}
@@ -188,7 +196,7 @@ class Network(SpecModel):
 # --- training -----------------------------------------------------------------------------
 
 
-class EarlyStopping(SpecModel):
+class EarlyStoppingSpec(SpecModel):
     """Stops when a number has not become better for `patience` epochs."""
 
     monitor: str = Field(
@@ -207,10 +215,10 @@ class EarlyStopping(SpecModel):
     )
 
 
-class Training(SpecModel):
+class TrainingSpec(SpecModel):
     """How the weights are found."""
 
-    loss: Loss | None = Field(
+    loss: LossSpec | None = Field(
         None, description="By default cross_entropy for classes, mse for numbers."
     )
     class_weight: ClassWeight | None = Field(
@@ -218,7 +226,7 @@ class Training(SpecModel):
         description="balanced, or class: number; a row's loss is multiplied by it.",
         examples=["balanced"],
     )
-    optimizer: Optimizer = component("adam", "Any of Keras's, tape_sgd, a plug-in's.")
+    optimizer: OptimizerSpec = component("adam", "Any of Keras's, tape_sgd, a plug-in's.")
     engine: Literal["auto", "xla", "graph", "eager"] = Field(
         "auto",
         description="What runs the steps: a graph that XLA compiles, a plain graph, or (for "
@@ -238,7 +246,7 @@ class Training(SpecModel):
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
     epochs: Count = Field(20, description="Number of passes over the training rows.")
     shuffle: bool = Field(True, description="Whether rows come in a new order each epoch.")
-    early_stopping: EarlyStopping | None = Field(
+    early_stopping: EarlyStoppingSpec | None = Field(
         None,
         description="Off unless named.",
         examples=[{"monitor": "val_loss", "patience": 5}],
@@ -251,7 +259,7 @@ class Training(SpecModel):
         description="Steps between evaluations, besides those at the end of epochs.",
         examples=[500],
     )
-    callbacks: Listed[Callback] = Field(
+    callbacks: Listed[CallbackSpec] = Field(
         (),
         description="Any of Keras's by class name, kfc's, or a plug-in's.",
         examples=[[{"name": "TerminateOnNaN"}]],
@@ -291,10 +299,10 @@ class Spec(SpecModel):
         description="Checks that may not refuse this run, by their codes.",
         examples=[["unscaled_input"]],
     )
-    data: Data = Field(default_factory=lambda: Data())
-    network: Network = Field(default_factory=lambda: Network())
-    training: Training = Field(default_factory=lambda: Training())
-    search: Search | None = Field(None, description="What `kfc tune` varies, and how.")
+    data: DataSpec = Field(default_factory=lambda: DataSpec())
+    network: NetworkSpec = Field(default_factory=lambda: NetworkSpec())
+    training: TrainingSpec = Field(default_factory=lambda: TrainingSpec())
+    search: SearchSpec | None = Field(None, description="What `kfc tune` varies, and how.")
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:

@@ -42,7 +42,7 @@ Number = Annotated[Finite, WrapValidator(_as_written), _Written]
 Above0 = Annotated[Positive, WrapValidator(_as_written), _Written]
 
 
-class Range(SpecModel):
+class RangeSpec(SpecModel):
     """Numbers from `low` to `high`, both included."""
 
     low: Number = Field(
@@ -97,7 +97,7 @@ class Range(SpecModel):
         return self
 
 
-class Choice(SpecModel):
+class ChoiceSpec(SpecModel):
     """One of the listed values."""
 
     choice: Annotated[Listed[Any], Field(min_length=1, examples=[[32, 64]])] = Field(
@@ -121,7 +121,7 @@ class Choice(SpecModel):
 _Depth = Annotated[int, Field(ge=0, le=100)]
 
 
-class Stack(SpecModel):
+class StackSpec(SpecModel):
     """Hidden layers: how many, and how wide."""
 
     depth: Annotated[Listed[_Depth], Field(min_length=2, max_length=2)] = Field(
@@ -150,15 +150,15 @@ def _dimension(value: Any) -> str:
     return "Choice" if "choice" in keys else "Stack" if "depth" in keys else "Range"
 
 
-Dimension = Annotated[
-    Annotated[Range, Tag("Range")]
-    | Annotated[Choice, Tag("Choice")]
-    | Annotated[Stack, Tag("Stack")],
+DimensionSpec = Annotated[
+    Annotated[RangeSpec, Tag("Range")]
+    | Annotated[ChoiceSpec, Tag("Choice")]
+    | Annotated[StackSpec, Tag("Stack")],
     Discriminator(_dimension),
 ]
 
 
-class Search(SpecModel):
+class SearchSpec(SpecModel):
     """What `kfc tune` varies, and how; training alone does not read it."""
 
     algorithm: Literal["random", "bayesian", "hyperband", "grid"] = Field(
@@ -220,7 +220,7 @@ class Search(SpecModel):
     factor: Annotated[int, Field(ge=2, lt=2**31)] = Field(
         3, description="hyperband: one trial in so many goes on, to so many times the epochs."
     )
-    space: dict[str, Dimension] = Field(
+    space: dict[str, DimensionSpec] = Field(
         default_factory=dict,
         description="Dotted path of the spec -> the values it may take. By default hidden "
         "layers, the learning rate and the standard deviation of the first weights.",

@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema
 from kfc.errors import Finding, RegistryError, nearest
 from kfc.registry import SOURCES
 from kfc.spec.messages import findings_error
-from kfc.spec.plain_values import shown
+from kfc.spec.plain_values import shown_value
 
 OWN = "own"
 """Word of `data.validation` for validation rows that the data themselves bring."""
@@ -30,7 +30,7 @@ class SourceSchema:
         return {**schema, "pattern": f"^({kinds}):.", "maxLength": _LONGEST}
 
 
-def check_source(value: str) -> str:
+def check_source_name(value: str) -> str:
     """Checks that `value` reads `kind:argument`, with a kind that somebody offers."""
     kind, colon, argument = value.partition(":")
     if not colon or not argument:
@@ -39,13 +39,15 @@ def check_source(value: str) -> str:
             Finding(
                 "",
                 "kind:argument, such as sklearn:digits",
-                shown(value),
+                shown_value(value),
                 f"{close}Known kinds: {', '.join(SOURCES.names())}.",
             )
         )
     if not value.isprintable() or len(value) > _LONGEST:
         expected = f"at most {_LONGEST} printable characters"
-        raise findings_error(Finding("", expected, shown(value), "Name the file or set anew."))
+        raise findings_error(
+            Finding("", expected, shown_value(value), "Name the file or set anew.")
+        )
     try:
         SOURCES.check(kind)
     except RegistryError as error:
@@ -65,8 +67,8 @@ def check_validation(value: str) -> str:
             Finding(
                 "",
                 f"a share such as 0.1, a source as kind:argument, or {OWN}",
-                shown(value),
+                shown_value(value),
                 "Write 10 % as 0.1, without quotes.",
             )
         )
-    return check_source(value)
+    return check_source_name(value)

@@ -26,7 +26,7 @@ from ruamel.yaml.scanner import Scanner
 
 from kfc.errors import Finding, SpecError
 from kfc.spec.key_paths import Keys
-from kfc.spec.plain_values import MAX_DEPTH, MAX_VALUES, key_text, shown
+from kfc.spec.plain_values import MAX_DEPTH, MAX_VALUES, key_text, shown_value
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE = re.compile(r"true|True|TRUE")
@@ -195,7 +195,7 @@ class _Builder:
         """Checks a key of a mapping; returns it as text."""
         name = None if isinstance(key, (dict, list)) else key_text(key)
         if name is None:
-            got = "a list or a mapping" if isinstance(key, (dict, list)) else shown(key)
+            got = "a list or a mapping" if isinstance(key, (dict, list)) else shown_value(key)
             raise refusal("keys that are text", got, line, "Quote the key.")
         if name == "<<" and event.style is None:
             raise refusal(

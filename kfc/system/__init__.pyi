@@ -12,6 +12,6 @@ from .memmap import chunks as chunks
 from .regular_files import open_descriptor as open_descriptor
 from .regular_files import open_file as open_file
 from .signals import Interrupts as Interrupts
-from .signals import hint as hint
+from .signals import hint_on_interrupt as hint_on_interrupt
 from .standard_streams import progress_console as progress_console
 from .tensorflow_startup import import_tensorflow as import_tensorflow

@@ -7,7 +7,6 @@ path of ours, and the result is saved in the same way.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -17,25 +16,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from kfc.errors import BusyError, CheckpointError, DiskError, Finding, KfcError
+from kfc.errors import DiskError, Finding, KfcError
 from kfc.system import disk, safe_open
 
 PARTIAL = ".partial-"
 """Beginning of the name of what is not whole yet; 16 digits that nobody can guess follow."""
-_LOCK = ".lock"
 
 
-def write(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str) -> None:
     """Writes a whole file in place of `path`.
 
     Raises:
         DiskError: If it cannot be written; the old content stays.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    _put(path, lambda partial: disk.write(partial, data))
+    _put(path, lambda partial: disk.write_new(partial, data))
 
 
-def write_with(path: Path, writer: Callable[[Path], None]) -> None:
+def write_file_with(path: Path, writer: Callable[[Path], None]) -> None:
     """Lets a library write a file, then puts it in place of `path`.
 
     Args:
@@ -45,7 +43,7 @@ def write_with(path: Path, writer: Callable[[Path], None]) -> None:
     Raises:
         DiskError: If it cannot be written; the old content stays.
     """
-    _put(path, lambda partial: disk.write_by(writer, partial))
+    _put(path, lambda partial: disk.write_new_by(writer, partial))
 
 
 def _put(path: Path, write_partial: Callable[[Path], None]) -> None:
@@ -53,11 +51,11 @@ def _put(path: Path, write_partial: Callable[[Path], None]) -> None:
         partial = _new_partial(path)
         try:
             write_partial(partial)
-            disk.sync(partial)
+            disk.fsync(partial)
             disk.rename(partial, path)
-            disk.sync(path.parent)
+            disk.fsync(path.parent)
         except BaseException:
-            disk.remove(partial)
+            disk.unlink(partial)
             raise
 
 
@@ -70,7 +68,7 @@ def _new_partial(path: Path) -> Path:
     return path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
 
 
-def tidy(folder: Path) -> None:
+def remove_partials(folder: Path) -> None:
     """Removes what killed processes have left unfinished in a folder that nobody else uses."""
     for name in safe_open.names_in(folder):
         if name.startswith(PARTIAL):
@@ -80,7 +78,7 @@ def tidy(folder: Path) -> None:
 def _remove_any(path: Path) -> None:
     is_folder = path.is_dir() and not path.is_symlink()
     with suppress(OSError):  # another user's, in a folder that all may write to
-        disk.remove_folder(path) if is_folder else disk.remove(path)
+        disk.rmtree(path) if is_folder else disk.unlink(path)
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes], *, replace: bool = False) -> None:
@@ -96,10 +94,10 @@ def write_folder(path: Path, contents: Mapping[str, bytes], *, replace: bool = F
         DiskError: If it cannot be written; `path` is then as it was.
     """
     with new_folder(path, replace=replace) as partial:
-        fill(partial, contents)
+        fill_folder(partial, contents)
 
 
-def fill(folder: Path, contents: Mapping[str, bytes]) -> None:
+def fill_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Writes files into a folder that is not under its name yet, see `new_folder`.
 
     Args:
@@ -108,8 +106,8 @@ def fill(folder: Path, contents: Mapping[str, bytes]) -> None:
     """
     for name, data in contents.items():
         if "/" in name:
-            disk.make_folder((folder / name).parent)
-        disk.write(folder / name, data)
+            disk.mkdir((folder / name).parent)
+        disk.write_new(folder / name, data)
 
 
 @contextmanager
@@ -129,21 +127,21 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     with disk_errors(path):
         partial = _new_partial(path)
         try:
-            disk.make_folder(partial)
+            disk.mkdir(partial)
             yield partial
             for inner, _ in safe_open.tree(partial):
-                disk.sync(inner)
-            disk.sync(partial)
+                disk.fsync(inner)
+            disk.fsync(partial)
             if replace:
-                disk.remove_folder(path)
+                disk.rmtree(path)
             disk.rename(partial, path)  # refused where there is a full one
-            disk.sync(path.parent)
+            disk.fsync(path.parent)
         except BaseException:
-            disk.remove_folder(partial)
+            disk.rmtree(partial)
             raise
 
 
-def append(path: Path, text: str) -> None:
+def append_text(path: Path, text: str) -> None:
     """Adds lines to a log; `sync` puts them on the disk.
 
     Raises:
@@ -164,24 +162,24 @@ def append_synced(path: Path, content: bytes | str) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with disk_errors(path):
         try:
-            with reading(path) as file:
+            with open_to_read(path) as file:
                 new, size = False, file.seek(0, os.SEEK_END)
         except FileNotFoundError:
             new, size = True, 0
         try:
             disk.append(path, data)
-            disk.sync(path)
+            disk.fsync(path)
         except BaseException:
             # Or the next line would be joined to the part of this one.
             with suppress(OSError):
                 disk.truncate(path, size)
-                disk.sync(path)
+                disk.fsync(path)
             raise
         if new:
-            disk.sync(path.parent)
+            disk.fsync(path.parent)
 
 
-def truncate(path: Path, size: int) -> None:
+def truncate_file(path: Path, size: int) -> None:
     """Cuts a file off after `size` bytes, on the disk before this returns.
 
     Raises:
@@ -189,10 +187,10 @@ def truncate(path: Path, size: int) -> None:
     """
     with disk_errors(path):
         disk.truncate(path, size)
-        disk.sync(path)
+        disk.fsync(path)
 
 
-def sync(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Flushes a file, or a folder with everything in it, to the disk.
 
     Raises:
@@ -200,8 +198,8 @@ def sync(path: Path) -> None:
     """
     with disk_errors(path):
         for inner, _ in safe_open.tree(path) if path.is_dir() else ():
-            disk.sync(inner)
-        disk.sync(path)
+            disk.fsync(inner)
+        disk.fsync(path)
 
 
 def make_folder(path: Path) -> list[Path]:
@@ -214,55 +212,55 @@ def make_folder(path: Path) -> list[Path]:
         DiskError: If it cannot be created.
     """
     with disk_errors(path):
-        made = disk.make_folder(path)
-        disk.sync(path.parent)
+        made = disk.mkdir(path)
+        disk.fsync(path.parent)
     return made
 
 
-def remove(path: Path) -> None:
+def remove_file(path: Path) -> None:
     """Removes a file that is no longer needed; one that is gone is fine.
 
     Raises:
         DiskError: If it cannot be removed.
     """
     with disk_errors(path):
-        disk.remove(path)
+        disk.unlink(path)
 
 
 def remove_folder(path: Path) -> None:
     """Removes a folder that is no longer needed; one that is gone is fine."""
-    disk.remove_folder(path)
+    disk.rmtree(path)
 
 
-def reading(path: Path) -> BinaryIO:
+def open_to_read(path: Path) -> BinaryIO:
     """Opens a file to read it; see `kfc.system.safe_open` about links.
 
     Raises:
         OSError: If it cannot be opened, is no regular file, or is reached through a link
             below a folder that was handed over.
     """
-    return os.fdopen(safe_open.open_file(path), "rb")
+    return os.fdopen(safe_open.open_regular(path), "rb")
 
 
-def read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Returns the content of a file that `reading` opens."""
-    with reading(path) as file:
+    with open_to_read(path) as file:
         return file.read()
 
 
 def read_text(path: Path) -> str:
     """Returns the UTF-8 text of a file that `reading` opens."""
-    return read(path).decode("utf-8")
+    return read_bytes(path).decode("utf-8")
 
 
-def create(path: Path) -> None:
+def create_file(path: Path) -> None:
     """Makes an empty file, for a library that will write over it.
 
     Raises:
         DiskError: If it cannot be made, or is there already.
     """
     with disk_errors(path):
-        os.close(safe_open.create(path))
+        os.close(safe_open.create_regular(path))
 
 
 def sha256(data: bytes) -> str:
@@ -302,62 +300,3 @@ def disk_errors(path: Path) -> Iterator[None]:
                 "Free space or change the permissions, or name another folder.",
             )
         ) from error
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Works in a folder alone; the end of the process, however it ends, lets go too.
-
-    The lock is on a file in the folder, so that whoever holds it may still make numbered
-    folders there. A process started by `fork` holds it with its parent. From now on no link
-    in the folder is followed, and none may be there, since libraries would follow it.
-
-    Raises:
-        BusyError: At once, if another process, or another part of this one, holds it.
-        CheckpointError: If anything in it is neither a regular file nor a folder.
-        DiskError: If the folder cannot be written.
-    """
-    safe_open.hand_over(folder)
-    with disk_errors(folder), _not_ours():
-        descriptor = safe_open.open_file(folder / _LOCK, os.O_RDWR | os.O_CREAT)
-    try:
-        with disk_errors(folder), _not_ours():
-            _hold(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _not_ours() -> Iterator[None]:
-    """Turns the refusal of a link, pipe or device in a folder into a CheckpointError."""
-    try:
-        yield
-    except safe_open.NotRegularError as error:
-        raise CheckpointError(
-            Finding(
-                str(error.filename),
-                "a regular file or folder, as kfc makes them",
-                str(error.strerror),
-                "Remove it, or put a copy of what it stands for in its place.",
-            )
-        ) from error
-
-
-def _hold(descriptor: int, folder: Path) -> None:
-    """Takes the lock of an open lock file, checks the folder, and writes who has the lock."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        raise BusyError(
-            Finding(
-                str(folder),
-                "a folder that no other process works in",
-                f"one that process {holder or 'unknown'} works in",
-                "Wait until it ends, end it, or name another folder.",
-            )
-        ) from error
-    safe_open.tree(folder)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -1,7 +1,7 @@
 """The operations by which kfc changes a disk, one function each.
 
 `kfc.system.atomic` builds complete files and folders from them, and `kfc.system.safe_open`
-opens the files that they change. Each operation either happens or does not, except `write`
+opens the files that they change. Each operation either happens or does not, except `write_new`
 and `append`, which may stop halfway: a test replaces any of them by a function that does.
 """
 
@@ -16,32 +16,32 @@ from pathlib import Path
 from kfc.system import safe_open
 
 
-def write(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes) -> None:
     """Writes a new file; one that is there is refused."""
-    _write_all(safe_open.create(path), data)
+    _write_all(safe_open.create_regular(path), data)
 
 
-def write_by(writer: Callable[[Path], None], path: Path) -> None:
+def write_new_by(writer: Callable[[Path], None], path: Path) -> None:
     """Lets a library write over a new, empty file; one that is there is refused."""
-    os.close(safe_open.create(path))
+    os.close(safe_open.create_regular(path))
     writer(path)
 
 
 def append(path: Path, data: bytes) -> None:
     """Adds to a file."""
-    _write_all(safe_open.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), data)
+    _write_all(safe_open.open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), data)
 
 
 def truncate(path: Path, size: int) -> None:
     """Cuts a file off after `size` bytes."""
-    descriptor = safe_open.open_file(path, os.O_WRONLY)
+    descriptor = safe_open.open_regular(path, os.O_WRONLY)
     try:
         os.ftruncate(descriptor, size)
     finally:
         os.close(descriptor)
 
 
-def sync(path: Path) -> None:
+def fsync(path: Path) -> None:
     """Waits until a file's content, or a folder's entries, are on the disk itself."""
     descriptor = safe_open.open_to_sync(path)
     try:
@@ -59,18 +59,18 @@ def rename(old: Path, new: Path) -> None:
         os.replace(name, other, src_dir_fd=here, dst_dir_fd=there)
 
 
-def make_folder(path: Path) -> list[Path]:
+def mkdir(path: Path) -> list[Path]:
     """Makes a folder, and those above it; returns those that were missing."""
-    return safe_open.make_folder(path)
+    return safe_open.make_folders(path)
 
 
-def remove(path: Path) -> None:
+def unlink(path: Path) -> None:
     """Removes a file; one that is gone is fine."""
     with suppress(FileNotFoundError), safe_open.parent_of(path) as (folder, name, _):
         os.unlink(name, dir_fd=folder)
 
 
-def remove_folder(path: Path) -> None:
+def rmtree(path: Path) -> None:
     """Removes a folder with everything in it, as far as it can."""
     with suppress(OSError), safe_open.parent_of(path) as (folder, name, _):
         shutil.rmtree(name, ignore_errors=True, dir_fd=folder)

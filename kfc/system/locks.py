@@ -9,11 +9,71 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kfc.errors import DiskError, Finding
+from kfc.errors import BusyError, CheckpointError, DiskError, Finding
 from kfc.system import atomic, safe_open
 
+_LOCK = ".lock"
 _ATTEMPTS = 100
 """To make a folder that others remove, before it counts as one that cannot be made."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Works in a folder alone; the end of the process, however it ends, lets go too.
+
+    The lock is on a file in the folder, so that whoever holds it may still make numbered
+    folders there. A process started by `fork` holds it with its parent. From now on no link
+    in the folder is followed, and none may be there, since libraries would follow it.
+
+    Raises:
+        BusyError: At once, if another process, or another part of this one, holds it.
+        CheckpointError: If anything in it is neither a regular file nor a folder.
+        DiskError: If the folder cannot be written.
+    """
+    safe_open.hand_over(folder)
+    with atomic.disk_errors(folder), _not_ours():
+        descriptor = safe_open.open_regular(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        with atomic.disk_errors(folder), _not_ours():
+            _hold(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _not_ours() -> Iterator[None]:
+    """Turns the refusal of a link, pipe or device in a folder into a CheckpointError."""
+    try:
+        yield
+    except safe_open.NotRegularError as error:
+        raise CheckpointError(
+            Finding(
+                str(error.filename),
+                "a regular file or folder, as kfc makes them",
+                str(error.strerror),
+                "Remove it, or put a copy of what it stands for in its place.",
+            )
+        ) from error
+
+
+def _hold(descriptor: int, folder: Path) -> None:
+    """Takes the lock of an open lock file, checks the folder, and writes who has the lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        raise BusyError(
+            Finding(
+                str(folder),
+                "a folder that no other process works in",
+                f"one that process {holder or 'unknown'} works in",
+                "Wait until it ends, end it, or name another folder.",
+            )
+        ) from error
+    safe_open.tree(folder)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
 @contextmanager
@@ -42,16 +102,16 @@ def new_numbered_folder(
         remedy = "Name another folder: TensorFlow writes to paths in UTF-8 alone."
         finding = Finding(ascii(str(parent)), "a path in UTF-8", str(error.reason), remedy)
         raise DiskError(finding) from error
-    with ExitStack() as locked:
+    with ExitStack() as locks:
         # Alone, or two processes could take one number for two names.
         with atomic.disk_errors(parent), _alone(parent):
-            atomic.tidy(parent)
+            atomic.remove_partials(parent)
             found = (re.match(r"([0-9]{4,})-", name) for name in safe_open.names_in(parent))
             numbers = [int(match[1]) for match in found if match]
             path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
             with atomic.new_folder(path) as partial:
-                atomic.fill(partial, contents or {})
-                locked.enter_context(atomic.locked(partial))
+                atomic.fill_folder(partial, contents or {})
+                locks.enter_context(locked(partial))
             safe_open.hand_over(path)
         yield path
 
@@ -66,7 +126,7 @@ def in_turn(folder: Path) -> Iterator[None]:
         DiskError: If the folder cannot be made or read.
     """
     with _alone(folder) as made:
-        atomic.tidy(folder)
+        atomic.remove_partials(folder)
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ _LIMIT_FILES = {"cgroup2": "memory.max", "cgroup": "memory.limit_in_bytes"}
 """The file that holds the limit of a control group, by the type of its file system."""
 
 
-def limit() -> int:
+def limit_bytes() -> int:
     """Returns the bytes that this process may use.
 
     The smallest of these limits counts: the memory of the machine, `ulimit -d`, and the
@@ -75,12 +75,12 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
-def used() -> int:
+def used_bytes() -> int:
     """Returns the bytes this process holds that no file could give back."""
-    return _status("RssAnon") or peak()
+    return _status("RssAnon") or peak_bytes()
 
 
-def peak() -> int:
+def peak_bytes() -> int:
     """Returns the most bytes this process has held at once, pages of mapped files included."""
     unit = 1 if sys.platform == "darwin" else 1024
     # Linux hands `ru_maxrss` on from a parent to its child.

@@ -62,7 +62,7 @@ def parent_of(path: Path) -> Iterator[tuple[int, str, bool]]:
         os.close(descriptor)
 
 
-def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     """Opens a regular file, and never waits for one.
 
     Args:
@@ -94,9 +94,9 @@ def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
     return descriptor
 
 
-def create(path: Path) -> int:
+def create_regular(path: Path) -> int:
     """Makes a file that must not be there yet, and returns its descriptor for writing."""
-    return open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    return open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
 def open_to_sync(path: Path) -> int:
@@ -107,7 +107,7 @@ def open_to_sync(path: Path) -> int:
         return _open(name, flags, folder, path)
 
 
-def make_folder(path: Path) -> list[Path]:
+def make_folders(path: Path) -> list[Path]:
     """Makes a folder, and those above it; one that is there is fine.
 
     Returns:

@@ -65,7 +65,7 @@ class Interrupts:
 
 
 @contextmanager
-def hint(say: Callable[[str], None], how: str) -> Iterator[None]:
+def hint_on_interrupt(say: Callable[[str], None], how: str) -> Iterator[None]:
     """Says how to go on where a signal or a full disk ends what runs within.
 
     Args:

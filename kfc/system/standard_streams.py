@@ -101,7 +101,7 @@ def progress_console(verbose: bool = True) -> Console:
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
+def guarded_streams() -> Iterator[None]:
     """Guards the standard streams of a command.
 
     Raises:
@@ -115,7 +115,7 @@ def guarded() -> Iterator[None]:
         yield
 
 
-def prepare() -> None:
+def prepare_streams() -> None:
     """Lets a command run where a standard stream is missing or lacks letters.
 
     A service may have no stderr, and the letters of a label may not be in the encoding of

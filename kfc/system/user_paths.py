@@ -47,7 +47,7 @@ def current() -> Path:
         raise DiskError(Finding("the current folder", expected, got, remedy)) from error
 
 
-def shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """Returns a path as a message shows it: relative where it lies below the current folder.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 
 from kfc.data import Rows
 from kfc.errors import Finding, NumbersError
-from kfc.spec import Training
+from kfc.spec import TrainingSpec
 from kfc.system import Interrupts
 from kfc.training.callbacks import Hooks, initial_epoch
 from kfc.training.checkpoints import Checkpoint, Progress, restore
@@ -57,7 +57,7 @@ class Loop:
 
     engine: Engine
     evaluator: Evaluator
-    training: Training
+    training: TrainingSpec
     seed: int
     callbacks: Sequence[keras.callbacks.Callback]
     held_out: tuple[str, Rows]

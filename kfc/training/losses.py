@@ -23,7 +23,7 @@ from kfc.errors import Finding, SpecError
 from kfc.network import BINARY_LOSSES
 from kfc.preprocessing import Scaling
 from kfc.registry import keras_class
-from kfc.spec import Loss
+from kfc.spec import LossSpec
 
 _ON_DIFFERENCES = ("huber", "log_cosh", "mean_absolute_error", "mean_squared_error")
 """Losses for a regression, in whatever units its targets are."""
@@ -44,7 +44,7 @@ _ON_WHOLE_BATCHES = ("dice", "tversky")
 """Losses that compare all rows of a batch at once."""
 
 
-def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
+def build_loss(loss: LossSpec | None, task: Task) -> keras.losses.Loss:
     """Builds the loss a spec names, for integer labels or numbers as targets.
 
     Args:
@@ -75,7 +75,7 @@ def build_loss(loss: Loss | None, task: Task) -> keras.losses.Loss:
     return OneHotLoss(built, len(task.class_names), softmax=name in _ON_PROBABILITIES)
 
 
-def _unfit(loss: Loss, name: str, task: Task) -> Finding | None:
+def _unfit(loss: LossSpec, name: str, task: Task) -> Finding | None:
     """Returns why `loss` cannot be learned from on `task`, or None."""
     expected = remedy = ""
     if task.classification:
@@ -101,10 +101,10 @@ def _is_standardized(task: Task) -> bool:
     return bool(np.any(scaling.shift != 0) or np.any(scaling.divisor != 1))
 
 
-def default_loss(task: Task) -> Loss:
+def default_loss(task: Task) -> LossSpec:
     """Returns the loss a spec has that names none."""
     name = "cross_entropy" if task.classification else "mse"
-    return Loss.model_validate({"name": name})
+    return LossSpec.model_validate({"name": name})
 
 
 class OneHotLoss(keras.losses.Loss):
@@ -151,7 +151,7 @@ class StandardizedLoss(keras.losses.Loss):
         return self.inner.call((y_true - shift) / divisor, (y_pred - shift) / divisor)
 
 
-def is_mean_of_rows(loss: Loss | None) -> bool:
+def is_mean_of_rows(loss: LossSpec | None) -> bool:
     """Returns whether the loss of many rows is the mean of the losses of its rows.
 
     A sum is not, and neither are the losses that compare all rows of a batch at once: their

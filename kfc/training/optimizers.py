@@ -8,7 +8,14 @@ import keras
 
 from kfc.errors import Finding, SpecError
 from kfc.registry import OPTIMIZERS, keras_class
-from kfc.spec import Constant, Cosine, Exponential, Optimizer, Schedule, Step
+from kfc.spec import (
+    ConstantSpec,
+    CosineSpec,
+    ExponentialSpec,
+    OptimizerSpec,
+    ScheduleSpec,
+    StepSpec,
+)
 
 
 @keras.saving.register_keras_serializable("kfc")
@@ -88,7 +95,7 @@ class _Constant(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build_optimizer(
-    optimizer: Optimizer, *, steps_per_epoch: int, epochs: int
+    optimizer: OptimizerSpec, *, steps_per_epoch: int, epochs: int
 ) -> keras.optimizers.Optimizer:
     """Builds the optimizer a spec names, with its schedule in steps.
 
@@ -124,7 +131,7 @@ def build_optimizer(
 
 
 def build_schedule(
-    schedule: Schedule, *, steps_per_epoch: int, epochs: int
+    schedule: ScheduleSpec, *, steps_per_epoch: int, epochs: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Builds a learning-rate schedule, turning its epochs into steps.
 
@@ -140,21 +147,21 @@ def build_schedule(
     warmup = schedule.warmup_epochs
     schedules = keras.optimizers.schedules
     match schedule:
-        case Constant():
+        case ConstantSpec():
             built: Any = _Constant(schedule.initial_learning_rate)
-        case Cosine():
+        case CosineSpec():
             lasting = schedule.decay_epochs or max(epochs - warmup, 1 / steps_per_epoch)
             built = schedules.CosineDecay(
                 schedule.initial_learning_rate, steps(lasting), alpha=schedule.alpha
             )
-        case Exponential():
+        case ExponentialSpec():
             built = schedules.ExponentialDecay(
                 schedule.initial_learning_rate,
                 steps(schedule.decay_epochs),
                 schedule.decay_rate,
                 staircase=schedule.staircase,
             )
-        case Step():
+        case StepSpec():
             # Keras's boundary belongs to the value before it; ours to the one after it,
             # so that `boundaries: [10]` changes the rate with the first step of epoch 10.
             ends = [steps(boundary) - 1 for boundary in schedule.boundaries]
@@ -164,5 +171,5 @@ def build_schedule(
     if not warmup:
         return built
     # The boundaries of `step` are epochs of the training, not of what follows the rise.
-    begin = 0 if isinstance(schedule, Step) else None
+    begin = 0 if isinstance(schedule, StepSpec) else None
     return WarmUp(built, steps(warmup), begin)

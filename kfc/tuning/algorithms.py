@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
-from kfc.spec import Search
+from kfc.spec import SearchSpec
 from kfc.tuning.hyperparameters import combinations, hyperparameters, levels_of
 from kfc.tuning.space import Parameter
 
@@ -34,7 +34,7 @@ class _Driven(keras_tuner.Oracle):
     """
 
     def __init__(
-        self, parameters: Sequence[Parameter], search: Search, **options: Any
+        self, parameters: Sequence[Parameter], search: SearchSpec, **options: Any
     ) -> None:
         self.parameters, self.limit = parameters, search.trials
         self.lost: set[str] = set()  # trials that diverged
@@ -92,14 +92,18 @@ class _Driven(keras_tuner.Oracle):
 
 
 class _Random(_Driven, oracles.RandomSearchOracle):
-    def __init__(self, parameters: Sequence[Parameter], search: Search, epochs: int) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
+    ) -> None:
         super().__init__(parameters, search)
 
 
 class _Grid(_Driven, oracles.GridSearchOracle):
     """keras-tuner's grid, whose own order depends on which trial ends first."""
 
-    def __init__(self, parameters: Sequence[Parameter], search: Search, epochs: int) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
+    ) -> None:
         super().__init__(parameters, search)
         self._points = combinations(self)
 
@@ -120,7 +124,9 @@ class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
 
     trials: dict[str, Trial]
 
-    def __init__(self, parameters: Sequence[Parameter], search: Search, epochs: int) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
+    ) -> None:
         # keras-tuner's three per parameter may be all the trials that there are.
         initial = min(max(3 * len(parameters), 3), max(4, search.trials // 4))
         super().__init__(parameters, search, num_initial_points=initial, alpha=1e-2)
@@ -201,7 +207,9 @@ class Hyperband(_Driven, oracles.HyperbandOracle):
     on: it takes its place on the next rung as it is, which costs no trial.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], search: Search, epochs: int) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
+    ) -> None:
         super().__init__(
             parameters,
             search,

@@ -135,7 +135,7 @@ class Driver:
         if 0 not in self._ledger.trials:
             self._display.begin(
                 f"trial 0, the spec's own values, then up to {self._planned - 1} more in "
-                f"{user_paths.shown(self._folder)}"
+                f"{user_paths.shown_path(self._folder)}"
             )
             crew.submit(Order(own, self._spec.seed, trial_folder(0)))
 
@@ -387,7 +387,7 @@ class Driver:
         return trial.score <= target
 
     def _write_csv(self) -> None:
-        atomic.write(self._folder / "trials.csv", csv_text(self._ledger.executions))
+        atomic.write_file(self._folder / "trials.csv", csv_text(self._ledger.executions))
         self._csv_written = time.monotonic()
 
     def write_tables(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kfc.errors import SpecError
-from kfc.spec import Choice, Keys, Spec, split_path
+from kfc.spec import ChoiceSpec, Keys, Spec, split_path
 from kfc.tuning.space_checks import space_of, spec_at
 
 _MISSING = object()
@@ -29,7 +29,7 @@ def own_values(spec: Spec, written: Spec) -> dict[str, Any]:
         value = _value(plain, split_path(path))
         if value is _MISSING:
             continue
-        if isinstance(dimension, Choice):
+        if isinstance(dimension, ChoiceSpec):
             value = _as_chosen(spec, path, dimension, value)
         values[path] = value
     return values
@@ -52,7 +52,7 @@ def _value(plain: dict[str, Any], keys: Keys) -> Any:
     return node
 
 
-def _as_chosen(spec: Spec, path: str, dimension: Choice, value: Any) -> Any:
+def _as_chosen(spec: Spec, path: str, dimension: ChoiceSpec, value: Any) -> Any:
     """Returns a value as one of the choices says it, such as `adam` without its options."""
     own = spec_at(spec, {})
     for choice in dimension.choice:

@@ -47,7 +47,7 @@ class Journal:
         self.path = path
         _, whole, size = _read(path)
         if whole < size:
-            atomic.truncate(path, whole)
+            atomic.truncate_file(path, whole)
 
     def events(self) -> list[dict[str, Any]]:
         """Returns every event, in the order they were appended.
@@ -153,7 +153,7 @@ def _record(kind: type[Record], event: Mapping[str, Any]) -> Record:
 def _read(path: Path) -> tuple[list[dict[str, Any]], int, int]:
     """Returns the events, the bytes of their lines, and the bytes of the file."""
     try:
-        data = atomic.read(path)
+        data = atomic.read_bytes(path)
     except FileNotFoundError:
         return [], 0, 0
     except OSError as error:

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from kfc.errors import CheckpointError, Finding
-from kfc.spec import Search
+from kfc.spec import SearchSpec
 from kfc.tuning.algorithms import ALGORITHMS, Hyperband
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Proposal
@@ -38,7 +38,7 @@ class Oracle:
     """
 
     def __init__(
-        self, space: Space, search: Search, *, seed: int, epochs: int, direction: str
+        self, space: Space, search: SearchSpec, *, seed: int, epochs: int, direction: str
     ) -> None:
         self._space, self._search, self._seed, self._epochs = space, search, seed, epochs
         self._sign = -1.0 if direction == "max" else 1.0

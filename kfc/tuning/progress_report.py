@@ -45,7 +45,7 @@ class Standing:
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
         return {
-            "folder": user_paths.shown(self.folder),
+            "folder": user_paths.shown_path(self.folder),
             "objective": self.objective,
             "trials": [plain(t) for t in sorted(self.ranking, key=lambda t: t.number)],
             "best": plain(self.best) if self.best else None,

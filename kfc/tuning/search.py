@@ -15,7 +15,14 @@ from kfc.errors import Finding, SpecError
 from kfc.runs import Run, bind_plugins, resolve_data
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
-from kfc.system import atomic, hint, progress_console, tensorflow_startup, user_paths
+from kfc.system import (
+    atomic,
+    hint_on_interrupt,
+    locks,
+    progress_console,
+    tensorflow_startup,
+    user_paths,
+)
 from kfc.training.callbacks import rehearse
 from kfc.training.engine import check_memory
 from kfc.tuning.comparison import Finalist
@@ -80,7 +87,7 @@ class Search:
     def summary(self) -> dict[str, Any]:
         """Returns what `--json` prints: plain values only."""
         return {
-            "folder": user_paths.shown(self.folder),
+            "folder": user_paths.shown_path(self.folder),
             "objective": self.objective,
             "trials": [plain(trial) for trial in self.trials],
             "best": plain(self.best),
@@ -99,7 +106,7 @@ class Search:
             "sentences": self.sentences,
             "importance": self.importance,
             "metrics": self.metrics,
-            "run": user_paths.shown(self.run_folder),
+            "run": user_paths.shown_path(self.run_folder),
         }
 
 
@@ -168,7 +175,7 @@ def tune(
     classification = space.spec.data.task == "classification"
     objective = space.spec.search.objective_for(classification=classification)
     atomic.make_folder(place)
-    with atomic.locked(place):
+    with locks.locked(place):
         make_runner = functools.partial(Runner, space, objective, place, prepare)
         crew: Workers
         if workers == 1:
@@ -191,7 +198,10 @@ def tune(
         )
         try:
             with (
-                hint(console.print, f"the same command goes on in {user_paths.shown(place)}"),
+                hint_on_interrupt(
+                    console.print,
+                    f"the same command goes on in {user_paths.shown_path(place)}",
+                ),
                 display,
             ):
                 driver.run_trials(crew)
@@ -214,7 +224,7 @@ def _finished(
     finalist, winner = driver.run_winner(verdict)
     best = finalist.trial
     spec = space.trial_spec(best.values, seed=space.spec.seed)
-    atomic.write(folder / "best.yaml", dump_spec(spec))
+    atomic.write_file(folder / "best.yaml", dump_spec(spec))
     reasons = [*sentences(verdict, finalist), *driver.remarks]
     if winner["weights_sha256"] != best.weights_sha256 and best.status == "completed":
         reasons.append(

@@ -31,7 +31,7 @@ def as_text(search: Search) -> str:
         ),
         values_text(search.best),
         metrics,
-        f"in {user_paths.shown(search.folder)}",
+        f"in {user_paths.shown_path(search.folder)}",
     ]
     first, *others = (line for line in lines if line)
     return "\n".join([first, *(fitted(f"  {line}") for line in others)])
@@ -40,7 +40,8 @@ def as_text(search: Search) -> str:
 def as_html(search: Search) -> str:
     """Returns the reasons, the best trials as a table, and the winner's metrics."""
     head, rows = cells(search.trials, search.objective, _ROWS)
-    shown = f"{len(rows)} of {len(search.trials)} trials, in {user_paths.shown(search.folder)}"
+    folder = user_paths.shown_path(search.folder)
+    shown = f"{len(rows)} of {len(search.trials)} trials, in {folder}"
     reasons = "".join(f"<li>{html.escape(text)}</li>" for text in search.sentences)
     metrics = [[name, f"{value:.4f}"] for name, value in search.metrics.items()]
     return (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kfc.errors import Finding, SpecError
-from kfc.spec import Choice, Dimension, Range, Spec, Stack
+from kfc.spec import ChoiceSpec, DimensionSpec, RangeSpec, Spec, StackSpec
 from kfc.tuning.default_space import with_space
 from kfc.tuning.initial_values import own_values
 from kfc.tuning.space_checks import (
@@ -130,7 +130,7 @@ class Space:
             if parameter.name in point
         }
         for path, dimension in space_of(self.spec).items():
-            if isinstance(dimension, Stack):
+            if isinstance(dimension, StackSpec):
                 depth = at[f"{path}.depth"]
                 values[path] = [at[f"{path}.width_{i}"] for i in range(1, depth + 1)]
             else:
@@ -216,16 +216,16 @@ def _without(spec: Spec, found: list[tuple[str, Finding]]) -> Spec:
     return spec.model_copy(update={"search": search})
 
 
-def _parameters(spec: Spec, path: str, dimension: Dimension) -> Iterator[Parameter]:
-    if isinstance(dimension, Stack):
+def _parameters(spec: Spec, path: str, dimension: DimensionSpec) -> Iterator[Parameter]:
+    if isinstance(dimension, StackSpec):
         yield from _stack(path, dimension)
-    elif isinstance(dimension, Range):
+    elif isinstance(dimension, RangeSpec):
         yield _number(spec, path, dimension)
     else:
         yield _choice(path, dimension)
 
 
-def _choice(path: str, dimension: Choice) -> Parameter:
+def _choice(path: str, dimension: ChoiceSpec) -> Parameter:
     choices = dimension.choice
     ordered = all(type(value) in (int, float) for value in choices) and all(
         low < high for low, high in itertools.pairwise(choices)
@@ -233,14 +233,14 @@ def _choice(path: str, dimension: Choice) -> Parameter:
     return Parameter(path, "choice", choices=choices, ordered=ordered)
 
 
-def _number(spec: Spec, path: str, numbers: Range) -> Parameter:
+def _number(spec: Spec, path: str, numbers: RangeSpec) -> Parameter:
     low, high, step, log = numbers.low, numbers.high, numbers.step, numbers.log
     if takes_only_integers(spec, path):
         return Parameter(path, "int", int(low), int(high), step and int(step), log)
     return Parameter(path, "float", float(low), float(high), step and float(step), log)
 
 
-def _stack(path: str, stack: Stack) -> Iterator[Parameter]:
+def _stack(path: str, stack: StackSpec) -> Iterator[Parameter]:
     (fewest, most), (narrow, wide) = stack.depth, stack.width
     depth = f"{path}.depth"
     yield Parameter(depth, "int", fewest, most)

@@ -14,17 +14,17 @@ from typing import Any
 
 from kfc.errors import Finding, SpecError, nearest
 from kfc.spec import (
-    Choice,
-    Dimension,
+    ChoiceSpec,
+    DimensionSpec,
     Keys,
-    Range,
-    Search,
-    Source,
+    RangeSpec,
+    SearchSpec,
     Spec,
-    Stack,
+    SpecText,
+    StackSpec,
     load_spec,
     override,
-    shown,
+    shown_value,
     split_path,
 )
 
@@ -49,7 +49,7 @@ def where(path: str) -> str:
     return f"search.space.{path}"
 
 
-def space_of(spec: Spec) -> dict[str, Dimension]:
+def space_of(spec: Spec) -> dict[str, DimensionSpec]:
     """Returns the dimensions of a spec by their paths, in the spec's order."""
     return dict(spec.search.space) if spec.search else {}
 
@@ -69,20 +69,20 @@ def spec_at(spec: Spec, values: Values) -> Spec:
     return load_spec(spec, {**copy.deepcopy(dict(outer_first)), "search": None})
 
 
-def extremes(dimension: Dimension) -> list[Any]:
+def extremes(dimension: DimensionSpec) -> list[Any]:
     """Returns what may be wrong if anything is: both ends, or every choice.
 
     The highest value of a range is the last that its steps reach.
     """
-    if isinstance(dimension, Choice):
+    if isinstance(dimension, ChoiceSpec):
         return list(dimension.choice)
-    if isinstance(dimension, Range):
+    if isinstance(dimension, RangeSpec):
         return [dimension.low, _last(dimension)]
     stacks = itertools.product(dimension.depth, dimension.width)
     return [list(widths) for widths in dict.fromkeys((width,) * n for n, width in stacks)]
 
 
-def _last(numbers: Range) -> float:
+def _last(numbers: RangeSpec) -> float:
     low, high, step = numbers.low, numbers.high, numbers.step
     if step is None:
         return high
@@ -98,7 +98,7 @@ def _last(numbers: Range) -> float:
 def takes_only_integers(spec: Spec, path: str) -> bool:
     """Asks the spec whether it takes integers at `path`, and nothing between them."""
     dimension = space_of(spec)[path]
-    if not isinstance(dimension, Range) or not isinstance(dimension.low, int):
+    if not isinstance(dimension, RangeSpec) or not isinstance(dimension.low, int):
         return False
     first = {other: extremes(of)[0] for other, of in space_of(spec).items()}
 
@@ -117,7 +117,7 @@ def misplaced(spec: Spec) -> Iterator[tuple[str, Finding]]:
     space = space_of(spec)
     for path, dimension in space.items():
         yield from ((path, finding) for finding in _not_to_vary(spec, path))
-        if isinstance(dimension, Stack):
+        if isinstance(dimension, StackSpec):
             yield from ((path, finding) for finding in _no_stack(spec, path))
     for first, second in itertools.combinations(space, 2):
         outer, inner = sorted((first, second), key=lambda path: len(split_path(path)))
@@ -160,7 +160,9 @@ def _ranked_by_loss(spec: Spec) -> bool:
     """Whether it is known that val_loss ranks the trials; data may still tell the task."""
     objective = spec.search.objective if spec.search else None
     if objective is None and spec.data.task is not None:
-        objective = Search().objective_for(classification=spec.data.task == "classification")
+        objective = SearchSpec().objective_for(
+            classification=spec.data.task == "classification"
+        )
     return objective == "val_loss"
 
 
@@ -192,9 +194,9 @@ def _overlap(one: Keys, other: Keys) -> bool:
     return one[:shorter] == other[:shorter]
 
 
-def _leaves_open(dimension: Dimension, keys: Keys) -> bool:
+def _leaves_open(dimension: DimensionSpec, keys: Keys) -> bool:
     """Whether no value of an outer dimension says anything about the key within it."""
-    return isinstance(dimension, Choice) and all(
+    return isinstance(dimension, ChoiceSpec) and all(
         isinstance(value, str) or (isinstance(value, Mapping) and keys[0] not in value)
         for value in (dimension.choice if keys else [None])
     )
@@ -206,7 +208,7 @@ def _not_settable(spec: Spec) -> Iterator[tuple[str, Finding]]:
     first = {path: extremes(space[path])[0] for path in space}
     by_depth = dict(sorted(first.items(), key=lambda item: len(split_path(item[0]))))
     try:
-        override(Source(spec.model_dump(mode="json")), copy.deepcopy(by_depth))
+        override(SpecText(spec.model_dump(mode="json")), copy.deepcopy(by_depth))
     except SpecError as error:
         for finding in error.findings:
             malformed = (path for path in space if repr(path) == finding.got)
@@ -217,7 +219,7 @@ def _not_settable(spec: Spec) -> Iterator[tuple[str, Finding]]:
 def uneven_steps(spec: Spec) -> Iterator[tuple[str, Finding]]:
     """Yields the path of each range of integers that steps between them, with its finding."""
     for path, dimension in space_of(spec).items():
-        step = dimension.step if isinstance(dimension, Range) else None
+        step = dimension.step if isinstance(dimension, RangeSpec) else None
         if step is not None and step != int(step) and takes_only_integers(spec, path):
             expected = "a whole step, since the key takes only integers"
             remedy = f"Use for example step: {math.ceil(step)}."
@@ -247,7 +249,7 @@ def refused_corners(spec: Spec, corners: Sequence[Values]) -> list[Finding]:
 def _of_the_space(
     finding: Finding, refused: Sequence[Values], corners: Sequence[Values]
 ) -> Finding:
-    corner = ", ".join(f"{path}={shown(value)}" for path, value in refused[0].items())
+    corner = ", ".join(f"{path}={shown_value(value)}" for path, value in refused[0].items())
     path = _dimension(finding, refused[0])
     if not path:
         expected = (

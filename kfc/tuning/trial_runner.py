@@ -154,7 +154,7 @@ class Runner:
             "history": progress.history,
             "data_sha256": prepared.sha256,
         }
-        atomic.write(folder / "spec.yaml", dump_spec(trainer.spec))
+        atomic.write_file(folder / "spec.yaml", dump_spec(trainer.spec))
         result_file.write_result(folder, {**of_run, **facts}, prepared.task)
         return {**facts, "status": "pruned" if paused else "completed", "score": score}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from kfc import reference
 from kfc.network import num_outputs
-from kfc.spec import Activation, Spec
+from kfc.spec import ActivationSpec, Spec
 from kfc.verification.setup import Problem, State, changed_options
 from kfc.verification.training_paths import Outcome
 
@@ -150,7 +150,7 @@ def _of_layers(spec: Spec) -> dict[str, bool]:
     }
 
 
-def _activations(spec: Spec) -> list[Activation]:
+def _activations(spec: Spec) -> list[ActivationSpec]:
     return [layer.activation for layer in spec.network.layers() if layer.activation]
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from kfc.data import Rows, Task
 from kfc.network import build
-from kfc.spec import Component, Spec
+from kfc.spec import ComponentSpec, Spec
 from kfc.training import TapeModel, compile_for_training, epoch_order
 from kfc.training.engine import build_optimizer_once
 
@@ -113,7 +113,7 @@ def write(model: keras.Model, state: State) -> None:
         _assign(variables, values)
 
 
-def changed_options(component: Component) -> dict[str, Any]:
+def changed_options(component: ComponentSpec) -> dict[str, Any]:
     """Returns the options of a component that are not what they are by default."""
     usual = type(component).model_validate({"name": component.name}).options
     return {name: v for name, v in component.options.items() if v != usual.get(name)}

@@ -130,7 +130,7 @@ def verify(
     own = [Own(problem, step)] if step else []
     certificate = certified(problem, [*ways(problem), *own])
     if folder is not None:
-        atomic.write(folder / FILE, result_file.as_json(certificate.summary()))
+        atomic.write_file(folder / FILE, result_file.as_json(certificate.summary()))
     return certificate
 
 

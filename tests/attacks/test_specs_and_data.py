@@ -235,7 +235,7 @@ def test_a_hostile_data_file_is_refused(case, tmp_path, outside, guard, monkeypa
     path = tmp_path / "inside" / name
     path.parent.mkdir()
     path.write_bytes(content(outside / "evil"))
-    monkeypatch.setattr("kfc.system.memory.limit", lambda: 1_000_000)
+    monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 1_000_000)
     with guard.watching(path.parent):
         refused(4, [name, *words], read_inputs, path)
 
@@ -257,7 +257,7 @@ def test_what_never_ends_is_not_read(name, what, tmp_path, guard):
 def test_arrays_that_nobody_asked_for_are_not_unpacked(tmp_path, guard, monkeypatch):
     zeros = npy(np.zeros(3_000_000, np.uint8))
     (tmp_path / "x.npz").write_bytes(npz({"x.npy": npy(X), "../evil.npy": zeros}))
-    monkeypatch.setattr("kfc.system.memory.limit", lambda: 1_000_000)
+    monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 1_000_000)
     with guard.watching(tmp_path):
         assert read_inputs(tmp_path / "x.npz").shape == (60, 4)
 

@@ -12,7 +12,7 @@ import pytest
 
 import kfc
 from kfc.cli import app
-from kfc.system import atomic
+from kfc.system import locks
 
 SMALL = ("training.epochs=2", "network.hidden=[16]")
 NOISE = ("absl", "oneDNN", "CUDA", "cuda", "WARNING", "I0000", "E0000", "rebuild TensorFlow")
@@ -386,7 +386,7 @@ def test_tune_ends_with_code_6_where_every_trial_diverges(folder):
 
 def test_tune_ends_with_code_3_where_another_process_searches(tuned, folder):
     place = folder / "tuned"
-    with atomic.locked(place / "runs" / "digits.search"):
+    with locks.locked(place / "runs" / "digits.search"):
         began = time.monotonic()
         result = run_kfc("tune", *TUNED, folder=place)
     assert result.returncode == 3

@@ -496,7 +496,8 @@ def test_an_export_with_an_altered_file_is_not_loaded(name, exported, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"class_names": ["0"', '"class_names": ["1"'), ('"version": 1', '"version": 2')]
+    ("old", "new"),
+    [('"class_names": ["0"', '"class_names": ["1"'), ('"version": 1', '"version": 2')],
 )
 def test_an_export_whose_certificate_says_something_else_is_not_loaded(
     old, new, exported, tmp_path

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from kfc.errors import SpecError
 from kfc.spec import Spec, builtin_specs, builtin_text, load_spec
-from kfc.spec.schema import SCALES, Data
+from kfc.spec.schema import SCALES, DataSpec
 
 SCHEMA = Spec.model_json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -228,7 +228,7 @@ def test_no_pattern_has_a_class_that_dialects_read_differently():
 
 
 def test_every_word_of_the_scaling_is_explained():
-    scale = SCHEMA["$defs"]["Data"]["properties"]["scale"]
+    scale = SCHEMA["$defs"]["DataSpec"]["properties"]["scale"]
     assert list(SCALES) == scale["enum"]
     assert scale["enumDescriptions"] == list(SCALES.values())
     assert all(
@@ -252,4 +252,4 @@ def test_an_installed_plug_in_is_among_the_names_and_takes_any_option(monkeypatc
 def test_the_schema_is_a_valid_one_of_its_draft():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"].endswith("2020-12/schema")
-    assert Data.model_fields["scale"].description
+    assert DataSpec.model_fields["scale"].description

@@ -6,9 +6,9 @@ import keras
 import pytest
 
 from kfc.registry import keras_class
-from kfc.spec.components import Activation, Callback, Initializer, Loss
+from kfc.spec.components import ActivationSpec, CallbackSpec, InitializerSpec, LossSpec
 from kfc.spec.keras_signatures import REQUIRED, signatures
-from kfc.spec.optimizer_fields import Optimizer
+from kfc.spec.optimizer_fields import OptimizerSpec
 
 read_installed = runpy.run_path(str(Path(__file__).with_name("installed_signatures.py")))[
     "read_installed"
@@ -33,13 +33,13 @@ def test_the_table_has_no_other_kinds(installed):
 
 
 GETTERS = {
-    Activation: lambda name: keras.activations.get(name),
-    Initializer: lambda name: (
+    ActivationSpec: lambda name: keras.activations.get(name),
+    InitializerSpec: lambda name: (
         lambda **config: keras.initializers.get({"class_name": name, "config": config})
     ),
-    Loss: functools.partial(keras_class, keras.losses),
-    Optimizer: functools.partial(keras_class, keras.optimizers),
-    Callback: lambda name: getattr(keras.callbacks, name),
+    LossSpec: functools.partial(keras_class, keras.losses),
+    OptimizerSpec: functools.partial(keras_class, keras.optimizers),
+    CallbackSpec: lambda name: getattr(keras.callbacks, name),
 }
 NEEDED = {"filename": "a.csv", "filepath": "a.keras", "threshold": 1.0, "default_value": 0.0}
 # What a user might write; the spec refuses what does not fit an option.
@@ -67,7 +67,7 @@ def test_keras_takes_every_option_that_the_spec_takes(kind, name):
             if list(kind._option_findings(name, options, defaults)):
                 continue
             filled = kind.model_validate({"name": name, **options}).options
-            if kind is Activation:
+            if kind is ActivationSpec:
                 build(keras.ops.ones((2, 3)), **filled)
             else:
                 build(**filled)

@@ -10,9 +10,15 @@ from pydantic import ValidationError
 
 from kfc.errors import SpecError
 from kfc.spec import Spec, builtin_specs, dump_spec, load_spec
-from kfc.spec.components import Activation, Block, Callback, Initializer, Loss
+from kfc.spec.components import (
+    ActivationSpec,
+    BlockSpec,
+    CallbackSpec,
+    InitializerSpec,
+    LossSpec,
+)
 from kfc.spec.keras_signatures import REQUIRED, signatures
-from kfc.spec.optimizer_fields import Optimizer
+from kfc.spec.optimizer_fields import OptimizerSpec
 
 # The example of DESIGN.md.
 FASHION = """
@@ -641,7 +647,7 @@ def test_an_objective_that_nobody_names_follows_the_task():
 
 def test_the_json_schema_describes_every_key_of_a_search():
     definitions = Spec.model_json_schema()["$defs"]
-    for name in ("Search", "Range", "Choice", "Stack"):
+    for name in ("SearchSpec", "RangeSpec", "ChoiceSpec", "StackSpec"):
         for key, value in definitions[name]["properties"].items():
             assert value.get("description"), f"{name}.{key}"
 
@@ -830,7 +836,9 @@ def test_every_default_is_written_out():
         assert option in text
 
 
-@pytest.mark.parametrize("kind", [Activation, Block, Initializer, Loss, Optimizer, Callback])
+@pytest.mark.parametrize(
+    "kind", [ActivationSpec, BlockSpec, InitializerSpec, LossSpec, OptimizerSpec, CallbackSpec]
+)
 def test_every_component_fills_in_its_defaults_and_comes_back(kind):
     values = {"filename": "a.csv", "filepath": "a.keras", "threshold": 1, "default_value": 0}
     for name in kind.known():

@@ -20,8 +20,8 @@ from kfc.training.checkpoints.training_state import Progress
 from kfc.training.engine.engine import Block
 
 OPERATIONS = (
-    *("write", "write_by", "append", "truncate", "sync", "rename"),
-    *("make_folder", "remove", "remove_folder"),
+    *("write_new", "write_new_by", "append", "truncate", "fsync", "rename"),
+    *("mkdir", "unlink", "rmtree"),
 )
 
 
@@ -70,17 +70,17 @@ class FaultyDisk:
             if self.failure in ("die", "tear"):
                 self.die()
             self.is_broken = True
-        if self.is_broken and name != "remove_folder":  # which removes what it can
+        if self.is_broken and name != "rmtree":  # which removes what it can
             raise OSError(self.failure, "planted")
-        if name == "sync" and not self.durable:
+        if name == "fsync" and not self.durable:
             return None
         return real(*arguments)
 
     def _tear(self, name, real, *arguments):
-        if name in ("write", "append"):
+        if name in ("write_new", "append"):
             path, data = arguments
             real(path, data[: len(data) // 2])
-        elif name != "sync":
+        elif name != "fsync":
             real(*arguments)
 
 
@@ -97,11 +97,11 @@ def check_syncs():
     def check(log):
         dirty, awaited = set(), set()
         for name, *arguments in log:
-            if name in ("write", "append", "truncate", "make_folder"):
+            if name in ("write_new", "append", "truncate", "mkdir"):
                 dirty.add(arguments[0])
-            elif name == "write_by":
+            elif name == "write_new_by":
                 dirty.add(arguments[1])
-            elif name == "sync":
+            elif name == "fsync":
                 dirty.discard(arguments[0])
                 awaited.discard(arguments[0])
             elif name == "rename":
@@ -249,7 +249,7 @@ def train_toy(folder, before_step=lambda number: None):
     progress = loop.run(progress, state=start)
     checkpoint(progress)
     result = {"history": progress.history, "stopped": progress.stopped}
-    atomic.write(folder / "result.json", json.dumps(result))
+    atomic.write_file(folder / "result.json", json.dumps(result))
     return engine.steps_made
 
 

@@ -12,7 +12,7 @@ import pytest
 from kfc.errors import CheckpointError
 from kfc.runs import environment, prediction_sample, result_file, resuming
 from kfc.spec import dump_spec, load_spec
-from kfc.system import atomic
+from kfc.system import atomic, locks
 from kfc.training.checkpoints import store
 from kfc.training.checkpoints.log_files import Appended
 from kfc.training.checkpoints.store import Checkpoint
@@ -55,7 +55,7 @@ def runs(tmp_path_factory):
 
 def looked(folder):
     """What a resume would begin with: arrays by epoch, once everything is checked."""
-    with atomic.locked(folder):
+    with locks.locked(folder):
         start = resuming.look(folder).start
     log = Appended(folder / "metrics.jsonl")
     log.cut(start.facts["states"][0])
@@ -196,7 +196,7 @@ def test_a_linked_checkpoints_folder_is_refused(runs, tmp_path):
     shutil.copytree(runs.run, folder)
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").symlink_to(runs.run / "checkpoints")
-    with pytest.raises(CheckpointError, match="a link"), atomic.locked(folder):
+    with pytest.raises(CheckpointError, match="a link"), locks.locked(folder):
         resuming.look(folder)
 
 
@@ -234,14 +234,14 @@ def test_damage_to_the_sample_of_a_run_is_found(tmp_path, kind, seed):
 def test_a_read_error_of_the_disk_passes_over_a_checkpoint(runs, tmp_path, monkeypatch):
     folder = tmp_path / "a"
     shutil.copytree(runs.run, folder)
-    read = atomic.read
+    read = atomic.read_bytes
 
     def broken(path):
         if path.parent.name == "000002":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return read(path)
 
-    monkeypatch.setattr(atomic, "read", broken)
+    monkeypatch.setattr(atomic, "read_bytes", broken)
     assert resuming.look(folder).start.facts["progress"]["epoch"] == 3
 
 

@@ -14,7 +14,7 @@ import pytest
 import kfc
 from kfc.cli import app
 from kfc.runs import environment, fitting, result_file, resuming
-from kfc.system import atomic
+from kfc.system import atomic, locks
 from kfc.training import loop as loops
 
 SPEC = {
@@ -358,7 +358,7 @@ def test_a_second_process_is_refused_without_tensorflow(interrupted):
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(folder)]
-    with atomic.locked(folder):
+    with locks.locked(folder):
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
         with pytest.raises(kfc.BusyError):
             kfc.resume(folder)

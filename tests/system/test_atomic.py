@@ -1,12 +1,11 @@
 import os
-import signal
 import subprocess
 import sys
 
 import pytest
 
-from kfc.errors import BusyError, DiskError
-from kfc.system import atomic, locks
+from kfc.errors import DiskError
+from kfc.system import atomic
 
 
 def names(folder):
@@ -21,15 +20,15 @@ def blocked(tmp_path):
 
 
 def test_text_is_written_as_utf8_and_bytes_as_they_are(tmp_path):
-    atomic.write(tmp_path / "text", "Öl\n")
-    atomic.write(tmp_path / "bytes", b"\0\r\n")
+    atomic.write_file(tmp_path / "text", "Öl\n")
+    atomic.write_file(tmp_path / "bytes", b"\0\r\n")
     assert (tmp_path / "text").read_bytes() == "Öl\n".encode()
     assert (tmp_path / "bytes").read_bytes() == b"\0\r\n"
 
 
 def test_a_write_replaces_the_old_content_and_leaves_nothing_else(tmp_path):
-    atomic.write(tmp_path / "a", "long old content")
-    atomic.write(tmp_path / "a", "new")
+    atomic.write_file(tmp_path / "a", "long old content")
+    atomic.write_file(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "new"
     assert names(tmp_path) == ["a"]
 
@@ -37,27 +36,27 @@ def test_a_write_replaces_the_old_content_and_leaves_nothing_else(tmp_path):
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_the_old_content_stays_when_a_writer_fails_halfway(tmp_path, error):
     path = tmp_path / "model.keras"
-    atomic.write(path, "old")
+    atomic.write_file(path, "old")
 
     def fails(partial):
         partial.write_text("half")
         raise error
 
     with pytest.raises(error):
-        atomic.write_with(path, fails)
+        atomic.write_file_with(path, fails)
     assert path.read_text() == "old"
     assert names(tmp_path) == ["model.keras"]
 
 
 def test_a_full_disk_is_a_disk_error_and_keeps_the_old_content(tmp_path):
     path = tmp_path / "a"
-    atomic.write(path, "old")
+    atomic.write_file(path, "old")
 
     def fails(partial):
         raise OSError(28, os.strerror(28))
 
     with pytest.raises(DiskError, match="No space left on device") as caught:
-        atomic.write_with(path, fails)
+        atomic.write_file_with(path, fails)
     assert caught.value.findings[0].where == str(path)
     assert path.read_text() == "old"
 
@@ -69,7 +68,7 @@ def test_a_library_gets_a_path_of_the_same_ending(tmp_path):
         seen.append(partial)
         partial.write_bytes(b"x")
 
-    atomic.write_with(tmp_path / "model.keras", writer)
+    atomic.write_file_with(tmp_path / "model.keras", writer)
     assert seen[0].suffix == ".keras"
     assert seen[0].parent == tmp_path
     assert names(tmp_path) == ["model.keras"]
@@ -77,17 +76,17 @@ def test_a_library_gets_a_path_of_the_same_ending(tmp_path):
 
 def test_a_killed_writer_leaves_the_old_content(tmp_path):
     path = tmp_path / "a"
-    atomic.write(path, "old")
+    atomic.write_file(path, "old")
     script = (
         "import os, signal, sys; from pathlib import Path; from kfc.system import atomic\n"
         "def dies(partial):\n"
         "    partial.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "atomic.write_with(Path(sys.argv[1]), dies)"
+        "atomic.write_file_with(Path(sys.argv[1]), dies)"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
     assert killed.returncode == -9
     assert path.read_text() == "old"
-    atomic.write(path, "new")  # what was left of it is no hindrance
+    atomic.write_file(path, "new")  # what was left of it is no hindrance
     assert names(tmp_path) == ["a"]
 
 
@@ -126,9 +125,9 @@ def test_a_folder_is_replaced_where_that_is_asked_for(tmp_path):
 
 
 def test_lines_are_appended(tmp_path):
-    atomic.append(tmp_path / "log", "1\n")
-    atomic.append(tmp_path / "log", "2\n")
-    atomic.sync(tmp_path)
+    atomic.append_text(tmp_path / "log", "1\n")
+    atomic.append_text(tmp_path / "log", "2\n")
+    atomic.flush_to_disk(tmp_path)
     assert (tmp_path / "log").read_text() == "1\n2\n"
 
 
@@ -184,64 +183,9 @@ def test_a_file_that_may_not_grow_keeps_its_whole_lines(tmp_path):
 
 
 def test_a_file_is_cut_off(tmp_path):
-    atomic.write(tmp_path / "log", "1\n2\n")
-    atomic.truncate(tmp_path / "log", 2)
+    atomic.write_file(tmp_path / "log", "1\n2\n")
+    atomic.truncate_file(tmp_path / "log", 2)
     assert (tmp_path / "log").read_text() == "1\n"
-
-
-HOLDS = (
-    "import sys; from pathlib import Path; from kfc.system import atomic\n"
-    "with atomic.locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-)
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """Another process that works in `tmp_path` until it is told to end."""
-    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **pipes) as process:
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-
-
-def test_a_folder_that_another_process_works_in_is_busy_with_all_four_parts(tmp_path, holder):
-    with pytest.raises(BusyError) as caught, atomic.locked(tmp_path):
-        pass
-    (finding,) = caught.value.findings
-    assert finding.where == str(tmp_path)
-    assert finding.expected == "a folder that no other process works in"
-    assert finding.got == f"one that process {holder.pid} works in"
-    assert finding.remedy
-
-
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, None])
-def test_the_end_of_a_process_lets_its_folder_go(tmp_path, holder, end):
-    if end:
-        holder.send_signal(end)
-    else:
-        holder.stdin.close()
-    holder.wait()
-    with atomic.locked(tmp_path):
-        pass
-
-
-def test_a_folder_is_let_go_at_the_end_of_the_block_and_after_an_error(tmp_path):
-    for _ in range(2):
-        with pytest.raises(RuntimeError), atomic.locked(tmp_path):
-            raise RuntimeError
-
-
-def test_a_folder_is_busy_for_another_part_of_the_same_process_too(tmp_path):
-    busy = pytest.raises(BusyError, match=str(os.getpid()))
-    with atomic.locked(tmp_path), busy, atomic.locked(tmp_path):
-        pass
-
-
-def test_whoever_holds_a_folder_makes_numbered_folders_in_it(tmp_path):
-    with atomic.locked(tmp_path), locks.new_numbered_folder(tmp_path, "a") as folder:
-        assert folder.name == "0001-a"
 
 
 def test_a_folder_that_is_gone_can_be_removed(tmp_path):
@@ -254,18 +198,17 @@ def test_a_folder_that_is_gone_can_be_removed(tmp_path):
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path: atomic.write(path, "x"),
-        lambda path: atomic.write_with(path, lambda partial: partial.write_text("x")),
+        lambda path: atomic.write_file(path, "x"),
+        lambda path: atomic.write_file_with(path, lambda partial: partial.write_text("x")),
         lambda path: atomic.write_folder(path, {"a": b"x"}),
-        lambda path: atomic.append(path, "x"),
+        lambda path: atomic.append_text(path, "x"),
         lambda path: atomic.append_synced(path, "x"),
-        lambda path: atomic.truncate(path, 0),
-        lambda path: atomic.locked(path).__enter__(),
-        lambda path: atomic.sync(path),
+        lambda path: atomic.truncate_file(path, 0),
+        lambda path: atomic.flush_to_disk(path),
     ],
     ids=[
         *("write", "write_with", "write_folder", "append", "append_synced", "truncate"),
-        *("locked", "sync"),
+        "sync",
     ],
 )
 def test_an_unwritable_place_is_a_disk_error_with_all_four_parts(blocked, write):

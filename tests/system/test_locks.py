@@ -1,6 +1,7 @@
 import concurrent.futures
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from kfc.errors import BusyError, DiskError
-from kfc.system import atomic, disk, locks
+from kfc.system import disk, locks
 
 
 def names(folder):
@@ -48,14 +49,14 @@ def test_a_new_folder_is_locked_from_its_first_moment_on(tmp_path, monkeypatch):
 
     def then_somebody_comes(before, after):
         rename(before, after)
-        with pytest.raises(BusyError, match=str(os.getpid())), atomic.locked(after):
+        with pytest.raises(BusyError, match=str(os.getpid())), locks.locked(after):
             seen.append("somebody else was the first in it")
         seen.append("busy")
 
     monkeypatch.setattr(disk, "rename", then_somebody_comes)
     with locks.new_numbered_folder(tmp_path, "a") as folder:
         assert seen == ["busy"]
-    with atomic.locked(folder):  # let go of at its end
+    with locks.locked(folder):  # let go of at its end
         pass
 
 
@@ -228,3 +229,71 @@ def test_a_folder_is_removed_before_anybody_else_is_in_it(tmp_path):
     assert {type(each.exception()) for each in ended} == {KeyError, type(None)}
     assert max(most) == 1
     assert not folder.exists()
+
+
+HOLDS = (
+    "import sys; from pathlib import Path; from kfc.system import locks\n"
+    "with locks.locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that works in `tmp_path` until it is told to end."""
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_folder_that_another_process_works_in_is_busy_with_all_four_parts(tmp_path, holder):
+    with pytest.raises(BusyError) as caught, locks.locked(tmp_path):
+        pass
+    (finding,) = caught.value.findings
+    assert finding.where == str(tmp_path)
+    assert finding.expected == "a folder that no other process works in"
+    assert finding.got == f"one that process {holder.pid} works in"
+    assert finding.remedy
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, None])
+def test_the_end_of_a_process_lets_its_folder_go(tmp_path, holder, end):
+    if end:
+        holder.send_signal(end)
+    else:
+        holder.stdin.close()
+    holder.wait()
+    with locks.locked(tmp_path):
+        pass
+
+
+def test_a_folder_is_let_go_at_the_end_of_the_block_and_after_an_error(tmp_path):
+    for _ in range(2):
+        with pytest.raises(RuntimeError), locks.locked(tmp_path):
+            raise RuntimeError
+
+
+def test_a_folder_is_busy_for_another_part_of_the_same_process_too(tmp_path):
+    busy = pytest.raises(BusyError, match=str(os.getpid()))
+    with locks.locked(tmp_path), busy, locks.locked(tmp_path):
+        pass
+
+
+def test_whoever_holds_a_folder_makes_numbered_folders_in_it(tmp_path):
+    with locks.locked(tmp_path), locks.new_numbered_folder(tmp_path, "a") as folder:
+        assert folder.name == "0001-a"
+
+
+def test_a_folder_that_cannot_be_locked_is_a_disk_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DiskError) as caught:
+        locks.locked(tmp_path / "file" / "below").__enter__()
+    (finding,) = caught.value.findings
+    assert finding.where == str(tmp_path / "file" / "below")
+    assert (finding.expected, finding.got) == (
+        "a place that can be written",
+        "Not a directory",
+    )
+    assert finding.remedy

@@ -136,7 +136,7 @@ def test_a_memory_map_that_fits_is_loaded(on_disk):
 
 
 def test_a_memory_map_too_large_for_this_machine_is_streamed(on_disk, monkeypatch):
-    monkeypatch.setattr("kfc.system.memory.limit", lambda: 1000)
+    monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 1000)
     parts = prepared((on_disk, targets()))
     assert isinstance(parts.train.x, Mapped)
     assert len(parts.train) + len(parts.validation) + len(parts.test) == 50

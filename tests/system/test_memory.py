@@ -15,7 +15,8 @@ def limits(code):
         [
             sys.executable,
             "-c",
-            f"import resource; {code}; from kfc.system import memory; print(memory.limit())",
+            f"import resource; {code}\n"
+            "from kfc.system import memory; print(memory.limit_bytes())",
         ],
         check=True,
         capture_output=True,
@@ -25,7 +26,7 @@ def limits(code):
 
 
 def test_the_limit_is_at_most_what_the_machine_has():
-    assert 2**28 < memory.limit() <= MACHINE
+    assert 2**28 < memory.limit_bytes() <= MACHINE
 
 
 def test_a_limit_on_the_data_of_a_process_counts():
@@ -106,16 +107,16 @@ def test_the_limits_of_the_control_groups_around_the_process_count(
     (tmp_path / "cgroup").write_text(groups)
     (tmp_path / "mountinfo").write_text(mounts.format(mounts=escaped, root=root))
     monkeypatch.setattr(memory, "_PROCESS", tmp_path)
-    assert memory.limit() == (smallest or MACHINE)
+    assert memory.limit_bytes() == (smallest or MACHINE)
 
 
 def test_a_system_without_control_groups_has_the_limit_of_the_machine(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "_PROCESS", tmp_path)
-    assert memory.limit() == MACHINE
+    assert memory.limit_bytes() == MACHINE
 
 
 def test_the_peak_grows_with_what_is_held():
-    before = memory.peak()
+    before = memory.peak_bytes()
     held = np.ones(2**25)  # 256 MiB
-    assert memory.peak() >= before
-    assert memory.peak() >= held.nbytes
+    assert memory.peak_bytes() >= before
+    assert memory.peak_bytes() >= held.nbytes

@@ -50,14 +50,14 @@ def test_a_result_that_cannot_be_printed_is_a_disk_error(monkeypatch, request, k
         pytest.raises(
             DiskError, match="standard output: expected a place that can be written"
         ),
-        standard_streams.guarded(),
+        standard_streams.guarded_streams(),
     ):
         print("accuracy 0.9")
 
 
 def test_both_streams_are_put_back(capsys):
     before = sys.stdout, sys.stderr
-    with standard_streams.guarded():
+    with standard_streams.guarded_streams():
         print("accuracy 0.9")
         print("error", file=sys.stderr)
     assert (sys.stdout, sys.stderr) == before

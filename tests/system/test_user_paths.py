@@ -30,8 +30,8 @@ def test_the_home_of_nobody_stays_as_it_was_typed(home):
 
 
 def test_a_path_is_shown_relative_to_the_current_folder_or_whole(home, tmp_path):
-    assert user_paths.shown(tmp_path / "runs" / "0001-digits") == "runs/0001-digits"
-    assert user_paths.shown(Path("/elsewhere")) == "/elsewhere"
+    assert user_paths.shown_path(tmp_path / "runs" / "0001-digits") == "runs/0001-digits"
+    assert user_paths.shown_path(Path("/elsewhere")) == "/elsewhere"
 
 
 def test_sources_are_found_in_the_home_folder(home):
@@ -59,6 +59,6 @@ def test_a_current_folder_that_was_removed_is_named(home, monkeypatch):
     monkeypatch.chdir(gone)
     gone.rmdir()
     assert user_paths.absolute(home) == home
-    assert user_paths.shown(home) == str(home)
+    assert user_paths.shown_path(home) == str(home)
     with pytest.raises(kfc.DiskError, match="the current folder: expected a folder that is"):
         kfc.fit("digits", runs="runs")

@@ -17,7 +17,7 @@ from kfc.errors import DiskError
 from kfc.runs import fitting
 from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.spec import load_spec
-from kfc.system import atomic
+from kfc.system import locks
 from kfc.training.loop import check_finite
 from kfc.tuning.journal import Journal, read_events
 from kfc.tuning.ranking import ranked
@@ -519,7 +519,7 @@ def test_fewer_trials_lose_none(search, journal, tmp_path):
 
 def test_a_folder_that_another_search_works_in_is_busy(search, tmp_path):
     search(TINY)
-    with atomic.locked(tmp_path / "search"):
+    with locks.locked(tmp_path / "search"):
         began = time.monotonic()
         with pytest.raises(kfc.BusyError, match="no other process works in"):
             search(TINY)

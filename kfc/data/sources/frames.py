@@ -15,7 +15,7 @@ import numpy as np
 
 from kfc.data.cells import DECIMAL_COMMA, has_decimal_comma, plain_value, reads_as_number
 from kfc.errors import DataError, Finding
-from kfc.spec import shown
+from kfc.spec import shown_value
 
 _SHOWN = 30  # names of columns
 
@@ -160,9 +160,9 @@ def _no_number(values: Any, array: np.ndarray, title: Any, name: str) -> Finding
     rows = (row for row, value in enumerate(array) if not reads_as_number(value))
     row = next(rows, None)
     place = f", row {row}" if row is not None else ""
-    where = f"{name if ' ' in name else f'data, {name}'}{place}, column {shown(title)}"
+    where = f"{name if ' ' in name else f'data, {name}'}{place}, column {shown_value(title)}"
     if row is None:  # or no rows at all
-        first = f" such as {shown(plain_value(array[0]))}" if len(array) else ""
+        first = f" such as {shown_value(plain_value(array[0]))}" if len(array) else ""
         kind = getattr(values, "dtype", getattr(values, "type", array.dtype))
         got = f"a column of type {kind}{first}"
         return Finding(where, "numbers", got, "Cast the column to float.")
@@ -170,4 +170,4 @@ def _no_number(values: Any, array: np.ndarray, title: Any, name: str) -> Finding
     remedy = "Drop the column, or turn it into numbers."
     if has_decimal_comma(value):
         remedy = DECIMAL_COMMA
-    return Finding(where, "numbers", f"values such as {shown(value)}", remedy)
+    return Finding(where, "numbers", f"values such as {shown_value(value)}", remedy)

@@ -56,7 +56,7 @@ def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
         raise _damaged(path, f"{num_dimensions} sizes", f"{len(sizes)} bytes of them")
     shape = struct.unpack(f">{num_dimensions}I", sizes)
     num_bytes = math.prod(shape) * dtype.itemsize
-    if num_bytes > (limit := memory.limit()):
+    if num_bytes > (limit := memory.limit_bytes()):
         expected = f"at most {limit:,} bytes for shape {shape}, which is all the memory"
         raise _damaged(path, expected, f"{num_bytes:,}")
 

@@ -11,7 +11,7 @@ from kfc.data.rows import Rows, Source
 from kfc.data.sources.frames import Frame, column, is_frame, is_pandas, listed, read_frame
 from kfc.data.sources.tf_data import from_dataset, is_dataset, refused_data
 from kfc.errors import DataError, Finding, nearest
-from kfc.spec import shown
+from kfc.spec import shown_value
 from kfc.system import Mapped
 
 TARGETS = ("target", "label")
@@ -101,7 +101,7 @@ def _named_parts(data: Mapping[Any, Any]) -> Mapping[str, Any]:
             hint = nearest(str(name), _PARTS)
             remedy = f"{hint}Write data={{'train': (x, y), 'test': (x_test, y_test)}}."
             expected = f"a mapping with the keys {listed(_PARTS)}"
-            got = f"{type(data).__name__} with the key {shown(name)}"
+            got = f"{type(data).__name__} with the key {shown_value(name)}"
             raise DataError(Finding("data", expected, got, remedy))
     if data.get("train") is None:
         got = f"only {listed(data)}" if data else "an empty mapping"
@@ -232,7 +232,7 @@ def _aligned(parts: Sequence[Any], suffix: str) -> list[Any]:
         if not (first.is_unique and index.is_unique):
             got = "labels that are there twice, in another order"
         elif len(missing := first.difference(index, sort=False)):
-            got = f"an index without the label {shown(missing[0])}"
+            got = f"an index without the label {shown_value(missing[0])}"
         if got:
             raise DataError(
                 Finding(
@@ -271,7 +271,7 @@ def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
                 Finding(
                     "data, x",
                     "inputs without the targets",
-                    f"a column {shown(name)} that is equal to y",
+                    f"a column {shown_value(name)} that is equal to y",
                     "Drop it from the inputs.",
                 )
             )

@@ -170,7 +170,7 @@ def _checked_shape(file: IO[bytes], name: str, size: int) -> tuple[int, ...]:
 
 
 def _check_size(size: int, name: str) -> None:
-    if size > (limit := memory.limit()):
+    if size > (limit := memory.limit_bytes()):
         raise MemoryError(f"{name} of {size:,} bytes where {limit:,} can be had")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from kfc.data.rows import Rows
 from kfc.data.targets import as_text
 from kfc.errors import DataError, Finding
-from kfc.spec import shown
+from kfc.spec import shown_value
 from kfc.system import memory
 
 _COMPARED = 16  # elements that tell whether a data set shuffles itself
@@ -146,7 +146,7 @@ def _sorted(rows: Rows) -> Rows:
 
 def _elements(dataset: Any) -> Iterator[tuple[Any, ...]]:
     """Yields the elements of a data set, which may have no end that it knows of."""
-    size, limit = 0, memory.limit()
+    size, limit = 0, memory.limit_bytes()
     iterator = dataset.as_numpy_iterator()
     while True:
         try:
@@ -173,7 +173,7 @@ def _not_dense(spec: Any) -> DataError:
         Finding(
             "data",
             "a tf.data.Dataset of (x, y) or (x, y, sample_weight), one dense tensor each",
-            f"a tf.data.Dataset of {shown(spec)}",
+            f"a tf.data.Dataset of {shown_value(spec)}",
             "Return such tuples from dataset.map; a dict of features becomes one tensor with "
             "tf.stack(list(features.values()), axis=-1).",
         )

@@ -240,7 +240,7 @@ def _rows(dataset: Any, chosen: _Chosen, split: Any, where: str) -> Rows:
         math.prod(n or 1 for n in shape) * feature.dtype.itemsize
         for shape, feature in zip(shapes, chosen.all, strict=True)
     )
-    if count * size > (limit := memory.limit()):
+    if count * size > (limit := memory.limit_bytes()):
         got = f"{count:,} rows of {size:,} bytes or more where {limit:,} bytes can be had"
         raise DataError(Finding(where, "a split that fits in memory", got, _OTHERWISE))
     try:
@@ -266,7 +266,7 @@ def _stacked(dataset: Any, where: str) -> tuple[np.ndarray, ...]:
         DataError: If two rows differ in shape, or they are larger than memory.
     """
     rows: list[tuple[Any, ...]] = []
-    size, limit = 0, memory.limit()
+    size, limit = 0, memory.limit_bytes()
     for row in dataset.as_numpy_iterator():
         rows.append(row)
         first, here = ([np.shape(part) for part in each] for each in (rows[0], row))

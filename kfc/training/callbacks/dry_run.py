@@ -18,7 +18,7 @@ from pathlib import Path
 from kfc.data import Prepared
 from kfc.errors import Finding, KfcError, SpecError
 from kfc.network import build
-from kfc.spec import Callback, Spec, signatures
+from kfc.spec import CallbackSpec, Spec, signatures
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.from_spec import build_callback
 from kfc.training.callbacks.hooks import call_hook
@@ -70,7 +70,7 @@ def _small(spec: Spec, prepared: Prepared) -> TapeModel:
     return model
 
 
-def _try(named: Sequence[tuple[str, Callback]], model: TapeModel, prefix: str) -> None:
+def _try(named: Sequence[tuple[str, CallbackSpec]], model: TapeModel, prefix: str) -> None:
     metrics = dict.fromkeys(model.get_metrics_result(), 0.5)
     held_out = {f"{prefix}_{name}": value for name, value in metrics.items()}
     with tempfile.TemporaryDirectory() as place:
@@ -104,7 +104,7 @@ def _try(named: Sequence[tuple[str, Callback]], model: TapeModel, prefix: str) -
 
 @contextmanager
 def _refused(
-    where: str, callback: Callback, folder: Path, recorded: dict[str, float]
+    where: str, callback: CallbackSpec, folder: Path, recorded: dict[str, float]
 ) -> Iterator[None]:
     """Turns whatever a callback says against its options into a SpecError."""
     try:

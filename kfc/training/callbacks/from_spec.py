@@ -24,7 +24,7 @@ from rich.console import Console
 
 from kfc.errors import Finding, SpecError
 from kfc.registry import CALLBACKS
-from kfc.spec import Callback, Spec
+from kfc.spec import CallbackSpec, Spec
 from kfc.system import atomic
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.early_stopping import EarlyStopping
@@ -114,7 +114,7 @@ def named_callbacks(spec: Spec, folder: Path) -> list[keras.callbacks.Callback]:
     return built
 
 
-def build_callback(callback: Callback, folder: Path) -> keras.callbacks.Callback:
+def build_callback(callback: CallbackSpec, folder: Path) -> keras.callbacks.Callback:
     """Builds a callback that a spec names, and the folder of its file.
 
     Args:
@@ -144,7 +144,7 @@ def build_callback(callback: Callback, folder: Path) -> keras.callbacks.Callback
     return built
 
 
-def callback_class(callback: Callback) -> Any:
+def callback_class(callback: CallbackSpec) -> Any:
     """Returns the class of a callback that a spec names: ours, a plug-in's or Keras's."""
     if callback.name in CALLBACKS.names():
         return CALLBACKS.get(callback.name, "training.callbacks")

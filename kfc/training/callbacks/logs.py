@@ -61,7 +61,7 @@ class Log(keras.callbacks.Callback):
     def flush(self) -> None:
         """Writes what was collected since the last time."""
         for path, lines in self._lines.items():
-            atomic.append(path, "".join(lines))
+            atomic.append_text(path, "".join(lines))
         self._lines = {}
 
     def get_state(self) -> dict[str, Any]:
@@ -187,7 +187,7 @@ class CSVLog(Log):
         """Returns the head of the file, which may be an earlier training's."""
         if not self.path.exists():
             return []
-        with io.TextIOWrapper(atomic.reading(self.path), "utf-8", newline="") as file:
+        with io.TextIOWrapper(atomic.open_to_read(self.path), "utf-8", newline="") as file:
             return next(csv.reader(file), [])
 
 
@@ -243,7 +243,7 @@ class TensorBoardLog(Log):
         for writer in self._writers.values():
             writer.close()
         if self._writers:
-            atomic.sync(self.folder)
+            atomic.flush_to_disk(self.folder)
         self._writers = {}
 
     def _event(self, folder: str, step: int, scalars: Mapping[str, float]) -> None:
@@ -254,7 +254,7 @@ class TensorBoardLog(Log):
             atomic.make_folder(path)
             name = f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}"
             name += f".{secrets.token_hex(8)}"  # TensorFlow follows what has this name
-            atomic.create(path / name)
+            atomic.create_file(path / name)
             self._writers[folder] = tf.io.TFRecordWriter(str(path / name))
             head = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
             self._writers[folder].write(head.SerializeToString())

@@ -28,7 +28,7 @@ class Appended:
         """Returns the size and the sha256 of each file, whose content is then on the disk."""
         found = self._files()
         if found:
-            atomic.sync(self.path)
+            atomic.flush_to_disk(self.path)
         return {"files": {self._name(path): self._measure(path) for path in found}}
 
     def cut(self, state: Mapping[str, Any]) -> None:
@@ -53,9 +53,9 @@ class Appended:
                 )
         for name, path in found.items():
             if name in state["files"]:
-                atomic.truncate(path, state["files"][name][0])
+                atomic.truncate_file(path, state["files"][name][0])
             else:
-                atomic.remove(path)
+                atomic.remove_file(path)
 
     def remove(self, folder: Path) -> None:
         """Removes the files, as far as they are in `folder`."""
@@ -65,7 +65,7 @@ class Appended:
     def _measure(self, path: Path, size: int | None = None) -> list[Any]:
         """Returns the size of a file and the sha256 of its content, or of its first bytes."""
         digest, done = self._read.get(path, (hashlib.sha256(), 0))
-        with atomic.reading(path) as file:
+        with atomic.open_to_read(path) as file:
             file.seek(done)
             while chunk := file.read(_CHUNK if size is None else min(_CHUNK, size - done)):
                 digest.update(chunk)

@@ -121,10 +121,10 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         ValueError: If they are not what was written, under this name, or another of
             `_BROKEN`.
     """
-    manifest = json.loads(atomic.read(path / "manifest.json"))
+    manifest = json.loads(atomic.read_bytes(path / "manifest.json"))
     if manifest["number"] != int(path.name):
         raise ValueError(f"it is number {manifest['number']}, renamed")
-    contents = {name: atomic.read(path / name) for name in _FILES}
+    contents = {name: atomic.read_bytes(path / name) for name in _FILES}
     for name, data in contents.items():
         if atomic.sha256(data) != manifest[name]:
             raise ValueError(f"the sha256 of {name} differs")

@@ -45,12 +45,12 @@ def check_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> int:
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
     training = _NUMBER * (8 * weights + 3 * batch * sum(widths))
     inputs = _inputs(prepared)
-    needed = int(processes * (memory.used() + training + inputs + _COMPILING))
-    if needed > memory.limit():
+    needed = int(processes * (memory.used_bytes() + training + inputs + _COMPILING))
+    if needed > memory.limit_bytes():
         raise SpecError(
             Finding(
                 "network.hidden",
-                f"a training that fits in {memory.limit() / 1e9:.1f} GB of memory",
+                f"a training that fits in {memory.limit_bytes() / 1e9:.1f} GB of memory",
                 f"{weights:,} weights, batches of {spec.training.batch_size:,} and "
                 f"{inputs / 1e9:.1f} GB of inputs, which need {needed / 1e9:,.1f} GB",
                 "Make the layers narrower or the batches smaller, or set data.stream: always.",

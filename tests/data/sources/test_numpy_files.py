@@ -154,7 +154,7 @@ def test_a_lying_header_is_refused_before_memory_is_taken(way, lie):
 
 
 def test_an_array_larger_than_memory_is_not_read(way, monkeypatch):
-    monkeypatch.setattr("kfc.system.memory.limit", lambda: len(saved(X)) - 1)
+    monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: len(saved(X)) - 1)
     path, read = way(saved(X))
     if read is WAYS["mapped npy"][1]:
         np.testing.assert_array_equal(read(path), X)

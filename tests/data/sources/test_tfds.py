@@ -256,7 +256,7 @@ def test_rows_without_labels_are_refused(prepared_set):
 
 def test_a_set_larger_than_memory_is_refused_unread(prepared_set, monkeypatch):
     name = prepared_set(XY, ("x", "y"), train=rows(x=X, y=Y))
-    monkeypatch.setattr("kfc.system.memory.limit", lambda: 100)
+    monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 100)
     assert refused(name).expected == "a split that fits in memory"
 
 

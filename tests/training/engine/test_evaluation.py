@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc.spec.components import Loss
+from kfc.spec.components import LossSpec
 from kfc.training.compiling import evaluation_batch
 from kfc.training.losses import is_mean_of_rows
 
 
 def named(loss):
-    return Loss.model_validate({"name": loss} if isinstance(loss, str) else loss)
+    return LossSpec.model_validate({"name": loss} if isinstance(loss, str) else loss)
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,14 @@ def test_more_weights_larger_batches_and_more_rows_take_more():
 
 
 def test_a_training_that_cannot_fit_is_refused(monkeypatch):
-    monkeypatch.setattr("kfc.system.memory.limit", lambda: 2**20)
+    monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 2**20)
     with pytest.raises(SpecError, match=r"network\.hidden: expected a training that fits"):
         predicted()
 
 
 def test_streamed_rows_take_the_windows_that_are_in_memory_at_once(monkeypatch):
     x = np.random.default_rng(0).random((5000, 20), dtype=np.float32)  # 400,000 bytes
-    monkeypatch.setattr("kfc.system.memory.used", lambda: 0)
+    monkeypatch.setattr("kfc.system.memory.used_bytes", lambda: 0)
     monkeypatch.setattr("kfc.training.engine.memory_estimate.CHUNK_BYTES", 10_000)
     needed = {
         stream: check_memory(spec, prepare(spec, (x, np.arange(5000) % 2)))
