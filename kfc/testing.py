@@ -23,7 +23,7 @@ from kfc.errors import Finding, PluginError
 from kfc.exporting import Exporter, certificate
 from kfc.network import build
 from kfc.preprocessing import fit_scaling
-from kfc.runs import prediction_sample
+from kfc.runs import sample_file
 from kfc.spec import HiddenSpec, NetworkSpec, load_spec
 from kfc.training import TapeModel
 from kfc.training.checkpoints import plain_state
@@ -184,7 +184,7 @@ def check_exporter(exporter: Exporter) -> None:
     for labels in (("a", "b", "c"), ()):
         task = Task((_FEATURES,), "float32", labels, 1, inputs, target, columns)
         network = build(spec, task)
-        rows = prediction_sample.take(network, x)
+        rows = sample_file.take_sample(network, x)
         with tempfile.TemporaryDirectory(prefix="kfc-") as folder:
             exporter.write(network, task, Path(folder))
             certificate.compare(

@@ -34,7 +34,7 @@ from kfc.data.input_files import read_inputs
 from kfc.data.sources.idx import read_idx
 from kfc.data.sources.numpy_files import read_npy, read_npz
 from kfc.errors import Finding, KfcError, one_line
-from kfc.runs import prediction_sample, result_file
+from kfc.runs import result_file, sample_file
 from kfc.runs.predictions import Predictions, raw_rows, table
 from kfc.spec import Spec, dump_spec, load_spec, read_value
 from kfc.system import atomic
@@ -517,8 +517,8 @@ def written(folder):
     for number in range(2):
         state = store.Checkpoint({"weights/0": np.arange(4.0)}, {"epoch": number})
         store.save(folder / "checkpoints", state)
-    rows = prediction_sample.Sample(np.eye(3), np.eye(3, 2, dtype=np.float32))
-    (folder / "rows.sha256").write_text(prediction_sample.write(folder, rows))
+    rows = sample_file.Sample(np.eye(3), np.eye(3, 2, dtype=np.float32))
+    (folder / "rows.sha256").write_text(sample_file.write_sample(folder, rows))
     journal = Journal(folder / "journal.jsonl")
     for number in range(3):
         journal.append({"kind": "told", "number": number, "score": 0.5})
@@ -558,17 +558,17 @@ def test_any_checkpoint_is_whole_or_refused(written, data):
 @given(data=st.data(), sealed=st.booleans())
 def test_any_sample_is_read_or_refused(written, data, sealed):
     sha256 = (written / "rows.sha256").read_text()
-    good = (written / prediction_sample.FILE).read_bytes()
+    good = (written / sample_file.FILE).read_bytes()
     content = data.draw(damaged(good))
-    (written / prediction_sample.FILE).write_bytes(content)
+    (written / sample_file.FILE).write_bytes(content)
     try:
         with only_kfc_errors():
-            rows = prediction_sample.read(
+            rows = sample_file.read_sample(
                 written, atomic.sha256(content) if sealed else sha256
             )
             assert isinstance(rows.x, np.ndarray)
     finally:
-        (written / prediction_sample.FILE).write_bytes(good)
+        (written / sample_file.FILE).write_bytes(good)
 
 
 @fuzzed(60)

@@ -47,22 +47,19 @@ def milliseconds(setting: str, network: str) -> dict[str, float]:
     """Returns what an epoch takes in the first call and, the median, in later ones."""
     import numpy as np
 
-    from kfc.data import prepare
-    from kfc.runs.resolution import resolve_data
-    from kfc.runs.trainer import Trainer
-    from kfc.spec import load_spec
+    from kfc.runs.plan import make_plan
+    from kfc.runs.trainer import compile_trainer
     from kfc.training.engine import compile_cache
     from kfc.training.engine.engine import Engine
 
     if setting == "rewritten":
         compile_cache.as_traced = contextlib.nullcontext
-    spec = load_spec({"name": "grappler", **NETWORKS[network]})
-    prepared = prepare(spec)
-    trainer = Trainer(resolve_data(spec, prepared, in_memory=False), prepared)
-    rows = prepared.train
-    shared = compile_cache.structure(trainer.spec, prepared.task, num_rows=len(rows))
-    size = spec.training.batch_size
-    engine = Engine(trainer._model, rows, size, form="graph", structure=shared)
+    plan = make_plan({"name": "grappler", **NETWORKS[network]})
+    trainer = compile_trainer(plan)
+    rows = plan.prepared.train
+    shared = compile_cache.structure(plan.spec, plan.prepared.task, num_rows=len(rows))
+    size = plan.spec.training.batch_size
+    engine = Engine(trainer.model, rows, size, form="graph", structure=shared)
     engine.compile()
     engine.begin(np.arange(len(rows), dtype=np.int32)[None])
     calls = []

@@ -145,7 +145,7 @@ def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> 
     """Go on with an interrupted RUN, to the bits it would have without the interruption."""
     from kfc.runs import resuming
 
-    resuming.check(folder)  # before TensorFlow is imported
+    resuming.check_resumable(folder)  # before TensorFlow is imported
     start_for_command(quiet)
     import kfc
 
@@ -276,7 +276,7 @@ def verify(
     SPEC may also be a run folder; the certificate is then written there as verification.json.
     """
     from kfc.runs import result_file
-    from kfc.spec import load_spec
+    from kfc.spec import Spec, load_spec
     from kfc.system import safe_open
 
     spec, overrides = spec_and_overrides(arguments or [])
@@ -284,12 +284,13 @@ def verify(
     if (Path(spec) / "spec.yaml").is_file():
         safe_open.hand_over(Path(spec))
         load_spec(result_file.read_spec(Path(spec)), overrides)
+        verified: str | Spec = spec
     else:
-        load_spec(spec, overrides)
+        verified, overrides = load_spec(spec, overrides), {}
     start_for_command(quiet)
     import kfc
 
-    certificate = kfc.verify(spec, steps=steps, overrides=overrides)
+    certificate = kfc.verify(verified, steps=steps, overrides=overrides)
     if as_json:
         printing.print_json(certificate.summary())
     else:

@@ -13,10 +13,8 @@ from kfc.ejecting.data_lines import RowsText
 from kfc.ejecting.layers import COLUMNS, LayersText, standardized
 from kfc.ejecting.refusals import check_ejectable, check_resolved, refused
 from kfc.ejecting.update_lines import StepText
-from kfc.network import build
-from kfc.runs import bind_plugins, resolve_data, resolve_engine
+from kfc.runs import make_plan
 from kfc.spec import Spec, SpecLike, load_spec
-from kfc.system import tensorflow_startup
 from kfc.training.engine import EVALUATION_BATCH
 
 MOST_LINES = 80
@@ -41,16 +39,14 @@ def eject(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> str:
     """
     checked = load_spec(spec, overrides)
     check_ejectable(checked)
-    tensorflow_startup.start_tensorflow(checked.training.threads, insist=False)
-    bind_plugins(checked)
     read = functools.cache(read_source)
-    prepared = prepare(checked, read=read)
-    checked = resolve_data(checked, prepared, in_memory=False)
-    check_ejectable(checked)
-    network = build(checked, prepared.task)
-    checked = resolve_engine(checked, network, len(prepared.train), [])
-    check_resolved(checked, prepared.task)
-    lines = _Script(checked, read(str(checked.data.source)), prepared).lines()
+    plan = make_plan(
+        checked, preparer=functools.partial(prepare, read=read), insist_on_threads=False
+    )
+    check_ejectable(plan.spec)
+    check_resolved(plan.spec, plan.prepared.task)
+    source = read(str(plan.spec.data.source))
+    lines = _Script(plan.spec, source, plan.prepared).lines()
     if len(lines) > MOST_LINES or max(map(len, lines)) > COLUMNS:
         raise refused(
             "network.hidden",

@@ -44,7 +44,7 @@ class Parity:
         nan_rows: Rows with NaN or infinity that the model was asked about, each of which it
             answered with NaN; 0 where the inputs are whole numbers.
         max_difference: Largest difference of logits or values, see
-            `kfc.runs.prediction_sample.Sample.difference`.
+            `kfc.runs.sample_file.Sample.difference`.
         limit: The largest that is allowed.
         ties: Rows with another label than the run's, where its logits of both are equal
             within `limit`; 0 for a regression.
@@ -190,7 +190,7 @@ def _ask(
             text=True,
             errors="replace",
             check=False,
-            # On the processor, as the sample was; see `kfc.runs.prediction_sample.ask`.
+            # On the processor, as the sample was; see `kfc.runs.sample_file.outputs_on_cpu`.
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
         )
         if ended.returncode == os.EX_IOERR:

@@ -24,7 +24,7 @@ from kfc.exporting.versions import (
     versions,
 )
 from kfc.registry import EXPORTERS
-from kfc.runs import Run, Sample, environment, prediction_sample, result_file, run
+from kfc.runs import Run, Sample, environment, result_file, run, sample_file
 from kfc.spec import Spec
 from kfc.system import (
     atomic,
@@ -200,8 +200,8 @@ def _checked_sample(finished: Run) -> Sample:
     """
     if run.weights_sha256(finished.model) != finished.weights_sha256:
         raise _altered(finished, "weights that are not those the run ended with")
-    rows = prediction_sample.read(finished.folder, finished.sample_sha256)
-    now = prediction_sample.ask(finished.model, rows.x)
+    rows = sample_file.read_sample(finished.folder, finished.sample_sha256)
+    now = sample_file.outputs_on_cpu(finished.model, rows.x)
     by_output = not finished.task.classification
     limit = _limit(finished.spec)
     if (

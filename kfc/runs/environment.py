@@ -81,22 +81,22 @@ def versions_of(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def text(environment: Mapping[str, Any]) -> str:
+def environment_text(environment: Mapping[str, Any]) -> str:
     """Returns the content of `environment.json`, with its own sha256."""
     facts = {key: value for key, value in environment.items() if key != "sha256"}
     return result_file.as_json(result_file.sealed(facts))
 
 
-def write(folder: Path, environment: Mapping[str, Any]) -> None:
+def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
     """Writes `environment.json` into a run folder.
 
     Raises:
         DiskError: If it cannot be written.
     """
-    atomic.write_file(folder / FILE, text(environment))
+    atomic.write_file(folder / FILE, environment_text(environment))
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read_environment(folder: Path) -> dict[str, Any]:
     """Returns what `write` was given for a run.
 
     Raises:
@@ -119,7 +119,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def where_it_began(folder: Path) -> Iterator[None]:
+def explaining_relative_paths(folder: Path) -> Iterator[None]:
     """Adds to a refusal of data the folder from which the run was started.
 
     The paths of a spec are relative to the current folder, which may be another one now.
@@ -134,7 +134,7 @@ def where_it_began(folder: Path) -> Iterator[None]:
         yield
     except DataError as error:
         try:
-            began = read(folder)["cwd"]
+            began = read_environment(folder)["cwd"]
         except CheckpointError:
             raise error from None
         if began == str(user_paths.current()):
@@ -155,13 +155,13 @@ def identity(spec: Spec, data_sha256: str) -> dict[str, str]:
     return {"spec_sha256": atomic.sha256(plain.encode()), "data_sha256": data_sha256}
 
 
-def differences(then: Any, now: Any, where: str = "") -> list[str]:
+def value_differences(then: Any, now: Any, where: str = "") -> list[str]:
     """Returns each value in which two nested mappings differ, as `path: then, now`."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         return [
             line
             for key in {**then, **now}
-            for line in differences(
+            for line in value_differences(
                 then.get(key), now.get(key), f"{where}.{key}" if where else str(key)
             )
         ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,7 @@ from kfc.data import Task
 from kfc.errors import CheckpointError, Finding, SpecError, reason
 from kfc.preprocessing import Scaling
 from kfc.spec import Spec, load_spec
-from kfc.system import atomic, safe_open, tensorflow_startup
+from kfc.system import atomic, safe_open
 from kfc.training import for_json, from_json
 
 
@@ -53,22 +52,6 @@ class _Result(BaseModel, strict=True, extra="allow"):
     rows: dict[str, int] = {}
     sample_sha256: str | None = None
     spec_sha256: str
-
-
-class Phases:
-    """A stopwatch: the seconds of each phase of a run, in the order the phases ended."""
-
-    def __init__(self) -> None:
-        # Of the first run of a process alone.
-        self.seconds = {"import": tensorflow_startup.import_seconds}
-        tensorflow_startup.import_seconds = 0.0
-        self._began = time.perf_counter()
-
-    def end(self, phase: str) -> None:
-        """Ends a phase, which began where the one before it ended."""
-        now = time.perf_counter()
-        self.seconds[phase] = round(self.seconds.get(phase, 0.0) + now - self._began, 3)
-        self._began = now
 
 
 def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:

@@ -43,7 +43,7 @@ class Unfinished:
         return dict(self.environment["given"])
 
 
-def check(folder: Path) -> None:
+def check_resumable(folder: Path) -> None:
     """Refuses what `kfc resume` could not go on with, before TensorFlow is imported.
 
     Raises:
@@ -54,7 +54,7 @@ def check(folder: Path) -> None:
     check_is_run(folder)
     if not result_file.is_finished(folder):
         with locks.locked(folder):
-            check_given(look(folder), in_memory=False, callbacks=())
+            check_given(read_unfinished(folder), in_memory=False, callbacks=())
 
 
 def check_is_run(folder: Path) -> None:
@@ -73,7 +73,7 @@ def check_is_run(folder: Path) -> None:
         raise result_file.no_run(folder, "none")
 
 
-def look(folder: Path) -> Unfinished:
+def read_unfinished(folder: Path) -> Unfinished:
     """Reads an interrupted run, and checks every byte that decides how it goes on.
 
     Args:
@@ -82,7 +82,7 @@ def look(folder: Path) -> Unfinished:
     Raises:
         CheckpointError: If one is damaged, or the spec was changed, or no checkpoint is whole.
     """
-    begun = environment.read(folder)
+    begun = environment.read_environment(folder)
     spec = _read_spec(folder, begun)
     start = None
     place = folder / "checkpoints"
@@ -156,17 +156,17 @@ def check_data(unfinished: Unfinished, data_sha256: str, num_rows: int) -> None:
         raise _damaged(folder, folder / "checkpoints", f"epochs of {steps} steps", got)
 
 
-def differences(unfinished: Unfinished, machine: dict[str, Any]) -> list[str]:
+def machine_differences(unfinished: Unfinished, machine: dict[str, Any]) -> list[str]:
     """Returns in what this machine differs from that on which the run began."""
     then, now = (
         {key: of.get(key) for key in _MACHINE} for of in (unfinished.environment, machine)
     )
-    return environment.differences(then, now)
+    return environment.value_differences(then, now)
 
 
 def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
     path, spec = folder / "spec.yaml", result_file.read_spec(folder)
-    changed = environment.differences(begun["spec"], environment.plain_spec(spec))
+    changed = environment.value_differences(begun["spec"], environment.plain_spec(spec))
     if changed:
         raise CheckpointError(
             Finding(

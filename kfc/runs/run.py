@@ -15,10 +15,11 @@ from kfc.errors import DataError, Finding, SpecError
 from kfc.network import build
 from kfc.runs import environment, result_file
 from kfc.runs.description import described, described_as_html
-from kfc.runs.labelled_rows import LabelledRows, labelled_rows, targets_of
+from kfc.runs.labelled_data import RowsWithPredictions, decode_targets, encode_labelled
+from kfc.runs.measuring import measure_finished, measure_rows
 from kfc.runs.predictions import Predictions, from_outputs, predict
-from kfc.runs.scores import outputs_of
-from kfc.runs.trainer import measure_finished, measure_rows, weights_sha256
+from kfc.runs.scores import compute_outputs
+from kfc.runs.trainer import weights_sha256
 from kfc.spec import Spec
 from kfc.system import Mapped, tensorflow_startup, user_paths
 from kfc.training import check_finite, compile_for_evaluation
@@ -35,12 +36,12 @@ class RunRows(dict[str, int]):
     """
 
     def __init__(
-        self, counts: Mapping[str, int], read: Callable[[str, Any], LabelledRows]
+        self, counts: Mapping[str, int], read: Callable[[str, Any], RowsWithPredictions]
     ) -> None:
         super().__init__(counts)
         self._read = read
 
-    def __call__(self, part: str = "test", data: Any = None) -> LabelledRows:
+    def __call__(self, part: str = "test", data: Any = None) -> RowsWithPredictions:
         """Returns the rows of a part, with the truth and the answers of the network.
 
         Args:
@@ -136,7 +137,7 @@ class Run:
                 prepared = prepare(self.spec, data)
                 if prepared.sha256 == self.data_sha256:
                     return self._measured(prepared)
-        return self._measured_on(labelled_rows(data, self.task))
+        return self._measured_on(encode_labelled(data, self.task))
 
     def _measured(self, prepared: Prepared) -> dict[str, float]:
         return measure_finished(self.model, self._evaluator(), prepared)[0]
@@ -164,7 +165,7 @@ class Run:
                     f"Call `kfc.load({str(self.folder)!r}).evaluate(data=...)` with them.",
                 )
             )
-        with environment.where_it_began(self.folder):
+        with environment.explaining_relative_paths(self.folder):
             prepared = prepare(self.spec, data)
         if prepared.sha256 != self.data_sha256:
             raise DataError(
@@ -178,7 +179,7 @@ class Run:
             )
         return prepared
 
-    def _rows(self, part: str, data: Any) -> LabelledRows:
+    def _rows(self, part: str, data: Any) -> RowsWithPredictions:
         parts = {"train": "train", "val": "val", "validation": "val", "test": "test"}
         prefix = parts.get(part) if isinstance(part, str) else None
         if prefix is None or (prefix != "train" and prefix not in self.num_rows):
@@ -193,9 +194,9 @@ class Run:
         tensorflow_startup.check_process()
         prepared = self._prepared(data)
         rows = prepared.train if prefix == "train" else prepared.held_out[prefix]
-        predictions = from_outputs(outputs_of(self.model, rows.x), self.task)
+        predictions = from_outputs(compute_outputs(self.model, rows.x), self.task)
         x = rows.x[:] if isinstance(rows.x, Mapped) else rows.x
-        return LabelledRows(x, targets_of(rows.y, self.task), predictions)
+        return RowsWithPredictions(x, decode_targets(rows.y, self.task), predictions)
 
     def predict(self, x: Any) -> Predictions:
         """Returns labels and probabilities, or values, for raw rows.

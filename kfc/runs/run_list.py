@@ -105,7 +105,7 @@ def _spec(folder: Path) -> dict[str, Any] | None:
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [
         line.replace(" then, ", " -> ").removesuffix(" now")
-        for line in environment.differences(before, after)
+        for line in environment.value_differences(before, after)
     ]
 
 

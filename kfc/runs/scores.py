@@ -21,7 +21,7 @@ _MOST_RANKED = 50_000_000
 """Probabilities beyond which `roc_auc` is left out: it sorts the rows once for each class."""
 
 
-def outputs_of(network: keras.Model, x: np.ndarray | Mapped) -> np.ndarray:
+def compute_outputs(network: keras.Model, x: np.ndarray | Mapped) -> np.ndarray:
     """Returns the outputs of a network for raw rows, (rows, outputs), float32.
 
     Args:

@@ -11,9 +11,8 @@ import numpy as np
 from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.network import build
-from kfc.runs.plugins import bind_plugins
+from kfc.runs.plan import start_for_spec
 from kfc.spec import SpecLike, load_spec
-from kfc.system import tensorflow_startup
 
 
 def build_untrained(
@@ -45,8 +44,7 @@ def build_untrained(
         )
     labels = tuple(str(number) for number in range(int(classes or 0)))
     checked = load_spec(spec)
-    tensorflow_startup.start_tensorflow(checked.training.threads, insist=False)
-    bind_plugins(checked)
+    start_for_spec(checked, insist_on_threads=False)
     return build(checked, Task(tuple(map(int, sizes)), "float32", labels), scaled=False)
 
 

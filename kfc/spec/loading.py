@@ -58,6 +58,8 @@ def builtin_text(name: str) -> str:
 def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
     """Reads and checks a spec; imports no TensorFlow.
 
+    A `Spec` is valid by construction: without overrides it is returned as it is.
+
     Args:
         spec: A built-in spec's name, a file, a dict or a `Spec`.
         overrides: Dotted path -> value, set before the spec is checked.
@@ -74,6 +76,8 @@ def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spe
                 "Write for example overrides={'training.epochs': 3}.",
             )
         )
+    if isinstance(spec, Spec) and not overrides:
+        return spec
     source = _read(spec)
     values, findings = plain_copy(source.values)
     source = override(dataclasses.replace(source, values=values), overrides or {})

@@ -12,17 +12,10 @@ from typing import Any
 from kfc.data import Source
 from kfc.data.sources import from_memory
 from kfc.errors import Finding, SpecError
-from kfc.runs import Run, bind_plugins, resolve_data
+from kfc.runs import Run, prepare_data, start_for_spec
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
-from kfc.system import (
-    atomic,
-    hint_on_interrupt,
-    locks,
-    progress_console,
-    tensorflow_startup,
-    user_paths,
-)
+from kfc.system import atomic, hint_on_interrupt, locks, progress_console, user_paths
 from kfc.training.callbacks import rehearse
 from kfc.training.engine import check_memory
 from kfc.tuning.comparison import Finalist
@@ -156,13 +149,10 @@ def tune(
         raise SpecError(Finding("workers", "a number of at least 1", repr(workers), "Use 1."))
     checked = load_spec(spec, overrides)
     space = Space.of(checked)
-    threads = tensorflow_startup.start_tensorflow(checked.training.threads)
-    bind_plugins(space.spec)
+    threads = start_for_spec(space.spec)
     source = None if data is None else data if isinstance(data, Source) else from_memory(data)
     prepare = Preparer(source)
-    prepared = prepare(checked)
-    # Once more, since only now it is known which metrics there are.
-    resolved = resolve_data(checked, prepared, in_memory=data is not None)
+    resolved, prepared = prepare_data(checked, data, preparer=prepare)
     prepare.resolved(checked, resolved)
     rehearse(resolved, prepared)
     space = Space.of(resolved)

@@ -12,7 +12,7 @@ from typing import Any
 
 from kfc.data import Prepared, Source, prepare, read_source
 from kfc.errors import CheckpointError, DataError, NumbersError, SpecError
-from kfc.runs import Trainer, result_file, weights_sha256
+from kfc.runs import Trainer, compile_trainer, plan_training, result_file, weights_sha256
 from kfc.spec import Spec, dump_spec
 from kfc.system import atomic, safe_open
 from kfc.training.callbacks import named_callbacks
@@ -105,8 +105,9 @@ class Runner:
             spec = self._space.trial_spec(proposal.values, seed=order.seed)
             # A repeat's own seed would also split anew, and train on the winner's test rows.
             rows_of = spec.model_copy(update={"seed": self._space.spec.seed})
-            trainer = Trainer(spec, self._prepare(rows_of))
-            facts["weights"] = trainer.network.count_params()
+            plan = plan_training(spec, self._prepare(rows_of))
+            trainer = compile_trainer(plan)
+            facts["weights"] = plan.network.count_params()
             facts |= self._train(trainer, order)
         except (SpecError, DataError, NumbersError) as error:
             facts["cause"] = " ".join(str(error).split())
@@ -123,10 +124,10 @@ class Runner:
 
     def _train(self, trainer: Trainer, order: Order) -> dict[str, Any]:
         """Returns what a trial is that did not diverge."""
-        folder, proposal = self._root / order.folder, order.proposal
+        plan, folder, proposal = trainer.plan, self._root / order.folder, order.proposal
         atomic.make_folder(folder)
         began = time.monotonic()
-        callbacks = named_callbacks(trainer.spec, folder)
+        callbacks = named_callbacks(plan.spec, folder)
         progress = trainer.train(
             folder,
             callbacks,
@@ -135,8 +136,8 @@ class Runner:
             start=self._start(folder, proposal.parent),
             checkpoint_seconds=CHECKPOINT_SECONDS,
         )
-        state_sha256 = weights_sha256(trainer.network)
-        paused = not progress.stopped and progress.epoch < trainer.spec.training.epochs
+        state_sha256 = weights_sha256(plan.network)
+        paused = not progress.stopped and progress.epoch < plan.spec.training.epochs
         if paused:  # another trial may go on from here; this one's score is as if it ended
             trainer.save_checkpoint(folder, callbacks, progress)
             trainer.end(callbacks)
@@ -147,15 +148,14 @@ class Runner:
         if not paused and not beaten:
             trainer.save_checkpoint(folder, callbacks, progress)
         facts = {"metrics": metrics, "epochs": progress.epoch, "weights_sha256": state_sha256}
-        prepared = trainer.prepared
         of_run = {
             "folder": folder.name,
             "seconds": seconds,
             "history": progress.history,
-            "data_sha256": prepared.sha256,
+            "data_sha256": plan.prepared.sha256,
         }
-        atomic.write_file(folder / "spec.yaml", dump_spec(trainer.spec))
-        result_file.write_result(folder, {**of_run, **facts}, prepared.task)
+        atomic.write_file(folder / "spec.yaml", dump_spec(plan.spec))
+        result_file.write_result(folder, {**of_run, **facts}, plan.prepared.task)
         return {**facts, "status": "pruned" if paused else "completed", "score": score}
 
     def _bounded(self, score: float) -> float:

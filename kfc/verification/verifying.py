@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from kfc.data import Prepared, prepare, weighted
+from kfc.data import Prepared, prepare
 from kfc.errors import DataError, Finding, SpecError
-from kfc.network import build
-from kfc.runs import bind_plugins, environment, resolve_data, resolve_engine, result_file
+from kfc.runs import environment, make_plan, result_file
 from kfc.spec import Spec, SpecLike, load_spec
-from kfc.system import atomic, safe_open, tensorflow_startup, user_paths
+from kfc.system import atomic, safe_open, user_paths
 from kfc.training.engine import is_carried
 from kfc.verification.float64_path import Float64, beyond
 from kfc.verification.judgement import Judge, Taken
@@ -122,11 +122,11 @@ def verify(
         raise SpecError(Finding("--steps", "a whole number of at least 2", str(steps), ""))
     folder = _run_folder(spec)
     checked = load_spec(spec if folder is None else result_file.read_spec(folder), overrides)
-    tensorflow_startup.start_tensorflow(checked.training.threads)
-    bind_plugins(checked)
-    prepared = _prepared(checked, data, folder)
-    checked = resolve_data(checked, prepared, in_memory=data is not None)
-    problem = _problem(checked, prepared, steps)
+    preparer = (
+        None if folder is None else functools.partial(_prepared, data=data, folder=folder)
+    )
+    plan = make_plan(checked, data=data, preparer=preparer)
+    problem = Problem.of(plan.spec, plan.prepared.train, plan.prepared.task, steps)
     own = [Own(problem, step)] if step else []
     certificate = certified(problem, [*ways(problem), *own])
     if folder is not None:
@@ -134,10 +134,8 @@ def verify(
     return certificate
 
 
-def _prepared(spec: Spec, data: Any, folder: Path | None) -> Prepared:
-    """Returns the data of a spec, or of the run in `folder`, with refusals that fit a run."""
-    if folder is None:
-        return prepare(spec, data)
+def _prepared(spec: Spec, data: Any, folder: Path) -> Prepared:
+    """Returns the data of the run in `folder`, with refusals that fit a run."""
     if data is None and spec.data.source is None:
         raise DataError(
             Finding(
@@ -147,7 +145,7 @@ def _prepared(spec: Spec, data: Any, folder: Path | None) -> Prepared:
                 f"Call `kfc.verify({str(folder)!r}, data=...)` with them.",
             )
         )
-    with environment.where_it_began(folder):
+    with environment.explaining_relative_paths(folder):
         return prepare(spec, data)
 
 
@@ -158,12 +156,6 @@ def _run_folder(spec: SpecLike) -> Path | None:
         safe_open.hand_over(folder)
         return folder
     return None
-
-
-def _problem(spec: Spec, prepared: Prepared, steps: int) -> Problem:
-    train = weighted(prepared.train, spec, prepared.task)
-    spec = resolve_engine(spec, build(spec, prepared.task), len(train), ())
-    return Problem.of(spec, train, prepared.task, steps)
 
 
 def ways(problem: Problem) -> list[Way]:

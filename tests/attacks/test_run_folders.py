@@ -12,7 +12,7 @@ import pytest
 
 import kfc
 from kfc.errors import KfcError
-from kfc.runs import prediction_sample, result_file
+from kfc.runs import result_file, sample_file
 from kfc.system import atomic
 
 ROWS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
@@ -230,9 +230,9 @@ SAMPLES = {
 @pytest.mark.parametrize("case", SAMPLES)
 def test_a_hostile_sample_is_refused(case, run_folder, outside, guard):
     content = SAMPLES[case](outside / "evil")
-    (run_folder / prediction_sample.FILE).write_bytes(content)
+    (run_folder / sample_file.FILE).write_bytes(content)
     with guard.watching(run_folder), pytest.raises(KfcError) as caught:
-        prediction_sample.read(run_folder, atomic.sha256(content))
+        sample_file.read_sample(run_folder, atomic.sha256(content))
     assert caught.value.exit_code == 7
 
 

@@ -8,8 +8,8 @@ import pytest
 import kfc
 from kfc.data import Task
 from kfc.exporting import certificate, formats
-from kfc.runs.prediction_sample import Sample
 from kfc.runs.predictions import from_outputs
+from kfc.runs.sample_file import Sample
 
 CLASSES = Task((2,), "float32", ("a", "b", "c"))
 TWO_VALUES = Task((2,), "float32", (), outputs=2)

@@ -17,7 +17,7 @@ from kfc.exporting import formats
 from kfc.exporting.loaded_export import _runtime, exporter_of, load_export
 from kfc.exporting.versions import is_export
 from kfc.registry import EXPORTERS
-from kfc.runs import prediction_sample, result_file
+from kfc.runs import result_file, sample_file
 
 FORMATS = ("saved_model", "onnx", "litert")
 
@@ -45,7 +45,7 @@ print(json.dumps([ask(*both) for both in zip(sys.argv[1::2], sys.argv[2::2])]))
 
 
 def rows_of(run):
-    return prediction_sample.read(run.folder, run.sample_sha256).x
+    return sample_file.read_sample(run.folder, run.sample_sha256).x
 
 
 def other_rows_of(run):
@@ -476,9 +476,9 @@ def load(folder):
 def test_a_disk_that_is_full_for_the_answers_is_a_disk_error(digits, tmp_path, monkeypatch):
     (tmp_path / "runtime.py").write_text(ENDLESS)
     write, runtime = (lambda *given: None), tmp_path / "runtime.py"
-    small = prediction_sample.Sample(rows_of(digits)[:2], np.zeros((2, 10), np.float32))
-    monkeypatch.setattr(prediction_sample, "read", lambda *given: small)
-    monkeypatch.setattr(prediction_sample, "ask", lambda *given: small.outputs)
+    small = sample_file.Sample(rows_of(digits)[:2], np.zeros((2, 10), np.float32))
+    monkeypatch.setattr(sample_file, "read", lambda *given: small)
+    monkeypatch.setattr(sample_file, "ask", lambda *given: small.outputs)
     other = dataclasses.replace(formats.ONNX, write=write, runtime=runtime)
     monkeypatch.setattr(formats, "ONNX", other)
     message = refused(digits, tmp_path / "m", kfc.DiskError, format="onnx")

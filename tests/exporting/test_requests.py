@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from kfc.exporting import requests
-from kfc.runs import prediction_sample
+from kfc.runs import sample_file
 
 
 def body_of(export):
@@ -20,7 +20,7 @@ def body_of(export):
 def test_the_request_is_the_first_row_of_the_sample(image, exported):
     body = body_of(exported("image"))
     assert set(body) == {"instances"}
-    x = prediction_sample.read(image.folder, image.sample_sha256).x
+    x = sample_file.read_sample(image.folder, image.sample_sha256).x
     assert np.array_equal(np.array(body["instances"], np.uint8), x[:1])
 
 
@@ -29,7 +29,7 @@ def test_a_row_of_a_table_is_asked_for_by_column(table, exported):
     assert body["signature_name"] == "rows"
     (row,) = body["instances"]
     assert list(row) == ["sepal_length_cm", "column_class", "a_b", "a_b_2"]
-    x = prediction_sample.read(table.folder, table.sample_sha256).x
+    x = sample_file.read_sample(table.folder, table.sample_sha256).x
     assert np.array_equal(np.array(list(row.values()), np.float32), x[0])
 
 

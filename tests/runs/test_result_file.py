@@ -1,13 +1,10 @@
 import json
-import time
 
 import pytest
 
 import kfc
 from kfc.data import Task
 from kfc.runs import environment, result_file
-from kfc.runs.result_file import Phases
-from kfc.system import tensorflow_startup
 
 RESULT = {
     **{"folder": "0001-a", "metrics": {"test_loss": 0.1}, "epochs": 1, "seconds": 2.5},
@@ -21,22 +18,6 @@ def folder(tmp_path):
     (tmp_path / "spec.yaml").write_text("name: a\nseed: 0\n")
     result_file.write_result(tmp_path, RESULT, TASK)
     return tmp_path
-
-
-@pytest.fixture
-def import_took_two_seconds(monkeypatch):
-    monkeypatch.setattr(tensorflow_startup, "import_seconds", 2.0)
-
-
-def test_phases_begin_with_the_import_and_follow_each_other(import_took_two_seconds):
-    began, phases = time.perf_counter(), Phases()
-    for name in ("import", "data", "train"):
-        time.sleep(0.01)
-        phases.end(name)
-    assert list(phases.seconds) == ["import", "data", "train"]
-    assert phases.seconds["import"] >= 2.01
-    took = time.perf_counter() - began + 2
-    assert sum(phases.seconds.values()) == pytest.approx(took, abs=0.005)
 
 
 def test_what_is_written_is_read_again(folder):

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 
-from kfc.data import prepare
 from kfc.errors import CheckpointError
-from kfc.runs.resolution import resolve_data
-from kfc.runs.trainer import Trainer, weights_sha256
-from kfc.spec import load_spec
+from kfc.runs.plan import make_plan
+from kfc.runs.trainer import compile_trainer, weights_sha256
 from kfc.training.callbacks.from_spec import named_callbacks
 from kfc.training.checkpoints import store
 
@@ -25,15 +23,13 @@ BASE = {
 @pytest.fixture
 def trainer():
     def make(overrides=None):
-        spec = load_spec(BASE, overrides)
-        prepared = prepare(spec)
-        return Trainer(resolve_data(spec, prepared, in_memory=False), prepared)
+        return compile_trainer(make_plan(BASE, overrides))
 
     return make
 
 
 def train(trainer, folder, **options):
-    callbacks = named_callbacks(trainer.spec, folder)
+    callbacks = named_callbacks(trainer.plan.spec, folder)
     progress = trainer.train(folder, callbacks, **options)
     trainer.save_checkpoint(folder, callbacks, progress)
     return progress
@@ -58,7 +54,7 @@ def test_pauses_change_no_bit(trainer, tmp_path, engine, pauses):
         start = store.newest(tmp_path / "paused" / "checkpoints")
         assert progress.epoch == (until or 6)
     assert progress == expected
-    assert weights_sha256(paused.network) == weights_sha256(whole.network)
+    assert weights_sha256(paused.plan.network) == weights_sha256(whole.plan.network)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +72,7 @@ def test_what_ends_a_training_waits_for_its_end(trainer, tmp_path, overrides):
     start = store.newest(tmp_path / "paused" / "checkpoints")
     resumed = trainer(overrides)
     train(resumed, tmp_path / "paused", start=start)
-    assert weights_sha256(resumed.network) == weights_sha256(whole.network)
+    assert weights_sha256(resumed.plan.network) == weights_sha256(whole.plan.network)
 
 
 def test_a_training_that_was_stopped_goes_no_further(trainer, tmp_path):
@@ -107,7 +103,7 @@ def test_measuring_one_part_leaves_the_others_alone(trainer, tmp_path):
 
 
 def test_the_hash_tells_weights_apart(trainer):
-    one, other = trainer().network, trainer().network
+    one, other = trainer().plan.network, trainer().plan.network
     assert weights_sha256(one) == weights_sha256(other)
     weights = [np.array(weight) for weight in other.get_weights()]
     weights[0][0, 0] += 1e-7

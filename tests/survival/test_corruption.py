@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kfc.errors import CheckpointError
-from kfc.runs import environment, prediction_sample, result_file, resuming
+from kfc.runs import environment, result_file, resuming, sample_file
 from kfc.spec import dump_spec, load_spec
 from kfc.system import atomic, locks
 from kfc.training.checkpoints import store
@@ -29,7 +29,7 @@ def make_run(folder, seed=0, data="d" * 64):
     given = {"data": False, "network": None, "callbacks": []}
     begun = {"given": given, "data_sha256": data, "resumed": [], "cwd": "/"}
     facts = environment.machine(None) | begun
-    environment.write(folder, facts | {"spec": environment.plain_spec(spec)})
+    environment.write_environment(folder, facts | {"spec": environment.plain_spec(spec)})
     (folder / "metrics.jsonl").write_text(LINES[:200])
     rng = np.random.default_rng(seed)
     for epoch in (3, 4):
@@ -56,7 +56,7 @@ def runs(tmp_path_factory):
 def looked(folder):
     """What a resume would begin with: arrays by epoch, once everything is checked."""
     with locks.locked(folder):
-        start = resuming.look(folder).start
+        start = resuming.read_unfinished(folder).start
     log = Appended(folder / "metrics.jsonl")
     log.cut(start.facts["states"][0])
     arrays = {name: values.tobytes() for name, values in start.arrays.items()}
@@ -158,7 +158,7 @@ def test_a_bit_of_any_array_is_found(runs, intact, tmp_path):
     data = path.read_bytes()
     for position in range(0, len(data), 7):
         path.write_bytes(data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :])
-        assert resuming.look(folder).start.facts["progress"]["epoch"] == 3
+        assert resuming.read_unfinished(folder).start.facts["progress"]["epoch"] == 3
 
 
 def test_checkpoints_under_each_others_names_are_refused(runs, tmp_path):
@@ -169,7 +169,7 @@ def test_checkpoints_under_each_others_names_are_refused(runs, tmp_path):
     (place / "000002").rename(place / "000001")
     (place / "x").rename(place / "000002")
     with pytest.raises(CheckpointError, match="it is number 1, renamed"):
-        resuming.look(folder)
+        resuming.read_unfinished(folder)
 
 
 def test_checkpoints_of_another_run_are_refused(runs, tmp_path):
@@ -178,7 +178,7 @@ def test_checkpoints_of_another_run_are_refused(runs, tmp_path):
     shutil.rmtree(folder / "checkpoints")
     shutil.copytree(runs.other / "checkpoints", folder / "checkpoints")
     with pytest.raises(CheckpointError, match="expected the checkpoints of this run"):
-        resuming.look(folder)
+        resuming.read_unfinished(folder)
 
 
 def test_damage_to_every_checkpoint_is_refused(runs, tmp_path):
@@ -187,7 +187,7 @@ def test_damage_to_every_checkpoint_is_refused(runs, tmp_path):
     for path in (folder / "checkpoints").glob("*/state.npz"):
         flip(path, random.Random(0), None)
     with pytest.raises(CheckpointError, match=r"000002: .*; 000001: .*") as caught:
-        resuming.look(folder)
+        resuming.read_unfinished(folder)
     assert caught.value.exit_code == 7
 
 
@@ -197,7 +197,7 @@ def test_a_linked_checkpoints_folder_is_refused(runs, tmp_path):
     shutil.rmtree(folder / "checkpoints")
     (folder / "checkpoints").symlink_to(runs.run / "checkpoints")
     with pytest.raises(CheckpointError, match="a link"), locks.locked(folder):
-        resuming.look(folder)
+        resuming.read_unfinished(folder)
 
 
 def test_a_changed_spec_is_refused_with_what_was_changed(runs, tmp_path):
@@ -206,7 +206,7 @@ def test_a_changed_spec_is_refused_with_what_was_changed(runs, tmp_path):
     text = (folder / "spec.yaml").read_text()
     (folder / "spec.yaml").write_text(text.replace("seed: 0", "seed: 5  # changed"))
     with pytest.raises(CheckpointError, match="seed: 0 then, 5 now"):
-        resuming.look(folder)
+        resuming.read_unfinished(folder)
 
 
 def test_a_comment_in_a_spec_changes_nothing(runs, tmp_path, intact):
@@ -223,11 +223,11 @@ def test_a_comment_in_a_spec_changes_nothing(runs, tmp_path, intact):
 @pytest.mark.parametrize("kind", ["flip", "truncate", "empty", "remove", "repeat"])
 @pytest.mark.parametrize("seed", range(12))
 def test_damage_to_the_sample_of_a_run_is_found(tmp_path, kind, seed):
-    kept = prediction_sample.Sample(np.arange(12.0).reshape(4, 3), np.ones((4, 2), np.float32))
-    sha256 = prediction_sample.write(tmp_path, kept)
-    KINDS[kind](tmp_path / prediction_sample.FILE, random.Random(seed), None)
+    kept = sample_file.Sample(np.arange(12.0).reshape(4, 3), np.ones((4, 2), np.float32))
+    sha256 = sample_file.write_sample(tmp_path, kept)
+    KINDS[kind](tmp_path / sample_file.FILE, random.Random(seed), None)
     with pytest.raises(CheckpointError) as caught:
-        prediction_sample.read(tmp_path, sha256)
+        sample_file.read_sample(tmp_path, sha256)
     assert caught.value.exit_code == 7
 
 
@@ -241,11 +241,11 @@ def test_a_read_error_of_the_disk_passes_over_a_checkpoint(runs, tmp_path, monke
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return read(path)
 
-    monkeypatch.setattr(atomic, "read_bytes", broken)
-    assert resuming.look(folder).start.facts["progress"]["epoch"] == 3
+    monkeypatch.setattr(atomic, "read", broken)
+    assert resuming.read_unfinished(folder).start.facts["progress"]["epoch"] == 3
 
 
 def test_a_finished_run_is_no_unfinished_one(tmp_path):
     (tmp_path / "result.json").write_text("{}")
     assert result_file.is_finished(tmp_path)
-    resuming.check(tmp_path)
+    resuming.check_resumable(tmp_path)

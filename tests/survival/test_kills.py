@@ -131,4 +131,4 @@ def test_what_a_kill_costs_is_the_work_since_the_last_checkpoint(killed):
 def test_an_interrupt_waits_for_the_step_and_a_checkpoint_and_a_second_one_for_nothing(killed):
     folder, _, said = killed
     assert resumed_at(folder / "interrupts") == [(0, 0), (0, 2), (1, 1)]
-    assert f"`kfc resume {folder / 'interrupts'}/0001-killed` goes on." in said
+    assert f"`kfc resume {folder / 'interrupts'}/0001-killed` continues the run." in said

@@ -13,7 +13,7 @@ import pytest
 
 import kfc
 from kfc.cli import app
-from kfc.runs import environment, fitting, result_file, resuming
+from kfc.runs import environment, result_file, resuming, run_writer
 from kfc.system import atomic, locks
 from kfc.training import loop as loops
 
@@ -86,7 +86,7 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(interrupted, whole,
     run = kfc.resume(folder)
     check_same(run, whole)
     assert result(folder)["resumed"] == [{"epoch": 1, "step": 0, "differences": []}]
-    assert "going on after 1 of 3 epochs" in capsys.readouterr().err
+    assert "resuming after 1 of 3 epochs" in capsys.readouterr().err
     assert (result(folder)["resume"], result(folder)["without_state"]) == ("exact", [])
 
 
@@ -99,7 +99,7 @@ def test_a_run_without_a_checkpoint_begins_again(interrupted, whole, capsys):
     assert (run.weights_sha256, run.history) == (whole.weights_sha256, whole.history)
     assert len(logged(folder)) == 9
     assert (folder / "my-notes.txt").read_text() == "kept"
-    assert "no checkpoint yet: from the beginning" in capsys.readouterr().err
+    assert "no checkpoint yet: training from the beginning" in capsys.readouterr().err
 
 
 def test_the_time_before_an_interruption_counts(interrupted, whole):
@@ -168,7 +168,7 @@ def test_a_full_disk_says_how_to_go_on(interrupted, whole, tmp_path, faulty_disk
         kfc.fit(SPEC, runs=tmp_path / "runs")
     assert full.has_failed
     (folder,) = (tmp_path / "runs").iterdir()
-    assert f"`kfc resume {folder}` goes on." in capsys.readouterr().err
+    assert f"`kfc resume {folder}` continues the run." in capsys.readouterr().err
     check_same(kfc.resume(folder, verbose=False), whole)
 
 
@@ -329,8 +329,8 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(interrupted, whole, capsys
     (newest / "state.npz").write_bytes(b"")
     check_same(kfc.resume(folder), whole)
     said = capsys.readouterr().err
-    assert f"passed over: checkpoint {newest.name}: the sha256 of state.npz differs" in said
-    assert "going on after 1 of 3 epochs" in said
+    assert f"skipped checkpoint {newest.name}: the sha256 of state.npz differs" in said
+    assert "resuming after 1 of 3 epochs" in said
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_a_second_process_is_refused_without_tensorflow(interrupted):
     code = (
         "import sys; from pathlib import Path; from kfc.runs import resuming; from kfc.errors "
         "import BusyError\n"
-        "try: resuming.check(Path(sys.argv[1]))\n"
+        "try: resuming.check_resumable(Path(sys.argv[1]))\n"
         "except BusyError as error: print(error)\n"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
@@ -363,7 +363,7 @@ def test_a_second_process_is_refused_without_tensorflow(interrupted):
         with pytest.raises(kfc.BusyError):
             kfc.resume(folder)
     assert "got one that process" in ended.stdout
-    resuming.check(folder)
+    resuming.check_resumable(folder)
 
 
 @pytest.mark.parametrize(
@@ -490,8 +490,8 @@ def stopped(tmp_path_factory):
     runs = tmp_path_factory.mktemp("stopped")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loops, "_CHECKPOINT_SHARE", math.inf)
-        build = fitting.build_callbacks
-        patch.setattr(fitting, "build_callbacks", lambda *a: [*build(*a), Impatient()])
+        build = run_writer.build_callbacks
+        patch.setattr(run_writer, "build_callbacks", lambda *a: [*build(*a), Impatient()])
         with pytest.raises(KeyboardInterrupt):
             kfc.fit(SPEC, runs=runs, verbose=False)
     (folder,) = runs.iterdir()
@@ -510,7 +510,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(stopped, tmp_pa
     (folder / name).unlink()
     os.mkfifo(folder / name)
     with pytest.raises(kfc.CheckpointError, match="a device or a pipe"):
-        resuming.check(folder)
+        resuming.check_resumable(folder)
 
 
 def test_rows_that_are_elsewhere_are_looked_for_where_the_run_began(

@@ -14,8 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import kfc
 from kfc.data import prepare
 from kfc.errors import DiskError
-from kfc.runs import fitting
-from kfc.runs.trainer import Trainer, weights_sha256
+from kfc.runs import fitting, run_writer
+from kfc.runs.trainer import weights_sha256
 from kfc.spec import load_spec
 from kfc.system import locks
 from kfc.training.loop import check_finite
@@ -246,19 +246,19 @@ def unmeasured(monkeypatch):
     """Makes the test loss of trials infinite, and lists the own runs that were trained."""
 
     def make(*trials):
-        measure, fit, trained = Trainer.measure_finished, fitting.fit, []
+        measure, fit, trained = run_writer.measure_finished, fitting.fit, []
 
-        def infinite(trainer):
-            if weights_sha256(trainer.network) in hashes:
+        def infinite(network, *arguments):
+            if weights_sha256(network) in hashes:
                 check_finite({"test_loss": math.inf}, "the final weights")
-            return measure(trainer)
+            return measure(network, *arguments)
 
         def counted(*arguments, **options):
             trained.append(arguments)
             return fit(*arguments, **options)
 
         hashes = {trial.weights_sha256 for trial in trials}
-        monkeypatch.setattr(Trainer, "measure_finished", infinite)
+        monkeypatch.setattr(run_writer, "measure_finished", infinite)
         monkeypatch.setattr(fitting, "fit", counted)
         return trained
 

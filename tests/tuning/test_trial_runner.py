@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 import kfc
 from kfc.data import Source, prepare
 from kfc.data.rows import Rows
-from kfc.runs.resolution import resolve_data
+from kfc.runs.plan import prepare_data
 from kfc.spec import load_spec
 from kfc.training.checkpoints import store
 from kfc.tuning.space import Space
@@ -28,8 +28,8 @@ def runner(tmp_path, iris):
         dimension = {RATE: {"low": 1e-3, "high": 1e30, "log": True}}
         spec = load_spec(iris, {"search.space": dimension, **(overrides or {})})
         prepare_spec = Preparer()
-        prepared = prepare_spec(spec)
-        space = Space.of(resolve_data(spec, prepared, in_memory=False))
+        resolved, _ = prepare_data(spec, preparer=prepare_spec)
+        space = Space.of(resolved)
         return Runner(space, objective, tmp_path, prepare_spec)
 
     return make
@@ -221,7 +221,8 @@ def test_a_worker_is_told_where_streamed_rows_lie_and_not_what_they_are(iris, tm
     dimension = {RATE: {"low": 1e-3, "high": 1.0, "log": True}}
     spec = load_spec(iris, {"search.space": dimension, **data})
     prepare_spec = Preparer()
-    space = Space.of(resolve_data(spec, prepare_spec(spec), in_memory=False))
+    resolved, _ = prepare_data(spec, preparer=prepare_spec)
+    space = Space.of(resolved)
     make_runner = functools.partial(Runner, space, "val_loss", tmp_path, prepare_spec)
     pickled = pickle.dumps(make_runner)
     assert len(pickled) < x.nbytes / 10

@@ -8,9 +8,7 @@ import tensorflow as tf
 
 import kfc
 from kfc.cli import app
-from kfc.data import prepare
-from kfc.network.building import build
-from kfc.runs.resolution import resolve_data, resolve_engine
+from kfc.runs.plan import make_plan
 from kfc.training.step import TapeModel
 from kfc.verification.float64_path import Float64
 from kfc.verification.nondifferentiable import Kink, kinks
@@ -35,12 +33,8 @@ SPEC = {
 
 
 def problem_of(spec, overrides=None, steps=6):
-    spec = kfc.spec.load_spec(spec, overrides)
-    prepared = prepare(spec)
-    spec = resolve_data(spec, prepared, in_memory=False)
-    network = build(spec, prepared.task)
-    spec = resolve_engine(spec, network, len(prepared.train), ())
-    return Problem.of(spec, prepared.train, prepared.task, steps)
+    plan = make_plan(spec, overrides)
+    return Problem.of(plan.spec, plan.prepared.train, plan.prepared.task, steps)
 
 
 @pytest.fixture(scope="module")

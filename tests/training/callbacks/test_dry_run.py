@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from kfc.data import prepare
 from kfc.errors import SpecError
-from kfc.runs.resolution import resolve_data
+from kfc.runs.plan import prepare_data
 from kfc.spec import load_spec
 from kfc.training.callbacks import dry_run
 
@@ -25,8 +24,7 @@ def tried():
                 "training": {"callbacks": list(callbacks), **training},
             }
         )
-        prepared = prepare(spec)
-        dry_run.rehearse(resolve_data(spec, prepared, in_memory=False), prepared)
+        dry_run.rehearse(*prepare_data(spec))
 
     return rehearse
 

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import kfc
 from kfc.errors import DiskError, SpecError
-from kfc.runs.resolution import as_callbacks
+from kfc.runs.caller_callbacks import as_callback_list
 from kfc.training import loop as loops
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.from_spec import keeps_state, notes_on
@@ -162,12 +162,12 @@ def test_a_refused_callback_is_named(monkeypatch):
     with pytest.raises(
         SpecError, match=r"callbacks\[0\].*got OrbaxCheckpoint\. kfc saves the"
     ):
-        as_callbacks([OrbaxCheckpoint()], kfc.Spec())
+        as_callback_list([OrbaxCheckpoint()], kfc.Spec())
 
 
 def test_a_list_of_callbacks_is_taken_apart():
     inner = [keras.callbacks.History(), keras.callbacks.TerminateOnNaN()]
-    assert as_callbacks(keras.callbacks.CallbackList(inner), kfc.Spec()) == inner
+    assert as_callback_list(keras.callbacks.CallbackList(inner), kfc.Spec()) == inner
 
 
 def test_a_backup_of_keras_goes_on_at_its_epoch(problem, tmp_path):

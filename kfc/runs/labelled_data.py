@@ -23,7 +23,7 @@ from kfc.system import Mapped
 
 
 @dataclass(frozen=True)
-class LabelledRows:
+class RowsWithPredictions:
     """Rows with the truth and with the answers of a network.
 
     A confusion matrix is `sklearn.metrics.confusion_matrix(rows.y, rows.predictions.label)`.
@@ -42,7 +42,7 @@ class LabelledRows:
         return len(self.y)
 
 
-def labelled_rows(data: Any, task: Task) -> Rows:
+def encode_labelled(data: Any, task: Task) -> Rows:
     """Returns labelled rows in the form in which a trained network is measured.
 
     Args:
@@ -91,7 +91,7 @@ def labelled_rows(data: Any, task: Task) -> Rows:
     return Rows(raw_rows(x, task), y)
 
 
-def targets_of(y: np.ndarray, task: Task) -> np.ndarray:
+def decode_targets(y: np.ndarray, task: Task) -> np.ndarray:
     """Returns encoded targets as a person reads them: class names, or values as they are."""
     return np.asarray(task.class_names)[y] if task.classification else y
 

@@ -4,7 +4,7 @@ from sklearn.metrics import confusion_matrix
 
 import kfc
 from kfc.data import Rows, Source, Task
-from kfc.runs.labelled_rows import labelled_rows
+from kfc.runs.labelled_data import encode_labelled
 
 SMALL = {"training.epochs": 2, "network.hidden": [8], "training.engine": "graph"}
 
@@ -17,7 +17,7 @@ def run(tmp_path_factory):
 
 def numbers(y, labels):
     x = np.arange(2.0 * len(y), dtype=np.float32).reshape(-1, 2)
-    return labelled_rows((x, np.asarray(y)), Task((2,), "float32", labels)).y.tolist()
+    return encode_labelled((x, np.asarray(y)), Task((2,), "float32", labels)).y.tolist()
 
 
 @pytest.mark.parametrize("part", ["train", "val", "validation", "test"])
@@ -84,7 +84,7 @@ def test_a_label_that_training_has_not_seen_is_refused(y, labels):
 def test_of_a_source_the_test_rows_are_measured():
     x = np.arange(6, dtype=np.float32).reshape(3, 2)
     source = Source(Rows(x, np.zeros(3, int)), Rows(x[:2], np.ones(2, int)))
-    rows = labelled_rows(source, Task((2,), "float32", ("0", "1")))
+    rows = encode_labelled(source, Task((2,), "float32", ("0", "1")))
     assert rows.y.tolist() == [1, 1]
 
 
@@ -105,7 +105,7 @@ def test_training_and_test_rows_at_once_are_refused(run):
 def test_targets_of_another_kind_are_refused(y, message):
     x = np.arange(4.0).reshape(2, 2)
     with pytest.raises(kfc.DataError, match=message):
-        labelled_rows((x, np.array(y)), Task((2,), "float32", ()))
+        encode_labelled((x, np.array(y)), Task((2,), "float32", ()))
 
 
 def test_one_hot_rows_are_refused():
@@ -119,7 +119,7 @@ def test_columns_in_another_order_are_refused():
     frame = pd.DataFrame({"b": [1.0, 2.0], "a": [3.0, 4.0]})
     task = Task((2,), "float32", ("0", "1"), feature_names=("a", "b"))
     with pytest.raises(kfc.DataError, match=r"the columns '?a'?, '?b'?, in this order"):
-        labelled_rows((frame, np.array([0, 1])), task)
+        encode_labelled((frame, np.array([0, 1])), task)
 
 
 def test_targets_in_another_order_are_refused(tmp_path):
@@ -139,13 +139,13 @@ def test_weights_and_other_parts_of_labelled_rows_are_refused():
     x, y = np.arange(12, dtype=np.float32).reshape(6, 2), np.arange(6) % 2
     task = Task((2,), "float32", ("0", "1"))
     with pytest.raises(kfc.DataError, match="expected rows without weights"):
-        labelled_rows((x, y, y + 1.0), task)
+        encode_labelled((x, y, y + 1.0), task)
     for other in ("validation", "test"):
         with pytest.raises(kfc.DataError, match="Pass one of the parts"):
-            labelled_rows({"train": (x, y), other: (x, y)}, task)
+            encode_labelled({"train": (x, y), other: (x, y)}, task)
 
 
 def test_several_labels_per_row_are_no_one_hot_rows():
     x, y = np.arange(12, dtype=np.float32).reshape(6, 2), np.ones((6, 2), int)
     with pytest.raises(kfc.DataError, match="train a run per column"):
-        labelled_rows((x, y), Task((2,), "float32", ("0", "1")))
+        encode_labelled((x, y), Task((2,), "float32", ("0", "1")))

@@ -54,7 +54,7 @@ class Sample:
         return float((np.abs(outputs - wanted) / np.where(size == 0, 1.0, size)).max())
 
 
-def ask(network: keras.Model, x: np.ndarray) -> np.ndarray:
+def outputs_on_cpu(network: keras.Model, x: np.ndarray) -> np.ndarray:
     """Returns what a network says of some rows, float32, computed on the processor.
 
     An accelerator may multiply with fewer bits, which no export does.
@@ -67,7 +67,7 @@ def ask(network: keras.Model, x: np.ndarray) -> np.ndarray:
         return np.asarray(network(x, training=False), np.float32)
 
 
-def take(network: keras.Model, x: np.ndarray | Mapped) -> Sample:
+def take_sample(network: keras.Model, x: np.ndarray | Mapped) -> Sample:
     """Asks a trained network about up to 64 test rows, evenly spaced.
 
     Args:
@@ -77,10 +77,10 @@ def take(network: keras.Model, x: np.ndarray | Mapped) -> Sample:
     row_bytes = max(x.nbytes // len(x), 1)
     num_rows = int(np.clip(_BYTES // row_bytes, 1, min(_ROWS, len(x))))
     rows = x[np.linspace(0, len(x) - 1, num_rows).astype(int)]
-    return Sample(rows, ask(network, rows))
+    return Sample(rows, outputs_on_cpu(network, rows))
 
 
-def write(folder: Path, sample: Sample) -> str:
+def write_sample(folder: Path, sample: Sample) -> str:
     """Writes `sample.npz` into a run folder, and returns its sha256."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, x=sample.x, outputs=sample.outputs)
@@ -88,7 +88,7 @@ def write(folder: Path, sample: Sample) -> str:
     return atomic.sha256(buffer.getvalue())
 
 
-def read(folder: Path, sha256: str | None) -> Sample:
+def read_sample(folder: Path, sha256: str | None) -> Sample:
     """Returns the sample of a run folder.
 
     Args:

@@ -1,0 +1,172 @@
+"""Plans a training: turns a spec and its data into everything that the training needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+
+from kfc.data import Prepared, prepare, weighted
+from kfc.errors import SpecError
+from kfc.network import build
+from kfc.runs.caller_callbacks import as_callback_list
+from kfc.runs.phases import Phases
+from kfc.runs.plugins import bind_plugins
+from kfc.spec import Spec, SpecLike, impossible, load_spec
+from kfc.system import tensorflow_startup
+from kfc.training import check_monitored, default_loss
+from kfc.training.engine import check_memory, choose_engine
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a training needs.
+
+    Args:
+        spec: Resolved spec: each `auto` and each omitted value has been replaced by the value
+            chosen for these data, so training this spec again gives the same weights.
+        prepared: Data of the spec. The sample weights of the training rows include the class
+            weights.
+        network: Untrained network, (batch, *input_shape) -> logits.
+        memory_bytes: Predicted memory of the training, in bytes.
+        callbacks: Keras callbacks that the caller passed.
+    """
+
+    spec: Spec
+    prepared: Prepared
+    network: keras.Model
+    memory_bytes: int
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+
+
+def make_plan(
+    spec: SpecLike,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    data: Any = None,
+    callbacks: Any = None,
+    preparer: Callable[[Spec], Prepared] | None = None,
+    insist_on_threads: bool = True,
+    phases: Phases | None = None,
+) -> Plan:
+    """Plans the training of a spec, from the spec's text to the untrained network.
+
+    Args:
+        spec: A built-in spec's name, a file, a dict or a `Spec`. A `Spec` is not validated
+            again.
+        overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
+        data: Rows that replace `data.source`, as for `kfc.fit`.
+        callbacks: Keras callbacks of the caller: a list, a single one or None.
+        preparer: Function that prepares the data of a spec; by default `kfc.data.prepare`.
+        insist_on_threads: Whether TensorFlow may not run with another number of threads than
+            the spec's.
+        phases: Stopwatch; it ends the phases `import` and `data`.
+
+    Raises:
+        SpecError: If the spec is wrong, does not fit its data, or needs more memory than this
+            machine has.
+        DataError: If the data cannot be read or must not be trained on.
+        PluginError: If a plug-in fails.
+    """
+    phases = phases or Phases()
+    valid = load_spec(spec, overrides)
+    start_for_spec(valid, insist_on_threads=insist_on_threads)
+    phases.end("import")
+    listed = as_callback_list(callbacks, valid)
+    resolved, prepared = prepare_data(valid, data, preparer=preparer)
+    phases.end("data")
+    return plan_training(resolved, prepared, listed)
+
+
+def start_for_spec(spec: Spec, *, insist_on_threads: bool = True) -> int | None:
+    """Starts TensorFlow and imports the plug-ins that a spec names.
+
+    Args:
+        spec: Any spec.
+        insist_on_threads: Whether another number of threads than the spec's is an error.
+
+    Returns:
+        Number of TensorFlow's threads; None is one per core.
+
+    Raises:
+        SpecError: If TensorFlow runs with other threads, or a plug-in does not accept its
+            options.
+        PluginError: If a plug-in cannot be imported.
+    """
+    threads = tensorflow_startup.start_tensorflow(
+        spec.training.threads, insist=insist_on_threads
+    )
+    bind_plugins(spec)
+    return threads
+
+
+def prepare_data(
+    spec: Spec, data: Any = None, *, preparer: Callable[[Spec], Prepared] | None = None
+) -> tuple[Spec, Prepared]:
+    """Prepares the data of a spec, and resolves the values that depend on them.
+
+    Args:
+        spec: Any spec.
+        data: Rows that replace `data.source`, as for `kfc.fit`.
+        preparer: Function that prepares the data of a spec; by default `kfc.data.prepare`.
+
+    Returns:
+        The spec with its task, loss and data keys filled in, and the data. Its engine may
+        still be `auto`.
+
+    Raises:
+        SpecError: If the spec monitors a metric that its task does not have.
+        DataError: If the data cannot be read or must not be trained on.
+    """
+    prepared = preparer(spec) if preparer else prepare(spec, data)
+    found = dict(prepared.resolved)
+    if data is not None:
+        found["source"] = None
+    resolved = _with_values(
+        spec, data=found, training={"loss": spec.training.loss or default_loss(prepared.task)}
+    )
+    # Only now is it known which metrics are recorded.
+    if findings := list(impossible(resolved)):
+        raise SpecError(*findings)
+    return resolved, prepared
+
+
+def plan_training(
+    spec: Spec, prepared: Prepared, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> Plan:
+    """Plans the training of a spec whose data are prepared.
+
+    Args:
+        spec: Spec as `prepare_data` returns it.
+        prepared: Data of the spec.
+        callbacks: Keras callbacks of the caller, which influence the choice of the engine.
+
+    Raises:
+        SpecError: If a class weight, the memory or the engine does not fit.
+        DataError: If a monitored metric has no value on its rows.
+        PluginError: If a plug-in's block fails.
+    """
+    prepared = replace(prepared, train=weighted(prepared.train, spec, prepared.task))
+    check_monitored(spec, prepared)
+    memory_bytes = check_memory(spec, prepared)  # before the weights take any
+    network = build(spec, prepared.task)
+    engine = choose_engine(
+        spec,
+        num_rows=len(prepared.train),
+        num_weights=network.count_params(),
+        callbacks=callbacks,
+    )
+    resolved = _with_values(spec, training={"engine": engine})
+    return Plan(resolved, prepared, network, memory_bytes, callbacks)
+
+
+def _with_values(spec: Spec, **sections: Mapping[str, Any]) -> Spec:
+    """Returns a spec with other values in some of its sections, such as `training`."""
+    return spec.model_copy(
+        update={
+            name: getattr(spec, name).model_copy(update=values)
+            for name, values in sections.items()
+        }
+    )

@@ -1,0 +1,182 @@
+"""Trains in a run folder, and writes the result and the progress of the run."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from kfc.errors import one_line
+from kfc.runs import result_file, sample_file
+from kfc.runs.measuring import measure_finished
+from kfc.runs.phases import Phases
+from kfc.runs.plan import Plan
+from kfc.runs.run import Run
+from kfc.runs.trainer import Trainer, weights_sha256
+from kfc.system import atomic, hint_on_interrupt, memory, user_paths
+from kfc.training.callbacks import build_callbacks, keeps_state
+from kfc.training.checkpoints import Checkpoint, Progress
+
+
+class RunWriter:
+    """Trains in a run folder, and writes the run's files and its progress.
+
+    Args:
+        folder: Locked run folder that has its `spec.yaml` and its `environment.json`.
+        environment: Content of `environment.json`.
+        console: Console that shows the progress.
+        phases: Stopwatch of the run.
+    """
+
+    def __init__(
+        self, folder: Path, environment: Mapping[str, Any], console: Console, phases: Phases
+    ) -> None:
+        self._folder, self._environment = folder, environment
+        self._console, self._phases = console, phases
+
+    def train(
+        self,
+        trainer: Trainer,
+        start: Checkpoint | None = None,
+        *,
+        checkpoint_first: bool = False,
+    ) -> Run:
+        """Trains to the end and writes the result.
+
+        Args:
+            trainer: Trainer of an untrained network.
+            start: Checkpoint of this run to continue from.
+            checkpoint_first: Whether a checkpoint is written before the first step.
+
+        Returns:
+            The finished run.
+
+        Raises:
+            NumbersError: If a loss, a weight or a metric becomes NaN or infinite.
+            DiskError: If a file cannot be written.
+        """
+        with hint_on_interrupt(self._say, f"`{self._resume_command()}` continues the run"):
+            callbacks = build_callbacks(
+                trainer.plan.spec, self._folder, self._console, trainer.plan.callbacks
+            )
+            self._announce(trainer.plan, callbacks, start)
+            seconds_before = start.facts["progress"]["seconds"] if start else 0.0
+            began = time.monotonic()
+            progress = trainer.train(
+                self._folder,
+                callbacks,
+                start=start,
+                checkpoint_first=checkpoint_first,
+                phases=self._phases,
+            )
+            progress.seconds = seconds_before + time.monotonic() - began
+            trainer.save_checkpoint(self._folder, callbacks, progress)
+            self._phases.end("train")
+            return self._write_result(trainer, callbacks, progress)
+
+    def _write_result(
+        self,
+        trainer: Trainer,
+        callbacks: Sequence[keras.callbacks.Callback],
+        progress: Progress,
+    ) -> Run:
+        """Saves and measures a trained network; `result.json` is the last file written."""
+        folder, plan, phases = self._folder, trainer.plan, self._phases
+        atomic.write_file_with(folder / "model.keras", plan.network.save)
+        phases.end("save")
+        metrics, baseline = measure_finished(plan.network, trainer.evaluator, plan.prepared)
+        sample_sha256 = sample_file.write_sample(
+            folder, sample_file.take_sample(plan.network, plan.prepared.test.x)
+        )
+        phases.end("evaluate")
+        run = Run(
+            spec=plan.spec,
+            model=plan.network,
+            history=progress.history,
+            metrics=metrics,
+            baseline=baseline,
+            folder=folder,
+            task=plan.prepared.task,
+            seconds=round(progress.seconds, 3),
+            weights_sha256=weights_sha256(plan.network),
+            data_sha256=plan.prepared.sha256,
+            num_rows={"train": len(plan.prepared.train)}
+            | {name: len(rows) for name, rows in plan.prepared.held_out.items()},
+            sample_sha256=sample_sha256,
+        )
+        stateless = _without_state(callbacks)
+        facts = {
+            **run.summary(),
+            "folder": folder.name,
+            "data_sha256": run.data_sha256,
+            "rows": run.num_rows,
+            "sample_sha256": run.sample_sha256,
+            "history": run.history,
+            "phases": phases.seconds,
+            "memory": {"predicted": plan.memory_bytes, "peak": memory.peak_bytes()},
+            "resume": "approximate" if stateless else "exact",
+            "without_state": stateless,
+            "resumed": self._environment["resumed"],
+        }
+        result_file.write_result(folder, facts, run.task)
+        return run
+
+    def _announce(
+        self,
+        plan: Plan,
+        callbacks: Sequence[keras.callbacks.Callback],
+        start: Checkpoint | None,
+    ) -> None:
+        """Prints the folder, the rows, the network and the starting point of a training."""
+        spec, num_rows = plan.spec, len(plan.prepared.train)
+        streamed = ", streamed from the disk" if spec.data.stream == "always" else ""
+        self._say(
+            f"{user_paths.shown_path(self._folder)}: {num_rows:,} rows{streamed}, "
+            f"{plan.network.count_params():,} weights, engine {spec.training.engine}"
+        )
+        if start:
+            done = start.facts["progress"]
+            steps = -(-num_rows // spec.training.batch_size)
+            within = f" and {done['step']} of {steps} steps" if done["step"] else ""
+            epochs = f"{done['epoch']} of {spec.training.epochs} epochs"
+            self._say(f"resuming after {epochs}{within}")
+        elif self._environment["resumed"]:
+            self._say("no checkpoint yet: training from the beginning")
+        say_to_terminal(self._console, "compiling")
+        for name in _without_state(callbacks):
+            self._say(f"a resume will be approximate: {name} has no get_state and set_state")
+
+    def _resume_command(self) -> str:
+        """Returns the call that resumes the run: in Python if objects were passed to it."""
+        folder, given = user_paths.shown_path(self._folder), self._environment["given"]
+        objects = [
+            *(["data=..."] if given["data"] else []),
+            *(["callbacks=[...]"] if given["callbacks"] else []),
+        ]
+        if objects:
+            return f"kfc.resume({', '.join([repr(folder), *objects])})"
+        return f"kfc resume {shlex.quote(folder)}"
+
+    def _say(self, line: str) -> None:
+        say(self._console, line)
+
+
+def _without_state(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
+    """Returns the class names of callbacks whose state no checkpoint keeps."""
+    return [type(each).__name__ for each in callbacks if not keeps_state(each)]
+
+
+def say(console: Console, line: str) -> None:
+    """Prints a line in which no character steers the terminal, as a folder's name could."""
+    console.print(one_line(line), soft_wrap=True)
+
+
+def say_to_terminal(console: Console, line: str) -> None:
+    """Prints a line for a person who waits at a terminal; a log does not get it."""
+    if console.is_terminal:
+        say(console, line)
