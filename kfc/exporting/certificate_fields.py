@@ -77,7 +77,7 @@ def read(text: str) -> dict[str, Any]:
     """
     try:
         facts: dict[str, Any] = json.loads(text)
-        result_file.check_seal(facts)
+        result_file.check_sha256(facts)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     Facts.model_validate(facts)

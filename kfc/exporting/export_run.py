@@ -131,7 +131,7 @@ def _fill(
     facts |= {"warmup": warm, "unlisted": unlisted}
     exported = Export(target, format, finished.spec.name, task, facts)
     (folder / CARD).write_text(model_card.text(finished, exported), "utf-8")
-    facts = result_file.sealed(facts | {"files": sha256s(folder)})
+    facts = result_file.with_sha256(facts | {"files": sha256s(folder)})
     (folder / CERTIFICATE).write_text(result_file.as_json(facts), "utf-8")
     return replace(exported, certificate=facts)
 

@@ -1,4 +1,4 @@
-"""A few facts about a result, as text for a terminal and as HTML for a notebook."""
+"""Describes a result by a few facts, as text for a terminal or as HTML for a notebook."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ _TEMPLATE = """<table>
 
 
 def described(title: str, facts: Mapping[str, str]) -> str:
-    """Returns a title and a line for each fact; names and values are other people's text.
+    """Returns a title and one line for each fact.
+
+    Names and values may come from data, so characters that steer a terminal are escaped.
 
     Args:
         title: Kind and name of the result.
-        facts: Name -> value, at most seven of them.
+        facts: Name -> value, at most seven facts.
     """
     width = max(map(len, facts), default=0)
     lines = [f"  {one_line(name):{width}}  {one_line(value)}" for name, value in facts.items()]
@@ -30,7 +32,12 @@ def described(title: str, facts: Mapping[str, str]) -> str:
 
 
 def described_as_html(title: str, facts: Mapping[str, str]) -> str:
-    """Returns the same as an HTML table, every text escaped."""
+    """Returns a title and facts as an HTML table in which every text is escaped.
+
+    Args:
+        title: Kind and name of the result.
+        facts: Name -> value, at most seven facts.
+    """
     from jinja2 import Environment
 
     template = Environment(autoescape=True).from_string(_TEMPLATE)

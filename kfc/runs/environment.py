@@ -1,4 +1,4 @@
-"""What the bits of a run depend on -> `environment.json`, and what has changed since."""
+"""Records the machine, the versions and the settings of a run in `environment.json`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Resumed(BaseModel, strict=True, extra="forbid"):
 
 
 class _Environment(BaseModel, strict=True, extra="allow"):
-    """What is read of `environment.json`; more is there for people."""
+    """Keys of `environment.json` that kfc reads; the others are for people."""
 
     versions: dict[str, str]
     flags: dict[str, str]
@@ -56,10 +56,10 @@ class _Environment(BaseModel, strict=True, extra="allow"):
 
 
 def machine(threads: int | None) -> dict[str, Any]:
-    """Returns what is here: processor, versions and flags.
+    """Returns the processor, the versions and the flags of this process.
 
     Args:
-        threads: Of TensorFlow; None is every core.
+        threads: Number of TensorFlow's threads; None is one per core.
     """
     return {
         "python": platform.python_version(),
@@ -73,45 +73,47 @@ def machine(threads: int | None) -> dict[str, Any]:
 
 
 def versions_of(names: Iterable[str]) -> dict[str, str]:
-    """Returns the versions of distributions, but of those that go by another name here."""
+    """Returns the versions of those distributions that are installed."""
     found = {}
     for name in names:
-        with suppress(PackageNotFoundError):  # tensorflow may be tensorflow-cpu
+        with suppress(
+            PackageNotFoundError
+        ):  # either tensorflow or tensorflow-cpu is installed
             found[name] = version(name)
     return found
 
 
 def environment_text(environment: Mapping[str, Any]) -> str:
-    """Returns the content of `environment.json`, with its own sha256."""
+    """Returns the text of `environment.json`, with the sha256 of its content."""
     facts = {key: value for key, value in environment.items() if key != "sha256"}
-    return result_file.as_json(result_file.sealed(facts))
+    return result_file.as_json(result_file.with_sha256(facts))
 
 
 def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
     """Writes `environment.json` into a run folder.
 
     Raises:
-        DiskError: If it cannot be written.
+        DiskError: If the file cannot be written.
     """
     atomic.write_file(folder / FILE, environment_text(environment))
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """Returns what `write` was given for a run.
+    """Reads the `environment.json` of a run folder.
 
     Raises:
-        CheckpointError: If it is missing or damaged.
+        CheckpointError: If the file is missing or damaged.
     """
     try:
         environment = json.loads(atomic.read_text(folder / FILE))
-        result_file.check_seal(environment)
+        result_file.check_sha256(environment)
         _Environment.model_validate(environment)
         return dict(environment)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             Finding(
                 str(folder / FILE),
-                "the record of a run's beginning",
+                "the environment in which this run began",
                 reason(error),
                 result_file.train_again(folder),
             )
@@ -120,15 +122,15 @@ def read_environment(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def explaining_relative_paths(folder: Path) -> Iterator[None]:
-    """Adds to a refusal of data the folder from which the run was started.
+    """Adds to each DataError the folder from which the run was started.
 
-    The paths of a spec are relative to the current folder, which may be another one now.
+    Paths in a spec are relative to the current folder, which may have changed since.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
 
     Raises:
-        DataError: Instead of the one that is raised within.
+        DataError: If one is raised within, with the folder in its remedy.
     """
     try:
         yield
@@ -150,13 +152,19 @@ def plain_spec(spec: Spec) -> dict[str, Any]:
 
 
 def identity(spec: Spec, data_sha256: str) -> dict[str, str]:
-    """Returns what tells the checkpoints of a run from those of another."""
+    """Returns the hashes that a checkpoint stores, so that only its own run continues it."""
     plain = json.dumps(plain_spec(spec), sort_keys=True)
     return {"spec_sha256": atomic.sha256(plain.encode()), "data_sha256": data_sha256}
 
 
 def value_differences(then: Any, now: Any, where: str = "") -> list[str]:
-    """Returns each value in which two nested mappings differ, as `path: then, now`."""
+    """Returns a line for each value that differs, such as `seed: 0 then, 1 now`.
+
+    Args:
+        then: Nested mapping of the run's beginning.
+        now: Nested mapping to compare with it.
+        where: Dotted path of both mappings.
+    """
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         return [
             line
@@ -173,7 +181,7 @@ def _shown(value: Any) -> str:
 
 
 def _cores() -> int:
-    """Returns on how many cores this process may run, on which XLA's bits depend."""
+    """Returns the number of cores that this process may use; XLA's bits depend on it."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Labelled rows of any kind that kfc reads, as a trained network needs them."""
+"""Encodes labelled rows for a trained network, which is then measured on them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from kfc.system import Mapped
 
 @dataclass(frozen=True)
 class RowsWithPredictions:
-    """Rows with the truth and with the answers of a network.
+    """Rows with their targets and with a network's predictions.
 
     A confusion matrix is `sklearn.metrics.confusion_matrix(rows.y, rows.predictions.label)`.
 
     Args:
         x: Raw inputs, (rows, *input_shape).
         y: Class names, (rows,), or target values, (rows, outputs), for a regression.
-        predictions: Answers of the network for these rows.
+        predictions: Predictions of the network for these rows.
     """
 
     x: np.ndarray
@@ -43,19 +43,19 @@ class RowsWithPredictions:
 
 
 def encode_labelled(data: Any, task: Task) -> Rows:
-    """Returns labelled rows in the form in which a trained network is measured.
+    """Returns labelled rows with inputs and targets as a trained network takes them.
 
     Args:
         data: `(x, y)`, a DataFrame with a column `target` or `label`, a `tf.data.Dataset` of
-            `(x, y)`, or a `kfc.data.Source`, of which the test rows are taken if it has any.
+            `(x, y)`, or a `kfc.data.Source`, whose test rows are taken if it has any.
         task: Task that the network was trained for.
 
     Returns:
-        Inputs as they are stored in training, and targets as numbers of the classes, (rows,),
-        or float32, (rows, outputs).
+        Raw inputs, (rows, *input_shape), and targets: class numbers, (rows,), or float32,
+        (rows, outputs).
 
     Raises:
-        DataError: If the rows are not of the kind that the network was trained on.
+        DataError: If the rows do not have the shape and the targets of the training rows.
     """
     source = data if isinstance(data, Source) else from_memory(data)
     several = source.test is not None or source.validation is not None
@@ -92,15 +92,14 @@ def encode_labelled(data: Any, task: Task) -> Rows:
 
 
 def decode_targets(y: np.ndarray, task: Task) -> np.ndarray:
-    """Returns encoded targets as a person reads them: class names, or values as they are."""
+    """Returns class names for class numbers, and the targets of a regression unchanged."""
     return np.asarray(task.class_names)[y] if task.classification else y
 
 
 def _class_numbers(y: np.ndarray, task: Task, where: str) -> np.ndarray:
-    """Returns the number of each row's class, found by the class's name.
+    """Returns the class number of each row, (rows,), from the name of its class.
 
-    Whole numbers are the numbers of the classes where the classes have other names, such as
-    those of the clothes in Fashion-MNIST.
+    If no class name is a number, as in Fashion-MNIST, integers are taken as class numbers.
     """
     y = as_text(y.reshape(len(y)) if y.size == len(y) else y)
     if y.ndim != 1:
@@ -117,9 +116,9 @@ def _class_numbers(y: np.ndarray, task: Task, where: str) -> np.ndarray:
         raise DataError(
             Finding(
                 f"{where}, row {row}",
-                f"one of the {len(task.class_names)} labels {known}",
+                f"one of the {len(task.class_names)} classes {known}",
                 str(unknown),
-                "Drop rows of classes that training has not seen.",
+                "Drop rows of classes that are not in the training rows.",
             )
         )
     return np.asarray(found, np.int32)[places]
@@ -134,9 +133,9 @@ def _number(name: Any, numbers: dict[str, int]) -> int | None:
             return numbers[str(name)]
     elif isinstance(name, int) and not isinstance(name, bool) and f"{name}.0" in numbers:
         return numbers[f"{name}.0"]
-    named = not any(reads_as_number(label) for label in numbers)
-    whole = isinstance(name, int) and not isinstance(name, bool)
-    return name if named and whole and 0 <= name < len(numbers) else None
+    has_names = not any(reads_as_number(label) for label in numbers)
+    is_integer = isinstance(name, int) and not isinstance(name, bool)
+    return name if has_names and is_integer and 0 <= name < len(numbers) else None
 
 
 def _values(y: np.ndarray, task: Task) -> np.ndarray:
@@ -146,7 +145,7 @@ def _values(y: np.ndarray, task: Task) -> np.ndarray:
                 "rows to evaluate, targets",
                 f"numbers, {task.outputs} for each row",
                 f"{y.dtype} of shape {y.shape}",
-                "Give the targets this run was trained on.",
+                "Pass the targets this run was trained on.",
             )
         )
     return y.astype(np.float32).reshape(len(y), task.outputs)

@@ -1,4 +1,4 @@
-"""The plug-ins a spec names -> imported, their options tried on their signatures."""
+"""Imports the plug-ins that a spec names, and checks their options."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from kfc.spec import ComponentSpec, Spec
 
 
 def bind_plugins(spec: Spec) -> None:
-    """Imports each plug-in that `spec` names and tries its options on its signature.
+    """Imports each plug-in that a spec names, and checks its options against its signature.
+
+    Args:
+        spec: Spec that names a block, an optimizer and callbacks.
 
     Raises:
-        PluginError: If one cannot be imported.
-        SpecError: If one does not take its options.
+        PluginError: If a plug-in cannot be imported.
+        SpecError: If a plug-in does not accept its options.
     """
     used: list[tuple[str, ComponentSpec]] = [
         ("network.block", spec.network.block),
@@ -26,7 +29,7 @@ def bind_plugins(spec: Spec) -> None:
         if registry is None or component.name in registry.builtins:
             continue
         if component.name not in registry.names():
-            continue  # Keras's own; its options are checked with the spec
+            continue  # Keras owns it, and the spec has checked its options
         plugin = registry.get(component.name, where)
         given = component.options
         if registry is BLOCKS:
@@ -39,6 +42,6 @@ def bind_plugins(spec: Spec) -> None:
                     where,
                     f"options that {component.name!r} takes: {inspect.signature(plugin)}",
                     str(error).removeprefix("got "),
-                    "Mend the options.",
+                    "Fix the options.",
                 )
             ) from error

@@ -1,4 +1,4 @@
-"""Raw rows -> labels and probabilities, or values."""
+"""Predicts class names and probabilities, or values, for raw rows."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ from kfc.system import tensorflow_startup
 from kfc.training.engine import as_traced
 
 _BATCH = 1024
-_FORMULA = ("=", "+", "-", "@")  # and a tab, which `one_line` makes a blank
+_FORMULA = ("=", "+", "-", "@")  # a tab starts one too, but `one_line` replaces it
 
 
 class Predictions(NamedTuple):
-    """What a network says of some rows.
+    """Predictions of a network for some rows.
+
+    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+    >>> predictions = run.predict([[0.0] * 64] * 3)
+    >>> predictions.label.shape, predictions.probabilities.shape
+    ((3,), (3, 10))
 
     Args:
-        label: Name of the likeliest class, (rows,); empty for regression.
-        probability: Of that class, in [0, 1], (rows,); empty for regression.
-        probabilities: Of each class, (rows, classes); empty for regression.
-        value: (rows, outputs), in the target's own units; empty for classes.
+        label: Name of the most likely class, (rows,); empty for regression.
+        probability: Probability of that class, in [0, 1], (rows,); empty for regression.
+        probabilities: Probability of each class, (rows, classes); empty for regression.
+        value: Predicted targets in their own units, (rows, outputs); empty for classes.
     """
 
     label: np.ndarray
@@ -37,33 +42,34 @@ class Predictions(NamedTuple):
 
 
 def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
-    """Returns what `network` says of raw rows.
+    """Returns the predictions of a network for raw rows.
 
     Args:
-        network: A trained network that returns logits, or values.
-        task: What it was trained for.
+        network: Trained network that returns logits, or values.
+        task: Task that the network was trained for.
         x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
 
     Raises:
-        DataError: If they are not rows of the kind the network was trained on.
+        DataError: If the rows do not have the shape of the training rows, or hold NaN.
+        NumbersError: If an output is NaN or infinite.
     """
     tensorflow_startup.check_process()
-    # A graph that TensorFlow rewrites may turn NaN into 0, and answer it with a class.
+    # TensorFlow's graph rewriting may turn NaN into 0, which would then get a class.
     with as_traced():
         outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
     return from_outputs(np.asarray(outputs), task)
 
 
 def from_outputs(outputs: np.ndarray, task: Task) -> Predictions:
-    """Returns what a network's outputs mean.
+    """Returns the predictions for a network's outputs.
 
     Args:
-        outputs: Logits, (rows, classes), or one per row for the second of two classes; or
+        outputs: Logits, (rows, classes), or (rows, 1) for the second of two classes; or
             values, (rows, outputs).
-        task: What the network was trained for.
+        task: Task that the network was trained for.
 
     Raises:
-        NumbersError: If one is NaN or infinite.
+        NumbersError: If an output is NaN or infinite.
     """
     _check_finite(outputs)
     none = np.empty(0)
@@ -84,7 +90,7 @@ def _check_finite(outputs: np.ndarray) -> None:
             f"rows to predict, row {row}",
             "finite outputs",
             f"{outputs[row, column]}",
-            "Check that row: its inputs are far from those of the training.",
+            "Check that row: its inputs may be far from the training rows.",
         )
     )
 
@@ -93,7 +99,8 @@ def class_logits(outputs: np.ndarray) -> np.ndarray:
     """Returns a logit for each class, (rows, classes).
 
     Args:
-        outputs: Those, or one per row: of two classes, where that of the first is 0.
+        outputs: Logits, (rows, classes), or (rows, 1) for two classes; the first class then
+            has the logit 0.
     """
     if outputs.shape[1] > 1:
         return outputs
@@ -103,9 +110,13 @@ def class_logits(outputs: np.ndarray) -> np.ndarray:
 def table(predictions: Predictions, task: Task) -> str:
     """Returns predictions as CSV: label, probability and one column per class; or values.
 
-    Labels are other people's text. What a terminal would obey is escaped, and text that a
-    spreadsheet would compute, such as `=1+1`, has an apostrophe in front; `--json` has
-    labels as they are.
+    Class names come from the data and are not trusted. Characters that steer a terminal are
+    escaped, and a text that a spreadsheet would compute, such as `=1+1`, gets an apostrophe
+    in front. `--json` prints class names unchanged.
+
+    Args:
+        predictions: Predictions of a network.
+        task: Task that the network was trained for.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -124,26 +135,26 @@ def table(predictions: Predictions, task: Task) -> str:
 
 
 def _cell(label: str) -> str:
-    """Returns a label that neither steers a terminal nor is a spreadsheet's formula."""
+    """Returns a class name that is safe in a terminal and in a spreadsheet."""
     text = one_line(str(label))
     if not text.lstrip().startswith(_FORMULA):
         return text
     try:
-        float(text)  # -1 is a number, and stays one
+        float(text)  # a class named -1 is a number, not a formula
     except ValueError:
         return f"'{text}"
     return text
 
 
 def raw_rows(x: Any, task: Task) -> np.ndarray:
-    """Returns rows as the network takes them, in its own shape and type.
+    """Returns rows in the shape and type that the network takes.
 
     Args:
         x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
-        task: What the network was trained for.
+        task: Task that the network was trained for.
 
     Raises:
-        DataError: If they are not rows of the kind it was trained on.
+        DataError: If the rows do not have the shape of the training rows, or hold NaN.
     """
     x = as_inputs(x, task.feature_names)
     if x.ndim >= 2 and _same_cells(x.shape[1:], task.input_shape):
@@ -163,21 +174,21 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
                 "rows to predict",
                 f"rows of shape {task.input_shape}, or flattened in that order",
                 f"rows of shape {x.shape[1:]}",
-                "Give the features this run was trained on, with their axes in that order.",
+                "Pass the features this run was trained on, with their axes in that order.",
             )
         )
     columns = task.feature_names if x.ndim == 2 else ()
     check_inputs(x, "rows to predict", columns)
     check_scaled_finite(task.scaling, x, "rows to predict", columns)
     if task.input_dtype == "uint8" and x.dtype != np.uint8:
-        # Looked at before they are cast: what does not fit would warn, or wrap around.
+        # A cast of other numbers would warn or wrap around, so they are checked before it.
         if x.min() < 0 or x.max() > 255 or (x != np.floor(x)).any():
             raise DataError(
                 Finding(
                     "rows to predict",
                     "raw pixels, whole numbers from 0 to 255",
                     f"{x.dtype} from {x.min():g} to {x.max():g}",
-                    "Leave scaling to the model: it is inside.",
+                    "Do not scale the rows: the model scales them.",
                 )
             )
         return x.astype(np.uint8)
@@ -185,11 +196,11 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
 
 
 def _same_cells(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Returns whether a row of one shape holds its cells in the order of the other shape.
+    """Returns whether rows of one shape can be reshaped to the other without ambiguity.
 
-    It does where they differ by axes of size 1 only, where the row is flattened, and where a
-    network of flat rows is asked about pictures of height and width, which are flattened in
-    one way only. With a third axis there would be several: channels come first or last.
+    They can if the shapes differ only by axes of size 1, or if the rows are flattened. They
+    also can if the network takes flat rows and the rows are pictures of (height, width).
+    Pictures with a third axis are ambiguous: channels may come first or last.
     """
     long, long_wanted = (
         tuple(size for size in sizes if size != 1) for sizes in (shape, wanted)

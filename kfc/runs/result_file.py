@@ -1,6 +1,6 @@
-"""A result -> `result.json`, sealed, and back.
+"""Writes and reads `result.json`, the record of a finished run.
 
-It is written last: a run folder without it holds an unfinished run.
+It is the last file written, so a run folder without it holds an unfinished run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from kfc.system import atomic, safe_open
 from kfc.training import for_json, from_json
 
 
-class _Task(BaseModel, strict=True, extra="forbid"):
-    """What `result.json` says of a task; its seal says that nobody altered it, no more."""
+class _TaskRecord(BaseModel, strict=True, extra="forbid"):
+    """Task in `result.json`; the file's sha256 alone does not make its values valid."""
 
     input_shape: list[PositiveInt] = Field(min_length=1)
     input_dtype: Literal["uint8", "float32"]
@@ -37,8 +37,8 @@ class _Task(BaseModel, strict=True, extra="forbid"):
     target_scaling: dict[Literal["shift", "divisor"], Any]
 
 
-class _Result(BaseModel, strict=True, extra="allow"):
-    """What is read of `result.json`; more is there for people."""
+class _ResultRecord(BaseModel, strict=True, extra="allow"):
+    """Keys of `result.json` that kfc reads; the others are for people."""
 
     folder: str
     metrics: dict[str, float]
@@ -48,16 +48,24 @@ class _Result(BaseModel, strict=True, extra="allow"):
     weights_sha256: str
     data_sha256: str
     history: dict[str, list[Any]]
-    task: _Task
+    task: _TaskRecord
     rows: dict[str, int] = {}
     sample_sha256: str | None = None
     spec_sha256: str
 
 
 def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
-    """Records a finished run; writing this file is what finishes it.
+    """Writes `result.json`, which makes the run a finished one.
 
-    It has the sha256 of `spec.yaml`, which is there already, and of its own content.
+    The file holds the sha256 of `spec.yaml`, which must exist, and of its own content.
+
+    Args:
+        folder: Run folder.
+        result: Metrics, history, hashes and other facts of the run, as plain values.
+        task: Task of the run.
+
+    Raises:
+        DiskError: If the file cannot be written.
     """
     spec_sha256 = atomic.sha256(atomic.read_bytes(folder / "spec.yaml"))
     facts = {
@@ -66,21 +74,21 @@ def write_result(folder: Path, result: Mapping[str, Any], task: Task) -> None:
         "task": task_facts(task),
         "spec_sha256": spec_sha256,
     }
-    atomic.write_file(folder / "result.json", as_json(sealed(facts)))
+    atomic.write_file(folder / "result.json", as_json(with_sha256(facts)))
 
 
 def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
-    """Returns what `write_result` recorded.
+    """Reads the facts and the task of a finished run.
 
     Raises:
-        CheckpointError: If the folder holds no finished run, or its record or its spec is
-            damaged.
+        CheckpointError: If the folder holds no finished run, or its `result.json` or its
+            `spec.yaml` is damaged.
     """
     safe_open.hand_over(folder)
     try:
         result = json.loads(atomic.read_text(folder / "result.json"))
-        check_seal(result)
-        _Result.model_validate(result)
+        check_sha256(result)
+        _ResultRecord.model_validate(result)
         if atomic.sha256(atomic.read_bytes(folder / "spec.yaml")) != result["spec_sha256"]:
             raise _again(folder, "another spec.yaml than the run was trained with")
         return {**result, "history": from_json(result["history"])}, task_of(result["task"])
@@ -95,28 +103,31 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
 
 
 def is_finished(folder: Path) -> bool:
-    """Says whether a run folder has a result, damaged or not."""
+    """Returns whether a run folder has a `result.json`, which may be damaged."""
     return (folder / "result.json").exists()
 
 
-def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns facts with the sha256 of all of them as `sha256`; `check_seal` looks at it."""
+def with_sha256(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns facts with the sha256 of their JSON, as the key `sha256`."""
     return {**facts, "sha256": _digest(facts)}
 
 
-def check_seal(facts: Mapping[str, Any]) -> None:
-    """Checks that facts, read from JSON, are those that `sealed` was given.
+def check_sha256(facts: Mapping[str, Any]) -> None:
+    """Checks the sha256 of facts that were read from JSON.
+
+    Args:
+        facts: Facts as `with_sha256` returns them.
 
     Raises:
-        ValueError: If they are not, or nobody has sealed them.
+        ValueError: If the sha256 is missing or differs.
     """
     if not isinstance(facts, Mapping):
-        raise ValueError("no object")
+        raise ValueError("its JSON is not an object")
     rest = {key: value for key, value in facts.items() if key != "sha256"}
     if "sha256" not in facts:
-        raise ValueError("written without a sha256 of its content, by an earlier kfc")
+        raise ValueError("no sha256 of its content: an earlier kfc wrote it")
     if facts["sha256"] != _digest(rest):
-        raise ValueError("its content is not what its sha256 says")
+        raise ValueError("the sha256 of its content differs")
 
 
 def _digest(facts: Mapping[str, Any]) -> str:
@@ -124,25 +135,26 @@ def _digest(facts: Mapping[str, Any]) -> str:
 
 
 def _unfinished(folder: Path) -> CheckpointError:
-    go_on = f"`kfc resume {shlex.quote(str(folder))}` goes on with it."
-    return CheckpointError(Finding(str(folder), "a finished run", "an unfinished one", go_on))
+    remedy = f"Run `kfc resume {shlex.quote(str(folder))}` to continue it."
+    return CheckpointError(Finding(str(folder), "a finished run", "an unfinished one", remedy))
 
 
 def no_run(folder: Path, got: str) -> CheckpointError:
-    """Returns the error for a folder that cannot be loaded."""
+    """Returns the error for a folder that is not the folder of a run."""
     return CheckpointError(
         Finding(str(folder), "the folder of a run", got, "`kfc fit` makes one.")
     )
 
 
 def read_spec(folder: Path) -> Spec:
-    """Reads the spec of a run.
+    """Reads the `spec.yaml` of a run folder.
 
     Args:
-        folder: Run folder, which `kfc.system.safe_open.hand_over` has been told of.
+        folder: Run folder that `kfc.system.safe_open.hand_over` has registered.
 
     Raises:
-        CheckpointError: If the file is damaged, or has keys that this version does not know.
+        CheckpointError: If the file is damaged, or has keys that this version of kfc does not
+            know.
     """
     path = folder / "spec.yaml"
     try:
@@ -158,16 +170,16 @@ def read_spec(folder: Path) -> Spec:
 
 
 def train_again(folder: Path) -> str:
-    """Returns the remedy for a run that is there, but not as it ended."""
+    """Returns the remedy for a damaged run: to train its spec again."""
     return f"Train again with `kfc fit {shlex.quote(str(folder / 'spec.yaml'))}`."
 
 
 def _again(folder: Path, got: str) -> CheckpointError:
-    return CheckpointError(Finding(str(folder), "a run as it ended", got, train_again(folder)))
+    return CheckpointError(Finding(str(folder), "an undamaged run", got, train_again(folder)))
 
 
 def task_facts(task: Task) -> dict[str, Any]:
-    """Returns a task as plain values, for JSON."""
+    """Returns a task as plain values for JSON."""
     facts = asdict(task)
     for name in ("scaling", "target_scaling"):
         facts[name] = {key: value.tolist() for key, value in facts[name].items()}
@@ -175,10 +187,12 @@ def task_facts(task: Task) -> dict[str, Any]:
 
 
 def task_of(facts: Mapping[str, Any]) -> Task:
-    """Returns the task whose `task_facts` are given.
+    """Returns the task of plain values, as `task_facts` returns them.
 
     Raises:
-        ValueError: If they do not fit together; KeyError or TypeError if they are of none.
+        ValueError: If the values do not fit together.
+        KeyError: If a value is missing.
+        TypeError: If a value has the wrong type.
     """
     scalings = {
         name: Scaling(
@@ -202,7 +216,7 @@ def task_of(facts: Mapping[str, Any]) -> Task:
 
 
 def as_json(value: Mapping[str, Any]) -> str:
-    """Returns JSON with a line for each key: a scaling alone may hold 784 numbers."""
+    """Returns JSON with one line for each key, so that long lists of numbers stay on one."""
     lines = (
         f" {json.dumps(key)}: {json.dumps(entry, allow_nan=False)}"
         for key, entry in value.items()

@@ -1,6 +1,6 @@
-"""A run folder -> where its training stopped, and whether it can go on from there.
+"""Reads an interrupted run, and checks whether its training can continue.
 
-Nothing here imports TensorFlow, so what cannot go on is refused at once.
+This module does not import TensorFlow, so a folder that cannot be resumed is refused at once.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _MACHINE = ("python", "processor", "cores", "devices", "threads", "versions", "f
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A run that was interrupted.
+    """An interrupted run.
 
     Args:
-        folder: Its folder.
-        spec: Its resolved spec.
-        environment: What it depended on when it began.
-        start: Its newest complete checkpoint, or None before the first.
+        folder: Run folder.
+        spec: Resolved spec of the run.
+        environment: Content of the run's `environment.json`.
+        start: Newest complete checkpoint, or None if there is none yet.
     """
 
     folder: Path
@@ -39,17 +39,21 @@ class Unfinished:
 
     @property
     def given(self) -> dict[str, Any]:
-        """What a caller in Python gave it beside the spec."""
+        """Objects that the caller passed in Python: data, network, callbacks."""
         return dict(self.environment["given"])
 
 
 def check_resumable(folder: Path) -> None:
-    """Refuses what `kfc resume` could not go on with, before TensorFlow is imported.
+    """Checks that `kfc resume` can continue a run, before TensorFlow is imported.
+
+    Args:
+        folder: Run folder.
 
     Raises:
-        CheckpointError: If there is no run, or no whole one.
-        BusyError: If another process works in it.
-        DataError: If it was given its rows in Python; SpecError for callbacks.
+        CheckpointError: If the folder holds no run, or a damaged one.
+        BusyError: If another process works in the folder.
+        DataError: If the run was given its rows in Python.
+        SpecError: If the run was given callbacks in Python.
     """
     check_is_run(folder)
     if not result_file.is_finished(folder):
@@ -58,55 +62,61 @@ def check_resumable(folder: Path) -> None:
 
 
 def check_is_run(folder: Path) -> None:
-    """Checks that a run has begun, or ended, in a folder.
+    """Checks that a folder holds a run, finished or not.
 
     Raises:
-        CheckpointError: If not.
+        CheckpointError: If it does not.
     """
     safe_open.hand_over(folder)
     try:
         str(folder).encode()
         found = any((folder / name).is_file() for name in (*_BEGINNING, "result.json"))
-    except (OSError, ValueError) as error:  # a name too long, or of no characters
+    except (OSError, ValueError) as error:  # the name is too long, or not UTF-8
         raise result_file.no_run(folder, f"a path that cannot be read ({error})") from error
     if not found:
         raise result_file.no_run(folder, "none")
 
 
 def read_unfinished(folder: Path) -> Unfinished:
-    """Reads an interrupted run, and checks every byte that decides how it goes on.
+    """Reads an interrupted run, and checks every byte that its training depends on.
 
     Args:
-        folder: Run folder, which `kfc.system.locks.locked` has checked for links.
+        folder: Run folder that `kfc.system.locks.locked` has locked and checked for links.
 
     Raises:
-        CheckpointError: If one is damaged, or the spec was changed, or no checkpoint is whole.
+        CheckpointError: If a file is damaged, the spec was changed, or no checkpoint is
+            complete.
     """
-    begun = environment.read_environment(folder)
-    spec = _read_spec(folder, begun)
+    beginning = environment.read_environment(folder)
+    spec = _read_spec(folder, beginning)
     start = None
     place = folder / "checkpoints"
     if store.begun(place):
         start = store.newest(place)
-        if start.facts.get("about") != environment.identity(spec, begun["data_sha256"]):
+        if start.facts.get("about") != environment.identity(spec, beginning["data_sha256"]):
             raise _damaged(folder, place, "the checkpoints of this run", "another run's")
         epochs = start.facts["progress"]["epoch"]
         if epochs > spec.training.epochs:
             most = f"at most {spec.training.epochs} epochs"
-            raise _damaged(folder, place, most, f"{epochs} of them done")
-    elif begun["given"]["network"]:
-        raise _damaged(folder, place, "the weights it was given", "no checkpoint")
-    return Unfinished(folder, spec, begun, start)
+            raise _damaged(folder, place, most, f"{epochs} epochs done")
+    elif beginning["given"]["network"]:
+        raise _damaged(folder, place, "a checkpoint with the weights of `network=`", "none")
+    return Unfinished(folder, spec, beginning, start)
 
 
 def check_given(
     unfinished: Unfinished, *, in_memory: bool, callbacks: Sequence[object]
 ) -> None:
-    """Checks that the caller gives again what he gave when the run began.
+    """Checks that the caller passes the same kinds of objects as when the run began.
+
+    Args:
+        unfinished: Interrupted run.
+        in_memory: Whether the caller passes `data=`.
+        callbacks: Callbacks that the caller passes.
 
     Raises:
-        DataError: If rows are missing, or given where there were none.
-        SpecError: If the callbacks are not the same ones.
+        DataError: If `data=` is missing, or is passed although the spec has a source.
+        SpecError: If the classes of the callbacks differ.
     """
     given, folder = unfinished.given, str(unfinished.folder)
     if given["data"] != in_memory:
@@ -128,16 +138,16 @@ def check_given(
 
 
 def check_data(unfinished: Unfinished, data_sha256: str, num_rows: int) -> None:
-    """Checks that the rows are those with which the run began.
+    """Checks that the rows are the rows with which the run began.
 
     Args:
-        unfinished: The run.
-        data_sha256: Of the rows that are there now.
-        num_rows: Of them, to train on.
+        unfinished: Interrupted run.
+        data_sha256: Hash of the rows that were read now.
+        num_rows: Number of training rows among them.
 
     Raises:
-        DataError: If they are not.
-        CheckpointError: If the checkpoint says that it is after an epoch's last step.
+        DataError: If the rows differ.
+        CheckpointError: If the checkpoint has more steps than an epoch.
     """
     began_with = unfinished.environment["data_sha256"]
     if data_sha256 != began_with:
@@ -146,34 +156,39 @@ def check_data(unfinished: Unfinished, data_sha256: str, num_rows: int) -> None:
                 unfinished.spec.data.source or "data",
                 f"the rows of this run (sha256 {began_with[:12]})",
                 f"other rows (sha256 {data_sha256[:12]})",
-                f"Get those rows back. {result_file.train_again(unfinished.folder)}",
+                f"Restore those rows. {result_file.train_again(unfinished.folder)}",
             )
         )
     start, folder = unfinished.start, unfinished.folder
     steps = -(-num_rows // unfinished.spec.training.batch_size)
     if start and start.facts["progress"]["step"] >= steps:
-        got = f"{start.facts['progress']['step']} of them done"
+        got = f"{start.facts['progress']['step']} steps done"
         raise _damaged(folder, folder / "checkpoints", f"epochs of {steps} steps", got)
 
 
 def machine_differences(unfinished: Unfinished, machine: dict[str, Any]) -> list[str]:
-    """Returns in what this machine differs from that on which the run began."""
+    """Returns a line for each value of the machine that has changed since the run began.
+
+    Args:
+        unfinished: Interrupted run.
+        machine: Machine, versions, devices and settings of this process.
+    """
     then, now = (
         {key: of.get(key) for key in _MACHINE} for of in (unfinished.environment, machine)
     )
     return environment.value_differences(then, now)
 
 
-def _read_spec(folder: Path, begun: dict[str, Any]) -> Spec:
+def _read_spec(folder: Path, beginning: dict[str, Any]) -> Spec:
     path, spec = folder / "spec.yaml", result_file.read_spec(folder)
-    changed = environment.value_differences(begun["spec"], environment.plain_spec(spec))
+    changed = environment.value_differences(beginning["spec"], environment.plain_spec(spec))
     if changed:
         raise CheckpointError(
             Finding(
                 str(path),
                 "the spec with which this run began",
                 "; ".join(changed),
-                "Put it back to go on, or train from the beginning: "
+                "Restore that spec to resume, or train from the beginning: "
                 f"`kfc fit {shlex.quote(str(path))}`.",
             )
         )

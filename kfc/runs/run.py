@@ -1,4 +1,4 @@
-"""A finished run: its network, its numbers, and answers for other rows."""
+"""Loads a finished run, which measures its network and predicts with it."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class RunRows(dict[str, int]):
         self._read = read
 
     def __call__(self, part: str = "test", data: Any = None) -> RowsWithPredictions:
-        """Returns the rows of a part, with the truth and the answers of the network.
+        """Returns the rows of a part, with their targets and the network's predictions.
 
         Args:
             part: `train`, `val` (also `validation`) or `test`.
-            data: Rows that the run was given in Python; the spec's source by default.
+            data: Rows that the run was given in Python; by default the spec's source.
 
         Raises:
             SpecError: If the run has no such part.
-            DataError: If the data are not those that the run was trained on.
+            DataError: If the data are not the data of the run.
         """
         return self._read(part, data)
 
@@ -59,25 +59,32 @@ class RunRows(dict[str, int]):
 class Run:
     """A finished training.
 
+    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+    >>> sorted(run.history)
+    ['accuracy', 'loss', 'val_accuracy', 'val_loss']
+    >>> run.model.output_shape
+    (None, 10)
+
     Args:
-        spec: The resolved spec, every default written out.
-        model: The trained network, a plain `keras.Model` that takes raw rows and returns
+        spec: Resolved spec, with every default written out.
+        model: Trained network, a plain `keras.Model` that takes raw rows and returns
             logits (for regression: values).
-        history: Metric -> one value per epoch, what callbacks add to `logs` included.
+        history: Metric -> one value per epoch. It includes the values that callbacks add to
+            `logs`.
         metrics: Metrics of the final weights on the held-out rows: `test_loss`,
-            `test_accuracy`, `val_loss`, ...; see `kfc.runs.scores.scores` for those that are
-            computed once, at the end.
-        baseline: The same metrics of a prediction that looks at no input: the most frequent
-            class, or the mean.
+            `test_accuracy`, `val_loss` and more; `kfc.runs.scores.scores` lists the metrics
+            that are computed once, at the end.
+        baseline: The same metrics of a constant prediction: the most frequent class, or the
+            mean.
         folder: Absolute path of the run folder.
         task: Shape of a row, classes and scaling.
         seconds: Duration of the training.
-        weights_sha256: Of the weights' bytes in `get_weights()` order.
-        data_sha256: Of all rows of the source.
-        num_rows: Number of rows that trained, validated and tested: `train`, `val`, `test`;
-            empty for a trial of a search.
-        sample_sha256: Of `sample.npz`, test rows with what the network said of them; None
-            for a trial of a search, which meets none.
+        weights_sha256: SHA-256 of the weights' bytes, in the order of `get_weights()`.
+        data_sha256: SHA-256 of all rows of the source.
+        num_rows: Number of rows of each part: `train`, `val`, `test`; empty for a trial of a
+            search.
+        sample_sha256: SHA-256 of `sample.npz`, which holds some test rows and the network's
+            outputs for them; None for a trial of a search, which uses no test rows.
     """
 
     spec: Spec
@@ -104,7 +111,7 @@ class Run:
         return RunRows(self.num_rows, self._rows)
 
     def summary(self) -> dict[str, Any]:
-        """Returns what `--json` prints: plain values only."""
+        """Returns the plain values that `--json` prints."""
         return {
             "folder": user_paths.shown_path(self.folder),
             "metrics": dict(self.metrics),
@@ -117,16 +124,16 @@ class Run:
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """Returns the metrics of the network on its own held-out rows, or on other rows.
 
-        Without data, or with the data that the run was given in Python, these are the
-        numbers of `metrics` again, to the bit. Other labelled rows give the same metrics
-        without a prefix, such as `loss` and `accuracy`.
+        Without data, or with the data that the run was given in Python, the result equals
+        `metrics`, bit for bit. Other labelled rows give the same metrics without a prefix,
+        such as `loss` and `accuracy`.
 
         Args:
             data: Labelled rows, `(x, y)`, as for `kfc.fit`; by default the spec's source.
 
         Raises:
-            DataError: If the spec's source has other rows now, or if the rows are not of the
-                kind that the network was trained on.
+            DataError: If the rows of the spec's source have changed, or if the rows passed do
+                not have the shape and targets of the training rows.
             NumbersError: If a metric is NaN or infinite.
         """
         tensorflow_startup.check_process()
@@ -154,7 +161,7 @@ class Run:
         """Returns the data of this run, read again.
 
         Raises:
-            DataError: If they are not what the run was trained on.
+            DataError: If the rows are not the rows of the run.
         """
         if data is None and self.spec.data.source is None:
             raise DataError(
@@ -173,7 +180,7 @@ class Run:
                     "data" if data is not None else f"data.source {self.spec.data.source}",
                     f"the rows that this run was trained on (sha256 {self.data_sha256[:12]})",
                     f"other rows (sha256 {prepared.sha256[:12]})",
-                    "Get those rows back, or measure the run on other labelled rows: "
+                    "Restore those rows, or measure the run on other labelled rows: "
                     "`kfc evaluate RUN FILE`, `run.evaluate((x, y))`.",
                 )
             )
@@ -205,7 +212,8 @@ class Run:
             x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
 
         Raises:
-            DataError: If they are not rows of the kind this network was trained on.
+            DataError: If the rows do not have the shape of the training rows, or hold NaN.
+            NumbersError: If an output is NaN or infinite.
         """
         return predict(self.model, self.task, x)
 
@@ -216,7 +224,7 @@ class Run:
         return described_as_html(f"Run {self.folder.name}", self._facts())
 
     def _facts(self) -> dict[str, str]:
-        """Returns what a person wants to know first, in at most seven lines."""
+        """Returns the most important facts, for at most seven lines."""
         rows = ", ".join(f"{count:,} {part}" for part, count in self.num_rows.items())
         part = "test" if "test_loss" in self.metrics else "val"
         own = ("loss", "accuracy") if self.task.classification else ("loss", "mae", "r2")
@@ -236,10 +244,20 @@ class Run:
 
 
 def load(folder: str | Path) -> Run:
-    """Returns a finished run from its folder, with its trained network.
+    """Loads a finished run from its folder.
 
-    The network is rebuilt from the spec and takes its weights from the newest checkpoint
-    whose sha256 is right; no code in the folder is run.
+    The network is rebuilt from the spec, and its weights come from the newest checkpoint
+    with a correct sha256. No code from the folder is executed.
+
+    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+    >>> kfc.load(run.folder).metrics == run.metrics
+    True
+
+    Args:
+        folder: Run folder.
+
+    Returns:
+        The run, with its trained network.
 
     Raises:
         CheckpointError: If the folder holds no finished run, or its weights are damaged.
@@ -247,12 +265,12 @@ def load(folder: str | Path) -> Run:
     folder = user_paths.absolute(folder)
     result, task = result_file.read_result(folder)
     spec = result_file.read_spec(folder)
-    # Other threads than the spec's do no harm here: nothing is trained.
+    # Nothing is trained here, so TensorFlow may run with any number of threads.
     tensorflow_startup.start_tensorflow(spec.training.threads, insist=False)
     model = build(spec, task)
     training_state.restore_network(store.newest(folder / "checkpoints"), model)
     if weights_sha256(model) != result["weights_sha256"]:
-        raise result_file.no_run(folder, "weights that are not those of result.json")
+        raise result_file.no_run(folder, "weights with another sha256 than result.json has")
     return Run(
         spec=spec,
         model=model,

@@ -1,4 +1,4 @@
-"""The run folders below a folder, read without TensorFlow."""
+"""Lists the run folders in a folder; it does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kfc.runs import environment, result_file
 from kfc.system import safe_open, user_paths
 
 _HEADLINE = ("accuracy", "rmse", "loss")
-"""Metrics of which a list shows the first that a run has, of its test and validation rows."""
+"""Metrics in order of preference: a list shows the first one that a run has."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class ListedRun:
         status: `finished`, `unfinished` or `damaged`.
         date: Local date and time at which the run began, such as `2026-01-31 09:30`.
         metrics: Metrics of a finished run; empty for others.
-        differences: Values of the spec that are not those of the run before it of the same
-            name, as `path: before -> after`.
+        differences: Values of the spec that differ from the previous run of the same name, as
+            `path: before -> after`.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class ListedRun:
         return self.folder.name
 
     def headline(self) -> dict[str, float]:
-        """Returns the metric that a list shows, of the test and of the validation rows."""
+        """Returns the metric that a list shows, for the validation and the test rows."""
         for metric in _HEADLINE:
             names = [f"{part}_{metric}" for part in ("val", "test")]
             if found := {name: self.metrics[name] for name in names if name in self.metrics}:
@@ -48,7 +48,7 @@ class ListedRun:
         return {}
 
     def summary(self) -> dict[str, Any]:
-        """Returns what `--json` prints: plain values only."""
+        """Returns the plain values that `--json` prints."""
         return {
             "folder": user_paths.shown_path(self.folder),
             "status": self.status,
@@ -61,8 +61,11 @@ class ListedRun:
 def list_runs(folder: str | Path) -> list[ListedRun]:
     """Returns the runs in a folder, in the order of their numbers.
 
+    Args:
+        folder: Folder that holds run folders.
+
     Raises:
-        DataError: If there is no such folder.
+        DataError: If the folder does not exist.
     """
     folder = user_paths.absolute(folder)
     if not folder.is_dir():
@@ -70,7 +73,7 @@ def list_runs(folder: str | Path) -> list[ListedRun]:
             Finding(str(folder), "a folder of runs", "no such folder", "`kfc fit` makes one.")
         )
     listed: list[ListedRun] = []
-    before: dict[str, dict[str, Any]] = {}  # name of a spec -> the newest one so far
+    before: dict[str, dict[str, Any]] = {}  # name of a spec -> its newest spec so far
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or not (path / "spec.yaml").is_file():
             continue
@@ -110,7 +113,7 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _date(folder: Path) -> str:
-    """Returns when the run began: when its folder got its first file, which stays as it is."""
+    """Returns the date and time of the file that is written when a run begins."""
     file = folder / environment.FILE
     seconds = (file if file.is_file() else folder).stat().st_mtime
     return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"

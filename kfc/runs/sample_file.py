@@ -1,6 +1,6 @@
-"""Some test rows with what the trained network said of them: kept by a run, asked again later.
+"""Keeps some test rows and the network's outputs for them in `sample.npz`.
 
-Whoever rebuilds, converts or serves the network asks it about the same rows and compares.
+An export or a rebuilt network must give the same outputs for these rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kfc.system import Mapped, atomic
 
 FILE = "sample.npz"
 _ROWS = 64
-_BYTES = 1 << 20  # of inputs, unless one row alone takes more
+_BYTES = 1 << 20  # inputs take at most 1 MiB, unless a single row is larger
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,17 @@ class Sample:
     outputs: np.ndarray
 
     def difference(self, outputs: np.ndarray, *, by_output: bool) -> float:
-        """Returns how far other outputs for these rows are off.
+        """Returns the relative difference of other outputs for the same rows.
 
             max |outputs - self.outputs| / max |self.outputs|
 
-        Where all outputs are 0 it is the difference itself; NaN where one of them is.
+        If all outputs of the sample are 0, the difference is absolute. It is NaN if an
+        output is NaN.
 
         Args:
-            outputs: (n, outputs) for the first n rows; 0 differs from nothing.
-            by_output: Whether each output has a scale of its own, as the values of a
-                regression have, and the largest of their differences is returned.
+            outputs: Outputs for the first n rows, (n, outputs). No rows differ by 0.
+            by_output: Whether each output is divided by its own maximum, as the targets of a
+                regression need; the largest difference is returned.
         """
         if not len(outputs):
             return 0.0
@@ -55,12 +56,12 @@ class Sample:
 
 
 def outputs_on_cpu(network: keras.Model, x: np.ndarray) -> np.ndarray:
-    """Returns what a network says of some rows, float32, computed on the processor.
+    """Returns the outputs of a network for some rows, float32, computed on the CPU.
 
-    An accelerator may multiply with fewer bits, which no export does.
+    A GPU may multiply with fewer bits than an export does.
 
     Args:
-        network: Takes raw rows.
+        network: Network that takes raw rows.
         x: Raw inputs, (rows, *input_shape).
     """
     with tf.device("CPU:0"):
@@ -68,10 +69,10 @@ def outputs_on_cpu(network: keras.Model, x: np.ndarray) -> np.ndarray:
 
 
 def take_sample(network: keras.Model, x: np.ndarray | Mapped) -> Sample:
-    """Asks a trained network about up to 64 test rows, evenly spaced.
+    """Returns up to 64 test rows, evenly spaced, and a trained network's outputs for them.
 
     Args:
-        network: Takes raw rows.
+        network: Trained network that takes raw rows.
         x: All test rows, (rows, *input_shape).
     """
     row_bytes = max(x.nbytes // len(x), 1)
@@ -81,7 +82,7 @@ def take_sample(network: keras.Model, x: np.ndarray | Mapped) -> Sample:
 
 
 def write_sample(folder: Path, sample: Sample) -> str:
-    """Writes `sample.npz` into a run folder, and returns its sha256."""
+    """Writes `sample.npz` into a run folder, and returns the sha256 of the file."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, x=sample.x, outputs=sample.outputs)
     atomic.write_file(folder / FILE, buffer.getvalue())
@@ -89,23 +90,23 @@ def write_sample(folder: Path, sample: Sample) -> str:
 
 
 def read_sample(folder: Path, sha256: str | None) -> Sample:
-    """Returns the sample of a run folder.
+    """Reads the `sample.npz` of a run folder.
 
     Args:
-        folder: The run folder.
-        sha256: What `write` returned; None where it was never called.
+        folder: Run folder.
+        sha256: SHA-256 that `write_sample` returned; None if the run has no sample.
 
     Raises:
-        CheckpointError: If it is missing or damaged.
+        CheckpointError: If the file is missing or damaged.
     """
     try:
         data = atomic.read_bytes(folder / FILE)
     except OSError as error:
-        none = "none: the run is older than exports, or a trial of a search"
+        none = "none: the run is a trial of a search, or an early version of kfc trained it"
         got = none if sha256 is None else str(error.strerror)
         raise _no_sample(folder, got) from error
     if atomic.sha256(data) != sha256:
-        raise _no_sample(folder, "other bytes")
+        raise _no_sample(folder, "a file with another sha256")
     try:
         arrays = arrays_in(data)
         return Sample(arrays["x"], arrays["outputs"])
@@ -117,7 +118,7 @@ def _no_sample(folder: Path, got: str) -> CheckpointError:
     return CheckpointError(
         Finding(
             str(folder / FILE),
-            "the test rows that the run was asked about when it ended",
+            "test rows and the network's outputs for them, as the run saved them",
             got,
             result_file.train_again(folder),
         )

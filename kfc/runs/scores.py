@@ -1,7 +1,7 @@
-"""Scores of a finished network on labelled rows, by scikit-learn, beside a baseline.
+"""Scores a finished network with scikit-learn, beside a baseline.
 
-The loss and the accuracy that training records are computed in the engine's graph. These are
-computed once, at the end, from the outputs of the finished network in float64.
+Training records loss and accuracy in its own graph. The scores of this module are computed
+once, after training, from the outputs of the finished network in float64.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kfc.system import Mapped
 
 _BATCH = 1024  # rows per call of the network; fixed, so that numbers repeat to the bit
 _MOST_RANKED = 50_000_000
-"""Probabilities beyond which `roc_auc` is left out: it sorts the rows once for each class."""
+"""Most probabilities for which `roc_auc` is computed: it sorts the rows once per class."""
 
 
 def compute_outputs(network: keras.Model, x: np.ndarray | Mapped) -> np.ndarray:
@@ -37,19 +37,19 @@ def compute_outputs(network: keras.Model, x: np.ndarray | Mapped) -> np.ndarray:
 def scores(outputs: np.ndarray, y: np.ndarray, task: Task) -> dict[str, float]:
     """Returns the scores of outputs against targets, in float64.
 
-    Classes: `accuracy`; `balanced_accuracy`, the mean recall of the classes that occur;
-    `f1_macro`, the unweighted mean of the classes' F1; `roc_auc`, one class against the rest;
-    and `log_loss`, the mean of `-log p` of the true class. Numbers: `mae`, `rmse` and `r2`,
-    means over the outputs. All are scikit-learn's. `roc_auc` needs rows of every class, and
-    `r2` two rows with targets that differ: without them they are left out.
+    The scores are scikit-learn's. For classes: `accuracy`; `balanced_accuracy`, the mean
+    recall of the classes that occur; `f1_macro`, the unweighted mean of the classes' F1;
+    `roc_auc`, one class against the rest; and `log_loss`, the mean of `-log p` of the true
+    class. For a regression: `mae`, `rmse` and `r2`, means over the outputs. `roc_auc` is left
+    out unless every class occurs, and `r2` unless the targets of each output differ.
 
     Args:
         outputs: Logits, (rows, classes), or (rows, 1) for the second of two classes; values,
             (rows, outputs), for a regression.
-        y: Numbers of the classes, (rows,); targets, (rows, outputs), for a regression.
+        y: Class numbers, (rows,); targets, (rows, outputs), for a regression.
         task: Task that the network was trained for.
     """
-    from sklearn import metrics  # takes a second to import; predictions do without
+    from sklearn import metrics  # importing it takes a second, and predictions do not need it
 
     if not task.classification:
         targets, values = np.asarray(y, np.float64), np.asarray(outputs, np.float64)
@@ -80,15 +80,15 @@ def scores(outputs: np.ndarray, y: np.ndarray, task: Task) -> dict[str, float]:
 
 
 def baseline_scores(train: Rows, rows: Rows, task: Task) -> dict[str, float]:
-    """Returns the scores of a prediction that looks at no input.
+    """Returns the scores of a constant prediction.
 
-    Classes: the shares of the classes among the training rows, so every row is of the most
-    frequent class. Numbers: the mean of the training targets.
+    For classes it is the share of each class among the training rows, so the most frequent
+    class is predicted. For a regression it is the mean of the training targets.
 
     Args:
-        train: Training rows, whose targets are counted.
+        train: Training rows that give the shares or the mean.
         rows: Rows to score.
-        task: Task of both.
+        task: Task of the training rows and of the rows to score.
     """
     if task.classification:
         counts = np.bincount(train.y, minlength=len(task.class_names)).astype(np.float64)

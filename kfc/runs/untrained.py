@@ -1,4 +1,4 @@
-"""A spec and a shape -> the network of the spec, without data."""
+"""Builds the untrained network of a spec without reading data."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ from kfc.spec import SpecLike, load_spec
 def build_untrained(
     spec: SpecLike, *, input_shape: Sequence[int], classes: int | None = None
 ) -> keras.Model:
-    """Builds the network of a spec without data, so without a scaling layer.
+    """Builds the untrained network of a spec without reading data.
 
-    Its weights are those that `fit` starts from.
+    Scaling is learned from data, so the network has no scaling layer. Its weights are the
+    initial weights of `fit`.
+
+    >>> model = kfc.build("digits", input_shape=(64,), classes=10)
+    >>> model.output_shape
+    (None, 10)
 
     Args:
         spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
         input_shape: Shape of one row, such as (784,).
-        classes: Number of classes, of at least 2; None for a regression of one number.
+        classes: Number of classes, at least 2; None for a regression with one target.
 
     Returns:
         A plain `keras.Model`, (batch, *input_shape) -> logits.
@@ -42,12 +47,12 @@ def build_untrained(
         raise SpecError(
             Finding("input_shape", "sizes of at least 1", repr(input_shape), "Use (784,).")
         )
-    labels = tuple(str(number) for number in range(int(classes or 0)))
-    checked = load_spec(spec)
-    start_for_spec(checked, insist_on_threads=False)
-    return build(checked, Task(tuple(map(int, sizes)), "float32", labels), scaled=False)
+    class_names = tuple(str(number) for number in range(int(classes or 0)))
+    valid = load_spec(spec)
+    start_for_spec(valid, insist_on_threads=False)
+    return build(valid, Task(tuple(map(int, sizes)), "float32", class_names), scaled=False)
 
 
 def _is_count(value: Any, least: int) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and value >= least
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return is_integer and value >= least

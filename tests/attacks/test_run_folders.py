@@ -33,7 +33,9 @@ def reseal(run_folder, /, **changes):
     facts = json.loads((run_folder / "result.json").read_text())
     facts = {k: v for k, v in {**facts, **changes}.items() if k != "sha256" and v is not None}
     facts["spec_sha256"] = atomic.sha256((run_folder / "spec.yaml").read_bytes())
-    (run_folder / "result.json").write_text(result_file.as_json(result_file.sealed(facts)))
+    (run_folder / "result.json").write_text(
+        result_file.as_json(result_file.with_sha256(facts))
+    )
 
 
 def put_state(folder, state):

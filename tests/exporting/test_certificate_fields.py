@@ -54,7 +54,7 @@ def changed(exported, tmp_path):
         del facts["sha256"]
         change(facts)
         (folder / "certificate.json").write_text(
-            result_file.as_json(result_file.sealed(facts)), "utf-8"
+            result_file.as_json(result_file.with_sha256(facts)), "utf-8"
         )
         return folder
 

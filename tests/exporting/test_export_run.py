@@ -325,7 +325,7 @@ def test_a_run_with_one_bit_of_its_sample_altered_is_refused(digits, tmp_path):
     content = bytearray((folder / "sample.npz").read_bytes())
     content[-100] ^= 1
     (folder / "sample.npz").write_bytes(content)
-    assert "other bytes" in refused(folder, tmp_path / "m", kfc.CheckpointError)
+    assert "a file with another sha256" in refused(folder, tmp_path / "m", kfc.CheckpointError)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_a_run_whose_record_was_altered_is_refused(name, old, new, digits, tmp_p
     assert old in text
     (folder / name).write_text(text.replace(old, new, 1))
     message = refused(folder, tmp_path / "m", kfc.CheckpointError)
-    assert "expected a run as it ended" in message
+    assert "expected an undamaged run" in message
     assert f"Train again with `kfc fit {folder}/spec.yaml`." in message
 
 
@@ -361,7 +361,7 @@ def test_a_trial_of_a_search_keeps_no_test_rows_and_is_refused(digits, tmp_path)
     folder = copied(digits, tmp_path / "run")
     result = json.loads((folder / "result.json").read_text())
     del result["sample_sha256"], result["rows"], result["sha256"]
-    (folder / "result.json").write_text(json.dumps(result_file.sealed(result)))
+    (folder / "result.json").write_text(json.dumps(result_file.with_sha256(result)))
     (folder / "sample.npz").unlink()
     message = refused(folder, tmp_path / "m", kfc.CheckpointError)
     assert "got none: the run is older than exports, or a trial of a search" in message

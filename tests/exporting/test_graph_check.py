@@ -326,7 +326,7 @@ def replaced(export, folder, evil):
     shutil.copytree(evil, folder, dirs_exist_ok=True)
     facts = json.loads((folder / CERTIFICATE).read_text())
     del facts["sha256"]
-    sealed = result_file.sealed({**facts, "files": sha256s(folder)})
+    sealed = result_file.with_sha256({**facts, "files": sha256s(folder)})
     (folder / CERTIFICATE).write_text(result_file.as_json(sealed))
     return folder
 

@@ -76,7 +76,7 @@ def test_whole_numbers_are_classes_that_have_other_names():
 )
 def test_a_label_that_training_has_not_seen_is_refused(y, labels):
     with pytest.raises(
-        kfc.DataError, match=f"row 0: expected one of the 2 labels {labels[0]}"
+        kfc.DataError, match=f"row 0: expected one of the 2 classes {labels[0]}"
     ):
         numbers(y, labels)
 

@@ -48,7 +48,7 @@ def test_a_record_of_an_earlier_version_is_refused_with_a_remedy(folder):
     (folder / "result.json").write_text(json.dumps(result))
     with pytest.raises(kfc.CheckpointError) as caught:
         result_file.read_result(folder)
-    assert "without a sha256 of its content, by an earlier kfc" in str(caught.value)
+    assert "no sha256 of its content: an earlier kfc wrote it" in str(caught.value)
     assert f"Train again with `kfc fit {folder}/spec.yaml`." in str(caught.value)
 
 

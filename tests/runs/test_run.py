@@ -491,7 +491,7 @@ def test_a_result_without_a_key_is_refused(run, tmp_path, key):
     copy = shutil.copytree(run.folder, tmp_path / "copy")
     result = json.loads((copy / "result.json").read_text("utf-8"))
     del result[key], result["sha256"]
-    (copy / "result.json").write_text(json.dumps(result_file.sealed(result)))
+    (copy / "result.json").write_text(json.dumps(result_file.with_sha256(result)))
     with pytest.raises(kfc.CheckpointError, match=rf"result.json \({key}: Field required\)"):
         kfc.load(copy)
 
@@ -541,7 +541,7 @@ def test_an_interrupt_names_the_unfinished_folder(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         kfc.fit("digits", overrides=SMALL, runs=tmp_path, callbacks=Impatient())
     printed = "".join(capsys.readouterr().err.split())
-    assert "0001-digits',callbacks=[...])`goeson." in printed
+    assert "0001-digits',callbacks=[...])`continuestherun." in printed
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     run = kfc.resume(folder, callbacks=[Idle()], verbose=False)
     assert run.epochs == SMALL["training.epochs"]

@@ -241,7 +241,7 @@ def test_a_read_error_of_the_disk_passes_over_a_checkpoint(runs, tmp_path, monke
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return read(path)
 
-    monkeypatch.setattr(atomic, "read", broken)
+    monkeypatch.setattr(atomic, "read_bytes", broken)
     assert resuming.read_unfinished(folder).start.facts["progress"]["epoch"] == 3
 
 

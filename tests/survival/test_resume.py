@@ -372,7 +372,7 @@ def test_a_second_process_is_refused_without_tensorflow(interrupted):
         (
             lambda run: (run / "environment.json").unlink(),
             7,
-            "the record of a run's beginning",
+            "the environment in which this run began",
         ),
         (lambda run: (run / "spec.yaml").write_text("{"), 7, "the spec of a run"),
         (lambda run: (run / "spec.yaml").unlink(), 7, "the spec of a run"),
@@ -434,7 +434,9 @@ def put_environment(folder, change):
     facts = json.loads((folder / "environment.json").read_text())
     del facts["sha256"]
     change(facts)
-    (folder / "environment.json").write_text(result_file.as_json(result_file.sealed(facts)))
+    (folder / "environment.json").write_text(
+        result_file.as_json(result_file.with_sha256(facts))
+    )
 
 
 FORGED = {
