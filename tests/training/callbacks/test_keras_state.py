@@ -11,8 +11,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import kfc
-from kfc.errors import DiskError, SpecError
-from kfc.runs.caller_callbacks import as_callback_list
+from kfc.errors import DiskError
 from kfc.training import loop as loops
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.from_spec import keeps_state, notes_on
@@ -153,21 +152,6 @@ def test_a_callback_does_what_it_does_in_keras(problem, tmp_path, published, nam
     assert tags == their_tags
     assert len(published) - len(sent) == len(sent)
     assert capsys.readouterr().out == ""
-
-
-def test_a_refused_callback_is_named(monkeypatch):
-    class OrbaxCheckpoint(keras.callbacks.Callback):
-        pass
-
-    with pytest.raises(
-        SpecError, match=r"callbacks\[0\].*got OrbaxCheckpoint\. kfc saves the"
-    ):
-        as_callback_list([OrbaxCheckpoint()], kfc.Spec())
-
-
-def test_a_list_of_callbacks_is_taken_apart():
-    inner = [keras.callbacks.History(), keras.callbacks.TerminateOnNaN()]
-    assert as_callback_list(keras.callbacks.CallbackList(inner), kfc.Spec()) == inner
 
 
 def test_a_backup_of_keras_goes_on_at_its_epoch(problem, tmp_path):
