@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import sklearn.datasets
 import tensorflow as tf
 
 import kfc
@@ -24,7 +25,12 @@ STOPPED = {
     "training.early_stopping": {"patience": 3},
     RATE: 0.03,
 }
-ONE_EAGER_EPOCH = {"epochs": 1, "engine": "eager"}  # with nothing to compile
+EAGER = {"training.engine": "eager"}  # a short training takes less time than compiling
+ONE_EAGER_EPOCH = {"epochs": 1, "engine": "eager"}
+ONE_EPOCH = {  # on the rows of `arrays`, all tests share one compiled graph
+    "data": {"scale": "standard"},
+    "training": {"epochs": 1, "engine": "graph"},
+}
 
 
 def forms_of_data(x, y):
@@ -41,13 +47,17 @@ def forms_of_data(x, y):
     }
 
 
-def test_run_folders_are_numbered_and_named(run, fit):
-    again = fit(run.folder.parent)
+@pytest.fixture(scope="module")
+def again(run, fit):
+    """The run that the saved spec of `run` gives, in the same folder of runs."""
+    return fit(run.folder.parent, run.folder / "spec.yaml", {})
+
+
+def test_run_folders_are_numbered_and_named(run, again):
     assert [run.folder.name, again.folder.name] == ["0001-digits", "0002-digits"]
 
 
-def test_the_saved_spec_repeats_the_run_to_the_same_bits(run, tmp_path, fit):
-    again = fit(tmp_path, run.folder / "spec.yaml", {})
+def test_the_saved_spec_repeats_the_run_to_the_same_bits(run, again):
     assert again.weights_sha256 == run.weights_sha256
     assert again.history == run.history
 
@@ -103,10 +113,8 @@ def test_without_validation_rows_the_test_rows_are_watched(tmp_path, fit):
 
 
 def test_regression_predicts_in_the_targets_own_units(tmp_path, fit):
-    import sklearn.datasets
-
     x, y = sklearn.datasets.load_diabetes(return_X_y=True)
-    run = fit(tmp_path, "diabetes", {"training.epochs": 8, RATE: 0.01})
+    run = fit(tmp_path, "diabetes", {**EAGER, "training.epochs": 5, RATE: 0.03})
     value = run.predict(x).value
     assert value.shape == (442, 1)
     assert abs(value.mean() - y.mean()) < 15  # targets lie between 25 and 346
@@ -117,7 +125,7 @@ def test_regression_predicts_in_the_targets_own_units(tmp_path, fit):
 
 
 def test_two_classes_may_have_one_logit(tmp_path, fit):
-    run = fit(tmp_path, "breast_cancer", {"training.epochs": 3, RATE: 0.01})
+    run = fit(tmp_path, "breast_cancer", {**EAGER, "training.epochs": 2, RATE: 0.03})
     assert run.model.output_shape == (None, 1)
     assert run.metrics["test_accuracy"] > 0.9
     predictions = run.predict(np.zeros((2, 30)))
@@ -204,8 +212,8 @@ def test_callbacks_are_ordinary_keras_callbacks(tmp_path, fit):
             self.last = logs
 
     recorder = Recorder()
-    run = fit(tmp_path, callbacks=[recorder])
-    assert recorder.batches == 2 * 41
+    run = fit(tmp_path, overrides={**SMALL, "training.epochs": 1}, callbacks=[recorder])
+    assert recorder.batches == 41
     assert recorder.last["val_loss"] == run.history["val_loss"][-1]
 
 
@@ -221,8 +229,18 @@ def test_early_stopping_ends_with_the_best_epochs_weights(tmp_path, fit):
 
 
 def test_early_stopping_under_xla_ends_with_the_best_epochs_weights_too(tmp_path, fit):
-    run = fit(tmp_path, overrides={**STOPPED, "training.engine": "xla", "network.hidden": []})
-    assert run.epochs < 60
+    spec = {
+        "data": {"source": "sklearn:iris", "scale": "standard"},
+        "network": {"hidden": []},  # XLA compiles it in half the time
+        "training": {
+            "engine": "xla",
+            "epochs": 40,
+            "early_stopping": {"patience": 2},
+            "optimizer": {"name": "sgd", "learning_rate": 2.0},
+        },
+    }
+    run = fit(tmp_path, spec, {})
+    assert run.epochs < 40
     # Measured within the compiled loop there, and on its own here.
     assert run.metrics["val_loss"] == pytest.approx(min(run.history["val_loss"]), rel=1e-6)
 
@@ -252,9 +270,8 @@ def test_numbers_that_explode_end_the_run_without_a_result(tmp_path, fit):
 
 
 def test_every_form_of_the_same_data_gives_the_same_bits(tmp_path, fit, arrays):
-    spec = {"data": {"scale": "standard"}, "training": {"epochs": 2}}
     results = {
-        name: fit(tmp_path, spec, {}, data=data).weights_sha256
+        name: fit(tmp_path, ONE_EPOCH, {}, data=data).weights_sha256
         for name, data in forms_of_data(*arrays).items()
     }
     assert len(set(results.values())) == 1, results
@@ -262,7 +279,7 @@ def test_every_form_of_the_same_data_gives_the_same_bits(tmp_path, fit, arrays):
 
 def test_a_pair_of_pairs_is_training_and_test_data(tmp_path, fit, arrays):
     x, y = arrays
-    spec = {"data": {"scale": "none", "validation": 0}, "training": ONE_EAGER_EPOCH}
+    spec = {"data": {"scale": "standard", "validation": 0}, "training": ONE_EAGER_EPOCH}
     run = fit(tmp_path, spec, {}, data=((x, y), (x[:7], y[:7])))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     expected = float(loss(y[:7], run.model(x[:7])))
@@ -277,7 +294,7 @@ def test_a_spec_without_a_source_needs_data(tmp_path, fit):
 
 def test_a_run_on_data_in_memory_needs_that_data_again(tmp_path, fit, arrays):
     x, y = arrays
-    spec = {"data": {"source": "sklearn:digits"}, "training": ONE_EAGER_EPOCH}
+    spec = {**ONE_EPOCH, "data": {"source": "sklearn:digits", "scale": "standard"}}
     run = fit(tmp_path, spec, {}, data=(x, y), callbacks=keras.callbacks.TerminateOnNaN())
     assert run.spec.data.source is None
     environment = json.loads((run.folder / "environment.json").read_text("utf-8"))
@@ -321,14 +338,12 @@ def test_a_frozen_layer_is_another_architecture(tmp_path, fit):
         fit(tmp_path, overrides={}, network=network)
 
 
-def test_regressions_on_other_targets_in_one_process_keep_their_own_units(tmp_path):
+def test_regressions_on_other_targets_in_one_process_keep_their_own_units(tmp_path, fit):
     """Compiled steps are shared within a process, but not with another target's scaling."""
-    x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    y = x.sum(axis=1).astype(np.float64)
-    small = {"training.epochs": 5, "network.hidden": [16]}
+    x, y = sklearn.datasets.load_diabetes(return_X_y=True)
+    short = {"training.epochs": 5, RATE: 0.01}
     first, second = (
-        kfc.fit({}, data=(x, target), overrides=small, runs=tmp_path, verbose=False)
-        for target in (y, 1000 * y + 50_000)
+        fit(tmp_path, "diabetes", short, data=(x, target)) for target in (y, 1000 * y + 50_000)
     )
     # The loss is in standard deviations of the target, so that it hardly sees its units.
     assert second.history["loss"] == pytest.approx(first.history["loss"], rel=1e-3)
@@ -341,11 +356,12 @@ def test_a_run_on_named_parts_that_shuffle_themselves_is_evaluated_and_repeated(
     tmp_path, fit, arrays
 ):
     x, y = arrays
-    train = tf.data.Dataset.from_tensor_slices((x[:80], y[:80])).shuffle(80).batch(16)
-    data = {"train": train, "validation": (x[80:90], y[80:90]), "test": (x[90:], y[90:])}
-    spec = {"training": {"epochs": 2, "engine": "eager", "early_stopping": {}}}
+    train = tf.data.Dataset.from_tensor_slices((x[:86], y[:86])).shuffle(86).batch(16)
+    data = {"train": train, "validation": (x[86:96], y[86:96]), "test": (x[96:], y[96:])}
+    training = {"epochs": 2, "engine": "graph", "early_stopping": {}}
+    spec = {**ONE_EPOCH, "training": training}
     run = fit(tmp_path, spec, {}, data=data)
-    assert run.rows == {"train": 80, "val": 10, "test": len(x) - 90}
+    assert run.rows == {"train": 86, "val": 10, "test": 24}
     assert (run.spec.data.validation, run.spec.data.pixels) == ("own", False)
     assert kfc.load(run.folder).evaluate(data) == run.metrics
     assert fit(tmp_path, run.spec, {}, data=data).weights_sha256 == run.weights_sha256

@@ -8,7 +8,9 @@ import pytest
 import kfc
 from kfc.runs import result_file
 
-ONE_EAGER_EPOCH = {"epochs": 1, "engine": "eager"}  # with nothing to compile
+DATA = {"scale": "standard"}  # on the rows of `arrays`, all tests share one compiled graph
+TRAINING = {"epochs": 1, "engine": "graph"}
+ONE_EPOCH = {"data": DATA, "training": TRAINING}
 
 
 def test_load_gives_the_same_run_back(run):
@@ -36,7 +38,7 @@ def test_evaluate_repeats_the_recorded_numbers_exactly(run):
 def test_evaluate_refuses_a_source_that_has_other_rows_now(tmp_path, fit, arrays):
     x, y = arrays
     np.savez(tmp_path / "rows.npz", x=x, y=y)
-    spec = {"data": {"source": f"npz:{tmp_path / 'rows.npz'}"}, "training": ONE_EAGER_EPOCH}
+    spec = {"data": {**DATA, "source": f"npz:{tmp_path / 'rows.npz'}"}, "training": TRAINING}
     run = fit(tmp_path, spec, {})
     np.savez(tmp_path / "rows.npz", x=x[1:], y=y[1:])
     with pytest.raises(kfc.DataError, match="the rows that this run was trained on"):
@@ -74,7 +76,7 @@ def test_predict_refuses_a_nan_naming_its_cell(run):
 
 def test_a_run_does_not_change_with_the_arrays_it_was_given(tmp_path, fit, arrays):
     x, y = arrays
-    spec = {"data": {"scale": "none"}, "training": ONE_EAGER_EPOCH}
+    spec = ONE_EPOCH
     run = fit(tmp_path, spec, {}, data=(x, y))
     rows = run.rows("test", data=(x, y))
     kept = rows.x.copy()
@@ -100,7 +102,7 @@ def test_columns_in_another_order_are_refused(tmp_path, fit, arrays):
 
     x, y = arrays
     frame = pd.DataFrame(x, columns=list("abcde"))
-    trained = fit(tmp_path, {"training": ONE_EAGER_EPOCH}, {}, data=(frame, y))
+    trained = fit(tmp_path, ONE_EPOCH, {}, data=(frame, y))
     run = kfc.load(trained.folder)
     assert len(run.predict(frame).label) == len(frame)
     with pytest.raises(kfc.DataError, match="the columns a, b, c, d, e, in this order"):
@@ -136,7 +138,7 @@ def test_a_result_without_a_key_is_refused(run, tmp_path, key):
 
 def test_a_run_on_rows_from_python_asks_for_them(tmp_path, fit, arrays):
     x, y = arrays
-    run = fit(tmp_path, {"training": ONE_EAGER_EPOCH}, {}, data=(x, y))
+    run = fit(tmp_path, ONE_EPOCH, {}, data=(x, y))
     with pytest.raises(kfc.DataError, match=r"given in Python, got none.*evaluate\(data="):
         kfc.load(run.folder).evaluate()
     with pytest.raises(kfc.DataError, match=r"given in Python, got none.*verify\(.*data="):
@@ -150,7 +152,7 @@ def test_a_run_evaluated_elsewhere_says_where_its_paths_began(
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path / "there")
     np.savez("rows.npz", x=x, y=y)
-    run = fit("runs", {"data": {"source": "npz:rows.npz"}, "training": ONE_EAGER_EPOCH}, {})
+    run = fit("runs", {"data": {**DATA, "source": "npz:rows.npz"}, "training": TRAINING}, {})
     monkeypatch.chdir(tmp_path)
     assert run.folder.is_absolute()
     assert run.summary()["folder"] == "there/runs/0001-run"
