@@ -349,7 +349,7 @@ def test_tune_show_imports_no_tensorflow(tuned, folder):
             2,
             "search.space.training.epoch",
         ),
-        (["search.space={training.epochs: {low: 2, high: 1}}"], 2, "the low end first"),
+        (["search.space={training.epochs: {low: 2, high: 1}}"], 2, "the lower end first"),
         (["search.space={training.epochs: {choice: [0]}}"], 2, "search.space.training.epochs"),
         (["search.trials=0"], 2, "search.trials"),
         (["search.objective=test_accuracy"], 2, "search.objective"),

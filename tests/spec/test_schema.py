@@ -409,7 +409,7 @@ SCHEDULES = {
     "falling": (
         {"name": "step", "boundaries": [3, 2], "values": [3, 2, 1]},
         ".boundaries",
-        "rising epochs",
+        "ascending epochs",
     ),
     "bool inside": (
         {"name": "step", "boundaries": [3, True], "values": [3, 2, 1]},
@@ -515,11 +515,11 @@ DIMENSIONS = {
     "a number": (3, "", "keys and values"),
     "nothing": (None, "", "keys and values"),
     "no high": ({"low": 1}, ".high", "a value"),
-    "falling": ({"low": 2, "high": 1}, ".high", "the low end first"),
+    "falling": ({"low": 2, "high": 1}, ".high", "the lower end first"),
     "log of 0": ({"low": 0, "high": 1, "log": True}, ".low", "above 0"),
     "no choice": ({"choice": []}, ".choice", "at least 1"),
     "one depth": ({"depth": [1], "width": [3, 4]}, ".depth", "at least 2"),
-    "falling width": ({"depth": [1, 2], "width": [4, 3]}, ".width", "the low end first"),
+    "falling width": ({"depth": [1, 2], "width": [4, 3]}, ".width", "the lower end first"),
     "width of 0": ({"depth": [1, 2], "width": [0, 3]}, ".width[0]", "at least 1"),
     "width of a fraction": ({"depth": [1, 2], "width": [1.5, 3]}, ".width[0]", INT),
     "depth of thousands": ({"depth": [1, 5000], "width": [1, 3]}, ".depth[1]", "at most 100"),
@@ -617,7 +617,7 @@ def test_the_least_setting_of_a_search_is_taken(key, value):
 @pytest.mark.parametrize("metric", ["loss", "accuracy", "mae", "r2"])
 def test_rows_trained_on_are_no_objective(metric):
     (finding,) = findings_of({"search.objective": metric})
-    assert "of the validation rows" in finding.expected
+    assert "on validation rows" in finding.expected
     assert f"Name val_{metric}:" in finding.remedy
     assert load_spec("digits", {"search.objective": f"val_{metric}"})
 
@@ -625,7 +625,7 @@ def test_rows_trained_on_are_no_objective(metric):
 def test_an_objective_is_one_of_the_task():
     regression = {"data.task": "regression"}
     (finding,) = findings_of({**regression, "search.objective": "val_accuracy"})
-    assert finding.expected == "a recorded metric of a regression, of the validation rows"
+    assert finding.expected == "a recorded metric of a regression on validation rows"
     assert finding.remedy.endswith("Known: val_loss, val_mae, val_r2.")
     assert load_spec("digits", {**regression, "search.objective": "val_mae"})
 
