@@ -173,7 +173,7 @@ def evaluate(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compute the metrics of a finished RUN on its own rows or on the labelled rows of FILE."""
+    """Compute the metrics of a finished RUN on its own rows or on labelled rows of FILE."""
     from kfc.data import read_labelled
 
     if rows and ":" in rows:  # reading a source may import TensorFlow

@@ -18,10 +18,29 @@ SMALL = ("training.epochs=2", "network.hidden=[16]")
 NOISE = ("absl", "oneDNN", "CUDA", "cuda", "WARNING", "I0000", "E0000", "rebuild TensorFlow")
 
 
-def in_a_new_process(*arguments, folder):
-    """Runs the command as a user does, in `folder`."""
-    command = [sys.executable, "-m", "kfc", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+# `python -m kfc` several times in one process, which imports TensorFlow once.
+COMMANDS = """
+import json, runpy, sys
+for command in json.loads(sys.argv.pop()):
+    sys.argv[1:] = command
+    try:
+        runpy.run_module("kfc", run_name="__main__")
+    except SystemExit as ended:
+        code = ended.code or 0
+    print(chr(0), code, chr(0), sep="", end="")
+    print(chr(0), end="", file=sys.stderr)
+"""
+
+
+def in_a_new_process(*commands, folder):
+    """Runs commands as a user does, in `folder`."""
+    run = [sys.executable, "-c", COMMANDS, json.dumps(commands)]
+    done = subprocess.run(run, cwd=folder, capture_output=True, text=True, check=True)
+    out, err = done.stdout.split("\0")[:-1], done.stderr.split("\0")[:-1]
+    return [
+        subprocess.CompletedProcess(*each)
+        for each in zip(commands, map(int, out[1::2]), out[::2], err, strict=True)
+    ]
 
 
 def run_kfc(*arguments, folder):
@@ -45,10 +64,19 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(folder):
+def new_process(folder):
+    """Results of `fit` and `predict`, in a process that imports TensorFlow for them."""
     folder = folder / "trained"
     folder.mkdir()
-    return in_a_new_process("fit", *SMALL, "--json", folder=folder)
+    np.save(folder / "rows.npy", np.zeros((3, 64)))
+    fit = ("fit", *SMALL, "--json")
+    predict = ("predict", "runs/0001-digits", "rows.npy")
+    return in_a_new_process(fit, predict, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def trained(new_process):
+    return new_process[0]
 
 
 def test_fit_prints_one_json_object_and_nothing_else(trained):
@@ -98,10 +126,9 @@ def test_evaluate_repeats_the_numbers(trained, folder):
     assert again.stderr == ""
 
 
-def test_predict_writes_label_and_probabilities_and_no_line_of_tensorflow(trained, folder):
-    np.save(folder / "rows.npy", np.zeros((3, 64)))
-    arguments = ("predict", "trained/runs/0001-digits", "rows.npy")
-    result = in_a_new_process(*arguments, folder=folder)
+def test_predict_writes_label_and_probabilities_and_no_line_of_tensorflow(new_process):
+    result = new_process[1]
+    assert result.returncode == 0
     head, *rows = result.stdout.splitlines()
     assert head == "label,probability,0,1,2,3,4,5,6,7,8,9", result.stderr
     assert len(rows) == 3
@@ -114,9 +141,10 @@ def exported(trained, folder, unasked):
         return run_kfc("export", "runs/0001-digits", "models", folder=folder / "trained")
 
 
-def test_export_prints_one_json_object_and_nothing_else(trained, folder):
+def test_export_prints_one_json_object_and_nothing_else(trained, folder, unasked):
     arguments = ("export", "trained/runs/0001-digits", "onnx", "--format", "onnx", "--json")
-    result = run_kfc(*arguments, "--quiet", folder=folder)
+    with unasked():
+        result = run_kfc(*arguments, "--quiet", folder=folder)
     printed = json.loads(result.stdout)
     assert (result.returncode, result.stderr) == (0, "")
     assert set(printed) == {"path", "version", "format", "certificate"}
@@ -239,6 +267,7 @@ def test_help_names_every_command(folder):
 
 TUNED = (
     *("data.source=sklearn:iris", "data.validation=0.2", "training.epochs=2"),
+    *("training.engine=graph", "network.hidden=[16]"),
     *("training.optimizer=sgd", "search.trials=3", "search.parallel=2", "search.repeats=0"),
     *("search.finalists=2", "search.algorithm=random", "search.objective=val_loss"),
     "search.space={training.optimizer.learning_rate: {low: 0.01, high: 1.0, log: true}}",
@@ -428,7 +457,8 @@ def test_letters_that_stdout_lacks_are_written_by_their_numbers(folder):
     """A label that is not ASCII, to a terminal or a file that is."""
     np.savez(folder / "names.npz", x=np.arange(40.0)[:, None], y=["größe", "länge"] * 20)
     spec = ("data.source=npz:names.npz", "data.scale=standard", "name=names", "--runs=names")
-    assert run_kfc("fit", *spec, "training.epochs=1", folder=folder).returncode == 0
+    quick = ("training.epochs=1", "training.engine=eager")
+    assert run_kfc("fit", *spec, *quick, folder=folder).returncode == 0
     np.save(folder / "one.npy", np.zeros((1, 1)))
     written = io.BytesIO()
     stdout = io.TextIOWrapper(written, encoding="ascii")

@@ -405,7 +405,11 @@ SCHEDULES = {
         "least 0",
     ),
     "one value": ({"name": "step", "boundaries": [3], "values": [1]}, ".values", "at least 2"),
-    "two few": ({"name": "step", "boundaries": [1, 2], "values": [1, 2]}, ".values", "so 3"),
+    "two few": (
+        {"name": "step", "boundaries": [1, 2], "values": [1, 2]},
+        ".values",
+        "3 values",
+    ),
     "falling": (
         {"name": "step", "boundaries": [3, 2], "values": [3, 2, 1]},
         ".boundaries",
