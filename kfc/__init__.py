@@ -4,7 +4,7 @@
 >>> run.metrics["test_accuracy"] > 0.8
 True
 >>> run.model.count_params()
-9098
+19210
 >>> kfc.load(run.folder).metrics == run.metrics
 True
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 from kfc.system import tensorflow_startup
@@ -11,13 +12,18 @@ from kfc.system import tensorflow_startup
 # The number of threads can only be set once in a process, and a process in which eager
 # execution is off, or that was forked, can only be seen from outside: all of it is one story.
 STORY = """
-import contextlib, gc, io, json, multiprocessing, os, sys
+import contextlib, gc, io, json, multiprocessing, os, runpy, sys
 from pathlib import Path
-from kfc import cli
-try:
-    cli.main(["fit", "training.threads=1", "training.epochs=1", "network.hidden=[4]", "-q"])
-except SystemExit as ended:
-    told = {"code": ended.code or 0}
+told = {}
+sizes = ["training.threads=1", "training.epochs=1", "network.hidden=[4]"]
+for name, *arguments in (
+    ["fit", *sizes, "--json"], ["predict", "runs/0001-digits", "rows.npy"]
+):
+    sys.argv[1:] = [name, *arguments]
+    try:
+        runpy.run_module("kfc", run_name="__main__")
+    except SystemExit as ended:
+        told[name] = ended.code or 0
 with contextlib.redirect_stdout(io.StringIO()) as printed:
     import kfc.tuning.oracle
 told["by keras-tuner"] = printed.getvalue()
@@ -34,16 +40,22 @@ try:
 except kfc.SpecError as error:
     told["refused"] = str(error)
 told["again"] = kfc.load(folder).evaluate() == kfc.load(folder).metrics
+result = json.loads((folder / "result.json").read_text())
+told["import"] = result["phases"]["import"]
 told["folders"] = sorted(path.name for path in folder.parent.iterdir())
 wish = {"training": {"threads": 1000}, "network": {"hidden": [4]}}
 told["built"] = kfc.build(wish, input_shape=(3,), classes=2).count_params()
 from kfc.system import tensorflow_startup
 told["not insisted on"] = tensorflow_startup.start_tensorflow(1000, insist=False)
 
+run = kfc.fit("digits", overrides=small, verbose=False)
+told["unnamed"] = run.epochs
+told["same bits"] = run.weights_sha256 == result["weights_sha256"]
+
 terminal, sys.stderr = sys.stderr, None
 small["training.engine"] = "graph"
 run = kfc.fit("digits", overrides=small)
-told["unnamed"] = told["without stderr"] = run.epochs
+told["without stderr"] = run.epochs
 os.chdir("/")
 told["folder after a chdir"] = (run.folder / "result.json").is_file()
 def attempt(call):
@@ -76,19 +88,39 @@ print(json.dumps(told), file=terminal)
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("story")
+    np.save(folder / "rows.npy", np.zeros((3, 64)))
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", STORY],
-        cwd=tmp_path_factory.mktemp("story"),
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    (line,) = done.stderr.splitlines()  # and none of TensorFlow's, or of keras-tuner's
-    return json.loads(line)
+    *lines, last = done.stderr.splitlines()
+    return {"stdout": done.stdout, "stderr": lines, **json.loads(last)}
+
+
+def test_a_command_prints_its_result_on_stdout_and_no_line_of_tensorflow(told):
+    assert (told["fit"], told["predict"]) == (0, 0)
+    fitted, end = json.JSONDecoder().raw_decode(told["stdout"])
+    assert fitted["folder"] == "runs/0001-digits"
+    head, *rows = told["stdout"][end:].split()
+    assert head == "label,probability,0,1,2,3,4,5,6,7,8,9"
+    assert len(rows) == 3
+    # Neither TensorFlow nor, when it is imported later, keras-tuner adds a line.
+    assert [line[:9] for line in told["stderr"]] == ["runs/0001", "epoch 1/1"]
+
+
+def test_the_run_folder_of_a_command_has_the_seconds_of_the_import(told):
+    assert told["import"] > 0.5
+
+
+def test_python_gives_the_same_bits_as_the_command(told):
+    assert told["same bits"] is True
 
 
 def test_tensorflow_runs_with_the_threads_of_the_spec(told):
-    assert told["code"] == 0
     assert (told["of one operation"], told["operations at once"]) == (1, 1)
 
 
