@@ -19,8 +19,19 @@ RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
 """Names of all metrics that can be monitored."""
 
 
-def impossible(spec: Spec) -> Iterator[Finding]:
+def contradictions(spec: Spec) -> Iterator[Finding]:
     """Yields findings about keys that are valid one by one and contradict each other."""
+    yield from _no_other_rows(spec)
+    yield from _several_restore(spec)
+    for where, metric in monitors(spec):
+        yield from _not_recorded(spec, where, metric)
+    if spec.search:
+        yield from _no_objective(spec, spec.search.objective)
+    yield from _several_set_the_rate(spec)
+
+
+def _no_other_rows(spec: Spec) -> Iterator[Finding]:
+    """Checks that the validation rows exist and are not the training rows."""
     source, validation = spec.data.source, spec.data.validation
     if source is None and isinstance(validation, str) and validation != OWN:
         yield Finding(
@@ -36,6 +47,10 @@ def impossible(spec: Spec) -> Iterator[Finding]:
             f"{validation!r}, which is data.source",
             "Set data.validation to a share such as 0.1.",
         )
+
+
+def _several_restore(spec: Spec) -> Iterator[Finding]:
+    """Checks that at most one callback restores the weights of the best epoch."""
     stopping = spec.training.early_stopping
     restoring = [
         f"training.callbacks[{index}].name"
@@ -49,19 +64,19 @@ def impossible(spec: Spec) -> Iterator[Finding]:
             "several that restore the weights of the best epoch",
             "Keep one of them; early_stopping has restore_best_weights.",
         )
-    for where, metric in monitors(spec):
-        yield from _not_recorded(spec, where, metric)
-    if spec.search:
-        yield from _no_objective(spec, spec.search.objective)
-    if schedule := spec.training.optimizer.schedule():
-        for index, callback in enumerate(spec.training.callbacks):
-            if callback.name == "ReduceLROnPlateau":
-                yield Finding(
-                    f"training.callbacks[{index}].name",
-                    "one owner of the learning rate",
-                    f"{callback.name!r} beside the schedule {schedule.name!r}",
-                    "Remove one of them.",
-                )
+
+
+def _several_set_the_rate(spec: Spec) -> Iterator[Finding]:
+    """Checks that no callback changes a learning rate that has a schedule."""
+    schedule = spec.training.optimizer.schedule()
+    for index, callback in enumerate(spec.training.callbacks):
+        if schedule and callback.name == "ReduceLROnPlateau":
+            yield Finding(
+                f"training.callbacks[{index}].name",
+                "one owner of the learning rate",
+                f"{callback.name!r} beside the schedule {schedule.name!r}",
+                "Remove one of them.",
+            )
 
 
 def monitors(spec: Spec) -> Iterator[tuple[str, Any]]:

@@ -25,7 +25,7 @@ from kfc.spec.components import (
     InitializerSpec,
     LossSpec,
 )
-from kfc.spec.cross_checks import RECORDED, impossible
+from kfc.spec.cross_checks import RECORDED, contradictions
 from kfc.spec.fields import (
     ClassWeight,
     Count,
@@ -339,6 +339,6 @@ class Spec(SpecModel):
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
-        if findings := list(impossible(self)):
+        if findings := list(contradictions(self)):
             raise findings_error(*findings)
         return self

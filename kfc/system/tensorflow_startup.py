@@ -99,7 +99,7 @@ def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
 
 
 def check_process() -> None:
-    """Checks that TensorFlow can run operations in this process, and runs them eagerly.
+    """Checks that TensorFlow can run in this process, with eager execution.
 
     Raises:
         SpecError: If this process was forked from a process in which TensorFlow ran; it lacks
