@@ -290,7 +290,7 @@ def verify(
     spec, overrides = spec_and_overrides(arguments or [])
     # The spec is checked before TensorFlow is imported.
     if (Path(spec) / "spec.yaml").is_file():
-        safe_open.hand_over(Path(spec))
+        safe_open.distrust(Path(spec))
         load_spec(result_file.read_spec(Path(spec)), overrides)
     else:
         load_spec(spec, overrides)

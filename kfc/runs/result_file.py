@@ -93,7 +93,7 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         CheckpointError: If the folder holds no finished run, or its record or its spec is
             damaged.
     """
-    safe_open.hand_over(folder)
+    safe_open.distrust(folder)
     try:
         result = json.loads(atomic.read_text(folder / "result.json"))
         check_seal(result)
@@ -156,7 +156,7 @@ def read_spec(folder: Path) -> Spec:
     """Reads the spec of a run.
 
     Args:
-        folder: Run folder, which `kfc.system.safe_open.hand_over` has been told of.
+        folder: Run folder, already marked by `kfc.system.safe_open.distrust`.
 
     Raises:
         CheckpointError: If the file is damaged, or has keys that this version does not know.

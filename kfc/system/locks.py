@@ -31,7 +31,7 @@ def locked(folder: Path) -> Iterator[None]:
         CheckpointError: If the folder contains anything but regular files and folders.
         DiskError: If the folder cannot be written.
     """
-    safe_open.hand_over(folder)
+    safe_open.distrust(folder)
     with atomic.disk_errors(folder), _not_ours():
         descriptor = safe_open.open_regular(folder / _LOCK, os.O_RDWR | os.O_CREAT)
     try:
@@ -113,7 +113,7 @@ def new_numbered_folder(
             with atomic.new_folder(path) as partial:
                 atomic.fill_folder(partial, contents or {})
                 locks.enter_context(locked(partial))
-            safe_open.hand_over(path)
+            safe_open.distrust(path)
         yield path
 
 

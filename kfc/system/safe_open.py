@@ -1,6 +1,6 @@
 """Opens files and folders, and follows no link below an untrusted folder.
 
-A run, a search or an export may come from another person. `hand_over` marks its folder as
+A run, a search or an export may come from another person. `distrust` marks its folder as
 untrusted. From then on, every path below it is opened name by name, relative to the descriptor
 of the parent folder, and without following links. The folder itself may be a link, because the
 user has typed its name. All other paths belong to the user: their links are followed, except
@@ -20,7 +20,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _WITHOUT_END = (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
-_handed_over: set[Path] = set()
+_untrusted: set[Path] = set()
 
 
 class NotRegularError(OSError):
@@ -33,9 +33,9 @@ class NotRegularError(OSError):
         return str(self.strerror)
 
 
-def hand_over(folder: Path) -> None:
+def distrust(folder: Path) -> None:
     """Marks a folder as untrusted: this process follows no link below it from now on."""
-    _handed_over.add(folder.absolute())
+    _untrusted.add(folder.absolute())
 
 
 @contextmanager
@@ -190,7 +190,7 @@ def _split(path: Path) -> tuple[Path | None, tuple[str, ...]]:
     """Returns the outermost untrusted folder above a path, and the names below that folder."""
     path = path.absolute()
     for place in reversed(path.parents):
-        if place in _handed_over:
+        if place in _untrusted:
             names = path.relative_to(place).parts
             if ".." in names:
                 raise NotRegularError(f"a path that leads out of {place}", path)
