@@ -32,7 +32,7 @@ _SECTIONS = {  # definition of the schema -> title and the path of its keys
 }
 _COMPONENTS = {
     "ActivationSpec": "Activations",
-    "InitializerSpec": "Initialisers",
+    "InitializerSpec": "Initializers",
     "BlockSpec": "Blocks",
     "LossSpec": "Losses",
     "OptimizerSpec": "Optimizers",

@@ -1,4 +1,4 @@
-"""`python -m kfc` -> the command line."""
+"""Runs the command line for `python -m kfc`."""
 
 from kfc.cli import main
 

@@ -1,8 +1,7 @@
-"""A name -> exactly one component: an entry of a built-in table or of an installed package.
+"""Finds the component of a name: a built-in one, or a plug-in of an installed package.
 
-Built-in entries are addresses (`module:attribute`), the form entry points have too: names
-can be listed and checked without importing TensorFlow, and nothing is registered by the
-side effect of an import.
+Built-in components are listed by address (`module:attribute`), as in entry points. Therefore
+names can be listed and checked without importing TensorFlow, and no import registers anything.
 """
 
 from __future__ import annotations
@@ -21,16 +20,17 @@ from typing import Any
 
 from kfc.errors import Finding, KfcError, PluginError, RegistryError, nearest, one_line
 
-_SHOWN = 80  # characters of a name that nobody knows
+_SHOWN = 80  # characters of an unknown name in a message
 
 
 class Registry:
-    """All components of one kind.
+    """The components of one kind, built-in ones and plug-ins.
+
+    A plug-in is an entry point in the group `kfc.<kind>s`. Each name has exactly one owner.
 
     Args:
-        kind: What the components are called in messages, such as `optimizer`.
-        builtins: Name -> address of kfc's own components. Plug-ins join by an entry
-            point in the group `kfc.<kind>s`.
+        kind: Word for such a component in messages, such as `optimizer`.
+        builtins: Address of each built-in component by its name.
     """
 
     def __init__(self, kind: str, builtins: Mapping[str, str]) -> None:
@@ -39,7 +39,7 @@ class Registry:
         self.builtins = dict(builtins)
 
     def owners(self) -> dict[str, list[str]]:
-        """Returns name -> the distributions that offer it; imports nothing."""
+        """Returns the distributions that offer each name, without importing them."""
         owners = {name: ["kfc"] for name in self.builtins}
         for point in _entry_points(self.group, tuple(sys.path)):
             owner = _distribution(point)
@@ -48,25 +48,31 @@ class Registry:
         return {name: owners[name] for name in sorted(owners)}
 
     def names(self) -> list[str]:
-        """Returns every name on offer, sorted; imports nothing."""
+        """Returns the sorted names of all components, without importing them."""
         return list(self.owners())
 
     def summary(self, name: str) -> str:
-        """Returns the first line of a plug-in's docstring; imports nothing.
+        """Returns the first line of a plug-in's docstring, without importing the plug-in.
 
         Args:
-            name: Name of the plug-in. Nothing is returned for a built-in component, or
-                where the source text of a plug-in is not found.
+            name: Name of the plug-in.
+
+        Returns:
+            The line; empty for a built-in component, or if the source text is not found.
         """
         points = _entry_points(self.group, tuple(sys.path))
         point = next((point for point in points if point.name == name), None)
         return one_line(_first_line(point)) if point else ""
 
     def check(self, name: str, where: str = "") -> None:
-        """Checks that exactly one distribution offers `name`; imports nothing.
+        """Checks that exactly one distribution offers a name, without importing it.
+
+        Args:
+            name: Name of the component.
+            where: Path of the name in a spec, for the message.
 
         Raises:
-            RegistryError: If none does, or more than one.
+            RegistryError: If no distribution offers the name, or more than one.
         """
         owners = self.owners().get(name, [])
         where = where or self.kind
@@ -92,15 +98,22 @@ class Registry:
 
     @contextmanager
     def guard(self, name: str, where: str) -> Iterator[None]:
-        """Turns whatever the plug-in called `name` raises within into a PluginError.
+        """Turns an exception of a plug-in in the `with` block into a PluginError.
 
-        kfc's own errors pass, and so does what a built-in component raises.
+        kfc's own errors and exceptions of built-in components pass unchanged.
+
+        Args:
+            name: Name of the component that the block calls.
+            where: Path of the component in a spec, for the message.
+
+        Raises:
+            PluginError: If the plug-in raises any other exception.
         """
         try:
             yield
         except (KfcError, KeyboardInterrupt, GeneratorExit):
             raise
-        # A plug-in may also call sys.exit(); only the keyboard may stop kfc.
+        # A plug-in may also call sys.exit(), which must not stop kfc.
         except BaseException as error:
             if name in self.builtins or name not in self.names():
                 raise
@@ -109,20 +122,20 @@ class Registry:
                     where,
                     f"{self.kind} {name!r} to work",
                     f"{type(error).__name__}: {error}",
-                    "Change its options, or mend the plug-in.",
+                    "Change its options, or fix the plug-in.",
                 )
             ) from error
 
     def require(self, built: Any, base: type, name: str) -> None:
-        """Checks that what the component called `name` built is of its kind.
+        """Checks the class of an object that a component returned.
 
         Args:
-            built: What it returned.
-            base: The class of Keras's that it must be of, such as `keras.callbacks.Callback`.
-            name: Of the component.
+            built: Object that the component returned.
+            base: Required class of Keras, such as `keras.callbacks.Callback`.
+            name: Name of the component.
 
         Raises:
-            PluginError: If it is something else.
+            PluginError: If the object has another class.
         """
         if not isinstance(built, base):
             raise PluginError(
@@ -130,16 +143,16 @@ class Registry:
                     f"{self.kind} {name!r}",
                     f"a keras.{self.kind}s.{base.__name__}",
                     type(built).__name__,
-                    f"Mend the plug-in; kfc.testing.check_{self.kind} tries it.",
+                    f"Fix the plug-in; kfc.testing.check_{self.kind} tests it.",
                 )
             )
 
     def get(self, name: str, where: str = "") -> Any:
-        """Returns the component called `name`, importing it.
+        """Imports and returns a component.
 
         Raises:
-            RegistryError: If no distribution, or more than one, offers `name`.
-            PluginError: If the plug-in that offers it cannot be imported.
+            RegistryError: If no distribution offers the name, or more than one.
+            PluginError: If the plug-in cannot be imported.
         """
         self.check(name, where)
         if name in self.builtins:
@@ -151,41 +164,41 @@ class Registry:
             return point.load()
         except KeyboardInterrupt:
             raise
-        # A plug-in may also call sys.exit() at import; only the keyboard may stop kfc.
+        # A plug-in may also call sys.exit() at import, which must not stop kfc.
         except BaseException as error:
             raise PluginError(
                 Finding(
                     where or self.kind,
                     f"{self.kind} {name!r} of {_distribution(point)} to import",
                     f"{type(error).__name__}: {error}",
-                    f"Mend or uninstall {_distribution(point)}.",
+                    f"Fix or uninstall {_distribution(point)}.",
                 )
             ) from error
 
 
 @functools.cache
 def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Returns the entry points of a group; reading them takes milliseconds each time.
+    """Returns the entry points of a group, cached because reading takes milliseconds.
 
     Args:
-        group: Such as `kfc.sources`.
-        path: Where they are looked for, which is `sys.path`.
+        group: Name of the group, such as `kfc.sources`.
+        path: Current `sys.path`, the key of the cache.
     """
     try:
         found = list(entry_points(group=group))
-    except Exception:  # one damaged distribution, of anybody's, spoils the answer
+    except Exception:  # one damaged distribution makes the call fail
         found = [
             point
             for points in map(_points_of, distributions())
             for point in points
             if point.group == group
         ]
-    # A name that cannot be printed can only be a trick played on who reads the list.
+    # A name that cannot be printed could deceive the reader of a list.
     return tuple(point for point in found if point.name.isprintable())
 
 
 def _points_of(distribution: Distribution) -> list[EntryPoint]:
-    """Returns the entry points of a distribution, none where they cannot be read."""
+    """Returns the entry points of a distribution; none if they cannot be read."""
     try:
         return list(distribution.entry_points)
     except Exception:
@@ -193,7 +206,7 @@ def _points_of(distribution: Distribution) -> list[EntryPoint]:
 
 
 def _first_line(point: EntryPoint) -> str:
-    """Returns the first line of the docstring of what an entry point names, unimported."""
+    """Returns the first line of a plug-in's docstring, read from its source text."""
     try:
         package, *inner = point.module.split(".")
         spec = importlib.util.find_spec(package)
@@ -209,7 +222,7 @@ def _first_line(point: EntryPoint) -> str:
                 if getattr(child, "name", None) == attribute
             )
         text = ast.get_docstring(node)  # type: ignore[arg-type]
-    # Whatever is wrong with the file of a plug-in, its name is still listed.
+    # The name of a plug-in is listed even if its file cannot be parsed.
     except Exception:
         return ""
     return text.splitlines()[0] if text else ""
@@ -220,14 +233,14 @@ def _distribution(point: EntryPoint) -> str:
 
 
 def keras_class(module: ModuleType, name: str) -> Any:
-    """Returns Keras's own class of a name.
+    """Returns a class of Keras by its name in a spec.
 
     Args:
-        module: Such as `keras.losses`.
-        name: As it stands in a spec, such as `kl_divergence` for `KLDivergence`.
+        module: Module of Keras, such as `keras.losses`.
+        name: Name in a spec, such as `kl_divergence` for `KLDivergence`.
 
     Raises:
-        KeyError: If there is none.
+        KeyError: If the module has no such class.
     """
     wanted = name.replace("_", "")
     for attribute, kind in vars(module).items():

@@ -119,7 +119,7 @@ VALUES = [
     ("name", "a\x1b[31m", ["\\x1b[31m"]),
     ("trainning", {}, ["unknown key 'trainning'", "Did you mean 'training'?"]),
     ("k" * 300, 1, ["at most 200 characters"]),
-    ("search", {"space": {"a": {"low": 3, "high": 1}}}, ["the low end first"]),
+    ("search", {"space": {"a": {"low": 3, "high": 1}}}, ["the lower end first"]),
 ]
 
 
@@ -163,7 +163,7 @@ TEXTS = {
     "very many findings": (
         "a.yaml",
         "network: {hidden: [" + "0, " * 2000 + "0]}",
-        ["network.hidden[0]", "1,951 more findings", "Mend these first"],
+        ["network.hidden[0]", "1,951 more errors", "Fix the errors above first"],
     ),
 }
 

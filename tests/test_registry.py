@@ -108,7 +108,7 @@ def test_a_name_with_two_owners_is_refused(registry, distribute, names, wanted, 
 def test_a_plug_in_that_fails_is_named_and_harms_no_other(registry, distribute, code, got):
     distribute("alpha", ["theirs"], code)
     distribute("beta", ["fine"])
-    with pytest.raises(PluginError, match="Mend or uninstall alpha") as caught:
+    with pytest.raises(PluginError, match="Fix or uninstall alpha") as caught:
         registry.get("theirs", "network.gadget")
     assert caught.value.findings[0].got.startswith(got)
     assert caught.value.exit_code == 8

@@ -89,7 +89,7 @@ def test_a_finished_run_and_the_process_stay_as_they_were(run, use, tmp_path, un
         assert now == then
 
 
-def test_what_is_handed_over_for_a_training_stays_as_it_was(tmp_path):
+def test_what_is_untrusted_for_a_training_stays_as_it_was(tmp_path):
     spec, overrides = copy.deepcopy(SPEC), {"network.hidden": [7]}
     data, callbacks = rows(), [keras.callbacks.TerminateOnNaN()]
     network = kfc.build(spec, input_shape=(5,), classes=2)

@@ -1,4 +1,4 @@
-"""The command line.
+"""Provides the command line, `kfc`.
 
 The names that other folders may import are listed in `__init__.pyi`; each is imported when it
 is used first.

@@ -1,6 +1,6 @@
-"""The command line: it calls the functions of the package, prints, and sets exit codes.
+"""Defines the commands of `kfc`, which call the package, print results and set exit codes.
 
-Commands import what they use when they run, so that `kfc --help` stays instant.
+Each command imports its modules when it runs, so that `kfc --help` needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kfc.errors import KfcError, NumbersError
 from kfc.system import standard_streams
 
 app = typer.Typer(
-    help="A dense network from a one-page spec to a trained, verified and shipped model.",
+    help="Train, verify, tune and export dense networks that a one-page spec describes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -46,7 +46,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Options that stand before a command."""
+    """Defines the options before a command."""
 
 
 SpecArguments = Annotated[
@@ -60,7 +60,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and er
 @app.command()
 def fit(
     arguments: SpecArguments = None,
-    runs: Annotated[Path, typer.Option(help="Folder for the numbered run folder.")] = Path(
+    runs: Annotated[Path, typer.Option(help="Folder of the numbered run folders.")] = Path(
         "runs"
     ),
     start: Annotated[
@@ -68,19 +68,19 @@ def fit(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Start from the weights of a finished run of the same architecture.",
+            help="Start from the weights of a finished run with the same architecture.",
             show_default=False,
         ),
     ] = None,
     eager: Annotated[
-        bool, typer.Option("--eager", help="Run line by line, for a debugger; slow.")
+        bool, typer.Option("--eager", help="Run eagerly, line by line, for a debugger; slow.")
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train. SPEC is a file or a built-in spec; without one it is `digits`.
+    """Train a network. SPEC is a file or a built-in spec, by default `digits`.
 
-    key=value sets a dotted path of the spec, as in training.epochs=3.
+    key=value sets a dotted path of the spec, such as training.epochs=3.
     """
     from kfc.spec import load_spec
 
@@ -99,24 +99,30 @@ def fit(
 @app.command()
 def tune(
     arguments: SpecArguments = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that train at once.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes that train at once.")
+    ] = 1,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Of the search.  [default: RUNS/NAME.search]", show_default=False),
+        typer.Option(
+            help="Folder of the search.  [default: RUNS/NAME.search]", show_default=False
+        ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder for the search's folder.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="Parent of the default search folder.")] = Path(
+        "runs"
+    ),
     show: Annotated[
         bool,
-        typer.Option("--show", help="Print the ranking, and who won; search nothing."),
+        typer.Option("--show", help="Print the ranking and the winner without searching."),
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Search the space of SPEC; the same command goes on where it was interrupted.
+    """Search for better values of SPEC; the same command continues an interrupted search.
 
-    Trial 0 trains the values of SPEC itself. Trials are scored on validation rows; the
-    best and trial 0 are trained again on fresh seeds, and the winner alone meets the test
-    rows. `search:` in SPEC says what to vary and how.
+    Trial 0 trains SPEC without changes. Trials are ranked on validation rows. The best trials
+    and trial 0 are trained again with new seeds, and only the winner is evaluated on the test
+    rows. The key `search` of SPEC sets the search space and the algorithm.
     """
     from kfc.spec import load_spec
     from kfc.tuning import Space, search_folder, standing
@@ -142,7 +148,7 @@ def tune(
 
 @app.command()
 def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Go on with an interrupted RUN, to the bits it would have without the interruption."""
+    """Resume an interrupted RUN; the result is bit-identical to an uninterrupted one."""
     from kfc.runs import resuming
 
     resuming.check_resumable(folder)  # before TensorFlow is imported
@@ -160,17 +166,17 @@ def evaluate(
         typer.Argument(
             metavar="[FILE]",
             help="Other labelled rows: a .npz file with x and y, or a source such as "
-            "npy:FOLDER, of which the test rows are taken if it has any.",
+            "npy:FOLDER, whose test rows are used if it has any.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a finished RUN again on its own rows, or on the labelled rows of FILE."""
+    """Compute the metrics of a finished RUN on its own rows or on labelled rows of FILE."""
     from kfc.data import read_labelled
 
-    if rows and ":" in rows:  # a source, which may import TensorFlow itself
+    if rows and ":" in rows:  # reading a source may import TensorFlow
         start_for_command(quiet)
     source = read_labelled(rows) if rows else None
     start_for_command(quiet)
@@ -194,7 +200,7 @@ def list_runs(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """List runs: name, date, metrics, and how each spec differs from the run before."""
+    """List runs with date, metrics and the differences from the spec of the previous run."""
     from kfc.runs import list_runs
 
     listed = list_runs(folder)
@@ -207,13 +213,15 @@ def list_runs(
 @app.command()
 def predict(
     folder: RunFolder,
-    file: Annotated[Path, typer.Argument(help="Raw rows: .npy, .npz (x), IDX or IDX.gz.")],
+    file: Annotated[
+        Path, typer.Argument(help="Rows of inputs: .npy, .npz (x), IDX or IDX.gz.")
+    ],
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Print label and probabilities of each row, as CSV.
+    """Print the label and probabilities of each row as CSV.
 
-    RUN may also be what `kfc export` made: the folder of a version, or of all of them.
+    RUN may also be an export: the folder of one version, or of all versions.
     """
     from kfc.data import read_inputs
 
@@ -238,18 +246,18 @@ def export(
     path: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of all versions.")],
     version: Annotated[
         int | None,
-        typer.Option(min=1, help="Its number.  [default: the next free one]"),
+        typer.Option(min=1, help="Number of the version.  [default: the next free number]"),
     ] = None,
     format: Annotated[
-        str, typer.Option(help="saved_model, onnx, litert or a plug-in's.")
+        str, typer.Option(help="saved_model, onnx, litert or the format of a plug-in.")
     ] = "saved_model",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Export RUN as DIR/VERSION: raw values in, labels and probabilities out.
+    """Export RUN as DIR/VERSION, a model from raw values to labels and probabilities.
 
-    A fresh process without kfc and Keras must give the run's own answers, or nothing is
-    exported.
+    The export is kept only if a new process without kfc and Keras computes the same
+    predictions as the run.
     """
     from kfc.registry import EXPORTERS
 
@@ -267,22 +275,22 @@ def export(
 @app.command()
 def verify(
     arguments: SpecArguments = None,
-    steps: Annotated[int, typer.Option(min=2, help="Steps to compare.")] = 12,
+    steps: Annotated[int, typer.Option(min=2, help="Number of steps to compare.")] = 12,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Check that every training path takes the same steps as a float64 reference.
 
-    SPEC may also be a run folder; the certificate is then written there as verification.json.
+    SPEC may also be a run folder, in which the certificate is saved as verification.json.
     """
     from kfc.runs import result_file
     from kfc.spec import Spec, load_spec
     from kfc.system import safe_open
 
     spec, overrides = spec_and_overrides(arguments or [])
-    # Both are checked before TensorFlow is imported.
+    # The spec is checked before TensorFlow is imported.
     if (Path(spec) / "spec.yaml").is_file():
-        safe_open.hand_over(Path(spec))
+        safe_open.distrust(Path(spec))
         load_spec(result_file.read_spec(Path(spec)), overrides)
         verified: str | Spec = spec
     else:
@@ -301,7 +309,7 @@ def verify(
 
 @app.command()
 def eject(arguments: SpecArguments = None) -> None:
-    """Print a script without kfc that trains SPEC to the same weights, bit for bit."""
+    """Print a script that trains SPEC to bit-identical weights without kfc."""
     from kfc.spec import load_spec
 
     spec, overrides = spec_and_overrides(arguments or [])
@@ -314,11 +322,11 @@ def eject(arguments: SpecArguments = None) -> None:
 
 @app.command(name="specs")
 def list_specs(
-    name: Annotated[str | None, typer.Argument(help="Print this one.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the spec to print.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """List the built-in specs, or print one."""
+    """List the built-in specs, or print one of them."""
     from kfc.cli.listings import print_specs
 
     print_specs(name, as_json)
@@ -326,7 +334,7 @@ def list_specs(
 
 @app.command()
 def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """List the kinds of sources, built in and from plug-ins."""
+    """List the kinds of data sources, built in and from plug-ins."""
     from kfc.cli.listings import print_sources
 
     print_sources(as_json)
@@ -334,7 +342,7 @@ def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
 
 @app.command()
 def plugins(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """List every component by kind, and the distribution it comes from."""
+    """List all components with their kind and distribution."""
     from kfc.cli.listings import print_components
 
     print_components(as_json)
@@ -342,17 +350,17 @@ def plugins(as_json: AsJson = False, quiet: Quiet = False) -> None:
 
 @app.command()
 def schema(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Print the JSON Schema of a spec, for an editor to complete from."""
+    """Print the JSON Schema of specs, for completion in an editor."""
     from kfc.spec import Spec
 
     printing.print_json(Spec.model_json_schema())
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command; every kfc error becomes its message and its exit code.
+    """Runs a command; an error of kfc is printed and sets the exit code.
 
     Args:
-        arguments: Of the command line, by default the process's own.
+        arguments: Arguments of the command; by default those of the process.
     """
     standard_streams.prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
@@ -360,7 +368,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with standard_streams.guarded_streams():
         try:
-            # It ends with SystemExit: 0, 2 for its own complaints, 130 for Ctrl-C.
+            # typer ends with SystemExit: 0, 2 for a usage error, 130 for Ctrl-C.
             app(arguments)
         except KfcError as error:
             for finding in error.findings:

@@ -1,4 +1,4 @@
-"""Arguments of a command that are a spec and its overrides."""
+"""Parses arguments of commands: a spec and its overrides."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from kfc.errors import Finding, SpecError
 
 
 def spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
-    """Returns the spec that arguments name, by default `digits`, and its overrides.
+    """Returns the spec that the arguments name, by default `digits`, and its overrides.
 
     Args:
-        arguments: At most one spec, and any number of `key=value`.
+        arguments: Arguments of the command: at most one spec, any number of `key=value`.
 
     Raises:
-        SpecError: If there are several specs, or a key comes twice.
+        SpecError: If there are several specs, or a key is repeated.
     """
     from kfc.spec import read_value
 
@@ -22,13 +22,18 @@ def spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
     names = [argument for argument in arguments if "=" not in argument]
     if len(names) > 1:
         raise SpecError(
-            Finding("arguments", "one SPEC", " and ".join(names), "Overrides read key=value.")
+            Finding(
+                "arguments", "one SPEC", " and ".join(names), "Write overrides as key=value."
+            )
         )
     keys = [key for key, _, _ in pairs]
     if twice := {key for key in keys if keys.count(key) > 1}:
         raise SpecError(
             Finding(
-                "arguments", "each key once", f"{sorted(twice)[0]} twice", "Drop one of them."
+                "arguments",
+                "each key once",
+                f"{sorted(twice)[0]} twice",
+                "Remove one of them.",
             )
         )
     overrides = {key: read_value(value) for key, _, value in pairs}
@@ -36,12 +41,12 @@ def spec_and_overrides(arguments: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def with_eager(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Returns overrides with the eager engine.
+    """Returns the overrides with the eager engine added.
 
     Raises:
-        SpecError: If they name an engine already.
+        SpecError: If the overrides already set an engine.
     """
     if "training.engine" in overrides:
         got = f"--eager and training.engine={overrides['training.engine']}"
-        raise SpecError(Finding("arguments", "one engine", got, "Drop one of them."))
+        raise SpecError(Finding("arguments", "one engine", got, "Remove one of them."))
     return {**overrides, "training.engine": "eager"}

@@ -1,4 +1,4 @@
-"""Lists of what a spec can name: built-in specs, sources and components."""
+"""Prints lists of built-in specs, sources and components."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ _USES = {
     "npz": ("npz:FILE, arrays x, y (and x_test, y_test)", "never"),
     "npy": ("npy:FOLDER, the same names as .npy files, of any size", "never"),
 }
-"""Kind of a source -> how a spec names one, and when it needs a network."""
+"""Form of the name in a spec, and when a network is needed, for each kind of source."""
 
 
 def print_specs(name: str | None, as_json: bool) -> None:
-    """Prints the built-in specs, or the text of one.
+    """Prints the built-in specs, or the text of one of them.
+
+    Args:
+        name: Name of the spec to print; None lists all.
+        as_json: Whether to print JSON.
 
     Raises:
-        SpecError: If there is none of that name.
+        SpecError: If there is no built-in spec of that name.
     """
     if name:
         text = builtin_text(name)
@@ -44,7 +48,7 @@ def print_specs(name: str | None, as_json: bool) -> None:
 
 
 def print_sources(as_json: bool) -> None:
-    """Prints the kinds of sources, and the distributions they come from."""
+    """Prints the kinds of sources with their distributions."""
     if as_json:
         printing.print_json({"sources": SOURCES.owners()})
         return
@@ -60,7 +64,7 @@ def print_sources(as_json: bool) -> None:
 
 
 def print_components(as_json: bool) -> None:
-    """Prints every component by kind, and the distribution it comes from."""
+    """Prints all components with their kind and distribution."""
     if as_json:
         printing.print_json({registry.kind: registry.owners() for registry in REGISTRIES})
         return

@@ -1,4 +1,4 @@
-"""Results -> lines, tables or JSON on stdout."""
+"""Prints results on stdout as lines, tables or JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def print_run(summary: dict[str, Any], as_json: bool) -> None:
-    """Prints what `Run.summary` returns."""
+    """Prints the summary of a run, see `Run.summary`."""
     if as_json:
         print_json(summary)
         return
@@ -36,8 +36,8 @@ def print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -
     """Prints a line for each metric and a column for each part of the rows.
 
     Args:
-        metrics: Metrics with the prefixes `val_` and `test_`, or with none.
-        baseline: The same of a prediction that looks at no input, which may be empty.
+        metrics: Metrics by name, with the prefix `val_` or `test_` or without a prefix.
+        baseline: Metrics of a constant prediction; may be empty.
     """
     columns = {
         part: {
@@ -55,7 +55,7 @@ def print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -
             for name, value in baseline.items()
             if name.startswith(f"{last}_")
         }
-    if any(columns):  # other rows of the user's have no part
+    if any(columns):  # metrics of other rows have no prefix
         print(" ".join([" " * 18, *(f"{part:>10}" for part in columns)]).rstrip())
     for name in dict.fromkeys(name for found in columns.values() for name in found):
         cells = (
@@ -66,7 +66,7 @@ def print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -
 
 
 def print_runs(runs: Sequence[ListedRun]) -> None:
-    """Prints a line for each run folder, and below it how its spec differs."""
+    """Prints a line for each run folder, followed by the differences of its spec."""
     for run in runs:
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in run.headline().items())
         print(f"{one_line(run.name):24} {run.date:16}  {numbers or run.status}".rstrip())
@@ -75,10 +75,10 @@ def print_runs(runs: Sequence[ListedRun]) -> None:
 
 
 def print_standing(standing: Standing) -> None:
-    """Prints the ranking of a search and, once it is finished, who won and why."""
+    """Prints the ranking of a search and, if it is finished, the winner and the reason."""
     from kfc.tuning import rich_table
 
-    # A file or a pipe is as wide as what is written.
+    # In a file or a pipe, the table may be wider than a terminal.
     console = Console(width=None if sys.stdout.isatty() else 250)
     console.print(rich_table(standing.ranking, standing.objective))
     for sentence in standing.sentences:
@@ -86,7 +86,7 @@ def print_standing(standing: Standing) -> None:
 
 
 def print_search(search: Search) -> None:
-    """Prints what a finished search says beside its standing."""
+    """Prints importances, metrics and folders of a finished search."""
     for name, share in search.importance.items():
         print(f"importance of {name}: {share:.2f}")
     for name, value in search.metrics.items():
@@ -96,12 +96,12 @@ def print_search(search: Search) -> None:
 
 
 def print_wrapped(sentence: str) -> None:
-    """Prints a sentence in lines of at most 80 columns, indented from the second one on."""
+    """Prints a sentence in lines of at most 80 columns; all but the first are indented."""
     print(textwrap.fill(one_line(sentence), 80, subsequent_indent="  "))
 
 
 def print_export(exported: Export) -> None:
-    """Prints where an export is, what it was checked for, and how to serve and ask it."""
+    """Prints the path of an export, its certificate and the commands to serve and query it."""
     print(f"{'path':16} {user_paths.shown_path(exported.path)}")
     print(f"{'certificate':16} {exported.verdict}")
     for name, line in zip(("serve", "ask"), exported.commands() or (), strict=False):
@@ -109,8 +109,8 @@ def print_export(exported: Export) -> None:
 
 
 def print_certificate(certificate: Certificate) -> None:
-    """Prints a line for each path of a verification, and its result."""
-    # The largest difference; the last bit is that of the tensor's largest element.
+    """Prints a line for each training path of a verification, and its result."""
+    # Differences are the largest of a tensor, in units of the last bit of its largest element.
     head = ("path", "description", "other bits", "units of the last bit", "of bound")
     rows = [
         (
@@ -146,7 +146,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(head: tuple[str, ...], rows: Any) -> None:
-    """Prints a table without lines."""
+    """Prints a table without borders."""
     table = Table(*head, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*row)

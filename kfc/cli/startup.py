@@ -1,4 +1,4 @@
-"""The start of TensorFlow in the process of a command."""
+"""Starts TensorFlow in the process of a command."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def start_for_command(quiet: bool = False) -> None:
-    """Imports TensorFlow and Keras without a second of garbage collection.
+    """Imports TensorFlow and Keras without garbage collection, which saves about a second.
 
-    The collector would walk the million objects they make, which all stay, again and again
-    as their number grows. A process of somebody else's keeps its own habits.
+    The import creates a million objects that are never freed, and the collector would scan
+    them repeatedly. Only commands do this; `import kfc` does not change the collector.
 
     Args:
-        quiet: Whether to leave out the line that tells a person at a terminal to wait.
+        quiet: Whether to omit the line that asks the user of a terminal to wait.
     """
     if "tensorflow" in sys.modules:
         return
@@ -42,5 +42,5 @@ def start_for_command(quiet: bool = False) -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    # An exception within the import of a C extension may end in a crash; nothing is lost.
+    # An exception during the import of a C extension may crash; there is nothing to save yet.
     os._exit(128 + number)

@@ -79,7 +79,7 @@ def export(
     if version is not None:
         _check_version(version)
     path = user_paths.absolute(path)
-    safe_open.hand_over(path)
+    safe_open.distrust(path)
     _check_path(path, exporter)
     console = progress_console(verbose)
     if not isinstance(finished, Run):

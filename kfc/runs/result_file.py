@@ -84,7 +84,7 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         CheckpointError: If the folder holds no finished run, or its `result.json` or its
             `spec.yaml` is damaged.
     """
-    safe_open.hand_over(folder)
+    safe_open.distrust(folder)
     try:
         result = json.loads(atomic.read_text(folder / "result.json"))
         check_sha256(result)
@@ -150,7 +150,7 @@ def read_spec(folder: Path) -> Spec:
     """Reads the `spec.yaml` of a run folder.
 
     Args:
-        folder: Run folder that `kfc.system.safe_open.hand_over` has registered.
+        folder: Run folder, already marked by `kfc.system.safe_open.distrust`.
 
     Raises:
         CheckpointError: If the file is damaged, or has keys that this version of kfc does not

@@ -67,7 +67,7 @@ def check_is_run(folder: Path) -> None:
     Raises:
         CheckpointError: If it does not.
     """
-    safe_open.hand_over(folder)
+    safe_open.distrust(folder)
     try:
         str(folder).encode()
         found = any((folder / name).is_file() for name in (*_BEGINNING, "result.json"))

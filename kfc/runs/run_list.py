@@ -77,7 +77,7 @@ def list_runs(folder: str | Path) -> list[ListedRun]:
     for path in sorted(folder.iterdir()):
         if path.is_symlink() or not (path / "spec.yaml").is_file():
             continue
-        safe_open.hand_over(path)
+        safe_open.distrust(path)
         status, metrics = _result(path)
         spec = _spec(path)
         differences = []

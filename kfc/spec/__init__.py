@@ -1,4 +1,4 @@
-"""The spec: it is read from a file, checked, completed and written.
+"""Reads, checks, completes and writes specs.
 
 The names that other folders may import are listed in `__init__.pyi`; each is imported when it
 is used first.

@@ -1,4 +1,4 @@
-"""A name with options, as a spec writes it -> a checked `Component`."""
+"""Defines the components of a spec: a name and its options, such as an optimizer."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ from kfc.spec.suggestions import suggested_key, suggested_word
 class ComponentSpec(BaseModel):
     """A name and its options: `adam`, or `{name: adam, learning_rate: 0.01}`.
 
-    Every option the spec leaves out is filled in with its default, so that a saved spec
-    says all that was used. Subclasses name their `kind`, the `registry` of plug-ins, the
-    `short` names that kfc gives to some of Keras's, and the `default` that options without
-    a name belong to.
+    An option that the spec leaves out gets its default, so a saved spec shows every value.
+
+    Attributes:
+        kind: Word for such a component in messages, such as `optimizer`.
+        default: Name of the component if the spec has only options.
+        registry: Registry of the plug-ins; None if there can be none.
+        short: Keras's name of each short name that kfc defines.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow")
@@ -37,29 +40,29 @@ class ComponentSpec(BaseModel):
     registry: ClassVar[Registry | None] = None
     short: ClassVar[Mapping[str, str]] = {}
 
-    name: str = Field(description="Name of the component; its options stand beside it.")
+    name: str = Field(description="Name of the component; its options are beside it.")
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options, defaults included."""
+        """Options by name, defaults included."""
         return dict(self.model_extra or {})
 
     @classmethod
     def known(cls) -> list[str]:
-        """Returns every name on offer, plug-ins included; imports none of them."""
+        """Returns every available name, plug-ins included, without importing them."""
         names = {*signatures(cls.kind), *cls.short}
         return sorted(names | set(cls.registry.names() if cls.registry else ()))
 
     @classmethod
     def full_name(cls, name: str) -> str:
-        """Returns Keras's name for one of kfc's short names."""
+        """Returns Keras's name of a component; other names than short ones are unchanged."""
         return cls.short.get(name, name)
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Returns what a spec may write: a bare name, or options beside one."""
+        """Returns the JSON Schema: a name, or a mapping of a name and options."""
         reference = handler(core_schema)
         schema = handler.resolve_ref_schema(reference)
         description = schema.get("description", "")
@@ -73,7 +76,7 @@ class ComponentSpec(BaseModel):
 
         Args:
             option: Name of the option.
-            default: Definding of the option; `UNREAD` for an option of a plug-in.
+            default: Default of the option; `UNREAD` for an option of a plug-in.
         """
         return option_schema(cls.kind, option, default)
 
@@ -85,13 +88,13 @@ class ComponentSpec(BaseModel):
         elif isinstance(value, Mapping) and "name" not in value and cls.default:
             value = {"name": cls.default, **value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
-            return value  # pydantic says what is wrong with it
+            return value  # pydantic reports the error
         name = value["name"]
         options = {key: v for key, v in value.items() if key != "name"}
         if findings := list(cls._name_findings(name)):
             raise findings_error(*findings)
         defaults = signatures(cls.kind).get(cls.full_name(name))
-        if defaults is None:  # a plug-in: bound to its signature before data is read
+        if defaults is None:  # a plug-in: its options are checked when it is imported
             found = (cls._value_findings(key, v, UNREAD) for key, v in options.items())
             if findings := list(itertools.chain.from_iterable(found)):
                 raise findings_error(*findings)
@@ -105,7 +108,7 @@ class ComponentSpec(BaseModel):
     @classmethod
     def _written_out(cls, option: str, value: Any, default: Any) -> Any:
         """Returns the value of an option as it is used and saved."""
-        # Keras refuses the integer 1 as a learning rate.
+        # Keras refuses an integer such as 1 as a learning rate.
         return float(value) if isinstance(default, float) else value
 
     @classmethod
@@ -150,7 +153,7 @@ class ComponentSpec(BaseModel):
             if default == REQUIRED and option not in options:
                 yield Finding(
                     option,
-                    f"a value, which {cls.kind} {name!r} needs",
+                    f"a value, which {cls.kind} {name!r} requires",
                     "nothing",
                     f"Add {option}.",
                 )
@@ -187,7 +190,7 @@ def component_schema(component: type[ComponentSpec]) -> dict[str, Any]:
         "properties": {
             "name": {
                 "enum": component.known(),
-                "description": f"Name of the {component.kind}; its options stand beside it.",
+                "description": f"Name of the {component.kind}; its options are beside it.",
             }
         },
         "allOf": [
@@ -215,7 +218,7 @@ def component_schema(component: type[ComponentSpec]) -> dict[str, Any]:
 def _options_schema(
     component: type[ComponentSpec], defaults: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Returns the JSON Schema of the options beside a name; None stands for a plug-in."""
+    """Returns the JSON Schema of the options; `defaults` is None for a plug-in."""
     if defaults is None:
         return {"additionalProperties": component.option_schema("", UNREAD)}
     return {
@@ -235,14 +238,14 @@ class ActivationSpec(ComponentSpec):
 
 
 class InitializerSpec(ComponentSpec):
-    """Any Keras initialiser, with its options; seeds follow the spec's seed."""
+    """Any Keras initializer, with its options; the seed comes from the spec's seed."""
 
     kind = "initializer"
     default = "glorot_uniform"
 
 
 class LossSpec(ComponentSpec):
-    """Any Keras loss on logits, or a short name of kfc's."""
+    """Any Keras loss, which is computed from logits, or a short name such as `mse`."""
 
     kind = "loss"
     short: ClassVar[Mapping[str, str]] = {
@@ -254,7 +257,7 @@ class LossSpec(ComponentSpec):
 
 
 class BlockSpec(ComponentSpec):
-    """What one entry of `hidden` becomes: `dense`, `residual` or a plug-in's."""
+    """Layers that one entry of `hidden` adds: `dense`, `residual` or a plug-in's block."""
 
     kind = "block"
     default = "dense"
@@ -262,14 +265,14 @@ class BlockSpec(ComponentSpec):
 
 
 class CallbackSpec(ComponentSpec):
-    """Any `keras.callbacks` class by its name, one of kfc's, or a plug-in's."""
+    """Any `keras.callbacks` class by its name, a callback of kfc or of a plug-in."""
 
     kind = "callback"
     registry = CALLBACKS
 
-    # Options that name a file: Keras would write to any path a spec holds.
+    # Options that are paths; Keras would write to any path.
     PATHS: ClassVar[frozenset[str]] = frozenset({"filepath", "filename", "log_dir"})
-    # What a run does by itself, and the files it keeps.
+    # Callbacks that every run has, and files that every run writes.
     _ALWAYS_ON: ClassVar[frozenset[str]] = frozenset({"terminal"})
     _WRITTEN_BY_KFC: ClassVar[frozenset[str]] = frozenset(
         {
@@ -278,8 +281,8 @@ class CallbackSpec(ComponentSpec):
             *("sample.npz", "verification.json"),
         }
     )
-    # Keras formats a path with str.format, which also looks attributes up: characters of
-    # `{epoch.__doc__[3]}` would lead anywhere.
+    # Keras formats a path with str.format, which also reads attributes: the characters of
+    # `{epoch.__doc__[3]}` could form any path.
     _FIELD: ClassVar[re.Pattern[str]] = re.compile(
         r"\{[a-z]\w*(:0?\d{0,2}(\.\d{1,2})?[defg]?)?\}"
     )
@@ -290,7 +293,7 @@ class CallbackSpec(ComponentSpec):
 
         Args:
             option: Name of the option.
-            default: Definding of the option; `UNREAD` for an option of a plug-in.
+            default: Default of the option; `UNREAD` for an option of a plug-in.
         """
         schema = super().option_schema(option, default)
         if option in cls.PATHS:
@@ -301,7 +304,7 @@ class CallbackSpec(ComponentSpec):
 
     @classmethod
     def known(cls) -> list[str]:
-        """Returns every name on offer but those of what a run does by itself."""
+        """Returns every available name, except the callbacks that every run has."""
         return [name for name in super().known() if name not in cls._ALWAYS_ON]
 
     @classmethod
@@ -309,9 +312,9 @@ class CallbackSpec(ComponentSpec):
         if name in cls._ALWAYS_ON:
             yield Finding(
                 "name",
-                "a callback that is not on by itself",
+                "a callback that runs do not have already",
                 repr(name),
-                "Drop it; training.log_every says how often it writes.",
+                "Remove it; training.log_every sets how often it writes.",
             )
         else:
             yield from super()._name_findings(name)
@@ -337,13 +340,14 @@ class CallbackSpec(ComponentSpec):
         for option in sorted(cls.PATHS & defaults.keys()):
             path = str({**defaults, **options}[option])
             first = posixpath.normpath(path).split("/")[0]
+            # A leading dot is a lock file, a partial file, or the run folder itself.
             own = first in cls._WRITTEN_BY_KFC or first.startswith(".")
-            if own and cls._is_inside(path):  # kfc's locks, and "."
+            if own and cls._is_inside(path):
                 yield Finding(
                     option,
-                    "a file or folder that is not the run's own",
+                    "a file or folder that kfc does not write itself",
                     repr(path),
-                    "A run writes that one itself: choose another name.",
+                    "Choose another name: the run has a file or folder of this name.",
                 )
         if name == "ModelCheckpoint" and not found:
             weights_only = options.get("save_weights_only", False)
@@ -359,7 +363,7 @@ class CallbackSpec(ComponentSpec):
 
     @classmethod
     def _is_inside(cls, path: Any) -> bool:
-        """Returns whether a path, joined to the run folder, stays in it."""
+        """Returns whether a path, joined to the run folder, is inside it."""
         if not isinstance(path, str) or not path or not path.isprintable():
             return False
         rest = cls._FIELD.sub("x", path)

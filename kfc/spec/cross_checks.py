@@ -1,4 +1,4 @@
-"""A spec whose keys are right one by one -> what is wrong with them together."""
+"""Checks the keys of a spec that depend on each other."""
 
 from __future__ import annotations
 
@@ -13,14 +13,25 @@ if TYPE_CHECKING:
     from kfc.spec.schema import Spec
 
 METRICS = {"loss": "min", "accuracy": "max", "mae": "min", "r2": "max"}
-"""Name -> direction of everything kfc records; validation rows add `val_` in front."""
+"""Direction of each recorded metric; that of the validation rows has the prefix `val_`."""
 
 RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
-"""Name of everything that may be monitored."""
+"""Names of all metrics that can be monitored."""
 
 
-def impossible(spec: Spec) -> Iterator[Finding]:
-    """Yields what cannot be together in a spec whose keys are right one by one."""
+def contradictions(spec: Spec) -> Iterator[Finding]:
+    """Yields findings about keys that are valid one by one and contradict each other."""
+    yield from _no_other_rows(spec)
+    yield from _several_restore(spec)
+    for where, metric in monitors(spec):
+        yield from _not_recorded(spec, where, metric)
+    if spec.search:
+        yield from _no_objective(spec, spec.search.objective)
+    yield from _several_set_the_rate(spec)
+
+
+def _no_other_rows(spec: Spec) -> Iterator[Finding]:
+    """Checks that the validation rows exist and are not the training rows."""
     source, validation = spec.data.source, spec.data.validation
     if source is None and isinstance(validation, str) and validation != OWN:
         yield Finding(
@@ -32,10 +43,14 @@ def impossible(spec: Spec) -> Iterator[Finding]:
     elif validation is not None and source == validation:
         yield Finding(
             "data.validation",
-            "other rows than those trained on",
+            "other rows than the training rows",
             f"{validation!r}, which is data.source",
             "Set data.validation to a share such as 0.1.",
         )
+
+
+def _several_restore(spec: Spec) -> Iterator[Finding]:
+    """Checks that at most one callback restores the weights of the best epoch."""
     stopping = spec.training.early_stopping
     restoring = [
         f"training.callbacks[{index}].name"
@@ -46,26 +61,26 @@ def impossible(spec: Spec) -> Iterator[Finding]:
         yield Finding(
             restoring[-1],
             "one owner of the final weights",
-            "several that put the best epoch's back",
+            "several that restore the weights of the best epoch",
             "Keep one of them; early_stopping has restore_best_weights.",
         )
-    for where, metric in monitors(spec):
-        yield from _not_recorded(spec, where, metric)
-    if spec.search:
-        yield from _no_objective(spec, spec.search.objective)
-    if schedule := spec.training.optimizer.schedule():
-        for index, callback in enumerate(spec.training.callbacks):
-            if callback.name == "ReduceLROnPlateau":
-                yield Finding(
-                    f"training.callbacks[{index}].name",
-                    "one owner of the learning rate",
-                    f"{callback.name!r} beside the schedule {schedule.name!r}",
-                    "Drop one of them.",
-                )
+
+
+def _several_set_the_rate(spec: Spec) -> Iterator[Finding]:
+    """Checks that no callback changes a learning rate that has a schedule."""
+    schedule = spec.training.optimizer.schedule()
+    for index, callback in enumerate(spec.training.callbacks):
+        if schedule and callback.name == "ReduceLROnPlateau":
+            yield Finding(
+                f"training.callbacks[{index}].name",
+                "one owner of the learning rate",
+                f"{callback.name!r} beside the schedule {schedule.name!r}",
+                "Remove one of them.",
+            )
 
 
 def monitors(spec: Spec) -> Iterator[tuple[str, Any]]:
-    """Yields the place of each metric that a spec names, and the metric."""
+    """Yields the path of each key that names a metric, and the metric."""
     if spec.training.early_stopping:
         yield "training.early_stopping.monitor", spec.training.early_stopping.monitor
     for index, callback in enumerate(spec.training.callbacks):
@@ -77,7 +92,7 @@ _OF_TASK = {"classification": ("loss", "accuracy"), "regression": ("loss", "mae"
 
 
 def _metrics(spec: Spec) -> tuple[tuple[str, ...], str]:
-    """Returns the metrics of the spec's task, or all, and words that name the task."""
+    """Returns the metrics of the task of the spec, or all, and words that name the task."""
     if spec.data.task is None:
         return tuple(METRICS), ""
     return _OF_TASK[spec.data.task], f" of a {spec.data.task}"
@@ -103,12 +118,12 @@ def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Finding]:
 
 
 def _named(metric: str) -> str:
-    """Returns the name of a metric, and that it does not exist where it does not."""
+    """Returns the name of a metric, with a note if there is no such metric."""
     return repr(metric) if metric in RECORDED else f"{metric!r}, a metric that does not exist"
 
 
 def _no_objective(spec: Spec, objective: str | None) -> Iterator[Finding]:
-    """Trials are ranked by rows that none of them was trained on."""
+    """Checks that trials are ranked by a metric of rows that they were not trained on."""
     metrics, of_task = _metrics(spec)
     measured = [f"val_{name}" for name in metrics]
     if objective is not None and objective not in measured:
@@ -117,14 +132,14 @@ def _no_objective(spec: Spec, objective: str | None) -> Iterator[Finding]:
             remedy = f"Name val_{objective}: training rows favour networks that overfit."
         yield Finding(
             "search.objective",
-            f"a recorded metric{of_task}, of the validation rows",
+            f"a recorded metric{of_task} on validation rows",
             _named(objective),
             remedy,
         )
     elif spec.data.validation == 0:
         yield Finding(
             "search.objective",
-            "rows held out to measure it on",
-            f"{objective!r} while data.validation is 0" if objective else "none at all",
+            "validation rows to measure the objective",
+            f"{objective!r} while data.validation is 0" if objective else "no validation rows",
             "Set data.validation to 0.1.",
         )

@@ -1,4 +1,4 @@
-"""The kinds of values that several parts of a spec share: strict, frozen, finite."""
+"""Defines the types of values that several parts of a spec use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 T = TypeVar("T")
 
 Listed = Annotated[tuple[T, ...], Field(strict=False)]
-"""An immutable list; files have no tuples, so lists are taken."""
+"""An immutable list; it is read from a list, because files have no tuples."""
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 NotNegativeInt = Annotated[int, Field(ge=0, lt=2**31)]
@@ -19,20 +19,20 @@ NotNegative = Annotated[Finite, Field(ge=0)]
 Share = Annotated[Finite, Field(ge=0, lt=1)]
 
 ClassWeight = Annotated[
-    # Tags that nobody calls a class: a path of keys must not lead to one of them.
+    # No class has the name of a tag, so that a path of keys cannot lead to a tag.
     Annotated[Literal["balanced"], Tag("(a name)")]
     | Annotated[dict[str, NotNegative], Tag("(by class)")],
     Discriminator(lambda value: "(a name)" if isinstance(value, str) else "(by class)"),
 ]
-"""How much the rows of each class count: `balanced`, or numbers by the names of classes."""
+"""Weights of the classes: `balanced`, or a number for each class name."""
 
 
 class SpecModel(BaseModel):
-    """Strict, frozen, no unknown keys: true is no number, "0.5" is no number."""
+    """A part of a spec: strict types, immutable, without unknown keys."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", validate_default=True)
 
 
 def component(default: str, description: str) -> Any:
-    """Returns a field whose default is a component's name, checked like any other value."""
+    """Returns a field whose default is the name of a component, which is checked too."""
     return Field(default, description=description)

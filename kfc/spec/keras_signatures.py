@@ -1,7 +1,7 @@
-"""The names and options of every component, readable without importing Keras.
+"""Reads the names and options of all components without importing Keras.
 
-`signatures.json` holds them: kind -> name -> option -> default. A test compares it with
-the installed Keras; `python tests/spec/installed_signatures.py` writes it anew.
+`signatures.json` has the default of each option by kind, name and option. A test compares the
+file with the installed Keras; `python tests/spec/installed_signatures.py` writes the file.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from importlib import resources
 from typing import Any
 
 REQUIRED = "<required>"
-UNREAD = "<unread>"  # the default of a plug-in's option, which is not imported yet
+UNREAD = "<unread>"  # the default of an option of a plug-in, which is not imported yet
 
 
 @functools.cache
 def signatures(kind: str) -> dict[str, dict[str, Any]]:
-    """Returns name -> option -> default for one kind of component."""
+    """Returns the default of each option by name and option, for a kind such as `loss`."""
     text = resources.files("kfc.spec").joinpath("signatures.json").read_text("utf-8")
     table: dict[str, dict[str, dict[str, Any]]] = json.loads(text)
     return table.get(kind, {})

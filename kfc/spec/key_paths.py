@@ -1,4 +1,4 @@
-"""The place of a value in a spec: `network.hidden[0].units` <-> its path of keys."""
+"""Converts dotted paths such as `network.hidden[0].units` to tuples of keys, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Keys = tuple[str | int, ...]
 
 
 def dotted(path: Keys) -> str:
-    """Returns `network.hidden[0].units` for a path of keys; safe to print."""
+    """Returns the dotted path of keys, such as `network.hidden[0].units`; it is printable."""
     text = ""
     for key in path:
         if isinstance(key, int):
@@ -26,5 +26,5 @@ def split_path(text: str) -> Keys:
 
 
 def _is_index(part: str) -> bool:
-    # Python refuses to read numbers of thousands of digits, and no list is so long.
+    # Python raises an error for numbers of thousands of digits, and no list is so long.
     return part.isdecimal() and len(part) < 10

@@ -1,4 +1,4 @@
-"""A file, dict or name -> a checked, frozen `Spec`, and back."""
+"""Loads a spec from a file, a dict or a built-in name, and writes it as YAML."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from kfc.spec.yaml_text import core_scalar
 from kfc.system import user_paths
 
 SpecLike = Spec | Mapping[str, Any] | str | Path
-_MOST_FAULTS = 50  # that anybody would read
+_MOST_FINDINGS = 50  # in one error; more are only counted
 
 
 def builtin_specs() -> list[str]:
@@ -39,7 +39,7 @@ def builtin_text(name: str) -> str:
     """Returns the text of a built-in spec, comments included.
 
     Raises:
-        SpecError: If there is none of that name.
+        SpecError: If there is no built-in spec of that name.
     """
     if name not in builtin_specs():
         raise SpecError(
@@ -56,16 +56,19 @@ def builtin_text(name: str) -> str:
 
 
 def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:
-    """Reads and checks a spec; imports no TensorFlow.
+    """Loads and checks a spec without importing TensorFlow.
 
     A `Spec` is valid by construction: without overrides it is returned as it is.
 
     Args:
-        spec: A built-in spec's name, a file, a dict or a `Spec`.
-        overrides: Dotted path -> value, set before the spec is checked.
+        spec: Name of a built-in spec, a file, a dict or a `Spec`.
+        overrides: Values by dotted path, set before the spec is checked.
+
+    Returns:
+        The spec, with every default filled in.
 
     Raises:
-        SpecError: With every finding found, each with its path, and its line in a file.
+        SpecError: If the spec has errors; each has its path and, for a file, its line.
     """
     if not isinstance(overrides, Mapping | None):
         raise SpecError(
@@ -82,7 +85,9 @@ def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spe
     values, findings = plain_copy(source.values)
     source = override(dataclasses.replace(source, values=values), overrides or {})
     values, of_overrides = plain_copy(source.values)
-    findings = [found for found in findings if not source.overrides(found[0])] + of_overrides
+    findings = [
+        found for found in findings if not source.is_overridden(found[0])
+    ] + of_overrides
     try:
         checked = Spec.model_validate(values)
         if not findings:
@@ -95,10 +100,10 @@ def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spe
 
 
 def dump_spec(spec: Spec) -> str:
-    """Returns the resolved spec as YAML: every default written out."""
+    """Returns a spec as YAML, with every default written out."""
     yaml = YAML()
     yaml.default_flow_style = None  # lists and small mappings on one line
-    yaml.width = 1000  # a break within a mapping reads worse than a long line
+    yaml.width = 1000  # a long line is more readable than a mapping over several lines
     yaml.representer.add_representer(type(None), _explicit_null)
     yaml.representer.add_representer(str, _text)
     text = io.StringIO()
@@ -107,12 +112,12 @@ def dump_spec(spec: Spec) -> str:
 
 
 def _explicit_null(representer: Any, _: None) -> Any:
-    """Writes `null` where ruamel would write nothing."""
+    """Writes `null`, for which ruamel.yaml would write an empty value."""
     return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _text(representer: Any, text: str) -> Any:
-    """Quotes text that YAML 1.2 would read as a number, a boolean or null."""
+    """Quotes text that would be a number, a boolean or null in YAML 1.2."""
     style = None if isinstance(core_scalar(text), str) else "'"
     return representer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -142,7 +147,7 @@ def _read(spec: SpecLike) -> SpecText:
 
 
 def _run_name(path: Path) -> str:
-    """Returns a name for runs of a file that says none: its own, or its folder's."""
+    """Returns a name for a file without the key `name`: its stem, or that of its folder."""
     name = path.resolve().parent.name if path.stem == "spec" else path.stem
     return re.sub(r"[^\w.-]", "_", name).lstrip(".-")[:60] or "run"
 
@@ -151,19 +156,20 @@ Findings = list[tuple[Keys, Finding]]
 
 
 def _findings_behind(values: dict[str, Any], findings: Findings) -> Findings:
-    """Returns what is wrong with the rest once the faulty values are mended.
+    """Returns the findings that appear after the values with findings are replaced.
 
-    Checks that look at several keys run only where each key by itself is right, so a
-    second look is needed to report everything at once.
+    Checks of several keys run only if each key is valid by itself. Replacing the invalid
+    values by examples lets these checks run, so that one error reports everything.
     """
     values = copy.deepcopy(values)
     for path, _ in findings:
-        _mend(values, path)
+        _replace_by_example(values, path)
     try:
         Spec.model_validate(values)
     except ValidationError as error:
         found = _others(read_findings(error, values, Spec, paths_by_key(Spec)), findings)
-        # What the mending itself made: options of another name, keys that went missing.
+        # Findings caused by the examples are left out: options of another component, and
+        # missing keys.
         return [
             (path, finding)
             for path, finding in found
@@ -175,23 +181,23 @@ def _findings_behind(values: dict[str, Any], findings: Findings) -> Findings:
 
 
 def _with_lines(findings: Findings, source: SpecText) -> Iterator[Finding]:
-    """Yields the findings with the line of each; of very many the first ones."""
-    for path, finding in findings[:_MOST_FAULTS]:
+    """Yields the first findings with their lines, and one with the number of the rest."""
+    for path, finding in findings[:_MOST_FINDINGS]:
         yield dataclasses.replace(finding, line=source.line(path))
-    if (more := len(findings) - _MOST_FAULTS) > 0:
+    if (more := len(findings) - _MOST_FINDINGS) > 0:
         yield Finding(
-            "spec", "values that are right", f"{more:,} more findings", "Mend these first."
+            "spec", "no errors", f"{more:,} more errors", "Fix the errors above first."
         )
 
 
 def _others(findings: Findings, known: Findings) -> Findings:
-    """Returns the findings at other places than the known ones."""
+    """Returns the findings whose paths have no known finding."""
     places = {path for path, _ in known}
     return [(path, finding) for path, finding in findings if path not in places]
 
 
-def _mend(values: dict[str, Any], path: Keys) -> None:
-    """Puts an example in place of the value at `path`, or takes its key out."""
+def _replace_by_example(values: dict[str, Any], path: Keys) -> None:
+    """Replaces the value at `path` by an example, or removes its key."""
     node: Any = values
     holder, end = values, 0
     for index, key in enumerate(path):

@@ -1,4 +1,4 @@
-"""A pydantic error -> kfc findings: where, what was expected, what arrived, what to do."""
+"""Converts errors of pydantic to findings with place, expectation, value and remedy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _EXPECTED = {
 
 
 def findings_error(*findings: Finding) -> PydanticCustomError:
-    """Returns an error for a validator to raise; each `where` is relative to its field."""
+    """Returns an error that a validator raises; each `where` is relative to its field."""
     return PydanticCustomError("findings", "see the findings", {"findings": findings})
 
 
@@ -53,14 +53,14 @@ def read_findings(
     model: type[BaseModel],
     paths: Mapping[str, str] = MappingProxyType({}),
 ) -> list[tuple[Keys, Finding]]:
-    """Returns every finding in `error` with its path of keys in `raw`.
+    """Returns the findings of a pydantic error, each with its path of keys in `raw`.
 
     Args:
-        error: What validating `raw` as a `model` raised.
-        raw: The values as the user wrote them.
-        model: The model they were validated as.
-        paths: Last key -> path of every key of a spec, to suggest from; none where `raw`
-            is only a part.
+        error: Error of validating `raw` as `model`.
+        raw: Values as the user wrote them.
+        model: Model of the values.
+        paths: Dotted path of each key of a spec by its last key, for suggestions; empty if
+            `raw` is only a part of a spec.
     """
     found: list[tuple[Keys, Finding]] = []
     details = error.errors(include_url=False)
@@ -70,7 +70,7 @@ def read_findings(
             other["loc"][: len(detail["loc"])] == detail["loc"] != other["loc"]
             for other in details
         ):
-            continue  # pydantic does not count items that are wrong themselves
+            continue  # pydantic does not count invalid items
         if detail["type"] == "findings":
             for finding in detail["ctx"]["findings"]:
                 keys: Keys = (*path, *(split_path(finding.where) if finding.where else ()))
@@ -86,7 +86,7 @@ def read_findings(
 
 
 def _path_in(raw: Any, loc: Keys, *, missing: bool) -> Keys:
-    """Returns `loc` without the tags of unions, which no user ever wrote."""
+    """Returns `loc` without the tags of unions, which are not keys of the spec."""
     path: list[str | int] = []
     for index, key in enumerate(loc):
         inside = (isinstance(raw, Mapping) and key in raw) or (
@@ -133,7 +133,7 @@ def _finding(
 
 
 def _meanings(model: type[BaseModel], loc: Keys, words: list[str]) -> str:
-    """Returns what each word that may stand at `loc` does, where its field says so."""
+    """Returns the descriptions of the values of the field at `loc`, if the field has them."""
     for owner in _models_at(model, loc[:-1]):
         field = owner.model_fields.get(str(loc[-1]))
         extra = field.json_schema_extra if field else None
@@ -162,7 +162,7 @@ def _models_at(model: type[BaseModel], loc: Keys) -> list[type[BaseModel]]:
 
 
 def _is_named(model: type[BaseModel], loc: Keys) -> bool:
-    """Whether `loc` holds a component: a name, with options beside it."""
+    """Returns whether `loc` is the place of a component, a name with options."""
     return any(hasattr(found, "kind") for found in _models_at(model, loc))
 
 
@@ -171,7 +171,7 @@ def _known_keys(model: type[BaseModel], loc: Keys) -> list[str]:
 
 
 def example(model: type[BaseModel], path: Keys) -> Any:
-    """Returns a value that would be right at `path`, or None where the model has none."""
+    """Returns a valid value of the field at `path`, or None if the model has no example."""
     for owner in _models_at(model, path[:-1]):
         field = owner.model_fields.get(str(path[-1]))
         if field is not None:
@@ -182,10 +182,10 @@ def example(model: type[BaseModel], path: Keys) -> Any:
 
 
 def _remedy(model: type[BaseModel], loc: Keys) -> str:
-    """Returns `Use for example batch_size: 32.` from a field's example or default."""
+    """Returns `Use for example batch_size: 32.`, with the example or default of the field."""
     for end in range(len(loc), 0, -1):
         value = example(model, loc[:end])
         if value is not None:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             return f"Use for example {loc[end - 1]}: {text}."
-    return "`kfc schema` prints what a spec may hold."
+    return "`kfc schema` prints every key of a spec."

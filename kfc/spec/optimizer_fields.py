@@ -1,4 +1,4 @@
-"""The optimizer of a spec and its learning-rate schedule, as frozen data."""
+"""Defines the optimizer of a spec and its learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from kfc.spec.messages import findings_error, read_findings
 
 
 class ScheduleSpec(SpecModel):
-    """A learning rate that changes; all times are in epochs, fractions allowed."""
+    """A learning rate that changes over time; times are in epochs, fractions allowed."""
 
-    warmup_epochs: NotNegative = Field(0.0, description="Linear rise from 0, before the rest.")
+    warmup_epochs: NotNegative = Field(
+        0.0, description="Linear rise from 0, before the schedule starts."
+    )
 
 
 InitialRate = Annotated[
@@ -29,14 +31,14 @@ InitialRate = Annotated[
 
 
 class ConstantSpec(ScheduleSpec):
-    """The same rate throughout (after a warm-up)."""
+    """The initial rate throughout, after the warm-up."""
 
     name: Literal["constant"]
     initial_learning_rate: InitialRate
 
 
 class CosineSpec(ScheduleSpec):
-    """Half a cosine wave from the initial rate down to `alpha` times it, after the warm-up."""
+    """Half a cosine wave from the initial rate to `alpha` times it, after the warm-up."""
 
     name: Literal["cosine"]
     initial_learning_rate: InitialRate
@@ -63,13 +65,13 @@ class ExponentialSpec(ScheduleSpec):
 class StepSpec(ScheduleSpec):
     """`values[i]` until epoch `boundaries[i]`, the last value afterwards.
 
-    Epochs count from the beginning of the training: a warm-up multiplies these values and
-    moves no boundary.
+    Epochs are counted from the beginning of the training. A warm-up multiplies the values and
+    does not move the boundaries.
     """
 
     name: Literal["step"]
     boundaries: Annotated[Listed[Positive], Field(min_length=1)] = Field(
-        description="Epochs at which the rate changes, in rising order.", examples=[[10]]
+        description="Epochs at which the rate changes, in ascending order.", examples=[[10]]
     )
     values: Annotated[Listed[Positive], Field(min_length=2)] = Field(
         description="Learning rates, one more than boundaries.", examples=[[0.01, 0.001]]
@@ -81,7 +83,7 @@ class StepSpec(ScheduleSpec):
             raise findings_error(
                 Finding(
                     "values",
-                    f"one value more than boundaries, so {len(self.boundaries) + 1}",
+                    f"{len(self.boundaries) + 1} values, one more than boundaries",
                     f"{len(self.values)}",
                     "The last value holds after the last boundary.",
                 )
@@ -90,9 +92,9 @@ class StepSpec(ScheduleSpec):
             raise findings_error(
                 Finding(
                     "boundaries",
-                    "rising epochs",
+                    "ascending epochs",
                     f"{list(self.boundaries)}",
-                    "Sort them and drop equal ones.",
+                    "Sort them and remove duplicates.",
                 )
             )
         return self
@@ -109,7 +111,7 @@ _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 
 class OptimizerSpec(ComponentSpec):
-    """Any Keras optimizer, `tape_sgd` (the update written by hand), or a plug-in's."""
+    """Any Keras optimizer, `tape_sgd` (SGD written by hand), or a plug-in's optimizer."""
 
     kind = "optimizer"
     default = "adam"
@@ -121,7 +123,7 @@ class OptimizerSpec(ComponentSpec):
 
         Args:
             option: Name of the option.
-            default: Definding of the option; `UNREAD` for an option of a plug-in.
+            default: Default of the option; `UNREAD` for an option of a plug-in.
         """
         number = super().option_schema(option, default)
         if option != "learning_rate":

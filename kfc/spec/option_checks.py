@@ -1,4 +1,4 @@
-"""An option of a component and its value -> what is wrong with it, if anything."""
+"""Checks the value of a component's option, and describes valid values as JSON Schema."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from kfc.spec.plain_values import shown_value
 
 Limits = tuple[str, dict[str, Any]]
 
-# Words and limits; the limits are named as in JSON Schema.
+# Description and limits of a range; the limits have the names of JSON Schema.
 _SHARE: Limits = ("a number in [0, 1)", {"minimum": 0, "exclusiveMaximum": 1})
 _POSITIVE: Limits = ("a finite number above 0", {"exclusiveMinimum": 0})
 _NOT_NEGATIVE: Limits = ("a finite number of at least 0", {"minimum": 0})
 _COUNT: Limits = ("an integer of at least 1", {"type": "integer", "minimum": 1})
 _WHOLE: Limits = ("an integer of at least 0", {"type": "integer", "minimum": 0})
 _ANY: Limits = ("a number", {})
-# Option -> its range. Keras accepts any of these numbers and trains on them.
+# Range of each option. Keras itself accepts any number.
 _RANGES: dict[str, Limits] = {
     **dict.fromkeys(("beta_1", "beta_2", "rho", "momentum", "ema_momentum"), _SHARE),
     **dict.fromkeys(("adam_beta_1", "adam_beta_2", "label_smoothing"), _SHARE),
@@ -48,7 +48,8 @@ _RANGES: dict[str, Limits] = {
         {"type": "integer", "minimum": 2},
     ),
 }
-# (kind, option) -> what Keras knows; it refuses others late, or warns and takes another.
+# Values that Keras accepts. For another value Keras raises an error late, or warns and uses
+# the default.
 _CHOICES = {
     ("callback", "mode"): ("auto", "min", "max"),
     ("callback", "save_freq"): ("epoch",),
@@ -64,16 +65,16 @@ _FLOAT32_MAX = 3.4028234663852886e38
 
 
 def option_findings(kind: str, option: str, value: Any, default: Any) -> Iterator[Finding]:
-    """Yields what is wrong with `value`, by the type and the name of its option.
+    """Yields a finding if the value of an option has a wrong type, range or word.
 
     Args:
-        kind: Of the component, such as `optimizer`.
-        option: Its name, such as `learning_rate`.
-        value: What the spec says.
-        default: The option's own; `UNREAD` for a plug-in's.
+        kind: Kind of the component, such as `optimizer`.
+        option: Name of the option, such as `learning_rate`.
+        value: Value in the spec.
+        default: Default of the option; `UNREAD` for an option of a plug-in.
     """
     expected = _type_finding(value, default) or _range_finding(option, value, default)
-    remedy = "Leave it out, or mend it."
+    remedy = "Change it, or leave it out."
     if default not in (None, REQUIRED, UNREAD):
         text = str(default).lower() if isinstance(default, bool) else default
         remedy = f"Use for example {option}: {text}."
@@ -86,7 +87,7 @@ def option_findings(kind: str, option: str, value: Any, default: Any) -> Iterato
 
 
 def _type_finding(value: Any, default: Any) -> str:
-    """Returns what was expected where `value` is not of the default's type, or nothing."""
+    """Returns the expected type if `value` has another type than the default, else nothing."""
     number = _is_number(value)
     if number and not abs(value) <= _FLOAT32_MAX:
         return "a finite number that fits in float32"
@@ -96,22 +97,22 @@ def _type_finding(value: Any, default: Any) -> str:
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, int):
         fits = number and (isinstance(value, int) or value.is_integer())
-        # A default of 0 or 1 is often a float written short, as in `min_delta=0`.
+        # A default of 0 or 1 often stands for a float, as in `min_delta=0`.
         return "" if fits or (number and default in (0, 1)) else "an integer"
     if isinstance(default, float):
         return "" if number else "a number"
     if isinstance(default, str) and default not in (REQUIRED, UNREAD):
         return "" if isinstance(value, str) else "text"
-    return "" if number or isinstance(value, (bool, str)) else "a number, text or a yes or no"
+    return "" if number or isinstance(value, (bool, str)) else "a number, text, true or false"
 
 
 def _range_finding(option: str, value: Any, default: Any) -> str:
-    """Returns the range that `value` is not in, or nothing."""
+    """Returns the expected range if `value` is outside of it, else nothing."""
     if option not in _RANGES or value is None:
         return ""
     expected, limits = _RANGES[option]
     if default == UNREAD and not (option == "learning_rate" and _is_number(value)):
-        return ""  # a plug-in may mean something else by the name
+        return ""  # the name may have another meaning in a plug-in
     return "" if _is_number(value) and _is_within(value, limits) else expected
 
 
@@ -124,19 +125,19 @@ _COMPARED = {
 
 
 def _is_within(value: float, limits: Mapping[str, Any]) -> bool:
-    """Returns whether a number keeps limits that are named as in JSON Schema."""
+    """Returns whether a number is within limits, which have the names of JSON Schema."""
     if limits.get("type") == "integer" and not isinstance(value, int):
         return False
     return all(fits(value, limits[key]) for key, fits in _COMPARED.items() if key in limits)
 
 
 def option_schema(kind: str, option: str, default: Any) -> dict[str, Any]:
-    """Returns the JSON Schema of an option: what `option_findings` finds no finding with.
+    """Returns the JSON Schema of an option; it accepts the same values as `option_findings`.
 
     Args:
         kind: Kind of the component, such as `optimizer`.
         option: Name of the option, such as `learning_rate`.
-        default: Definding of the option; `UNREAD` for an option of a plug-in.
+        default: Default of the option; `UNREAD` for an option of a plug-in.
     """
     words, limits = _RANGES.get(option, ("", {})) if default != UNREAD else ("", {})
     choices = _CHOICES.get((kind, option), ())

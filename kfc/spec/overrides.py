@@ -1,4 +1,4 @@
-"""A dotted path and a value -> set in the plain values of a spec."""
+"""Sets values of a spec by their dotted paths."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from kfc.spec.plain_values import shown_value
 
 _PATH = re.compile(r"[^.\[\]\s]+(\[\d+\])*(\.[^.\[\]\s]+(\[\d+\])*)*")
 
-_LONGEST = 1000  # characters; a message shows the whole path
+_LONGEST = 1000  # characters of a path; a message shows the complete path
 
 
 def override(source: SpecText, overrides: Mapping[str, Any]) -> SpecText:
-    """Returns `source` with dotted paths set, such as `training.optimizer.name`.
+    """Returns the values of a spec with some of them replaced.
 
     Args:
-        source: Plain values.
-        overrides: Dotted path -> plain value.
+        source: Values of the spec.
+        overrides: Plain values by dotted path, such as `training.optimizer.name`.
 
     Raises:
-        SpecError: With every path that leads into a value without keys, or past a list's
-            end.
+        SpecError: If a path leads into a value without keys, or past the end of a list.
     """
     values = copy.deepcopy(source.values)
     findings: list[Finding] = []
@@ -67,19 +66,21 @@ def _set(values: dict[str, Any], path: Keys, value: Any, dotted: str) -> None:
         elif child is None and isinstance(following, str):
             child = {}
         if not isinstance(child, (dict, list)):
-            what = f"[{key}]" if isinstance(key, int) else key
-            expected = f"{'keys' if isinstance(following, str) else 'a list'} below {what}"
-            raise _not_settable(dotted, expected, shown_value(child), "Set the whole of it.")
+            place = f"[{key}]" if isinstance(key, int) else key
+            expected = f"{'keys' if isinstance(following, str) else 'a list'} below {place}"
+            raise _not_settable(
+                dotted, expected, shown_value(child), "Set the complete value."
+            )
         node[key] = child
         node = child
     _check_key(node, path[-1], dotted)
-    node[path[-1]] = value  # _check_key has looked: an index for a list, else a name
+    node[path[-1]] = value  # _check_key has checked the index or name
 
 
 def _check_key(node: dict[str, Any] | list[Any], key: str | int, dotted: str) -> None:
     if isinstance(node, dict):
         if isinstance(key, int):
-            remedy = "Only lists have numbers."
+            remedy = "Only the items of a list have numbers."
             raise _not_settable(dotted, "a key that is a name", repr(key), remedy)
     elif not isinstance(key, int) or key >= len(node):
         expected = f"an index below {len(node)}" if node else "an index into a longer list"

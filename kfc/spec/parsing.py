@@ -1,4 +1,4 @@
-"""The text of a spec file -> plain values and the line each of them stands on."""
+"""Parses the text of a spec as YAML, TOML or JSON, and keeps the line of each value."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from kfc.spec.yaml_text import yaml_values
 from kfc.system import atomic, safe_open
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
-_MAX_BYTES = 100_000  # a spec is a page; reading more as YAML would take many seconds
+_MAX_BYTES = 100_000  # a spec is one page; more YAML would take many seconds to parse
 
 
 @dataclass(frozen=True)
 class SpecText:
-    """Plain values and where they came from.
+    """Plain values of a spec, and the lines of its file.
 
     Args:
-        values: What the text says.
-        name: The file's name as the user gave it, or empty for a dict.
-        lines: Path of keys -> line number, counted from 1.
+        values: Values of the text: dicts, lists, text, numbers, booleans and None.
+        name: Name of the file as the user gave it; empty for a dict.
+        lines: Line number of each path of keys, from 1.
         overridden: Paths that the command line or `overrides=` has set.
     """
 
@@ -40,13 +40,13 @@ class SpecText:
     lines: Mapping[Keys, int] = field(default_factory=dict)
     overridden: frozenset[Keys] = frozenset()
 
-    def overrides(self, path: Keys) -> bool:
-        """Whether an override has set the value at `path`."""
+    def is_overridden(self, path: Keys) -> bool:
+        """Returns whether an override has set the value at `path`."""
         return any(path[:end] in self.overridden for end in range(len(path) + 1))
 
     def line(self, path: Keys) -> str:
-        """Returns where `path` stands, such as `my.yaml, line 7`; nothing for a dict."""
-        if self.overrides(path):
+        """Returns the line of a path, such as `my.yaml, line 7`; nothing for a dict."""
+        if self.is_overridden(path):
             return "override"
         inside = any(override[: len(path)] == path for override in self.overridden)
         if inside and path not in self.lines:
@@ -58,11 +58,11 @@ class SpecText:
 
 
 def read_file(path: Path) -> SpecText:
-    """Reads a YAML 1.2, TOML or JSON file, chosen by its ending.
+    """Reads a YAML 1.2, TOML or JSON file; the ending of its name decides the format.
 
     Raises:
-        SpecError: If it cannot be read, is not text of its format, or holds what a spec
-            never needs (aliases, merge keys, tags, duplicate keys).
+        SpecError: If the file cannot be read, has syntax errors, or has features that a spec
+            does not need: aliases, merge keys, tags or duplicate keys.
     """
     name = str(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -70,7 +70,7 @@ def read_file(path: Path) -> SpecText:
         raise _unreadable(name, f"a file ending in {', '.join(SUFFIXES)}", ending)
     data = _read_bytes(path, name)
     utf_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    is_yaml = path.suffix.lower() in (".yaml", ".yml")  # may be UTF-16, unlike the others
+    is_yaml = path.suffix.lower() in (".yaml", ".yml")  # only YAML may be UTF-16
     try:
         text = data.decode("utf-16" if utf_16 and is_yaml else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -108,11 +108,11 @@ def read_yaml(text: str, name: str) -> SpecText:
     `1e-3` is a number; `no`, `1_000` and `2026-01-31` are text.
 
     Args:
-        text: One document.
-        name: Name of the file, for messages; empty where there is none.
+        text: Text of one document.
+        name: Name of the file in messages; empty if there is no file.
 
     Raises:
-        SpecError: If it is not YAML, or holds what a spec never needs.
+        SpecError: If the text is not YAML, or has features that a spec does not need.
     """
     lines: dict[Keys, int] = {}
     try:
@@ -122,8 +122,8 @@ def read_yaml(text: str, name: str) -> SpecText:
         raise _unreadable(
             name, finding.expected, finding.got, remedy=finding.remedy, at=finding.line
         ) from error
-    # ruamel.yaml raises its own errors, and others at odd text: an integer of thousands of
-    # digits, an escape of no character.
+    # ruamel.yaml raises its own errors, and others for unusual text: an integer of thousands
+    # of digits, an escape that is not a character.
     except Exception as error:
         mark = getattr(error, "problem_mark", None)
         lines_of = str(error).splitlines() or [type(error).__name__]
@@ -165,7 +165,7 @@ def _read_json(text: str, name: str) -> SpecText:
         lines = read_yaml(text, name).lines  # nearly all JSON is YAML 1.2
     except SpecError:
         if repeated:
-            raise  # the same complaint, with its line
+            raise  # the same error, with its line
         lines = {}
     if repeated:
         raise _twice(name, repeated[0], 0)
@@ -207,7 +207,7 @@ def _unreadable(
     name: str, expected: str, got: str, line: int = 0, remedy: str = "", *, at: str = ""
 ) -> SpecError:
     remedy = remedy or (
-        "`kfc schema` prints what a spec may hold, `kfc specs digits` shows one."
+        "`kfc schema` prints every key of a spec, `kfc specs digits` an example."
     )
     return SpecError(
         Finding(name or "spec", expected, got, remedy, f"line {line}" if line else at)

@@ -1,4 +1,4 @@
-"""Any values a caller or a file gives -> what a spec may hold, and what it may not."""
+"""Converts values of a caller or a file to the plain values that a spec may have."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from kfc.errors import Finding
 from kfc.spec.key_paths import Keys, dotted
 
 MAX_DEPTH = 20
-MAX_VALUES = 10_000  # keys and values of one text; a spec is a page
-_MAX_KEY = 200  # characters; a message names it, and a class may be called by a sentence
-_MAX_BITS = 13_000  # of an integer; Python refuses to print what has 4,300 digits
+MAX_VALUES = 10_000  # keys and values of one text; a spec is one page
+_MAX_KEY = 200  # characters, since messages show keys; a class name may be a sentence
+_MAX_BITS = 13_000  # of an integer; Python does not print more than 4,300 digits
 
 
 def plain_copy(values: Any) -> tuple[Any, list[tuple[Keys, Finding]]]:
-    """Returns a copy made of dicts, lists, text, numbers, booleans and None, with findings.
+    """Returns a copy made of dicts, lists, text, numbers, booleans and None, and findings.
 
-    Tuples become lists and NumPy's numbers Python's. Whatever else there is gets a finding
-    with its path and is None in the copy.
+    Tuples become lists, and NumPy's numbers become Python's. Each other value becomes None
+    in the copy, and a finding with its path reports it.
     """
     findings: list[tuple[Keys, Finding]] = []
     return _plain(values, (), findings), findings
 
 
 def shown_value(value: Any) -> str:
-    """Returns a value as a message shows it: on one line, of bounded length."""
+    """Returns the text of a value for a message: one line of at most 80 characters."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -38,7 +38,7 @@ def shown_value(value: Any) -> str:
         return f"the date {value.isoformat()}"
     try:
         text = " ".join(repr(value).split())
-    except ValueError:  # an integer of thousands of digits, alone or within
+    except ValueError:  # it is or contains an integer of thousands of digits
         return "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -60,9 +60,9 @@ def _plain(node: Any, path: Keys, findings: list[tuple[Keys, Finding]]) -> Any:
 
 
 def key_text(key: Any) -> str | None:
-    """Returns a key as text; None for what is no name.
+    """Returns a key as text; None if the key cannot be a name.
 
-    Numbers, true and false are the names of classes as often as text is.
+    Numbers, true and false are keys too, because class names can be numbers or booleans.
     """
     if type(key).__module__ == "numpy" and getattr(key, "shape", None) == ():
         key = key.item()

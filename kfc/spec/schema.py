@@ -1,4 +1,4 @@
-"""The spec as frozen data: every key, its default and its limits; nothing but checking."""
+"""Defines the spec: every key with its type, default and limits, as frozen models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kfc.spec.components import (
     InitializerSpec,
     LossSpec,
 )
-from kfc.spec.cross_checks import RECORDED, impossible
+from kfc.spec.cross_checks import RECORDED, contradictions
 from kfc.spec.fields import (
     ClassWeight,
     Count,
@@ -42,7 +42,7 @@ from kfc.spec.optimizer_fields import OptimizerSpec
 from kfc.spec.search_fields import SearchSpec
 from kfc.spec.source_fields import SourceSchema, check_source_name, check_validation
 
-# Codes of the checks a spec may accept; `kfc/data/checks.py` has their rows.
+# Codes of the data checks that a spec may accept; `kfc/data/checks.py` defines the checks.
 AcceptedCheck = Literal["unscaled_input"]
 
 
@@ -59,36 +59,37 @@ SCALES = {
     "standard": "minus the mean, divided by the standard deviation, for each feature",
     "robust": "minus the median, divided by the distance of the quartiles, for each feature",
 }
-"""Word of `data.scale` -> what it does to the inputs."""
+"""Description of each value of `data.scale`."""
 
 
 class DataSpec(SpecModel):
-    """Where the rows come from, how they are split and how they are scaled."""
+    """The source of the rows, their split and their scaling."""
 
     source: SourceName | None = Field(
         None,
-        description="kind:argument; absent when data= is given.",
+        description="kind:argument; left out if data= is given.",
         examples=["sklearn:digits"],
     )
     task: Literal["classification", "regression"] | None = Field(
         None,
-        description="By default classes where targets are integers or text, else numbers.",
+        description="By default classification for targets that are integers or text, else "
+        "regression.",
     )
     scale: Literal["none", "unit", "centered", "standard", "robust"] = Field(
         "unit",
-        description="How inputs are scaled; learned on training rows only. "
+        description="Scaling of the inputs, fitted on training rows only. "
         + " ".join(f"{word}: {meaning}." for word, meaning in SCALES.items()),
         json_schema_extra={"enumDescriptions": [*SCALES.values()]},
     )
     scale_target: Literal["none", "standard"] = Field(
         "standard",
-        description="Regression: the loss is measured in standard deviations of the "
-        "training targets; predictions and other metrics stay in the target's own units.",
+        description="Regression: the loss is in standard deviations of the training targets; "
+        "predictions and other metrics are in the units of the target.",
     )
     pixels: bool | None = Field(
         None,
         description="Whether inputs are 8-bit pixels, which unit divides by 255. By default "
-        "rows of bytes with height and width are; a flattened picture is a table of numbers.",
+        "true for rows of bytes with height and width, false for flattened pictures.",
         examples=[True],
     )
     validation: (
@@ -99,19 +100,20 @@ class DataSpec(SpecModel):
         | None
     ) = Field(
         None,
-        description="Share of the training rows, shuffled, stratified, seeded; a source; or "
-        "own, validation rows that the data bring. By default own, or else 0.1.",
+        description="Share of the training rows (shuffled, stratified, seeded), a source, or "
+        "own: the validation rows of the data. By default own if there are any, else 0.1.",
         examples=[0.1],
     )
     rows: Count | None = Field(
         None,
-        description="Use only so many rows for training and validation, stratified, seeded.",
+        description="Number of rows used for training and validation, stratified, seeded; by "
+        "default all.",
         examples=[1000],
     )
     stream: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="Whether training rows are read from the disk window by window. auto "
-        "does so with arrays on the disk that are large for this machine's memory.",
+        description="Whether training rows are read from the disk in windows. auto does so if "
+        "the arrays are on the disk and large compared with the memory of this machine.",
     )
 
 
@@ -121,14 +123,16 @@ Normalization = Literal["none", "batch", "layer"]
 
 
 def of_network(key: str, example: Any) -> Any:
-    """Returns a field of a hidden layer whose default is the same key of the network."""
-    return Field(None, description=f"As network.{key}, for this layer.", examples=[example])
+    """Returns a field of a hidden layer that defaults to the same key of the network."""
+    return Field(
+        None, description=f"Overrides network.{key} for this layer.", examples=[example]
+    )
 
 
 class HiddenSpec(SpecModel):
-    """One hidden layer; what it leaves out is as the network says."""
+    """One hidden layer. Options left out are inherited from the network."""
 
-    units: Count = Field(description="Width of the layer.", examples=[128])
+    units: Count = Field(description="Number of units of the layer.", examples=[128])
     activation: ActivationSpec | None = of_network("activation", "relu")
     init: InitializerSpec | None = of_network("init", "glorot_uniform")
     dropout: Share | None = of_network("dropout", 0.5)
@@ -140,44 +144,51 @@ class HiddenSpec(SpecModel):
     @model_validator(mode="before")
     @classmethod
     def _from_width(cls, value: Any) -> Any:
-        """Reads a bare width as a layer that only has this width."""
+        """Reads a number as a layer with that number of units."""
         return value if isinstance(value, (Mapping, SpecModel)) else {"units": value}
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Returns what a spec may write: a bare width, or a layer with options."""
+        """Returns the JSON Schema: a number of units, or a mapping of options."""
         reference = handler(core_schema)
         schema = handler.resolve_ref_schema(reference)
         layer = dict(schema)
         schema.clear()
-        width = {**layer["properties"]["units"], "description": "Width of the layer."}
+        width = {**layer["properties"]["units"], "description": "Number of units."}
         schema.update({"if": {"type": "object"}, "then": layer, "else": width})
         return reference
 
     @model_serializer(mode="wrap")
     def _shortest(self, handler: Any) -> Any:
-        """A layer that only has a width is written as that number."""
+        """Writes a layer without options as its number of units."""
         said = {key: value for key, value in handler(self).items() if value is not None}
         return self.units if set(said) == {"units"} else said
 
 
 class NetworkSpec(SpecModel):
-    """A dense stack, from the scaled input to logits."""
+    """A stack of dense layers, from the scaled input to logits."""
 
     hidden: Listed[HiddenSpec] = Field(
         (HiddenSpec(units=128),),
-        description="Widths, or layers with options; [] is softmax regression.",
+        description="Number of units of each layer, or layers with options; [] is softmax "
+        "regression.",
         examples=[[256, 128]],
     )
-    activation: ActivationSpec = component("relu", "Of every hidden layer.")
-    init: InitializerSpec = component("glorot_uniform", "Of every kernel.")
-    block: BlockSpec = component("dense", "What one entry of hidden becomes.")
-    dropout: Share = Field(0.0, description="Share of outputs zeroed while training.")
-    l1: NotNegative = Field(0.0, description="Factor of the sum of absolute kernel weights.")
-    l2: NotNegative = Field(0.0, description="Factor of the sum of squared kernel weights.")
-    normalization: Normalization = Field("none", description="Before the activation.")
+    activation: ActivationSpec = component("relu", "Activation of every hidden layer.")
+    init: InitializerSpec = component("glorot_uniform", "Initializer of every kernel.")
+    block: BlockSpec = component("dense", "Block of layers that one entry of hidden adds.")
+    dropout: Share = Field(0.0, description="Share of outputs set to 0 during training.")
+    l1: NotNegative = Field(
+        0.0, description="Factor of the sum of absolute kernel weights in the loss."
+    )
+    l2: NotNegative = Field(
+        0.0, description="Factor of the sum of squared kernel weights in the loss."
+    )
+    normalization: Normalization = Field(
+        "none", description="Normalization before the activation."
+    )
     use_bias: bool = Field(True, description="Whether hidden layers add a bias.")
 
     def layers(self) -> tuple[HiddenSpec, ...]:
@@ -197,84 +208,90 @@ class NetworkSpec(SpecModel):
 
 
 class EarlyStoppingSpec(SpecModel):
-    """Stops when a number has not become better for `patience` epochs."""
+    """Stops training when a metric has not improved for `patience` epochs."""
 
     monitor: str = Field(
         "val_loss",
-        description="A recorded metric; its direction is known.",
+        description="Recorded metric; kfc knows whether lower or higher is better.",
         json_schema_extra={"enum": [*RECORDED]},
     )
     patience: NotNegativeInt = Field(
-        5, description="Epochs without an improvement after which training stops."
+        5, description="Epochs without improvement after which training stops."
     )
     min_delta: NotNegative = Field(
         0.0, description="Smallest change of the metric that counts as an improvement."
     )
     restore_best_weights: bool = Field(
-        True, description="Whether to end with the best epoch's."
+        True, description="Whether the final weights are those of the best epoch."
     )
 
 
 class TrainingSpec(SpecModel):
-    """How the weights are found."""
+    """The training: loss, optimizer, epochs, engine and callbacks."""
 
     loss: LossSpec | None = Field(
-        None, description="By default cross_entropy for classes, mse for numbers."
+        None,
+        description="Loss; by default cross_entropy for classification, mse for regression.",
     )
     class_weight: ClassWeight | None = Field(
         None,
-        description="balanced, or class: number; a row's loss is multiplied by it.",
+        description="balanced, or a factor of the loss of each class's rows.",
         examples=["balanced"],
     )
-    optimizer: OptimizerSpec = component("adam", "Any of Keras's, tape_sgd, a plug-in's.")
+    optimizer: OptimizerSpec = component(
+        "adam", "A Keras optimizer, tape_sgd, or a plug-in's."
+    )
     engine: Literal["auto", "xla", "graph", "eager"] = Field(
         "auto",
-        description="What runs the steps: a graph that XLA compiles, a plain graph, or (for "
-        "debugging) none. auto decides by the spec and the rows alone; the run says how.",
+        description="Execution of the steps: a graph compiled by XLA, a plain graph, or eager "
+        "(for debugging). auto depends only on the spec and the rows; the run prints it.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="Of the hidden layers' arithmetic. bfloat16 is faster on large layers, "
-        "and gives other numbers; weights stay float32.",
+        description="Arithmetic of the hidden layers. bfloat16 is faster for large layers and "
+        "less exact; weights stay float32.",
     )
     threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None,
-        description="TensorFlow's, for one operation and for operations at once; every core "
-        "unless named. The first run of a process sets them for all.",
+        description="Threads of TensorFlow, for one operation and for operations at once; by "
+        "default every core. The first run of a process sets the number for all runs.",
         examples=[2],
     )
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
     epochs: Count = Field(20, description="Number of passes over the training rows.")
-    shuffle: bool = Field(True, description="Whether rows come in a new order each epoch.")
+    shuffle: bool = Field(True, description="Whether each epoch has a new order of rows.")
     early_stopping: EarlyStoppingSpec | None = Field(
         None,
-        description="Off unless named.",
+        description="Early stopping; off by default.",
         examples=[{"monitor": "val_loss", "patience": 5}],
     )
     log_every: Count | None = Field(
-        None, description="Steps between log lines, besides epochs.", examples=[100]
+        None,
+        description="Steps between log lines; the end of an epoch always has one.",
+        examples=[100],
     )
     evaluate_every: Count | None = Field(
         None,
-        description="Steps between evaluations, besides those at the end of epochs.",
+        description="Steps between evaluations; the end of an epoch always has one.",
         examples=[500],
     )
     callbacks: Listed[CallbackSpec] = Field(
         (),
-        description="Any of Keras's by class name, kfc's, or a plug-in's.",
+        description="Keras callbacks by class name, kfc's callbacks, or plug-ins'.",
         examples=[[{"name": "TerminateOnNaN"}]],
     )
     checkpoint_seconds: Positive = Field(
         10.0,
-        description="Between checkpoints; more where they would take over 3 % of the time.",
+        description="Seconds between checkpoints; more if writing them takes more than 3 % of "
+        "the time.",
     )
 
 
-# --- the whole ----------------------------------------------------------------------------
+# --- spec ---------------------------------------------------------------------------------
 
 
-# The pattern of a name where \\w is ASCII or \\p{L} unknown, as in dialects of JSON Schema:
-# it excludes what is no letter in ASCII and leaves all other characters to the loader.
+# The pattern of a name in JSON Schema, whose dialects differ in \\w and \\p{L}. It excludes
+# the ASCII characters that a name may not have; the loader checks all other characters.
 _PORTABLE_NAME = (
     r"^[^\u0000-\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9]"
     r"[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u005e\u0060\u007b-\u00a9]*$"
@@ -282,30 +299,46 @@ _PORTABLE_NAME = (
 
 
 class Spec(SpecModel):
-    """A dense network, its data and its training, on one page."""
+    """A checked spec: a dense network, its data and its training.
+
+    A spec is immutable, and every option that was left out has its default.
+
+    >>> spec = kfc.Spec.model_validate({"network": {"hidden": [64, 32]}})
+    >>> [layer.units for layer in spec.network.layers()]
+    [64, 32]
+    >>> spec.training.optimizer.name, spec.training.batch_size
+    ('adam', 32)
+    """
 
     model_config = ConfigDict(
-        json_schema_extra={"$schema": "https://json-schema.org/draft/2020-12/schema"}
+        json_schema_extra={
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "description": "A dense network, its data and its training.",
+        }
     )
 
     name: Annotated[str, Field(pattern=r"^[\w][\w.-]*$", max_length=60)] = Field(
         "run",
-        description="Letters, digits, '_', '.' and '-'; run folders carry it.",
+        description="Name of run folders: letters, digits, '_', '.' and '-'.",
         json_schema_extra={"pattern": _PORTABLE_NAME},
     )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(0, description="Of everything random.")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        0, description="Seed of all random numbers."
+    )
     accept: Listed[AcceptedCheck] = Field(
         (),
-        description="Checks that may not refuse this run, by their codes.",
+        description="Codes of data checks that do not stop this run.",
         examples=[["unscaled_input"]],
     )
     data: DataSpec = Field(default_factory=lambda: DataSpec())
     network: NetworkSpec = Field(default_factory=lambda: NetworkSpec())
     training: TrainingSpec = Field(default_factory=lambda: TrainingSpec())
-    search: SearchSpec | None = Field(None, description="What `kfc tune` varies, and how.")
+    search: SearchSpec | None = Field(
+        None, description="Search space and algorithm of `kfc tune`."
+    )
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
-        if findings := list(impossible(self)):
+        if findings := list(contradictions(self)):
             raise findings_error(*findings)
         return self

@@ -1,4 +1,4 @@
-"""What `kfc tune` varies and how it looks for the best, as frozen data."""
+"""Defines the search of a spec: the space that `kfc tune` searches, and its algorithm."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_REPEATS_FACTOR = 3
 
 
 def _as_written(value: Any, check: Callable[[Any], float]) -> float:
-    """Keeps an integer one, so that a dump says what the file said."""
+    """Checks a number and keeps an integer, so that a dump equals the file."""
     checked = check(value)
     return value if type(value) is int else checked
 
@@ -43,19 +43,19 @@ Above0 = Annotated[Positive, WrapValidator(_as_written), _Written]
 
 
 class RangeSpec(SpecModel):
-    """Numbers from `low` to `high`, both included."""
+    """Numbers from `low` to `high`, both ends included."""
 
     low: Number = Field(
-        description="Lowest; an integer where the key takes integers.", examples=[0.01]
+        description="Lowest number; an integer if the key is an integer.", examples=[0.01]
     )
-    high: Number = Field(description="Highest.", examples=[1.0])
+    high: Number = Field(description="Highest number.", examples=[1.0])
     log: bool = Field(
-        False, description="Whether each factor, rather than each difference, is as likely."
+        False, description="Whether numbers are drawn uniformly on a logarithmic scale."
     )
     step: Above0 | None = Field(
         None,
-        description="Distance between neighbours, counted from low; with log their factor. "
-        "Without one every number may come.",
+        description="Difference between neighbouring numbers, from low; with log, their "
+        "ratio. By default every number is possible.",
         examples=[2],
     )
 
@@ -65,9 +65,7 @@ class RangeSpec(SpecModel):
             raise findings_error(_not_rising("high", self.low, self.high))
         if self.log and self.low <= 0:
             raise findings_error(
-                Finding(
-                    "low", "a number above 0 where log is true", f"{self.low:g}", "Raise it."
-                )
+                Finding("low", "a number above 0 if log is true", f"{self.low:g}", "Raise it.")
             )
         return self
 
@@ -79,7 +77,7 @@ class RangeSpec(SpecModel):
             raise findings_error(
                 Finding(
                     "step",
-                    "a factor above 1 where log is true",
+                    "a ratio above 1 if log is true",
                     f"{self.step:g}",
                     "Use for example step: 2.",
                 )
@@ -89,7 +87,7 @@ class RangeSpec(SpecModel):
             raise findings_error(
                 Finding(
                     "step",
-                    f"at most {largest:g}, which leads from low to high",
+                    f"at most {largest:g}, the distance from low to high",
                     f"{self.step:g}",
                     "Lower it, or leave it out.",
                 )
@@ -101,13 +99,13 @@ class ChoiceSpec(SpecModel):
     """One of the listed values."""
 
     choice: Annotated[Listed[Any], Field(min_length=1, examples=[[32, 64]])] = Field(
-        description="Numbers, names, or whole parts of a spec."
+        description="Numbers, names, or complete parts of a spec."
     )
 
     @field_validator("choice")
     @classmethod
     def _differ(cls, choice: tuple[Any, ...]) -> tuple[Any, ...]:
-        texts = [repr(value) for value in choice]  # 1, 1.0 and true are equal, and differ
+        texts = [repr(value) for value in choice]  # 1, 1.0 and true are equal in Python
         seen: set[str] = set()
         for index, text in enumerate(texts):
             if text in seen:
@@ -122,14 +120,15 @@ _Depth = Annotated[int, Field(ge=0, le=100)]
 
 
 class StackSpec(SpecModel):
-    """Hidden layers: how many, and how wide."""
+    """Hidden layers of variable number and width."""
 
     depth: Annotated[Listed[_Depth], Field(min_length=2, max_length=2)] = Field(
-        description="Fewest and most layers; 0 is softmax regression.", examples=[[1, 4]]
+        description="Smallest and largest number of layers; 0 is softmax regression.",
+        examples=[[1, 4]],
     )
     width: Annotated[Listed[Count], Field(min_length=2, max_length=2)] = Field(
-        description="Narrowest and widest, each layer for itself; by factors where the "
-        "widest is at least 8 times the narrowest.",
+        description="Smallest and largest number of units, drawn for each layer; on a "
+        "logarithmic scale if the largest is at least 8 times the smallest.",
         examples=[[32, 512]],
     )
 
@@ -142,7 +141,7 @@ class StackSpec(SpecModel):
 
 
 def _not_rising(where: str, low: float, high: float) -> Finding:
-    return Finding(where, "the low end first", f"{low:g} to {high:g}", "Swap them.")
+    return Finding(where, "the lower end first", f"{low:g} to {high:g}", "Swap them.")
 
 
 def _dimension(value: Any) -> str:
@@ -159,71 +158,72 @@ DimensionSpec = Annotated[
 
 
 class SearchSpec(SpecModel):
-    """What `kfc tune` varies, and how; training alone does not read it."""
+    """The search of `kfc tune`; `kfc fit` ignores it."""
 
     algorithm: Literal["random", "bayesian", "hyperband", "grid"] = Field(
         "bayesian",
-        description="bayesian learns from the trials so far; hyperband trains many for a few "
-        "epochs and goes on with the best; grid takes every point in turn.",
+        description="bayesian learns from finished trials; hyperband trains many trials for a "
+        "few epochs and continues the best; grid tries every point in turn.",
     )
     objective: str | None = Field(
         None,
-        description="A metric of the validation rows; its direction is known. By default "
-        "val_accuracy for classes, val_loss for numbers.",
+        description="Metric of the validation rows that ranks the trials. By default "
+        "val_accuracy for classification, val_loss for regression.",
         examples=["val_loss"],
         json_schema_extra={"enum": [*(f"val_{name}" for name in METRICS), None]},
     )
     trials: Count = Field(
         40,
-        description="Most trials, beside trial 0, which trains the spec's own values.",
+        description="Largest number of trials, besides trial 0, which is the spec itself.",
     )
     seconds: Positive | None = Field(
         None,
-        description="No new trial is begun after so many seconds of searching.",
+        description="Seconds of searching after which no new trial starts.",
         examples=[3600],
     )
     target: Finite | None = Field(
         None,
-        description="The search ends when a trial's score reaches it, trial 0 included.",
+        description="Score at which the search ends; trial 0 counts too.",
         examples=[0.99],
     )
     parallel: Count = Field(
         4,
-        description="Trials that may run at once. A trial is proposed knowing all results but "
-        "those of the parallel - 1 before it, with any number of workers, so that the answer "
-        "does not depend on them.",
+        description="Largest number of trials that run at once. Each trial is proposed from "
+        "the results of all trials except the parallel - 1 before it, so that the result "
+        "does not depend on the number of workers.",
     )
     finalists: Count = Field(
         3,
-        description="Number of the best trials that are trained again on fresh seeds, beside "
-        "trial 0, which always is.",
+        description="Number of best trials that are trained again with new seeds; trial 0 is "
+        "always trained again, too.",
     )
     repeats: Annotated[int, Field(ge=0, lt=2**31)] = Field(
         5,
-        description="Fresh seeds for each finalist, the same for all: 0, or at least 2. With "
-        "0 the scores of the search alone decide.",
+        description="New seeds of each finalist, the same for all: 0, or at least 2. With 0, "
+        "only the scores of the search decide.",
         json_schema_extra={"not": {"const": 1}},
     )
     most_repeats: NotNegativeInt | None = Field(
         None,
-        description="Fresh seeds at most for finalists that are still undecided; at least "
-        "repeats. By default 3 times repeats. Not used where repeats is 0.",
+        description="Largest number of new seeds, for finalists that are still undecided; at "
+        "least repeats. By default 3 times repeats. Not used if repeats is 0.",
         examples=[15],
     )
     margin: NotNegative | None = Field(
         None,
-        description="Largest difference between two finalists that counts for nothing, in "
-        "units of the objective: the smaller of two networks that differ by less wins. By "
-        "default 0.005 for accuracy and r2, and 1 % of the best mean for loss and mae.",
+        description="Difference of the objective below which two finalists are equal and the "
+        "smaller network wins. By default 0.005 for accuracy and r2, and 1 % of the best mean "
+        "for loss and mae.",
         examples=[0.005],
     )
     factor: Annotated[int, Field(ge=2, lt=2**31)] = Field(
-        3, description="hyperband: one trial in so many goes on, to so many times the epochs."
+        3,
+        description="hyperband: one in factor trials continues, for factor times the epochs.",
     )
     space: dict[str, DimensionSpec] = Field(
         default_factory=dict,
-        description="Dotted path of the spec -> the values it may take. By default hidden "
-        "layers, the learning rate and the standard deviation of the first weights.",
+        description="Values of each dotted path of the spec. By default the hidden layers, "
+        "the learning rate and the standard deviation of the initial weights vary.",
         examples=[{"training.optimizer.learning_rate": {"low": 0.001, "high": 0.1}}],
     )
 
@@ -232,7 +232,7 @@ class SearchSpec(SpecModel):
     def _tells_a_spread(cls, repeats: int) -> int:
         if repeats == 1:
             raise findings_error(
-                Finding("", "0 or at least 2, since one seed has no spread", "1", "Use 5.")
+                Finding("", "0 or at least 2, because one seed has no spread", "1", "Use 5.")
             )
         return repeats
 
@@ -251,13 +251,13 @@ class SearchSpec(SpecModel):
 
     @property
     def repeats_at_most(self) -> int:
-        """Fresh seeds of an undecided finalist at most."""
+        """Largest number of new seeds of an undecided finalist."""
         if self.most_repeats is None or self.repeats == 0:
             return min(_MOST_REPEATS_FACTOR * self.repeats, 2**31 - 1)
         return self.most_repeats
 
     def objective_for(self, *, classification: bool) -> str:
-        """Returns the metric that ranks trials: the one named, or the task's.
+        """Returns the metric that ranks the trials: `objective`, or the default of the task.
 
         Args:
             classification: Whether targets are classes.

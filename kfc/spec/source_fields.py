@@ -1,4 +1,4 @@
-"""The name of a source, as a spec writes it -> checked; nothing is read."""
+"""Checks the name of a source, such as `sklearn:digits`, without reading the source."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from kfc.spec.messages import findings_error
 from kfc.spec.plain_values import shown_value
 
 OWN = "own"
-"""Word of `data.validation` for validation rows that the data themselves bring."""
-_LONGEST = 4096  # characters, which is what a path may have
+"""Value of `data.validation` for the validation rows that are part of the data."""
+_LONGEST = 4096  # characters, the limit of a path
 
 
 class SourceSchema:
-    """Annotates the name of a source with its JSON Schema: the kinds that are installed."""
+    """Adds the installed kinds of sources to the JSON Schema of a source's name."""
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Returns a string with a pattern that ECMA 262 and Python read alike."""
+        """Returns a schema whose pattern has the same meaning in ECMA 262 and Python."""
         kinds = "|".join(re.escape(kind) for kind in SOURCES.names())
         schema = handler(core_schema)
         return {**schema, "pattern": f"^({kinds}):.", "maxLength": _LONGEST}
 
 
 def check_source_name(value: str) -> str:
-    """Checks that `value` reads `kind:argument`, with a kind that somebody offers."""
+    """Checks that `value` has the form `kind:argument`, and that the kind is known."""
     kind, colon, argument = value.partition(":")
     if not colon or not argument:
         close = "" if kind in SOURCES.names() else nearest(value, SOURCES.names())
@@ -46,7 +46,7 @@ def check_source_name(value: str) -> str:
     if not value.isprintable() or len(value) > _LONGEST:
         expected = f"at most {_LONGEST} printable characters"
         raise findings_error(
-            Finding("", expected, shown_value(value), "Name the file or set anew.")
+            Finding("", expected, shown_value(value), "Rename the file or data set.")
         )
     try:
         SOURCES.check(kind)
@@ -59,7 +59,7 @@ def check_source_name(value: str) -> str:
 
 
 def check_validation(value: str) -> str:
-    """Checks the name of a source where a share may stand too, which text is not."""
+    """Checks the name of the source of validation rows, or `own`."""
     if value == OWN:
         return value
     if ":" not in value:

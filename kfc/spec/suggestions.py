@@ -1,4 +1,4 @@
-"""A name that a spec does not know -> the one that its author probably meant."""
+"""Suggests the name that the author of a spec probably meant instead of an unknown one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from kfc.errors import nearest, nearest_name
 from kfc.spec.keras_signatures import signatures
 
-# Name in Keras, PyTorch or scikit-learn -> path in a spec.
+# Path in a spec of names in Keras, PyTorch and scikit-learn.
 _PATHS = {
     **dict.fromkeys(("lr", "learning_rate_init", "eta"), "training.optimizer.learning_rate"),
     **dict.fromkeys(("wd", "decay"), "training.optimizer.weight_decay"),
@@ -36,7 +36,7 @@ _PATHS = {
     **dict.fromkeys(("scaler", "scaling", "normalize"), "data.scale"),
     **dict.fromkeys(("n_trials", "max_trials"), "search.trials"),
 }
-# Word in Keras, PyTorch or scikit-learn -> word in a spec.
+# Value in a spec of words in Keras, PyTorch and scikit-learn.
 _WORDS = {
     **{"swish": "silu", "logistic": "sigmoid", "identity": "linear", "hardtanh": "hard_tanh"},
     **{"xavier": "glorot_uniform", "xavier_uniform": "glorot_uniform"},
@@ -52,11 +52,11 @@ _WORDS = {
 
 
 def suggested_word(word: str, known: Iterable[str]) -> str:
-    """Returns `Did you mean 'silu'? ` for a word that is not known, or nothing.
+    """Returns a suggestion such as `Did you mean 'silu'? ` for an unknown word, or nothing.
 
     Args:
-        word: Word that the spec holds, such as `swish`.
-        known: Words that may stand there.
+        word: Unknown word of the spec, such as `swish`.
+        known: Words that are valid there.
     """
     known = list(known)
     meant = _WORDS.get(word.lower().replace("-", "_"), "")
@@ -64,12 +64,15 @@ def suggested_word(word: str, known: Iterable[str]) -> str:
 
 
 def suggested_key(key: str, known: Iterable[str], paths: Mapping[str, str]) -> str:
-    """Returns `Did you mean 'training.epochs'? ` for a key that is not known, or nothing.
+    """Returns a suggestion such as `Did you mean 'training.epochs'? ` for an unknown key.
 
     Args:
-        key: Key that the spec holds, such as `epochs`.
-        known: Keys that may stand there.
-        paths: Last key -> path, of the whole spec; those of other levels are looked at too.
+        key: Unknown key of the spec, such as `epochs`.
+        known: Keys that are valid there.
+        paths: Dotted path of each key of the complete spec by its last key.
+
+    Returns:
+        The suggestion, or nothing if no key is similar.
     """
     known = list(known)
     meant = _PATHS.get(key.lower(), "")
@@ -82,15 +85,15 @@ def suggested_key(key: str, known: Iterable[str], paths: Mapping[str, str]) -> s
 
 
 def suggested_file(path: Path, suffixes: tuple[str, ...]) -> str:
-    """Returns `Did you mean 'my.yaml'? ` for a file that is not there, or nothing.
+    """Returns a suggestion such as `Did you mean 'my.yaml'? ` for a missing file, or nothing.
 
     Args:
         path: Path as the user gave it, such as `my.ymal`.
-        suffixes: Endings of the files that are looked at, in the same folder.
+        suffixes: Endings of the files of the same folder that may be meant.
     """
     try:
         files = [f.name for f in path.parent.iterdir() if f.name.lower().endswith(suffixes)]
-    except (OSError, ValueError):  # no folder, or a path with a null character
+    except (OSError, ValueError):  # there is no folder, or the path has a null character
         return ""
     name = nearest_name(path.name, files)
     return _question(str(path.with_name(name))) if name else ""
@@ -98,11 +101,11 @@ def suggested_file(path: Path, suffixes: tuple[str, ...]) -> str:
 
 @functools.cache
 def paths_by_key(model: type[BaseModel], above: str = "") -> dict[str, str]:
-    """Returns last key -> path of every key of a spec; of several paths the shortest.
+    """Returns the dotted path of each key of a spec by its last key; the shortest of several.
 
     Args:
         model: Model of the spec, or of a part of it.
-        above: Path of that part, which ends in a dot; empty for the spec itself.
+        above: Path of that part, with a dot at its end; empty for the spec itself.
     """
     paths: dict[str, str] = {}
     for key, field in model.model_fields.items():
@@ -118,7 +121,7 @@ def paths_by_key(model: type[BaseModel], above: str = "") -> dict[str, str]:
 
 
 def _paths_of(part: type[BaseModel], inside: str) -> dict[str, str]:
-    """Returns last key -> path within a part; a component has the options of all names."""
+    """Returns the paths of the keys of a part; a component has the options of every name."""
     if not hasattr(part, "kind"):
         return paths_by_key(part, inside)
     tables = signatures(part.kind).values()
@@ -126,7 +129,7 @@ def _paths_of(part: type[BaseModel], inside: str) -> dict[str, str]:
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yields the models an annotation mentions, inside unions and lists too.
+    """Yields the models in an annotation, also inside unions and lists.
 
     Args:
         annotation: Annotation of a field of a model.

@@ -1,8 +1,8 @@
-"""TOML text -> the lines of its tables and keys, which tomllib does not keep.
+"""Finds the lines of the tables and keys of a TOML text, which tomllib does not report.
 
-The text is read once, token by token, so that the cost grows with its length alone. Keys
-and brackets that nest too deep are refused here: the cost of tomllib grows with the square
-of the parts of a dotted key.
+The text is read once, token by token, so the time is proportional to its length. Keys and
+brackets that are nested too deeply are an error here, because the time of tomllib grows with
+the square of the number of parts of a dotted key.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from kfc.spec.key_paths import Keys
 from kfc.spec.plain_values import MAX_DEPTH
 
-# The quantifiers are possessive and a closing quote may be missing, so that no part of a
-# text is read twice; tomllib says what is wrong with such a text.
+# The quantifiers are possessive and a closing quote may be missing, so that no part of a text
+# is read twice; tomllib reports the missing quote.
 _TOKEN = re.compile(
     r"""
     (?P<blank>[ \t\r]++ | \#[^\n]*+)
@@ -33,10 +33,10 @@ _TOKEN = re.compile(
 
 
 class TooDeepError(ValueError):
-    """A text that nests deeper than a spec may.
+    """A text is nested more deeply than a spec may be.
 
     Args:
-        line: Line of the key or bracket, counted from 1.
+        line: Line of the key or bracket, from 1.
     """
 
     def __init__(self, line: int) -> None:
@@ -45,23 +45,23 @@ class TooDeepError(ValueError):
 
 
 def toml_lines(text: str) -> dict[Keys, int]:
-    """Returns path of keys -> line number; a value over several lines has its key's.
+    """Returns the line number of each path of keys; a long value has the line of its key.
 
     Args:
-        text: Any text; of text that is not TOML the lines mean nothing.
+        text: Any text; if it is not TOML, the result has no meaning.
 
     Raises:
-        TooDeepError: If keys or brackets nest deeper than a spec may.
+        TooDeepError: If keys or brackets are nested more deeply than in a spec.
     """
     lines: dict[Keys, int] = {}
-    items: dict[Keys, int] = {}  # list of tables -> index of its last one
+    items: dict[Keys, int] = {}  # index of the last table of each list of tables
     table: Keys = ()
     for number, mark, keys in _statements(text):
         if mark == "=":
             lines.setdefault((*table, *keys), number)
             continue
         table = ()
-        for key in keys[:-1]:  # a name leads into the last table of a list
+        for key in keys[:-1]:  # the name of a list of tables stands for its last table
             table = (*table, key)
             table = (*table, items[table]) if table in items else table
         table = (*table, *keys[-1:])
@@ -74,7 +74,7 @@ def toml_lines(text: str) -> dict[Keys, int]:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
-    """Yields line, `=`, `[` or `[[`, and the keys of each pair and each table's header."""
+    """Yields (line, `=`, keys) of each pair and (line, `[` or `[[`, keys) of each header."""
     number, depth, dots = 1, 0, 0
     header, in_value = "", False
     keys: list[str] = []
@@ -101,7 +101,7 @@ def _statements(text: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    """Yields kind and text of each token, and an end of line at the end."""
+    """Yields the kind and text of each token, and a final end of line."""
     for match in _TOKEN.finditer(text):
         if match.lastgroup and match.lastgroup != "blank":
             yield match.lastgroup, match[0]
@@ -112,5 +112,5 @@ def _key(token: str) -> str:
     """Returns a key without its quotes."""
     try:
         return str(tomllib.loads(f"key = {token}")["key"]) if token[0] in "\"'" else token
-    except tomllib.TOMLDecodeError:  # tomllib says so when it reads the whole text
+    except tomllib.TOMLDecodeError:  # reported when tomllib reads the complete text
         return token

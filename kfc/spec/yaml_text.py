@@ -1,8 +1,8 @@
-"""YAML 1.2 text -> plain values and the line each of them stands on.
+"""Parses YAML 1.2 to plain values, and records the line of each value.
 
-ruamel.yaml reads the text as a stream of events. The values are made from the events here,
-because each scalar must be what YAML's core schema says (section 10.3.2 of its
-specification) and because every limit holds before anything large has been built.
+ruamel.yaml converts the text to a stream of events. This module builds the values from the
+events, for two reasons: each scalar follows the core schema of YAML (section 10.3.2 of its
+specification), and every limit is checked before a large value exists.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ _SCALARS = (
 
 
 def core_scalar(text: str) -> Any:
-    """Returns what a plain scalar means in YAML 1.2's core schema.
+    """Returns the value of a plain scalar in the core schema of YAML 1.2.
 
     Args:
         text: The scalar, such as `1e-3`, `true` or `relu`.
 
     Raises:
-        ValueError: If it is an integer of more digits than Python reads.
+        ValueError: If the scalar is an integer of more digits than Python reads.
     """
     for pattern, read in _SCALARS:
         if pattern.fullmatch(text):
@@ -67,11 +67,11 @@ def core_scalar(text: str) -> Any:
 
 
 class _Scanner(Scanner):
-    """ruamel.yaml's scanner, with what it lacks of YAML 1.2.
+    """The scanner of ruamel.yaml, with the parts of YAML 1.2 that it lacks.
 
-    A tab may separate tokens and may stand on a line without content; it may not indent.
-    In flow style a key may end on an earlier line than its colon, and a question mark
-    without a space begins a plain scalar.
+    A tab may separate tokens, and may be on a line without content; it may not indent. In
+    flow style, a key may end on an earlier line than its colon, and a question mark without
+    a space begins a plain scalar.
     """
 
     def scan_to_next_token(self) -> None:
@@ -84,7 +84,7 @@ class _Scanner(Scanner):
             super().scan_to_next_token()
 
     def _would_indent(self) -> bool:
-        """Whether the white space here begins a line that has content."""
+        """Returns whether the white space here begins a line with content."""
         reader, length = self.reader, 0
         before = reader.buffer[reader.pointer - reader.column : reader.pointer]
         while reader.peek(length) in _WHITE:
@@ -93,7 +93,7 @@ class _Scanner(Scanner):
 
     def stale_possible_simple_keys(self) -> None:
         for level, key in self.possible_simple_keys.items():
-            if level:  # in flow style, where lines do not end a key
+            if level:  # in flow style, the end of a line does not end a key
                 key.line = self.reader.line
         super().stale_possible_simple_keys()
 
@@ -107,7 +107,7 @@ class _Scanner(Scanner):
 
 @dataclass
 class _Collection:
-    """A mapping or a list that is being read."""
+    """A mapping or a list that is not complete yet."""
 
     values: Any
     path: Keys
@@ -119,13 +119,13 @@ def yaml_values(text: str, lines: dict[Keys, int]) -> Any:
     """Returns the value of the one document in `text`, made of dicts, lists and scalars.
 
     Args:
-        text: YAML 1.2.
-        lines: Filled with the line of each value by its path of keys, counted from 1.
+        text: Text in YAML 1.2.
+        lines: Dict that gets the line of each value by its path of keys, from 1.
 
     Raises:
-        SpecError: If it holds what a spec never needs, with an empty `where`.
-        ruamel.yaml.error.YAMLError: If it is not YAML.
-        ValueError: If it holds an integer of thousands of digits.
+        SpecError: If the text has features that a spec does not need; `where` is empty.
+        ruamel.yaml.error.YAMLError: If the text is not YAML.
+        ValueError: If the text has an integer of thousands of digits.
     """
     loader = YAML(typ="safe", pure=True)
     loader.Scanner = _Scanner
@@ -133,7 +133,7 @@ def yaml_values(text: str, lines: dict[Keys, int]) -> Any:
 
 
 class _Builder:
-    """Makes values from events."""
+    """Builds values from events."""
 
     def __init__(self, lines: dict[Keys, int]) -> None:
         self.lines = lines
@@ -170,7 +170,7 @@ class _Builder:
         self.open.append(_Collection(values, path))
 
     def _add(self, value: Any, event: Any, line: int) -> Keys:
-        """Puts a value where the stream has come to; returns its path."""
+        """Adds the next value of the stream to the open collection; returns its path."""
         self.count += 1
         if self.count > MAX_VALUES:
             raise refusal(f"at most {MAX_VALUES:,} keys and values", "more", line)
@@ -218,5 +218,5 @@ def _not_needed(event: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def refusal(expected: str, got: str, line: int = 0, remedy: str = "") -> SpecError:
-    """Returns the error of a text that cannot be a spec; its file is not known here."""
+    """Returns the error for a text that cannot be a spec; the caller adds the file."""
     return SpecError(Finding("", expected, got, remedy, f"line {line}" if line else ""))

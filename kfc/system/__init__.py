@@ -1,4 +1,4 @@
-"""Files, locks, signals, memory and the start of TensorFlow: the machine below the package.
+"""Access to the machine: files, locks, signals, memory and the start of TensorFlow.
 
 The names that other folders may import are listed in `__init__.pyi`; each is imported when it
 is used first.

@@ -1,8 +1,8 @@
-"""Every write kfc makes: whole or not at all, and on the disk before it counts.
+"""Writes files and folders atomically: each is complete and on the disk, or absent.
 
-A file is written beside its place, flushed to the disk, then renamed; the folder is
-flushed too, since a rename is an entry in it. A library that writes by itself is given a
-path of ours, and the result is saved in the same way.
+A file is written under a temporary name, flushed to the disk and renamed. The folder is
+flushed too, because the new name is an entry of the folder. A library that writes by itself
+gets the temporary path, and its file is saved in the same way.
 """
 
 from __future__ import annotations
@@ -20,28 +20,33 @@ from kfc.errors import DiskError, Finding, KfcError
 from kfc.system import disk, safe_open
 
 PARTIAL = ".partial-"
-"""Beginning of the name of what is not whole yet; 16 digits that nobody can guess follow."""
+"""Prefix of the name of an incomplete file or folder; 16 random hexadecimal digits follow."""
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Writes a whole file in place of `path`.
+    """Writes a file; a file of that name is replaced.
+
+    Args:
+        path: Path of the file.
+        content: Bytes, or text, which is written in UTF-8.
 
     Raises:
-        DiskError: If it cannot be written; the old content stays.
+        DiskError: If the file cannot be written; the old content stays.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     _put(path, lambda partial: disk.write_new(partial, data))
 
 
 def write_file_with(path: Path, writer: Callable[[Path], None]) -> None:
-    """Lets a library write a file, then puts it in place of `path`.
+    """Lets a library write a file; a file of that name is replaced.
 
     Args:
-        path: The file to be.
-        writer: Called with a path beside it, of the same ending.
+        path: Path of the file.
+        writer: Function that writes the file. It is called with a temporary path in the same
+            folder, with the same ending.
 
     Raises:
-        DiskError: If it cannot be written; the old content stays.
+        DiskError: If the file cannot be written; the old content stays.
     """
     _put(path, lambda partial: disk.write_new_by(writer, partial))
 
@@ -60,7 +65,7 @@ def _put(path: Path, write_partial: Callable[[Path], None]) -> None:
 
 
 def _new_partial(path: Path) -> Path:
-    """Returns a name beside a path, and removes what a killed writer of the path has left."""
+    """Returns a temporary path, and removes the partial files of killed writers of `path`."""
     left = re.compile(f"{re.escape(PARTIAL)}[0-9a-f]{{16}}-{re.escape(path.name)}")
     for name in safe_open.names_in(path.parent):
         if left.fullmatch(name):
@@ -69,7 +74,7 @@ def _new_partial(path: Path) -> Path:
 
 
 def remove_partials(folder: Path) -> None:
-    """Removes what killed processes have left unfinished in a folder that nobody else uses."""
+    """Removes the partial files that killed processes left in a folder without other users."""
     for name in safe_open.names_in(folder):
         if name.startswith(PARTIAL):
             _remove_any(folder / name)
@@ -77,32 +82,32 @@ def remove_partials(folder: Path) -> None:
 
 def _remove_any(path: Path) -> None:
     is_folder = path.is_dir() and not path.is_symlink()
-    with suppress(OSError):  # another user's, in a folder that all may write to
+    with suppress(OSError):  # another user may own it, in a folder that all may write to
         disk.rmtree(path) if is_folder else disk.unlink(path)
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes], *, replace: bool = False) -> None:
-    """Writes a folder of files that appears under its name only when it is complete.
+    """Writes a folder of files, which appears under its name when it is complete.
 
     Args:
-        path: The folder to be.
-        contents: Name of a file -> its bytes; `a/b` is `b` in the folder `a`.
-        replace: Whether to put it in place of a full one. A process that is killed then
-            may leave neither, so this is for what can be made again.
+        path: Path of the folder.
+        contents: Bytes of each file by its name; `a/b` is the file `b` in the folder `a`.
+        replace: Whether to replace a folder that has files. If the process is killed
+            meanwhile, both folders may be gone, so use it for files that can be made again.
 
     Raises:
-        DiskError: If it cannot be written; `path` is then as it was.
+        DiskError: If the folder cannot be written; `path` is then unchanged.
     """
     with new_folder(path, replace=replace) as partial:
         fill_folder(partial, contents)
 
 
 def fill_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Writes files into a folder that is not under its name yet, see `new_folder`.
+    """Writes files into the temporary folder that `new_folder` yields.
 
     Args:
-        folder: An empty one.
-        contents: As in `write_folder`.
+        folder: Empty folder.
+        contents: Bytes of each file by its name, see `write_folder`.
     """
     for name, data in contents.items():
         if "/" in name:
@@ -112,17 +117,17 @@ def fill_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Lets anyone fill a folder, which appears under its name only when that is done.
+    """Makes a folder, which appears under its name when the `with` block ends.
 
     Args:
-        path: The folder to be.
-        replace: As in `write_folder`.
+        path: Path of the folder.
+        replace: Whether to replace a folder that has files, see `write_folder`.
 
     Yields:
-        A folder beside it, empty; an exception removes it again.
+        A temporary folder, empty; an exception removes it.
 
     Raises:
-        DiskError: If it cannot be written; `path` is then as it was.
+        DiskError: If the folder cannot be written; `path` is then unchanged.
     """
     with disk_errors(path):
         partial = _new_partial(path)
@@ -134,7 +139,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             disk.fsync(partial)
             if replace:
                 disk.rmtree(path)
-            disk.rename(partial, path)  # refused where there is a full one
+            disk.rename(partial, path)  # refused where a folder with files exists
             disk.fsync(path.parent)
         except BaseException:
             disk.rmtree(partial)
@@ -142,22 +147,26 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Adds lines to a log; `sync` puts them on the disk.
+    """Appends text to a file; `flush_to_disk` makes it durable.
 
     Raises:
-        DiskError: If they cannot be written.
+        DiskError: If the text cannot be written.
     """
     with disk_errors(path):
         disk.append(path, text.encode("utf-8"))
 
 
 def append_synced(path: Path, content: bytes | str) -> None:
-    """Adds to a file, whole or not at all, and on the disk before this returns.
+    """Appends to a file and flushes it to the disk.
 
-    A process that is killed meanwhile may leave a part of it.
+    If the process is killed meanwhile, a part of the content may be in the file.
+
+    Args:
+        path: Path of the file, which is created if it is missing.
+        content: Bytes, or text, which is written in UTF-8.
 
     Raises:
-        DiskError: If it cannot be written; the file is as long as it was.
+        DiskError: If the content cannot be written; the file then keeps its old length.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     with disk_errors(path):
@@ -170,7 +179,7 @@ def append_synced(path: Path, content: bytes | str) -> None:
             disk.append(path, data)
             disk.fsync(path)
         except BaseException:
-            # Or the next line would be joined to the part of this one.
+            # Otherwise the next line would follow a part of this one.
             with suppress(OSError):
                 disk.truncate(path, size)
                 disk.fsync(path)
@@ -180,10 +189,10 @@ def append_synced(path: Path, content: bytes | str) -> None:
 
 
 def truncate_file(path: Path, size: int) -> None:
-    """Cuts a file off after `size` bytes, on the disk before this returns.
+    """Truncates a file to `size` bytes and flushes it to the disk.
 
     Raises:
-        DiskError: If it cannot be cut.
+        DiskError: If the file cannot be truncated.
     """
     with disk_errors(path):
         disk.truncate(path, size)
@@ -194,7 +203,7 @@ def flush_to_disk(path: Path) -> None:
     """Flushes a file, or a folder with everything in it, to the disk.
 
     Raises:
-        DiskError: If that fails.
+        DiskError: If the file or folder cannot be flushed.
     """
     with disk_errors(path):
         for inner, _ in safe_open.tree(path) if path.is_dir() else ():
@@ -203,13 +212,13 @@ def flush_to_disk(path: Path) -> None:
 
 
 def make_folder(path: Path) -> list[Path]:
-    """Creates a folder, and those above it; one that is there is fine.
+    """Creates a folder and its parents, unless they exist.
 
     Returns:
-        The folders that this call has created, and no other process, from the outermost.
+        The folders that this call, rather than another process, has created, outermost first.
 
     Raises:
-        DiskError: If it cannot be created.
+        DiskError: If the folder cannot be created.
     """
     with disk_errors(path):
         made = disk.mkdir(path)
@@ -218,46 +227,46 @@ def make_folder(path: Path) -> list[Path]:
 
 
 def remove_file(path: Path) -> None:
-    """Removes a file that is no longer needed; one that is gone is fine.
+    """Removes a file if it exists.
 
     Raises:
-        DiskError: If it cannot be removed.
+        DiskError: If the file cannot be removed.
     """
     with disk_errors(path):
         disk.unlink(path)
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder that is no longer needed; one that is gone is fine."""
+    """Removes a folder with everything in it, as far as possible; it need not exist."""
     disk.rmtree(path)
 
 
 def open_to_read(path: Path) -> BinaryIO:
-    """Opens a file to read it; see `kfc.system.safe_open` about links.
+    """Opens a file to read it; `kfc.system.safe_open` says which links are followed.
 
     Raises:
-        OSError: If it cannot be opened, is no regular file, or is reached through a link
-            below a folder that was handed over.
+        OSError: If the file cannot be opened, if it is not a regular file, or if the path has
+            a link below an untrusted folder.
     """
     return os.fdopen(safe_open.open_regular(path), "rb")
 
 
 def read_bytes(path: Path) -> bytes:
-    """Returns the content of a file that `reading` opens."""
+    """Returns the content of a file, which is opened by `open_to_read`."""
     with open_to_read(path) as file:
         return file.read()
 
 
 def read_text(path: Path) -> str:
-    """Returns the UTF-8 text of a file that `reading` opens."""
+    """Returns the UTF-8 text of a file, which is opened by `open_to_read`."""
     return read_bytes(path).decode("utf-8")
 
 
 def create_file(path: Path) -> None:
-    """Makes an empty file, for a library that will write over it.
+    """Creates an empty file, which a library will overwrite.
 
     Raises:
-        DiskError: If it cannot be made, or is there already.
+        DiskError: If the file cannot be created, or exists already.
     """
     with disk_errors(path):
         os.close(safe_open.create_regular(path))
@@ -270,13 +279,13 @@ def sha256(data: bytes) -> str:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns whatever the operating system refuses within into a DiskError.
+    """Turns an OSError of the `with` block into a DiskError.
 
     Args:
-        path: What is written.
+        path: File or folder that the block writes; the message names it.
 
     Raises:
-        DiskError: Instead of any OSError but kfc's own errors, which say more.
+        DiskError: If the block raises an OSError. kfc's own errors pass unchanged.
     """
     try:
         yield
@@ -288,7 +297,7 @@ def disk_errors(path: Path) -> Iterator[None]:
                 str(error.filename),
                 "a regular file or folder",
                 str(error.strerror),
-                "Remove it, or name another folder: kfc writes to nothing else.",
+                "Remove it, or choose another folder: kfc writes only to regular files.",
             )
         ) from error
     except OSError as error:
@@ -297,6 +306,6 @@ def disk_errors(path: Path) -> Iterator[None]:
                 str(path),
                 "a place that can be written",
                 error.strerror or str(error),
-                "Free space or change the permissions, or name another folder.",
+                "Free disk space, change the permissions, or choose another folder.",
             )
         ) from error

@@ -1,8 +1,9 @@
-"""The operations by which kfc changes a disk, one function each.
+"""The single operations by which kfc changes a disk, one function each.
 
-`kfc.system.atomic` builds complete files and folders from them, and `kfc.system.safe_open`
-opens the files that they change. Each operation either happens or does not, except `write_new`
-and `append`, which may stop halfway: a test replaces any of them by a function that does.
+`kfc.system.atomic` builds complete files and folders from these operations, and
+`kfc.system.safe_open` opens the files. If the machine stops, each operation has happened or
+has not; only `write_new` and `append` may stop halfway. The tests replace each of these
+functions by one that fails or stops halfway.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from kfc.system import safe_open
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Writes a new file; one that is there is refused."""
+    """Creates a file with its content; a file that exists is an error."""
     _write_all(safe_open.create_regular(path), data)
 
 
 def write_new_by(writer: Callable[[Path], None], path: Path) -> None:
-    """Lets a library write over a new, empty file; one that is there is refused."""
+    """Creates an empty file, which a library overwrites; a file that exists is an error."""
     os.close(safe_open.create_regular(path))
     writer(path)
 
 
 def append(path: Path, data: bytes) -> None:
-    """Adds to a file."""
+    """Appends to a file, which is created if it is missing."""
     _write_all(safe_open.open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), data)
 
 
 def truncate(path: Path, size: int) -> None:
-    """Cuts a file off after `size` bytes."""
+    """Truncates a file to `size` bytes."""
     descriptor = safe_open.open_regular(path, os.O_WRONLY)
     try:
         os.ftruncate(descriptor, size)
@@ -42,7 +43,7 @@ def truncate(path: Path, size: int) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Waits until a file's content, or a folder's entries, are on the disk itself."""
+    """Waits until the content of a file, or the entries of a folder, are on the disk."""
     descriptor = safe_open.open_to_sync(path)
     try:
         os.fsync(descriptor)
@@ -51,7 +52,7 @@ def fsync(path: Path) -> None:
 
 
 def rename(old: Path, new: Path) -> None:
-    """Gives a file or a folder another name; a file of that name is replaced."""
+    """Renames a file or a folder; a file that has the new name is replaced."""
     with (
         safe_open.parent_of(old) as (here, name, _),
         safe_open.parent_of(new) as (there, other, _),
@@ -60,24 +61,24 @@ def rename(old: Path, new: Path) -> None:
 
 
 def mkdir(path: Path) -> list[Path]:
-    """Makes a folder, and those above it; returns those that were missing."""
+    """Creates a folder and its parents; returns the folders that were missing."""
     return safe_open.make_folders(path)
 
 
 def unlink(path: Path) -> None:
-    """Removes a file; one that is gone is fine."""
+    """Removes a file if it exists."""
     with suppress(FileNotFoundError), safe_open.parent_of(path) as (folder, name, _):
         os.unlink(name, dir_fd=folder)
 
 
 def rmtree(path: Path) -> None:
-    """Removes a folder with everything in it, as far as it can."""
+    """Removes a folder with everything in it, as far as possible."""
     with suppress(OSError), safe_open.parent_of(path) as (folder, name, _):
         shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """Writes to an open file, and closes it."""
+    """Writes all bytes to an open file and closes it."""
     with open(descriptor, "wb", buffering=0) as file:
         rest = memoryview(data)
         while rest:

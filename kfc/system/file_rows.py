@@ -1,7 +1,7 @@
-"""This module reads rows of an array that lies in a file, without mapping the file.
+"""Reads rows of an array in a file without mapping the file.
 
-A process that touches a mapped page behind the end of a file that has shrunk is killed by
-SIGBUS. A read returns fewer bytes instead, which can be reported.
+If a mapped file becomes shorter, a process that touches a page beyond its end is killed by
+SIGBUS. Reading the file returns fewer bytes instead, which can be reported.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 from kfc.errors import DataError, Finding
 from kfc.system import open_descriptor
 
-_GAP_BYTES = 1 << 14  # what lies between two rows is read with them up to 16 KiB
-_SPAN_BYTES = 1 << 19  # of rows that are read together, of which only some may be wanted
+_GAP_BYTES = 1 << 14  # 16 KiB; a smaller gap between two rows is read with them
+_BLOCK_BYTES = 1 << 19  # 512 KiB of rows are read at once, of which some may not be needed
 
 
 class Place(NamedTuple):
-    """Where the values of an array lie in a file.
+    """Place of an array in a file.
 
     Args:
-        path: The path of the file.
+        path: Path of the file.
         dtype: Type of a value.
-        offset: Place of the first value, in bytes from the beginning of the file.
-        shape: (rows, ...).
-        strides: Bytes from one value to the next along each axis.
+        offset: Bytes before the first value.
+        shape: Shape of the array, (rows, ...).
+        strides: Bytes between neighbouring values along each axis.
     """
 
     path: str
@@ -40,10 +40,10 @@ class Place(NamedTuple):
 
 
 class FileRows:
-    """The rows of an array that lies in a file; the file stays open.
+    """Rows of an array in a file, which stays open.
 
     Args:
-        place: Where the array lies.
+        place: Place of the array.
 
     Raises:
         OSError: If the file cannot be opened.
@@ -61,13 +61,13 @@ class FileRows:
 
     @classmethod
     def of(cls, array: np.ndarray) -> FileRows | None:
-        """Returns the rows of an array that is a map of a file, or a view of one.
+        """Returns the rows of a memory-mapped array, or of a view of one.
 
         Args:
-            array: (rows, ...).
+            array: Array of shape (rows, ...).
 
         Returns:
-            The rows, or None where the values are in no file that can be opened.
+            The rows, or None if the values are not in a file that can be opened.
 
         Raises:
             DataError: If the file is shorter than the array.
@@ -75,21 +75,21 @@ class FileRows:
         whole = array
         while isinstance(whole.base, np.ndarray):
             whole = whole.base
-        # A map of mode "c" keeps what was written to it from its file.
+        # Values written to a map of mode "c" are not in its file.
         if not isinstance(whole, np.memmap) or whole.filename is None or whole.mode == "c":
             return None
-        # A view has the `offset` of what it is a view of.
+        # The `offset` of a view is that of its base array.
         offset = whole.offset + array.ctypes.data - whole.ctypes.data
         path = str(whole.filename)
         try:
             return cls(Place(path, array.dtype, offset, array.shape, array.strides))
-        except OSError:  # a file without a name can still be read by who has it mapped
+        except OSError:  # the file has no name any more; the map can still be read
             return None
 
     def version(self) -> tuple[int, int] | None:
-        """Returns the size of the file and when it was written, in nanoseconds.
+        """Returns the size of the file in bytes and its modification time in nanoseconds.
 
-        It is None where the path leads to the file no more.
+        The result is None if the path does not lead to the file any more.
         """
         held = os.fstat(self._descriptor)
         try:
@@ -102,7 +102,7 @@ class FileRows:
         return self.place.shape[0]
 
     def between(self, first: int, last: int) -> np.ndarray:
-        """Returns the rows from number `first` up to `last`, which is not among them.
+        """Returns the rows `first` to `last`, without `last`.
 
         Raises:
             DataError: If the file has become shorter, or cannot be read any more.
@@ -114,7 +114,7 @@ class FileRows:
         offset += first * strides[0]
         if abs(strides[0]) >= max(map(abs, strides)):
             return np.ascontiguousarray(self._values(offset, shape, strides))
-        # The rows lie side by side, as in Fortran's order: each column is read by itself.
+        # In Fortran's order, each column is read separately.
         rows = np.empty(shape, dtype)
         for cell in np.ndindex(shape[1:]):
             place = offset + sum(n * s for n, s in zip(cell, strides[1:], strict=True))
@@ -122,9 +122,9 @@ class FileRows:
         return rows
 
     def take(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the rows of some numbers, in their order.
+        """Returns the rows with the given numbers, in the order of the numbers.
 
-        Rows that lie close together are read at once.
+        Rows close to each other are read at once.
 
         Raises:
             DataError: If the file has become shorter, or cannot be read any more.
@@ -137,8 +137,8 @@ class FileRows:
             return rows
         rows = np.empty((len(numbers), *shape[1:]), dtype)
         gap = max(1, _GAP_BYTES // max(abs(strides[0]), 1))
-        span = max(1, _SPAN_BYTES // max(rows[:1].nbytes, 1))
-        apart = (np.diff(numbers) > gap) | (np.diff(numbers // span) > 0)
+        block = max(1, _BLOCK_BYTES // max(rows[:1].nbytes, 1))
+        apart = (np.diff(numbers) > gap) | (np.diff(numbers // block) > 0)
         ends = [*(np.flatnonzero(apart) + 1).tolist(), len(numbers)]
         for begin, end in itertools.pairwise([0, *ends]):
             if begin < end:
@@ -152,7 +152,7 @@ class FileRows:
     def _values(
         self, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
     ) -> np.ndarray:
-        """Reads the values of a part of the array, and whatever lies between them."""
+        """Reads the values of a part of the array, with the bytes between them."""
         part = Place("", self.place.dtype, offset, shape, strides)
         low, high = _reach(part)
         content = np.empty(high - low, np.uint8)
@@ -173,19 +173,19 @@ class FileRows:
 
 
 def changed(path: str, size: int, got: str) -> DataError:
-    """Returns the error for a file that is not what it was.
+    """Returns the error for a file that has changed since it was opened.
 
     Args:
-        path: The file.
-        size: How many bytes it had.
-        got: What it is now.
+        path: Path of the file.
+        size: Former size in bytes.
+        got: Words for the present state.
     """
-    remedy = "Put the file back as it was; kfc resume RUN goes on with a run that has begun."
-    return DataError(Finding(path, f"the {size:,} bytes that were there", got, remedy))
+    remedy = "Restore the file; then `kfc resume RUN` continues an interrupted run."
+    return DataError(Finding(path, f"the unchanged file of {size:,} bytes", got, remedy))
 
 
 def _reach(place: Place) -> tuple[int, int]:
-    """Returns the bytes before and behind the first value that belong to the array."""
+    """Returns the lowest and highest byte of the array, relative to the first value."""
     ends = [(n - 1) * s for n, s in zip(place.shape, place.strides, strict=True) if n]
     low = sum(min(end, 0) for end in ends)
     return low, sum(max(end, 0) for end in ends) + place.dtype.itemsize

@@ -1,4 +1,4 @@
-"""A folder that several processes want -> each of them in it alone, one after the other."""
+"""Locks folders, so that one process at a time works in a folder."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from kfc.system import atomic, safe_open
 
 _LOCK = ".lock"
 _ATTEMPTS = 100
-"""To make a folder that others remove, before it counts as one that cannot be made."""
+"""Attempts to create a folder that other processes remove; after them it is an error."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Works in a folder alone; the end of the process, however it ends, lets go too.
+    """Locks a folder; it is unlocked when the `with` block or the process ends.
 
-    The lock is on a file in the folder, so that whoever holds it may still make numbered
-    folders there. A process started by `fork` holds it with its parent. From now on no link
-    in the folder is followed, and none may be there, since libraries would follow it.
+    A file in the folder is locked, not the folder, so that numbered folders can still be made
+    in it. A process started by `fork` shares the lock of its parent. The folder becomes
+    untrusted: it must contain no links, because libraries would follow them.
 
     Raises:
-        BusyError: At once, if another process, or another part of this one, holds it.
-        CheckpointError: If anything in it is neither a regular file nor a folder.
+        BusyError: If another process, or another part of this process, has the lock. The call
+            does not wait.
+        CheckpointError: If the folder contains anything but regular files and folders.
         DiskError: If the folder cannot be written.
     """
-    safe_open.hand_over(folder)
+    safe_open.distrust(folder)
     with atomic.disk_errors(folder), _not_ours():
         descriptor = safe_open.open_regular(folder / _LOCK, os.O_RDWR | os.O_CREAT)
     try:
@@ -43,22 +44,22 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _not_ours() -> Iterator[None]:
-    """Turns the refusal of a link, pipe or device in a folder into a CheckpointError."""
+    """Turns the error for a link, pipe or device in a folder into a CheckpointError."""
     try:
         yield
     except safe_open.NotRegularError as error:
         raise CheckpointError(
             Finding(
                 str(error.filename),
-                "a regular file or folder, as kfc makes them",
+                "a regular file or folder",
                 str(error.strerror),
-                "Remove it, or put a copy of what it stands for in its place.",
+                "Remove it, or replace it by a copy of its target.",
             )
         ) from error
 
 
 def _hold(descriptor: int, folder: Path) -> None:
-    """Takes the lock of an open lock file, checks the folder, and writes who has the lock."""
+    """Locks an open lock file, checks the folder, and writes the id of this process."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -67,8 +68,8 @@ def _hold(descriptor: int, folder: Path) -> None:
             Finding(
                 str(folder),
                 "a folder that no other process works in",
-                f"one that process {holder or 'unknown'} works in",
-                "Wait until it ends, end it, or name another folder.",
+                f"a folder that process {holder or 'unknown'} works in",
+                "Wait until that process ends, stop it, or choose another folder.",
             )
         ) from error
     safe_open.tree(folder)
@@ -80,30 +81,30 @@ def _hold(descriptor: int, folder: Path) -> None:
 def new_numbered_folder(
     parent: Path, name: str, contents: Mapping[str, bytes] | None = None
 ) -> Iterator[Path]:
-    """Creates `parent/0001-name`, with the next free number, and works in it alone.
+    """Creates `parent/0001-name`, with the next free number, and locks it.
 
-    It is locked before it has its name, so nobody else can be the first in it. What killed
-    processes have left unfinished beside it is removed.
+    The folder is locked before it gets its name, so no other process can lock it first.
+    Partial files that killed processes left in `parent` are removed.
 
     Args:
-        parent: Made if it is missing.
-        name: What comes after the number.
-        contents: Name of a file -> its bytes; the folder appears with all of them.
+        parent: Folder of the numbered folders, which is created if it is missing.
+        name: Name after the number.
+        contents: Bytes of each file by its name; the folder appears with all its files.
 
     Yields:
-        The folder.
+        The path of the folder.
 
     Raises:
-        DiskError: If no folder can be created there.
+        DiskError: If the folder cannot be created.
     """
     try:
         str(parent).encode()
     except UnicodeEncodeError as error:
-        remedy = "Name another folder: TensorFlow writes to paths in UTF-8 alone."
+        remedy = "Choose another folder: TensorFlow writes only to paths in UTF-8."
         finding = Finding(ascii(str(parent)), "a path in UTF-8", str(error.reason), remedy)
         raise DiskError(finding) from error
     with ExitStack() as locks:
-        # Alone, or two processes could take one number for two names.
+        # Without this lock, two processes could take the same number for two names.
         with atomic.disk_errors(parent), _alone(parent):
             atomic.remove_partials(parent)
             found = (re.match(r"([0-9]{4,})-", name) for name in safe_open.names_in(parent))
@@ -112,35 +113,36 @@ def new_numbered_folder(
             with atomic.new_folder(path) as partial:
                 atomic.fill_folder(partial, contents or {})
                 locks.enter_context(locked(partial))
-            safe_open.hand_over(path)
+            safe_open.distrust(path)
         yield path
 
 
 @contextmanager
 def in_turn(folder: Path) -> Iterator[None]:
-    """Works in a folder alone; if it had to be made and is left empty, it is removed.
+    """Locks a folder, waiting until no other process has the lock.
 
-    Whoever comes second waits. What killed processes have left unfinished is removed.
+    Partial files that killed processes left in the folder are removed. A folder that this
+    call created is removed at the end if it is empty.
 
     Raises:
-        DiskError: If the folder cannot be made or read.
+        DiskError: If the folder cannot be created or read.
     """
     with _alone(folder) as made:
         atomic.remove_partials(folder)
         try:
             yield
         finally:
-            with suppress(OSError):  # something is in it
-                for path in made:  # nobody else is in it as long as it is locked
+            with suppress(OSError):  # it is not empty
+                for path in made:  # no other process is in it while it is locked
                     path.rmdir()
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[list[Path]]:
-    """Waits for the lock of a folder, which the end of the process lets go too.
+    """Waits for the lock of a folder; the end of the process unlocks it too.
 
     Yields:
-        What had to be made for it: the folder and those above it, if they were missing.
+        The folders that had to be created: the folder and its parents, innermost first.
     """
     made: set[Path] = set()
     descriptor = _lock_folder(folder, made)
@@ -151,7 +153,7 @@ def _alone(folder: Path) -> Iterator[list[Path]]:
 
 
 def _lock_folder(folder: Path, made: set[Path]) -> int:
-    """Returns the descriptor of a folder, locked, and made if it was missing."""
+    """Returns the descriptor of a folder, which is created if it is missing, and locks it."""
     attempts = 0
     while True:
         try:
@@ -161,7 +163,7 @@ def _lock_folder(folder: Path, made: set[Path]) -> int:
         except DiskError as error:
             gone = isinstance(error.__cause__, (FileExistsError, FileNotFoundError))
             attempts += 1
-            if gone and attempts < _ATTEMPTS:  # whoever had it has removed it meanwhile
+            if gone and attempts < _ATTEMPTS:  # its last user has removed it
                 continue
             raise
         try:
@@ -172,7 +174,7 @@ def _lock_folder(folder: Path, made: set[Path]) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # removed meanwhile, too
+        os.close(descriptor)  # the locked folder was removed, too
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""How much memory this machine has, and how much this process has used."""
+"""Measures the memory of this machine and of this process, in bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 _PROCESS = Path("/proc/self")
 _LIMIT_FILES = {"cgroup2": "memory.max", "cgroup": "memory.limit_in_bytes"}
-"""The file that holds the limit of a control group, by the type of its file system."""
+"""Name of the file with the limit of a control group, by the type of its file system."""
 
 
 def limit_bytes() -> int:
@@ -76,19 +76,19 @@ def _unescaped(text: str) -> str:
 
 
 def used_bytes() -> int:
-    """Returns the bytes this process holds that no file could give back."""
+    """Returns the anonymous memory of this process in bytes, without mapped files."""
     return _status("RssAnon") or peak_bytes()
 
 
 def peak_bytes() -> int:
-    """Returns the most bytes this process has held at once, pages of mapped files included."""
+    """Returns the peak memory of this process in bytes, mapped files included."""
     unit = 1 if sys.platform == "darwin" else 1024
-    # Linux hands `ru_maxrss` on from a parent to its child.
+    # On Linux a child inherits `ru_maxrss` from its parent.
     return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _status(name: str) -> int:
-    """Returns a number of bytes that Linux knows of this process; elsewhere 0."""
+    """Returns a field of /proc/self/status in bytes; 0 on other systems than Linux."""
     try:
         lines = Path("/proc/self/status").read_text("ascii").splitlines()
     except OSError:

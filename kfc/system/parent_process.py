@@ -1,7 +1,7 @@
-"""This module ends a process when the process that started it ends, however that ends.
+"""Ends a process when its parent process ends, whether the parent exits or is killed.
 
-It imports nothing but the standard library, because a process that must not import kfc runs it
-from its file.
+The module imports only the standard library, because a process that must not import kfc runs
+the file itself.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ _SECONDS = 0.2
 
 
 def end_with(parent: int) -> None:
-    """Makes this process end when its parent ends; it ends at once if the parent is gone.
+    """Makes this process end when its parent ends, and at once if the parent is gone.
 
-    On Linux the kernel kills it. A thread looks for the parent as well, because other systems
-    have no such call, and because Linux forgets the call when a program changes its user.
+    On Linux the kernel kills the process. A thread checks the parent as well, because other
+    systems have no such call, and Linux resets it when a program changes its user.
 
     Args:
-        parent: Process id of the parent, as the parent knows it. The thread that started this
-            process must live as long as this process is needed: Linux takes the end of that
-            thread for the end of the parent.
+        parent: Process id of the parent, as `os.getpid` returns it there. The thread that
+            started this process must live as long as this process is needed, because Linux
+            takes the end of that thread for the end of the parent.
     """
-    # None is the program itself, which is linked with the system's C library.
+    # CDLL(None) is the program itself, which is linked with the C library.
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
-    if os.getppid() != parent:  # it ended before the call
+    if os.getppid() != parent:  # the parent ended before the call
         os._exit(1)
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 

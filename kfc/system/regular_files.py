@@ -1,4 +1,4 @@
-"""This module opens files of data, and refuses devices and pipes."""
+"""Opens data files and refuses devices and pipes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import BinaryIO
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Opens a file to read it: a device would never end, and a pipe may wait for ever.
+    """Opens a file to read it, unless it is a device or a pipe, which may never end.
 
     Raises:
-        OSError: If it cannot be opened, or is no file.
+        OSError: If the file cannot be opened, or is not a regular file.
     """
     return os.fdopen(open_descriptor(path), "rb")
 
 
 def open_descriptor(path: Path) -> int:
-    """Opens a file as `open_file` does, as a descriptor that the caller has to close."""
-    # The kind is asked of the open file, because the path may be another one's by then. An
-    # open that does not block returns at once for a pipe that nobody writes to.
+    """Opens a file as `open_file` does; returns the descriptor, which the caller closes."""
+    # The type is read from the open file, because the path may have become another file. With
+    # O_NONBLOCK, opening a pipe returns at once even if no process writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):

@@ -1,10 +1,10 @@
-"""This module opens files and folders, without links below a folder that was handed over.
+"""Opens files and folders, and follows no link below an untrusted folder.
 
-A run, a search or an export may come from somebody else. `hand_over` announces its folder, and
-from then on every path below it is opened name by name, each relative to the descriptor of the
-folder before it, without following links. The folder itself may be a link, because the user
-has typed its name. Elsewhere a path is the user's own: links on it are followed, except for
-the last name of a file that is written. Only regular files are opened as files.
+A run, a search or an export may come from another person. `distrust` marks its folder as
+untrusted. From then on, every path below it is opened name by name, relative to the descriptor
+of the parent folder, and without following links. The folder itself may be a link, because the
+user has typed its name. All other paths belong to the user: their links are followed, except
+for the last name of a file that is written. Only regular files are opened as files.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _WITHOUT_END = (stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK)
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
-_handed_over: set[Path] = set()
+_untrusted: set[Path] = set()
 
 
 class NotRegularError(OSError):
-    """The path of a link, a pipe, a socket, a device, or a file with several names."""
+    """A path is a link, a pipe, a socket, a device, or a file with several names."""
 
     def __init__(self, kind: str, path: Path) -> None:
         super().__init__(errno.ELOOP, kind, str(path))
@@ -33,21 +33,21 @@ class NotRegularError(OSError):
         return str(self.strerror)
 
 
-def hand_over(folder: Path) -> None:
-    """Announces a folder below which this process follows no link from now on."""
-    _handed_over.add(folder.absolute())
+def distrust(folder: Path) -> None:
+    """Marks a folder as untrusted: this process follows no link below it from now on."""
+    _untrusted.add(folder.absolute())
 
 
 @contextmanager
 def parent_of(path: Path) -> Iterator[tuple[int, str, bool]]:
-    """Opens the folder of a path.
+    """Opens the parent folder of a path.
 
     Yields:
-        The folder's descriptor, the name in it, and whether the name is below a folder that
-        was handed over.
+        The descriptor of the folder, the last name of the path, and whether the path is below
+        an untrusted folder.
 
     Raises:
-        NotRegularError: If a folder on the way is a link and must not be.
+        NotRegularError: If a folder of the path is a link and is below an untrusted folder.
         OSError: If the folder cannot be opened.
     """
     start, names = _split(path)
@@ -63,7 +63,7 @@ def parent_of(path: Path) -> Iterator[tuple[int, str, bool]]:
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Opens a regular file, and never waits for one.
+    """Opens a regular file without waiting.
 
     Args:
         path: Path of the file.
@@ -73,14 +73,15 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
         The descriptor, which the caller closes.
 
     Raises:
-        NotRegularError: If it is no regular file, if a link would have to be followed, or if
-            it is changed in place and has a second name, which may be another one's file.
-        OSError: If it cannot be opened.
+        NotRegularError: If the path is not a regular file, if a link would have to be
+            followed, or if the file is opened for writing and has a second name, which may
+            belong to another person.
+        OSError: If the file cannot be opened.
     """
     with parent_of(path) as (folder, name, below):
         no_link = os.O_NOFOLLOW if below or flags & _WRITES else 0
-        # An open that does not block returns at once for a pipe; the kind is asked of the open
-        # file, because the path may name another file by then.
+        # With O_NONBLOCK, opening a pipe returns at once. The type is read from the open file,
+        # because the path may have become another file.
         descriptor = _open(name, flags | no_link | os.O_NONBLOCK | os.O_CLOEXEC, folder, path)
     try:
         found = os.fstat(descriptor)
@@ -95,12 +96,12 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def create_regular(path: Path) -> int:
-    """Makes a file that must not be there yet, and returns its descriptor for writing."""
+    """Creates a file that must not exist yet; returns its descriptor for writing."""
     return open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
 
 
 def open_to_sync(path: Path) -> int:
-    """Opens a regular file or a folder, and returns its descriptor."""
+    """Opens a regular file or a folder to flush it; returns its descriptor."""
     with parent_of(path) as (folder, name, below):
         no_link = os.O_NOFOLLOW if below else 0
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | no_link
@@ -108,10 +109,10 @@ def open_to_sync(path: Path) -> int:
 
 
 def make_folders(path: Path) -> list[Path]:
-    """Makes a folder, and those above it; one that is there is fine.
+    """Creates a folder and its parents, unless they exist.
 
     Returns:
-        The folders that this call has made, and no other process, from the outermost.
+        The folders that this call, rather than another process, has created, outermost first.
     """
     start, names = _split(path)
     if start is None:
@@ -128,14 +129,14 @@ def make_folders(path: Path) -> list[Path]:
 
 
 def _make_folders(path: Path) -> list[Path]:
-    """Does the work of `Path.mkdir(parents=True, exist_ok=True)`; returns what it made."""
+    """Calls `Path.mkdir(parents=True, exist_ok=True)`; returns the folders it created."""
     try:
         path.mkdir()
     except FileNotFoundError:
         if path.parent == path:
             raise
         return [*_make_folders(path.parent), *_make_folders(path)]
-    except OSError:  # a disk that is only read says so before it says that a folder exists
+    except OSError:  # a read-only disk raises this before FileExistsError
         if not path.is_dir():
             raise
         return []
@@ -143,11 +144,11 @@ def _make_folders(path: Path) -> list[Path]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Returns the names in a folder in order; none where there is no such folder.
+    """Returns the sorted names in a folder; a folder that does not exist has none.
 
     Raises:
-        NotRegularError: If it is a link and must not be.
-        OSError: If it cannot be read.
+        NotRegularError: If the folder is a link and is below an untrusted folder.
+        OSError: If the folder cannot be read.
     """
     try:
         descriptor = open_to_sync(folder)
@@ -160,10 +161,10 @@ def names_in(folder: Path) -> list[str]:
 
 
 def tree(folder: Path) -> list[tuple[Path, bool]]:
-    """Returns everything below a folder, in order, and whether each is a folder.
+    """Returns the sorted paths below a folder, each with whether it is a folder.
 
     Raises:
-        NotRegularError: If anything is neither a regular file nor a folder.
+        NotRegularError: If a path is neither a regular file nor a folder.
         OSError: If a folder cannot be read.
     """
     found: list[tuple[Path, bool]] = []
@@ -175,7 +176,7 @@ def tree(folder: Path) -> list[tuple[Path, bool]]:
                 path = folder / place / name
                 try:
                     mode = os.stat(name, dir_fd=inside, follow_symlinks=False).st_mode
-                except FileNotFoundError:  # somebody has removed it meanwhile
+                except FileNotFoundError:  # another process has removed it
                     continue
                 if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                     raise NotRegularError(_kind(mode), path)
@@ -186,10 +187,10 @@ def tree(folder: Path) -> list[tuple[Path, bool]]:
 
 
 def _split(path: Path) -> tuple[Path | None, tuple[str, ...]]:
-    """Returns the outermost folder handed over above a path, and the names below it."""
+    """Returns the outermost untrusted folder above a path, and the names below that folder."""
     path = path.absolute()
     for place in reversed(path.parents):
-        if place in _handed_over:
+        if place in _untrusted:
             names = path.relative_to(place).parts
             if ".." in names:
                 raise NotRegularError(f"a path that leads out of {place}", path)
@@ -201,7 +202,7 @@ def _open(name: str, flags: int, folder: int, path: Path) -> int:
     try:
         return os.open(name, flags, 0o666, dir_fd=folder)
     except OSError as error:
-        # Systems differ in what they answer for a link, and for a pipe that nobody reads.
+        # The error for a link, and for a pipe without a reader, differs between systems.
         mode = _mode(name, folder)
         is_refused_link = flags & os.O_NOFOLLOW and stat.S_ISLNK(mode)
         if is_refused_link or stat.S_IFMT(mode) in _WITHOUT_END:
@@ -210,7 +211,7 @@ def _open(name: str, flags: int, folder: int, path: Path) -> int:
 
 
 def _mode(name: str, folder: int) -> int:
-    """Returns the mode of what has a name, a link's own; 0 where nothing can be seen."""
+    """Returns the mode of a name, of a link itself; 0 if the mode cannot be read."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except OSError:

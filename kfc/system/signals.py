@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment -> the same signals at a moment of our choice."""
+"""Delays Ctrl-C and SIGTERM until the program can stop cleanly."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Within it the first signal waits until `obey`; a second one acts at once.
+    """Delays the first signal of a `with` block until `obey`; the second one acts at once.
 
-    What a signal does is what it did before: raise KeyboardInterrupt, end the process, or
-    whatever the caller has installed. One that was ignored stays ignored. In a thread that
-    is not the main one, which no signal reaches, nothing changes.
+    A delayed signal keeps its handler: it raises KeyboardInterrupt, ends the process or calls
+    the function that the caller has installed. An ignored signal stays ignored. Outside the
+    main thread, which alone receives signals, nothing changes.
 
     Attributes:
-        heard: The signal that waits, or None.
+        heard: Number of the signal that waits, or None.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                # None is a handler that Python did not install and cannot put back.
+                # None stands for a handler that Python did not install and cannot restore.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
         return self
@@ -47,7 +47,7 @@ class Interrupts:
         self.obey()
 
     def obey(self) -> None:
-        """Lets the signal that waits, if any, do what it does."""
+        """Delivers the signal that waits, if there is one."""
         if self.heard is not None:
             number, self.heard = self.heard, None
             self._restore()
@@ -66,11 +66,11 @@ class Interrupts:
 
 @contextmanager
 def hint_on_interrupt(say: Callable[[str], None], how: str) -> Iterator[None]:
-    """Says how to go on where a signal or a full disk ends what runs within.
+    """Prints how to continue if a signal or a full disk ends the `with` block.
 
     Args:
-        say: Prints a line.
-        how: For example "`kfc resume RUN` goes on".
+        say: Function that prints a line.
+        how: Words after "Interrupted:", such as "`kfc resume RUN` continues".
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""Standard streams that may be closed, full or broken -> progress and results.
+"""Prints progress and results to standard streams that may be closed, full or broken.
 
-Progress is a courtesy: whoever reads it may go away, and the training goes on without a
-word. A result that cannot be printed is an error.
+Progress that cannot be printed is dropped, and the training continues. A result that cannot
+be printed is an error.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class _Stream:
-    """A text stream that hands a failure to write to a function.
+    """A text stream that reports a failed write to a function.
 
-    Nothing stays in a buffer: Python would try to write it again when it ends, and would
-    turn the exit code into 120.
+    Nothing stays in a buffer, because Python would write the buffer again when it ends, fail
+    again and change the exit code to 120.
 
     Args:
-        find: Returns the stream to write to, or None where there is none.
-        failed: Called with the error of the operating system.
+        find: Function that returns the stream to write to, or None if there is none.
+        failed: Function that is called with the error of the operating system.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class _Stream:
         self._find, self._failed = find, failed
 
     def write(self, text: str) -> int:
-        """Writes a text at once; returns its length."""
+        """Writes a text without buffering; returns its length."""
         if stream := self._find():
             try:
                 _write_through(stream, text)
@@ -49,7 +49,7 @@ class _Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Writes what others have left in the buffer of the stream."""
+        """Writes the text that is in the buffer of the stream."""
         self.write("")
 
     def __getattr__(self, name: str) -> Any:
@@ -59,7 +59,7 @@ class _Stream:
 def _write_through(stream: TextIO, text: str) -> None:
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     stream.flush()
-    if not isinstance(raw, io.FileIO):  # a notebook's, or a test's
+    if not isinstance(raw, io.FileIO):  # the stream of a notebook or a test
         stream.write(text)
         stream.flush()
         return
@@ -69,12 +69,13 @@ def _write_through(stream: TextIO, text: str) -> None:
 
 
 def _stderr() -> TextIO | None:
-    # While rich shows a bar, `sys.stderr` prints above it, by the console that asks here.
+    # While rich shows a progress bar, `sys.stderr` prints through the console that calls this
+    # function; the stream behind it is needed.
     return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
 
 
 def _drop(error: OSError) -> None:
-    """Leaves out what a stream does not take."""
+    """Drops the text that could not be written."""
 
 
 def _refuse(error: OSError) -> None:
@@ -83,16 +84,16 @@ def _refuse(error: OSError) -> None:
             "standard output",
             "a place that can be written",
             error.strerror or str(error),
-            "Free space, or let the reader of a pipe read to its end.",
+            "Free disk space, or let the reader of a pipe read to its end.",
         )
     ) from error
 
 
 def progress_console(verbose: bool = True) -> Console:
-    """Returns a console on stderr, which drops what stderr does not take.
+    """Returns a console on stderr, which drops text that cannot be written.
 
     Args:
-        verbose: Whether it prints at all.
+        verbose: Whether the console prints.
     """
     from rich.console import Console
 
@@ -102,13 +103,14 @@ def progress_console(verbose: bool = True) -> Console:
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Guards the standard streams of a command.
+    """Checks every write to the standard streams within the `with` block.
 
     Raises:
-        DiskError: If stdout does not take a result; what stderr does not take is dropped.
+        DiskError: If a result cannot be written to stdout. Text that cannot be written to
+            stderr is dropped.
     """
     out, err = sys.stdout, sys.stderr
-    # Without a stream, `print` knows by itself that there is nothing to do.
+    # Without a stream, `print` does nothing.
     results: Any = _Stream(lambda: out, _refuse) if out else out
     progress: Any = _Stream(lambda: err, _drop) if err else err
     with redirect_stdout(results), redirect_stderr(progress):
@@ -116,10 +118,10 @@ def guarded_streams() -> Iterator[None]:
 
 
 def prepare_streams() -> None:
-    """Lets a command run where a standard stream is missing or lacks letters.
+    """Makes the standard streams usable where one is missing or cannot encode a letter.
 
-    A service may have no stderr, and the letters of a label may not be in the encoding of
-    stdout; they are written by their numbers then, as Python does on stderr.
+    A service may have no stderr; the null device takes its place. A letter that the encoding
+    of a stream lacks is written as an escape with its number.
     """
     open_standard_streams()
     for name in ("stdout", "stderr"):
@@ -134,8 +136,8 @@ def prepare_streams() -> None:
 def open_standard_streams() -> None:
     """Opens the null device on each of the descriptors 0, 1 and 2 that is closed.
 
-    Otherwise the next file that anybody opens gets the number, and with it the lines that
-    TensorFlow writes to descriptor 2.
+    Otherwise the next file that the process opens gets such a number, and with number 2 the
+    lines that TensorFlow writes to stderr.
     """
     for number in (0, 1, 2):
         try:

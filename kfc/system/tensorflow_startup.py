@@ -1,9 +1,9 @@
-"""TensorFlow and Keras, imported and started without the lines they print on the way.
+"""Imports and starts TensorFlow and Keras without the lines that they print.
 
-No environment variable silences TensorFlow 2.21: level 3 still leaves six lines, written
-by C++ straight to file descriptor 2. So that descriptor points to a temporary file during
-the import, and during the first operation, which starts the runtime; what was written is
-replayed if either fails. In between, and only there, the number of threads can be set.
+No environment variable silences TensorFlow 2.21: at level 3 it still writes six lines, in
+C++, to file descriptor 2. Therefore the descriptor points to a temporary file during the
+import and during the first operation, which starts the runtime. If one of them fails, the text
+is printed. The number of threads can only be set between the import and the first operation.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kfc.errors import Finding, SpecError
 from kfc.system.standard_streams import open_standard_streams
 
 import_seconds = 0.0
-"""What the import of TensorFlow and Keras took; 0 where the caller had imported both."""
+"""Seconds of the import of TensorFlow and Keras; 0 if the caller had imported both."""
 
-_holding = threading.Lock()  # one thread at a time moves the process's descriptor 2
+_holding = threading.Lock()  # one thread at a time redirects descriptor 2
 _forked = False  # whether this process was forked from one in which TensorFlow runs
 
 
 def _note_fork() -> None:
-    """Notes in a forked child whether its parent had started TensorFlow's runtime."""
+    """Records in a forked child whether its parent had started TensorFlow's runtime."""
     global _forked
     module = sys.modules.get("tensorflow.python.eager.context")
     started = module is not None and getattr(module._context, "_initialized", False)
@@ -40,10 +40,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and Keras, silently, with TensorFlow as Keras's backend.
+    """Imports TensorFlow and Keras silently, with TensorFlow as the backend of Keras.
 
     Raises:
-        ImportError: If either cannot be imported, or if Keras already runs on another
+        ImportError: If one of them cannot be imported, or if Keras already uses another
             backend.
     """
     global import_seconds
@@ -61,37 +61,37 @@ def import_tensorflow() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     began = time.perf_counter()
     with stderr_held_back():
-        import keras  # and with it TensorFlow
+        import keras  # which imports TensorFlow
     import_seconds = time.perf_counter() - began
 
 
 def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
-    """Starts TensorFlow's runtime, silently, unless it runs already.
+    """Starts TensorFlow's runtime silently, unless it runs already.
 
     Args:
-        threads: Threads that share one operation, and operations that run at once; None
-            takes what the runtime has, by default every core.
-        insist: Whether a runtime with another number is an error.
+        threads: Number of threads of one operation, and of operations that run at once; None
+            keeps the number of the runtime, which is every core by default.
+        insist: Whether it is an error if the runtime already has another number.
 
     Returns:
-        The number it runs with; None is every core.
+        The number of threads of the runtime; None stands for every core.
 
     Raises:
-        SpecError: If the runtime has already started with another number of threads, or
-            cannot run here; see `check_process`.
+        SpecError: If the runtime has already started with another number of threads, or if
+            it cannot run in this process, see `check_process`.
     """
     import tensorflow as tf
 
     check_process()
     config = tf.config.threading
-    # Both the first question and the first operation look at processor and drivers.
+    # The first query and the first operation both print lines about processor and drivers.
     with stderr_held_back():
         running = config.get_intra_op_parallelism_threads()
         if threads is not None and threads != running:
             try:
                 config.set_intra_op_parallelism_threads(threads)
                 config.set_inter_op_parallelism_threads(threads)
-            except RuntimeError as error:  # the runtime cannot be told any more
+            except RuntimeError as error:  # the runtime has started, and the number is fixed
                 if insist:
                     raise _other_threads(threads, running) from error
         tf.constant(0) + 0
@@ -99,12 +99,12 @@ def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
 
 
 def check_process() -> None:
-    """Checks that TensorFlow's operations can run here, and run at once.
+    """Checks that TensorFlow can run in this process, with eager execution.
 
     Raises:
-        SpecError: If this process was forked from one in which TensorFlow runs, whose threads
-            a child does not have, so that it would wait for ever; or if eager execution is
-            off, in TF1 mode or within a `tf.Graph` or `tf.function`.
+        SpecError: If this process was forked from a process in which TensorFlow ran; it lacks
+            TensorFlow's threads and would wait for ever. Or if eager execution is off, in TF1
+            mode or within a `tf.Graph` or `tf.function`.
     """
     import tensorflow as tf
 
@@ -112,8 +112,8 @@ def check_process() -> None:
         raise SpecError(
             Finding(
                 "process",
-                "a process that started on its own",
-                "one forked from a process in which TensorFlow was running",
+                "a process that was not forked from one in which TensorFlow runs",
+                "a process forked after TensorFlow had started",
                 "Use multiprocessing.get_context('spawn'), or fork before TensorFlow runs.",
             )
         )
@@ -123,8 +123,8 @@ def check_process() -> None:
                 "TensorFlow",
                 "eager execution, TensorFlow 2's default",
                 "a tf.Graph, a tf.function or TF1 mode around the call",
-                "Call kfc outside of them, and without tf.compat.v1.disable_v2_behavior() "
-                "or disable_eager_execution().",
+                "Call kfc outside of them, without tf.compat.v1.disable_v2_behavior() and "
+                "disable_eager_execution().",
             )
         )
 
@@ -133,19 +133,19 @@ def _other_threads(threads: int, running: int) -> SpecError:
     return SpecError(
         Finding(
             "training.threads",
-            f"{running or 'null (every core)'}, with which TensorFlow runs in this process",
+            f"{running or 'null (every core)'}, the number TensorFlow has in this process",
             str(threads),
-            "Start a new process; the number holds from TensorFlow's first operation on.",
+            "Start a new process; the number is fixed by TensorFlow's first operation.",
         )
     )
 
 
 def _prefer_wide_vectors() -> None:
-    """Lets XLA use 512-bit vectors where the processor has them: a tenth of the time.
+    """Lets XLA use 512-bit vectors if the processor has them; this saves a tenth of the time.
 
-    LLVM's own choice is 256, made for processors that slowed down under wider ones. XLA
-    reads the flag when TensorFlow is imported, so a caller who did that before goes
-    without, and has other last bits; `environment.json` records the flags.
+    LLVM prefers 256 bits, for processors that slow down under wider vectors. XLA reads the
+    flag when TensorFlow is imported. A caller who has imported TensorFlow before kfc does not
+    get the flag, and gets other last bits; `environment.json` records the flags.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     is_file = flags and not flags.startswith("-")
@@ -155,13 +155,14 @@ def _prefer_wide_vectors() -> None:
 
 @contextmanager
 def stderr_held_back() -> Iterator[None]:
-    """Keeps what is written to descriptor 2 or logged by TensorFlow meanwhile, and drops it.
+    """Drops the text written to descriptor 2 or logged by TensorFlow in the `with` block.
 
-    In a notebook, or where the caller has configured `logging`, TensorFlow's loggers do not
-    write to the descriptor. All of it is written after all if an exception ends this.
+    If the block raises an exception, the text is printed after all. In a notebook, or if the
+    caller has configured `logging`, TensorFlow's loggers do not write to the descriptor, so
+    they are handled too.
     """
-    if sys.stderr is not None:  # a service, or pythonw, may have none
-        with suppress(OSError, ValueError):  # full, or closed
+    if sys.stderr is not None:  # a service may have none
+        with suppress(OSError, ValueError):  # it is full or closed
             sys.stderr.flush()
     open_standard_streams()
     with _holding, tempfile.TemporaryFile() as held, _loggers_held_back():
@@ -184,17 +185,17 @@ _LOGGERS = ("absl", "keras", "tensorflow", "tf2onnx")
 
 @contextmanager
 def _loggers_held_back() -> Iterator[None]:
-    """Keeps what this thread logs to TensorFlow's loggers and those below, and drops it.
+    """Drops the records that this thread logs to TensorFlow's loggers and their children.
 
-    Records go to their handlers after all if an exception ends this. Filters are put on
-    handlers, since a logger that an import makes meanwhile would have none of them; levels,
-    and whatever else the caller has set, are not touched.
+    If the `with` block raises an exception, the records go to their handlers after all. The
+    filters are added to handlers, because a logger that is created meanwhile would have no
+    filter. Levels and all other settings of the caller stay unchanged.
     """
     thread, held = threading.get_ident(), list[tuple[logging.Handler, logging.LogRecord]]()
     filters: list[tuple[logging.Handler, Callable[[logging.LogRecord], bool]]] = []
     loggers = [logging.root, *map(logging.getLogger, _LOGGERS)]
     handlers = {handler for logger in loggers for handler in logger.handlers}
-    # The last one is where records go that have no handler.
+    # Records without a handler go to `logging.lastResort`.
     for handler in handlers | ({logging.lastResort} if logging.lastResort else set()):
 
         def hold(record: logging.LogRecord, handler: logging.Handler = handler) -> bool:

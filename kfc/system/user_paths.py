@@ -1,4 +1,4 @@
-"""Paths as a user types them and as messages show them."""
+"""Converts paths between the form a user types, an absolute path and the form of messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kfc.errors import DiskError, Finding
 
 
 def expanded(path: str | Path) -> Path:
-    """Returns the path of what a user typed, with `~` as the home folder.
+    """Returns a path that a user typed, with `~` replaced by the home folder.
 
     Args:
         path: A path such as `data.npz` or `~/data.npz`.
@@ -18,37 +18,36 @@ def expanded(path: str | Path) -> Path:
 
 
 def absolute(path: str | Path) -> Path:
-    """Returns the absolute path of what a user typed, with `~` as the home folder.
+    """Returns the absolute path of a path that a user typed.
 
-    An absolute path stays right after the process changes its current folder. Links are
-    kept, and nothing needs to exist.
+    `~` is replaced by the home folder. Links are kept, and the path need not exist.
 
     Args:
         path: A path such as `runs`, `~/runs` or `/data/runs`.
 
     Raises:
-        DiskError: If the path is relative, and the current folder was removed.
+        DiskError: If the path is relative and the current folder was removed.
     """
     path = expanded(path)
     return path if path.is_absolute() else current() / path
 
 
 def current() -> Path:
-    """Returns the current folder, to which relative paths belong.
+    """Returns the current folder, the start of relative paths.
 
     Raises:
-        DiskError: If it was removed.
+        DiskError: If the folder was removed.
     """
     try:
         return Path.cwd()
     except OSError as error:
-        expected, got = "a folder that is there", error.strerror or str(error)
-        remedy = "Change into another folder, and start again."
+        expected, got = "a folder that exists", error.strerror or str(error)
+        remedy = "Change to another folder and start again."
         raise DiskError(Finding("the current folder", expected, got, remedy)) from error
 
 
 def shown_path(path: Path) -> str:
-    """Returns a path as a message shows it: relative where it lies below the current folder.
+    """Returns a path for a message: relative if it is below the current folder.
 
     Args:
         path: An absolute path.

@@ -67,7 +67,7 @@ def standing(folder: Path) -> Standing:
         CheckpointError: If the folder holds no search, or a damaged one.
     """
     folder = user_paths.absolute(folder)
-    safe_open.hand_over(folder)
+    safe_open.distrust(folder)
     events = read_events(folder / "journal.jsonl")
     if not events:
         raise CheckpointError(

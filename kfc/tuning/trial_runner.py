@@ -89,7 +89,7 @@ class Runner:
 
     def __init__(self, space: Space, objective: str, root: Path, prepare: Preparer) -> None:
         self._space, self._objective, self._root = space, objective, root
-        safe_open.hand_over(root)  # to this process, which may be a worker
+        safe_open.distrust(root)  # to this process, which may be a worker
         self._prepare = prepare
 
     def run(self, order: Order) -> Trial:

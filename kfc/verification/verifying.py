@@ -153,7 +153,7 @@ def _run_folder(spec: SpecLike) -> Path | None:
     """Returns the folder of a run, if that is what was given."""
     if isinstance(spec, (str, Path)) and (user_paths.absolute(spec) / "result.json").is_file():
         folder = user_paths.absolute(spec)
-        safe_open.hand_over(folder)
+        safe_open.distrust(folder)
         return folder
     return None
 

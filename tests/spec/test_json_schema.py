@@ -137,13 +137,13 @@ BEYOND_A_SCHEMA = {
     "JSON Schema takes 3.0 for an integer": r"expected an integer.*got -?\d+\.0(e\+\d+)?\b",
     "two keys of a spec contradict": "while data.validation is 0|which is data.source"
     "|one owner of|of a classification|of a regression|a share of the rows given as data=",
-    "two ends of a dimension": "where log is true|the low end first|leads from low to high",
+    "two ends of a dimension": "if log is true|the lower end first|distance from low to high",
     "a list of choices repeats one": "each value once",
-    "two lists of a schedule": "one value more than boundaries|rising epochs",
+    "two lists of a schedule": "one more than boundaries|ascending epochs",
     "two options of a component": "one of clipnorm|since save_weights_only|beside clip",
     "one value of lion": r"a number in \(0, 1\)",
     "a path that leads out of the run folder, or to a file of its own": "inside the run folder"
-    "|not the run's own",
+    "|kfc does not write itself",
     "letters beyond ASCII": "text that matches",
 }
 

@@ -362,7 +362,7 @@ def test_a_second_process_is_refused_without_tensorflow(interrupted):
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
         with pytest.raises(kfc.BusyError):
             kfc.resume(folder)
-    assert "got one that process" in ended.stdout
+    assert "got a folder that process" in ended.stdout
     resuming.check_resumable(folder)
 
 

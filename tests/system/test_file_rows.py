@@ -59,7 +59,7 @@ def test_values_of_any_type_are_read(dtype, tmp_path):
 
 def test_rows_far_apart_are_read_by_themselves(tmp_path, monkeypatch):
     monkeypatch.setattr("kfc.system.file_rows._GAP_BYTES", 300)
-    monkeypatch.setattr("kfc.system.file_rows._SPAN_BYTES", 500)
+    monkeypatch.setattr("kfc.system.file_rows._BLOCK_BYTES", 500)
     x = mapped(tmp_path)  # rows of 96 bytes
     rows, read = FileRows.of(x), []
     between = rows.between
@@ -89,7 +89,7 @@ def test_a_file_that_becomes_shorter_is_named(size, tmp_path):
             read()
         (finding,) = caught.value.findings
         assert finding.where == str(tmp_path / "x.npy")
-        assert finding.expected == f"the {whole:,} bytes that were there"
+        assert finding.expected == f"the unchanged file of {whole:,} bytes"
         assert finding.got == f"{size:,} bytes"
         assert "kfc resume" in finding.remedy
 

@@ -254,7 +254,7 @@ def test_a_folder_that_another_process_works_in_is_busy_with_all_four_parts(tmp_
     (finding,) = caught.value.findings
     assert finding.where == str(tmp_path)
     assert finding.expected == "a folder that no other process works in"
-    assert finding.got == f"one that process {holder.pid} works in"
+    assert finding.got == f"a folder that process {holder.pid} works in"
     assert finding.remedy
 
 

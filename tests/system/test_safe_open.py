@@ -10,12 +10,12 @@ from kfc.system import atomic, disk, locks, safe_open
 
 @pytest.fixture
 def given(tmp_path):
-    """A folder that was handed over, and beside it a folder of which nothing may change."""
+    """An untrusted folder; no file of the folder beside it may change."""
     folder, outside = tmp_path / "given", tmp_path / "outside"
     (folder / "inner").mkdir(parents=True)
     outside.mkdir()
     (outside / "kept").write_text("kept")
-    safe_open.hand_over(folder)
+    safe_open.distrust(folder)
     yield folder
     assert [path.name for path in outside.iterdir()] == ["kept"]
     assert (outside / "kept").read_text() == "kept"
@@ -103,7 +103,7 @@ def test_a_file_with_a_second_name_is_read_and_not_changed_in_place(given):
 def test_the_folder_itself_may_be_a_link_that_the_user_typed(given):
     link = given.parent / "link"
     link.symlink_to("given")
-    safe_open.hand_over(link)
+    safe_open.distrust(link)
     atomic.write_file(link / "file", "x")
     assert atomic.read_bytes(given / "file") == b"x"
 

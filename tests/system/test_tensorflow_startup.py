@@ -4,29 +4,32 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
-import tensorflow as tf
 
-import kfc
 from kfc.system import tensorflow_startup
 
-SMALL = {"training.epochs": 1, "network.hidden": [4]}
-
-# The number of threads can only be set once in a process, so all of this is one story.
+# The number of threads can only be set once in a process, and a process in which eager
+# execution is off, or that was forked, can only be seen from outside: all of it is one story.
 STORY = """
-import contextlib, gc, io, json, sys
+import contextlib, gc, io, json, multiprocessing, os, runpy, sys
 from pathlib import Path
-from kfc import cli
-try:
-    cli.main(["fit", "training.threads=1", "training.epochs=1", "network.hidden=[4]", "-q"])
-except SystemExit as ended:
-    told = {"code": ended.code or 0}
+told = {}
+sizes = ["training.threads=1", "training.epochs=1", "network.hidden=[4]"]
+for name, *arguments in (
+    ["fit", *sizes, "--json"], ["predict", "runs/0001-digits", "rows.npy"]
+):
+    sys.argv[1:] = [name, *arguments]
+    try:
+        runpy.run_module("kfc", run_name="__main__")
+    except SystemExit as ended:
+        told[name] = ended.code or 0
 with contextlib.redirect_stdout(io.StringIO()) as printed:
     import kfc.tuning.oracle
 told["by keras-tuner"] = printed.getvalue()
 import kfc, tensorflow as tf
 threading = tf.config.threading
-folder = Path("runs/0001-digits")
+folder = Path("runs/0001-digits").absolute()
 told["of one operation"] = threading.get_intra_op_parallelism_threads()
 told["operations at once"] = threading.get_inter_op_parallelism_threads()
 told["environment"] = json.loads((folder / "environment.json").read_text())["threads"]
@@ -37,88 +40,22 @@ try:
 except kfc.SpecError as error:
     told["refused"] = str(error)
 told["again"] = kfc.load(folder).evaluate() == kfc.load(folder).metrics
-told["unnamed"] = kfc.fit("digits", overrides=small, verbose=False).epochs
-print(json.dumps(told), file=sys.stderr)
-"""
+result = json.loads((folder / "result.json").read_text())
+told["import"] = result["phases"]["import"]
+told["folders"] = sorted(path.name for path in folder.parent.iterdir())
+wish = {"training": {"threads": 1000}, "network": {"hidden": [4]}}
+told["built"] = kfc.build(wish, input_shape=(3,), classes=2).count_params()
+from kfc.system import tensorflow_startup
+told["not insisted on"] = tensorflow_startup.start_tensorflow(1000, insist=False)
 
+run = kfc.fit("digits", overrides=small, verbose=False)
+told["unnamed"] = run.epochs
+told["same bits"] = run.weights_sha256 == result["weights_sha256"]
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", STORY],
-        cwd=tmp_path_factory.mktemp("story"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    (line,) = done.stderr.splitlines()  # and none of TensorFlow's, or of keras-tuner's
-    return json.loads(line)
-
-
-def test_tensorflow_runs_with_the_threads_of_the_spec(told):
-    assert told["code"] == 0
-    assert (told["of one operation"], told["operations at once"]) == (1, 1)
-
-
-def test_the_run_folder_says_how_many_threads(told):
-    assert told["environment"] == 1
-
-
-def test_another_number_is_refused_once_tensorflow_runs(told):
-    assert told["refused"].startswith("training.threads: expected 1, with which TensorFlow")
-    assert "got 3" in told["refused"]
-    assert "Start a new process" in told["refused"]
-
-
-def test_a_finished_run_is_loaded_and_repeats_its_numbers(told):
-    assert told["again"] is True
-
-
-def test_a_spec_that_names_no_number_takes_what_there_is(told):
-    assert told["unnamed"] == 1
-
-
-def test_the_command_collects_garbage_again_once_tensorflow_is_imported(told):
-    assert told["collecting"] is True
-
-
-def test_importing_keras_tuner_prints_and_warns_nothing(told):
-    assert told["by keras-tuner"] == ""
-
-
-@pytest.fixture
-def running():
-    tf.constant(1) + 1
-    return tf.config.threading.get_intra_op_parallelism_threads()
-
-
-def test_a_process_that_ran_an_operation_refuses_a_number(running, tmp_path):
-    with pytest.raises(kfc.SpecError) as caught:
-        kfc.fit("digits", overrides={"training.threads": 1000}, runs=tmp_path)
-    (finding,) = caught.value.findings
-    assert finding.where == "training.threads"
-    assert finding.got == "1000"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_network_to_look_at_insists_on_no_number(running):
-    spec = {"training": {"threads": 1000}, "network": {"hidden": [4]}}
-    assert kfc.build(spec, input_shape=(3,), classes=2).count_params() > 0
-    assert tensorflow_startup.start_tensorflow(1000, insist=False) == (running or None)
-
-
-# What runs in a process where eager execution is off, or that was forked, can only be seen in
-# a process of its own; all of it is one story again.
-PROCESS = """
-import json, multiprocessing, sys
-import kfc
-import tensorflow as tf
-small = {"training.epochs": 1, "network.hidden": [4], "training.engine": "graph"}
-told = {}
-sys.stderr = None
+terminal, sys.stderr = sys.stderr, None
+small["training.engine"] = "graph"
 run = kfc.fit("digits", overrides=small)
 told["without stderr"] = run.epochs
-import os
 os.chdir("/")
 told["folder after a chdir"] = (run.folder / "result.json").is_file()
 def attempt(call):
@@ -145,36 +82,97 @@ child.start()
 told["forked"] = queue.get(timeout=60)
 child.join()
 told["afterwards"] = kfc.load(run.folder).evaluate() == run.metrics
-print(json.dumps(told))
+print(json.dumps(told), file=terminal)
 """
 
 
 @pytest.fixture(scope="module")
-def told_of_processes(tmp_path_factory):
+def told(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("story")
+    np.save(folder / "rows.npy", np.zeros((3, 64)))
     done = subprocess.run(
-        [sys.executable, "-c", PROCESS],
-        cwd=tmp_path_factory.mktemp("process"),
-        stdout=subprocess.PIPE,
+        [sys.executable, "-W", "error::UserWarning", "-c", STORY],
+        cwd=folder,
+        capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    return json.loads(done.stdout)
+    *lines, last = done.stderr.splitlines()
+    return {"stdout": done.stdout, "stderr": lines, **json.loads(last)}
 
 
-def test_a_process_without_stderr_trains(told_of_processes):
-    assert told_of_processes["without stderr"] == 1
-    assert told_of_processes["afterwards"] is True
+def test_a_command_prints_its_result_on_stdout_and_no_line_of_tensorflow(told):
+    assert (told["fit"], told["predict"]) == (0, 0)
+    fitted, end = json.JSONDecoder().raw_decode(told["stdout"])
+    assert fitted["folder"] == "runs/0001-digits"
+    head, *rows = told["stdout"][end:].split()
+    assert head == "label,probability,0,1,2,3,4,5,6,7,8,9"
+    assert len(rows) == 3
+    # Neither TensorFlow nor, when it is imported later, keras-tuner adds a line.
+    assert [line[:9] for line in told["stderr"]] == ["runs/0001", "epoch 1/1"]
 
 
-def test_the_folder_of_a_run_is_right_after_a_change_of_the_current_folder(told_of_processes):
-    assert told_of_processes["folder after a chdir"] is True
+def test_the_run_folder_of_a_command_has_the_seconds_of_the_import(told):
+    assert told["import"] > 0.5
+
+
+def test_python_gives_the_same_bits_as_the_command(told):
+    assert told["same bits"] is True
+
+
+def test_tensorflow_runs_with_the_threads_of_the_spec(told):
+    assert (told["of one operation"], told["operations at once"]) == (1, 1)
+
+
+def test_the_run_folder_says_how_many_threads(told):
+    assert told["environment"] == 1
+
+
+def test_another_number_is_refused_once_tensorflow_runs(told):
+    assert told["refused"].startswith("training.threads: expected 1, the number TensorFlow")
+    assert "got 3" in told["refused"]
+    assert "Start a new process" in told["refused"]
+
+
+def test_a_finished_run_is_loaded_and_repeats_its_numbers(told):
+    assert told["again"] is True
+
+
+def test_a_spec_that_names_no_number_takes_what_there_is(told):
+    assert told["unnamed"] == 1
+
+
+def test_the_command_collects_garbage_again_once_tensorflow_is_imported(told):
+    assert told["collecting"] is True
+
+
+def test_importing_keras_tuner_prints_and_warns_nothing(told):
+    assert told["by keras-tuner"] == ""
+
+
+def test_a_refused_number_leaves_no_run_folder(told):
+    assert told["folders"] == ["0001-digits"]
+
+
+def test_a_network_to_look_at_insists_on_no_number(told):
+    assert told["built"] > 0
+    assert told["not insisted on"] == 1
+
+
+def test_a_process_without_stderr_trains(told):
+    assert told["without stderr"] == 1
+    assert told["afterwards"] is True
+
+
+def test_the_folder_of_a_run_is_right_after_a_change_of_the_current_folder(told):
+    assert told["folder after a chdir"] is True
 
 
 @pytest.mark.parametrize(
     ("where", "words"), [("in a graph", "eager execution"), ("forked", "spawn")]
 )
-def test_every_call_is_refused_where_tensorflow_cannot_run(told_of_processes, where, words):
-    refused = told_of_processes[where]
+def test_every_call_is_refused_where_tensorflow_cannot_run(told, where, words):
+    refused = told[where]
     assert len(refused) == 7
     assert all(message and words in message for message in refused)
 

@@ -60,5 +60,7 @@ def test_a_current_folder_that_was_removed_is_named(home, monkeypatch):
     gone.rmdir()
     assert user_paths.absolute(home) == home
     assert user_paths.shown_path(home) == str(home)
-    with pytest.raises(kfc.DiskError, match="the current folder: expected a folder that is"):
+    with pytest.raises(
+        kfc.DiskError, match="the current folder: expected a folder that exists"
+    ):
         kfc.fit("digits", runs="runs")

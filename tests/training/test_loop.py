@@ -226,7 +226,7 @@ def test_a_callback_may_not_write_over_the_files_of_a_run(tmp_path):
         ("TensorBoard", {"log_dir": "checkpoints/logs"}),
         ("metrics_log", {}),
     ):
-        with pytest.raises(SpecError, match="a file or folder that is not the run's own"):
+        with pytest.raises(SpecError, match="a file or folder that kfc does not write itself"):
             named(tmp_path, name, **options)
 
 

@@ -78,7 +78,7 @@ def test_what_is_no_folder_in_place_of_the_checkpoints_is_refused(tmp_path, kind
     place = tmp_path / "run" / "checkpoints"
     save_numbered(tmp_path / "elsewhere", 1)
     place.parent.mkdir()
-    safe_open.hand_over(place.parent)
+    safe_open.distrust(place.parent)
     make = {
         "a link": lambda: place.symlink_to(tmp_path / "elsewhere"),
         "a file": lambda: place.write_bytes(b""),

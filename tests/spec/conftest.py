@@ -1,0 +1,64 @@
+"""Loads specs that have errors, and specs that were written and read again."""
+
+import pytest
+
+from kfc.errors import SpecError
+from kfc.spec import dump_spec, load_spec
+
+
+@pytest.fixture
+def findings_of():
+    """Returns the findings about `digits` with overrides, each with all four parts."""
+
+    def load(overrides):
+        with pytest.raises(SpecError) as caught:
+            load_spec("digits", overrides)
+        for finding in caught.value.findings:
+            assert finding.where
+            assert finding.expected
+            assert finding.got
+            assert finding.remedy, finding
+        return caught.value.findings
+
+    return load
+
+
+@pytest.fixture
+def again(tmp_path):
+    """Writes a spec to a file and loads the file."""
+
+    def dump_and_load(spec):
+        path = tmp_path / "spec.yaml"
+        path.write_text(dump_spec(spec))
+        return load_spec(path)
+
+    return dump_and_load
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Writes a text to a file of that ending and loads it."""
+
+    def write_and_load(text, suffix=".yaml", **overrides):
+        path = tmp_path / f"case{suffix}"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load_spec(path, overrides)
+
+    return write_and_load
+
+
+@pytest.fixture
+def finding_of():
+    """Returns the one finding that a call raises, with all four parts."""
+
+    def call_refused(call, *arguments, **keywords):
+        with pytest.raises(SpecError) as caught:
+            call(*arguments, **keywords)
+        (finding,) = caught.value.findings
+        assert finding.where
+        assert finding.expected
+        assert finding.got
+        assert finding.remedy
+        return finding
+
+    return call_refused
