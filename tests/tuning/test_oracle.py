@@ -1,5 +1,6 @@
 import builtins
 import dataclasses
+import functools
 import math
 import random
 import time
@@ -69,6 +70,12 @@ def drive(oracle, *, parallel=4, known=(), score=loss, told=None):
     return rows
 
 
+@functools.cache
+def table(algorithm, seed=0):
+    """A search from its first to its last trial, which tests read and leave alone."""
+    return drive(oracle_of(algorithm, seed=seed))
+
+
 def proposals(rows):
     return [proposal for proposal, *_ in rows]
 
@@ -87,23 +94,22 @@ def different(rows):
 @pytest.mark.parametrize("seed", [0, 7])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_same_seed_gives_the_same_table(algorithm, seed):
-    tables = [drive(oracle_of(algorithm, seed=seed)) for _ in range(2)]
-    assert tables[0] == tables[1]
-    assert [p.number for p in proposals(tables[0])] == list(range(1, 21))
+    rows = drive(oracle_of(algorithm, seed=seed))
+    assert rows == table(algorithm, seed)
+    assert [p.number for p in proposals(rows)] == list(range(1, 21))
 
 
 @pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
 def test_other_seeds_give_other_tables(algorithm):
-    tables = [points(drive(oracle_of(algorithm, seed=seed))) for seed in range(3)]
+    tables = [points(table(algorithm, seed)) for seed in (0, 1, 7)]
     assert tables[0] != tables[1] != tables[2] != tables[0]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("told", [pytest.param(0, marks=pytest.mark.slow), 1, 13])
 def test_an_oracle_built_again_goes_on_as_the_first(algorithm, told):
-    whole = drive(oracle_of(algorithm))
     begun = proposals(drive(oracle_of(algorithm), told=told))
-    assert drive(oracle_of(algorithm), known=begun) == whole
+    assert drive(oracle_of(algorithm), known=begun) == table(algorithm)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -146,7 +152,7 @@ def test_a_search_in_which_every_trial_diverges_goes_on(algorithm):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_points_hold_what_counts_as_plain_numbers_in_their_ranges(algorithm):
-    for point in points(drive(oracle_of(algorithm))):
+    for point in points(table(algorithm)):
         depth = point[DEPTH]
         widths = {name for name in point if ".width_" in name}
         assert widths == {f"{HIDDEN}.width_{i}" for i in range(1, depth + 1)}
@@ -216,8 +222,8 @@ def test_how_bad_a_bad_score_is_teaches_nothing(worst):
         value, diverged = loss(proposal)
         return (worst if diverged else value), diverged
 
-    expected = drive(oracle_of("bayesian"))
-    assert points(drive(oracle_of("bayesian"), score=score)) == points(expected)
+    found = points(drive(oracle_of("bayesian"), score=score))
+    assert found == points(table("bayesian"))
 
 
 def test_only_the_order_of_scores_is_learned_in_either_direction():
@@ -225,9 +231,8 @@ def test_only_the_order_of_scores_is_learned_in_either_direction():
         value, diverged = loss(proposal)
         return -math.exp(value), diverged
 
-    lowest = drive(oracle_of("bayesian"))
     highest = drive(oracle_of("bayesian", direction="max"), score=negated)
-    assert points(highest) == points(lowest)
+    assert points(highest) == points(table("bayesian"))
 
 
 def test_ranks_are_normal_and_shared_by_equals():

@@ -3,18 +3,12 @@ import subprocess
 import sys
 
 import pytest
+from kfc.tuning.progress_report import search_folder, standing
 
 import kfc
 from kfc.spec import load_spec
-from kfc.tuning.progress_report import search_folder, standing
 from kfc.tuning.ranking import ranked
 from kfc.tuning.search import tune
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, iris):
-    folder = tmp_path_factory.mktemp("finished") / "search"
-    return tune(iris, folder=folder, verbose=False)
 
 
 def test_a_search_is_kept_in_a_folder_of_its_specs_name(iris, tmp_path):
@@ -61,7 +55,7 @@ def test_an_unfinished_search_stands_as_its_journal_says(events, finished, tmp_p
     assert path.read_bytes() == before  # another process may be writing it
 
 
-def test_the_objective_of_the_journal_counts(finished, iris, tmp_path):
+def test_the_objective_of_the_journal_counts(simulated, iris, tmp_path):
     folder = tmp_path / "search"
     tune(iris, overrides={"search.objective": "val_accuracy"}, folder=folder, verbose=False)
     scores = [trial.score for trial in standing(folder).ranking]

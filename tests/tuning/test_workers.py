@@ -21,10 +21,8 @@ from kfc.tuning.trial import Proposal, worst_score
 from kfc.tuning.trial_runner import Order
 from kfc.tuning.workers import Processes
 
-SLOWLY = {
-    **{"training.epochs": 60, "search.trials": 6},
-    **{"search.repeats": 2, "search.most_repeats": 2},
-}
+REPEATED = {"search.repeats": 2, "search.most_repeats": 2}
+SLOWLY = {"training.epochs": 60, "search.trials": 6, **REPEATED}
 # Of such a search: a header, trials, repeats, the winner, the verdict.
 EVENTS = 1 + 2 * 7 + 3 * 2 + 2
 
@@ -36,9 +34,9 @@ def uninterrupted(tmp_path_factory, iris):
 
 
 @contextlib.contextmanager
-def command(spec, folder, *arguments):
+def command(spec, folder, *arguments, overrides=SLOWLY):
     """Runs `kfc tune` in `folder`, in a session of its own that does not outlive the block."""
-    (folder / "iris.yaml").write_text(dump_spec(load_spec(spec, SLOWLY)))
+    (folder / "iris.yaml").write_text(dump_spec(load_spec(spec, overrides)))
     process = subprocess.Popen(
         [sys.executable, "-m", "kfc", "tune", "iris.yaml", "--folder", "search", *arguments],
         cwd=folder,
@@ -123,9 +121,9 @@ def test_workers_end_with_their_parent_and_the_search_goes_on(
 
 
 def test_an_interrupt_ends_every_process_with_one_line_and_the_search_goes_on(
-    iris, search, table, uninterrupted, tmp_path
+    iris, search, table, repeated, tmp_path
 ):
-    with command(iris, tmp_path, "--workers", "2") as process:
+    with command(iris, tmp_path, "--workers", "2", overrides=REPEATED) as process:
         wait_for(lambda: events_in(tmp_path) >= 3, process=process)  # two proposals
         wait_for(lambda: len(alive_in(process.pid)) > 2)  # whose workers begin
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
@@ -134,7 +132,7 @@ def test_an_interrupt_ends_every_process_with_one_line_and_the_search_goes_on(
         assert process.returncode == 130
         assert said == ["Interrupted: the same command goes on in search."]
         wait_for(lambda: not alive_in(process.pid), seconds=5)
-    assert table(search(SLOWLY)) == table(uninterrupted)
+    assert table(search(REPEATED)) == table(repeated)
 
 
 @pytest.mark.slow
