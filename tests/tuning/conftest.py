@@ -1,4 +1,4 @@
-"""A search so small that a test can afford it, and what is compared of two."""
+"""Searches that several tests share, small enough to take a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kfc.runs import fitting
 from kfc.spec import Spec
 from kfc.tuning.search import Search, tune
 from kfc.tuning.trial import Trial, worst_score
-from kfc.tuning.trial_runner import Order, Runner
+from kfc.tuning.trial_runner import Job, TrialRunner
 
 IRIS = {
     "name": "iris",
@@ -71,26 +71,26 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     def weights_of(spec: Spec) -> str:
         return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
 
-    def run(runner: Runner, order: Order) -> Trial:
-        proposal, root = order.proposal, runner._root
-        (root / order.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    def run(runner: TrialRunner, job: Job) -> Trial:
+        proposal, root = job.proposal, runner._root
+        (root / job.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         rate = proposal.values.get("training.optimizer.learning_rate", 0.1)
         diverged = rate > 1000
         bowl = 1 + (math.log10(rate) + 1.3) ** 2 + 1 / proposal.epochs
-        sha256 = weights_of(runner._space.trial_spec(proposal.values, seed=order.seed))
+        sha256 = weights_of(runner._space.trial_spec(proposal.values, seed=job.seed))
         score = bowl + int(sha256[:4], 16) / 1e6
         whole = proposal.epochs == runner._space.spec.training.epochs
         return Trial(
             number=proposal.number,
             values=proposal.values,
             point=proposal.point,
-            seed=order.seed,
+            seed=job.seed,
             status="diverged" if diverged else "completed" if whole else "pruned",
             score=worst_score("val_loss") if diverged else score,
             epochs=proposal.epochs,
             seconds=0.001,
             weights=10 * sum(proposal.values.get("network.hidden", [8])),
-            folder=order.folder,
+            folder=job.folder,
             cause="the loss is inf" if diverged else "",
             metrics={} if diverged else {"val_loss": score},
             weights_sha256="" if diverged else sha256,
@@ -104,7 +104,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
         metrics = {"test_loss": 1.0}
         return SimpleNamespace(folder=folder, metrics=metrics, weights_sha256=weights_of(spec))
 
-    monkeypatch.setattr(Runner, "run", run)
+    monkeypatch.setattr(TrialRunner, "run", run)
     monkeypatch.setattr(fitting, "fit", fit)
 
 
@@ -138,7 +138,7 @@ def table() -> Callable[[Search | dict[str, Any]], Any]:
 
 @pytest.fixture(scope="session")
 def journal() -> Callable[[Path], list[dict[str, Any]]]:
-    """The events of a search's folder, in their order."""
+    """The events of a search's folder, in their job."""
 
     def events(folder: Path) -> list[dict[str, Any]]:
         lines = (folder / "journal.jsonl").read_text("utf-8").splitlines()
