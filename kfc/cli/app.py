@@ -125,15 +125,18 @@ def tune(
     rows. The key `search` of SPEC sets the search space and the algorithm.
     """
     from kfc.spec import load_spec
-    from kfc.tuning import Space, search_folder, standing
+    from kfc.tuning import Space, read_status, search_folder
 
     spec, overrides = spec_and_overrides(arguments or [])
     checked = load_spec(spec, overrides)
     Space.of(checked)  # before TensorFlow is imported
     place = folder or search_folder(checked, runs)
     if show:
-        ranking = standing(place)
-        printing.print_json(ranking.summary()) if as_json else printing.print_standing(ranking)
+        status = read_status(place)
+        if as_json:
+            printing.print_json(status.summary())
+        else:
+            printing.print_search_status(status)
         return
     start_for_command(quiet)
     import kfc
@@ -142,7 +145,7 @@ def tune(
     if as_json:
         printing.print_json(search.summary())
         return
-    printing.print_standing(standing(place))
+    printing.print_search_status(read_status(place))
     printing.print_search(search)
 
 

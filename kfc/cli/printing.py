@@ -17,7 +17,7 @@ from kfc.system import user_paths
 if TYPE_CHECKING:
     from kfc.exporting import Export
     from kfc.runs import ListedRun
-    from kfc.tuning import Search, Standing
+    from kfc.tuning import Search, SearchStatus
     from kfc.verification import Certificate
 
 
@@ -74,14 +74,14 @@ def print_runs(runs: Sequence[ListedRun]) -> None:
             print(f"  {one_line(line)}")
 
 
-def print_standing(standing: Standing) -> None:
-    """Prints the ranking of a search and, if it is finished, the winner and the reason."""
+def print_search_status(status: SearchStatus) -> None:
+    """Prints the ranking of a search and, once it is finished, who won and why."""
     from kfc.tuning import rich_table
 
     # In a file or a pipe, the table may be wider than a terminal.
     console = Console(width=None if sys.stdout.isatty() else 250)
-    console.print(rich_table(standing.ranking, standing.objective))
-    for sentence in standing.sentences:
+    console.print(rich_table(status.ranking, status.objective))
+    for sentence in status.sentences:
         print_wrapped(sentence)
 
 

@@ -14,7 +14,7 @@ from kfc.network import build
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plugins import bind_plugins
-from kfc.spec import Spec, SpecLike, impossible, load_spec
+from kfc.spec import Spec, SpecLike, contradictions, load_spec
 from kfc.system import tensorflow_startup
 from kfc.training import check_monitored, default_loss
 from kfc.training.engine import check_memory, choose_engine
@@ -128,7 +128,7 @@ def prepare_data(
         spec, data=found, training={"loss": spec.training.loss or default_loss(prepared.task)}
     )
     # Only now is it known which metrics are recorded.
-    if findings := list(impossible(resolved)):
+    if findings := list(contradictions(resolved)):
         raise SpecError(*findings)
     return resolved, prepared
 

@@ -1,4 +1,4 @@
-"""keras-tuner's oracles, of which only what they propose is used."""
+"""Adapts keras-tuner's oracles: kfc uses only the hyperparameters that they propose."""
 
 from __future__ import annotations
 
@@ -18,30 +18,36 @@ from sklearn.gaussian_process.kernels import Matern
 
 from kfc.spec import SearchSpec
 from kfc.tuning.hyperparameters import combinations, hyperparameters, levels_of
-from kfc.tuning.space import Parameter
+from kfc.tuning.space import Hyperparameter
 
-_CANDIDATES = 1000  # random points, of which the best are improved
-_SURVIVORS = 5  # points that each round improves
-_NEIGHBOURS = 50  # of each of them, in a round
-_REACHES = (0.125, 0.0625, 0.03, 0.015, 0.008)  # of the rounds, as a share of the range
+# The local search for the point with the lowest confidence bound (see `_Bayesian`).
+_CANDIDATES = 1000  # random points to start with
+_SURVIVORS = 5  # points that are kept after each round
+_NEIGHBOURS = 50  # random neighbours of each of them in the next round
+_DISTANCES = (0.125, 0.0625, 0.03, 0.015, 0.008)  # standard deviation, as a share of the range
 
 
-class _Driven(keras_tuner.Oracle):
-    """An oracle of which only `populate_space` is used.
+class _ProposalOracle(keras_tuner.Oracle):
+    """A keras-tuner oracle of which only `populate_space` is used, the method that proposes.
 
-    What keras-tuner does around it is in the way: files, output, a lock that warns, an end
-    after three failures in a row, and a clock for a seed.
+    The rest of keras-tuner's oracle does not fit: it writes files, prints, has a lock that
+    warns, ends after three failures in a row, and takes its seed from the clock.
+
+    Args:
+        searched: Hyperparameters of the space.
+        search: Settings of the search.
+        **options: Arguments of keras-tuner's oracle.
     """
 
     def __init__(
-        self, parameters: Sequence[Parameter], search: SearchSpec, **options: Any
+        self, searched: Sequence[Hyperparameter], search: SearchSpec, **options: Any
     ) -> None:
-        self.parameters, self.limit = parameters, search.trials
-        self.lost: set[str] = set()  # trials that diverged
+        self.searched, self.max_num_trials = searched, search.trials
+        self.diverged: set[str] = set()  # trials
         super().__init__(
             objective=keras_tuner.Objective("loss", "min"),
-            hyperparameters=hyperparameters(parameters, grid=search.algorithm == "grid"),
-            seed=1,  # until `reseed`; 0 would draw one
+            hyperparameters=hyperparameters(searched, grid=search.algorithm == "grid"),
+            seed=1,  # until `reseed`; keras-tuner replaces 0 by a random seed
             **options,
         )
 
@@ -57,54 +63,64 @@ class _Driven(keras_tuner.Oracle):
         self.start_order.append(trial_id)
         self._tried_so_far.add(self._compute_values_hash(space.values))
 
-    def end(self, trial_id: str, *, lost: bool) -> None:
+    def end(self, trial_id: str, *, diverged: bool) -> None:
         self.ongoing_trials.pop(trial_id).status = "COMPLETED"
-        if lost:
-            self.lost.add(trial_id)
+        if diverged:
+            self.diverged.add(trial_id)
 
     def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the parameters among `values`, within their ranges, as Python's numbers."""
+        """Returns the hyperparameters among `values` as Python numbers in their ranges.
+
+        keras-tuner also adds values of its own, such as `tuner/epochs`.
+        """
         return {
-            p.name: int(values[p.name]) if p.low is None else p.value(values[p.name])
-            for p in self.parameters
-            if p.name in values
+            h.name: int(values[h.name]) if h.low is None else h.value(values[h.name])
+            for h in self.searched
+            if h.name in values
         }
 
     def untried(self) -> Iterator[dict[str, Any]]:
-        """Yields points that were not proposed yet, all of them if they can be counted."""
+        """Yields the points of the grid that have not been proposed yet."""
         return itertools.filterfalse(self._duplicate, self._every_point())
 
-    def count_points(self, most: int) -> int:
-        """Returns the number of points, of which at most `most` are counted."""
-        if any(p.kind == "float" and p.step is None for p in self.parameters):
-            return most  # points never run out
-        return sum(1 for _ in itertools.islice(self._every_point(), most))
+    def count_points(self, limit: int) -> int:
+        """Returns the number of points in the space, or `limit` if there are more."""
+        if self._is_continuous():
+            return limit
+        return sum(1 for _ in itertools.islice(self._every_point(), limit))
+
+    def _is_continuous(self) -> bool:
+        """Returns whether the space has infinitely many points."""
+        return any(h.kind == "float" and h.step is None for h in self.searched)
 
     def _every_point(self) -> Iterator[dict[str, Any]]:
         grid = oracles.GridSearchOracle(
-            hyperparameters=hyperparameters(self.parameters, grid=True), seed=1
+            hyperparameters=hyperparameters(self.searched, grid=True), seed=1
         )
         return combinations(grid)
 
     def _random_values(self) -> dict[str, Any] | None:
-        values = super()._random_values()  # None after 21 draws of what was proposed before
+        values = super()._random_values()  # None after 21 draws of earlier points
         return next(self.untried(), None) if values is None else values
 
 
-class _Random(_Driven, oracles.RandomSearchOracle):
+class _Random(_ProposalOracle, oracles.RandomSearchOracle):
     def __init__(
-        self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
+        self, searched: Sequence[Hyperparameter], search: SearchSpec, epochs: int
     ) -> None:
-        super().__init__(parameters, search)
+        super().__init__(searched, search)
 
 
-class _Grid(_Driven, oracles.GridSearchOracle):
-    """keras-tuner's grid, whose own order depends on which trial ends first."""
+class _Grid(_ProposalOracle, oracles.GridSearchOracle):
+    """keras-tuner's grid search in a fixed order.
+
+    keras-tuner's own order depends on which trial ends first.
+    """
 
     def __init__(
-        self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
+        self, searched: Sequence[Hyperparameter], search: SearchSpec, epochs: int
     ) -> None:
-        super().__init__(parameters, search)
+        super().__init__(searched, search)
         self._points = combinations(self)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -112,27 +128,29 @@ class _Grid(_Driven, oracles.GridSearchOracle):
         return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
 
 
-class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
-    """keras-tuner's Gaussian process and bound, minimised over points that exist.
+class _Bayesian(_ProposalOracle, oracles.BayesianOptimizationOracle):
+    """keras-tuner's Bayesian optimization with a faster search for the next point.
 
-    keras-tuner minimises from 50 starts by finite differences, in seconds. Here random
-    points are improved in rounds, in milliseconds, after moving them to the values that
-    choices and integers can have (Garrido-Merchan and Hernandez-Lobato, "Dealing with
-    categorical and integer-valued variables in Bayesian optimization with Gaussian
-    processes", Neurocomputing 380, 2020).
+    keras-tuner minimises the confidence bound of its Gaussian process by finite differences
+    from 50 starting points, which takes seconds. Here random points are improved in a few
+    rounds, which takes milliseconds. Before each evaluation a point is moved to the nearest
+    values that choices and integers can have (E. Garrido-Merchan and D. Hernandez-Lobato,
+    "Dealing with categorical and integer-valued variables in Bayesian optimization with
+    Gaussian processes", Neurocomputing 380, 2020, https://arxiv.org/abs/1805.03463).
     """
 
     trials: dict[str, Trial]
 
     def __init__(
-        self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
+        self, searched: Sequence[Hyperparameter], search: SearchSpec, epochs: int
     ) -> None:
-        # keras-tuner's three per parameter may be all the trials that there are.
-        initial = min(max(3 * len(parameters), 3), max(4, search.trials // 4))
-        super().__init__(parameters, search, num_initial_points=initial, alpha=1e-2)
+        # keras-tuner's three random points per hyperparameter may use up all trials.
+        initial = min(max(3 * len(searched), 3), max(4, search.trials // 4))
+        super().__init__(searched, search, num_initial_points=initial, alpha=1e-2)
 
     def _make_gpr(self) -> GaussianProcessRegressor:
-        # Of a few ranks, a free length scale may say that nothing is known, or everything.
+        # With few trials, an unbounded length scale may degenerate: to a constant function,
+        # or to noise.
         kernel = Matern(nu=2.5, length_scale_bounds=(0.3, 3.0))
         return GaussianProcessRegressor(
             kernel,
@@ -143,11 +161,12 @@ class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
         )
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        told = len(self.trials) - len(self.ongoing_trials)
-        if told >= self.num_initial_points:
+        ended = len(self.trials) - len(self.ongoing_trials)
+        if ended >= self.num_initial_points:
             self.gpr = self._make_gpr()
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # at a bound
+                # scikit-learn warns about a length scale at its bound.
+                warnings.simplefilter("ignore", ConvergenceWarning)
                 self.gpr.fit(*self._vectorize_trials())
             for vector in self._best_vectors():
                 values = self.point(self._vector_to_values(vector))
@@ -156,62 +175,74 @@ class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
         return self._random_populate_space()
 
     def _vectorize_trials(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns points and losses; a fit to what was told estimates the others' losses."""
+        """Returns the points, (trials, hyperparameters), and the losses, (trials,).
+
+        keras-tuner estimates the losses of running trials with the Gaussian process, so it
+        is fitted to the ended trials first.
+        """
         if self.ongoing_trials:
-            every = self.trials
-            self.trials = {i: t for i, t in every.items() if t.status == "COMPLETED"}
+            all_trials = self.trials
+            self.trials = {i: t for i, t in all_trials.items() if t.status == "COMPLETED"}
             self.gpr.fit(*super()._vectorize_trials())
-            self.trials = every
+            self.trials = all_trials
         return super()._vectorize_trials()
 
     def _best_vectors(self) -> list[list[float]]:
+        """Returns the vectors with the lowest bounds that were found, the best first."""
         rng = np.random.default_rng(self.seed)
-        size = len(self.parameters)
-        best = self._lowest(rng.uniform(size=(_CANDIDATES, size)))
-        for reach in _REACHES:
+        size = len(self.searched)
+        best = self._lowest(rng.uniform(size=(_CANDIDATES, size)))  # (points, size), in 0..1
+        for distance in _DISTANCES:
             near = np.repeat(best, _NEIGHBOURS, axis=0)
-            near = np.clip(near + reach * rng.normal(size=near.shape), 0, 1)
+            near = np.clip(near + distance * rng.normal(size=near.shape), 0, 1)
             best = self._lowest(np.concatenate([best, near]))
         return best.tolist()
 
     def _lowest(self, x: np.ndarray) -> np.ndarray:
-        x = np.unique(self._existing(x), axis=0)
-        mean, deviation = self.gpr.predict(x, return_std=True)
+        """Returns the vectors with the lowest bound mean - beta * deviation.
+
+        Source: N. Srinivas et al., "Gaussian process optimization in the bandit setting",
+        ICML 2010, https://arxiv.org/abs/0912.3995.
+        """
+        x = np.unique(self._move_to_levels(x), axis=0)
+        mean, deviation = self.gpr.predict(x, return_std=True)  # (points,) each
         order = np.argsort(mean - self.beta * deviation, kind="stable")
         return x[order[:_SURVIVORS]]
 
-    def _existing(self, x: np.ndarray) -> np.ndarray:
-        """Moves vectors, (points, parameters) in 0..1, to where trials can be."""
+    def _move_to_levels(self, x: np.ndarray) -> np.ndarray:
+        """Moves vectors, (points, hyperparameters) in 0..1, to values that trials can have."""
         x = x.copy()
-        counts: dict[tuple[str, Any], np.ndarray] = {}  # (parent, its value) -> points with it
-        parents = {parameter.parent for parameter in self.parameters}
-        for column, parameter in enumerate(self.parameters):
-            if (levels := levels_of(parameter)) is not None:
+        has_value: dict[tuple[str, Any], np.ndarray] = {}  # (parent, value) -> mask, (points,)
+        parents = {searched.parent for searched in self.searched}
+        for column, searched in enumerate(self.searched):
+            # keras-tuner puts each level in the middle of its share of 0..1.
+            if (levels := levels_of(searched)) is not None:
                 index = np.minimum((x[:, column] * len(levels)).astype(int), len(levels) - 1)
                 x[:, column] = (index + 0.5) / len(levels)
-                if parameter.name in parents:
+                if searched.name in parents:
                     for i, level in enumerate(levels):
-                        counts[parameter.name, level] = index == i
-            if parameter.parent is not None:
-                allowed = [counts[parameter.parent, v] for v in parameter.parent_values]
-                unused = ~np.logical_or.reduce(allowed)
+                        has_value[searched.name, level] = index == i
+            # An inactive hyperparameter has its default, so that it makes no difference.
+            if searched.parent is not None:
+                active = [has_value[searched.parent, v] for v in searched.parent_values]
+                unused = ~np.logical_or.reduce(active)
                 hyperparameter = self.hyperparameters.space[column]
                 x[unused, column] = hyperparameter.value_to_prob(hyperparameter.default)
         return x
 
 
-class Hyperband(_Driven, oracles.HyperbandOracle):
-    """keras-tuner's Hyperband, in brackets that end within the number of trials.
+class Hyperband(_ProposalOracle, oracles.HyperbandOracle):
+    """keras-tuner's Hyperband with brackets that end within the number of trials.
 
-    Sweep follows sweep until the trials are used up. A trial that diverged is not trained
-    on: it takes its place on the next rung as it is, which costs no trial.
+    The brackets are repeated until the trials are used up. A diverged trial that keras-tuner
+    promotes is not trained further: it takes its place on the next rung without a new trial.
     """
 
     def __init__(
-        self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
+        self, searched: Sequence[Hyperparameter], search: SearchSpec, epochs: int
     ) -> None:
         super().__init__(
-            parameters,
+            searched,
             search,
             max_epochs=epochs,
             factor=search.factor,
@@ -219,38 +250,39 @@ class Hyperband(_Driven, oracles.HyperbandOracle):
         )
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Returns keras-tuner's answer, with the diverged moved up."""
+        """Returns keras-tuner's proposal, after diverged trials took their places."""
         while True:
             response = super().populate_space(trial_id)
             parent = (response.get("values") or {}).get("tuner/trial_id")
-            if parent not in self.lost:
+            if parent not in self.diverged:
                 return response
+            # keras-tuner has entered the new trial on the next rung: enter its parent instead.
             rungs = itertools.chain.from_iterable(b["rounds"] for b in self._brackets)
             places = itertools.chain.from_iterable(rungs)
             next(place for place in places if place["id"] == trial_id)["id"] = parent
 
     def promotable(self) -> set[str]:
-        """Returns the trials that may still be continued on the next rung."""
+        """Returns the trials that the next rung may still continue."""
         found: set[str] = set()
         for bracket in self._brackets:
             for number, (rung, above) in enumerate(itertools.pairwise(bracket["rounds"]), 1):
                 ids = [place["id"] for place in rung]
-                told = [i for i in ids if i not in self.ongoing_trials]
-                best = sorted(told, key=lambda i: self.trials[i].score)
+                ended = [i for i in ids if i not in self.ongoing_trials]
+                best = sorted(ended, key=lambda i: self.trials[i].score)
                 found.update(best[: self._get_size(bracket["bracket_num"], number)])
                 found.update(i for i in ids if i in self.ongoing_trials)
                 found.difference_update(place["past_id"] for place in above)
-        return found - self.lost
+        return found - self.diverged
 
     def _spare(self) -> int:
-        """Returns how many trials are left for new points: rungs in progress come first."""
-        promised = sum(
+        """Returns the number of trials left for new points, after the rungs in progress."""
+        reserved = sum(
             self._get_size(bracket["bracket_num"], number) - len(rung)
             for bracket in self._brackets
             for number, rung in enumerate(bracket["rounds"])
             if number > 0
         )
-        return self.limit - len(self.start_order) - promised
+        return self.max_num_trials - len(self.start_order) - reserved
 
     def _start_new_bracket(self) -> None:
         while self._current_bracket > 0 and not self._fits(self._current_bracket):
@@ -261,8 +293,8 @@ class Hyperband(_Driven, oracles.HyperbandOracle):
         sizes = [self._get_size(bracket, number) for number in range(bracket + 1)]
         if sum(sizes) > self._spare():
             return False
-        if any(p.kind == "float" and p.step is None for p in self.parameters):
-            return True  # points never run out
+        if self._is_continuous():
+            return True
         return sum(1 for _ in itertools.islice(self.untried(), sizes[0])) == sizes[0]
 
     def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:

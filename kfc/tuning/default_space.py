@@ -1,4 +1,4 @@
-"""A spec without a space -> the same spec with one that suits any dense network."""
+"""Gives a spec without a search space the built-in one, which suits any dense network."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ _LAYERS = {"depth": [1, 3], "width": [32, 512]}
 _INIT = {"name": "truncated_normal", "stddev": 0.1}
 _STDDEV = {"low": 0.01, "high": 1.0, "log": True}
 _RATE = {"low": 1e-4, "high": 1e-1, "log": True}
-_RATE_OF_SGD = {"low": 1e-3, "high": 1.0, "log": True}  # no division by the gradient's size
+# Larger than for the adaptive optimizers, which divide by the size of the gradient.
+_RATE_OF_SGD = {"low": 1e-3, "high": 1.0, "log": True}
 
 
 def with_space(spec: Spec) -> Spec:
-    """Returns `spec` with a space written out: its own where it has one.
+    """Returns `spec` with a search space: its own, or else the built-in one.
 
-    The built-in space holds the hidden layers, the learning rate (of a schedule the initial
-    one, where it has one) and the standard deviation of the kernels' first values, for
-    which an initialiser without one gives way to `truncated_normal`. For a grid, numbers
-    go by factors of 10.
+    The built-in space has the hidden layers, the learning rate (the initial one of a
+    schedule, if it has one) and the standard deviation of the initial kernels. An
+    initialiser without a standard deviation is replaced by `truncated_normal`. For a grid,
+    numbers change by factors of 10.
 
     Args:
-        spec: A checked spec.
+        spec: Checked spec.
 
     Raises:
-        SpecError: If its trials could not be ranked: no rows are held out.
+        SpecError: If the trials could not be ranked, because the spec has no validation
+            rows.
     """
     if spec.search and spec.search.space:
         return spec
@@ -38,7 +40,7 @@ def with_space(spec: Spec) -> Spec:
     path = "training.optimizer.learning_rate"
     if isinstance(rate, dict):
         path, rate = f"{path}.initial_learning_rate", rate.get("initial_learning_rate")
-    if rate is not None:  # a schedule of steps has no first rate, a plug-in may have none
+    if rate is not None:  # a schedule of steps has no initial rate, a plug-in may have none
         sgd = optimizer.name in ("sgd", "tape_sgd")
         space[path] = {**(_RATE_OF_SGD if sgd else _RATE), **step}
     space["network.init.stddev"] = {**_STDDEV, **step}
@@ -47,7 +49,7 @@ def with_space(spec: Spec) -> Spec:
         overrides["network.init"] = _INIT
     try:
         return load_spec(spec, overrides)
-    except SpecError as error:  # nobody wrote what the finding takes for an override
+    except SpecError as error:  # the user did not write the override that a finding names
         raise SpecError(
             *(dataclasses.replace(finding, line="") for finding in error.findings)
         ) from None

@@ -1,4 +1,4 @@
-"""What is known of a running search -> the terminal."""
+"""Shows the progress of a running search on the terminal."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rich.text import Text
 
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.ranking import ranked
-from kfc.tuning.tables import finalists_table, fitted, line, rich_table
+from kfc.tuning.tables import finalists_table, fit_width, rich_table, trial_line
 from kfc.tuning.trial import Trial
 
 _ROWS = 10
 
 
 class Display:
-    """Shows the best trials on a terminal, and a line for each trial elsewhere.
+    """Shows a table of the best trials on a terminal, else one line for each trial.
 
     Args:
-        console: Where to print; a quiet one prints nothing.
-        objective: A recorded metric, such as `val_accuracy`.
+        console: Console to print on; a quiet one prints nothing.
+        objective: Recorded metric, such as `val_accuracy`.
     """
 
     def __init__(self, console: Console, objective: str) -> None:
@@ -31,7 +31,7 @@ class Display:
         self._live: Live | None = None
 
     def __enter__(self) -> Display:
-        """Begins to show."""
+        """Starts the live table on a terminal."""
         if self._console.is_terminal and not self._console.quiet:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
@@ -43,17 +43,17 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leaves the terminal as it was."""
+        """Removes the live table."""
         if self._live:
             self._live.stop()
             self._live = None
 
-    def begin(self, text: str) -> None:
-        """Shows a line before the first result is there."""
+    def show_start(self, text: str) -> None:
+        """Shows a line before the first result."""
         if self._live:
-            self._live.update(Text(fitted(text)), refresh=True)
+            self._live.update(Text(fit_width(text)), refresh=True)
         else:
-            self._console.print(fitted(text), soft_wrap=True)
+            self._console.print(fit_width(text), soft_wrap=True)
 
     def show_trial(
         self, newest: Trial, trials: Sequence[Trial], count: str, time_left: str
@@ -61,10 +61,10 @@ class Display:
         """Shows the result of a trial.
 
         Args:
-            newest: The trial that has just ended.
-            trials: All that are done, it among them.
-            count: For example `3 of 41`: how many trials are done.
-            time_left: For example `about 3 min left`, or an empty text.
+            newest: Trial that has just ended.
+            trials: All finished trials, with this one.
+            count: Number of finished trials, such as `3 of 41`.
+            time_left: Text such as `about 3 min left`; may be empty.
         """
         if self._live:
             self._live.update(self._table(trials, count, time_left), refresh=True)
@@ -82,11 +82,11 @@ class Display:
         """Shows the result of a finalist's training on a fresh seed.
 
         Args:
-            newest: The training that has just ended.
+            newest: Training that has just ended.
             trials: All trials, without repeats.
-            finalists: The best few, with the repeats that are done.
-            count: For example `3 of 20`: how many of these trainings are done.
-            time_left: For example `about 3 min left`, or an empty text.
+            finalists: Finalists with their finished repeats.
+            count: Number of finished repeats, such as `3 of 20`.
+            time_left: Text such as `about 3 min left`; may be empty.
         """
         if self._live:
             table = finalists_table(finalists, self._objective)
@@ -103,7 +103,7 @@ class Display:
         return table
 
     def _print(self, head: str, newest: Trial, time_left: str) -> None:
-        text = line(newest, self._objective, head=head, time_left=time_left)
+        text = trial_line(newest, self._objective, head=head, time_left=time_left)
         self._console.print(text, soft_wrap=True)
 
 

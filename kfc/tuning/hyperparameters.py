@@ -1,4 +1,4 @@
-"""The parameters of a space -> keras-tuner's hyperparameters, and their values."""
+"""Converts the hyperparameters of a space to keras-tuner's."""
 
 from __future__ import annotations
 
@@ -9,53 +9,57 @@ from typing import Any
 import keras_tuner
 from keras_tuner import oracles
 
-from kfc.tuning.space import Parameter
+from kfc.tuning.space import Hyperparameter
 
 
-def levels_of(parameter: Parameter) -> Sequence[Any] | None:
-    """Returns every value of a parameter, lowest first; None for a continuum.
+def levels_of(hyperparameter: Hyperparameter) -> Sequence[Any] | None:
+    """Returns all values of a hyperparameter, the lowest first; None if they are too many.
 
-    keras-tuner's own count for a step of 0.1 from 0 to 1 leaves out the 1. Integers that go
-    by factors and without a step are as good as a continuum.
+    Too many are fractions without a step, and integers on a logarithmic scale without a
+    step. keras-tuner's own list for a step of 0.1 from 0 to 1 lacks the 1.
     """
-    low, high, step = parameter.low, parameter.high, parameter.step
+    low, high, step = hyperparameter.low, hyperparameter.high, hyperparameter.step
     if low is None or high is None:
-        return range(len(parameter.choices))
+        return range(len(hyperparameter.choices))
     if step is None:
-        whole = parameter.kind == "int" and not parameter.log
-        return range(int(low), int(high) + 1) if whole else None
-    length = math.log(high / low, step) if parameter.log else (high - low) / step
-    indices = range(int(length + 1e-9) + 1)
-    values = [low * step**i if parameter.log else low + step * i for i in indices]
-    if parameter.kind == "int":
+        linear = hyperparameter.kind == "int" and not hyperparameter.log
+        return range(int(low), int(high) + 1) if linear else None
+    length = math.log(high / low, step) if hyperparameter.log else (high - low) / step
+    indices = range(int(length + 1e-9) + 1)  # 0.3 / 0.1 is a little less than 3
+    values = [low * step**i if hyperparameter.log else low + step * i for i in indices]
+    if hyperparameter.kind == "int":
         return [round(value) for value in values]
     return [float(f"{value:.12g}") for value in values]  # 0.3, not 0.30000000000000004
 
 
 def hyperparameters(
-    parameters: Sequence[Parameter], *, grid: bool
+    searched: Sequence[Hyperparameter], *, grid: bool
 ) -> keras_tuner.HyperParameters:
-    """Returns the space as keras-tuner has it; a grid takes every integer of a range."""
+    """Returns keras-tuner's container with the hyperparameters of a space.
+
+    Args:
+        searched: Hyperparameters of the space.
+        grid: Whether they are for a grid, which takes every integer of a range.
+    """
     space = keras_tuner.HyperParameters()
-    for parameter in parameters:
-        name, low, high = parameter.name, parameter.low, parameter.high
+    for each in searched:
         condition: dict[str, Any] = {}
-        if parameter.parent is not None:
-            condition["parent_name"] = parameter.parent
-            condition["parent_values"] = list(parameter.parent_values)
-        whole = parameter.kind == "int"
-        levels = levels_of(parameter)
-        if levels is not None and not (whole and parameter.step is None):
-            space.Choice(name, list(levels), **condition)
+        if each.parent is not None:
+            condition["parent_name"] = each.parent
+            condition["parent_values"] = list(each.parent_values)
+        is_int = each.kind == "int"
+        levels = levels_of(each)
+        if levels is not None and not (is_int and each.step is None):
+            space.Choice(each.name, list(levels), **condition)
         else:
-            sampling = "log" if parameter.log and not (whole and grid) else "linear"
-            add = space.Int if whole else space.Float
-            add(name, low, high, sampling=sampling, **condition)
+            sampling = "log" if each.log and not (is_int and grid) else "linear"
+            add = space.Int if is_int else space.Float
+            add(each.name, each.low, each.high, sampling=sampling, **condition)
     return space
 
 
 def combinations(grid: oracles.GridSearchOracle) -> Iterator[dict[str, Any]]:
-    """Yields every point of a grid, the last parameter changing fastest."""
+    """Yields every point of a grid; the last hyperparameter changes fastest."""
     values = dict(grid.hyperparameters.values)  # the first value of each
     while values is not None:
         yield values

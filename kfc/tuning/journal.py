@@ -1,12 +1,12 @@
-"""What a search did -> an append-only file that a killed process cannot spoil, and back.
+"""Stores the events of a search in an append-only file that survives a killed process.
 
-Each event is a line of JSON with the CRC-32 of its bytes:
+Each event is one line of JSON with the CRC-32 of its bytes:
 
     {"crc32":"0a1b2c3d","event":{"kind":"started","seed":0}}
 
-A line is on the disk before `append` returns. What a process that was killed while it
-wrote left of its line is cut off when the journal is opened next. Damage anywhere else is
-refused, since the events after it would tell another story without it.
+A line is on the disk before `append` returns. If a process is killed while it writes a
+line, the incomplete line is cut off when the journal is opened again. Damage to any earlier
+line is refused, because the later events depend on it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Record = TypeVar("Record", Proposal, Trial)
 
 
 class Journal:
-    """The journal of one search, opened to go on with it.
+    """Journal of one search, opened for writing.
 
-    Only the one process that holds the search's folder may open it; who only looks on
-    calls `read_events`.
+    Only the process that holds the lock of the search's folder may open it. Other processes
+    call `read_events`.
 
     Args:
-        path: The file, made by the first `append`.
+        path: Journal file; the first `append` creates it.
 
     Raises:
         CheckpointError: If a line before the last one is damaged.
@@ -45,28 +45,29 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _, whole, size = _read(path)
-        if whole < size:
-            atomic.truncate_file(path, whole)
+        _, complete, size = _read(path)
+        if complete < size:
+            atomic.truncate_file(path, complete)
 
     def events(self) -> list[dict[str, Any]]:
-        """Returns every event, in the order they were appended.
+        """Returns all events, in the order in which they were appended.
 
         Raises:
-            CheckpointError: If the file was damaged meanwhile.
+            CheckpointError: If the file has been damaged since it was opened.
         """
         return read_events(self.path)
 
     def append(self, event: Mapping[str, Any]) -> None:
-        """Adds an event, which is on the disk when this returns.
+        """Appends an event; it is on the disk when the method returns.
 
         Args:
-            event: Text -> what JSON can hold: text, finite numbers, booleans, None, lists
-                and dicts of these.
+            event: Key -> value of a type that JSON has: text, finite numbers, booleans,
+                None, lists and dicts of these.
 
         Raises:
-            ValueError: If JSON would change it: a tuple, a NaN, a key that is no text.
-            DiskError: If it cannot be written; the journal is then as it was.
+            ValueError: If JSON would change the event: a tuple, a NaN, a key that is no
+                text.
+            DiskError: If the event cannot be written; the journal is then unchanged.
         """
         body = json.dumps(dict(event), allow_nan=False, separators=(",", ":"))
         if json.loads(body) != event:
@@ -78,7 +79,10 @@ class Journal:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Returns the events of a journal that another process may be writing.
 
-    A last line that is not whole is left out and left alone.
+    An incomplete last line is ignored, and the file is not changed.
+
+    Args:
+        path: Journal file; a missing one has no events.
 
     Raises:
         CheckpointError: If a line before the last one is damaged.
@@ -86,19 +90,19 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return _read(path)[0]
 
 
-def event_of(kind: str, record: Proposal | Trial) -> dict[str, Any]:
-    """Returns an event that holds a record without loss.
+def event_from(kind: str, record: Proposal | Trial) -> dict[str, Any]:
+    """Returns an event that holds a proposal or a trial without loss.
 
     Args:
-        kind: Says what happened, under the key `kind`.
-        record: Its fields become the other keys.
+        kind: Kind of event, stored under the key `kind`.
+        record: Proposal or trial, whose fields become the other keys.
     """
     event: dict[str, Any] = {"kind": kind}
     for field in fields(record):
         value = getattr(record, field.name)
         event[field.name] = dict(value) if field.name in _MAPPINGS else value
     if isinstance(record, Trial):
-        # A training that diverged may have metrics for which JSON has no number.
+        # A diverged training may have NaN or infinite metrics, which JSON does not have.
         event["metrics"] = {
             name: value if math.isfinite(value) else str(float(value))
             for name, value in record.metrics.items()
@@ -106,20 +110,26 @@ def event_of(kind: str, record: Proposal | Trial) -> dict[str, Any]:
     return event
 
 
-def proposal_of(event: Mapping[str, Any]) -> Proposal:
-    """Returns the proposal of which `event_of` made an event.
+def proposal_from_event(event: Mapping[str, Any]) -> Proposal:
+    """Returns the proposal that `event_from` stored in an event.
+
+    Args:
+        event: Event of the journal.
 
     Raises:
-        CheckpointError: If it is no such event.
+        CheckpointError: If a field is missing.
     """
     return _record(Proposal, event)
 
 
-def trial_of(event: Mapping[str, Any]) -> Trial:
-    """Returns the trial of which `event_of` made an event.
+def trial_from_event(event: Mapping[str, Any]) -> Trial:
+    """Returns the trial that `event_from` stored in an event.
+
+    Args:
+        event: Event of the journal.
 
     Raises:
-        CheckpointError: If it is no such event.
+        CheckpointError: If a field is missing.
     """
     metrics = event.get("metrics", {})
     finite = {
@@ -144,14 +154,14 @@ def _record(kind: type[Record], event: Mapping[str, Any]) -> Record:
                 f"event {event.get('kind')!r} of the journal",
                 f"a {kind.__name__.lower()}",
                 f"no {' and no '.join(missing)}",
-                "Go on with the version of kfc that began the search.",
+                "Continue with the version of kfc that started the search.",
             )
         )
     return kind(**{field.name: event[field.name] for field in known if field.name in event})
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], int, int]:
-    """Returns the events, the bytes of their lines, and the bytes of the file."""
+    """Returns the events, the size of their lines in bytes, and the size of the file."""
     try:
         data = atomic.read_bytes(path)
     except FileNotFoundError:
@@ -159,37 +169,38 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int, int]:
     except OSError as error:
         raise _damaged(path, 1, error.strerror or str(error)) from error
     *lines, rest = data.split(b"\n")
-    whole, events = 0, []
+    complete, events = 0, []
     for number, line in enumerate(lines, start=1):
         try:
             events.append(_event(line))
         except ValueError as error:
+            # Only the last line may be incomplete: it is then ignored.
             if number < len(lines) or rest or _is_joined(line):
                 raise _damaged(path, number, str(error)) from error
             break
-        whole += len(line) + 1
+        complete += len(line) + 1
     if _is_joined(rest):
         raise _damaged(path, len(lines) + 1, "two lines in one")
-    return events, whole, len(data)
+    return events, complete, len(data)
 
 
 def _event(line: bytes) -> dict[str, Any]:
     match = _LINE.fullmatch(line)
     if not match:
-        raise ValueError("what kfc did not write")
+        raise ValueError("a line that kfc did not write")
     if zlib.crc32(match[2]) != int(match[1], 16):
         raise ValueError("a wrong checksum")
     try:
         event: dict[str, Any] = json.loads(match[2])
     except RecursionError as error:
-        raise ValueError("what is nested too deep") from error
+        raise ValueError("a value that is nested too deep") from error
     return event
 
 
 def _is_joined(last: bytes) -> bool:
-    """Says whether a broken last line is an intact one and, without a newline, more.
+    """Returns whether a damaged last line is a complete line followed by another one.
 
-    Then the newline of the line before was damaged, and cutting would lose both.
+    The newline between the two was damaged, so cutting the line off would lose both.
     """
     try:
         _, end = json.JSONDecoder().raw_decode(last.decode("utf-8", "replace"))
@@ -203,9 +214,9 @@ def _damaged(path: Path, number: int, got: str) -> CheckpointError:
     return CheckpointError(
         Finding(
             str(path),
-            "a journal as it was written",
+            "an undamaged journal",
             got,
-            "Put a copy of the file back, or search anew in another folder.",
+            "Restore the file from a copy, or start a new search in another folder.",
             f"line {number}",
         )
     )

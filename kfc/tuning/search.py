@@ -1,4 +1,4 @@
-"""A spec with a space -> ranked trials and a winner, through every interruption."""
+"""Searches the hyperparameters of a spec, and continues interrupted searches."""
 
 from __future__ import annotations
 
@@ -20,39 +20,54 @@ from kfc.training.callbacks import rehearse
 from kfc.training.engine import check_memory
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
-from kfc.tuning.driver import Driver
 from kfc.tuning.importance import importance
-from kfc.tuning.progress_report import search_folder
 from kfc.tuning.ranking import Verdict
-from kfc.tuning.search_repr import as_html, as_text
+from kfc.tuning.search_loop import SearchLoop
+from kfc.tuning.search_records import SearchRecords
+from kfc.tuning.search_repr import search_html, search_text
+from kfc.tuning.search_status import search_folder
 from kfc.tuning.space import Space
-from kfc.tuning.trial import Trial, plain
-from kfc.tuning.trial_records import Ledger
-from kfc.tuning.trial_runner import Preparer, Runner
+from kfc.tuning.trial import Trial, trial_summary
+from kfc.tuning.trial_runner import Preparer, TrialRunner
 from kfc.tuning.verdict_text import sentences
-from kfc.tuning.workers import OwnProcess, Processes, Workers
+from kfc.tuning.winner import train_winner
+from kfc.tuning.workers import CurrentProcess, WorkerProcesses, Workers
 
 
 @dataclass(frozen=True, repr=False)
 class Search:
-    """A finished search.
-
-    A notebook shows it as a table.
+    """A finished search; a notebook shows it as a table.
 
     Args:
         folder: Absolute path of the search's folder.
-        spec: The winner's, which `kfc fit` repeats: `best.yaml`.
-        objective: What was searched for, a metric of the validation rows.
-        trials: All trials in the order of their numbers: trial 0, which is the spec as it
-            stands, then those that the search proposed.
-        best: The winner.
-        finalists: The best few and trial 0, with their repeats on fresh seeds, the winner
-            first.
-        sentences: Who won and why, and what cannot be guaranteed.
-        importance: Hyperparameter -> its share in what made scores differ.
-        metrics: Of the winner's own run, test rows included: it alone has seen them, but
-            for finalists that a sentence says could not be measured.
-        run_folder: Of that run.
+        spec: Spec of the winner, which `kfc.fit` repeats; `best.yaml` in the folder.
+        objective: Metric of the validation rows that ranks the trials.
+        trials: All trials in the order of their numbers: trial 0, which is the spec itself,
+            then the trials that the search proposed.
+        best: Winner.
+        finalists: The best trials and trial 0, with their repeats on fresh seeds, the
+            winner first.
+        sentences: Explanation of the winner, and anything that is not guaranteed.
+        importance: Hyperparameter -> its importance for the ranking; they add up to 1.
+        metrics: Metrics of the winner's final run, the only one that is measured on the
+            test rows. Better finalists are measured before it only if a sentence says so.
+        run_folder: Folder of the winner's final run.
+
+    Example:
+        >>> space = {"training.optimizer.learning_rate": {"low": 0.001, "high": 0.1}}
+        >>> search = kfc.tune(
+        ...     "digits",
+        ...     overrides={
+        ...         "network.hidden": [8],
+        ...         "training.epochs": 1,
+        ...         "search": {"trials": 2, "repeats": 0, "space": space},
+        ...     },
+        ...     verbose=False,
+        ... )
+        >>> search.objective, len(search.trials)
+        ('val_accuracy', 3)
+        >>> search.run.weights_sha256 == search.best.weights_sha256
+        True
     """
 
     folder: Path
@@ -67,31 +82,32 @@ class Search:
     run_folder: Path
 
     def __repr__(self) -> str:
-        return as_text(self)
+        return search_text(self)
 
     def _repr_html_(self) -> str:
-        return as_html(self)
+        return search_html(self)
 
     @property
     def run(self) -> Run:
-        """The winner, an ordinary run."""
+        """The winner's final run, an ordinary run."""
         return runs_module.load(self.run_folder)
 
     def summary(self) -> dict[str, Any]:
-        """Returns what `--json` prints: plain values only."""
+        """Returns the search as `kfc tune --json` prints it, in plain values."""
         return {
             "folder": user_paths.shown_path(self.folder),
             "objective": self.objective,
-            "trials": [plain(trial) for trial in self.trials],
-            "best": plain(self.best),
+            "trials": [trial_summary(trial) for trial in self.trials],
+            "best": trial_summary(self.best),
             "finalists": [
                 {
-                    **plain(finalist.trial),
+                    **trial_summary(finalist.trial),
                     "mean": finalist.mean,
                     "low": finalist.low,
                     "high": finalist.high,
                     "repeats": [
-                        {"seed": repeat.seed, **plain(repeat)} for repeat in finalist.repeats
+                        {"seed": repeat.seed, **trial_summary(repeat)}
+                        for repeat in finalist.repeats
                     ],
                 }
                 for finalist in self.finalists
@@ -113,37 +129,54 @@ def tune(
     runs: str | Path = "runs",
     verbose: bool = True,
 ) -> Search:
-    """Searches the space of a spec for the values that score best on validation rows.
+    """Searches the values of a spec's hyperparameters with the best validation score.
 
-    Trial 0 trains the spec's own values, wherever they lie. It is always a finalist, so the
-    winner is compared with them on the same fresh seeds.
+    Trial 0 trains the spec's own values, also if they are outside the search space. It is
+    always a finalist, so the winner is compared with it on the same fresh seeds.
 
-    Called again, it goes on where it stopped, however that was. The trials, their scores
-    and the winner depend on the spec alone, and not on `workers`.
+    Called again, an interrupted search continues. The trials, their scores and the winner
+    depend only on the spec, not on `workers`.
 
     Args:
-        spec: A built-in spec's name, a file, a dict or a `kfc.Spec`; its `search` says
-            what to vary. Without one, widths, learning rate and initialisation vary.
+        spec: Name of a built-in spec, file, dict or `kfc.Spec`. Its `search` part has the
+            search space and the settings. Without one, the widths of the hidden layers, the
+            learning rate and the standard deviation of the initial weights are searched.
         overrides: Dotted path -> value, such as `{"search.trials": 20}`.
         data: Rows instead of `data.source`, as for `kfc.fit`.
-        workers: Processes that train at once, of at least 1; more than `search.parallel`
-            find no work.
-        folder: Of the search; by default `<runs>/<name>.search`.
-        runs: Folder in which that is made.
-        verbose: Whether to show progress on stderr.
+        workers: Number of processes that train at once, at least 1; not more than
+            `search.parallel` are used.
+        folder: Folder of the search; None for `<runs>/<name>.search`.
+        runs: Folder for the default folder of the search.
+        verbose: Whether to show the progress on stderr.
 
     Returns:
         The finished search.
 
     Raises:
-        SpecError: If the spec or its space is wrong, with every finding.
-        DataError: If the data cannot be read or must not be trained on.
+        SpecError: If the spec or its search space is wrong, with all findings.
+        DataError: If the data cannot be read, or a check of the data fails.
         BusyError: If another process works on this search.
-        CheckpointError: If the folder holds another search, or a damaged one.
-        NumbersError: If every trial diverged, trial 0 included, or no finalist's own run
+        CheckpointError: If the folder contains another search, or a damaged one.
+        NumbersError: If every trial diverged, trial 0 included, or no finalist's final run
             can be measured.
         PluginError: If a plug-in fails.
         DiskError: If the folder cannot be written.
+
+    Example:
+        >>> space = {"training.optimizer.learning_rate": {"low": 0.001, "high": 0.1}}
+        >>> search = kfc.tune(
+        ...     "digits",
+        ...     overrides={
+        ...         "network.hidden": [8],
+        ...         "training.epochs": 1,
+        ...         "search": {"trials": 2, "repeats": 0, "space": space},
+        ...     },
+        ...     verbose=False,
+        ... )
+        >>> [trial.number for trial in search.trials]
+        [0, 1, 2]
+        >>> search.best.score == max(trial.score for trial in search.trials)
+        True
     """
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise SpecError(Finding("workers", "a number of at least 1", repr(workers), "Use 1."))
@@ -156,81 +189,78 @@ def tune(
     prepare.resolved(checked, resolved)
     rehearse(resolved, prepared)
     space = Space.of(resolved)
+    # The largest network must fit into the memory, once for each process.
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
     check_memory(space.trial_spec(largest), prepared, processes=workers)
 
-    place = user_paths.absolute(folder or search_folder(space.spec, Path(runs)))
+    # Search in the folder, which is locked until the search has finished.
+    search_path = user_paths.absolute(folder or search_folder(space.spec, Path(runs)))
     if space.spec.search is None:
         raise TypeError("a space whose spec has no search part")
     classification = space.spec.data.task == "classification"
     objective = space.spec.search.objective_for(classification=classification)
-    atomic.make_folder(place)
-    with locks.locked(place):
-        make_runner = functools.partial(Runner, space, objective, place, prepare)
-        crew: Workers
+    atomic.make_folder(search_path)
+    with locks.locked(search_path):
+        make_runner = functools.partial(TrialRunner, space, objective, search_path, prepare)
+        pool: Workers
         if workers == 1:
-            crew = OwnProcess(make_runner())
+            pool = CurrentProcess(make_runner())
         else:
-            crew = Processes(
-                workers, make_runner, threads=threads, objective=objective, root=place
+            pool = WorkerProcesses(
+                workers, make_runner, threads=threads, objective=objective, root=search_path
             )
         console = progress_console(verbose)
         display = Display(console, objective)
-        ledger = Ledger(place, space.spec, objective, prepared.sha256)
-        driver = Driver(
+        records = SearchRecords(search_path, space.spec, objective, prepared.sha256)
+        loop = SearchLoop(
             space,
-            place,
-            ledger,
+            search_path,
+            records,
             objective=objective,
-            source=source,
             display=display,
-            workers=workers,
+            num_workers=workers,
         )
+        message = f"the same command continues in {user_paths.shown_path(search_path)}"
         try:
-            with (
-                hint_on_interrupt(
-                    console.print,
-                    f"the same command goes on in {user_paths.shown_path(place)}",
-                ),
-                display,
-            ):
-                driver.run_trials(crew)
-                verdict = driver.run_finals(crew)
+            with hint_on_interrupt(console.print, message), display:
+                loop.run_trials(pool)
+                verdict = loop.run_finals(pool)
         finally:
-            crew.close()
-        return _finished(space, place, ledger, driver, verdict, objective)
+            pool.close()
+        return _finish(space, search_path, records, loop, verdict, source)
 
 
-def _finished(
+def _finish(
     space: Space,
     folder: Path,
-    ledger: Ledger,
-    driver: Driver,
+    records: SearchRecords,
+    loop: SearchLoop,
     verdict: Verdict,
-    objective: str,
+    source: Source | None,
 ) -> Search:
-    """Trains the winner as an ordinary run, and writes what people look at."""
-    driver.write_tables()
-    finalist, winner = driver.run_winner(verdict)
-    best = finalist.trial
+    """Trains the winner as an ordinary run, and writes the results of the search."""
+    loop.write_tables()
+    winner = train_winner(verdict, space, folder, records, source)
+    best, final_run = winner.finalist.trial, winner.final_run
     spec = space.trial_spec(best.values, seed=space.spec.seed)
     atomic.write_file(folder / "best.yaml", dump_spec(spec))
-    reasons = [*sentences(verdict, finalist), *driver.remarks]
-    if winner["weights_sha256"] != best.weights_sha256 and best.status == "completed":
-        reasons.append(
-            f"Trained again, trial {best.number} gave other weights than in the search: "
-            "its repeat is not exact on this machine."
+    explanation = [*sentences(verdict, winner.finalist), *loop.remarks, *winner.remarks]
+    if final_run["weights_sha256"] != best.weights_sha256 and best.status == "completed":
+        explanation.append(
+            f"Trained again, trial {best.number} has other weights than in the search: "
+            "training is not exactly repeatable on this machine."
         )
-    ledger.conclude({"number": best.number, "sentences": reasons})
+    records.add_verdict({"number": best.number, "sentences": explanation})
+    others = [finalist for finalist in verdict.order if finalist is not winner.finalist]
     return Search(
         folder=folder,
         spec=spec,
-        objective=objective,
-        trials=ledger.ordered,
+        objective=loop.objective,
+        trials=records.ordered_trials,
         best=best,
-        finalists=[finalist, *(one for one in verdict.order if one is not finalist)],
-        sentences=reasons,
-        importance=importance(ledger.searched_trials, objective),
-        metrics=winner["metrics"],
-        run_folder=folder / winner["folder"],
+        finalists=[winner.finalist, *others],
+        sentences=explanation,
+        importance=importance(records.searched_trials, loop.objective),
+        metrics=final_run["metrics"],
+        run_folder=folder / final_run["folder"],
     )

@@ -1,4 +1,4 @@
-"""A finished search -> how it looks in a Python prompt and in a notebook."""
+"""Shows a finished search at the Python prompt and in a notebook."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kfc.system import user_paths
-from kfc.tuning.tables import cells, fitted, values_text
+from kfc.tuning.tables import cells, fit_width, values_text
 
 if TYPE_CHECKING:
     from kfc.tuning.search import Search
@@ -17,7 +17,7 @@ _ROWS = 10
 _WIDTH = 80
 
 
-def as_text(search: Search) -> str:
+def search_text(search: Search) -> str:
     """Returns at most eight lines of at most 80 columns."""
     count = len(search.trials)
     headline = (
@@ -27,18 +27,18 @@ def as_text(search: Search) -> str:
     lines = [
         f"Search of {count} trials for the best {search.objective}",
         *textwrap.wrap(
-            fitted(headline, 3 * _WIDTH), _WIDTH - 2, max_lines=3, placeholder=" ..."
+            fit_width(headline, 3 * _WIDTH), _WIDTH - 2, max_lines=3, placeholder=" ..."
         ),
         values_text(search.best),
         metrics,
         f"in {user_paths.shown_path(search.folder)}",
     ]
     first, *others = (line for line in lines if line)
-    return "\n".join([first, *(fitted(f"  {line}") for line in others)])
+    return "\n".join([first, *(fit_width(f"  {line}") for line in others)])
 
 
-def as_html(search: Search) -> str:
-    """Returns the reasons, the best trials as a table, and the winner's metrics."""
+def search_html(search: Search) -> str:
+    """Returns the sentences, the best trials as a table, and the winner's metrics."""
     head, rows = cells(search.trials, search.objective, _ROWS)
     folder = user_paths.shown_path(search.folder)
     shown = f"{len(rows)} of {len(search.trials)} trials, in {folder}"
@@ -52,7 +52,7 @@ def as_html(search: Search) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
-    """Returns a table of escaped cells; the caption is HTML."""
+    """Returns a table of escaped cells; the caption must be HTML already."""
     names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
     body = "".join(
         f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows

@@ -1,49 +1,42 @@
-"""Trials -> tables: for a spreadsheet, a terminal, and TensorBoard's HParams."""
+"""Shows trials as tables: CSV for spreadsheets, and lines for the terminal."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import math
-import time
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 from rich.text import Text
-from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from kfc.errors import one_line
-from kfc.system import atomic
 from kfc.tuning.comparison import Finalist
-from kfc.tuning.ranking import figures, ranked
+from kfc.tuning.ranking import format_scores, ranked
 from kfc.tuning.trial import Trial
 
 _COLUMNS = (
     *("number", "seed", "status", "score", "epochs", "seconds", "weights", "cause"),
     "folder",
 )
-_WIDEST = 24  # columns of a cell in a terminal
-_FORMULA = ("=", "+", "-", "@", "\t")  # what a spreadsheet takes for one
+_MAX_CELL_WIDTH = 24  # in a terminal
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t")  # a spreadsheet reads such text as a formula
 
 
 def csv_text(trials: Sequence[Trial]) -> str:
     """Returns a CSV table with a row for each training, repeats included.
 
-    Its columns are facts of the trial, then dotted paths, then metrics. Lists, booleans
-    and None are JSON. Text is one line, and begins with an apostrophe where a spreadsheet
-    would take it for a formula.
+    The columns are the fields of a trial, then dotted paths, then metrics. Lists, booleans
+    and None are written as JSON. Text is written as one line, with an apostrophe in front if
+    a spreadsheet would read it as a formula.
 
     Args:
-        trials: In the order of the rows.
+        trials: Trainings, in the order of the rows.
     """
-    paths, metrics = _keys(trials, "values"), _keys(trials, "metrics")
+    paths, metrics = keys_of(trials, "values"), keys_of(trials, "metrics")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_cell(name) for name in (*_COLUMNS, *paths, *metrics))
@@ -61,13 +54,13 @@ def cells(
     """Returns the head and the rows of the ranking, the best trial first.
 
     Args:
-        trials: Of one search, in any order.
-        objective: A recorded metric, such as `val_accuracy`.
-        limit: Rows at most; None for all.
+        trials: Trials of one search, in any order.
+        objective: Recorded metric, such as `val_accuracy`.
+        limit: Largest number of rows; None for all.
     """
-    # A path that trial 0 alone sets, such as its initialiser, has no column.
-    paths = _keys([trial for trial in trials if trial.number] or trials, "values")
-    head = ["trial", *_heads(paths), objective, "epochs", "seconds", "status"]
+    # A path that only trial 0 sets, such as its initialiser, has no column.
+    paths = keys_of([trial for trial in trials if trial.number] or trials, "values")
+    head = ["trial", *short_names(paths), objective, "epochs", "seconds", "status"]
     rows = []
     for trial in ranked(trials, objective)[:limit]:
         status = trial.cause or trial.status
@@ -76,8 +69,8 @@ def cells(
         rows.append(
             [
                 str(trial.number),
-                *(_short(trial.values[p]) if p in trial.values else "" for p in paths),
-                "diverged" if trial.status == "diverged" else figures(trial.score)[0],
+                *(short_value(trial.values[p]) if p in trial.values else "" for p in paths),
+                "diverged" if trial.status == "diverged" else format_scores(trial.score)[0],
                 str(trial.epochs),
                 f"{trial.seconds:.1f}",
                 status,
@@ -87,22 +80,26 @@ def cells(
 
 
 def rich_table(trials: Sequence[Trial], objective: str, limit: int | None = None) -> Table:
-    """Returns the ranking as a table for the terminal, the best first.
+    """Returns the ranking as a table for the terminal, the best trial first.
 
-    Causes of a divergence end where the terminal does; `csv_text` has them whole.
+    The cause of a divergence is cut at the width of the terminal; `csv_text` has all of it.
 
     Args:
-        trials: Of one search, in any order.
-        objective: A recorded metric, such as `val_accuracy`.
-        limit: Rows at most; None for all.
+        trials: Trials of one search, in any order.
+        objective: Recorded metric, such as `val_accuracy`.
+        limit: Largest number of rows; None for all.
     """
     head, rows = cells(trials, objective, limit)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in head[:-1]:
         table.add_column(
-            _text(name), justify="right", no_wrap=True, overflow="ellipsis", max_width=_WIDEST
+            _text(name),
+            justify="right",
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=_MAX_CELL_WIDTH,
         )
-    table.add_column(_text(head[-1]))  # the one that gives way on a narrow terminal
+    table.add_column(_text(head[-1]))  # the one that is cut on a narrow terminal
     for row in rows:
         *facts, status = map(_text, row)
         status.no_wrap, status.overflow = True, "ellipsis"
@@ -113,192 +110,70 @@ def rich_table(trials: Sequence[Trial], objective: str, limit: int | None = None
 
 
 def finalists_table(finalists: Sequence[Finalist], objective: str) -> Table:
-    """Returns a table with the mean of each finalist over the seeds that are done.
+    """Returns a table with the mean of each finalist over its finished seeds.
 
     Args:
-        finalists: In the order of the rows.
-        objective: A recorded metric, such as `val_accuracy`.
+        finalists: Finalists, in the order of the rows.
+        objective: Recorded metric, such as `val_accuracy`.
     """
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("trial", "seeds", f"mean {objective}", "diverged"):
         table.add_column(_text(name), justify="right", no_wrap=True)
-    for one in finalists:
-        mean = ""
-        if one.low is not None and one.high is not None:
-            mean = " +- ".join(figures(one.mean, (one.high - one.low) / 2))
-        elif one.repeats and not one.diverged:
-            mean = figures(one.mean)[0]
-        table.add_row(str(one.trial.number), str(len(one.repeats)), mean, str(one.diverged))
+    for finalist in finalists:
+        mean, low, high = "", finalist.low, finalist.high
+        if low is not None and high is not None:
+            mean = " +- ".join(format_scores(finalist.mean, (high - low) / 2))
+        elif finalist.repeats and not finalist.diverged:
+            mean = format_scores(finalist.mean)[0]
+        number, seeds = str(finalist.trial.number), str(len(finalist.repeats))
+        table.add_row(number, seeds, mean, str(finalist.diverged))
     return table
 
 
-def line(trial: Trial, objective: str, *, head: str = "", time_left: str = "") -> str:
-    """Returns one line about a trial, for a terminal without a table.
-
-    Its values and its cause end where 80 columns do.
+def trial_line(trial: Trial, objective: str, *, head: str = "", time_left: str = "") -> str:
+    """Returns one line about a trial, of at most 80 columns.
 
     Args:
-        trial: One that is done.
-        objective: A recorded metric, such as `val_accuracy`.
-        head: What the line begins with.
-        time_left: For example `about 3 min left`, or an empty text.
+        trial: Finished trial.
+        objective: Recorded metric, such as `val_accuracy`.
+        head: Beginning of the line.
+        time_left: Text such as `about 3 min left`; may be empty.
     """
     diverged = trial.status == "diverged"
-    outcome = "diverged" if diverged else f"{objective} {figures(trial.score)[0]}"
+    outcome = "diverged" if diverged else f"{objective} {format_scores(trial.score)[0]}"
     parts = [head, outcome, f"{trial.seconds:.1f} s", time_left]
     parts.append(trial.cause if diverged else values_text(trial))
-    return fitted("  ".join(part for part in parts if part))
+    return fit_width("  ".join(part for part in parts if part))
 
 
 def values_text(trial: Trial) -> str:
-    """Returns a trial's values by the shortest names that tell them apart."""
+    """Returns the values of a trial with short names, such as `learning_rate 0.1`."""
     paths = list(trial.values)
-    pairs = zip(paths, _heads(paths), strict=True)
-    return "  ".join(f"{name} {_short(trial.values[path])}" for path, name in pairs)
+    pairs = zip(paths, short_names(paths), strict=True)
+    return "  ".join(f"{name} {short_value(trial.values[path])}" for path, name in pairs)
 
 
-def fitted(text: str, width: int = 80) -> str:
-    """Returns text as one line of at most so many columns."""
+def fit_width(text: str, width: int = 80) -> str:
+    """Returns text as one line of at most `width` columns, cut if it is longer."""
     text = one_line(text)
     if cell_len(text) <= width:
         return text
     return f"{set_cell_size(text, width - 3)}..."
 
 
-def hparams_events(trials: Sequence[Trial], objective: str) -> dict[str, list[Any]]:
-    """Returns session -> the events that TensorBoard's HParams tab shows it from.
-
-    The session "" describes the search: every dotted path, and every metric, the objective
-    first. Each training is a session of its own; a trial and its repeats are one group,
-    of which the tab shows the mean. A diverged training has its values and no score.
+def keys_of(trials: Sequence[Trial], field: str) -> list[str]:
+    """Returns the keys of a field of all trials, in the order of their first appearance.
 
     Args:
-        trials: Of one search, repeats included.
-        objective: A recorded metric, such as `val_accuracy`.
+        trials: Trials.
+        field: Field that is a mapping: `values` or `metrics`.
     """
-    now = time.time()
-    paths = _keys(trials, "values")
-    infos = [
-        _path_info(path, head, [trial.values.get(path) for trial in trials])
-        for path, head in zip(paths, _heads(paths), strict=True)
-    ]
-    kinds = {info.name: info.type for info in infos}
-    metrics = [objective, *(key for key in _keys(trials, "metrics") if key != objective)]
-    experiment = api_pb2.Experiment(
-        hparam_infos=infos,
-        metric_infos=[
-            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=metric)) for metric in metrics
-        ],
-        time_created_secs=now,
-    )
-    described = plugin_data_pb2.HParamsPluginData(experiment=experiment)
-    events = {"": [_head(now), _plugin_event(now, metadata.EXPERIMENT_TAG, described)]}
-    for trial in trials:
-        events[f"{trial.number:04d}-seed-{trial.seed}"] = _session(
-            trial, objective, kinds, now
-        )
-    return events
-
-
-def write_hparams(folder: Path, trials: Sequence[Trial], objective: str) -> None:
-    """Writes `hparams_events` in place of a folder, for `tensorboard --logdir FOLDER`.
-
-    Args:
-        folder: To be written; what is in it goes.
-        trials: Of one search, repeats included.
-        objective: A recorded metric, such as `val_accuracy`.
-
-    Raises:
-        DiskError: If it cannot be written.
-    """
-    # A later file of another name, or a TensorBoard that is running would not read it.
-    name = f"events.out.tfevents.{time.time_ns()}.kfc"
-    contents = {}
-    for session, events in hparams_events(trials, objective).items():
-        records = io.BytesIO()
-        writer = RecordWriter(records)
-        for event in events:
-            writer.write(event.SerializeToString())
-        contents[f"{session}/{name}".lstrip("/")] = records.getvalue()
-    atomic.write_folder(folder, contents, replace=True)
-
-
-def _session(trial: Trial, objective: str, kinds: Mapping[str, Any], now: float) -> list[Any]:
-    """Returns the events of one training: its values, its metrics, how it ended."""
-    diverged = trial.status == "diverged"
-    start = plugin_data_pb2.SessionStartInfo(
-        group_name=str(trial.number), start_time_secs=now - trial.seconds
-    )
-    for path, value in trial.values.items():
-        if value is None:
-            continue  # as in a trial that has no such value
-        if kinds[path] == api_pb2.DATA_TYPE_BOOL:
-            start.hparams[path].bool_value = value
-        elif kinds[path] == api_pb2.DATA_TYPE_FLOAT64:
-            start.hparams[path].number_value = value
-        else:
-            start.hparams[path].string_value = _short(value)
-    end = plugin_data_pb2.SessionEndInfo(
-        status=api_pb2.STATUS_FAILURE if diverged else api_pb2.STATUS_SUCCESS,
-        end_time_secs=now,
-    )
-    scalars = {**trial.metrics, **({} if diverged else {objective: trial.score})}
-    values = [
-        summary_pb2.Summary.Value(tag=tag, simple_value=value)
-        for tag, value in scalars.items()
-        if math.isfinite(value)
-    ]
-    started = plugin_data_pb2.HParamsPluginData(session_start_info=start)
-    ended = plugin_data_pb2.HParamsPluginData(session_end_info=end)
-    return [
-        _head(now),
-        _plugin_event(now, metadata.SESSION_START_INFO_TAG, started),
-        event_pb2.Event(
-            wall_time=now, step=trial.epochs, summary=summary_pb2.Summary(value=values)
-        ),
-        _plugin_event(now, metadata.SESSION_END_INFO_TAG, ended),
-    ]
-
-
-def _head(now: float) -> Any:
-    return event_pb2.Event(wall_time=now, file_version="brain.Event:2")
-
-
-def _plugin_event(now: float, tag: str, data: Any) -> Any:
-    value = summary_pb2.Summary.Value(
-        tag=tag,
-        metadata=metadata.create_summary_metadata(data),
-        tensor=metadata.NULL_TENSOR,
-    )
-    return event_pb2.Event(wall_time=now, summary=summary_pb2.Summary(value=[value]))
-
-
-def _path_info(path: str, head: str, values: Sequence[Any]) -> Any:
-    """Returns what TensorBoard is to know of a path, whose values may be None."""
-    present = [value for value in values if value is not None]
-    info = api_pb2.HParamInfo(name=path, display_name=head)
-    if all(isinstance(value, bool) for value in present):
-        info.type = api_pb2.DATA_TYPE_BOOL
-        info.domain_discrete.extend(sorted(set(present)))
-    elif all(isinstance(value, Real) and not isinstance(value, bool) for value in present):
-        info.type = api_pb2.DATA_TYPE_FLOAT64
-        info.domain_interval.min_value = min(present)
-        info.domain_interval.max_value = max(present)
-    else:
-        info.type = api_pb2.DATA_TYPE_STRING
-        info.domain_discrete.extend(sorted({_short(value) for value in present}))
-    info.differs = len({_short(value) for value in values}) > 1
-    return info
-
-
-def _keys(trials: Sequence[Trial], field: str) -> list[str]:
-    """Returns the keys of a mapping of each trial, in the order they first appear."""
     return list(dict.fromkeys(key for trial in trials for key in getattr(trial, field)))
 
 
-def _heads(paths: Sequence[str]) -> list[str]:
-    """Returns for each path as many of its last parts as no other path ends with."""
-    heads = []
+def short_names(paths: Sequence[str]) -> list[str]:
+    """Returns the shortest unique end of each dotted path, such as `learning_rate`."""
+    names = []
     for path in paths:
         parts = path.split(".")
         ends = [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
@@ -306,22 +181,22 @@ def _heads(paths: Sequence[str]) -> list[str]:
         unique = (
             end for end in ends if not any(other.endswith(f".{end}") for other in others)
         )
-        heads.append(next(unique, path))
-    return heads
+        names.append(next(unique, path))
+    return names
 
 
 def _cell(value: Any) -> Any:
     """Returns a value as a CSV cell."""
     if isinstance(value, str):
         text = one_line(value)
-        return f"'{text}" if value.lstrip(" \r\n").startswith(_FORMULA) else text
+        return f"'{text}" if value.lstrip(" \r\n").startswith(_FORMULA_STARTS) else text
     if isinstance(value, Real) and not isinstance(value, bool):
         return value
     return json.dumps(value)
 
 
-def _short(value: Any) -> str:
-    """Returns a value as people read it."""
+def short_value(value: Any) -> str:
+    """Returns a value as short text, for example `64-32` for the widths of layers."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list) and value and all(type(item) is int for item in value):
@@ -332,5 +207,5 @@ def _short(value: Any) -> str:
 
 
 def _text(text: str, **options: Any) -> Text:
-    """Returns text in which no markup is read and no control character is left."""
+    """Returns text without markup and control characters, which a value may contain."""
     return Text(one_line(text), **options)

@@ -1,4 +1,4 @@
-"""Durations of the trainings so far -> how long those that are left will take."""
+"""Estimates the remaining time of a search."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def time_left(
     workers: int,
     seconds: float | None = None,
 ) -> str:
-    """Returns for example `about 3 min left`; an empty text where nothing is known or left.
+    """Returns for example `about 3 min left`; empty if nothing is left, or none has ended.
 
-    The mean duration of the trainings so far stands for each one to come.
+    Each remaining training is expected to take the mean duration of the finished ones.
 
     Args:
-        durations: Seconds of the trainings that are done.
-        trials: Number of trials that are left.
-        repeats: Number of trainings on fresh seeds that follow them.
-        workers: Trainings that run at once, at least 1.
-        seconds: Time after which no new trial is begun; None for no limit.
+        durations: Seconds of each finished training.
+        trials: Number of remaining trials.
+        repeats: Number of remaining trainings of finalists.
+        workers: Number of trainings that run at once, at least 1.
+        seconds: Time until no new trial is started; None for no limit.
     """
     if not durations or trials + repeats <= 0:
         return ""

@@ -1,4 +1,4 @@
-"""One point of the space, and what came of training it."""
+"""Trials of a search: the proposed hyperparameters and the result of training with them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _WORST = {"accuracy": 0.0, "loss": 1e30, "mae": 1e30, "r2": -1e30}
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a trial is to train.
+    """Hyperparameters that the oracle proposes for a trial.
 
     Args:
-        number: Number of the trial, from 1; 0 for the spec's own values.
+        number: Number of the trial, from 1; 0 is the baseline, the spec's own values.
         point: Hyperparameter -> value, as the oracle knows them; empty for trial 0.
         values: Dotted path of the spec -> value.
-        epochs: To have trained at its end.
+        epochs: Total number of epochs at the end of the trial.
         parent: Number of the trial whose training this one continues, or None.
     """
 
@@ -34,25 +34,27 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a proposal, or of a finalist's training on another seed.
+    """Result of one training: of a trial, or of a finalist on another seed.
 
     Args:
-        number: Number of the trial, from 1; 0 for the spec's own values.
+        number: Number of the trial, from 1; 0 is the baseline, the spec's own values.
         values: Dotted path of the spec -> value.
         point: Hyperparameter -> value, as the oracle knows them; empty for trial 0.
-        seed: Of the training.
+        seed: Seed of the training.
         status: `completed`; `diverged`: a number became NaN or infinite, or the spec was
-            refused; `pruned`: it ended on a rung, from which another trial may go on.
-        score: The objective on validation rows, always finite; for a diverged trial the
-            worst there is.
-        epochs: Trained, those of an earlier rung included.
-        seconds: That the training took.
-        weights: Number of weights of the network; 0 where there was none.
-        folder: Of its run, below the search's.
-        cause: Of the divergence.
-        metrics: Of the validation rows, after the training; of a pruned one's as if it had
-            ended there, with the averages or the best weights that its spec asks for.
-        weights_sha256: Of the weights' bytes, with which another trial may go on.
+            refused; `pruned`: the trial ended at a Hyperband rung, and a later trial may
+            continue it.
+        score: Objective on the validation rows, always finite; the worst possible score
+            for a diverged trial.
+        epochs: Number of trained epochs, those of earlier rungs included.
+        seconds: Duration of the training.
+        weights: Number of weights of the network; 0 if none was built.
+        folder: Folder of the trial, relative to the search's folder.
+        cause: Reason for a divergence; empty otherwise.
+        metrics: Metrics of the validation rows after the training. For a pruned trial they
+            are measured as if the training had ended there, with the averaged or the best
+            weights if the spec asks for them.
+        weights_sha256: SHA-256 of the final weights.
         parent: Number of the trial whose training this one continued, or None.
     """
 
@@ -73,19 +75,19 @@ class Trial:
 
 
 def worst_score(objective: str) -> float:
-    """Returns the finite score of a trial that diverged: nothing trained scores worse.
+    """Returns the score of a diverged trial: finite, and as bad as any score counts.
 
     Args:
-        objective: A recorded metric, such as `val_accuracy`.
+        objective: Recorded metric, such as `val_accuracy`.
     """
     return _WORST[objective.removeprefix("val_")]
 
 
-def direction(objective: str) -> str:
-    """Returns `min` or `max`: which way the objective becomes better."""
+def objective_direction(objective: str) -> str:
+    """Returns `max` if larger values of the objective are better, else `min`."""
     return METRICS[objective.removeprefix("val_")]
 
 
-def plain(trial: Trial) -> dict[str, Any]:
-    """Returns what `--json` prints of a trial."""
+def trial_summary(trial: Trial) -> dict[str, Any]:
+    """Returns the fields of a trial as `kfc tune --json` prints them."""
     return {**asdict(trial), "diverged": trial.status == "diverged"}

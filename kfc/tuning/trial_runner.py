@@ -1,4 +1,4 @@
-"""An order -> a trained trial, in this process."""
+"""Trains and scores single trials, in this process."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from kfc.system import atomic, safe_open
 from kfc.training.callbacks import named_callbacks
 from kfc.training.checkpoints import for_another_folder, store
 from kfc.tuning.space import Space
-from kfc.tuning.trial import Proposal, Trial, direction, worst_score
+from kfc.tuning.trial import Proposal, Trial, objective_direction, worst_score
 
 CHECKPOINT_SECONDS = 1.0
-"""A short trial is never interrupted by a checkpoint, and a killed one loses an epoch at most,
-or a second of a longer one."""
+"""Trials shorter than this write no checkpoint before their end. A killed process loses at
+most one epoch, or one second of a longer epoch."""
 
-_MOST_PREPARED = 4
+_MAX_PREPARED = 4
 
 
 @dataclass(frozen=True)
-class Order:
-    """A trial to be run, or a finalist's training on another seed.
+class Job:
+    """A training to run: a trial, or a finalist on another seed.
 
     Args:
-        proposal: What to train.
-        seed: Of the training.
-        folder: Of its run, below the search's.
-        to_beat: Weights are kept where the score is at least as good; None keeps them.
+        proposal: Values and number of epochs.
+        seed: Seed of the training.
+        folder: Folder of the training, relative to the search's folder.
+        to_beat: Score below which (for a loss: above which) the weights are not kept; None
+            keeps them.
     """
 
     proposal: Proposal
@@ -45,31 +46,31 @@ class Order:
 
 
 class Preparer:
-    """Prepares the data of specs: each source is read once, equal data prepared once.
+    """Prepares the data of specs; reads each source once and prepares equal data once.
 
     Args:
-        source: Rows given as `data=`, or None for the spec's own.
+        source: Rows given as `data=`; None for the source of the spec.
     """
 
     def __init__(self, source: Source | None = None) -> None:
         self._source = source
         self._sources: dict[str, Source] = {}
-        self._prepared: OrderedDict[str, Prepared] = OrderedDict()  # the newest last
+        self._prepared: OrderedDict[str, Prepared] = OrderedDict()  # least recently used first
 
     def __call__(self, spec: Spec) -> Prepared:
-        """Returns the data of a spec."""
-        key = _key(spec)
+        """Returns the prepared data of a spec."""
+        key = _data_key(spec)
         prepared = self._prepared.pop(key, None)
         if prepared is None:
             prepared = prepare(spec, self._source, read=self._read)
         self._prepared[key] = prepared
-        if len(self._prepared) > _MOST_PREPARED:
+        if len(self._prepared) > _MAX_PREPARED:
             self._prepared.popitem(last=False)
         return prepared
 
     def resolved(self, spec: Spec, resolved: Spec) -> None:
-        """Says that `resolved` takes the data of `spec`, which is asked for no more."""
-        self._prepared[_key(resolved)] = self._prepared.pop(_key(spec))
+        """Keeps the data of `spec` as that of `resolved`, which replaces it from now on."""
+        self._prepared[_data_key(resolved)] = self._prepared.pop(_data_key(spec))
 
     def _read(self, name: str) -> Source:
         if name not in self._sources:
@@ -77,38 +78,42 @@ class Preparer:
         return self._sources[name]
 
 
-class Runner:
-    """Runs the trials of a search, whose compiled steps serve many of them.
+class TrialRunner:
+    """Runs the trials of a search in this process, which share compiled training steps.
 
     Args:
-        space: Of the search.
-        objective: A metric of the validation rows.
-        root: The search's folder.
-        prepare: Gives the data of a trial's spec.
+        space: Space of the search.
+        objective: Metric of the validation rows.
+        root: Folder of the search.
+        prepare: Callable that returns the prepared data of a spec.
     """
 
     def __init__(self, space: Space, objective: str, root: Path, prepare: Preparer) -> None:
         self._space, self._objective, self._root = space, objective, root
-        safe_open.distrust(root)  # to this process, which may be a worker
+        safe_open.distrust(root)  # also in a worker process, which inherits nothing
         self._prepare = prepare
 
-    def run(self, order: Order) -> Trial:
+    def run(self, job: Job) -> Trial:
         """Trains and scores a trial; an interrupted one resumes from its last checkpoint.
 
-        What would refuse or end a run of its own, such as a loss that is NaN, is the
-        outcome of a trial: it `diverged`, for a cause.
+        An error that would refuse or end an ordinary run, such as a NaN loss, is a result
+        of the trial: its status is `diverged`, and the error is the cause.
+
+        Args:
+            job: Training to run.
         """
-        proposal, began = order.proposal, time.monotonic()
+        proposal, started = job.proposal, time.monotonic()
         facts: dict[str, Any] = {"status": "diverged", "epochs": 0, "weights": 0}
         facts["score"] = worst_score(self._objective)
         try:
-            spec = self._space.trial_spec(proposal.values, seed=order.seed)
-            # A repeat's own seed would also split anew, and train on the winner's test rows.
+            spec = self._space.trial_spec(proposal.values, seed=job.seed)
+            # The rows are split by the search's seed on every seed of a finalist: with another
+            # split, test rows of the winner would become training rows.
             rows_of = spec.model_copy(update={"seed": self._space.spec.seed})
             plan = plan_training(spec, self._prepare(rows_of))
             trainer = compile_trainer(plan)
             facts["weights"] = plan.network.count_params()
-            facts |= self._train(trainer, order)
+            facts |= self._train(trainer, job)
         except (SpecError, DataError, NumbersError) as error:
             facts["cause"] = " ".join(str(error).split())
         return Trial(
@@ -116,74 +121,81 @@ class Runner:
             values=proposal.values,
             point=proposal.point,
             parent=proposal.parent,
-            seed=order.seed,
-            folder=order.folder,
-            seconds=round(time.monotonic() - began, 3),
+            seed=job.seed,
+            folder=job.folder,
+            seconds=round(time.monotonic() - started, 3),
             **facts,
         )
 
-    def _train(self, trainer: Trainer, order: Order) -> dict[str, Any]:
-        """Returns what a trial is that did not diverge."""
-        plan, folder, proposal = trainer.plan, self._root / order.folder, order.proposal
+    def _train(self, trainer: Trainer, job: Job) -> dict[str, Any]:
+        """Trains and scores a trial; returns the fields of the result."""
+        plan, folder, proposal = trainer.plan, self._root / job.folder, job.proposal
         atomic.make_folder(folder)
-        began = time.monotonic()
+        started = time.monotonic()
+
+        # Train to the proposed epoch.
         callbacks = named_callbacks(plan.spec, folder)
         progress = trainer.train(
             folder,
             callbacks,
-            # The oracle's are those of the search's spec, which a space may hold too.
+            # The epochs of the proposal are those of the search's spec; a space may vary them.
             until=proposal.values.get("training.epochs", proposal.epochs),
-            start=self._start(folder, proposal.parent),
+            start=self._start_checkpoint(folder, proposal.parent),
             checkpoint_seconds=CHECKPOINT_SECONDS,
         )
         state_sha256 = weights_sha256(plan.network)
         paused = not progress.stopped and progress.epoch < plan.spec.training.epochs
-        if paused:  # another trial may go on from here; this one's score is as if it ended
+
+        # A paused trial may be continued by another one, so its checkpoint is taken before the
+        # callbacks end. Its score is that of a training that ends here.
+        if paused:
             trainer.save_checkpoint(folder, callbacks, progress)
             trainer.end(callbacks)
         metrics = trainer.measure("val")
-        seconds = round(time.monotonic() - began, 3)
+        seconds = round(time.monotonic() - started, 3)
         score = self._bounded(metrics[self._objective])
-        beaten = order.to_beat is not None and self._is_better(order.to_beat, score)
+        beaten = job.to_beat is not None and self._is_better(job.to_beat, score)
         if not paused and not beaten:
             trainer.save_checkpoint(folder, callbacks, progress)
+
+        # Write the folder of the trial, which can be read as a run.
         facts = {"metrics": metrics, "epochs": progress.epoch, "weights_sha256": state_sha256}
-        of_run = {
+        run_facts = {
             "folder": folder.name,
             "seconds": seconds,
             "history": progress.history,
             "data_sha256": plan.prepared.sha256,
         }
         atomic.write_file(folder / "spec.yaml", dump_spec(plan.spec))
-        result_file.write_result(folder, {**of_run, **facts}, plan.prepared.task)
+        result_file.write_result(folder, {**run_facts, **facts}, plan.prepared.task)
         return {**facts, "status": "pruned" if paused else "completed", "score": score}
 
     def _bounded(self, score: float) -> float:
-        """Returns a score that is no worse than a divergence."""
-        bound = min if direction(self._objective) == "min" else max
+        """Returns the score, limited to the worst score, that of a divergence."""
+        bound = min if objective_direction(self._objective) == "min" else max
         return bound(score, worst_score(self._objective))
 
     def _is_better(self, one: float, other: float) -> bool:
-        return one < other if direction(self._objective) == "min" else one > other
+        return one < other if objective_direction(self._objective) == "min" else one > other
 
-    def _start(self, folder: Path, parent: int | None) -> store.Checkpoint | None:
-        """Returns where the training goes on: its own last checkpoint, or its parent's."""
+    def _start_checkpoint(self, folder: Path, parent: int | None) -> store.Checkpoint | None:
+        """Returns the newest checkpoint of the trial, else of its parent, else None."""
         with suppress(CheckpointError):
-            own = store.newest(folder / "checkpoints")
-            store.drop_damaged(folder / "checkpoints", own)
-            return own
+            newest = store.newest(folder / "checkpoints")
+            store.drop_damaged(folder / "checkpoints", newest)
+            return newest
         if parent is not None:
             with suppress(CheckpointError):
-                place = self._root / trial_folder(parent)
-                return for_another_folder(store.newest(place / "checkpoints"))
+                parent_folder = self._root / trial_folder(parent)
+                return for_another_folder(store.newest(parent_folder / "checkpoints"))
         return None
 
 
 def trial_folder(number: int) -> str:
-    """Returns the folder of a trial's run, below the search's."""
+    """Returns the folder of a trial, relative to the search's folder."""
     return f"trials/{number:04d}"
 
 
-def _key(spec: Spec) -> str:
-    """Returns a text that is equal for specs with the same data."""
+def _data_key(spec: Spec) -> str:
+    """Returns a cache key that is equal for specs with the same data."""
     return json.dumps([spec.data.model_dump(), spec.seed, spec.accept])

@@ -1,11 +1,11 @@
-"""A verdict -> the sentences that say who won, and why."""
+"""Writes the sentences that explain the winner of a search."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from kfc.tuning.comparison import Comparison, Finalist
-from kfc.tuning.ranking import Verdict, figures
+from kfc.tuning.ranking import Verdict, format_scores
 from kfc.tuning.trial import Trial
 
 _WORDS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
@@ -15,28 +15,28 @@ def sentences(verdict: Verdict, winner: Finalist | None = None) -> list[str]:
     """Returns the headline, and a sentence for each comparison.
 
     Args:
-        verdict: How the finalists were compared.
-        winner: The finalist that won in place of `verdict.best`, whose own run could not
-            be measured; None where that one won.
+        verdict: Comparisons of the finalists.
+        winner: Finalist that won in place of `verdict.best`, whose final run could not be
+            measured; None if `verdict.best` won.
     """
     leader = verdict.leader
     winner = winner or verdict.best
-    found = [f"Winner: {_with_score(winner)}, {_reason(verdict, winner)}."]
+    texts = [f"Winner: {_with_score(winner)}, {_reason(verdict, winner)}."]
     if leader.diverged:
         return [
-            *found,
-            "Every finalist diverged on a fresh seed, so no winner is to be relied on: trial "
-            f"{leader.trial.number} did least often, {leader.diverged} of "
+            *texts,
+            "Every finalist diverged on a fresh seed, so the winner is not reliable: trial "
+            f"{leader.trial.number} diverged least often, {leader.diverged} of "
             f"{len(leader.repeats)} times.",
         ]
     by_number = {one.trial.number: one for one in verdict.order}
-    found += [
+    texts += [
         _pair(leader, by_number[number], comparison)
         for number, comparison in verdict.compared.items()
     ]
-    if verdict.own and winner is verdict.best:
-        found.append(_pair(winner, by_number[0], verdict.own))
-    return found + [_last(one) for one in verdict.order if one.diverged]
+    if verdict.baseline and winner is verdict.best:
+        texts.append(_pair(winner, by_number[0], verdict.baseline))
+    return texts + [_ranks_last(one) for one in verdict.order if one.diverged]
 
 
 def _with_score(winner: Finalist) -> str:
@@ -45,44 +45,47 @@ def _with_score(winner: Finalist) -> str:
     if winner.trial.number == 0:
         name += ", the spec's own values"
     if not winner.repeats:
-        return f"{name} ({figures(winner.mean)[0]} in the search alone)"
+        return f"{name} ({format_scores(winner.mean)[0]} in the search alone)"
     count = len(winner.repeats)
     seeds = f"over {count} {'seed' if count == 1 else 'seeds'}"
     if winner.low is None or winner.high is None:
         return f"{name} ({seeds})"
-    mean, spread = figures(winner.mean, (winner.high - winner.low) / 2)
+    mean, spread = format_scores(winner.mean, (winner.high - winner.low) / 2)
     return f"{name} ({mean} +- {spread} {seeds})"
 
 
 def _reason(verdict: Verdict, winner: Finalist) -> str:
     if winner is not verdict.best:
-        return "in place of the finalists whose own runs could not be measured"
+        return "in place of the finalists whose final runs could not be measured"
     if len(verdict.order) == 1:
         return "the only finalist"
     if verdict.leader.diverged:
         return "which diverged least often"
     compared = verdict.compared
     if not compared:
-        return "the only finalist of which no repeat diverged"
-    equal = [number for number, each in compared.items() if each.judgement == "equivalent"]
-    if equal:
-        return _reason_among_equals(verdict, winner, equal)
-    open_ = [number for number, each in compared.items() if each.judgement != "better"]
-    if not open_:
+        return "the only finalist without a diverged repeat"
+    equivalent = [number for number, c in compared.items() if c.outcome == "equivalent"]
+    if equivalent:
+        return _reason_among_equivalents(verdict, winner, equivalent)
+    undecided = [number for number, c in compared.items() if c.outcome != "better"]
+    if not undecided:
         return f"better than {'the other' if len(compared) == 1 else 'each of the others'}"
-    if any(compared[number].low is None for number in open_):
+    if any(compared[number].low is None for number in undecided):
         return "which has the best score"
-    seeds = min(compared[number].seeds for number in open_)
+    seeds = min(compared[number].seeds for number in undecided)
     return (
         f"which has the best mean; {seeds} seeds leave open whether it is better than "
-        f"{_numbers(open_)}"
+        f"{_numbers(undecided)}"
     )
 
 
-def _reason_among_equals(verdict: Verdict, winner: Finalist, equal: Sequence[int]) -> str:
-    among = [one for one in verdict.order if one.trial.number in equal] + [verdict.leader]
+def _reason_among_equivalents(
+    verdict: Verdict, winner: Finalist, equivalent: Sequence[int]
+) -> str:
+    among = [one for one in verdict.order if one.trial.number in equivalent]
+    among.append(verdict.leader)
     count = len({one.trial.number for one in among})
-    comparisons = [verdict.compared[number] for number in equal]
+    comparisons = [verdict.compared[number] for number in equivalent]
     smallest = [one for one in among if one.trial.weights == winner.trial.weights]
     which = "the smallest of" if len({o.trial.number for o in smallest}) == 1 else "one of"
     if which == "one of" and len(smallest) < count:
@@ -90,20 +93,20 @@ def _reason_among_equals(verdict: Verdict, winner: Finalist, equal: Sequence[int
     if any(each.low is None for each in comparisons):
         return f"{which} {_WORDS.get(count, count)} with the best score"
     seeds = min(each.seeds for each in comparisons)
-    margin = figures(max(each.margin for each in comparisons))[0]
+    margin = format_scores(max(each.margin for each in comparisons))[0]
     return (
-        f"{which} {_WORDS.get(count, count)} that {seeds} seeds cannot tell apart by more "
-        f"than {margin}"
+        f"{which} {_WORDS.get(count, count)} that are equivalent over {seeds} seeds within "
+        f"a margin of {margin}"
     )
 
 
 def _pair(first: Finalist, second: Finalist, comparison: Comparison) -> str:
     """Returns the sentence about the leader, or the winner, and another finalist."""
     one, other = _named(first.trial), _named(second.trial)
-    difference, *_ = figures(
+    difference, *_ = format_scores(
         abs(comparison.difference), comparison.low or 0.0, comparison.high or 0.0
     )
-    if comparison.judgement == "better":
+    if comparison.outcome == "better":
         return f"Trial {one} is better than {other} by {difference} ({_evidence(comparison)})."
     if comparison.low is None:
         return _without_interval(first, second, difference, _evidence(comparison))
@@ -113,27 +116,28 @@ def _pair(first: Finalist, second: Finalist, comparison: Comparison) -> str:
         mean = "their means are equal"
     mean += f" ({_evidence(comparison)})"
     pair = " and ".join(_named(trial) for trial in _by_number(first.trial, second.trial))
-    if comparison.judgement == "equivalent":
-        margin = figures(comparison.margin)[0]
+    if comparison.outcome == "equivalent":
+        margin = format_scores(comparison.margin)[0]
         return (
             f"Trials {pair} are equivalent: {mean}, within the margin of {margin}"
             f"{_sizes(first.trial, second.trial)}."
         )
-    chance = comparison.chance or 0.0
-    chance = min(chance if comparison.difference >= 0 else 1 - chance, 0.99)
-    sure = (
+    probability = comparison.probability or 0.0
+    # At most 99 %: the seeds are few, and the t distribution is only a model.
+    probability = min(probability if comparison.difference >= 0 else 1 - probability, 0.99)
+    likely = (
         ""
         if comparison.difference == 0
-        else f"; the chance that it is better is {100 * chance:.0f} %"
+        else f"; it is better with a probability of {100 * probability:.0f} %"
     )
-    return f"Trials {pair} are undecided: {mean}{sure}."
+    return f"Trials {pair} are undecided: {mean}{likely}."
 
 
 def _evidence(comparison: Comparison) -> str:
     if comparison.low is None or comparison.high is None:
         source = "on one seed" if comparison.seeds else "in the search alone"
-        return f"{source}, so without an interval"
-    _, low, high = figures(comparison.difference, comparison.low, comparison.high)
+        return f"{source}, so without a confidence interval"
+    _, low, high = format_scores(comparison.difference, comparison.low, comparison.high)
     share = f"{100 * (1 - comparison.level):.3g}"
     return f"{share} % interval {low} to {high}, over {comparison.seeds} seeds"
 
@@ -158,10 +162,10 @@ def _sizes(first: Trial, second: Trial) -> str:
     return f"; {small.number} is smaller ({small.weights:,} weights against {large.weights:,})"
 
 
-def _last(one: Finalist) -> str:
+def _ranks_last(finalist: Finalist) -> str:
     return (
-        f"Trial {_named(one.trial)} comes last: {one.diverged} of its {len(one.repeats)} "
-        "repeats diverged."
+        f"Trial {_named(finalist.trial)} ranks last: {finalist.diverged} of its "
+        f"{len(finalist.repeats)} repeats diverged."
     )
 
 

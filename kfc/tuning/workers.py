@@ -1,7 +1,7 @@
-"""Orders -> trials, in this process or in several.
+"""Runs jobs in this process, or in several worker processes.
 
-This is where a trial is handed out: whatever takes an `Order` and gives a `Trial` back can
-stand here, on other machines too.
+Anything with the methods of `Workers` can run the jobs of a search, for example on other
+machines.
 """
 
 from __future__ import annotations
@@ -22,205 +22,213 @@ from kfc.errors import Finding, SpecError
 from kfc.system import safe_open
 from kfc.tuning import worker_process
 from kfc.tuning.trial import Trial, worst_score
-from kfc.tuning.trial_runner import Order, Runner
+from kfc.tuning.trial_runner import Job, TrialRunner
 
-_MOST_DEATHS = 3
-"""Processes that one order may cost without a new checkpoint, before it counts as what kills
-them; and processes that may die one after another before they can take any."""
+_MAX_DEATHS = 3
+"""Number of processes that die on one job, without a new checkpoint between, until the job
+counts as the cause; also the number of processes in a row that may die while they start."""
 
 
 class Workers(Protocol):
-    """Runs orders, and gives them back as they are done."""
+    """Runs jobs and returns each one when it is done."""
 
-    def submit(self, order: Order) -> None:
-        """Takes an order; it begins as soon as a worker is free."""
+    def submit(self, job: Job) -> None:
+        """Queues a job; it starts as soon as a worker is free."""
 
-    def next_done(self) -> tuple[Order, Trial]:
-        """Waits until an order is done; there must be one."""
+    def next_result(self) -> tuple[Job, Trial]:
+        """Waits until a job is done and returns it; at least one must be queued."""
 
     def close(self) -> None:
-        """Ends every worker, whatever it is doing."""
+        """Ends all workers at once, also in the middle of a job."""
 
 
-class OwnProcess:
-    """Runs one order after another, in this process.
+class CurrentProcess:
+    """Runs one job after another in this process.
 
     Args:
-        runner: Runs an order.
+        runner: Runner of the jobs.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: TrialRunner) -> None:
         self._runner = runner
-        self._orders: deque[Order] = deque()
+        self._queue: deque[Job] = deque()
 
-    def submit(self, order: Order) -> None:
-        """Takes an order."""
-        self._orders.append(order)
+    def submit(self, job: Job) -> None:
+        """Queues a job."""
+        self._queue.append(job)
 
-    def next_done(self) -> tuple[Order, Trial]:
-        """Runs the order that has waited longest."""
-        order = self._orders.popleft()
-        return order, self._runner.run(order)
+    def next_result(self) -> tuple[Job, Trial]:
+        """Runs the job that was queued first."""
+        job = self._queue.popleft()
+        return job, self._runner.run(job)
 
     def close(self) -> None:
-        """Does nothing: there is nothing to end."""
+        """Does nothing, because no process has to end."""
 
 
-class Processes:
-    """Runs orders in processes of their own, each with an executor of its own.
+class WorkerProcesses:
+    """Runs jobs in worker processes, each with an executor of its own.
 
-    One executor for all would end every process when one is killed.
+    With one executor for all, the death of one process would end all of them.
 
     Args:
-        count: Of processes, of at least 1.
-        make_runner: Makes the runner in each process; picklable.
-        threads: Of TensorFlow in each; None is every core.
-        objective: Whose worst score an order gets that kills its process again and again.
-        root: The search's folder.
+        count: Number of processes, at least 1.
+        make_runner: Picklable callable that makes the runner in each process.
+        threads: Number of TensorFlow's threads in each process; None for one per core.
+        objective: Objective, whose worst score a job gets if its processes die repeatedly.
+        root: Folder of the search.
     """
 
     def __init__(
         self,
         count: int,
-        make_runner: Callable[[], Runner],
+        make_runner: Callable[[], TrialRunner],
         *,
         threads: int | None,
         objective: str,
         root: Path,
     ) -> None:
         self._root = root
-        self._start = pickle.dumps(make_runner), threads
+        self._start_arguments = pickle.dumps(make_runner), threads
         self._objective = objective
-        self._processes = [_Process(*self._start) for _ in range(count)]
-        self._orders: deque[Order] = deque()
-        self._running: dict[Future[Trial], tuple[int, Order]] = {}
-        # Folder of an order -> processes that died since its newest checkpoint, which is that.
+        self._processes = [_Process(*self._start_arguments) for _ in range(count)]
+        self._queue: deque[Job] = deque()
+        self._running: dict[Future[Trial], tuple[int, Job]] = {}  # index of the process, job
+        # Folder of a job -> number of deaths since its newest checkpoint, and its name.
         self._deaths: dict[str, tuple[int, str]] = {}
         self._deaths_at_start = 0
 
-    def submit(self, order: Order) -> None:
-        """Takes an order; it begins as soon as a process is free."""
-        self._orders.append(order)
-        self._hand_out()
+    def submit(self, job: Job) -> None:
+        """Queues a job; it starts as soon as a process is free."""
+        self._queue.append(job)
+        self._start_jobs()
 
-    def next_done(self) -> tuple[Order, Trial]:
-        """Waits until an order is done; one whose process died goes to another."""
+    def next_result(self) -> tuple[Job, Trial]:
+        """Waits until a job is done; a job whose process died runs again in another one.
+
+        Raises:
+            SpecError: If processes die while they start.
+        """
         while True:
             done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-            # By number, so that what the journal holds depends less on chance.
+            # The lowest number first, so that the order in the journal depends less on chance.
             future = min(done, key=lambda f: self._running[f][1].proposal.number)
-            place, order = self._running.pop(future)
+            index, job = self._running.pop(future)
             try:
-                self._processes[place].wait_for_start()
+                self._processes[index].wait_for_start()
                 trial = future.result()
             except BrokenProcessPool:
-                if not self._is_killer(self._replace(place), order):
-                    self._orders.appendleft(order)
-                    self._hand_out()
+                if not self._is_fatal(self._replace(index), job):
+                    self._queue.appendleft(job)
+                    self._start_jobs()
                     continue
-                trial = self._killer(order)
+                trial = self._fatal_trial(job)
             self._deaths_at_start = 0
-            self._hand_out()
-            return order, trial
+            self._start_jobs()
+            return job, trial
 
     def close(self) -> None:
-        """Kills the processes: what they run has its checkpoints."""
+        """Kills the processes; interrupted jobs resume from their checkpoints later."""
         for each in self._processes:
             each.kill()
 
-    def _hand_out(self) -> None:
-        busy = {place for place, _ in self._running.values()}
-        for place in range(len(self._processes)):
-            if place not in busy and self._orders:
-                order = self._orders.popleft()
+    def _start_jobs(self) -> None:
+        """Gives each free process a job of the queue."""
+        busy = {index for index, _ in self._running.values()}
+        for index in range(len(self._processes)):
+            if index not in busy and self._queue:
+                job = self._queue.popleft()
                 try:
-                    future = self._processes[place].submit(order)
+                    future = self._processes[index].submit(job)
                 except BrokenProcessPool:  # killed while it was idle
-                    self._replace(place)
-                    future = self._processes[place].submit(order)
-                self._running[future] = place, order
+                    self._replace(index)
+                    future = self._processes[index].submit(job)
+                self._running[future] = index, job
 
-    def _replace(self, place: int) -> _Process:
-        """Returns the dead process in whose place there is a new one."""
-        dead = self._processes[place]
+    def _replace(self, index: int) -> _Process:
+        """Replaces a dead process by a new one and returns the dead one."""
+        dead = self._processes[index]
         dead.kill()
-        self._processes[place] = _Process(*self._start)
+        self._processes[index] = _Process(*self._start_arguments)
         return dead
 
-    def _is_killer(self, dead: _Process, order: Order) -> bool:
-        """Counts a death, and says whether it was one too many for its order.
+    def _is_fatal(self, dead: _Process, job: Job) -> bool:
+        """Counts a death; returns whether the job is the cause of too many.
 
         Raises:
-            SpecError: If it was one of many that no order is to blame for.
+            SpecError: If too many processes died while they started.
         """
         if dead.has_started:
-            names = safe_open.names_in(self._root / order.folder / "checkpoints")
+            names = safe_open.names_in(self._root / job.folder / "checkpoints")
             newest = max((name for name in names if name[0].isdigit()), default="")
-            deaths, earlier = self._deaths.get(order.folder, (0, newest))
-            deaths = deaths + 1 if newest == earlier else 1
-            self._deaths[order.folder] = deaths, newest
-            return deaths == _MOST_DEATHS
+            deaths, checkpoint = self._deaths.get(job.folder, (0, newest))
+            deaths = deaths + 1 if newest == checkpoint else 1
+            self._deaths[job.folder] = deaths, newest
+            return deaths == _MAX_DEATHS
         self._deaths_at_start += 1
-        if self._deaths_at_start == _MOST_DEATHS:
+        if self._deaths_at_start == _MAX_DEATHS:
             raise SpecError(
                 Finding(
                     "workers",
                     "processes that start",
-                    f"{_MOST_DEATHS} that died before their first trial",
-                    'Call kfc.tune below `if __name__ == "__main__":` of a script in a file, '
+                    f"{_MAX_DEATHS} that died before their first trial",
+                    'Call kfc.tune below `if __name__ == "__main__":` in a script file, '
                     "free memory, or use workers=1.",
                 )
             )
         return False
 
-    def _killer(self, order: Order) -> Trial:
+    def _fatal_trial(self, job: Job) -> Trial:
+        """Returns the result of a job whose processes died."""
         return Trial(
-            number=order.proposal.number,
-            values=order.proposal.values,
-            point=order.proposal.point,
-            parent=order.proposal.parent,
-            seed=order.seed,
+            number=job.proposal.number,
+            values=job.proposal.values,
+            point=job.proposal.point,
+            parent=job.proposal.parent,
+            seed=job.seed,
             status="diverged",
             score=worst_score(self._objective),
             epochs=0,
             seconds=0.0,
             weights=0,
-            folder=order.folder,
-            cause=f"{_MOST_DEATHS} processes died of it; is there enough memory?",
+            folder=job.folder,
+            cause=f"{_MAX_DEATHS} processes died while they ran it; is there enough memory?",
         )
 
 
 class _Process:
-    """An executor of one process, which starts with its first order.
+    """An executor of one process, which starts with its first job.
 
     Args:
-        pickled_runner: A callable that makes the `Runner`.
-        threads: Of TensorFlow; None is every core.
+        pickled_make_runner: Pickled callable that makes a `TrialRunner`.
+        threads: Number of TensorFlow's threads; None for one per core.
     """
 
-    def __init__(self, pickled_runner: bytes, threads: int | None) -> None:
-        # A fork of a process in which TensorFlow has started hangs.
+    def __init__(self, pickled_make_runner: bytes, threads: int | None) -> None:
+        # A forked process hangs if TensorFlow has been started before.
         context = multiprocessing.get_context("spawn")
         self._executor = ProcessPoolExecutor(
             1, context, initializer=worker_process.end_with_parent
         )
-        self._begin = pickled_runner, threads
-        self._begun: Future[None] | None = None
+        self._start_arguments = pickled_make_runner, threads
+        self._start: Future[None] | None = None
 
-    def submit(self, order: Order) -> Future[Trial]:
-        if self._begun is None:
+    def submit(self, job: Job) -> Future[Trial]:
+        if self._start is None:
             with _no_interrupts():
-                self._begun = self._executor.submit(worker_process.begin, *self._begin)
-        return self._executor.submit(worker_process.run, order)
+                self._start = self._executor.submit(
+                    worker_process.start_worker, *self._start_arguments
+                )
+        return self._executor.submit(worker_process.run_job, job)
 
     @property
     def has_started(self) -> bool:
-        return bool(self._begun and self._begun.done() and not self._begun.exception())
+        return bool(self._start and self._start.done() and not self._start.exception())
 
     def wait_for_start(self) -> None:
-        """Raises what its start has raised."""
-        if self._begun:
-            self._begun.result()
+        """Waits until the process has started; raises the errors of its start."""
+        if self._start:
+            self._start.result()
 
     def kill(self) -> None:
         for child in list((self._executor._processes or {}).values()):
@@ -230,20 +238,22 @@ class _Process:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Holds Ctrl-C back while a process starts, which inherits that it is blocked.
+    """Holds Ctrl-C back while a process starts; the process inherits the blocked signal.
 
-    A block is this thread's own: where another one takes the signal, Python still calls its
-    handler in the main thread, so that is another one meanwhile.
+    A signal is blocked for one thread only. If another thread receives it, Python still calls
+    the handler in the main thread, so the handler is replaced for the time being.
     """
-    heard: list[int] = []
+    received: list[int] = []
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     is_main = threading.current_thread() is threading.main_thread()
-    handler = is_main and signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    handler = is_main and signal.signal(
+        signal.SIGINT, lambda number, _: received.append(number)
+    )
     try:
         yield
     finally:
         if is_main:
             signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        if heard:
+        if received:
             signal.raise_signal(signal.SIGINT)

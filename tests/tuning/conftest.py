@@ -1,15 +1,22 @@
-"""A search so small that a test can afford it, and what is compared of two."""
+"""Searches that several tests share, small enough to take a second."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from kfc.runs import fitting
+from kfc.spec import Spec
 from kfc.tuning.search import Search, tune
+from kfc.tuning.trial import Trial, worst_score
+from kfc.tuning.trial_runner import Job, TrialRunner
 
 IRIS = {
     "name": "iris",
@@ -29,6 +36,7 @@ IRIS = {
         },
     },
 }
+REPEATED = {"search.repeats": 2, "search.most_repeats": 2}
 _CLOCKS_AND_PLACES = {"seconds", "run"}
 
 
@@ -36,6 +44,68 @@ _CLOCKS_AND_PLACES = {"seconds", "run"}
 def iris() -> dict[str, Any]:
     """A spec with a small space: 150 flowers, 2 epochs, 4 trials, no repeats."""
     return IRIS
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """A finished search of that space; tests read its folder, or change a copy of it."""
+    folder = tmp_path_factory.mktemp("finished") / "search"
+    return tune(IRIS, folder=folder, verbose=False)
+
+
+@pytest.fixture(scope="session")
+def repeated(tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """A finished search with every kind of event: trials, repeats, a winner."""
+    folder = tmp_path_factory.mktemp("repeated") / "search"
+    return tune(IRIS, overrides=REPEATED, folder=folder, verbose=False)
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replaces every training by a formula, in tests of all that a search does around them.
+
+    The loss is a bowl over the decades of the learning rate, with noise of the seed. A rate
+    above 1000 diverges.
+    """
+
+    def weights_of(spec: Spec) -> str:
+        return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+
+    def run(runner: TrialRunner, job: Job) -> Trial:
+        proposal, root = job.proposal, runner._root
+        (root / job.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        rate = proposal.values.get("training.optimizer.learning_rate", 0.1)
+        diverged = rate > 1000
+        bowl = 1 + (math.log10(rate) + 1.3) ** 2 + 1 / proposal.epochs
+        sha256 = weights_of(runner._space.trial_spec(proposal.values, seed=job.seed))
+        score = bowl + int(sha256[:4], 16) / 1e6
+        whole = proposal.epochs == runner._space.spec.training.epochs
+        return Trial(
+            number=proposal.number,
+            values=proposal.values,
+            point=proposal.point,
+            seed=job.seed,
+            status="diverged" if diverged else "completed" if whole else "pruned",
+            score=worst_score("val_loss") if diverged else score,
+            epochs=proposal.epochs,
+            seconds=0.001,
+            weights=10 * sum(proposal.values.get("network.hidden", [8])),
+            folder=job.folder,
+            cause="the loss is inf" if diverged else "",
+            metrics={} if diverged else {"val_loss": score},
+            weights_sha256="" if diverged else sha256,
+            parent=proposal.parent,
+        )
+
+    def fit(spec: Spec, *, runs: Path, **_: Any) -> SimpleNamespace:
+        folder = runs / "1"
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text("{}")
+        metrics = {"test_loss": 1.0}
+        return SimpleNamespace(folder=folder, metrics=metrics, weights_sha256=weights_of(spec))
+
+    monkeypatch.setattr(TrialRunner, "run", run)
+    monkeypatch.setattr(fitting, "fit", fit)
 
 
 @pytest.fixture
@@ -68,7 +138,7 @@ def table() -> Callable[[Search | dict[str, Any]], Any]:
 
 @pytest.fixture(scope="session")
 def journal() -> Callable[[Path], list[dict[str, Any]]]:
-    """The events of a search's folder, in their order."""
+    """The events of a search's folder, in their job."""
 
     def events(folder: Path) -> list[dict[str, Any]]:
         lines = (folder / "journal.jsonl").read_text("utf-8").splitlines()

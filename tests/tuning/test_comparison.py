@@ -4,7 +4,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from kfc.tuning.comparison import Finalist, compare, default_margin, looks
+from kfc.tuning.comparison import Finalist, compare_finalists, default_margin, look_schedule
 from kfc.tuning.trial import Trial
 
 
@@ -18,7 +18,7 @@ def finalist(scores):
 
 def compared(first, second, *, sign=1, margin=0.0, num_looks=1):
     both = finalist(first), finalist(second)
-    return compare(*both, sign=sign, margin=margin, num_looks=num_looks)
+    return compare_finalists(*both, sign=sign, margin=margin, num_looks=num_looks)
 
 
 SCORES = st.lists(
@@ -31,7 +31,7 @@ SCORES = st.lists(
 @settings(deadline=None)
 @given(SCORES, st.sampled_from([0.0, 0.005, 0.1]))
 @example([(0.001, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)], 0.0)
-def test_the_judgement_follows_from_scipys_paired_interval(pairs, margin):
+def test_the_outcome_follows_from_scipys_paired_interval(pairs, margin):
     first, second = zip(*pairs, strict=True)
     paired = stats.ttest_rel(first, second)
     low, high = paired.confidence_interval(0.95)
@@ -41,16 +41,16 @@ def test_the_judgement_follows_from_scipys_paired_interval(pairs, margin):
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
     within = -margin <= low and high <= margin
     beyond = "better" if low > 0 else "worse" if high < 0 else "undecided"
-    assert found.judgement == ("equivalent" if within else beyond)
+    assert found.outcome == ("equivalent" if within else beyond)
     greater = stats.ttest_rel(first, second, alternative="greater")
-    assert found.chance == pytest.approx(1 - greater.pvalue, abs=1e-9)
+    assert found.probability == pytest.approx(1 - greater.pvalue, abs=1e-9)
 
 
 def test_of_a_loss_the_lower_one_is_ahead():
     found = compared([0.1, 0.2, 0.15], [0.9, 0.7, 0.8], sign=-1)
     assert found.difference == pytest.approx(0.65)
-    assert found.judgement == "better"
-    assert found.chance > 0.98
+    assert found.outcome == "better"
+    assert found.probability > 0.98
 
 
 def test_only_the_shared_seeds_count():
@@ -60,7 +60,7 @@ def test_only_the_shared_seeds_count():
 
 def test_equal_differences_have_an_interval_of_no_width():
     found = compared([0.5, 0.75], [0.25, 0.5])
-    assert (found.low, found.high, found.chance) == (0.25, 0.25, 1.0)
+    assert (found.low, found.high, found.probability) == (0.25, 0.25, 1.0)
     assert found.needs_seeds  # two seeds may be equal by chance
     assert not compared([0.75] * 5, [0.5] * 5).needs_seeds
 
@@ -77,13 +77,13 @@ def test_the_margin_of_a_metric_down_to_0_is_relative(objective):
 
 
 def test_at_most_six_looks_lead_from_the_fewest_seeds_to_the_most():
-    assert looks(5, 15) == [5, 7, 9, 11, 13, 15]
-    assert looks(2, 6) == [2, 3, 4, 5, 6]
-    assert looks(5, 5) == [5]
-    assert looks(0, 0) == [0]
+    assert look_schedule(5, 15) == [5, 7, 9, 11, 13, 15]
+    assert look_schedule(2, 6) == [2, 3, 4, 5, 6]
+    assert look_schedule(5, 5) == [5]
+    assert look_schedule(0, 0) == [0]
     for repeats in (2, 3, 7):
         for most in range(repeats, 60):
-            seeds = looks(repeats, most)
+            seeds = look_schedule(repeats, most)
             assert (seeds[0], seeds[-1]) == (repeats, most)
             assert seeds == sorted(set(seeds))
             assert len(seeds) <= 6
@@ -92,7 +92,7 @@ def test_at_most_six_looks_lead_from_the_fewest_seeds_to_the_most():
 @pytest.mark.parametrize(("repeats", "most"), [(5, 15), (2, 6), (5, 5)])
 def test_looking_again_and_again_does_not_make_errors_more_likely(repeats, most):
     # Pairs that are equal in truth: one of 20 may be called better or worse, not more.
-    seeds = looks(repeats, most)
+    seeds = look_schedule(repeats, most)
     differences = np.random.default_rng(0).normal(size=(4000, most))
     wrong = np.zeros(len(differences), bool)
     naive = np.zeros(len(differences), bool)

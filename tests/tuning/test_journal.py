@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kfc.errors import CheckpointError, DiskError
-from kfc.tuning.journal import Journal, event_of, proposal_of, read_events, trial_of
+from kfc.tuning.journal import (
+    Journal,
+    event_from,
+    proposal_from_event,
+    read_events,
+    trial_from_event,
+)
 from kfc.tuning.trial import Proposal, Trial
 
 EVENTS = [
@@ -173,36 +179,38 @@ TRIALS = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
+)
 @given(proposal=PROPOSALS, trial=TRIALS)
 def test_records_come_back_from_the_disk_as_they_were(tmp_path, proposal, trial):
     path = tmp_path / "journal.jsonl"
     path.unlink(missing_ok=True)
-    written(path, [event_of("proposed", proposal), event_of("finished", trial)])
+    written(path, [event_from("proposed", proposal), event_from("finished", trial)])
     first, second = Journal(path).events()
     assert (first["kind"], second["kind"]) == ("proposed", "finished")
     # Their text too: 1 == 1.0 == True, and 0.0 == -0.0.
-    assert repr(proposal_of(first)) == repr(proposal)
-    assert repr(trial_of(second)) == repr(trial)
+    assert repr(proposal_from_event(first)) == repr(proposal)
+    assert repr(trial_from_event(second)) == repr(trial)
 
 
 def test_the_metrics_of_a_diverged_training_keep_what_json_has_no_number_for(path):
     metrics = {"loss": math.nan, "val_loss": math.inf, "val_mae": -math.inf, "r2": 0.1}
     trial = Trial(1, {}, {}, 0, "diverged", 1e30, 1, 0.1, 10, "", metrics=metrics)
-    written(path, [event_of("finished", trial)])
+    written(path, [event_from("finished", trial)])
     (event,) = read_events(path)
-    assert repr(trial_of(event).metrics) == repr(metrics)
+    assert repr(trial_from_event(event).metrics) == repr(metrics)
 
 
 def test_an_event_may_lack_what_has_a_default_and_nothing_else():
-    event = event_of("proposed", Proposal(1, {}, {}, 2))
+    event = event_from("proposed", Proposal(1, {}, {}, 2))
     del event["parent"]
-    assert proposal_of(event) == Proposal(1, {}, {}, 2)
+    assert proposal_from_event(event) == Proposal(1, {}, {}, 2)
     del event["epochs"], event["point"]
     with pytest.raises(CheckpointError, match="a proposal, got no point and no epochs"):
-        proposal_of(event)
+        proposal_from_event(event)
     with pytest.raises(CheckpointError, match="expected a trial"):
-        trial_of({"kind": "started"})
+        trial_from_event({"kind": "started"})
 
 
 def test_a_process_killed_while_it_appends_loses_its_last_line_at_most(path):

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from kfc.tuning.comparison import Finalist
-from kfc.tuning.ranking import decide, figures, ranked
+from kfc.tuning.ranking import choose_winner, format_scores, ranked
 from kfc.tuning.trial import Trial, worst_score
 
 SEEDS = (11, 12, 13, 14, 15)
@@ -85,7 +85,7 @@ def test_a_diverged_repeat_is_counted_in_the_mean_and_leaves_no_interval():
 
 
 def test_of_equivalents_the_smaller_network_wins():
-    verdict = decide(
+    verdict = choose_winner(
         [
             finalist(12, [0.971, 0.969, 0.972, 0.970, 0.969], weights=52650),
             finalist(7, [0.969, 0.968, 0.971, 0.968, 0.969], weights=12810),
@@ -94,13 +94,13 @@ def test_of_equivalents_the_smaller_network_wins():
     )
     assert verdict.best.trial.number == 7
     assert numbers(verdict.order) == [7, 12]
-    assert verdict.compared[12 if verdict.leader.trial.number == 7 else 7].judgement == (
+    assert verdict.compared[12 if verdict.leader.trial.number == 7 else 7].outcome == (
         "equivalent"
     )
 
 
 def test_what_is_undecided_is_no_tie_and_the_better_mean_wins():
-    verdict = decide(
+    verdict = choose_winner(
         [
             finalist(12, [0.97, 0.96, 0.98, 0.97, 0.96], weights=52650),
             finalist(7, [0.965, 0.967, 0.972, 0.966, 0.964], weights=12810),
@@ -108,11 +108,11 @@ def test_what_is_undecided_is_no_tie_and_the_better_mean_wins():
         "val_accuracy",
     )
     assert verdict.best.trial.number == 12
-    assert verdict.compared[7].judgement == "undecided"
+    assert verdict.compared[7].outcome == "undecided"
 
 
 def test_two_seeds_that_say_little_do_not_let_a_far_worse_network_win():
-    verdict = decide(
+    verdict = choose_winner(
         [finalist(4, [0.95, 0.94], weights=999), finalist(2, [0.80, 0.60], weights=1)],
         "val_accuracy",
     )
@@ -121,7 +121,7 @@ def test_two_seeds_that_say_little_do_not_let_a_far_worse_network_win():
 
 
 def test_a_difference_that_cannot_be_zero_decides_whatever_the_size():
-    verdict = decide(
+    verdict = choose_winner(
         [
             finalist(12, [0.95, 0.96, 0.95, 0.96, 0.95], weights=10),
             finalist(7, [0.961, 0.968, 0.963, 0.965, 0.963], weights=99999),
@@ -129,7 +129,7 @@ def test_a_difference_that_cannot_be_zero_decides_whatever_the_size():
         "val_accuracy",
     )
     assert verdict.best.trial.number == 7
-    assert verdict.compared[12].judgement == "better"
+    assert verdict.compared[12].outcome == "better"
 
 
 def test_a_difference_beyond_zero_and_within_the_margin_counts_for_nothing():
@@ -137,13 +137,13 @@ def test_a_difference_beyond_zero_and_within_the_margin_counts_for_nothing():
         finalist(1, [0.903, 0.913, 0.893], weights=20),
         finalist(2, [0.901, 0.911, 0.891], weights=10),
     ]
-    assert decide(finalists, "val_accuracy").best.trial.number == 2
-    assert decide(finalists, "val_accuracy", margin=0.001).best.trial.number == 1
-    assert decide(finalists, "val_accuracy", margin=0.0).best.trial.number == 1
+    assert choose_winner(finalists, "val_accuracy").best.trial.number == 2
+    assert choose_winner(finalists, "val_accuracy", margin=0.001).best.trial.number == 1
+    assert choose_winner(finalists, "val_accuracy", margin=0.0).best.trial.number == 1
 
 
 def test_of_a_loss_the_lower_one_is_better():
-    verdict = decide(
+    verdict = choose_winner(
         [finalist(1, [0.5, 0.6], objective="val_loss"), finalist(2, [0.4, 0.5])], "val_loss"
     )
     assert verdict.best.trial.number == 2
@@ -154,22 +154,24 @@ def test_the_margin_of_a_loss_is_a_share_of_the_leaders_mean():
     scores = [100.0, 101.0, 99.0]
     close = [one + more for one, more in zip(scores, (0.5, 0.6, 0.5), strict=True)]
     finalists = [finalist(1, scores, weights=20), finalist(2, close, weights=10)]
-    assert decide(finalists, "val_loss").best.trial.number == 2
-    assert decide(finalists, "val_loss", margin=0.5).best.trial.number == 1
+    assert choose_winner(finalists, "val_loss").best.trial.number == 2
+    assert choose_winner(finalists, "val_loss", margin=0.5).best.trial.number == 1
 
 
 @pytest.mark.parametrize(("weights", "winner"), [((10, 20), 1), ((20, 10), 2), ((9, 9), 1)])
 def test_identical_scores_are_equivalent_without_warning_or_nan(weights, winner):
     finalists = [finalist(i + 1, [0.9, 0.8, 0.7], weights=weights[i]) for i in (1, 0)]
     for margin in (None, 0.0):
-        verdict = decide(finalists, "val_accuracy", margin=margin)
+        verdict = choose_winner(finalists, "val_accuracy", margin=margin)
         assert verdict.best.trial.number == winner
         (comparison,) = verdict.compared.values()
-        assert (comparison.judgement, comparison.chance) == ("equivalent", 0.5)
+        assert (comparison.outcome, comparison.probability) == ("equivalent", 0.5)
 
 
 def test_the_same_scores_in_another_order_of_seeds_are_no_better():
-    verdict = decide([finalist(2, [0.1, 0.2, 0.7]), finalist(1, [0.7, 0.1, 0.2])], "val_loss")
+    verdict = choose_winner(
+        [finalist(2, [0.1, 0.2, 0.7]), finalist(1, [0.7, 0.1, 0.2])], "val_loss"
+    )
     assert verdict.best.trial.number == 1
     assert verdict.compared[2].difference == 0
 
@@ -181,28 +183,30 @@ def test_the_pairing_finds_a_difference_that_two_intervals_hide():
         finalist(2, seeds - [0.008, 0.010, 0.012, 0.010, 0.008]),
     )
     assert second.high > first.low
-    assert decide([first, second], "val_accuracy").compared[2].judgement == "better"
+    assert choose_winner([first, second], "val_accuracy").compared[2].outcome == "better"
 
 
 def test_one_seed_and_none_decide_by_the_score():
-    one = decide([finalist(1, [0.9], weights=1), finalist(2, [0.91])], "val_accuracy")
+    one = choose_winner([finalist(1, [0.9], weights=1), finalist(2, [0.91])], "val_accuracy")
     assert one.best.trial.number == 2
-    assert one.compared[1].judgement == "undecided"
-    none = decide([finalist(1, [], score=0.9), finalist(2, [], score=0.9)], "val_accuracy")
+    assert one.compared[1].outcome == "undecided"
+    none = choose_winner(
+        [finalist(1, [], score=0.9), finalist(2, [], score=0.9)], "val_accuracy"
+    )
     assert none.best.trial.number == 1
-    assert none.compared[2].judgement == "equivalent"
+    assert none.compared[2].outcome == "equivalent"
 
 
 def test_without_repeats_a_pruned_trial_does_not_beat_a_completed_one():
     pruned = Finalist(trial(1, 0.99, status="pruned"), ())
-    verdict = decide([pruned, finalist(0, [], score=0.5)], "val_accuracy")
+    verdict = choose_winner([pruned, finalist(0, [], score=0.5)], "val_accuracy")
     assert verdict.best.trial.number == 0
 
 
 @pytest.mark.parametrize("objective", ["val_loss", "val_accuracy", "val_r2"])
 def test_a_finalist_of_which_a_repeat_diverged_comes_last_whatever_its_scores(objective):
     good, bad = (1.0, 0.1) if objective != "val_loss" else (0.1, 1.0)
-    verdict = decide(
+    verdict = choose_winner(
         [
             finalist(1, [good, good, None], objective=objective, weights=1),
             finalist(2, [bad, bad, bad], objective=objective),
@@ -214,7 +218,7 @@ def test_a_finalist_of_which_a_repeat_diverged_comes_last_whatever_its_scores(ob
 
 
 def test_a_single_finalist_wins():
-    verdict = decide([finalist(3, [0.9, 0.8])], "val_accuracy")
+    verdict = choose_winner([finalist(3, [0.9, 0.8])], "val_accuracy")
     assert verdict.best.trial.number == 3
     assert verdict.further_seeds([2, 3]) == {}
 
@@ -222,13 +226,13 @@ def test_a_single_finalist_wins():
 def test_finalists_without_a_common_seed_and_no_finalists_are_refused():
     other = Finalist(trial(2), (trial(2, seed=99),))
     with pytest.raises(ValueError, match="different seeds"):
-        decide([finalist(1, [0.9]), other], "val_accuracy")
+        choose_winner([finalist(1, [0.9]), other], "val_accuracy")
     with pytest.raises(ValueError, match="no finalist"):
-        decide([], "val_accuracy")
+        choose_winner([], "val_accuracy")
 
 
 def test_a_winner_that_is_not_the_leader_is_compared_with_the_specs_own_values():
-    verdict = decide(
+    verdict = choose_winner(
         [
             finalist(5, [0.970, 0.960, 0.965], weights=300),
             finalist(3, [0.968, 0.959, 0.963], weights=100),
@@ -237,14 +241,14 @@ def test_a_winner_that_is_not_the_leader_is_compared_with_the_specs_own_values()
         "val_accuracy",
     )
     assert (verdict.best.trial.number, verdict.leader.trial.number) == (3, 5)
-    assert verdict.own.difference == pytest.approx(-0.001)
+    assert verdict.baseline.difference == pytest.approx(-0.001)
 
 
 # Further seeds
 
 
 def test_only_undecided_finalists_and_the_leader_get_further_seeds():
-    verdict = decide(
+    verdict = choose_winner(
         [
             finalist(1, [0.95, 0.94, 0.96]),
             finalist(2, [0.94, 0.95, 0.95]),
@@ -258,7 +262,7 @@ def test_only_undecided_finalists_and_the_leader_get_further_seeds():
 
 
 def test_a_finalist_of_fewer_seeds_catches_up_where_a_new_leader_makes_it_undecided():
-    verdict = decide(
+    verdict = choose_winner(
         [
             finalist(1, [0.90, 0.80, 0.70, 0.60]),
             finalist(2, [0.91, 0.90, 0.91, 0.90]),
@@ -273,17 +277,17 @@ def test_a_finalist_of_fewer_seeds_catches_up_where_a_new_leader_makes_it_undeci
 def test_the_leader_is_among_those_with_the_most_seeds():
     few = finalist(2, [0.99, 0.99, 0.99])
     many = finalist(1, [0.95, 0.96, 0.97, 0.95, 0.96])
-    verdict = decide([few, many], "val_accuracy")
+    verdict = choose_winner([few, many], "val_accuracy")
     assert verdict.leader is many
-    assert verdict.compared[2].judgement == "worse"
+    assert verdict.compared[2].outcome == "worse"
     assert verdict.further_seeds([3, 5]) == {2: 5}
 
 
 def test_equal_differences_on_very_few_seeds_are_looked_at_again():
     two = [finalist(1, [0.9, 0.8]), finalist(2, [0.9, 0.8])]
-    assert decide(two, "val_accuracy").further_seeds([2, 3]) == {1: 3, 2: 3}
+    assert choose_winner(two, "val_accuracy").further_seeds([2, 3]) == {1: 3, 2: 3}
     five = [finalist(1, [0.9] * 5), finalist(2, [0.9] * 5)]
-    assert decide(five, "val_accuracy").further_seeds([5, 6]) == {}
+    assert choose_winner(five, "val_accuracy").further_seeds([5, 6]) == {}
 
 
 @pytest.mark.parametrize(
@@ -297,4 +301,4 @@ def test_equal_differences_on_very_few_seeds_are_looked_at_again():
     ],
 )
 def test_scores_are_shown_with_the_digits_the_largest_needs(values, texts):
-    assert figures(*values) == texts
+    assert format_scores(*values) == texts

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kfc.errors import SpecError
 from kfc.spec import dump_spec, load_spec
-from kfc.tuning.space import Parameter, Space
+from kfc.tuning.space import Hyperparameter, Space
 
 RATE = "training.optimizer.learning_rate"
 HIDDEN = "network.hidden"
@@ -36,7 +36,7 @@ def findings_of(space, **options):
 
 
 def only(space):
-    (parameter,) = space.parameters
+    (parameter,) = space.hyperparameters
     return parameter
 
 
@@ -45,7 +45,7 @@ def only(space):
 
 def test_a_range_of_fractions_is_one_of_floats():
     parameter = only(space_of({RATE: {"low": 1e-3, "high": 1, "log": True}}))
-    assert parameter == Parameter(RATE, "float", 0.001, 1.0, log=True)
+    assert parameter == Hyperparameter(RATE, "float", 0.001, 1.0, log=True)
     assert type(parameter.high) is float
 
 
@@ -63,7 +63,7 @@ def test_a_range_of_fractions_is_one_of_floats():
 )
 def test_a_key_of_integers_gets_integers(path):
     parameter = only(space := space_of({path: {"low": 2, "high": 64}}))
-    assert parameter == Parameter(path, "int", 2, 64)
+    assert parameter == Hyperparameter(path, "int", 2, 64)
     (value,) = space.values({path: 7.0}).values()
     assert type(value) is int
 
@@ -78,7 +78,7 @@ def test_a_key_of_numbers_gets_floats_however_its_ends_are_written(path):
 
 def test_a_step_of_integers_is_one():
     space = space_of({BATCH: {"low": 16, "high": 128, "step": 2.0, "log": True}})
-    assert only(space) == Parameter(BATCH, "int", 16, 128, 2, log=True)
+    assert only(space) == Hyperparameter(BATCH, "int", 16, 128, 2, log=True)
     assert type(only(space).step) is int
 
 
@@ -108,18 +108,20 @@ def test_choices_are_ordered_where_they_are_numbers_that_rise(path, choices, ord
 def test_a_stack_is_a_depth_and_widths_that_count_from_some_depth_on():
     space = space_of({HIDDEN: {"depth": [1, 3], "width": [32, 255]}})
     depth = f"{HIDDEN}.depth"
-    assert space.parameters == (
-        Parameter(depth, "int", 1, 3),
-        Parameter(f"{HIDDEN}.width_1", "int", 32, 255),
-        Parameter(f"{HIDDEN}.width_2", "int", 32, 255, parent=depth, parent_values=(2, 3)),
-        Parameter(f"{HIDDEN}.width_3", "int", 32, 255, parent=depth, parent_values=(3,)),
+    assert space.hyperparameters == (
+        Hyperparameter(depth, "int", 1, 3),
+        Hyperparameter(f"{HIDDEN}.width_1", "int", 32, 255),
+        Hyperparameter(
+            f"{HIDDEN}.width_2", "int", 32, 255, parent=depth, parent_values=(2, 3)
+        ),
+        Hyperparameter(f"{HIDDEN}.width_3", "int", 32, 255, parent=depth, parent_values=(3,)),
     )
 
 
 @pytest.mark.parametrize(("widest", "log"), [(255, False), (256, True), (32, False)])
 def test_widths_go_by_factors_from_8_times_on(widest, log):
     space = space_of({HIDDEN: {"depth": [1, 1], "width": [32, widest]}})
-    assert space.parameters[1].log is log
+    assert space.hyperparameters[1].log is log
 
 
 def test_a_stack_sets_as_many_widths_as_it_is_deep():
@@ -153,7 +155,7 @@ def test_parameters_have_the_order_of_the_space():
     }
     for paths in (list(dimensions), list(dimensions)[::-1]):
         space = space_of({path: dimensions[path] for path in paths})
-        assert [parameter.name for parameter in space.parameters] == paths
+        assert [parameter.name for parameter in space.hyperparameters] == paths
 
 
 # --- the spec of a trial ------------------------------------------------------------------
@@ -194,7 +196,7 @@ def test_an_option_may_vary_within_a_component_that_varies():
         assert names == ["adam", "sgd", "sgd"]
         assert chosen.options["momentum"] == 0.9
         assert optimizers[0] == {"name": "adam"}  # nothing was set within it
-        assert space.parameters[paths.index("training.optimizer")].choices[0] == {
+        assert space.hyperparameters[paths.index("training.optimizer")].choices[0] == {
             "name": "adam"
         }
 
@@ -215,8 +217,8 @@ MISPLACED = {
     ),
     "network. l2": (DROPOUT, "a dotted path such as", "'network. l2'", "Count from 0"),
     "": (DROPOUT, "a dotted path such as", "''", "Count from 0"),
-    "search": ({"choice": [None]}, "trials may differ", "'search'", "does not vary"),
-    "search.trials": ({"low": 1, "high": 3}, "trials may differ", "'search'", "not vary"),
+    "search": ({"choice": [None]}, "trials may differ", "'search'", "cannot vary"),
+    "search.trials": ({"low": 1, "high": 3}, "trials may differ", "'search'", "cannot vary"),
     "name": ({"choice": ["a", "b"]}, "trials may differ", "'name'", "numbers"),
     "seed": ({"low": 0, "high": 3}, "trials may differ", "'seed'", "search.repeats"),
     "data.validation": (DROPOUT, "trials may differ", "'data.validation'", "the same rows"),
@@ -226,7 +228,7 @@ MISPLACED = {
     "network.activation.name": (
         {"choice": ["relu", "tanh"]},
         "a component with its options",
-        "its name alone",
+        "the name alone",
         "Write network.activation: {choice: [...]}",
     ),
     "network.hiden": (
@@ -244,7 +246,7 @@ MISPLACED = {
     "training.log_every": ({"low": 2, "high": 8.5}, "an integer", "8.5", "log_every: 100"),
     "training.evaluate_every": (
         {"low": 2, "high": 9, "step": 1.5},
-        "a whole step",
+        "an integer as step",
         "step: 1.5",
         "step: 2",
     ),
@@ -293,7 +295,7 @@ def test_two_dimensions_do_not_set_the_same_thing(dimension, outer, inner, part)
         (finding,) = findings_of(space)
         first, second = space
         assert finding.where == f"search.space.{second}"
-        assert finding.got == f"it beside {first}"
+        assert finding.got == f"{first}, which sets it too"
 
 
 def test_epochs_are_hyperbands_to_decide():
@@ -477,8 +479,8 @@ def test_trial_0_has_the_specs_own_values_wherever_they_lie(case):
     dimensions, overrides, expected = OWN[case]
     base = load_spec("digits", {**overrides, "search": {"space": dimensions}})
     space = Space.of(base)
-    assert space.trial_spec(space.own) == load_spec(base, {"search": None})
-    assert expected is None or space.own == expected
+    assert space.trial_spec(space.baseline) == load_spec(base, {"search": None})
+    assert expected is None or space.baseline == expected
 
 
 def test_few_inputs_make_a_deep_network_larger_than_a_wide_one():
@@ -506,7 +508,7 @@ def test_a_spec_without_a_space_gets_one_written_out(overrides, tmp_path):
     path.write_text(dump_spec(space.spec))
     again = Space.of(load_spec(path))
     assert again == Space.of(space.spec)
-    assert (again.spec, again.parameters) == (space.spec, space.parameters)
+    assert (again.spec, again.hyperparameters) == (space.spec, space.hyperparameters)
 
 
 @pytest.mark.parametrize(
@@ -571,11 +573,11 @@ def points(space):
     def active(point):
         return {
             parameter.name: point[parameter.name]
-            for parameter in space.parameters
+            for parameter in space.hyperparameters
             if not parameter.parent or point[parameter.parent] in parameter.parent_values
         }
 
-    return st.fixed_dictionaries({p.name: one(p) for p in space.parameters}).map(active)
+    return st.fixed_dictionaries({p.name: one(p) for p in space.hyperparameters}).map(active)
 
 
 ANY = space_of(

@@ -15,7 +15,7 @@ from kfc.spec import load_spec
 from kfc.training.checkpoints import store
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Proposal, worst_score
-from kfc.tuning.trial_runner import Order, Preparer, Runner
+from kfc.tuning.trial_runner import Job, Preparer, TrialRunner
 
 RATE = "training.optimizer.learning_rate"
 
@@ -30,14 +30,14 @@ def runner(tmp_path, iris):
         prepare_spec = Preparer()
         resolved, _ = prepare_data(spec, preparer=prepare_spec)
         space = Space.of(resolved)
-        return Runner(space, objective, tmp_path, prepare_spec)
+        return TrialRunner(space, objective, tmp_path, prepare_spec)
 
     return make
 
 
-def order(number=1, rate=0.1, *, epochs=2, parent=None, to_beat=None):
+def job(number=1, rate=0.1, *, epochs=2, parent=None, to_beat=None):
     proposal = Proposal(number, {RATE: rate}, {RATE: rate}, epochs, parent)
-    return Order(proposal, seed=0, folder=f"trials/{number:04d}", to_beat=to_beat)
+    return Job(proposal, seed=0, folder=f"trials/{number:04d}", to_beat=to_beat)
 
 
 def mark_first_epoch(folder):
@@ -57,7 +57,7 @@ def untimed(trial):
 
 
 def test_a_trial_says_what_was_trained_and_what_came_of_it(runner, tmp_path):
-    trial = runner().run(order())
+    trial = runner().run(job())
     assert (trial.number, trial.status, trial.epochs, trial.seed) == (1, "completed", 2, 0)
     assert trial.values == {RATE: 0.1}
     assert trial.score == trial.metrics["val_loss"]
@@ -70,11 +70,11 @@ def test_a_trial_says_what_was_trained_and_what_came_of_it(runner, tmp_path):
 
 def test_a_trial_on_a_rung_is_pruned_and_its_child_goes_on(runner, tmp_path):
     runner = runner({"training.epochs": 4})
-    whole = runner.run(order(1, epochs=4))
-    rung = runner.run(order(2, epochs=2))
+    whole = runner.run(job(1, epochs=4))
+    rung = runner.run(job(2, epochs=2))
     assert (rung.status, rung.epochs) == ("pruned", 2)
     mark_first_epoch(tmp_path / rung.folder)
-    child = runner.run(order(3, epochs=4, parent=2))
+    child = runner.run(job(3, epochs=4, parent=2))
     assert first_loss(tmp_path / child.folder) == 123.0
     assert (child.status, child.epochs) == ("completed", 4)
     assert child.weights_sha256 == whole.weights_sha256
@@ -95,25 +95,25 @@ def test_a_trial_on_a_rung_is_scored_as_one_that_ends_there(
 ):
     overrides |= {"training.engine": engine, "data.scale": "standard"}
     rate = 10.0  # so large that the last epoch is not the best
-    ending = runner({**overrides, "training.epochs": 7}).run(order(1, rate, epochs=7))
+    ending = runner({**overrides, "training.epochs": 7}).run(job(1, rate, epochs=7))
     going_on = runner({**overrides, "training.epochs": 9})
-    rung = going_on.run(order(2, rate, epochs=7))
+    rung = going_on.run(job(2, rate, epochs=7))
     assert (ending.status, rung.status) == ("completed", "pruned")
     assert rung.metrics == ending.metrics
     history = json.loads((tmp_path / rung.folder / "result.json").read_text())["history"]
     assert history["val_loss"][-1] != rung.score
     assert kfc.load(tmp_path / rung.folder).weights_sha256 == rung.weights_sha256
-    child = going_on.run(order(3, rate, epochs=9, parent=2))
-    whole = going_on.run(order(4, rate, epochs=9))
+    child = going_on.run(job(3, rate, epochs=9, parent=2))
+    whole = going_on.run(job(4, rate, epochs=9))
     assert (child.weights_sha256, child.score) == (whole.weights_sha256, whole.score)
 
 
 def test_a_trial_that_was_interrupted_goes_on_from_its_own_checkpoint(runner, tmp_path):
     runner = runner({"training.epochs": 4})
-    whole = runner.run(order(1, epochs=4))
-    runner.run(order(2, epochs=3))
+    whole = runner.run(job(1, epochs=4))
+    runner.run(job(2, epochs=3))
     mark_first_epoch(tmp_path / "trials" / "0002")
-    resumed = runner.run(order(2, epochs=4))
+    resumed = runner.run(job(2, epochs=4))
     assert first_loss(tmp_path / resumed.folder) == 123.0
     assert resumed.weights_sha256 == whole.weights_sha256
 
@@ -123,37 +123,37 @@ def test_without_a_whole_checkpoint_a_child_trains_from_the_beginning(
     damage, runner, tmp_path
 ):
     runner = runner({"training.epochs": 4})
-    whole = runner.run(order(1, epochs=4))
-    rung = runner.run(order(2, epochs=2))
+    whole = runner.run(job(1, epochs=4))
+    rung = runner.run(job(2, epochs=2))
     for state in (tmp_path / rung.folder / "checkpoints").rglob("state.npz"):
         state.write_bytes(b"no weights") if damage == "damaged" else state.unlink()
-    child = runner.run(order(3, epochs=4, parent=2))
+    child = runner.run(job(3, epochs=4, parent=2))
     assert child.weights_sha256 == whole.weights_sha256
 
 
 def test_weights_are_kept_where_the_score_is_good_enough(runner, tmp_path):
     runner = runner()
-    score = runner.run(order(1)).score
+    score = runner.run(job(1)).score
     for number, (to_beat, kept) in enumerate(
         [(None, True), (score, True), (score + 0.1, True), (score - 0.1, False)], 2
     ):
-        trial = runner.run(order(number, to_beat=to_beat))
+        trial = runner.run(job(number, to_beat=to_beat))
         assert (tmp_path / trial.folder / "checkpoints").exists() == kept
         assert trial.score == score
 
 
 def test_where_more_is_better_weights_are_kept_above(runner, tmp_path):
     runner = runner(objective="val_accuracy")
-    score = runner.run(order(1)).score
-    worse = runner.run(order(2, to_beat=score + 0.1))
-    better = runner.run(order(3, to_beat=score - 0.1))
+    score = runner.run(job(1)).score
+    worse = runner.run(job(2, to_beat=score + 0.1))
+    better = runner.run(job(3, to_beat=score - 0.1))
     assert not (tmp_path / worse.folder / "checkpoints").exists()
     assert (tmp_path / better.folder / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("objective", ["val_loss", "val_accuracy"])
 def test_what_explodes_has_the_worst_score_and_a_cause(objective, runner):
-    trial = runner(objective=objective).run(order(rate=1e30))
+    trial = runner(objective=objective).run(job(rate=1e30))
     assert (trial.status, trial.score) == ("diverged", worst_score(objective))
     assert "loss" in trial.cause
     assert "\n" not in trial.cause
@@ -169,7 +169,7 @@ def test_a_loss_that_is_finite_and_worse_than_a_divergence_counts_as_one(runner)
         "training.epochs": 1,
         "training.batch_size": 1000,  # one step: the weights are about as large as the rate
     }
-    trial = runner(overrides).run(order(rate=1e16, epochs=1))
+    trial = runner(overrides).run(job(rate=1e16, epochs=1))
     assert trial.status == "completed", trial.cause
     assert trial.metrics["val_loss"] > worst_score("val_loss") == trial.score
 
@@ -179,7 +179,7 @@ def test_a_network_too_large_for_this_machine_is_refused_as_an_outcome(runner):
         {"search.space": {"network.hidden": {"choice": [[4], [2_000_000, 2_000_000]]}}}
     )
     hidden = {"network.hidden": [2_000_000, 2_000_000]}
-    trial = runner.run(Order(Proposal(1, {}, hidden, 2), seed=0, folder="trials/0001"))
+    trial = runner.run(Job(Proposal(1, {}, hidden, 2), seed=0, folder="trials/0001"))
     assert (trial.status, trial.weights) == ("diverged", 0)
     assert "memory" in trial.cause
 
@@ -196,8 +196,8 @@ def test_equal_data_is_prepared_once(iris):
 
 def test_a_repeat_draws_other_weights_on_the_same_rows(runner, tmp_path):
     runner = runner()
-    trial = runner.run(order())
-    repeat = runner.run(dataclasses.replace(order(), seed=1, folder="repeats/0001-seed-1"))
+    trial = runner.run(job())
+    repeat = runner.run(dataclasses.replace(job(), seed=1, folder="repeats/0001-seed-1"))
     assert repeat.weights_sha256 != trial.weights_sha256
     results = [
         json.loads((tmp_path / each.folder / "result.json").read_text())
@@ -223,18 +223,18 @@ def test_a_worker_is_told_where_streamed_rows_lie_and_not_what_they_are(iris, tm
     prepare_spec = Preparer()
     resolved, _ = prepare_data(spec, preparer=prepare_spec)
     space = Space.of(resolved)
-    make_runner = functools.partial(Runner, space, "val_loss", tmp_path, prepare_spec)
+    make_runner = functools.partial(TrialRunner, space, "val_loss", tmp_path, prepare_spec)
     pickled = pickle.dumps(make_runner)
     assert len(pickled) < x.nbytes / 10
-    trial = untimed(pickle.loads(pickled)().run(order()))
-    assert trial == untimed(make_runner().run(order()))
+    trial = untimed(pickle.loads(pickled)().run(job()))
+    assert trial == untimed(make_runner().run(job()))
 
 
 def test_a_log_of_a_trial_begins_anew_in_the_folder_of_its_child(runner, tmp_path):
     """Of the checkpoint that a child goes on from, the logs stay with its parent."""
     run = runner({"training.callbacks": [{"name": "csv_log", "filename": "rows.csv"}]})
-    run.run(order(1, epochs=1))
-    child = run.run(order(2, epochs=2, parent=1))
+    run.run(job(1, epochs=1))
+    child = run.run(job(2, epochs=2, parent=1))
     assert (child.status, child.epochs) == ("completed", 2)
     rows = [
         (tmp_path / "trials" / number / "rows.csv").read_text().splitlines()[1:]

@@ -1,5 +1,5 @@
 from kfc.tuning.comparison import Finalist
-from kfc.tuning.ranking import decide
+from kfc.tuning.ranking import choose_winner
 from kfc.tuning.trial import Trial, worst_score
 from kfc.tuning.verdict_text import sentences
 
@@ -21,7 +21,7 @@ def finalist(number, scores, *, weights=100, score=0.99):
 
 
 def said(*finalists, **options):
-    return sentences(decide(finalists, "val_accuracy", **options))
+    return sentences(choose_winner(finalists, "val_accuracy", **options))
 
 
 def test_the_smallest_of_equivalents_is_said_to_be_that():
@@ -32,8 +32,8 @@ def test_the_smallest_of_equivalents_is_said_to_be_that():
         finalist(10, base, weights=12810),
     )
     assert found == [
-        "Winner: trial 10 (0.9650 +- 0.0139 over 5 seeds), the smallest of three that 5 seeds "
-        "cannot tell apart by more than 0.0050.",
+        "Winner: trial 10 (0.9650 +- 0.0139 over 5 seeds), the smallest of three that are "
+        "equivalent over 5 seeds within a margin of 0.0050.",
         "Trials 3 and 7 are equivalent: 3 has the better mean by 0.0010 (95 % interval 0.0010 "
         "to 0.0010, over 5 seeds), within the margin of 0.0050; 7 is smaller (20,000 weights "
         "against 52,650).",
@@ -53,8 +53,8 @@ def test_of_an_undecided_pair_the_sentence_says_how_sure_the_better_mean_is():
         "Winner: trial 12 (0.9680 +- 0.0104 over 5 seeds), which has the best mean; 5 seeds "
         "leave open whether it is better than trial 0.",
         "Trials 0 (the spec's own values) and 12 are undecided: 12 has the better mean by "
-        "0.0012 (98.6 % interval -0.0107 to 0.0131, over 5 seeds); the chance that it is "
-        "better is 65 %.",
+        "0.0012 (98.6 % interval -0.0107 to 0.0131, over 5 seeds); it is better with a "
+        "probability of 65 %.",
     ]
 
 
@@ -88,12 +88,13 @@ def test_a_winner_below_the_spec_it_began_with_says_so():
 def test_one_seed_and_none_have_no_interval():
     assert said(finalist(1, [0.9], weights=1), finalist(2, [0.91])) == [
         "Winner: trial 2 (over 1 seed), which has the best score.",
-        "Trial 2 scores better than 1 by 0.0100 (on one seed, so without an interval).",
+        "Trial 2 scores better than 1 by 0.0100 (on one seed, so without a confidence "
+        "interval).",
     ]
     assert said(finalist(1, [], score=0.9), finalist(2, [], score=0.9)) == [
         "Winner: trial 1 (0.9000 in the search alone), one of two with the best score.",
-        "Trials 1 and 2 have equal scores (in the search alone, so without an interval); they "
-        "are of equal size.",
+        "Trials 1 and 2 have equal scores (in the search alone, so without a confidence "
+        "interval); they are of equal size.",
     ]
 
 
@@ -107,20 +108,20 @@ def test_a_pruned_trial_is_not_compared_by_its_score():
 
 def test_diverged_repeats_are_told():
     assert said(finalist(1, [0.9, None]), finalist(2, [0.5, 0.6]))[0].endswith(
-        "the only finalist of which no repeat diverged."
+        "the only finalist without a diverged repeat."
     )
     assert said(finalist(1, [0.9, None]), finalist(2, [0.5, 0.6]))[-1] == (
-        "Trial 1 comes last: 1 of its 2 repeats diverged."
+        "Trial 1 ranks last: 1 of its 2 repeats diverged."
     )
     assert said(finalist(1, [None, None]), finalist(2, [0.5, None])) == [
         "Winner: trial 2 (over 2 seeds), which diverged least often.",
-        "Every finalist diverged on a fresh seed, so no winner is to be relied on: trial 2 "
-        "did least often, 1 of 2 times.",
+        "Every finalist diverged on a fresh seed, so the winner is not reliable: trial 2 "
+        "diverged least often, 1 of 2 times.",
     ]
 
 
 def test_a_finalist_in_place_of_the_winner_is_the_one_in_the_headline():
-    verdict = decide([finalist(1, [0.9, 0.8]), finalist(2, [0.5, 0.6])], "val_accuracy")
+    verdict = choose_winner([finalist(1, [0.9, 0.8]), finalist(2, [0.5, 0.6])], "val_accuracy")
     headline, *_ = sentences(verdict, verdict.order[1])
     assert headline.startswith("Winner: trial 2 (0.5500 +- 0.6353 over 2 seeds), in place of")
 

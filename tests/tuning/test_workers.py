@@ -18,13 +18,11 @@ import kfc
 from kfc.spec import dump_spec, load_spec
 from kfc.tuning.search import tune
 from kfc.tuning.trial import Proposal, worst_score
-from kfc.tuning.trial_runner import Order
-from kfc.tuning.workers import Processes
+from kfc.tuning.trial_runner import Job
+from kfc.tuning.workers import WorkerProcesses
 
-SLOWLY = {
-    **{"training.epochs": 60, "search.trials": 6},
-    **{"search.repeats": 2, "search.most_repeats": 2},
-}
+REPEATED = {"search.repeats": 2, "search.most_repeats": 2}
+SLOWLY = {"training.epochs": 60, "search.trials": 6, **REPEATED}
 # Of such a search: a header, trials, repeats, the winner, the verdict.
 EVENTS = 1 + 2 * 7 + 3 * 2 + 2
 
@@ -36,9 +34,9 @@ def uninterrupted(tmp_path_factory, iris):
 
 
 @contextlib.contextmanager
-def command(spec, folder, *arguments):
+def command(spec, folder, *arguments, overrides=SLOWLY):
     """Runs `kfc tune` in `folder`, in a session of its own that does not outlive the block."""
-    (folder / "iris.yaml").write_text(dump_spec(load_spec(spec, SLOWLY)))
+    (folder / "iris.yaml").write_text(dump_spec(load_spec(spec, overrides)))
     process = subprocess.Popen(
         [sys.executable, "-m", "kfc", "tune", "iris.yaml", "--folder", "search", *arguments],
         cwd=folder,
@@ -123,18 +121,18 @@ def test_workers_end_with_their_parent_and_the_search_goes_on(
 
 
 def test_an_interrupt_ends_every_process_with_one_line_and_the_search_goes_on(
-    iris, search, table, uninterrupted, tmp_path
+    iris, search, table, repeated, tmp_path
 ):
-    with command(iris, tmp_path, "--workers", "2") as process:
+    with command(iris, tmp_path, "--workers", "2", overrides=REPEATED) as process:
         wait_for(lambda: events_in(tmp_path) >= 3, process=process)  # two proposals
         wait_for(lambda: len(alive_in(process.pid)) > 2)  # whose workers begin
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         _, stderr = process.communicate(timeout=30)
         said = [line for line in stderr.splitlines() if not line.startswith("trial ")]
         assert process.returncode == 130
-        assert said == ["Interrupted: the same command goes on in search."]
+        assert said == ["Interrupted: the same command continues in search."]
         wait_for(lambda: not alive_in(process.pid), seconds=5)
-    assert table(search(SLOWLY)) == table(uninterrupted)
+    assert table(search(REPEATED)) == table(repeated)
 
 
 @pytest.mark.slow
@@ -203,13 +201,13 @@ class Runner:
     def __init__(self, deaths):
         self.deaths = pathlib.Path(deaths)
 
-    def run(self, order):
-        number = order.proposal.number
+    def run(self, job):
+        number = job.proposal.number
         left = int(self.deaths.read_text())
         if number == 1 and left:
             self.deaths.write_text(str(left - 1))
             os.kill(os.getpid(), signal.SIGKILL)
-        return Trial(number, {}, {}, 0, "completed", 0.5, 1, 0.1, 10, order.folder)
+        return Trial(number, {}, {}, 0, "completed", 0.5, 1, 0.1, 10, job.folder)
 
 def refuses():
     from kfc import DataError
@@ -229,14 +227,14 @@ def fatal(tmp_path, monkeypatch):
     del sys.modules["fatal"]
 
 
-def order(number):
-    return Order(Proposal(number, {}, {}, 1), seed=0, folder=f"trials/{number:04d}")
+def job(number):
+    return Job(Proposal(number, {}, {}, 1), seed=0, folder=f"trials/{number:04d}")
 
 
 @contextlib.contextmanager
 def processes(count, make_runner):
     options = {"threads": None, "objective": "val_loss", "root": Path("nowhere")}
-    crew = Processes(count, make_runner, **options)
+    crew = WorkerProcesses(count, make_runner, **options)
     try:
         yield crew
     finally:
@@ -251,16 +249,16 @@ def test_an_order_that_kills_three_processes_diverges(deaths, status, fatal, tmp
     make_runner = functools.partial(fatal.Runner, str(tmp_path / "deaths"))
     with processes(2, make_runner) as crew:
         for number in (1, 2, 3):
-            crew.submit(order(number))
+            crew.submit(job(number))
         done = {}
         for _ in range(3):
-            its_order, trial = crew.next_done()
-            assert its_order == order(trial.number)
+            its_job, trial = crew.next_result()
+            assert its_job == job(trial.number)
             done[trial.number] = trial
     assert done[1].status == status
     assert {done[2].status, done[3].status} == {"completed"}
     if status == "diverged":
-        assert done[1].cause.startswith("3 processes died of it")
+        assert done[1].cause.startswith("3 processes died while they ran it")
         assert done[1].score == worst_score("val_loss")
 
 
@@ -268,21 +266,21 @@ def test_an_order_that_kills_three_processes_diverges(deaths, status, fatal, tmp
 def test_an_idle_worker_that_is_killed_is_replaced(fatal, tmp_path):
     (tmp_path / "deaths").write_text("0")
     with processes(1, functools.partial(fatal.Runner, str(tmp_path / "deaths"))) as crew:
-        crew.submit(order(1))
-        crew.next_done()
+        crew.submit(job(1))
+        crew.next_result()
         worker = multiprocessing.active_children()[0]
         worker.kill()
         worker.join()
-        crew.submit(order(2))
-        assert crew.next_done()[1].status == "completed"
+        crew.submit(job(2))
+        assert crew.next_result()[1].status == "completed"
 
 
 @pytest.mark.slow
 def test_what_the_start_of_a_worker_raises_is_raised(fatal):
     with processes(2, fatal.refuses) as crew:
-        crew.submit(order(1))
+        crew.submit(job(1))
         with pytest.raises(kfc.DataError, match="rows: expected some"):
-            crew.next_done()
+            crew.next_result()
 
 
 def test_workers_that_cannot_start_are_no_trials_finding(fatal, monkeypatch):
@@ -292,9 +290,9 @@ def test_workers_that_cannot_start_are_no_trials_finding(fatal, monkeypatch):
     monkeypatch.setattr(main, "__file__", "/no/such/script.py", raising=False)
     with processes(2, fatal.refuses) as crew:
         for number in (1, 2, 3):
-            crew.submit(order(number))
+            crew.submit(job(number))
         with pytest.raises(kfc.SpecError, match="3 that died before their first trial"):
-            crew.next_done()
+            crew.next_result()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The folder of a search, finished or not -> its standing; nothing is imported to train."""
+"""Reads the status of a search from its folder, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from kfc.errors import CheckpointError, Finding
 from kfc.spec import Spec
 from kfc.system import safe_open, user_paths
-from kfc.tuning.journal import read_events, trial_of
+from kfc.tuning.journal import read_events, trial_from_event
 from kfc.tuning.ranking import ranked
-from kfc.tuning.trial import Trial, plain
+from kfc.tuning.trial import Trial, trial_summary
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What a search has found so far.
+class SearchStatus:
+    """Results of a search until now, which may still be running.
 
     Args:
-        folder: Of the search.
-        objective: A metric of the validation rows.
-        ranking: The trials that are done, the best first.
-        proposed: How many have been proposed; those that are not done run, or will.
-        winner: Number of the trial that won; None while the search is not finished.
-        sentences: Who won and why; none while the search is not finished.
+        folder: Folder of the search.
+        objective: Metric of the validation rows.
+        ranking: Finished trials, the best first.
+        proposed: Number of proposed trials, finished or not.
+        winner: Number of the winning trial; None while the search is not finished.
+        sentences: Explanation of the winner; empty while the search is not finished.
     """
 
     folder: Path
@@ -43,12 +43,13 @@ class Standing:
         return self.ranking[0] if self.ranking else None
 
     def summary(self) -> dict[str, Any]:
-        """Returns what `--json` prints: plain values only."""
+        """Returns the status as `kfc tune --show --json` prints it, in plain values."""
+        trials = sorted(self.ranking, key=lambda trial: trial.number)
         return {
             "folder": user_paths.shown_path(self.folder),
             "objective": self.objective,
-            "trials": [plain(t) for t in sorted(self.ranking, key=lambda t: t.number)],
-            "best": plain(self.best) if self.best else None,
+            "trials": [trial_summary(trial) for trial in trials],
+            "best": trial_summary(self.best) if self.best else None,
             "proposed": self.proposed,
             "finished": self.winner is not None,
             "sentences": list(self.sentences),
@@ -56,15 +57,23 @@ class Standing:
 
 
 def search_folder(spec: Spec, runs: Path) -> Path:
-    """Returns where `kfc tune` keeps the search of a spec, unless told otherwise."""
+    """Returns the default folder for the search of a spec.
+
+    Args:
+        spec: Checked spec.
+        runs: Folder of the runs.
+    """
     return runs / f"{spec.name}.search"
 
 
-def standing(folder: Path) -> Standing:
-    """Returns what a search has found so far, also while it runs.
+def read_status(folder: Path) -> SearchStatus:
+    """Reads the status of a search, also while another process works on it.
+
+    Args:
+        folder: Folder of the search.
 
     Raises:
-        CheckpointError: If the folder holds no search, or a damaged one.
+        CheckpointError: If the folder contains no search, or its journal is damaged.
     """
     folder = user_paths.absolute(folder)
     safe_open.distrust(folder)
@@ -74,10 +83,11 @@ def standing(folder: Path) -> Standing:
             Finding(str(folder), "the folder of a search", "none", "`kfc tune` makes one.")
         )
     objective = str(events[0]["objective"])
-    trials = [trial_of(event) for event in events if event["kind"] == "trial"]
+    trials = [trial_from_event(event) for event in events if event["kind"] == "trial"]
     proposed = sum(event["kind"] == "proposal" for event in events)
     ranking = ranked(trials, objective)
+    # A finished search that is continued with more trials has events after its verdict.
     if events[-1]["kind"] != "verdict":
-        return Standing(folder, objective, ranking, proposed)
+        return SearchStatus(folder, objective, ranking, proposed)
     winner, sentences = events[-1]["number"], tuple(events[-1]["sentences"])
-    return Standing(folder, objective, ranking, proposed, winner, sentences)
+    return SearchStatus(folder, objective, ranking, proposed, winner, sentences)

@@ -6,15 +6,9 @@ import pytest
 
 import kfc
 from kfc.spec import load_spec
-from kfc.tuning.progress_report import search_folder, standing
 from kfc.tuning.ranking import ranked
 from kfc.tuning.search import tune
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, iris):
-    folder = tmp_path_factory.mktemp("finished") / "search"
-    return tune(iris, folder=folder, verbose=False)
+from kfc.tuning.search_status import read_status, search_folder
 
 
 def test_a_search_is_kept_in_a_folder_of_its_specs_name(iris, tmp_path):
@@ -22,7 +16,7 @@ def test_a_search_is_kept_in_a_folder_of_its_specs_name(iris, tmp_path):
 
 
 def test_a_finished_search_stands_as_it_ended(finished):
-    now = standing(finished.folder)
+    now = read_status(finished.folder)
     assert now.objective == "val_loss"
     assert now.ranking == ranked(finished.trials, "val_loss")
     assert now.proposed == 5
@@ -31,7 +25,7 @@ def test_a_finished_search_stands_as_it_ended(finished):
 
 
 def test_a_finished_search_says_who_won_and_why(finished):
-    now = standing(finished.folder)
+    now = read_status(finished.folder)
     assert now.winner == finished.best.number
     assert list(now.sentences) == finished.sentences == now.summary()["sentences"]
     assert now.summary()["finished"] is True
@@ -41,7 +35,7 @@ def test_a_search_that_has_gone_on_is_not_finished(finished, tmp_path):
     lines = (finished.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
     more = [line for line in lines if b'"kind":"proposal"' in line][-1]
     (tmp_path / "journal.jsonl").write_bytes(b"".join([*lines, more]))
-    now = standing(tmp_path)
+    now = read_status(tmp_path)
     assert (now.winner, now.sentences) == (None, ())
     assert now.best == now.ranking[0]
     assert now.summary()["finished"] is False
@@ -53,7 +47,7 @@ def test_an_unfinished_search_stands_as_its_journal_says(events, finished, tmp_p
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"".join(lines[:events]) + lines[events][:20])
     before = path.read_bytes()
-    now = standing(tmp_path)
+    now = read_status(tmp_path)
     kinds = [line.partition(b'"kind":"')[2][:5] for line in lines[:events]]
     assert now.proposed == kinds.count(b"propo")
     assert len(now.ranking) == kinds.count(b"trial")
@@ -61,10 +55,10 @@ def test_an_unfinished_search_stands_as_its_journal_says(events, finished, tmp_p
     assert path.read_bytes() == before  # another process may be writing it
 
 
-def test_the_objective_of_the_journal_counts(finished, iris, tmp_path):
+def test_the_objective_of_the_journal_counts(simulated, iris, tmp_path):
     folder = tmp_path / "search"
     tune(iris, overrides={"search.objective": "val_accuracy"}, folder=folder, verbose=False)
-    scores = [trial.score for trial in standing(folder).ranking]
+    scores = [trial.score for trial in read_status(folder).ranking]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -74,7 +68,7 @@ def test_where_there_is_no_search_none_is_shown(made, tmp_path):
     if made:
         folder.mkdir()
     with pytest.raises(kfc.CheckpointError, match="expected the folder of a search"):
-        standing(folder)
+        read_status(folder)
     assert folder.exists() == made
 
 
@@ -84,13 +78,13 @@ def test_a_damaged_journal_is_refused(finished, tmp_path):
     path = folder / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"number":1', b'"number":7', 1))
     with pytest.raises(kfc.CheckpointError, match="a wrong checksum"):
-        standing(folder)
+        read_status(folder)
 
 
 def test_looking_imports_no_tensorflow(finished):
     code = (
-        "import sys; from pathlib import Path; from kfc.tuning import standing; "
-        f"print(len(standing(Path({str(finished.folder)!r})).ranking)); "
+        "import sys; from pathlib import Path; from kfc.tuning import read_status; "
+        f"print(len(read_status(Path({str(finished.folder)!r})).ranking)); "
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     shown = subprocess.run(
