@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.exporting import converter_operations, graph_check, serving_signature
 from kfc.exporting.nan_guard import guarded
-from kfc.preprocessing import Scaling
 from kfc.system import tensorflow_startup
 
 _RUNTIMES = Path(__file__).parent / "runtimes"
@@ -137,8 +134,8 @@ def named(network: keras.Model, task: Task) -> keras.Model:
     """
 
     def copied(layer: keras.Layer) -> keras.Layer:
-        if isinstance(layer, keras.layers.Normalization) and layer.name == "scaling":
-            return _Scaling(task.scaling, name="scaling")
+        if layer.name == "scaling":
+            return task.scaling.export_layer()
         return type(layer).from_config(layer.get_config())
 
     other = {layer.compute_dtype for layer in network.layers} - {"float32"}
@@ -153,21 +150,6 @@ def named(network: keras.Model, task: Task) -> keras.Model:
         )
     same = guarded(network, task, copied)
     return keras.Model(same.input, serving_signature.outputs_by_name(same.output, task))
-
-
-class _Scaling(keras.layers.Layer):
-    """(x - shift) / divisor, numbers inside the graph."""
-
-    def __init__(self, scaling: Scaling, name: str) -> None:
-        super().__init__(name=name, trainable=False)
-        self.scaling = scaling
-
-    def call(self, inputs: Any) -> Any:
-        shift, divisor = (
-            np.asarray(values, np.float32)
-            for values in (self.scaling.shift, self.scaling.divisor)
-        )
-        return (keras.ops.cast(inputs, "float32") - shift) / divisor
 
 
 def _replace_unknown_operations(file: Path) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
-from kfc.preprocessing import Scaling
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import ActivationSpec, HiddenSpec, InitializerSpec, Spec, signatures
 
@@ -47,7 +46,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     if several:
         x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
     if scaled:
-        x = scaling_layer(task.scaling)(x)
+        x = task.scaling.layer()(x)
     with _precision(spec.training.precision):
         x = _hidden_layers(x, spec)  # (batch, units)
     x = keras.layers.Dense(
@@ -56,7 +55,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         name="logits",
     )(x)  # (batch, outputs)
     if scaled and not task.classification:
-        x = value_layer(task.target_scaling)(x)
+        x = task.target_scaling.inverse_layer()(x)
     return keras.Model(inputs, x, name="network")
 
 
@@ -219,35 +218,6 @@ def layer_seed(seed: int, name: str) -> int:
     """Returns a seed of a layer's own, so that equal shapes get different weights."""
     entropy = [seed, zlib.crc32(name.encode())]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
-
-
-def scaling_layer(scaling: Scaling) -> keras.layers.Layer:
-    """Returns a Keras preprocessing layer that does what `scaling` says, to float32."""
-    shift, divisor = scaling.shift, scaling.divisor
-    if not normalizes(scaling):
-        scale = 1.0 / divisor.astype(np.float64)
-        return keras.layers.Rescaling(
-            scale.tolist(), (-shift * scale).tolist(), name="scaling"
-        )
-    return keras.layers.Normalization(mean=shift, variance=np.square(divisor), name="scaling")
-
-
-def normalizes(scaling: Scaling) -> bool:
-    """Returns whether `scaling_layer` is a `Normalization`, else it is a `Rescaling`.
-
-    The former subtracts first, which is exact where a mean is large; but its square root of
-    a variance is never below 1e-7, and the variance must fit into float32.
-    """
-    divisor = scaling.divisor
-    return bool(scaling.shift.ndim and divisor.min() >= 1e-6 and divisor.max() <= 1e18)
-
-
-def value_layer(scaling: Scaling) -> keras.layers.Layer:
-    """Returns the inverse of a target's scaling."""
-    divisor, shift = np.broadcast_arrays(scaling.divisor, scaling.shift)
-    if divisor.size == 1:
-        return keras.layers.Rescaling(float(divisor.item()), float(shift.item()), name="value")
-    return keras.layers.Rescaling(divisor.tolist(), shift.tolist(), name="value")
 
 
 def _activation(activation: ActivationSpec | None) -> Any:

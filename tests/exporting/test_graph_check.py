@@ -17,7 +17,7 @@ from kfc.exporting.graph_check import unlisted
 from kfc.exporting.loaded_export import load_export
 from kfc.exporting.versions import CERTIFICATE, sha256s
 from kfc.network import building
-from kfc.preprocessing.numeric import fit_scaling
+from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.runs import result_file
 from kfc.spec.keras_signatures import signatures
 
@@ -43,7 +43,8 @@ def task_of(
     scale="standard", labels=CLASSES, dtype="float32", outputs=1, feature_names=COLUMNS
 ):
     x = np.random.default_rng(0).integers(0, 256, (50, 4)).astype(dtype)
-    inputs, targets = fit_scaling(scale, x), fit_scaling("standard", x[:, :outputs])
+    inputs = NumericScaling.fit(scale, x)
+    targets = TargetScaling.fit("standard", x[:, :outputs])
     return Task((4,), dtype, labels, outputs, inputs, targets, feature_names)
 
 

@@ -9,7 +9,7 @@ from kfc import spec
 from kfc.data import Task
 from kfc.exporting.nan_guard import guarded
 from kfc.network import building
-from kfc.preprocessing.numeric import fit_scaling
+from kfc.preprocessing import NumericScaling
 
 ACTIVATIONS = ("relu", "relu6", "elu", "leaky_relu", "tanh", "gelu", "softmax")
 BAD = {"NaN": np.nan, "infinity": np.inf, "minus infinity": -np.inf}
@@ -21,7 +21,7 @@ def made():
     x = np.random.default_rng(0).normal(5, 3, (50, 4)).astype("float32")
     hidden = [{"units": 6, "activation": activation} for activation in ACTIVATIONS]
     checked = spec.load_spec({"network": {"hidden": hidden, "block": "residual"}})
-    task = Task((4,), "float32", ("a", "b"), scaling=fit_scaling("standard", x))
+    task = Task((4,), "float32", ("a", "b"), scaling=NumericScaling.fit("standard", x))
     plain = building.build(checked, task)
     return plain, guarded(plain, task), x
 
