@@ -188,7 +188,7 @@ def check_exporter(exporter: Exporter) -> None:
         rows = prediction_sample.take(network, x)
         with tempfile.TemporaryDirectory(prefix="kfc-") as folder:
             exporter.write(network, task, Path(folder))
-            certificate.compare(
+            certificate.compare_with_run(
                 Path(folder),
                 exporter,
                 rows,

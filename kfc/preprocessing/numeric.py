@@ -141,8 +141,8 @@ class NumericScaling(AffineScaling):
         """Returns the layer that replaces `layer` in a network that is converted to ONNX."""
         from kfc.preprocessing.scaling_layers import ConstantScaling
 
-        # A conversion turns the tensors of a `Normalization` into inputs of the model, which
-        # nobody would fill in; here the numbers are constants of the graph.
+        # tf2onnx turns the tensors of a `Normalization` into further inputs of the model. Here
+        # the numbers are constants of the graph.
         if self._is_normalization:
             return ConstantScaling(self.shift, self.divisor, name="scaling")
         return self.layer()

@@ -14,7 +14,7 @@ import pytest
 
 import kfc
 from kfc.exporting import formats
-from kfc.exporting.loaded_export import _runtime, exporter_of, load_export
+from kfc.exporting.loaded_export import _import_runtime, load_export
 from kfc.exporting.versions import is_export
 from kfc.registry import EXPORTERS
 from kfc.runs import prediction_sample, result_file
@@ -148,13 +148,13 @@ def test_a_row_with_nan_or_infinity_is_answered_with_nan_in_every_format(
 ):
     export = exported("table", format)
     assert export.certificate["nan_rows"] == (6 if format == "saved_model" else 3)
-    answer = _runtime(exporter_of(format))(str(export.path))
+    answer = _import_runtime(export.exporter)(str(export.path))
     x = rows_of(table)[:5].copy()
     wanted = answer({"features": x})
     x[1, 0], x[2, 3], x[4, 1] = np.nan, np.inf, -np.inf
     signatures = {"": {"features": x}}
     if format == "saved_model":
-        names = export.certificate["columns"].values()
+        names = export.certificate["input_names"].values()
         signatures["rows"] = dict(zip(names, x.T, strict=True))
     for signature, inputs in signatures.items():
         found = answer(inputs, *filter(None, [signature]))
@@ -216,7 +216,7 @@ def test_the_certificate_says_what_was_compared(exported, table):
     assert facts == json.loads(json.dumps(export.certificate))
     assert (facts["rows"], facts["limit"]) == (60, 1e-5)
     assert (facts["labels_equal"], facts["ties"]) == (True, 0)
-    assert facts["columns"]["class"] == "column_class"
+    assert facts["input_names"]["class"] == "column_class"
     calls = ["batch of 60", "batch of 1", "batch of 0", "columns", "request"]
     nan_calls = ["batch with NaN rows", "columns with NaN rows"]
     assert facts["calls"] == calls + nan_calls

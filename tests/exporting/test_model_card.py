@@ -11,6 +11,10 @@ def card_of(export):
     return ModelCard((export.path / "card.md").read_text("utf-8"))
 
 
+def card_text(run, export):
+    return model_card.card_text(run, export.certificate, export.commands())
+
+
 @pytest.mark.parametrize(
     ("kind", "task"),
     [
@@ -52,7 +56,7 @@ def test_other_peoples_text_does_nothing_in_the_card(exported):
 
 
 def test_the_card_says_where_the_run_was_trained_on_arrays(exported):
-    assert "nobody else can repeat it" in card_of(exported("table")).text
+    assert "only their owner can repeat the training" in card_of(exported("table")).text
 
 
 def test_the_card_promises_a_repetition_of_what_has_a_source_alone(exported):
@@ -87,14 +91,14 @@ def test_a_source_is_shown_as_it_is(source, shown, regression, exported):
     data = regression.spec.data.model_copy(update={"source": source})
     spec = regression.spec.model_copy(update={"data": data})
     run = dataclasses.replace(regression, spec=spec)
-    assert shown in model_card.text(run, exported("regression"))
+    assert shown in card_text(run, exported("regression"))
 
 
 @pytest.mark.slow
 def test_pixels_are_those_of_images_and_one_epoch_is_one(image, regression, exported):
     one = dataclasses.replace(regression, history={"loss": [1.0]})
-    assert "\n1 epoch in " in model_card.text(one, exported("regression"))
-    assert "takes 5 x 4 x 1 8-bit pixels as" in model_card.text(image, exported("image"))
+    assert "\n1 epoch in " in card_text(one, exported("regression"))
+    assert "raw rows, 5 x 4 x 1 8-bit pixels each;" in card_text(image, exported("image"))
     task = dataclasses.replace(regression.task, input_dtype="uint8")
-    text = model_card.text(dataclasses.replace(regression, task=task), exported("regression"))
-    assert "takes 10 whole numbers from 0 to 255 as" in text
+    text = card_text(dataclasses.replace(regression, task=task), exported("regression"))
+    assert "raw rows, 10 whole numbers from 0 to 255 each;" in text
