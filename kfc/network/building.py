@@ -205,7 +205,7 @@ class ActivationWithOptions:
         return cls(**config)
 
 
-def initializer(init: Initializer | None, seed: int) -> keras.initializers.Initializer:
+def initializer(init: InitializerSpec | None, seed: int) -> keras.initializers.Initializer:
     """Returns the Keras initializer of a spec's `init`, with the seed if it is random."""
     if init is None:
         raise ValueError("init: expected a filled-in layer; use Network.layers().")
