@@ -180,17 +180,7 @@ def _outputs(
             for name, values in call.inputs.items()
         }
         np.savez(inputs_file, allow_pickle=False, **arrays)
-        # With -P nothing is imported from the folder of the script.
-        command = [sys.executable, "-P", _PROBE, os.getpid(), exporter.runtime]
-        ended = subprocess.run(
-            [*map(str, command), str(folder), str(inputs_file), str(outputs_file)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            # On the CPU, like the sample; see `kfc.runs.prediction_sample.ask`.
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
-        )
+        ended = _run_probe(exporter.runtime, folder, inputs_file, outputs_file)
         if ended.returncode == os.EX_IOERR:
             raise OSError(errno.EIO, ended.stderr.strip())
         if ended.returncode != 0:
@@ -201,6 +191,21 @@ def _outputs(
                 number, _, name = key.split("/", 2)
                 found[int(number)][name] = values
     return found
+
+
+def _run_probe(*arguments: Path) -> subprocess.CompletedProcess[str]:
+    """Runs `probe.py` with these arguments in a fresh process."""
+    # With -P nothing is imported from the folder of the script.
+    command = [sys.executable, "-P", str(_PROBE), str(os.getpid()), *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        # On the CPU, like the sample; see `kfc.runs.prediction_sample.ask`.
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+    )
 
 
 def _cause(ended: subprocess.CompletedProcess[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc.exporting import formats
+from kfc.exporting import formats, model_card, requests
 from kfc.exporting.loaded_export import _import_runtime, load_export
 from kfc.exporting.versions import is_export
 from kfc.registry import EXPORTERS
@@ -23,8 +23,6 @@ FORMATS = ("saved_model", "onnx", "litert")
 
 ELSEWHERE = """
 import json, sys
-for name in ("kfc", "keras"):
-    sys.modules[name] = None
 import numpy as np
 import tensorflow as tf
 
@@ -55,7 +53,7 @@ def other_rows_of(run):
 
 
 @pytest.fixture(scope="module")
-def elsewhere(request, exported, tmp_path_factory):
+def elsewhere(request, exported, warm_process, tmp_path_factory):
     """Kind -> shapes and outputs of its export, in a process with neither kfc nor Keras."""
     folders = {
         kind: tmp_path_factory.mktemp(kind) for kind in ("image", "table", "regression")
@@ -64,9 +62,9 @@ def elsewhere(request, exported, tmp_path_factory):
     for kind, folder in folders.items():
         np.save(folder / "x.npy", other_rows_of(request.getfixturevalue(kind)))
         arguments += [str(exported(kind).path), str(folder)]
-    ended = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, *arguments], capture_output=True, text=True
-    )
+    script = tmp_path_factory.mktemp("script") / "elsewhere.py"
+    script.write_text(ELSEWHERE)
+    ended = warm_process.run(script, *arguments)
     assert ended.returncode == 0, ended.stderr
     shapes = json.loads(ended.stdout)
     outputs = [dict(np.load(folder / "answers.npz")) for folder in folders.values()]
@@ -240,12 +238,26 @@ def test_a_certificate_with_a_tie_says_so(exported):
     assert tied.verdict.startswith("64 test rows: labels equal but for 1 tie, largest")
 
 
+def test_the_card_is_written_from_the_run_and_the_certificate(exported, table):
+    export = exported("table")
+    commands = requests.serving_commands(export.path, "table", portable=True)
+    card = model_card.card_text(table, export.certificate, commands)
+    assert (export.path / "card.md").read_text("utf-8") == card
+
+
 def test_labels_with_several_lines_stay_one_line_each_in_the_list(table, exported):
     path = exported("table", "onnx").path / "assets/labels.txt"
     assert len(path.read_text("utf-8").splitlines()) == len(table.task.class_names) == 2
 
 
-def test_versions_count_up_and_may_be_named(digits, tmp_path):
+@pytest.fixture
+def converted(digits, exported, broken):
+    """The network as ONNX, converted once: later exports copy the file."""
+    converted = exported("digits", "onnx").path / "model.onnx"
+    broken(lambda network, task, folder: shutil.copy(converted, folder))
+
+
+def test_versions_count_up_and_may_be_named(digits, tmp_path, converted):
     versions = [
         kfc.export(digits, tmp_path, format="onnx", version=v, verbose=False).version
         for v in (None, None, 7, None)
@@ -255,15 +267,15 @@ def test_versions_count_up_and_may_be_named(digits, tmp_path):
     assert load_export(tmp_path / "2").version == 2
 
 
-def test_a_version_is_never_written_over(digits, tmp_path):
-    kfc.export(digits, tmp_path, format="onnx", verbose=False)
-    message = refused(digits, tmp_path, kfc.SpecError, format="onnx", version=1)
+def test_a_version_is_never_written_over(digits, exported):
+    path = exported("digits", "onnx").path.parent
+    message = refused(digits, path, kfc.SpecError, format="onnx", version=1)
     assert "--version: expected a new one" in message
 
 
-def test_formats_do_not_mix_below_one_folder(digits, tmp_path):
-    kfc.export(digits, tmp_path, format="onnx", verbose=False)
-    message = refused(digits, tmp_path, kfc.SpecError, format="litert")
+def test_formats_do_not_mix_below_one_folder(digits, exported):
+    path = exported("digits", "onnx").path.parent
+    message = refused(digits, path, kfc.SpecError, format="litert")
     assert "versions that are all litert, got some that are onnx" in message
 
 
@@ -382,14 +394,14 @@ def test_weights_that_an_export_changes_are_refused_and_nothing_is_left(
     assert not (tmp_path / "new").exists()
 
 
-def test_earlier_versions_survive_a_refusal(digits, tmp_path, broken):
-    kfc.export(digits, tmp_path, format="onnx", verbose=False)
+def test_earlier_versions_survive_a_refusal(digits, exported, broken):
+    path = exported("digits", "onnx").path.parent
 
     def write(network, task, folder):
         (folder / "model.onnx").write_bytes(b"no model")
 
     broken(write)
-    message = refused(digits, tmp_path, kfc.NumbersError, format="onnx")
+    message = refused(digits, path, kfc.NumbersError, format="onnx")
     assert "expected a model that loads without kfc and Keras" in message
 
 
