@@ -67,13 +67,6 @@ def fitted(case, folder):
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    overrides = {"training.epochs": 2, "network.hidden": [16]}
-    runs = tmp_path_factory.mktemp("digits")
-    return kfc.fit("digits", overrides=overrides, runs=runs, verbose=False)
-
-
-@pytest.fixture(scope="session")
 def image(cases, tmp_path_factory):
     return fitted(cases["image"], tmp_path_factory.mktemp("image"))
 
