@@ -22,7 +22,7 @@ from kfc.data import Source, Task, check_rows
 from kfc.errors import Finding, PluginError
 from kfc.exporting import Exporter, certificate
 from kfc.network import build
-from kfc.preprocessing import fit_scaling
+from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.runs import sample_file
 from kfc.spec import HiddenSpec, NetworkSpec, load_spec
 from kfc.training import TapeModel
@@ -179,7 +179,8 @@ def check_exporter(exporter: Exporter) -> None:
     generator = np.random.default_rng(0)
     x = generator.normal(5, 3, size=(_ROWS, _FEATURES)).astype("float32")
     columns = tuple(f"column {number}" for number in range(_FEATURES))
-    inputs, target = fit_scaling("standard", x), fit_scaling("standard", x[:, :1])
+    inputs = NumericScaling.fit("standard", x)
+    target = TargetScaling.fit("standard", x[:, :1])
     spec = load_spec({"network": {"hidden": [8]}})
     for labels in (("a", "b", "c"), ()):
         task = Task((_FEATURES,), "float32", labels, 1, inputs, target, columns)
@@ -187,7 +188,7 @@ def check_exporter(exporter: Exporter) -> None:
         rows = sample_file.take_sample(network, x)
         with tempfile.TemporaryDirectory(prefix="kfc-") as folder:
             exporter.write(network, task, Path(folder))
-            certificate.compare(
+            certificate.compare_with_run(
                 Path(folder),
                 exporter,
                 rows,

@@ -193,7 +193,7 @@ def test_the_examples_in_docstrings_print_what_they_say(name, tmp_path, monkeypa
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     runner, report = doctest.DocTestRunner(optionflags=flags), io.StringIO()
     with unasked():
-        for examples in doctest.DocTestFinder().find(module):
+        for examples in doctest.DocTestFinder().find(module, extraglobs={"kfc": kfc}):
             runner.run(examples, out=report.write)
     assert not runner.failures, report.getvalue()
 

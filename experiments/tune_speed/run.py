@@ -76,7 +76,7 @@ def search_with_keras_tuner(space: dict, trials: int) -> float:
     prepared = prepare(load_spec(kfc_spec(space, trials)))
     classes, features = len(prepared.task.class_names), prepared.train.x[0].size
     (x, y), (x_val, y_val) = (
-        (prepared.task.scaling(rows.x), keras.utils.to_categorical(rows.y, classes))
+        (prepared.task.scaling.apply(rows.x), keras.utils.to_categorical(rows.y, classes))
         for rows in (prepared.train, prepared.validation)
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from kfc.data.cells import column_of, first_cell
 from kfc.errors import DataError, Finding
-from kfc.preprocessing import Scaling
+from kfc.preprocessing import NumericScaling
 from kfc.system import Mapped, chunks
 
 _LARGEST_EXACT = 1 << 24  # every integer up to here is a float32
@@ -101,7 +101,10 @@ def swallowed(
 
 
 def check_scaled_finite(
-    scaling: Scaling, x: np.ndarray | Mapped, where: str, feature_names: tuple[str, ...] = ()
+    scaling: NumericScaling,
+    x: np.ndarray | Mapped,
+    where: str,
+    feature_names: tuple[str, ...] = (),
 ) -> None:
     """Refuses inputs that are finite, but no longer once they are scaled.
 
@@ -122,7 +125,7 @@ def check_scaled_finite(
         if _stays_finite(scaling, np.stack([part.min(axis=0), part.max(axis=0)])):
             continue
         with np.errstate(over="ignore"):
-            bad = ~np.isfinite(scaling(part)).reshape(part.shape)
+            bad = ~np.isfinite(scaling.apply(part)).reshape(part.shape)
         wanted = "inputs that stay finite when they are scaled as the training rows were"
         finding = first_cell(
             part, bad, where, wanted, first_row=first_row, feature_names=feature_names
@@ -131,9 +134,9 @@ def check_scaled_finite(
             raise DataError(finding)
 
 
-def _stays_finite(scaling: Scaling, x: np.ndarray) -> bool:
+def _stays_finite(scaling: NumericScaling, x: np.ndarray) -> bool:
     with np.errstate(over="ignore"):
-        return bool(np.isfinite(scaling(x)).all())
+        return bool(np.isfinite(scaling.apply(x)).all())
 
 
 def _candidates(values: np.ndarray, most_error: float) -> np.ndarray:

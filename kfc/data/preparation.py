@@ -18,7 +18,7 @@ from kfc.data.splits import split
 from kfc.data.targets import Classes, as_text, read_classes
 from kfc.data.task import Task
 from kfc.errors import DataError, Finding, PluginError, SpecError
-from kfc.preprocessing import fit_scaling
+from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.registry import SOURCES
 from kfc.spec import OWN, Spec, shown_value
 from kfc.system import Mapped, chunks, memory
@@ -278,7 +278,7 @@ def _task(
     spec: Spec, train: Rows, classes: Classes | None, source: Source, where: str
 ) -> Task:
     """Measures the training rows, and nothing else."""
-    scaling = fit_scaling(spec.data.scale, train.x)
+    scaling = NumericScaling.fit(spec.data.scale, train.x)
     scale_target = "none" if classes else spec.data.scale_target
     if "unscaled_input" not in spec.accept:
         check_scaled(scaling.rms(train.x), spec.data.scale, where)
@@ -288,7 +288,7 @@ def _task(
         class_names=classes.class_names if classes else (),
         outputs=1 if classes else train.y.shape[1],
         scaling=scaling,
-        target_scaling=fit_scaling(scale_target, train.y, constant=1.0),
+        target_scaling=TargetScaling.fit(scale_target, train.y),
         feature_names=source.feature_names,
         targets=() if classes else source.targets,
     )

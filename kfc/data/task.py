@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from kfc.preprocessing import Scaling, fit_scaling
+from kfc.preprocessing import NumericScaling, TargetScaling
 
 
 @dataclass(frozen=True)
@@ -28,10 +26,8 @@ class Task:
     input_dtype: str
     class_names: tuple[str, ...]
     outputs: int = 1
-    scaling: Scaling = field(default_factory=lambda: fit_scaling("none", np.zeros((1, 1))))
-    target_scaling: Scaling = field(
-        default_factory=lambda: fit_scaling("none", np.zeros((1, 1)))
-    )
+    scaling: NumericScaling = field(default_factory=NumericScaling)
+    target_scaling: TargetScaling = field(default_factory=TargetScaling)
     feature_names: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 

@@ -17,8 +17,7 @@ from kfc.data import Prepared, Source
 from kfc.ejecting.layers import COLUMNS
 from kfc.ejecting.refusals import refused
 from kfc.ejecting.split_lines import Splitter
-from kfc.network import normalizes
-from kfc.preprocessing import fit_scaling
+from kfc.preprocessing import ScriptLines
 from kfc.spec import Spec
 
 _TEST_SHARE = 0.2  # of a source without test rows, as in `kfc.data.preparation`
@@ -198,20 +197,13 @@ class RowsText:
         task, wide = self._prepared.task, len(self._prepared.task.input_shape) > 1
         flat = f"{{0}}.reshape(-1, {math.prod(task.input_shape)})" if wide else "{0}"
         flat = "{0}" if self._kind == "idx" else flat
-        if self._spec.data.scale == "none" or task.scaling.shift.ndim:
-            return self._each(f"{flat}.astype(np.float32)")
-        divisor, shift = float(task.scaling.divisor), float(task.scaling.shift)
-        factor, moved = f"np.float32(1 / {divisor:g})", f"{shift / divisor:g}"
-        if not shift:
-            return self._each(f"{flat}.astype(np.float32) * {factor}")
-        if self._spec.training.engine == "graph":
-            each = f"{flat}.astype(np.float32) * {factor} - np.float32({moved})"
-            return self._each(each)
-        # XLA multiplies and adds in one instruction (FMA), which rounds once.
-        if np.asarray(self._source.train.x).dtype.kind == "f":
-            flat += ".astype(np.uint8)"
-        levels = f"np.float32(np.arange(256) * np.float64({factor}) - {moved})"
-        return [f"levels = {levels}  # of a pixel", *self._each(f"levels[{flat}]")]
+        script = self._script_scaling()
+        is_float = np.asarray(self._source.train.x).dtype.kind == "f"
+        if script.dtype == "float32" or is_float:
+            flat += f".astype(np.{script.dtype})"
+        if task.scaling.is_per_feature:  # fitted below, to training rows alone
+            return self._each(flat)
+        return [*script.before, *self._each(script.expression.format(flat))]
 
     def _each(self, text: str) -> list[str]:
         """Returns the lines that do the same with all inputs read, on one line if it fits."""
@@ -223,28 +215,23 @@ class RowsText:
         return [f"{name} = {text.format(name)}" for name in self._loaded]
 
     def _scaling(self) -> list[str]:
-        scaling, name = self._prepared.task.scaling, self._spec.data.scale
-        if scaling.shift.ndim == 0:
+        """Returns the lines that fit a scaling to training rows, and scale all rows."""
+        if not self._prepared.task.scaling.is_per_feature:
             return []
-        x = np.asarray(self._prepared.train.x)
-        width = _width(name, x.reshape(len(x), -1))
-        constant = fit_scaling(name, np.zeros((2, 1), np.float32)).divisor.item()
-        simple = np.where(width == 0, constant, width).astype(np.float32)
-        again = np.sqrt(np.square(scaling.divisor))  # as the layer has it
-        same = np.array_equal(simple, scaling.divisor) and np.array_equal(again, simple)
-        if not (same and normalizes(scaling)):
+        script = self._script_scaling()
+        return [*script.before, *self._each(script.expression)]
+
+    def _script_scaling(self) -> ScriptLines:
+        name = self._spec.data.scale
+        script = self._prepared.task.scaling.script_lines(
+            name,
+            np.asarray(self._prepared.train.x),
+            rows="x" if not self._spec.data.rows and self._is_whole else "x[rows]",
+            fused=self._spec.training.engine != "graph",
+        )
+        if script is None:
             raise refused("data.scale", "features of common sizes, none almost constant", name)
-        before, after = _LEARNED[name]
-        text = f"{constant:g}".replace("e+", "e")
-        guard = [f"divisor[divisor == 0] = {text}  # features that never change"]
-        scaled = "({0} - np.float32(shift)) / np.float32(divisor)"
-        rows = "x" if not self._spec.data.rows and self._is_whole else "x[rows]"
-        return [
-            *(line.format(x=rows) for line in before),
-            *(guard if (width == 0).any() else []),
-            *after,
-            *self._each(scaled),
-        ]
+        return script
 
     @property
     def _is_whole(self) -> bool:
@@ -257,41 +244,3 @@ class RowsText:
         names = [name.replace("x", "y") for name in self._loaded]
         columns = math.prod(np.asarray(self._source.train.y).shape[1:])
         return [f"{name} = {name}.astype(np.float32).reshape(-1, {columns})" for name in names]
-
-
-_LEARNED: dict[str, tuple[list[str], list[str]]] = {
-    "standard": (
-        [
-            "shift = {x}.mean(axis=0, dtype=np.float64)",
-            "divisor = {x}.std(axis=0, dtype=np.float64)",
-        ],
-        [],
-    ),
-    "unit": (
-        ["shift = {x}.min(axis=0).astype(np.float64)", "divisor = {x}.max(axis=0) - shift"],
-        [],
-    ),
-    "centered": (
-        ["low = {x}.min(axis=0).astype(np.float64)", "divisor = {x}.max(axis=0) - low"],
-        ["shift = low + divisor / 2"],
-    ),
-    "robust": (
-        [
-            "quartiles = np.quantile({x}.astype(np.float64), (0.25, 0.5, 0.75), axis=0)",
-            "low, shift, high = quartiles",
-            "divisor = high - low",
-        ],
-        [],
-    ),
-}
-"""Lines that learn a divisor, and lines that learn a shift, from `x`."""
-
-
-def _width(name: str, x: np.ndarray) -> np.ndarray:
-    """Returns what the lines of `_LEARNED` find as divisor, (features,), float64."""
-    if name == "standard":
-        return x.std(axis=0, dtype=np.float64)
-    if name == "robust":
-        low, _, high = np.quantile(x.astype(np.float64), (0.25, 0.5, 0.75), axis=0)
-        return np.asarray(high - low)
-    return x.max(axis=0) - x.min(axis=0).astype(np.float64)

@@ -191,7 +191,8 @@ class LayersText:
         text = self._sum(len(self._hidden) + 1, self.outputs)
         if self._task.classification or not standardized(self._task):
             return [f"    return {text}"]
-        return [f"    return ({text}) * deviation + mean  # in the targets' own units"]
+        value = self._task.target_scaling.script_inverse(text)
+        return [f"    return {value}  # in the targets' own units"]
 
     def _sum(self, number: int, units: int) -> str:
         text = f"x @ w{number}"
@@ -224,8 +225,7 @@ class LayersText:
 
 def standardized(task: Task) -> bool:
     """Returns whether the loss is measured in deviations of the targets."""
-    scaling = task.target_scaling
-    return bool((scaling.shift != 0).any() or (scaling.divisor != 1).any())
+    return not task.target_scaling.is_identity
 
 
 def _active(layer: HiddenSpec, text: str) -> str:

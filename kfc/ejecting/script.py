@@ -119,20 +119,12 @@ class _Script:
         return lines
 
     def _target_scaling(self) -> list[str]:
-        """Returns what the loss of a regression measures by.
-
-        XLA rewrites arithmetic with constants. So what kfc's step is given, here too
-        is a tensor, and what is written into kfc's step, here too is an array.
-        """
+        """Returns the lines that fit the scaling of a regression's targets."""
         if self.task.classification or not standardized(self.task):
             return []
         if self.task.outputs > 1:
             raise refused("data.scale_target", "none for several targets", "standard")
-        return [
-            "y_deviation = np.float32(y.std(axis=0, dtype=np.float64))",
-            "mean, deviation = tf.constant(np.float32(y.mean(dtype=np.float64))), "
-            "tf.constant(y_deviation)",
-        ]
+        return self.task.target_scaling.script_lines()
 
     # --- the loop ------------------------------------------------------------------------
 

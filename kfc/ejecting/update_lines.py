@@ -104,10 +104,7 @@ class StepText:
         if not self._task.classification:
             lines = [f"error = y - {network}"]
             if standardized(self._task):
-                lines = [
-                    f"found = ({network} - mean) / y_deviation",
-                    "error = (y - mean) / y_deviation - found",
-                ]
+                lines = self._task.target_scaling.script_error_lines(network)
             lines.append("loss = tf.reduce_mean(tf.square(error))")
         elif self._squares:
             lines = [

@@ -1,6 +1,6 @@
-"""An exported folder and a sample of test rows -> a certificate that both say the same.
+"""Comparison of an exported model with its run, on test rows.
 
-The folder is loaded by a fresh process in which neither kfc nor Keras can be imported.
+The exported model is loaded by a fresh process that can import neither kfc nor Keras.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from kfc.exporting.requests import Request
 from kfc.runs import Sample, class_logits, from_outputs
 
 LIMIT = 1e-5
-"""Largest relative difference of logits; what one float32 operation rounds is 6e-8."""
+"""Largest relative difference of logits; one float32 operation rounds by 6e-8."""
 LIMIT_BFLOAT16 = 2e-2
-"""Where hidden layers compute in bfloat16, which rounds by 4e-3."""
+"""The same for hidden layers that compute in bfloat16, which rounds by 4e-3."""
 
-_PROBE = Path(__file__).with_name("probe.py")  # which nobody may import: it forbids kfc
+_PROBE = Path(__file__).with_name("probe.py")  # run, never imported: it forbids kfc
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What a comparison found.
+    """Result of a comparison.
 
     Args:
-        rows: Of the sample.
-        calls: Asked of the model: sizes of batches, the signature of columns, the request,
-            and rows with NaN and infinity in front of one of the sample.
-        nan_rows: Rows with NaN or infinity that the model was asked about, each of which it
-            answered with NaN; 0 where the inputs are whole numbers.
+        rows: Number of rows in the sample.
+        calls: Calls of the model: batches of several sizes, the signature with an input per
+            feature, the request, and rows with NaN and infinity before a row of the sample.
+        nan_rows: Number of rows with NaN or infinity in these calls, each of which the model
+            answered with NaN; 0 for integer inputs.
         max_difference: Largest difference of logits or values, see
             `kfc.runs.sample_file.Sample.difference`.
-        limit: The largest that is allowed.
-        ties: Rows with another label than the run's, where its logits of both are equal
-            within `limit`; 0 for a regression.
+        limit: Largest difference that is allowed.
+        ties: Number of rows with another label than the run's although the run's logits of
+            both classes are equal within `limit`; 0 for a regression.
     """
 
     rows: int
@@ -58,15 +58,15 @@ class Parity:
     ties: int
 
 
-class _Question(NamedTuple):
-    call: str
+class _Call(NamedTuple):
+    name: str
     signature: str
     inputs: Mapping[str, np.ndarray]
-    rows: int  # the first of the sample
-    nan_rows: int = 0  # in front of them
+    rows: int  # number of rows of the sample, from its first
+    nan_rows: int = 0  # number of rows before them
 
 
-def compare(
+def compare_with_run(
     folder: Path,
     exporter: Exporter,
     sample: Sample,
@@ -76,198 +76,191 @@ def compare(
     request: Request | None,
     limit: float = LIMIT,
 ) -> Parity:
-    """Asks an exported model about the sample, in a fresh process, and compares.
+    """Calls an exported model on the sample, in a fresh process, and compares the outputs.
 
-    It is asked for all rows at once, for one and for none, and, where TensorFlow Serving
-    can serve it, by columns and with the request that goes with it. Where inputs are floats it
-    is also asked for rows with NaN and infinity, which it must answer with NaN, in a batch
-    with one row of the sample, which it must answer as ever.
+    The model is called on all rows at once, on one row and on none. If TensorFlow Serving can
+    serve it, it is also called by feature, and with the request that is exported beside it.
+    For float inputs it is also called on rows with NaN and infinity, in a batch with one row
+    of the sample: the former must give NaN, the latter its usual outputs.
 
     Args:
-        folder: What `exporter` wrote.
-        exporter: Says how to load it.
+        folder: Folder that `exporter` has written.
+        exporter: Format of the model.
         sample: Test rows and the run's own outputs.
-        task: What the network was trained for.
-        input_name: Of a whole batch.
-        request: The request to be tried, for the first row of the sample.
-        limit: On the difference.
+        task: Task of the network.
+        input_name: Name of the input for a batch.
+        request: The exported request, for the first row of the sample.
+        limit: Largest difference that is allowed.
 
     Raises:
-        NumbersError: If the model cannot be loaded or asked, if a label differs, if a
-            difference is larger than `limit`, or if a row with NaN or infinity is answered
-            with numbers or a class.
+        NumbersError: If the model cannot be loaded or called, if a label differs, if a
+            difference is larger than `limit`, or if a row with NaN or infinity gives numbers
+            or a class.
     """
-    questions = _questions(exporter, sample, task, input_name, request)
+    calls = _calls(exporter, sample, task, input_name, request)
     if task.classification:
         sample = Sample(sample.x, class_logits(sample.outputs))
     differences, ties = [], set()
-    for question, answer in zip(questions, _ask(folder, exporter, questions), strict=True):
-        _check_shapes(answer, task, question, serves=exporter.serves)
-        _check_nan_rows(answer, question)
-        answer = {name: values[question.nan_rows :] for name, values in answer.items()}
-        differences.append(_difference(answer, sample, task, question, limit))
-        if task.classification and question.rows:
-            _check_probabilities(answer, task, question)
-            ties |= _ties(answer, sample, task, question, limit)
-    calls = tuple(question.call for question in questions)
-    nan_rows = sum(question.nan_rows for question in questions)
-    return Parity(len(sample.x), calls, nan_rows, max(differences), limit, len(ties))
+    for call, outputs in zip(calls, _outputs(folder, exporter, calls), strict=True):
+        _check_shapes(outputs, task, call, serves=exporter.serves)
+        _check_nan_rows(outputs, call)
+        outputs = {name: values[call.nan_rows :] for name, values in outputs.items()}
+        differences.append(_difference(outputs, sample, task, call, limit))
+        if task.classification and call.rows:
+            _check_probabilities(outputs, task, call)
+            ties |= _ties(outputs, sample, task, call, limit)
+    names = tuple(call.name for call in calls)
+    nan_rows = sum(call.nan_rows for call in calls)
+    return Parity(len(sample.x), names, nan_rows, max(differences), limit, len(ties))
 
 
-def _questions(
+def _calls(
     exporter: Exporter, sample: Sample, task: Task, input_name: str, request: Request | None
-) -> list[_Question]:
-    """Returns what the model is asked: by batch, by column, the request, and not numbers."""
-    by_column = exporter.serves and bool(task.feature_names)
+) -> list[_Call]:
+    """Returns the calls to make: by batch, by feature, the request, and rows with NaN."""
+    by_feature = exporter.serves and bool(task.feature_names)
 
-    def columns(x: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(serving_signature.column_names(task.feature_names), x.T, strict=True))
+    def features(x: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(serving_signature.input_names(task.feature_names), x.T, strict=True))
 
-    questions = [
-        _Question(f"batch of {n}", "", {input_name: sample.x[:n]}, n)
+    calls = [
+        _Call(f"batch of {n}", "", {input_name: sample.x[:n]}, n)
         for n in dict.fromkeys((len(sample.x), 1, 0))
     ]
-    if by_column:
+    if by_feature:
         x = sample.x
-        questions.append(_Question("columns", serving_signature.ROWS, columns(x), len(x)))
+        calls.append(_Call("columns", serving_signature.ROWS, features(x), len(x)))
     if request is not None:
         inputs = request.inputs(task.input_dtype)
-        questions.append(_Question("request", request.signature, inputs, 1))
+        calls.append(_Call("request", request.signature, inputs, 1))
     if np.issubdtype(sample.x.dtype, np.floating):
-        x, n = _with_nan_rows(sample.x[:1]), len(_NO_NUMBERS)
-        questions.append(_Question("batch with NaN rows", "", {input_name: x}, 1, n))
-        if by_column:
-            inputs = columns(x)
-            questions.append(
-                _Question("columns with NaN rows", serving_signature.ROWS, inputs, 1, n)
-            )
-    return questions
+        x, n = _with_nan_rows(sample.x[:1]), len(_NOT_FINITE)
+        calls.append(_Call("batch with NaN rows", "", {input_name: x}, 1, n))
+        if by_feature:
+            signature = serving_signature.ROWS
+            calls.append(_Call("columns with NaN rows", signature, features(x), 1, n))
+    return calls
 
 
-_NO_NUMBERS = (np.nan, np.inf, -np.inf)
+_NOT_FINITE = (np.nan, np.inf, -np.inf)
 
 
 def _with_nan_rows(row: np.ndarray) -> np.ndarray:
-    """Returns a row preceded by copies of it, one for each of `_NO_NUMBERS`, in one cell."""
-    x = np.repeat(row, len(_NO_NUMBERS) + 1, axis=0)
+    """Returns a row after copies of it, each with a value of `_NOT_FINITE` in one cell."""
+    x = np.repeat(row, len(_NOT_FINITE) + 1, axis=0)
     cells = x.reshape(len(x), -1)  # (rows, features), a view
-    for number, value in enumerate(_NO_NUMBERS):
+    for number, value in enumerate(_NOT_FINITE):
         cells[number, number % cells.shape[1]] = value
     return x
 
 
-def _check_nan_rows(answer: Mapping[str, np.ndarray], question: _Question) -> None:
-    """Checks that rows without numbers are answered with NaN, and with no class."""
-    for name, values in answer.items():
-        said = values[: question.nan_rows]
-        is_text = said.dtype.kind in "US"
-        right = said == serving_signature.NO_LABEL if is_text else np.isnan(said)
+def _check_nan_rows(outputs: Mapping[str, np.ndarray], call: _Call) -> None:
+    """Checks that rows with NaN or infinity give NaN and no class."""
+    for name, values in outputs.items():
+        given = values[: call.nan_rows]
+        is_text = given.dtype.kind in "US"
+        right = given == serving_signature.NO_LABEL if is_text else np.isnan(given)
         if not right.all():
             raise _refused(
                 f"{'an empty label' if is_text else f'{name} NaN'} for a row with NaN or "
-                f"infinity from a {question.call}",
-                repr(said[~right][0].item()),
+                f"infinity from a {call.name}",
+                repr(given[~right][0].item()),
             )
 
 
-def _ask(
-    folder: Path, exporter: Exporter, questions: list[_Question]
+def _outputs(
+    folder: Path, exporter: Exporter, calls: list[_Call]
 ) -> list[dict[str, np.ndarray]]:
-    """Returns the outputs by name of each question."""
+    """Makes the calls in a fresh process, and returns the outputs by name of each."""
     with tempfile.TemporaryDirectory(prefix="kfc-") as work:
-        asked, answered = Path(work) / "questions.npz", Path(work) / "answers.npz"
+        inputs_file, outputs_file = Path(work) / "inputs.npz", Path(work) / "outputs.npz"
         arrays = {
-            f"{number}/{question.signature}/{name}": values
-            for number, question in enumerate(questions)
-            for name, values in question.inputs.items()
+            f"{number}/{call.signature}/{name}": values
+            for number, call in enumerate(calls)
+            for name, values in call.inputs.items()
         }
-        np.savez(asked, allow_pickle=False, **arrays)
-        # -P: the script's own folder is no place to import from.
-        command = [sys.executable, "-P", _PROBE, os.getpid(), exporter.runtime]
-        ended = subprocess.run(
-            [*map(str, command), str(folder), str(asked), str(answered)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            # On the processor, as the sample was; see `kfc.runs.sample_file.outputs_on_cpu`.
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
-        )
+        np.savez(inputs_file, allow_pickle=False, **arrays)
+        ended = _run_probe(exporter.runtime, folder, inputs_file, outputs_file)
         if ended.returncode == os.EX_IOERR:
             raise OSError(errno.EIO, ended.stderr.strip())
         if ended.returncode != 0:
             raise _refused("a model that loads without kfc and Keras", _cause(ended))
-        found: list[dict[str, np.ndarray]] = [{} for _ in questions]
-        with np.load(answered, allow_pickle=False) as results:
+        found: list[dict[str, np.ndarray]] = [{} for _ in calls]
+        with np.load(outputs_file, allow_pickle=False) as results:
             for key, values in results.items():
                 number, _, name = key.split("/", 2)
                 found[int(number)][name] = values
     return found
 
 
+def _run_probe(*arguments: Path) -> subprocess.CompletedProcess[str]:
+    """Runs `probe.py` with these arguments in a fresh process."""
+    # With -P nothing is imported from the folder of the script.
+    command = [sys.executable, "-P", str(_PROBE), str(os.getpid()), *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        # On the CPU, like the sample; see `kfc.runs.sample_file.outputs_on_cpu`.
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+    )
+
+
 def _cause(ended: subprocess.CompletedProcess[str]) -> str:
-    """Returns the line with an exception's type, which stands right below its traceback."""
+    """Returns the line with the type of an exception, which follows its traceback."""
     raised = re.findall(r"^Traceback \(most.*\n(?: .*\n)*(\S.*)", ended.stderr, re.MULTILINE)
     return raised[-1] if raised else f"exit code {ended.returncode}: {ended.stderr[-200:]}"
 
 
 def _check_shapes(
-    answer: Mapping[str, np.ndarray], task: Task, question: _Question, *, serves: bool
+    outputs: Mapping[str, np.ndarray], task: Task, call: _Call, *, serves: bool
 ) -> None:
     """Checks names and shapes of all outputs."""
-    rows = question.nan_rows + question.rows
+    rows = call.nan_rows + call.rows
     wanted = serving_signature.output_shapes(task, rows, serves=serves)
-    got = {name: values.shape for name, values in answer.items()}
+    got = {name: values.shape for name, values in outputs.items()}
     if got != wanted:
-        raise _refused(f"{_shown(wanted)} from a {question.call}", _shown(got))
+        raise _refused(f"{_shown(wanted)} from a {call.name}", _shown(got))
 
 
 def _difference(
-    answer: Mapping[str, np.ndarray],
-    sample: Sample,
-    task: Task,
-    question: _Question,
-    limit: float,
+    outputs: Mapping[str, np.ndarray], sample: Sample, task: Task, call: _Call, limit: float
 ) -> float:
     """Compares logits or values with the sample, and returns the difference."""
     name = "logits" if task.classification else "value"
-    outputs = answer[name].reshape(question.rows, sample.outputs.shape[1])
-    difference = sample.difference(outputs, by_output=not task.classification)
-    if not difference <= limit:  # NaN too
+    values = outputs[name].reshape(call.rows, sample.outputs.shape[1])
+    difference = sample.difference(values, by_output=not task.classification)
+    if not difference <= limit:  # true for NaN too
         raise _refused(
             f"{name} within {limit:g} of the run's own, relative to the largest",
-            f"a difference of {difference:.3g} from a {question.call}",
+            f"a difference of {difference:.3g} from a {call.name}",
         )
     return difference
 
 
-def _check_probabilities(
-    answer: Mapping[str, np.ndarray], task: Task, question: _Question
-) -> None:
-    """Checks probabilities against logits that have passed."""
-    implied = from_outputs(answer["logits"], task)
+def _check_probabilities(outputs: Mapping[str, np.ndarray], task: Task, call: _Call) -> None:
+    """Checks probabilities against the softmax of logits that were checked before."""
+    implied = from_outputs(outputs["logits"], task)
     for name in ("probabilities", "probability"):
-        if name not in answer:
+        if name not in outputs:
             continue
-        off = np.abs(answer[name] - getattr(implied, name)).max()
+        off = np.abs(outputs[name] - getattr(implied, name)).max()
         if not off <= LIMIT:
             raise _refused(
                 f"the {name} of softmax(logits)",
-                f"one that is {off:.3g} off from a {question.call}",
+                f"one that is {off:.3g} off from a {call.name}",
             )
 
 
 def _ties(
-    answer: Mapping[str, np.ndarray],
-    sample: Sample,
-    task: Task,
-    question: _Question,
-    limit: float,
+    outputs: Mapping[str, np.ndarray], sample: Sample, task: Task, call: _Call, limit: float
 ) -> set[int]:
     """Returns the rows whose label is not the run's, though its logit is within `limit`."""
-    own = sample.outputs[: question.rows]  # (rows, classes)
+    own = sample.outputs[: call.rows]  # (rows, classes)
     wanted = from_outputs(own, task).label
-    labels = answer.get("label", from_outputs(answer["logits"], task).label)
+    labels = outputs.get("label", from_outputs(outputs["logits"], task).label)
     room = limit * np.abs(sample.outputs).max()
     ties = {int(row) for row in np.flatnonzero(labels != wanted)}
     for row in ties:
@@ -275,7 +268,7 @@ def _ties(
         if not named or own[row].max() - own[row, named].max() > room:
             raise _refused(
                 f"the label {str(wanted[row])!r} for row {row} of the sample from a "
-                f"{question.call}",
+                f"{call.name}",
                 repr(str(labels[row])),
             )
     return ties

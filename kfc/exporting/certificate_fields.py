@@ -1,29 +1,33 @@
-"""The text of a `certificate.json`, of somebody's -> checked facts."""
+"""Fields of a `certificate.json`, checked before they are used.
+
+The file may come from elsewhere, so that each field may have any type.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kfc.runs import result_file
 
-_MODEL = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+_STRICT = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 _Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
 _Numbers = float | list[float]
 
 
-class _Scaling(BaseModel):
-    model_config = _MODEL
+class _ScalingFields(BaseModel):
+    model_config = _STRICT
 
     shift: _Numbers
     divisor: _Numbers
 
 
-class _Task(BaseModel):
-    model_config = _MODEL
+class _TaskFields(BaseModel):
+    model_config = _STRICT
 
     input_shape: Annotated[list[_Size], Field(min_length=1)]
     input_dtype: Annotated[str, Field(pattern="^(u?int|float)(8|16|32|64)$")]
@@ -31,17 +35,17 @@ class _Task(BaseModel):
     outputs: _Size
     feature_names: list[str]
     targets: list[str] = []
-    scaling: _Scaling
-    target_scaling: _Scaling
+    scaling: _ScalingFields
+    target_scaling: _ScalingFields
 
 
-class Facts(BaseModel):
-    """The fields of a certificate that kfc reads, each of its own type.
+class _CertificateFields(BaseModel):
+    """The fields of a certificate that kfc reads, with their types.
 
-    Other fields may be there: a later kfc may have more to say.
+    Other fields are allowed: a later version of kfc may write more.
     """
 
-    model_config = _MODEL
+    model_config = _STRICT
 
     name: str
     version: Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -51,34 +55,47 @@ class Facts(BaseModel):
     calls: list[str]
     max_difference: float
     limit: float
-    task: _Task
+    task: _TaskFields
     files: dict[str, str]
     labels_equal: bool | None = None
     ties: _Count | None = None
     nan_rows: _Count = 0
-    columns: dict[str, str] = {}
+    input_names: dict[str, str] = {}
 
     @model_validator(mode="after")
-    def _check_ties(self) -> Facts:
+    def _check_ties(self) -> _CertificateFields:
         if self.task.class_names and self.ties is None:
             raise ValueError("ties: expected a number, for a model of classes")
         return self
 
 
-def read(text: str) -> dict[str, Any]:
-    """Returns the facts of a certificate as plain values, sealed and of the right types.
+def parse_certificate(text: str) -> dict[str, Any]:
+    """Returns the fields of a certificate as plain values, after all checks.
 
     Args:
-        text: JSON.
+        text: Content of a `certificate.json`.
 
     Raises:
-        ValueError: If it is not JSON, has been changed since it was sealed, or lacks a field
-            or has one of another type; pydantic's ValidationError is one.
+        ValueError: If the text is not JSON, if it was changed after it was sealed, or if a
+            field is missing or has another type (pydantic's ValidationError).
     """
     try:
-        facts: dict[str, Any] = json.loads(text)
-        result_file.check_sha256(facts)
+        fields: dict[str, Any] = json.loads(text)
+        result_file.check_sha256(fields)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    Facts.model_validate(facts)
-    return facts
+    _CertificateFields.model_validate(fields)
+    return fields
+
+
+def verdict(certificate: Mapping[str, Any]) -> str:
+    """Returns the result of an export's comparison with its run as one line."""
+    ties = certificate.get("ties")
+    labels = ""
+    if ties is not None:  # a model of classes
+        but = f" but for {ties} tie{'s' if ties > 1 else ''}" if ties else ""
+        labels = f" labels equal{but},"
+    return (
+        f"{certificate['rows']} test rows:{labels} largest difference "
+        f"{certificate['max_difference']:.1e} (limit {certificate['limit']:.0e})"
+    )

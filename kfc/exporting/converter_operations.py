@@ -1,8 +1,8 @@
-"""An ONNX or LiteRT model of somebody's -> what it holds that none of ours does.
+"""Check of ONNX and LiteRT models from elsewhere: they may hold only listed operations.
 
-Neither runtime has an operation that writes files, but a model may name other files to be read
-as its weights, and operations of a plug-in of the runtime's. So both have a list, like that of
-`kfc.exporting.graph_check`.
+Neither runtime has an operation that writes files, but a model may name other files as its
+weights, and operations of a plug-in of the runtime. So both formats have a list, like the list
+for a SavedModel in `kfc.exporting.graph_check`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ONNX = frozenset(
         *("Unsqueeze", "Where"),
     }
 )
-"""Operations of the standard domain; a few more than were met, as converters choose them."""
+"""Operations of the standard domain; a few more than tests find, since converters vary."""
 
 LITERT = frozenset(
     {
@@ -52,14 +52,14 @@ _FIELDS = {
         "value_info",
     },
 }
-"""Message of ONNX's -> the fields that an export of ours fills in."""
+"""Name of a message of ONNX -> the fields that an export of kfc fills in."""
 
 
 def unlisted_in_onnx(folder: Path) -> list[str]:
-    """Returns what `model.onnx` holds that an export of ours does not, sorted.
+    """Returns the operations of an ONNX model that an export of kfc does not hold, sorted.
 
     Args:
-        folder: With `model.onnx`.
+        folder: Folder of the file `model.onnx`.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -87,10 +87,10 @@ def _of_onnx(model: Any) -> Iterator[str]:
 
 
 def unlisted_in_litert(folder: Path) -> list[str]:
-    """Returns what `model.tflite` holds that an export of ours does not, sorted.
+    """Returns the operations of a LiteRT model that an export of kfc does not hold, sorted.
 
     Args:
-        folder: With `model.tflite`.
+        folder: Folder of the file `model.tflite`.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -104,13 +104,13 @@ def unlisted_in_litert(folder: Path) -> list[str]:
         found = set()
         for number in range(model.OperatorCodesLength()):
             entry = model.OperatorCodes(number)
-            # The older field holds the numbers that fit into it.
+            # The older field holds codes up to 127 only.
             code = max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())
             found.add(names.get(code, f"operation {code}"))
         found -= LITERT
         if model.ExternalBufferGroupsLength() or model.ExternalBuffersLength():
             found.add("weights in other files")
-    # Its reader follows offsets wherever they point, and raises whatever that gives.
+    # The reader follows any offsets in the file, and so may raise any error.
     except Exception as error:
         return [f"a model.tflite that cannot be read ({type(error).__name__})"]
     return sorted(found)

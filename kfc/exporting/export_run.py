@@ -1,9 +1,9 @@
-"""A finished run -> a new version of a model, checked before it counts."""
+"""Export of a finished run as a new version of a model, checked before it appears."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,15 @@ from rich.console import Console
 from kfc.data import Task
 from kfc.errors import CheckpointError, Finding, SpecError, one_line
 from kfc.exporting import certificate, model_card, requests, serving_signature
-from kfc.exporting.formats import Exporter, full_disk
-from kfc.exporting.loaded_export import Export, exporter_of
+from kfc.exporting.formats import Exporter, full_disk_as_oserror
+from kfc.exporting.loaded_export import Export, installed_exporter
 from kfc.exporting.versions import (
     CERTIFICATE,
     LARGEST,
+    file_sha256s,
     format_of,
-    keep_number,
     next_version,
-    sha256s,
+    record_version,
     versions,
 )
 from kfc.registry import EXPORTERS
@@ -35,7 +35,7 @@ from kfc.system import (
     user_paths,
 )
 
-LABELS, CARD = "assets/labels.txt", "card.md"
+CLASS_NAMES, CARD = "assets/labels.txt", "card.md"
 _NOT_VERSIONS = ("result.json", "checkpoints", CERTIFICATE)
 
 
@@ -47,35 +47,37 @@ def export(
     format: str = "saved_model",
     verbose: bool = True,
 ) -> Export:
-    """Exports a run as a new version of a model, with raw values in and labels out.
+    """Exports a run as a new version of a model that takes raw values and returns labels.
 
-    What is written is loaded by a fresh process in which neither kfc nor Keras can be
-    imported, asked about the test rows that the run keeps, and compared with what the run
-    itself said of them. Only then the version appears, all at once; otherwise nothing is
-    left behind.
+    A fresh process that can import neither kfc nor Keras loads the exported model and calls it
+    on the test rows that the run has stored. Its outputs are compared with the run's own. Only
+    then the version appears, complete; otherwise no file is left.
+
+    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+    >>> kfc.export(run, "models/digits", verbose=False).path.name
+    '1'
 
     Args:
         finished: A run, or its folder.
         path: Folder of the model's versions, in TensorFlow Serving's layout: `path/1`, ...
         version: Number of this version, at least 1; by default the next free one.
-        format: `saved_model`, `onnx`, `litert` or a plug-in's.
-        verbose: Whether to say on stderr what is done.
+        format: Name of the format: `saved_model`, `onnx`, `litert` or a plug-in's.
+        verbose: Whether to report each step on stderr.
 
     Returns:
-        The export, checked.
+        The export, which has passed the comparison.
 
     Raises:
         SpecError: If the format is unknown, needs a package that is not installed or cannot
-            hold this network, if the version, or one of another format, is there already,
-            or if `path` is the folder of a run.
+            hold this network; if the version exists, or a version of another format; or if
+            `path` is the folder of a run.
         CheckpointError: If the folder holds no finished run, or one that was altered.
-        NumbersError: If what was exported says something else than the run.
+        NumbersError: If the outputs of the exported model differ from the run's.
         PluginError: If a plug-in's format fails.
-        DiskError: If it cannot be written.
+        DiskError: If a file cannot be written.
     """
     tensorflow_startup.check_process()
-    exporter = exporter_of(format)
-    exporter.check_installed(format)
+    exporter = installed_exporter(format)
     if version is not None:
         _check_version(version)
     path = user_paths.absolute(path)
@@ -84,56 +86,86 @@ def export(
     console = progress_console(verbose)
     if not isinstance(finished, Run):
         finished = run.load(finished)
-    rows = _checked_sample(finished)
+    sample = _checked_sample(finished)
 
-    with atomic.disk_errors(path), full_disk(), locks.in_turn(path):
+    with atomic.disk_errors(path), full_disk_as_oserror(), locks.in_turn(path):
         number = version or next_version(path)
         _check_version(number)
-        _check_place(path, number, format)
+        _check_free(path, number, format)
         target = path / str(number)
         with atomic.new_folder(target) as partial:
-            exported = _fill(partial, finished, rows, target, format, console)
-            keep_number(path, number)  # before it is there, so that no other one gets it
-        return exported
+            fields = _write_version(
+                partial, target, finished, sample, exporter, format, console
+            )
+            record_version(path, number)  # before it appears, so that no other one gets it
+    return Export(target, format, exporter, finished.spec.name, finished.task, fields)
 
 
-def _fill(
-    folder: Path, finished: Run, rows: Sample, target: Path, format: str, console: Console
-) -> Export:
-    """Writes everything into the folder that becomes `target`, once it has answered."""
-    task, exporter = finished.task, exporter_of(format)
-    console.print(f"{user_paths.shown_path(target)}: writing {format}", soft_wrap=True)
-    with EXPORTERS.guard(format, "export"), atomic.disk_errors(target), full_disk():
+def _write_version(
+    folder: Path,
+    target: Path,
+    finished: Run,
+    sample: Sample,
+    exporter: Exporter,
+    format: str,
+    console: Console,
+) -> dict[str, Any]:
+    """Writes all files of a version, compares it with the run, and returns its certificate.
+
+    Args:
+        folder: Empty folder to write into, which becomes `target`.
+        target: Folder of the version.
+        finished: The run.
+        sample: Test rows of the run, and its outputs.
+        exporter: Format of the export.
+        format: Name of the format.
+        console: Console for progress.
+    """
+    task, place = finished.task, user_paths.shown_path(target)
+
+    console.print(f"{place}: writing {format}", soft_wrap=True)
+    guard = EXPORTERS.guard(format, "export")
+    with guard, atomic.disk_errors(target), full_disk_as_oserror():
         exporter.write(finished.model, task, folder)
-    request, warm = _add_serving(folder, exporter, finished, rows)
-    _add_labels(folder, task)
-    console.print(
-        f"{user_paths.shown_path(target)}: asking it in a fresh process", soft_wrap=True
-    )
-    parity = certificate.compare(
+    request, has_warmup = _write_requests(folder, exporter, finished, sample)
+    _write_class_names(folder, task)
+
+    console.print(f"{place}: asking it in a fresh process", soft_wrap=True)
+    parity = certificate.compare_with_run(
         folder,
         exporter,
-        rows,
+        sample,
         task,
         input_name=finished.model.inputs[0].name,
         request=request,
         limit=_limit(finished.spec),
     )
-    # A plug-in's block may compute with an operation that no network of kfc's has.
+    # A plug-in's block may compute with an operation that no built-in network has.
     unlisted = exporter.unlisted(folder)
     if unlisted:
         console.print(
-            f"{user_paths.shown_path(target)}: holds {', '.join(unlisted)}, of a plug-in. "
-            "Services load it; `kfc predict` takes the run instead.",
+            f"{place}: holds {', '.join(unlisted)}, of a plug-in. Services load it; "
+            "`kfc predict` takes the run instead.",
             soft_wrap=True,
         )
-    facts = _facts(finished, format, int(target.name), parity)
-    facts |= {"warmup": warm, "unlisted": unlisted}
-    exported = Export(target, format, finished.spec.name, task, facts)
-    (folder / CARD).write_text(model_card.text(finished, exported), "utf-8")
-    facts = result_file.with_sha256(facts | {"files": sha256s(folder)})
-    (folder / CERTIFICATE).write_text(result_file.as_json(facts), "utf-8")
-    return replace(exported, certificate=facts)
+
+    # The certificate comes last, since it has the hashes of all other files.
+    fields = {
+        "name": finished.spec.name,
+        "version": int(target.name),
+        "format": format,
+        **_fields(finished, exporter, parity),
+        "warmup": has_warmup,
+        "unlisted": unlisted,
+    }
+    commands = None
+    if exporter.serves:
+        commands = requests.serving_commands(target, finished.spec.name, portable=True)
+    card = model_card.card_text(finished, fields, commands)
+    (folder / CARD).write_text(card, "utf-8")
+    fields = result_file.with_sha256(fields | {"files": file_sha256s(folder)})
+    (folder / CERTIFICATE).write_text(result_file.as_json(fields), "utf-8")
+    return fields
 
 
 def _check_version(version: Any) -> None:
@@ -167,19 +199,19 @@ def _check_path(path: Path, exporter: Exporter) -> None:
                 str(path),
                 "a folder without [ and \\ in its path, which TensorFlow takes for a pattern",
                 "one with it",
-                "Name another, and move it afterwards if need be.",
+                "Name another, and move it afterwards if you need to.",
             )
         )
 
 
-def _check_place(path: Path, number: int, format: str) -> None:
+def _check_free(path: Path, number: int, format: str) -> None:
     found = versions(path)
     target = found.get(number, path / str(number))
     if target.exists():
         raise SpecError(
             Finding("--version", "a new one", f"{target}, which exists", "Name another.")
         )
-    # A server takes the highest version, whatever it is.
+    # A server loads the highest version, of any format.
     others = {format_of(folder) for folder in found.values()} - {format, ""}
     if others:
         raise SpecError(
@@ -193,23 +225,23 @@ def _check_place(path: Path, number: int, format: str) -> None:
 
 
 def _checked_sample(finished: Run) -> Sample:
-    """Returns the run's sample, if its network still says the same of it.
+    """Returns the run's sample, after a check that its network still gives the same outputs.
 
     Raises:
-        CheckpointError: If it does not, or there is none.
+        CheckpointError: If the outputs differ, or if the run has no sample.
     """
     if run.weights_sha256(finished.model) != finished.weights_sha256:
         raise _altered(finished, "weights that are not those the run ended with")
-    rows = sample_file.read_sample(finished.folder, finished.sample_sha256)
-    now = sample_file.outputs_on_cpu(finished.model, rows.x)
+    sample = sample_file.read_sample(finished.folder, finished.sample_sha256)
+    now = sample_file.outputs_on_cpu(finished.model, sample.x)
     by_output = not finished.task.classification
     limit = _limit(finished.spec)
     if (
-        now.shape != rows.outputs.shape
-        or not rows.difference(now, by_output=by_output) <= limit
+        now.shape != sample.outputs.shape
+        or not sample.difference(now, by_output=by_output) <= limit
     ):
         raise _altered(finished, "a network that answers otherwise than at the run's end")
-    return rows
+    return sample
 
 
 def _altered(finished: Run, got: str) -> CheckpointError:
@@ -222,41 +254,37 @@ def _limit(spec: Spec) -> float:
     return certificate.LIMIT_BFLOAT16 if bfloat16 else certificate.LIMIT
 
 
-def _add_serving(
-    folder: Path, exporter: Exporter, finished: Run, rows: Sample
+def _write_class_names(folder: Path, task: Task) -> None:
+    if task.classification:
+        (folder / CLASS_NAMES).parent.mkdir(exist_ok=True)
+        lines = "".join(f"{one_line(name)}\n" for name in task.class_names)
+        (folder / CLASS_NAMES).write_text(lines, "utf-8")
+
+
+def _write_requests(
+    folder: Path, exporter: Exporter, finished: Run, sample: Sample
 ) -> tuple[requests.Request | None, bool]:
+    """Writes a request for TensorFlow Serving, and returns it and whether it can warm up."""
     if not exporter.serves:
         return None, False
     task = finished.task
-    request = requests.Request.of(rows.x[0], task, finished.model.inputs[0].name)
+    request = requests.Request.of(sample.x[0], task, finished.model.inputs[0].name)
     requests.write_request(folder, request)
     return request, requests.write_warmup(folder, request, task, finished.spec.name)
 
 
-def _add_labels(folder: Path, task: Task) -> None:
+def _fields(finished: Run, exporter: Exporter, parity: certificate.Parity) -> dict[str, Any]:
+    """Returns the fields of a certificate that do not depend on the version."""
+    task, compared = finished.task, asdict(parity)
+    ties = compared.pop("ties")
     if task.classification:
-        (folder / LABELS).parent.mkdir(exist_ok=True)
-        lines = "".join(f"{one_line(label)}\n" for label in task.class_names)
-        (folder / LABELS).write_text(lines, "utf-8")
-
-
-def _facts(
-    finished: Run, format: str, version: int, parity: certificate.Parity
-) -> dict[str, Any]:
-    exporter, task = exporter_of(format), finished.task
-    facts = asdict(parity)
-    ties = facts.pop("ties")
-    if task.classification:
-        facts |= {"labels_equal": not ties, "ties": ties}
+        compared |= {"labels_equal": not ties, "ties": ties}
     if exporter.serves and task.feature_names:
-        names = serving_signature.column_names(task.feature_names)
-        facts["columns"] = dict(zip(task.feature_names, names, strict=True))
+        names = serving_signature.input_names(task.feature_names)
+        compared["input_names"] = dict(zip(task.feature_names, names, strict=True))
     return {
-        "name": finished.spec.name,
-        "version": version,
-        "format": format,
         "input": finished.model.inputs[0].name,
-        **facts,
+        **compared,
         "sample_sha256": finished.sample_sha256,
         "weights_sha256": finished.weights_sha256,
         "data_sha256": finished.data_sha256,

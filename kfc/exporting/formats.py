@@ -1,4 +1,4 @@
-"""The formats of an export: what writes each, and what loads it on the other side."""
+"""Formats of an export: each has a function that writes it and a file that loads it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.exporting import converter_operations, graph_check, serving_signature
-from kfc.exporting.nan_guard import guarded
-from kfc.preprocessing import Scaling
+from kfc.exporting.nan_guard import add_nan_guard
 from kfc.system import tensorflow_startup
 
 _RUNTIMES = Path(__file__).parent / "runtimes"
@@ -27,20 +24,20 @@ _RUNTIMES = Path(__file__).parent / "runtimes"
 
 @dataclass(frozen=True)
 class Exporter:
-    """One format.
+    """One format of an export.
 
     Args:
-        write: Writes a trained network, with its task, into an empty folder.
-        runtime: A Python file with `load(folder)`, which returns a function of inputs by
-            name that returns outputs by name; it runs where kfc and Keras are missing. A row
-            with NaN or infinity must be answered with NaN alone, and other rows as ever.
-        serves: Whether TensorFlow Serving serves it, so that functions have signatures.
-        modules: Modules it needs besides those kfc needs.
-        distributions: What to install for them.
-        unlisted: A function of a folder that returns what in it no export of kfc's own
-            networks holds, such as an operation that writes files; `load_export` refuses
-            the folder before it is loaded. A plug-in that lists nothing vouches for its
-            runtime.
+        write: Function that writes a trained network, with its task, into an empty folder.
+        runtime: Python file with a function `load(folder)`, which returns a function from
+            inputs by name to outputs by name. It runs without kfc and Keras. For a row with
+            NaN or infinity all outputs must be NaN, and other rows must not change.
+        serves: Whether TensorFlow Serving can serve the format, with its signatures.
+        modules: Modules that the format needs besides the dependencies of kfc.
+        distributions: Packages to install for these modules.
+        unlisted: Function of a folder that returns its unknown content, such as an operation
+            that writes files, which no export of a built-in network holds. `load_export`
+            refuses such a folder before it loads the model. A plug-in without this function
+            is itself responsible for the safety of its runtime.
     """
 
     write: Callable[[keras.Model, Task, Path], None]
@@ -51,13 +48,13 @@ class Exporter:
     unlisted: Callable[[Path], list[str]] = field(default=lambda folder: [])
 
     def check_installed(self, name: str) -> None:
-        """Checks that all its modules are there.
+        """Checks that all modules of the format are installed.
 
         Args:
-            name: Of the format.
+            name: Name of the format.
 
         Raises:
-            SpecError: If one is missing.
+            SpecError: If a module is missing.
         """
         missing = [m for m in self.modules if importlib.util.find_spec(m) is None]
         if missing:
@@ -72,34 +69,34 @@ class Exporter:
 
 
 def write_saved_model(network: keras.Model, task: Task, folder: Path) -> None:
-    """Writes a SavedModel with the signatures of `kfc.exporting.serving_signature`."""
+    """Writes a SavedModel with the signatures of `serving_signature.endpoints`."""
     archive = keras.export.ExportArchive()
-    network = guarded(network, task)
+    network = add_nan_guard(network, task)
     archive.track(network)
     for name, (function, inputs) in serving_signature.endpoints(network, task).items():
         archive.add_endpoint(name, function, input_signature=inputs)
-    # Nobody trains what is served, and gradients of Keras's own would be further functions.
+    # A served model is not trained, and custom gradients would be further functions in it.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with tensorflow_startup.stderr_held_back():
         archive.write_out(str(folder), options, verbose=False)
 
 
 def write_onnx(network: keras.Model, task: Task, folder: Path) -> None:
-    """Writes `model.onnx`: a batch -> logits and probabilities, or values."""
-    _convert(named(network, task), task, folder / "model.onnx", "onnx")
+    """Writes `model.onnx`, which returns logits and probabilities, or values, of a batch."""
+    _convert(conversion_network(network, task), task, folder / "model.onnx", "onnx")
     _replace_unknown_operations(folder / "model.onnx")
 
 
 def write_litert(network: keras.Model, task: Task, folder: Path) -> None:
-    """Writes `model.tflite`: a batch -> logits and probabilities, or values."""
-    _convert(named(network, task), task, folder / "model.tflite", "litert")
+    """Writes `model.tflite`, which returns logits and probabilities, or values, of a batch."""
+    _convert(conversion_network(network, task), task, folder / "model.tflite", "litert")
 
 
 SAVED_MODEL = Exporter(
     write_saved_model,
     _RUNTIMES / "saved_model.py",
     serves=True,
-    unlisted=graph_check.unlisted,
+    unlisted=graph_check.unlisted_in_saved_model,
 )
 ONNX = Exporter(
     write_onnx,
@@ -118,27 +115,24 @@ LITERT = Exporter(
 
 
 @contextmanager
-def full_disk() -> Iterator[None]:
-    """Turns what TensorFlow makes of a full disk, or too large a file, into an OSError."""
+def full_disk_as_oserror() -> Iterator[None]:
+    """Turns TensorFlow's errors about a full disk, or too large a file, into an OSError."""
     try:
         yield
     except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
         raise OSError(errno.ENOSPC, error.message.rpartition("; ")[2]) from error
 
 
-def named(network: keras.Model, task: Task) -> keras.Model:
-    """Returns the network, guarded against NaN, with outputs that have names.
-
-    Keras's `Normalization` holds its numbers in tensors that a conversion to ONNX turns
-    into inputs of the model, so they become constants of a layer of ours.
+def conversion_network(network: keras.Model, task: Task) -> keras.Model:
+    """Returns a copy of a network for a converter, with a NaN guard and named outputs.
 
     Raises:
-        SpecError: If some of it computes in bfloat16, which the runtimes cannot.
+        SpecError: If a layer computes in bfloat16, which the runtimes do not support.
     """
 
-    def copied(layer: keras.Layer) -> keras.Layer:
-        if isinstance(layer, keras.layers.Normalization) and layer.name == "scaling":
-            return _Scaling(task.scaling, name="scaling")
+    def clone_function(layer: keras.Layer) -> keras.Layer:
+        if layer.name == "scaling":
+            return task.scaling.export_layer()
         return type(layer).from_config(layer.get_config())
 
     other = {layer.compute_dtype for layer in network.layers} - {"float32"}
@@ -151,29 +145,14 @@ def named(network: keras.Model, task: Task) -> keras.Model:
                 "Export it as saved_model, or train without training.precision.",
             )
         )
-    same = guarded(network, task, copied)
-    return keras.Model(same.input, serving_signature.outputs_by_name(same.output, task))
-
-
-class _Scaling(keras.layers.Layer):
-    """(x - shift) / divisor, numbers inside the graph."""
-
-    def __init__(self, scaling: Scaling, name: str) -> None:
-        super().__init__(name=name, trainable=False)
-        self.scaling = scaling
-
-    def call(self, inputs: Any) -> Any:
-        shift, divisor = (
-            np.asarray(values, np.float32)
-            for values in (self.scaling.shift, self.scaling.divisor)
-        )
-        return (keras.ops.cast(inputs, "float32") - shift) / divisor
+    copy = add_nan_guard(network, task, clone_function)
+    return keras.Model(copy.input, serving_signature.outputs_by_name(copy.output, task))
 
 
 def _replace_unknown_operations(file: Path) -> None:
-    """Writes `1 - erf(x)` and `exp(x) - 1` in place of operations that ONNX does not have.
+    """Replaces operations that ONNX does not have by `1 - erf(x)` and `exp(x) - 1`.
 
-    tf2onnx passes TensorFlow's Erfc (of `gelu`) and Expm1 (of `celu`) on as they are.
+    tf2onnx copies TensorFlow's Erfc (of `gelu`) and Expm1 (of `celu`) without a conversion.
     """
     import onnx
 
@@ -206,18 +185,22 @@ def _convert(network: keras.Model, task: Task, file: Path, format: str) -> None:
     (batch,) = network.inputs
     inputs = [tf.TensorSpec((None, *task.input_shape), task.input_dtype, name=batch.name)]
     try:
-        with full_disk(), tensorflow_startup.stderr_held_back(), warnings.catch_warnings():
-            # Keras's patch of tf2onnx asks NumPy for an attribute that it warns about.
+        with (
+            full_disk_as_oserror(),
+            tensorflow_startup.stderr_held_back(),
+            warnings.catch_warnings(),
+        ):
+            # Keras's patch of tf2onnx uses an attribute of NumPy that is deprecated.
             warnings.simplefilter("ignore", FutureWarning)
             network.export(str(file), format=format, verbose=False, input_signature=inputs)
     except OSError:
-        raise  # no finding of the network's
-    # Whatever else a converter raises: it met an operation, of a plug-in's say, that it lacks.
+        raise  # the network is not the cause
+    # A converter may raise any error for an operation that it lacks, such as a plug-in's.
     except Exception as error:
         raise SpecError(
             Finding(
                 f"--format {format}",
-                "a network whose operations it has",
+                "a network whose operations the format has",
                 f"{type(error).__name__}: {error}",
                 "Export it as saved_model.",
             )

@@ -1,9 +1,9 @@
-"""A SavedModel of somebody's -> what it holds besides the computation of one of ours.
+"""Check of a SavedModel from elsewhere: it may hold only listed operations.
 
-TensorFlow runs whatever operations the graph holds, and some of them write files, read them,
-connect to other machines or call back into Python. So the operations that an export of ours
-can contain are listed here, and a test exports everything that a spec can ask for to keep the
-list short and complete. Whatever is not listed is reported, whether or not anything calls it.
+TensorFlow runs every operation of a graph, and some operations write files, read them, connect
+to other machines or call back into Python. So the operations that an export of kfc can contain
+are listed here, and a test exports everything that a spec can ask for, to keep the list short
+and complete. An operation that is not listed is reported, even if nothing calls it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMPUTE = frozenset(
         *("Sub", "Sum", "Tanh", "TopKV2", "ZerosLike"),
     }
 )
-"""Operations of a function that answers."""
+"""Operations of a function that predicts."""
 
 SAVE = frozenset(
     {
@@ -53,7 +53,7 @@ _PRIVATE = frozenset(
         *("_has_manual_control_dependencies", "_read_only_resource_inputs"),
     }
 )
-"""Attributes that TensorFlow's tracing adds to those that an operation declares."""
+"""Attributes that tracing adds to the attributes which TensorFlow declares."""
 
 _FIELDS = {
     "SavedModel": {"meta_graphs", "saved_model_schema_version"},
@@ -73,7 +73,7 @@ _FIELDS = {
         *("registered_name", "user_object", "variable"),
     },
 }
-"""Message of TensorFlow's -> the fields that an export of ours fills in."""
+"""Name of a message of TensorFlow -> the fields that an export of kfc fills in."""
 
 _FUNCTION_ATTRIBUTES = frozenset({"_construction_context", "_input_shapes"})
 _OBJECTS = frozenset({"_generic_user_object", "signature_map", "trackable_list_wrapper"})
@@ -87,21 +87,21 @@ _DEVICE = re.compile(
     r"(/job:localhost/replica:0/task:0)?/device:[CG]PU:([0-9]+|\*)|", re.IGNORECASE
 )
 _TYPES = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 10, 14, 17, 19, 22, 23})
-"""Numbers, text and truth, as TensorFlow numbers types; no resources, and no variants."""
-_NO_VARIABLE = frozenset({7})
-_LARGEST = 1 << 27
-"""Elements of one constant: a few bytes may stand for any number of them."""
+"""TensorFlow's numbers of dtypes: numbers, text and booleans, but no resources or variants."""
+_TEXT = frozenset({7})
+_LARGEST_CONSTANT = 1 << 27
+"""Most elements of one constant: a few bytes of a file can stand for any number of them."""
 
 
-def unlisted(folder: Path) -> list[str]:
-    """Returns what a SavedModel holds that an export of ours does not, sorted.
+def unlisted_in_saved_model(folder: Path) -> list[str]:
+    """Returns the operations of a SavedModel that an export of kfc does not hold, sorted.
 
     Args:
-        folder: With `saved_model.pb`.
+        folder: Folder of the file `saved_model.pb`.
 
     Returns:
-        Names of operations, and descriptions of whatever else there is; empty where it only
-        computes.
+        Names of operations, and descriptions of other content, such as files and signatures;
+        empty if the SavedModel only computes.
     """
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
@@ -160,7 +160,7 @@ def _of_meta_graph(graph: Any) -> Iterator[str]:
 
 
 def _of_nodes(nodes: Iterable[Any], listed: frozenset[str]) -> Iterator[str]:
-    """Yields operations that are not listed, and what else is odd about the others."""
+    """Yields operations that are not listed, and unknown attributes of listed ones."""
     from tensorflow.python.framework import op_def_registry
 
     for node in nodes:
@@ -175,7 +175,7 @@ def _of_nodes(nodes: Iterable[Any], listed: frozenset[str]) -> Iterator[str]:
         if node.op == "Const" and "value" in node.attr:
             constant = node.attr["value"].tensor
             sizes = [dim.size for dim in constant.tensor_shape.dim]
-            if constant.dtype not in _TYPES or _product(sizes) > _LARGEST:
+            if constant.dtype not in _TYPES or _product(sizes) > _LARGEST_CONSTANT:
                 yield f"a constant of type {constant.dtype} and shape {sizes}"
 
 
@@ -187,7 +187,7 @@ def _product(sizes: list[int]) -> int:
 
 
 def _saver_nodes(graph: Any) -> tuple[str, str]:
-    """Returns the names of the nodes that save and restore; empty where there are none."""
+    """Returns the names of the nodes that save and restore; each is "" if there is none."""
     saver = graph.saver_def
     return saver.save_tensor_name.partition(":")[0], saver.restore_op_name
 
@@ -197,14 +197,14 @@ def _saver_functions(graph: Any) -> tuple[str, str]:
     called = {
         node.name: node.attr["f"].func.name
         for node in graph.graph_def.node
-        if "f" in node.attr  # which asking for it would put there
+        if "f" in node.attr  # a look-up would insert it
     }
     save, restore = _saver_nodes(graph)
     return called.get(save, ""), called.get(restore, "")
 
 
 def _of_saver(graph: Any) -> Iterator[str]:
-    """Yields who besides the saver reaches what the saver alone may run."""
+    """Yields nodes and signatures that run the nodes which only the saver may run."""
     nodes, functions = {*_saver_nodes(graph)} - {""}, {*_saver_functions(graph)} - {""}
     objects = graph.object_graph_def
     named = {*objects.concrete_functions}
@@ -232,12 +232,12 @@ def _of_saver(graph: Any) -> Iterator[str]:
 
 
 def _node_of(name: str) -> str:
-    """Returns the node of a tensor, `node:0`, or of a control input, `^node`."""
+    """Returns the name of a node from its tensor, `node:0`, or control input, `^node`."""
     return name.removeprefix("^").partition(":")[0]
 
 
 def _called(attributes: Any) -> Iterator[str]:
-    """Yields the names of functions in attributes, and in those of the functions named."""
+    """Yields the names of functions in attributes, and in the functions' attributes."""
     for value in attributes.values():
         for function in (value.func, *value.list.func):
             if function.name:
@@ -246,7 +246,7 @@ def _called(attributes: Any) -> Iterator[str]:
 
 
 def _of_objects(objects: Any) -> Iterator[str]:
-    """Yields what Python would make of the table of objects, besides ours."""
+    """Yields objects that loading would create, but that no export of kfc has."""
     if not objects.nodes:
         yield "no table of objects, so that TensorFlow 1 would load it"
     for each in objects.nodes:
@@ -257,9 +257,7 @@ def _of_objects(objects: Any) -> Iterator[str]:
         if each.registered_name and (kind, each.registered_name) != _CONSTANT:
             yield f"the registered object {each.registered_name}"
         variable = each.variable
-        if kind == "variable" and (
-            variable.dtype not in _TYPES - _NO_VARIABLE or variable.device
-        ):
+        if kind == "variable" and (variable.dtype not in _TYPES - _TEXT or variable.device):
             yield f"a variable of type {variable.dtype} on {variable.device or 'any device'}"
 
 

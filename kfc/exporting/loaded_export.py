@@ -1,4 +1,4 @@
-"""A folder that `kfc.export` made -> a model that predicts, in the runtime of its format."""
+"""Exported models, loaded again to predict in the runtime of their format."""
 
 from __future__ import annotations
 
@@ -11,63 +11,62 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.errors import CheckpointError, Finding, KfcError, PluginError, reason
-from kfc.exporting import certificate_fields as certificates
-from kfc.exporting import requests, serving_signature
+from kfc.exporting import certificate_fields, requests, serving_signature
 from kfc.exporting.formats import Exporter
-from kfc.exporting.versions import CERTIFICATE, sha256s, versions
+from kfc.exporting.versions import CERTIFICATE, file_sha256s, versions
 from kfc.registry import EXPORTERS
 from kfc.runs import Predictions, from_outputs, raw_rows, result_file
 from kfc.system import atomic, safe_open, tensorflow_startup, user_paths
 
-_BATCH = 1024
-_SHOWN = 300  # characters of what a foreign file made a runtime say
+_BATCH = 1024  # rows
+_SHOWN = 300  # characters of a message that a file from elsewhere caused
 
 
 @dataclass(frozen=True)
 class Export:
-    """A model that was exported, as `kfc.export` returns it and `load_export` finds it.
+    """An exported model, returned by `kfc.export`.
+
+    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+    >>> exported = kfc.export(run, "models/digits", verbose=False)
+    >>> exported.version, exported.format
+    (1, 'saved_model')
+    >>> exported.predict([[0.0] * 64]).probabilities.shape
+    (1, 10)
 
     Args:
         path: Folder of this version.
-        format: `saved_model`, `onnx`, `litert` or a plug-in's.
-        name: Of the model, which is that of its spec.
-        task: What it was trained for.
-        certificate: What `certificate.json` says.
+        format: Name of the format: `saved_model`, `onnx`, `litert` or a plug-in's.
+        exporter: The format itself.
+        name: Name of the model, which is the name of its spec.
+        task: Task of the network.
+        certificate: Fields of `certificate.json`.
     """
 
     path: Path
     format: str
+    exporter: Exporter
     name: str
     task: Task
     certificate: Mapping[str, Any]
 
     @property
     def version(self) -> int:
-        """The version's number, whatever its folder is called now."""
+        """Number of the version; its folder may have been renamed since the export."""
         return int(self.certificate["version"])
 
     @property
     def verdict(self) -> str:
-        """What the certificate says, as one line."""
-        facts = self.certificate
-        found = [f"{facts['rows']} test rows:"]
-        if self.task.classification:
-            number = facts["ties"]
-            ties = f" but for {number} tie{'s' if number > 1 else ''}" if number else ""
-            found.append(f"labels equal{ties},")
-        found.append(f"largest difference {facts['max_difference']:.1e}")
-        found.append(f"(limit {facts['limit']:.0e})")
-        return " ".join(found)
+        """Result of the comparison with the run, as one line."""
+        return certificate_fields.verdict(self.certificate)
 
-    def commands(self, *, portable: bool = False) -> tuple[str, str] | None:
-        """Returns the lines that serve it with TensorFlow Serving and ask it, where that can.
+    def commands(self) -> tuple[str, str] | None:
+        """Returns the commands that serve the model and send a request, or None.
 
-        Args:
-            portable: Whether they are for the folder of all versions, wherever that is.
+        Only TensorFlow Serving, which serves a SavedModel, has such commands.
         """
-        if not exporter_of(self.format).serves:
+        if not self.exporter.serves:
             return None
-        return requests.commands(self.path, self.name, portable=portable)
+        return requests.serving_commands(self.path, self.name, portable=False)
 
     def predict(self, x: Any) -> Predictions:
         """Returns labels and probabilities, or values, for raw rows.
@@ -76,42 +75,42 @@ class Export:
             x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
 
         Raises:
-            DataError: If they are not rows of the kind this model was trained on.
-            SpecError: If what loads its format is not installed.
-            CheckpointError: If its runtime cannot load or run it, or if it answers with other
-                outputs than an export has.
-            NumbersError: If it answers a row with NaN.
+            DataError: If `x` are not rows as in training.
+            SpecError: If a package that loads the format is not installed.
+            CheckpointError: If the runtime cannot load or run the model, or if the outputs
+                have other names, shapes or types than an export has.
+            NumbersError: If an output is NaN.
         """
         rows = raw_rows(x, self.task)
-        exporter = exporter_of(self.format)
-        exporter.check_installed(self.format)
+        self.exporter.check_installed(self.format)
         with EXPORTERS.guard(self.format, "predict"), tensorflow_startup.stderr_held_back():
-            found = self._answers(exporter, rows)
+            found = self._outputs(rows)
         outputs = found.pop("logits" if self.task.classification else "value")
-        said = from_outputs(outputs if outputs.ndim == 2 else outputs[:, None], self.task)
-        # Probabilities are the model's own; a SavedModel says label and probability too.
-        return said._replace(**found)
+        implied = from_outputs(outputs if outputs.ndim == 2 else outputs[:, None], self.task)
+        # The probabilities are the model's own, and so are the labels of a SavedModel.
+        return implied._replace(**found)
 
-    def _answers(self, exporter: Exporter, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the outputs by name for rows, each of the shape and type it must have."""
+    def _outputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the outputs by name, with names, shapes and types checked."""
         try:
-            answer = _runtime(exporter)(str(self.path))
-            answers = [
-                answer({self.certificate["input"]: rows[first : first + _BATCH]})
+            predict = _import_runtime(self.exporter)(str(self.path))
+            batches = [
+                predict({self.certificate["input"]: rows[first : first + _BATCH]})
                 for first in range(0, max(len(rows), 1), _BATCH)
             ]
-            found = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
+            found = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
         except KfcError:
             raise
-        # A file from elsewhere may make its runtime raise anything.
+        # A file from elsewhere may make its runtime raise any error.
         except Exception as error:
             if self.format not in EXPORTERS.builtins:
-                raise  # for the guard: it is the plug-in's
+                raise  # for the guard, which names the plug-in
             got = f"{type(error).__name__}: {error}"[:_SHOWN]
             raise _no_export(
                 self.path, f"one that {self.format} cannot run ({got})"
             ) from error
-        wanted = serving_signature.output_shapes(self.task, len(rows), serves=exporter.serves)
+        serves = self.exporter.serves
+        wanted = serving_signature.output_shapes(self.task, len(rows), serves=serves)
         got_shapes = {name: values.shape for name, values in found.items()}
         kinds = {name: "U" if name == "label" else "f" for name in wanted}
         if got_shapes != wanted or any(found[n].dtype.kind != kinds[n] for n in wanted):
@@ -120,7 +119,7 @@ class Export:
         return found
 
     def summary(self) -> dict[str, Any]:
-        """Returns what `--json` prints: plain values only."""
+        """Returns the object that `--json` prints, of plain values."""
         lines = zip(("serve", "ask"), self.commands() or (), strict=False)
         return {
             "path": user_paths.shown_path(self.path),
@@ -132,56 +131,56 @@ class Export:
 
 
 def load_export(folder: str | Path) -> Export:
-    """Returns an exported model from the folder of a version, or of all of them.
+    """Returns an exported model from the folder of one version, or of all versions.
 
     Args:
-        folder: Of one version, or of several, of which the highest is taken.
+        folder: Folder of one version, or of several, whose highest is loaded.
 
     Raises:
-        CheckpointError: If there is none in it, a file of it was altered, a fact of its
-            certificate is missing or of another type, or its model holds an operation that
-            exports of kfc's own networks do not.
-        SpecError: If its format is unknown, or needs a package that is not installed.
+        CheckpointError: If the folder has no export, if a file was altered, if a field of the
+            certificate is missing or has another type, or if the model holds an operation
+            that exports of built-in networks do not hold.
+        SpecError: If the format is unknown, or needs a package that is not installed.
     """
     folder = user_paths.absolute(folder)
     safe_open.distrust(folder)
     try:
         if (found := versions(folder)) and not (folder / CERTIFICATE).exists():
             folder = found[max(found)]
-        facts = certificates.read(atomic.read_text(folder / CERTIFICATE))
-        now = sha256s(folder)
-        task = result_file.task_of(facts["task"])
-        name, format, recorded = facts["name"], facts["format"], facts["files"]
+        fields = certificate_fields.parse_certificate(atomic.read_text(folder / CERTIFICATE))
+        now = file_sha256s(folder)
+        task = result_file.task_of(fields["task"])
+        name, format, recorded = fields["name"], fields["format"], fields["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         got = f"{type(error).__name__}: {reason(error)}"[:_SHOWN]
         raise _no_export(folder, got) from error
     for file in sorted({*recorded, *now}):
         if recorded.get(file) != now.get(file):
             raise _no_export(folder, f"another {file} than was exported")
-    exporter = exporter_of(format)
-    exporter.check_installed(format)
-    if found_besides := exporter.unlisted(folder):
-        raise _no_export(folder, f"one with {_listed(found_besides)}")
-    return Export(folder, format, name, task, facts)
+    exporter = installed_exporter(format)
+    if unlisted := exporter.unlisted(folder):
+        raise _no_export(folder, f"one with {_listed(unlisted)}")
+    return Export(folder, format, exporter, name, task, fields)
 
 
-def exporter_of(format: str) -> Exporter:
-    """Returns the exporter of a format.
+def installed_exporter(format: str) -> Exporter:
+    """Returns the exporter of a format, with all packages that it needs installed.
 
     Raises:
-        SpecError: If there is none of that name.
-        PluginError: If a plug-in gives something else.
+        SpecError: If no format has this name, or if a package is not installed.
+        PluginError: If a plug-in offers an object that is not an exporter.
     """
     exporter = EXPORTERS.get(format, "--format")
     if not isinstance(exporter, Exporter):
         got = type(exporter).__name__
-        where, remedy = f"exporter {format!r}", "Mend the plug-in."
+        where, remedy = f"exporter {format!r}", "Fix the plug-in."
         raise PluginError(Finding(where, "a kfc.exporting.formats.Exporter", got, remedy))
+    exporter.check_installed(format)
     return exporter
 
 
-def _runtime(exporter: Exporter) -> Callable[[str], Callable[..., Any]]:
-    """Imports `load` of an exporter's runtime."""
+def _import_runtime(exporter: Exporter) -> Callable[[str], Callable[..., Any]]:
+    """Imports the function `load` of an exporter's runtime."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     spec = spec_from_file_location(f"kfc_runtime_{exporter.runtime.stem}", exporter.runtime)
@@ -194,7 +193,7 @@ def _runtime(exporter: Exporter) -> Callable[[str], Callable[..., Any]]:
 
 
 def _listed(names: list[str]) -> str:
-    """Returns the first of some names, which may be foreign and many."""
+    """Returns the first names of a list that may be long, and come from elsewhere."""
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if names[10:] else "")
     return shown[:_SHOWN]
 

@@ -1,9 +1,9 @@
-"""A network -> the same network, which answers NaN for a row that holds NaN or infinity.
+"""A guard against NaN: an exported network answers a row with NaN or infinity with NaN.
 
-TensorFlow's remapper, which TensorFlow Serving runs too, fuses a product with the activation
-that follows it, so that a NaN becomes 0 and a class is returned for a row without a value.
-Other runtimes have their own ways to treat NaN in an activation. So each row is judged by its
-inputs and by what each activation is given, and the verdict is applied to the outputs.
+TensorFlow's graph optimizer, which TensorFlow Serving runs too, fuses a matrix product with
+the activation that follows it. A NaN then becomes 0, and the row gets a class although it has
+a missing value. Other runtimes treat NaN in other ways. So the guard checks the inputs of each
+row and the inputs of each activation, and applies the result to the outputs.
 """
 
 from __future__ import annotations
@@ -19,68 +19,71 @@ from kfc.data import Task
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def _as_it_is(layer: keras.Layer) -> keras.Layer:
+def _copy_layer(layer: keras.Layer) -> keras.Layer:
     return type(layer).from_config(layer.get_config())
 
 
-def guarded(
+def add_nan_guard(
     network: keras.Model,
     task: Task,
-    copied: Callable[[keras.Layer], keras.Layer] = _as_it_is,
+    clone_function: Callable[[keras.Layer], keras.Layer] = _copy_layer,
 ) -> keras.Model:
-    """Returns a copy of a network whose outputs for a row are all NaN where they must be.
+    """Returns a copy of a network whose outputs for a row are NaN if the row is not finite.
 
     They are NaN for a row with NaN, with infinity or with a number that float32 cannot hold,
-    and for a row of which an activation is given NaN, as infinity minus infinity gives one.
-    Other rows of the batch are answered as the network itself answers them. Inputs of whole
-    numbers hold none of these, so their networks are copied without a guard.
+    and for a row that gives an activation a NaN, such as infinity minus infinity. The outputs
+    for other rows of the batch are those of the network. Integer inputs are always finite, so
+    that their networks are copied without a guard.
 
     Args:
         network: A functional model, (batch, *input_shape) -> (batch, outputs).
-        task: What it was trained for.
-        copied: A function that copies one layer, or makes another with equal weights.
+        task: Task of the network.
+        clone_function: Function that returns a copy of one layer, or another layer with equal
+            weights, as for `keras.models.clone_model`.
     """
     if not np.issubdtype(np.dtype(task.input_dtype), np.floating):
-        return _clone(network, copied, lambda layer, *args, **kwargs: layer(*args, **kwargs))
+        return _clone(
+            network, clone_function, lambda layer, *args, **kwargs: layer(*args, **kwargs)
+        )
     activations = {
         layer.name: layer.activation
         for layer in network.layers
         if type(layer) is keras.layers.Dense
         and layer.activation is not keras.activations.linear
     }
-    seen: list[Any] = []
+    preactivations: list[Any] = []  # (batch, units) each
 
     def without_activation(layer: keras.Layer) -> keras.Layer:
         if layer.name not in activations:
-            return copied(layer)
+            return clone_function(layer)
         return keras.layers.Dense.from_config({**layer.get_config(), "activation": "linear"})
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         outputs = layer(*args, **kwargs)
         if layer.name not in activations:
             return outputs
-        seen.append(outputs)
-        # Its type too: a new layer would compute in float32 what was bfloat16.
+        preactivations.append(outputs)
+        # With the layer's dtype: a new layer would compute in float32 instead of bfloat16.
         activation = keras.layers.Activation(
             activations[layer.name], dtype=layer.dtype_policy, name=f"{layer.name}_guarded"
         )
         return activation(outputs)
 
-    same = _clone(network, without_activation, call)
-    good = rows_within(same.input, _LARGEST)
-    for tensor in seen:
-        good = keras.ops.logical_and(good, rows_within(tensor, float("inf")))
-    outputs = keras.ops.where(good[:, None], same.output, float("nan"))
-    return keras.Model(same.input, outputs, name=network.name)
+    copy = _clone(network, without_activation, call)
+    finite = rows_within(copy.input, _LARGEST)  # (batch,)
+    for tensor in preactivations:
+        finite = keras.ops.logical_and(finite, rows_within(tensor, float("inf")))
+    outputs = keras.ops.where(finite[:, None], copy.output, float("nan"))
+    return keras.Model(copy.input, outputs, name=network.name)
 
 
 def finite_rows(tensor: Any) -> Any:
-    """Returns whether all of a row are finite numbers, (batch,) of bool."""
+    """Returns whether all values of a row are finite numbers, (batch,) of bool."""
     return rows_within(tensor, _LARGEST)
 
 
 def rows_within(tensor: Any, limit: float) -> Any:
-    """Returns whether all of a row are numbers of at most this size, (batch,) of bool.
+    """Returns whether all values of a row are at most `limit` in size, (batch,) of bool.
 
     Every runtime has this comparison, which is false for NaN; not all of them have `isnan`.
     """
@@ -89,11 +92,13 @@ def rows_within(tensor: Any, limit: float) -> Any:
     return ops.all(fits, axis=tuple(range(1, len(tensor.shape))))
 
 
-def _clone(network: keras.Model, copied: Any, call: Any) -> keras.Model:
-    """Returns a copy with weights of its own, so that the network stays as it is."""
-    same = keras.models.clone_model(network, clone_function=copied, call_function=call)
-    # By name: where layers branch, those of a copy may come in another order.
+def _clone(network: keras.Model, clone_function: Any, call_function: Any) -> keras.Model:
+    """Returns a copy with weights of its own, so that the network is not changed."""
+    copy = keras.models.clone_model(
+        network, clone_function=clone_function, call_function=call_function
+    )
+    # By name: the layers of a copy may come in another order if the network branches.
     for layer in network.layers:
         if layer.weights:
-            same.get_layer(layer.name).set_weights(layer.get_weights())
-    return same
+            copy.get_layer(layer.name).set_weights(layer.get_weights())
+    return copy

@@ -1,6 +1,6 @@
-"""An exported SavedModel and one real row -> how to serve it and ask it.
+"""Requests for a SavedModel in TensorFlow Serving, and the commands that send one.
 
-The request is in the form of TensorFlow Serving's REST interface, by rows:
+A request lists rows, in the form of TensorFlow Serving's REST interface:
 https://www.tensorflow.org/tfx/serving/api_rest. Warm-up requests are described in
 https://www.tensorflow.org/tfx/serving/saved_model_warmup.
 """
@@ -33,9 +33,9 @@ class Request:
     """One call of a served model.
 
     Args:
-        signature: Name of the function to call.
-        instance: One row: nested lists, or a number by column name.
-        input_name: Of the whole batch, where `instance` is not by column.
+        signature: Name of the signature to call.
+        instance: One row: nested lists, or a number for each input name.
+        input_name: Name of the input for a batch, if `instance` is a list.
     """
 
     signature: str
@@ -44,18 +44,18 @@ class Request:
 
     @classmethod
     def of(cls, row: np.ndarray, task: Task, input_name: str) -> Request:
-        """Returns the request for one raw row: by columns, where columns have names."""
+        """Returns the request for one raw row: by feature, if the features have names."""
         if row.dtype == np.float32:
             row = row.astype(str).astype(float)  # 5.1, and not 5.099999904632568
         if not task.feature_names:
             return cls(serving_signature.DEFAULT, row.tolist(), input_name)
-        names = serving_signature.column_names(task.feature_names)
+        names = serving_signature.input_names(task.feature_names)
         return cls(
             serving_signature.ROWS, dict(zip(names, row.tolist(), strict=True)), input_name
         )
 
     @property
-    def text(self) -> str:
+    def body(self) -> str:
         """The body of the HTTP request, JSON."""
         named = (
             {}
@@ -65,8 +65,8 @@ class Request:
         return json.dumps({**named, "instances": [self.instance]}, allow_nan=False) + "\n"
 
     def inputs(self, dtype: str) -> dict[str, np.ndarray]:
-        """Returns what a server makes of the text: inputs by name, a batch of one row."""
-        (instance,) = json.loads(self.text)["instances"]
+        """Returns the inputs by name, a batch of one row, as a server parses the body."""
+        (instance,) = json.loads(self.body)["instances"]
         by_name = instance if isinstance(instance, Mapping) else {self.input_name: instance}
         return {name: np.asarray([value], dtype) for name, value in by_name.items()}
 
@@ -74,20 +74,21 @@ class Request:
 def write_request(folder: Path, request: Request) -> None:
     """Writes `assets.extra/request.json`, the body of an HTTP request for one real row."""
     (folder / EXTRA).mkdir(exist_ok=True)
-    (folder / REQUEST).write_text(request.text, "utf-8")
+    (folder / REQUEST).write_text(request.body, "utf-8")
 
 
 def write_warmup(folder: Path, request: Request, task: Task, name: str) -> bool:
-    """Writes the request for TensorFlow Serving to warm itself up with.
+    """Writes the file of requests with which TensorFlow Serving warms up a SavedModel.
 
     Args:
-        folder: Of the SavedModel.
-        request: For one real row.
-        task: What the network was trained for.
-        name: Of the model.
+        folder: Folder of the SavedModel.
+        request: Request for one real row.
+        task: Task of the network.
+        name: Name of the model.
 
     Returns:
-        Whether the package tensorflow-serving-api, which defines the records, is there.
+        Whether the file was written: the package tensorflow-serving-api, which defines the
+        records, may not be installed.
     """
     if importlib.util.find_spec("tensorflow_serving") is None:
         return False
@@ -106,19 +107,20 @@ def write_warmup(folder: Path, request: Request, task: Task, name: str) -> bool:
     return True
 
 
-def commands(path: Path, name: str, *, portable: bool) -> tuple[str, str]:
-    """Returns the lines that serve a SavedModel with TensorFlow Serving and ask it.
+def serving_commands(path: Path, name: str, *, portable: bool) -> tuple[str, str]:
+    """Returns the commands that serve a SavedModel with TensorFlow Serving and send a request.
 
     Args:
-        path: Folder of one version; the one above it is served, newest version first.
-        name: Of the model.
-        portable: Whether they are for the folder above, wherever that is.
+        path: Folder of one version. Its parent folder is served, newest version first.
+        name: Name of the model.
+        portable: Whether the commands are for a shell in the parent folder, so that they
+            remain right after a move.
     """
     if portable:
         source, request = 'source="$PWD"', f"{path.name}/{REQUEST}"
     else:
         versions = Path(os.path.abspath(path)).parent  # the path may be `.` or a link
-        source = shlex.quote(_csv(f"source={versions}"))
+        source = shlex.quote(_csv_field(f"source={versions}"))
         request = user_paths.shown_path(path / REQUEST)
     return (
         f"docker run --rm -p 8501:8501 --mount type=bind,{source},target=/models/{name} "
@@ -128,6 +130,6 @@ def commands(path: Path, name: str, *, portable: bool) -> tuple[str, str]:
     )
 
 
-def _csv(field: str) -> str:
-    """Returns a field of `--mount`, whose fields are those of a line of CSV."""
+def _csv_field(field: str) -> str:
+    """Returns a field of `--mount`, whose value is one line of CSV."""
     return '"' + field.replace('"', '""') + '"' if set(field) & set(',"') else field

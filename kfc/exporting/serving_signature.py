@@ -1,4 +1,4 @@
-"""A network and its task -> functions with names that a person chose, for a SavedModel."""
+"""Signatures of a SavedModel: functions with named inputs and named outputs."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ NO_LABEL = ""
 _NAN = float("nan")
 
 Endpoint = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
-"""A function of tensors that returns tensors by name, and what it takes."""
+"""A function from tensors to outputs by name, and the specs of its inputs."""
 
 
 def endpoints(network: keras.Model, task: Task) -> dict[str, Endpoint]:
-    """Returns signature -> (function, its inputs): preprocessing and class names inside.
+    """Returns signature -> (function, its inputs), with preprocessing and class names inside.
 
-    `serving_default` takes a batch as the network does, `image` (batch, height, ...) or
-    `features` (batch, features); `rows` takes one input per column, (batch,), where columns
-    have names. For classes both return `label` (batch,), `probability` (batch,),
-    `probabilities` and `logits` (batch, classes); for a regression `value`, (batch,), or
-    (batch, outputs) where it has several.
+    `serving_default` takes a batch like the network, `image` (batch, height, ...) or
+    `features` (batch, features). If the features have names, `rows` takes one input for each,
+    (batch,). For classes both return `label` (batch,), `probability` (batch,),
+    `probabilities` and `logits` (batch, classes); for a regression `value`, (batch,) for one
+    output, else (batch, outputs).
     """
 
-    def answer(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _answer(network(x, training=False), task)
+    def predict(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _predict(network(x, training=False), task)
 
-    def answer_columns(*columns: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(tf.stack(columns, axis=1))
+    def predict_features(*features: tf.Tensor) -> dict[str, tf.Tensor]:
+        return predict(tf.stack(features, axis=1))
 
     (batch,) = network.inputs
-    whole = tf.TensorSpec((None, *task.input_shape), task.input_dtype, name=batch.name)
-    found: dict[str, Endpoint] = {DEFAULT: (answer, [whole])}
+    spec = tf.TensorSpec((None, *task.input_shape), task.input_dtype, name=batch.name)
+    found: dict[str, Endpoint] = {DEFAULT: (predict, [spec])}
     if task.feature_names:
         found[ROWS] = (
-            answer_columns,
+            predict_features,
             [
                 tf.TensorSpec((None,), task.input_dtype, name=name)
-                for name in column_names(task.feature_names)
+                for name in input_names(task.feature_names)
             ],
         )
     return found
 
 
-def column_names(columns: Sequence[str]) -> list[str]:
-    """Returns a name for each column that every runtime takes: letters, digits and `_`.
+def input_names(feature_names: Sequence[str]) -> list[str]:
+    """Returns for each feature an input name with letters, digits and `_`, as runtimes need.
 
-    `sepal length (cm)` becomes `sepal_length_cm`; where two become equal they get a number,
-    and what starts like one, or is a word of Python, begins with `column_`.
+    `sepal length (cm)` becomes `sepal_length_cm`. A name that exists already gets a number; a
+    name that begins with a digit, or is a word of Python, gets the prefix `column_`.
     """
     names: list[str] = []
-    for column in columns:
-        base = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_")
-        # A signature is a Python function to TensorFlow, and a method.
+    for feature_name in feature_names:
+        base = re.sub(r"\W+", "_", feature_name, flags=re.ASCII).strip("_")
+        # TensorFlow turns a signature into a Python method with these arguments.
         if not base or base[0].isdigit() or keyword.iskeyword(base) or base == "self":
             base = f"column_{base}".rstrip("_")
         name, number = base, 2
@@ -72,23 +72,23 @@ def column_names(columns: Sequence[str]) -> list[str]:
 
 
 def outputs_by_name(outputs: Any, task: Task) -> dict[str, Any]:
-    """Returns `logits` and `probabilities`, or `value`, from what the network returns.
+    """Returns `logits` and `probabilities`, or `value`, for the outputs of a network.
 
     For a row with an output that is NaN or infinite, all of them are NaN.
 
     Args:
-        outputs: Tensors, or Keras's symbolic ones, (batch, outputs).
-        task: What the network was trained for.
+        outputs: Tensors or symbolic Keras tensors, (batch, outputs).
+        task: Task of the network.
     """
     ops = keras.ops
     finite = finite_rows(outputs)[:, None]  # (batch, 1)
     outputs = ops.where(finite, outputs, _NAN)
     if not task.classification:
         return {"value": ops.reshape(outputs, (-1,)) if task.outputs == 1 else outputs}
-    if outputs.shape[1] == 1:  # one logit, that of the second of two classes
+    if outputs.shape[1] == 1:  # one logit, of the second of two classes
         zero = ops.where(finite, ops.zeros_like(outputs), _NAN)
         outputs = ops.concatenate([zero, outputs], axis=1)
-    # Some runtimes' softmax passes NaN on; this does not depend on it.
+    # The softmax of some runtimes answers NaN with numbers.
     return {
         "logits": outputs,
         "probabilities": ops.where(finite, ops.softmax(outputs), _NAN),
@@ -96,12 +96,12 @@ def outputs_by_name(outputs: Any, task: Task) -> dict[str, Any]:
 
 
 def output_shapes(task: Task, rows: int, *, serves: bool) -> dict[str, tuple[int, ...]]:
-    """Returns the outputs by name of so many rows, and the shape of each.
+    """Returns output name -> its shape.
 
     Args:
-        task: What the network was trained for.
-        rows: Their number.
-        serves: Whether functions have signatures, which give labels too.
+        task: Task of the network.
+        rows: Number of rows.
+        serves: Whether the format has signatures, which return labels too.
     """
     if not task.classification:
         return {"value": (rows,) if task.outputs == 1 else (rows, task.outputs)}
@@ -109,13 +109,13 @@ def output_shapes(task: Task, rows: int, *, serves: bool) -> dict[str, tuple[int
     return {**shapes, **(dict.fromkeys(("label", "probability"), (rows,)) if serves else {})}
 
 
-def _answer(outputs: tf.Tensor, task: Task) -> dict[str, tf.Tensor]:
-    answer = outputs_by_name(outputs, task)
+def _predict(outputs: tf.Tensor, task: Task) -> dict[str, tf.Tensor]:
+    by_name = outputs_by_name(outputs, task)
     if task.classification:
-        finite = finite_rows(answer["logits"])
-        best = tf.argmax(answer["probabilities"], axis=1)
+        finite = finite_rows(by_name["logits"])
+        best = tf.argmax(by_name["probabilities"], axis=1)
         label = tf.gather(tf.constant(task.class_names), best)
-        answer["label"] = tf.where(finite, label, NO_LABEL)
-        highest = tf.reduce_max(answer["probabilities"], axis=1)
-        answer["probability"] = tf.where(finite, highest, _NAN)
-    return answer
+        by_name["label"] = tf.where(finite, label, NO_LABEL)
+        highest = tf.reduce_max(by_name["probabilities"], axis=1)
+        by_name["probability"] = tf.where(finite, highest, _NAN)
+    return by_name

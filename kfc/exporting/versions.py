@@ -1,4 +1,4 @@
-"""A folder of a model's versions -> which there are, and what is in each."""
+"""Versions of an exported model: numbered folders, each with a certificate."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kfc.system import atomic, safe_open
 
 CERTIFICATE = "certificate.json"
 HIGHEST = ".highest-version"
-"""Name of the file that keeps the highest number; TensorFlow Serving reads numbers only."""
+"""Name of the file that stores the highest number; TensorFlow Serving reads numbers only."""
 LARGEST = 2**63 - 1  # TensorFlow Serving counts versions in 64 bits
 
 
 def versions(folder: Path) -> dict[int, Path]:
-    """Returns number -> folder of each version, those that somebody else wrote too."""
+    """Returns version number -> its folder, for every subfolder that is named by a number."""
     try:
         names = [name for name in safe_open.names_in(folder) if (folder / name).is_dir()]
     except OSError:
@@ -26,10 +26,10 @@ def versions(folder: Path) -> dict[int, Path]:
 
 
 def next_version(folder: Path) -> int:
-    """Returns the number after the highest that a folder has had, those that are gone too.
+    """Returns one more than the highest number so far, counting versions that were deleted.
 
     Raises:
-        CheckpointError: If the file that keeps the highest number is damaged.
+        CheckpointError: If the file with the highest number is damaged.
     """
     try:
         highest = int(atomic.read_bytes(folder / HIGHEST).decode("ascii"))
@@ -47,14 +47,14 @@ def next_version(folder: Path) -> int:
     return max(highest, *versions(folder), 0) + 1
 
 
-def keep_number(folder: Path, number: int) -> None:
-    """Writes down that a version has this number, so that no later one gets it by itself."""
+def record_version(folder: Path, number: int) -> None:
+    """Records the number of a version, so that no later version gets it automatically."""
     highest = max(number, next_version(folder) - 1)
     atomic.write_file(folder / HIGHEST, f"{highest}\n")
 
 
 def format_of(folder: Path) -> str:
-    """Returns the format of the version in a folder; empty if kfc has not made it."""
+    """Returns the format of the version in a folder, or "" if kfc has not exported it."""
     try:
         return str(json.loads(atomic.read_text(folder / CERTIFICATE))["format"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -66,12 +66,12 @@ def is_export(folder: Path) -> bool:
     places = (folder, *versions(folder).values())
     try:
         return any((place / CERTIFICATE).is_file() for place in places)
-    except OSError:  # a folder that nobody may look into
+    except OSError:  # the folder may not be read
         return False
 
 
-def sha256s(folder: Path) -> dict[str, str]:
-    """Returns the sha256 of each file but the certificate, by its path in the folder."""
+def file_sha256s(folder: Path) -> dict[str, str]:
+    """Returns relative path -> sha256 for each file but the certificate."""
     return {
         path.relative_to(folder).as_posix(): atomic.sha256(atomic.read_bytes(path))
         for path, is_folder in safe_open.tree(folder)

@@ -1,4 +1,4 @@
-"""Networks: a spec and a task become an untrained `keras.Model`.
+"""Networks, built from a spec and a task as untrained Keras models.
 
 The names that other folders may import are listed in `__init__.pyi`; each is imported when it
 is used first.

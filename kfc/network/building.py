@@ -1,4 +1,4 @@
-"""A spec and a task -> an untrained, plain `keras.Model` that returns logits."""
+"""Builds the untrained network of a spec, a plain `keras.Model` that returns logits."""
 
 from __future__ import annotations
 
@@ -13,30 +13,28 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
-from kfc.preprocessing import Scaling
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import ActivationSpec, HiddenSpec, InitializerSpec, Spec, signatures
 
 
 def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
-    """Builds the network of `spec`, its weights initialised from the spec's seed.
+    """Builds the network of `spec`, with weights initialized from the spec's seed.
 
-    `(batch, *input_shape) -> flatten -> scaling -> hidden_1 ... hidden_n -> logits`, and
-    for a regression with a standardised target `-> value`, in the target's own units.
-
-    Equal specs give equal weights: each layer draws from a seed made of the spec's seed
-    and the layer's name.
+    The layers are `flatten` (for inputs of several dimensions), `scaling`, `hidden_1` to
+    `hidden_n` and `logits`; for a regression also `value`, which returns values in the
+    target's own units. Each layer has a seed made of the spec's seed and the layer's name, so
+    that equal specs give equal weights.
 
     Args:
         spec: A checked spec.
         task: Shape of a row, classes and fitted scaling.
-        scaled: Whether raw values come in; without it there is no scaling layer.
+        scaled: Whether the network has the layers `scaling` and `value`.
 
     Returns:
         A functional model, (batch, *input_shape) -> (batch, outputs).
 
     Raises:
-        PluginError: If a plug-in's block returns something else than (batch, units).
+        PluginError: If a plug-in's block returns another shape than (batch, units).
     """
     _check_keras()
     dtype = task.input_dtype if scaled else "float32"
@@ -47,8 +45,8 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     if several:
         x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
     if scaled:
-        x = scaling_layer(task.scaling)(x)
-    with _precision(spec.training.precision):
+        x = task.scaling.layer()(x)
+    with _dtype_policy(spec.training.precision):
         x = _hidden_layers(x, spec)  # (batch, units)
     x = keras.layers.Dense(
         num_outputs(spec, task),
@@ -56,7 +54,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         name="logits",
     )(x)  # (batch, outputs)
     if scaled and not task.classification:
-        x = value_layer(task.target_scaling)(x)
+        x = task.target_scaling.inverse_layer()(x)
     return keras.Model(inputs, x, name="network")
 
 
@@ -64,19 +62,19 @@ def _hidden_layers(x: Any, spec: Spec) -> Any:
     name = spec.network.block.name
     block = BLOCKS.get(name, "network.block")
     for number, layer in enumerate(spec.network.layers(), start=1):
-        place = f"hidden_{number}"
-        seed = layer_seed(spec.seed, place)
+        layer_name = f"hidden_{number}"
+        seed = layer_seed(spec.seed, layer_name)
         with BLOCKS.guard(name, f"network.hidden[{number - 1}]"):
-            x = block(x, layer, name=place, seed=seed, **spec.network.block.options)
+            x = block(x, layer, name=layer_name, seed=seed, **spec.network.block.options)
         _check_block(x, layer, name)
     return x
 
 
 @contextmanager
-def _precision(name: str) -> Iterator[None]:
-    """Lets layers made meanwhile compute in bfloat16, if so named, on float32 weights."""
+def _dtype_policy(precision: str) -> Iterator[None]:
+    """Sets Keras's global dtype policy; `bfloat16` computes so, with float32 weights."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if name == "bfloat16" else "float32")
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:
         yield
     finally:
@@ -84,7 +82,7 @@ def _precision(name: str) -> Iterator[None]:
 
 
 def _check_keras() -> None:
-    """Refuses global settings of Keras under which equal specs give other numbers."""
+    """Refuses global settings of Keras that change the numbers of a network."""
     settings = {
         "keras.config.floatx()": keras.config.floatx(),
         "keras.config.dtype_policy()": keras.config.dtype_policy().name,
@@ -95,7 +93,7 @@ def _check_keras() -> None:
 
 
 def num_outputs(spec: Spec, task: Task) -> int:
-    """Returns the width of `logits`: one per class, or 1 for two classes and one logit."""
+    """Returns the width of `logits`: 1 per class, 1 for a binary loss, or 1 per target."""
     if not task.classification:
         return task.outputs
     one_logit = (
@@ -107,16 +105,16 @@ def num_outputs(spec: Spec, task: Task) -> int:
 
 
 BINARY_LOSSES = ("binary_crossentropy", "binary_focal_crossentropy")
-"""With two classes these take one logit, that of the second class."""
+"""Losses that take one logit for two classes, the logit of the second class."""
 
 
 def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
-    """Dense layer, normalisation, activation, dropout: each where it is asked for.
+    """Adds a dense layer, with normalization, activation and dropout as in the options.
 
     Args:
         tensor: Symbolic input, (batch, features).
-        hidden: The layer's options, all filled in.
-        name: Name of the dense layer; the others add to it.
+        hidden: Options of the layer, with defaults filled in.
+        name: Name of the dense layer, and prefix of the names of the other layers.
         seed: Seed of kernel and dropout.
 
     Returns:
@@ -147,17 +145,18 @@ def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
 
 
 def residual(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
-    """A dense block added to its own input.
+    """Adds a dense block with a residual connection from its input to its output.
 
-        y = x + dense(x)    or, where widths differ,    y = P x + dense(x)
+        y = x + dense(x)    or, if the widths differ,    y = P x + dense(x)
 
-    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016,
-    https://arxiv.org/abs/1512.03385. Theirs skips two convolutions, this one dense layer.
+    The connection skips one dense layer, instead of the two convolutions of He, Zhang, Ren and
+    Sun, "Deep residual learning for image recognition", 2016,
+    https://arxiv.org/abs/1512.03385.
 
     Args:
         tensor: Symbolic input, (batch, features).
-        hidden: The layer's options, all filled in.
-        name: Name of the dense layer; the others add to it.
+        hidden: Options of the layer, with defaults filled in.
+        name: Name of the dense layer, and prefix of the names of the other layers.
         seed: Seed of kernels and dropout.
 
     Returns:
@@ -179,13 +178,14 @@ def residual(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
 
 @keras.saving.register_keras_serializable("kfc")
 class ActivationWithOptions:
-    """A Keras activation with options for which Keras has no layer, such as `celu`'s alpha.
+    """A Keras activation function with options for which Keras has no layer.
 
-    A saved network that has one loads in plain Keras after `import kfc.network.building`.
+    An example is `celu` with another alpha. A saved network with such an activation loads in
+    plain Keras after `import kfc.network.building`.
 
     Args:
         name: Keras's name of the activation.
-        options: Its options by name.
+        options: Option name -> value.
     """
 
     def __init__(self, name: str, options: dict[str, Any]) -> None:
@@ -196,58 +196,29 @@ class ActivationWithOptions:
         return keras.activations.get(self.name)(x, **self.options)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the arguments that make an equal one."""
+        """Returns the arguments of the constructor."""
         return {"name": self.name, "options": self.options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ActivationWithOptions:
-        """Returns an activation equal to the one whose `get_config` is given."""
+        """Returns the activation whose `get_config` is given."""
         return cls(**config)
 
 
 def initializer(init: InitializerSpec | None, seed: int) -> keras.initializers.Initializer:
-    """Returns the Keras initialiser of a spec's `init`, seeded where it draws numbers."""
+    """Returns the Keras initializer of a spec's `init`, with the seed if it is random."""
     if init is None:
         raise ValueError("init: expected a filled-in layer; use Network.layers().")
-    # Not `keras.initializers.get`, which cannot build a Constant without its value.
+    # `keras.initializers.get` cannot build a Constant without its value.
     kind = keras_class(keras.initializers, init.name)
-    draws = "seed" in inspect.signature(kind).parameters
-    return kind(**init.options, **({"seed": seed} if draws else {}))
+    is_random = "seed" in inspect.signature(kind).parameters
+    return kind(**init.options, **({"seed": seed} if is_random else {}))
 
 
 def layer_seed(seed: int, name: str) -> int:
-    """Returns a seed of a layer's own, so that equal shapes get different weights."""
+    """Returns the seed of one layer, so that layers of equal shape get different weights."""
     entropy = [seed, zlib.crc32(name.encode())]
     return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
-
-
-def scaling_layer(scaling: Scaling) -> keras.layers.Layer:
-    """Returns a Keras preprocessing layer that does what `scaling` says, to float32."""
-    shift, divisor = scaling.shift, scaling.divisor
-    if not normalizes(scaling):
-        scale = 1.0 / divisor.astype(np.float64)
-        return keras.layers.Rescaling(
-            scale.tolist(), (-shift * scale).tolist(), name="scaling"
-        )
-    return keras.layers.Normalization(mean=shift, variance=np.square(divisor), name="scaling")
-
-
-def normalizes(scaling: Scaling) -> bool:
-    """Returns whether `scaling_layer` is a `Normalization`, else it is a `Rescaling`.
-
-    The former subtracts first, which is exact where a mean is large; but its square root of
-    a variance is never below 1e-7, and the variance must fit into float32.
-    """
-    divisor = scaling.divisor
-    return bool(scaling.shift.ndim and divisor.min() >= 1e-6 and divisor.max() <= 1e18)
-
-
-def value_layer(scaling: Scaling) -> keras.layers.Layer:
-    """Returns the inverse of a target's scaling."""
-    divisor, shift = np.broadcast_arrays(scaling.divisor, scaling.shift)
-    if divisor.size == 1:
-        return keras.layers.Rescaling(float(divisor.item()), float(shift.item()), name="value")
-    return keras.layers.Rescaling(divisor.tolist(), shift.tolist(), name="value")
 
 
 def _activation(activation: ActivationSpec | None) -> Any:
@@ -269,7 +240,7 @@ _ACTIVATION_LAYERS = {
     "leaky_relu": "LeakyReLU",
     "relu": "ReLU",
 }
-"""Activations with options that Keras also has as layers, and so saves by itself."""
+"""Activations that Keras also has as layers, which it saves with their options."""
 
 
 def _regularizer(hidden: HiddenSpec) -> keras.regularizers.Regularizer | None:
@@ -285,6 +256,6 @@ def _check_block(tensor: Any, hidden: HiddenSpec, block: str) -> None:
                 f"block {block!r}",
                 f"a tensor of shape (None, {hidden.units})",
                 f"{shape or type(tensor).__name__}",
-                "A block returns (batch, units); kfc.testing.check_block tries it.",
+                "A block returns (batch, units); kfc.testing.check_block tests it.",
             )
         )

@@ -1,4 +1,4 @@
-"""Two networks -> the first difference in how they are built."""
+"""Comparison of the architectures of two networks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from kfc.errors import Finding, SpecError
 
 
 def check_architecture(expected: keras.Model, actual: Any) -> None:
-    """Checks that `actual` is a network like `expected`.
+    """Checks that `actual` has the architecture of `expected`.
 
     Raises:
-        SpecError: With the first difference.
+        SpecError: If a layer differs; the message names the first difference.
     """
     if not isinstance(actual, keras.Model):
         raise SpecError(
@@ -24,27 +24,27 @@ def check_architecture(expected: keras.Model, actual: Any) -> None:
 
 
 def first_difference(expected: keras.Model, actual: keras.Model) -> Finding | None:
-    """Returns the first layer in which `actual` is built otherwise, or None.
+    """Returns a finding about the first layer that differs, or None.
 
-    Inputs, flattening and scaling are left out where they hold no weights: a network
-    built without data has no scaling yet.
+    Layers for inputs, flattening and scaling are skipped if they have no weights, since a
+    network that was built without data has no scaling layer yet.
     """
-    ours, theirs = _layers_that_matter(expected), _layers_that_matter(actual)
+    ours, theirs = _compared_layers(expected), _compared_layers(actual)
     remedy = "Build it with kfc.build(spec, ...), or change the spec."
-    for number, (want, have) in enumerate(zip(ours, theirs, strict=False)):
-        for key in {**want, **have}:
-            if key != "name" and want.get(key) != have.get(key):
+    for number, (wanted, got) in enumerate(zip(ours, theirs, strict=False), start=1):
+        for key in {**wanted, **got}:
+            if key != "name" and wanted.get(key) != got.get(key):
                 return Finding(
-                    f"network=, layer {number + 1} ({want['name']})",
-                    f"{key} {want.get(key)!r} as in the spec",
-                    repr(have.get(key)),
+                    f"network=, layer {number} ({wanted['name']})",
+                    f"{key} {wanted.get(key)!r} as in the spec",
+                    repr(got.get(key)),
                     remedy,
                 )
     if len(ours) != len(theirs):
         longer = max(ours, theirs, key=len)
         first = longer[min(len(ours), len(theirs))]["name"]
-        got = f"{len(theirs)}; {first} is the difference"
-        return Finding("network=", f"{len(ours)} layers as in the spec", got, remedy)
+        lengths = f"{len(theirs)}; {first} is the difference"
+        return Finding("network=", f"{len(ours)} layers as in the spec", lengths, remedy)
     return None
 
 
@@ -61,7 +61,7 @@ _COMPARED = (
 )
 
 
-def _layers_that_matter(network: keras.Model) -> list[dict[str, Any]]:
+def _compared_layers(network: keras.Model) -> list[dict[str, Any]]:
     layers = []
     for layer in network.layers:
         kind = type(layer).__name__

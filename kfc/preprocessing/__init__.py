@@ -1,4 +1,4 @@
-"""Transformations that are fitted on training rows.
+"""Transformations that are fitted on training rows, one class for each.
 
 The names that other folders may import are listed in `__init__.pyi`; each is imported when it
 is used first.

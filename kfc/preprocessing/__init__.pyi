@@ -1,2 +1,6 @@
-from .numeric import Scaling as Scaling
-from .numeric import fit_scaling as fit_scaling
+from .numeric import NumericScaling as NumericScaling
+from .numeric import ScriptLines as ScriptLines
+from .scaling_layers import TensorScaling as TensorScaling
+from .scaling_layers import given_numbers as given_numbers
+from .scaling_layers import is_learned_scaling as is_learned_scaling
+from .target_scaling import TargetScaling as TargetScaling

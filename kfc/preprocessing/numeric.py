@@ -1,26 +1,55 @@
-"""Training rows -> the numbers a scaling layer needs."""
+"""Scaling of numeric inputs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from kfc.errors import Finding, SpecError
-from kfc.system import Mapped, chunks
+from kfc.preprocessing.affine import AffineScaling
+from kfc.preprocessing.feature_statistics import (
+    flattened,
+    moments,
+    nonzero,
+    quartiles,
+    ranges,
+)
+from kfc.system import Mapped
 
-_UNSEEN = 1e18
-"""Divisor of an input that is constant in training, so that any other value of it becomes 0.
+if TYPE_CHECKING:
+    import keras
 
-Nothing is learned about such a feature, and the first weights of it are random: a border
-pixel that is 0 in training and 255 later must not outweigh all others. Its square is the
-largest variance that float32 holds in a layer.
+_CONSTANT = 1e18
+"""Divisor of a feature that is constant in training, so that any other value of it becomes 0.
+
+The network learns nothing about such a feature, and the first weights of it are random: a
+border pixel that is 0 in training and 255 later must not outweigh all others. The square of
+this divisor is the largest variance that float32 holds in a Keras layer.
 """
+
+_ROBUST_CONSTANT = 1.0
+"""The same for `robust`, since the quartiles of a feature that varies may be equal too."""
+
+
+class ScriptLines(NamedTuple):
+    """Lines of Python that scale the inputs of an ejected script.
+
+    Args:
+        before: Lines that define the names in the expression.
+        expression: Expression for scaled rows, with `{0}` in place of the raw rows.
+        dtype: Type of the raw rows that the expression takes: `float32` or `uint8`.
+    """
+
+    before: list[str]
+    expression: str
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """What turns an input into what the first layer sees.
+class NumericScaling(AffineScaling):
+    """Scales numeric inputs before the first layer.
 
         scaled = (x - shift) / divisor
 
@@ -29,92 +58,198 @@ class Scaling:
         divisor: One number, or one per feature, (features,); never 0.
     """
 
-    shift: np.ndarray
-    divisor: np.ndarray
+    @classmethod
+    def fit(cls, name: str, x: np.ndarray | Mapped) -> NumericScaling:
+        """Learns the scaling called `name` from training rows.
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Returns scaled rows, (rows, features); the graph does the same in a layer."""
-        flat = x.reshape(len(x), -1).astype(np.float32)  # (rows, features)
+        `none` changes nothing. `unit` divides 8-bit pixels (dtype uint8) by 255, and maps
+        other numbers from their smallest and largest value to 0 and 1; `centered` is `unit`
+        minus one half. `standard` takes mean and standard deviation, `robust` median and
+        interquartile range. All numbers but those of pixels are learned per feature.
+
+        Args:
+            name: One of `none`, `unit`, `centered`, `standard`, `robust`.
+            x: Training inputs, (rows, ...), uint8 for pixels or else float32.
+
+        Raises:
+            SpecError: If `robust` is to be learned from rows that are on the disk.
+        """
+        if name == "none":
+            return cls()
+        if name in ("unit", "centered"):
+            pixels = np.zeros(()), np.full((), 255.0)
+            low, high = pixels if x.dtype == np.uint8 else ranges(x)
+            size = np.maximum(np.abs(low), np.abs(high))
+            width = nonzero(high - low, size, _CONSTANT)
+            return cls.from_numbers(low + width / 2 if name == "centered" else low, width)
+        if name == "standard":
+            mean, deviation = moments(x)
+            return cls.from_numbers(mean, nonzero(deviation, np.abs(mean), _CONSTANT))
+        if isinstance(x, Mapped):
+            finding = Finding(
+                "data.scale",
+                "none, unit, centered or standard, for rows that are streamed from the disk",
+                repr(name),
+                "Quartiles need all rows at once: use standard.",
+            )
+            raise SpecError(finding)
+        low, median, high = quartiles(x)
+        divisor = nonzero(high - low, np.abs(median), _ROBUST_CONSTANT)
+        return cls.from_numbers(median, divisor)
+
+    @property
+    def is_per_feature(self) -> bool:
+        """Whether each feature has numbers of its own, learned from training rows."""
+        return self.shift.ndim > 0
+
+    @property
+    def num_features(self) -> int:
+        """Number of features with a shift of their own; 1 if all have the same."""
+        return self.shift.size
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Returns scaled rows, (rows, features), float32; `layer` computes the same."""
+        flat = flattened(x).astype(np.float32)
+        return (flat - self.shift) / self.divisor
+
+    def apply_float64(self, x: np.ndarray) -> np.ndarray:
+        """Returns scaled rows, (rows, features), computed in float64 as a reference."""
+        flat = flattened(x).astype(np.float64)
         return (flat - self.shift) / self.divisor
 
     def rms(self, x: np.ndarray | Mapped) -> float:
-        """Returns the root mean square of the scaled rows, from a sample of them."""
+        """Returns the root mean square of scaled rows, from a sample of at most 4,000."""
         sample = x[:: max(1, len(x) // 2000)]
-        return float(np.sqrt(np.mean(np.square(self(sample).astype(np.float64)))))
+        return float(np.sqrt(np.mean(np.square(self.apply(sample).astype(np.float64)))))
+
+    # --- in a graph ----------------------------------------------------------------------
+
+    def layer(self) -> keras.layers.Layer:
+        """Returns the Keras layer that scales raw inputs to float32, as it is saved."""
+        import keras
+
+        if self._is_normalization:
+            variance = np.square(self.divisor)
+            return keras.layers.Normalization(
+                mean=self.shift, variance=variance, name="scaling"
+            )
+        scale = 1.0 / self.divisor.astype(np.float64)
+        offset = -self.shift * scale
+        return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="scaling")
+
+    def export_layer(self) -> keras.layers.Layer:
+        """Returns the layer that replaces `layer` in a network that is converted to ONNX."""
+        from kfc.preprocessing.scaling_layers import ConstantScaling
+
+        # tf2onnx turns the tensors of a `Normalization` into further inputs of the model. Here
+        # the numbers are constants of the graph.
+        if self._is_normalization:
+            return ConstantScaling(self.shift, self.divisor, name="scaling")
+        return self.layer()
+
+    def compile_key(self) -> Any:
+        """Returns a value that is equal for scalings which may share a compiled step.
+
+        The learned numbers of a feature are inputs of the step (`TensorScaling`), so that
+        only the kind of the layer counts; others are constants in it.
+        """
+        if self.is_per_feature:
+            return self._is_normalization
+        return [self.shift.tolist(), self.divisor.tolist()]
+
+    @property
+    def _is_normalization(self) -> bool:
+        """Whether `layer` is a Keras `Normalization` rather than a `Rescaling`.
+
+        A `Normalization` subtracts first, which is exact where a mean is large. But its square
+        root of the variance is at least 1e-7, and the variance must fit into float32.
+        """
+        divisor = self.divisor
+        return bool(self.is_per_feature and divisor.min() >= 1e-6 and divisor.max() <= 1e18)
+
+    # --- in an ejected script ------------------------------------------------------------
+
+    def script_lines(
+        self, name: str, x: np.ndarray, *, rows: str = "x", fused: bool = False
+    ) -> ScriptLines | None:
+        """Returns lines of NumPy that scale to the same bits as the layer in training.
+
+        Args:
+            name: Name of the scaling, as for `fit`.
+            x: Training inputs from which this scaling was fitted, (rows, ...).
+            rows: Expression for the training inputs, (rows, features), float32, in the script.
+            fused: Whether training multiplies and adds with one rounding, as XLA does.
+
+        Returns:
+            The lines, or None if short ones would compute other numbers, as for features that
+            are almost constant.
+        """
+        if name == "none":
+            return ScriptLines([], "{0}")
+        if not self.is_per_feature:
+            return self._pixel_lines(fused=fused)
+        if not self._is_normalization:
+            return None
+        constant = _ROBUST_CONSTANT if name == "robust" else _CONSTANT
+        width = _width(name, flattened(x))
+        learned = np.where(width == 0, constant, width).astype(np.float32)
+        in_layer = np.sqrt(np.square(self.divisor))  # of the variance
+        if not (np.array_equal(learned, self.divisor) and np.array_equal(learned, in_layer)):
+            return None
+        before, after = _FIT_LINES[name]
+        text = f"{constant:g}".replace("e+", "e")
+        guard = [f"divisor[divisor == 0] = {text}  # features that never change"]
+        lines = [line.format(x=rows) for line in before]
+        lines += guard if (width == 0).any() else []
+        scaled = "({0} - np.float32(shift)) / np.float32(divisor)"
+        return ScriptLines([*lines, *after], scaled)
+
+    def _pixel_lines(self, *, fused: bool) -> ScriptLines:
+        divisor, shift = float(self.divisor), float(self.shift)
+        factor, offset = f"np.float32(1 / {divisor:g})", f"{shift / divisor:g}"
+        if not shift:
+            return ScriptLines([], f"{{0}} * {factor}")
+        if not fused:
+            return ScriptLines([], f"{{0}} * {factor} - np.float32({offset})")
+        # The product of two float32 numbers is exact in float64, so that only the difference
+        # is rounded to float32, as by XLA's one instruction (FMA).
+        levels = f"np.float32(np.arange(256) * np.float64({factor}) - {offset})"
+        return ScriptLines([f"levels = {levels}  # of a pixel"], "levels[{0}]", "uint8")
 
 
-def fit_scaling(name: str, x: np.ndarray | Mapped, *, constant: float = _UNSEEN) -> Scaling:
-    """Learns the scaling called `name` from training rows.
+_FIT_LINES: dict[str, tuple[list[str], list[str]]] = {
+    "standard": (
+        [
+            "shift = {x}.mean(axis=0, dtype=np.float64)",
+            "divisor = {x}.std(axis=0, dtype=np.float64)",
+        ],
+        [],
+    ),
+    "unit": (
+        ["shift = {x}.min(axis=0).astype(np.float64)", "divisor = {x}.max(axis=0) - shift"],
+        [],
+    ),
+    "centered": (
+        ["low = {x}.min(axis=0).astype(np.float64)", "divisor = {x}.max(axis=0) - low"],
+        ["shift = low + divisor / 2"],
+    ),
+    "robust": (
+        [
+            "quartiles = np.quantile({x}.astype(np.float64), (0.25, 0.5, 0.75), axis=0)",
+            "low, shift, high = quartiles",
+            "divisor = high - low",
+        ],
+        [],
+    ),
+}
+"""Lines that fit a divisor to `x`, and lines that fit a shift once no divisor is 0."""
 
-    `none` changes nothing. `unit` divides 8-bit pixels, which are those of type uint8, by 255
-    and maps other numbers from their smallest and largest value to 0 and 1; `centered` is
-    `unit` minus one half. `standard` takes mean and standard deviation, `robust` median and
-    the distance of the quartiles. All but the pixels are learned per feature.
 
-    Args:
-        name: One of `none`, `unit`, `centered`, `standard`, `robust`.
-        x: Training inputs, (rows, ...), uint8 for pixels or else float32.
-        constant: Divisor of a feature whose smallest value is its largest, for all but
-            `robust`, whose quartiles may be equal in features that vary.
-
-    Raises:
-        SpecError: If `robust` is to be learned from rows that are on the disk.
-    """
-    if name == "none":
-        return _scaling(0.0, 1.0)
-    if name in ("unit", "centered"):
-        pixels = np.zeros(()), np.full((), 255.0)
-        low, high = pixels if x.dtype == np.uint8 else _range(x)
-        width = _not_zero(high - low, np.maximum(np.abs(low), np.abs(high)), constant)
-        return _scaling(low + width / 2 if name == "centered" else low, width)
+def _width(name: str, x: np.ndarray) -> np.ndarray:
+    """Returns the divisor that the lines of `_FIT_LINES` find, (features,), float64."""
     if name == "standard":
-        mean, deviation = _moments(x)
-        return _scaling(mean, _not_zero(deviation, np.abs(mean), constant))
-    if isinstance(x, Mapped):
-        finding = Finding(
-            "data.scale",
-            "none, unit, centered or standard, for rows that are streamed from the disk",
-            repr(name),
-            "Quartiles need all rows at once: use standard.",
-        )
-        raise SpecError(finding)
-    flat = _flat(x).astype(np.float64)
-    low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
-    return _scaling(middle, _not_zero(high - low, np.abs(middle), 1.0))
-
-
-def _flat(x: np.ndarray) -> np.ndarray:
-    return x.reshape(len(x), -1)  # (rows, features)
-
-
-def _range(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the smallest and the largest value of each feature."""
-    lows, highs = zip(
-        *((_flat(p).min(axis=0), _flat(p).max(axis=0)) for _, p in chunks(x)), strict=True
-    )
-    return np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
-
-
-def _moments(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean and standard deviation of each feature."""
-    if not isinstance(x, Mapped):
-        flat = _flat(x)
-        return flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler()
-    for _, part in chunks(x):
-        scaler.partial_fit(_flat(part).astype(np.float64))
-    return scaler.mean_, np.sqrt(scaler.var_)
-
-
-def _scaling(shift: np.ndarray | float, divisor: np.ndarray | float) -> Scaling:
-    return Scaling(np.asarray(shift, np.float32), np.asarray(divisor, np.float32))
-
-
-def _not_zero(width: np.ndarray, size: np.ndarray, constant: float) -> np.ndarray:
-    # What rounding leaves of a constant feature of that size is no width, and what
-    # float32 cannot hold cannot divide.
-    return np.where(
-        width > np.maximum(1e-12 * size, np.finfo(np.float32).tiny), width, constant
-    )
+        return x.std(axis=0, dtype=np.float64)
+    if name == "robust":
+        low, _, high = quartiles(x)
+        return high - low
+    return x.max(axis=0) - x.min(axis=0).astype(np.float64)

@@ -13,12 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, Field, PositiveInt
 
 from kfc.data import Task
 from kfc.errors import CheckpointError, Finding, SpecError, reason
-from kfc.preprocessing import Scaling
+from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.spec import Spec, load_spec
 from kfc.system import atomic, safe_open
 from kfc.training import for_json, from_json
@@ -182,7 +181,7 @@ def task_facts(task: Task) -> dict[str, Any]:
     """Returns a task as plain values for JSON."""
     facts = asdict(task)
     for name in ("scaling", "target_scaling"):
-        facts[name] = {key: value.tolist() for key, value in facts[name].items()}
+        facts[name] = getattr(task, name).get_config()
     return facts
 
 
@@ -194,16 +193,10 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         KeyError: If a value is missing.
         TypeError: If a value has the wrong type.
     """
-    scalings = {
-        name: Scaling(
-            np.asarray(facts[name]["shift"], np.float32),
-            np.asarray(facts[name]["divisor"], np.float32),
-        )
-        for name in ("scaling", "target_scaling")
-    }
     shape = tuple(facts["input_shape"])
-    if scalings["scaling"].shift.size not in (1, math.prod(shape)):
-        raise ValueError(f"a scaling of {scalings['scaling'].shift.size} features")
+    scaling = NumericScaling.from_config(facts["scaling"])
+    if scaling.num_features not in (1, math.prod(shape)):
+        raise ValueError(f"a scaling of {scaling.num_features} features")
     return Task(
         input_shape=shape,
         input_dtype=facts["input_dtype"],
@@ -211,7 +204,8 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         outputs=facts["outputs"],
         feature_names=tuple(facts["feature_names"]),
         targets=tuple(facts.get("targets", ())),
-        **scalings,
+        scaling=scaling,
+        target_scaling=TargetScaling.from_config(facts["target_scaling"]),
     )
 
 

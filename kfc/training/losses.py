@@ -15,13 +15,12 @@ import inspect
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.network import BINARY_LOSSES
-from kfc.preprocessing import Scaling
+from kfc.preprocessing import TargetScaling
 from kfc.registry import keras_class
 from kfc.spec import LossSpec
 
@@ -85,7 +84,7 @@ def _unfit(loss: LossSpec, name: str, task: Task) -> Finding | None:
     elif name not in _ON_NUMBERS:
         expected = f"a loss for numbers: {', '.join(_ON_NUMBERS)}"
         remedy = "Choose one of them, or set data.task to classification."
-    elif name in _ON_RATIOS and _is_standardized(task):
+    elif name in _ON_RATIOS and not task.target_scaling.is_identity:
         expected = "targets in their own units, of which it takes ratios"
         remedy = "Set data.scale_target to none, or use mse, mae or huber."
     elif name in _ON_DIRECTIONS and task.outputs == 1:
@@ -94,11 +93,6 @@ def _unfit(loss: LossSpec, name: str, task: Task) -> Finding | None:
     what = "classes" if task.classification else "numbers"
     got = f"{loss.name!r} while the targets are {what}"
     return Finding("training.loss", expected, got, remedy) if expected else None
-
-
-def _is_standardized(task: Task) -> bool:
-    scaling = task.target_scaling
-    return bool(np.any(scaling.shift != 0) or np.any(scaling.divisor != 1))
 
 
 def default_loss(task: Task) -> LossSpec:
@@ -141,14 +135,13 @@ class StandardizedLoss(keras.losses.Loss):
         scaling: Mean and deviation, (outputs,) each; 0 and 1 change nothing.
     """
 
-    def __init__(self, inner: keras.losses.Loss, scaling: Scaling) -> None:
+    def __init__(self, inner: keras.losses.Loss, scaling: TargetScaling) -> None:
         super().__init__(name=inner.name, reduction=inner.reduction)
         self.inner, self.scaling = inner, scaling
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each row, (batch,)."""
-        shift, divisor = self.scaling.shift, self.scaling.divisor
-        return self.inner.call((y_true - shift) / divisor, (y_pred - shift) / divisor)
+        return self.inner.call(self.scaling.apply(y_true), self.scaling.apply(y_pred))
 
 
 def is_mean_of_rows(loss: LossSpec | None) -> bool:

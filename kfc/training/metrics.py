@@ -120,7 +120,7 @@ def build_metrics(task: Task, num_outputs: int) -> list[keras.metrics.Metric]:
         num_outputs: Width of the network's output.
     """
     if not task.classification:
-        unit = task.target_scaling.divisor
+        unit = task.target_scaling.unit
         return [keras.metrics.MeanAbsoluteError(name="mae"), R2(num_outputs, unit)]
     if num_outputs == 1:
         # A logit of 0 is a probability of one half.

@@ -66,11 +66,8 @@ class Float64:
     def rows(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns scaled inputs, (batch, features), and targets as the loss takes them."""
         task = self.problem.task
-        flat = x.reshape(len(x), -1).astype(np.float64)
-        scaled = (flat - task.scaling.shift) / task.scaling.divisor
-        if task.classification:
-            return scaled, y
-        return scaled, (y - task.target_scaling.shift) / task.target_scaling.divisor
+        scaled = task.scaling.apply_float64(x)
+        return scaled, y if task.classification else task.target_scaling.apply_float64(y)
 
     def updated(
         self, state: State, gradients: Sequence[np.ndarray], *, rate: float | None = None

@@ -5,7 +5,7 @@ import pytest
 from kfc.data import prepare
 from kfc.data.precision import TARGET_STEPS, check_precision, check_scaled_finite, swallowed
 from kfc.errors import DataError
-from kfc.preprocessing import Scaling
+from kfc.preprocessing import NumericScaling
 from kfc.spec import load_spec
 from kfc.system.memmap import Mapped
 
@@ -188,7 +188,7 @@ def test_rows_that_float32_makes_equal_are_refused_by_their_column():
 # --- values that are scaled to infinity ---------------------------------------------------
 
 SMALL = 1e-30 * np.stack([OTHER, OTHER], 1)
-STEEP = Scaling(np.float32(0), np.array([1, 1e-30], np.float32))
+STEEP = NumericScaling(np.float32(0), np.array([1, 1e-30], np.float32))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

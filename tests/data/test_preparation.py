@@ -5,7 +5,7 @@ import sklearn.datasets
 from kfc.data import Source, prepare, read_source
 from kfc.data.rows import Rows
 from kfc.errors import DataError, PluginError, SpecError
-from kfc.preprocessing.numeric import fit_scaling
+from kfc.preprocessing import NumericScaling
 from kfc.registry import SOURCES
 from kfc.spec import load_spec
 
@@ -86,10 +86,12 @@ def test_more_rows_than_there_are_means_all():
 @pytest.mark.parametrize("scale", ["unit", "standard", "robust"])
 def test_scaling_is_learned_on_the_training_part_alone(scale):
     data = prepared("breast_cancer", data__scale=scale)
-    own = fit_scaling(scale, data.train.x)
+    own = NumericScaling.fit(scale, data.train.x)
     np.testing.assert_array_equal(data.task.scaling.shift, own.shift)
     np.testing.assert_array_equal(data.task.scaling.divisor, own.divisor)
-    every = fit_scaling(scale, sklearn.datasets.load_breast_cancer().data.astype(np.float32))
+    every = NumericScaling.fit(
+        scale, sklearn.datasets.load_breast_cancer().data.astype(np.float32)
+    )
     assert not np.array_equal(own.divisor, every.divisor)
 
 
@@ -362,7 +364,7 @@ def test_pictures_of_bytes_are_pixels_whatever_their_type(shape):
 @pytest.mark.parametrize("scale", ["unit", "centered", "standard", "robust"])
 def test_a_table_is_scaled_alike_whatever_type_its_bytes_have(shape, scale):
     table = PICTURES.reshape(-1, *shape)
-    expected = fit_scaling(scale, of(table.astype(float), scale=scale).train.x)
+    expected = NumericScaling.fit(scale, of(table.astype(float), scale=scale).train.x)
     for dtype in (np.uint8, np.int64, np.float32):
         prepared = of(table.astype(dtype), scale=scale)
         assert prepared.resolved["pixels"] is False
@@ -443,7 +445,7 @@ def test_a_border_that_is_dark_in_training_is_not_huge_in_other_rows():
     for scale in ("unit", "centered", "standard"):
         prepared = prepare(load_spec({"data": {"scale": scale}}), ((flat, Y), (later, Y[:9])))
         scaling = prepared.task.scaling
-        assert np.ptp(scaling(np.r_[prepared.train.x[:1], prepared.test.x])[:, 0]) < 1e-6
+        assert np.ptp(scaling.apply(np.r_[prepared.train.x[:1], prepared.test.x])[:, 0]) < 1e-6
 
 
 def test_a_constant_one_of_several_targets_keeps_its_unit():

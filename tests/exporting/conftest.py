@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import functools
-from contextlib import nullcontext
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import kfc
+from kfc.exporting import certificate, formats
 
-LABELS = ("no <b>", "yes, naïve \n|x|")
-COLUMNS = ("sepal length (cm)", "class", "a b", "a_b")
-
-
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    overrides = {"training.epochs": 2, "network.hidden": [16]}
-    runs = tmp_path_factory.mktemp("digits")
-    return kfc.fit("digits", overrides=overrides, runs=runs, verbose=False)
+CLASS_NAMES = ("no <b>", "yes, naïve \n|x|")
+FEATURE_NAMES = ("sepal length (cm)", "class", "a b", "a_b")
 
 
-@pytest.fixture(scope="session")
-def image(tmp_path_factory):
+def image_case():
     """Pixels, as uint8; batch normalisation, dropout, gelu and celu inside."""
     generator = np.random.default_rng(0)
     y = generator.integers(0, 3, 300)
@@ -39,16 +36,14 @@ def image(tmp_path_factory):
         },
         "training": {"epochs": 2},
     }
-    data = (x.astype(np.uint8), y)
-    return kfc.fit(spec, data=data, runs=tmp_path_factory.mktemp("image"), verbose=False)
+    return spec, (x.astype(np.uint8), y)
 
 
-@pytest.fixture(scope="session")
-def table(tmp_path_factory):
-    """Two classes, one logit, columns of very different size."""
+def table_case():
+    """Two classes, one logit, features of very different size."""
     generator = np.random.default_rng(0)
-    x = pd.DataFrame(generator.normal(size=(300, 4)), columns=list(COLUMNS))
-    y = np.where(x["class"] + x["a b"] > 0, LABELS[1], LABELS[0])
+    x = pd.DataFrame(generator.normal(size=(300, 4)), columns=list(FEATURE_NAMES))
+    y = np.where(x["class"] + x["a b"] > 0, CLASS_NAMES[1], CLASS_NAMES[0])
     x["sepal length (cm)"] = x["sepal length (cm)"] * 1e3 + 1e5
     spec = {
         "name": "table",
@@ -56,30 +51,105 @@ def table(tmp_path_factory):
         "network": {"hidden": [8]},
         "training": {"epochs": 2, "loss": "binary_crossentropy"},
     }
-    return kfc.fit(spec, data=(x, y), runs=tmp_path_factory.mktemp("table"), verbose=False)
+    return spec, (x, y)
 
 
 @pytest.fixture(scope="session")
-def regression(tmp_path_factory):
-    """Disease progression, in its own units."""
+def cases():
+    """Kind -> a spec and its data; the last one is disease progression, in its own units."""
+    return {"image": image_case(), "table": table_case(), "regression": ("diabetes", None)}
+
+
+def fitted(case, folder):
+    spec, data = case
     overrides = {"training.epochs": 2}
-    runs = tmp_path_factory.mktemp("regression")
-    return kfc.fit("diabetes", overrides=overrides, runs=runs, verbose=False)
+    return kfc.fit(spec, overrides=overrides, data=data, runs=folder, verbose=False)
 
 
 @pytest.fixture(scope="session")
-def exported(request, tmp_path_factory, unasked):
-    """The export of a run by the name of its fixture, made once.
+def image(cases, tmp_path_factory):
+    return fitted(cases["image"], tmp_path_factory.mktemp("image"))
 
-    Of two the SavedModel is asked by test_export.py alone, all of them in one process.
+
+@pytest.fixture(scope="session")
+def table(cases, tmp_path_factory):
+    return fitted(cases["table"], tmp_path_factory.mktemp("table"))
+
+
+@pytest.fixture(scope="session")
+def regression(cases, tmp_path_factory):
+    return fitted(cases["regression"], tmp_path_factory.mktemp("regression"))
+
+
+class WarmProcess:
+    """A process without kfc and Keras that has imported TensorFlow, and forks for each script.
+
+    It starts with the first script.
     """
+
+    def __init__(self):
+        self._process = None
+
+    def run(self, script, *arguments):
+        """Runs a script, and returns how it ended, as `subprocess.run` does."""
+        if self._process is None:
+            program = Path(__file__).with_name("warm_process.py")
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(program)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""},
+            )
+        print(json.dumps([str(script), *map(str, arguments)]), file=self._process.stdin)
+        self._process.stdin.flush()
+        code, stdout, stderr = json.loads(self._process.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, stdout, stderr)
+
+    def run_probe(self, *arguments):
+        """Runs `probe.py`, whose parent is this process."""
+        return self.run(certificate._PROBE, "PARENT", *arguments)
+
+    def close(self):
+        """Ends the process."""
+        if self._process is not None:
+            self._process.stdin.close()
+            self._process.wait()
+            self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def warm_process():
+    process = WarmProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm_probes(warm_process):
+    """Lets one process import TensorFlow for all SavedModels that are asked; it takes seconds.
+
+    The other formats, and `tests/test_testing.py`, have a fresh process for each export.
+    """
+    fresh = certificate._run_probe
+
+    def run_probe(runtime, *arguments):
+        is_built_in = runtime == formats.SAVED_MODEL.runtime
+        return (warm_process.run_probe if is_built_in else fresh)(runtime, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certificate, "_run_probe", run_probe)
+        yield
+
+
+@pytest.fixture(scope="session")
+def exported(request, tmp_path_factory):
+    """The export of a run by the name of its fixture, made once."""
 
     @functools.cache
     def export(kind, format="saved_model"):
         run = request.getfixturevalue(kind)
         path = tmp_path_factory.mktemp("models") / kind
-        is_asked = format != "saved_model" or kind not in ("image", "regression")
-        with nullcontext() if is_asked else unasked():
-            return kfc.export(run, path, format=format, verbose=False)
+        return kfc.export(run, path, format=format, verbose=False)
 
     return export

@@ -21,12 +21,12 @@ def compared(monkeypatch):
     """Compares a run that says `own` with a model that says `answer`, in no process."""
 
     def compare(own, answer, task=CLASSES, *, limit=certificate.LIMIT, nan_rows=(None,) * 3):
-        def ask(folder, exporter, questions):
-            return [asked(q) for q in questions]
+        def outputs(folder, exporter, calls):
+            return [outputs_of(call) for call in calls]
 
-        def asked(question):
-            said = {k: np.array(v)[: question.rows] for k, v in answer.items()}
-            if not question.nan_rows:
+        def outputs_of(call):
+            said = {k: np.array(v)[: call.rows] for k, v in answer.items()}
+            if not call.nan_rows:
                 return said
             return {k: np.concatenate([*none(k, v, nan_rows), v]) for k, v in said.items()}
 
@@ -35,11 +35,11 @@ def compared(monkeypatch):
             empty = "" if name == "label" else np.nan
             return [np.full(shape, empty if row is None else row[name]) for row in given]
 
-        monkeypatch.setattr(certificate, "_ask", ask)
+        monkeypatch.setattr(certificate, "_outputs", outputs)
         rows = Sample(np.zeros((len(own), 2), np.float32), np.array(own, np.float32))
         serves = formats.SAVED_MODEL
         where = {"input_name": "features", "request": None}
-        return certificate.compare(Path(), serves, rows, task, limit=limit, **where)
+        return certificate.compare_with_run(Path(), serves, rows, task, limit=limit, **where)
 
     return compare
 

@@ -1,4 +1,4 @@
-"""Certificates of somebody's."""
+"""Certificates from elsewhere."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ CHANGES = {
     "files without sums": {"files": {"model.onnx": 1}},
     "rows of text": {"rows": "60"},
     "a task of text": {"task": "classes"},
-    "columns of numbers": {"columns": {"a": 1}},
+    "input names that are numbers": {"input_names": {"a": 1}},
 }
 TASKS = {
     "class names that are numbers": {"class_names": [0, 1]},

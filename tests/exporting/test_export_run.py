@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc.exporting import formats
-from kfc.exporting.loaded_export import _runtime, exporter_of, load_export
+from kfc.exporting import formats, model_card, requests
+from kfc.exporting.loaded_export import _import_runtime, load_export
 from kfc.exporting.versions import is_export
 from kfc.registry import EXPORTERS
 from kfc.runs import result_file, sample_file
@@ -23,8 +23,6 @@ FORMATS = ("saved_model", "onnx", "litert")
 
 ELSEWHERE = """
 import json, sys
-for name in ("kfc", "keras"):
-    sys.modules[name] = None
 import numpy as np
 import tensorflow as tf
 
@@ -55,7 +53,7 @@ def other_rows_of(run):
 
 
 @pytest.fixture(scope="module")
-def elsewhere(request, exported, tmp_path_factory):
+def elsewhere(request, exported, warm_process, tmp_path_factory):
     """Kind -> shapes and outputs of its export, in a process with neither kfc nor Keras."""
     folders = {
         kind: tmp_path_factory.mktemp(kind) for kind in ("image", "table", "regression")
@@ -64,9 +62,9 @@ def elsewhere(request, exported, tmp_path_factory):
     for kind, folder in folders.items():
         np.save(folder / "x.npy", other_rows_of(request.getfixturevalue(kind)))
         arguments += [str(exported(kind).path), str(folder)]
-    ended = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, *arguments], capture_output=True, text=True
-    )
+    script = tmp_path_factory.mktemp("script") / "elsewhere.py"
+    script.write_text(ELSEWHERE)
+    ended = warm_process.run(script, *arguments)
     assert ended.returncode == 0, ended.stderr
     shapes = json.loads(ended.stdout)
     outputs = [dict(np.load(folder / "answers.npz")) for folder in folders.values()]
@@ -148,13 +146,13 @@ def test_a_row_with_nan_or_infinity_is_answered_with_nan_in_every_format(
 ):
     export = exported("table", format)
     assert export.certificate["nan_rows"] == (6 if format == "saved_model" else 3)
-    answer = _runtime(exporter_of(format))(str(export.path))
+    answer = _import_runtime(export.exporter)(str(export.path))
     x = rows_of(table)[:5].copy()
     wanted = answer({"features": x})
     x[1, 0], x[2, 3], x[4, 1] = np.nan, np.inf, -np.inf
     signatures = {"": {"features": x}}
     if format == "saved_model":
-        names = export.certificate["columns"].values()
+        names = export.certificate["input_names"].values()
         signatures["rows"] = dict(zip(names, x.T, strict=True))
     for signature, inputs in signatures.items():
         found = answer(inputs, *filter(None, [signature]))
@@ -165,7 +163,7 @@ def test_a_row_with_nan_or_infinity_is_answered_with_nan_in_every_format(
 
 
 def test_an_operation_of_a_plug_in_s_block_is_exported_named_and_not_loaded(
-    digits, tmp_path, broken, capsys
+    image, tmp_path, broken, capsys
 ):
     def write(network, task, folder):
         more = keras.ops.multiply(keras.ops.sin(network.output), 0.0)
@@ -173,7 +171,7 @@ def test_an_operation_of_a_plug_in_s_block_is_exported_named_and_not_loaded(
         formats.write_saved_model(same, task, folder)
 
     broken(write, of="SAVED_MODEL")
-    export = kfc.export(digits, tmp_path / "m")
+    export = kfc.export(image, tmp_path / "m")
     assert export.certificate["unlisted"] == ["Sin"]
     assert "holds Sin, of a plug-in." in " ".join(capsys.readouterr().err.split())
     with pytest.raises(kfc.CheckpointError, match="got one with Sin"):
@@ -216,7 +214,7 @@ def test_the_certificate_says_what_was_compared(exported, table):
     assert facts == json.loads(json.dumps(export.certificate))
     assert (facts["rows"], facts["limit"]) == (60, 1e-5)
     assert (facts["labels_equal"], facts["ties"]) == (True, 0)
-    assert facts["columns"]["class"] == "column_class"
+    assert facts["input_names"]["class"] == "column_class"
     calls = ["batch of 60", "batch of 1", "batch of 0", "columns", "request"]
     nan_calls = ["batch with NaN rows", "columns with NaN rows"]
     assert facts["calls"] == calls + nan_calls
@@ -234,10 +232,17 @@ def test_the_certificate_of_a_regression_says_nothing_of_labels(exported):
 
 
 def test_a_certificate_with_a_tie_says_so(exported):
-    export = exported("digits", "onnx")
-    assert export.verdict.startswith("64 test rows: labels equal, largest difference ")
+    export = exported("image", "onnx")
+    assert export.verdict.startswith("60 test rows: labels equal, largest difference ")
     tied = dataclasses.replace(export, certificate={**export.certificate, "ties": 1})
-    assert tied.verdict.startswith("64 test rows: labels equal but for 1 tie, largest")
+    assert tied.verdict.startswith("60 test rows: labels equal but for 1 tie, largest")
+
+
+def test_the_card_is_written_from_the_run_and_the_certificate(exported, table):
+    export = exported("table")
+    commands = requests.serving_commands(export.path, "table", portable=True)
+    card = model_card.card_text(table, export.certificate, commands)
+    assert (export.path / "card.md").read_text("utf-8") == card
 
 
 def test_labels_with_several_lines_stay_one_line_each_in_the_list(table, exported):
@@ -245,9 +250,16 @@ def test_labels_with_several_lines_stay_one_line_each_in_the_list(table, exporte
     assert len(path.read_text("utf-8").splitlines()) == len(table.task.class_names) == 2
 
 
-def test_versions_count_up_and_may_be_named(digits, tmp_path):
+@pytest.fixture
+def converted(image, exported, broken):
+    """The network is converted to ONNX once: later exports copy the file."""
+    converted = exported("image", "onnx").path / "model.onnx"
+    broken(lambda network, task, folder: shutil.copy(converted, folder))
+
+
+def test_versions_count_up_and_may_be_named(image, tmp_path, converted):
     versions = [
-        kfc.export(digits, tmp_path, format="onnx", version=v, verbose=False).version
+        kfc.export(image, tmp_path, format="onnx", version=v, verbose=False).version
         for v in (None, None, 7, None)
     ]
     assert versions == [1, 2, 7, 8]
@@ -255,64 +267,64 @@ def test_versions_count_up_and_may_be_named(digits, tmp_path):
     assert load_export(tmp_path / "2").version == 2
 
 
-def test_a_version_is_never_written_over(digits, tmp_path):
-    kfc.export(digits, tmp_path, format="onnx", verbose=False)
-    message = refused(digits, tmp_path, kfc.SpecError, format="onnx", version=1)
+def test_a_version_is_never_written_over(image, exported):
+    path = exported("image", "onnx").path.parent
+    message = refused(image, path, kfc.SpecError, format="onnx", version=1)
     assert "--version: expected a new one" in message
 
 
-def test_formats_do_not_mix_below_one_folder(digits, tmp_path):
-    kfc.export(digits, tmp_path, format="onnx", verbose=False)
-    message = refused(digits, tmp_path, kfc.SpecError, format="litert")
+def test_formats_do_not_mix_below_one_folder(image, exported):
+    path = exported("image", "onnx").path.parent
+    message = refused(image, path, kfc.SpecError, format="litert")
     assert "versions that are all litert, got some that are onnx" in message
 
 
 @pytest.mark.parametrize("version", [0, -1, True, 1.5, "2", 2**63, 10**299])
-def test_a_version_is_a_whole_number_that_a_server_can_count(version, digits, tmp_path):
-    message = refused(digits, tmp_path / "m", kfc.SpecError, version=version)
+def test_a_version_is_a_whole_number_that_a_server_can_count(version, image, tmp_path):
+    message = refused(image, tmp_path / "m", kfc.SpecError, version=version)
     assert "--version: expected a whole number from 1 to 2**63 - 1, got " in message
     assert message.endswith("Name another, or leave it out for the next free one.")
 
 
-def test_after_the_last_version_there_is_no_next_one(digits, tmp_path):
+def test_after_the_last_version_there_is_no_next_one(image, tmp_path):
     (tmp_path / str(2**63 - 1)).mkdir()
-    message = refused(digits, tmp_path, kfc.SpecError, format="onnx")
+    message = refused(image, tmp_path, kfc.SpecError, format="onnx")
     assert "--version: expected a whole number" in message
 
 
-def test_a_version_with_zeros_in_front_is_that_version(digits, tmp_path):
+def test_a_version_with_zeros_in_front_is_that_version(image, tmp_path):
     (tmp_path / "007").mkdir()
-    message = refused(digits, tmp_path, kfc.SpecError, version=7)
+    message = refused(image, tmp_path, kfc.SpecError, version=7)
     assert "007, which exists" in message
 
 
-def test_the_folder_of_a_run_takes_no_versions(digits):
-    message = refused(digits, digits.folder, kfc.SpecError)
+def test_the_folder_of_a_run_takes_no_versions(image):
+    message = refused(image, image.folder, kfc.SpecError)
     assert (
         "expected a folder for the versions of a model, got one with a result.json" in message
     )
-    assert not is_export(digits.folder)
+    assert not is_export(image.folder)
 
 
-def test_the_folder_of_a_version_takes_no_versions(digits, exported):
-    folder = exported("digits", "onnx").path
-    message = refused(digits, folder, kfc.SpecError)
+def test_the_folder_of_a_version_takes_no_versions(image, exported):
+    folder = exported("image", "onnx").path
+    message = refused(image, folder, kfc.SpecError)
     assert "got one with a certificate.json" in message
 
 
-def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(digits, tmp_path):
-    message = refused(digits, tmp_path / "a[b]", kfc.SpecError)
+def test_a_path_that_tensorflow_takes_for_a_pattern_is_refused(image, tmp_path):
+    message = refused(image, tmp_path / "a[b]", kfc.SpecError)
     assert "expected a folder without [ and" in message
 
 
-def test_a_path_that_cannot_be_is_a_disk_error(digits, tmp_path):
+def test_a_path_that_cannot_be_is_a_disk_error(image, tmp_path):
     with pytest.raises(kfc.DiskError, match="File name too long"):
-        kfc.export(digits, tmp_path / ("m" * 300), verbose=False)
+        kfc.export(image, tmp_path / ("m" * 300), verbose=False)
 
 
 @pytest.mark.parametrize("name", ["state.npz", "facts.json"])
-def test_a_run_with_one_bit_of_its_last_checkpoint_altered_is_refused(name, digits, tmp_path):
-    folder = copied(digits, tmp_path / "run")
+def test_a_run_with_one_bit_of_its_last_checkpoint_altered_is_refused(name, image, tmp_path):
+    folder = copied(image, tmp_path / "run")
     file = max(folder.glob("checkpoints/*")) / name
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -320,8 +332,8 @@ def test_a_run_with_one_bit_of_its_last_checkpoint_altered_is_refused(name, digi
     refused(folder, tmp_path / "m", kfc.CheckpointError)
 
 
-def test_a_run_with_one_bit_of_its_sample_altered_is_refused(digits, tmp_path):
-    folder = copied(digits, tmp_path / "run")
+def test_a_run_with_one_bit_of_its_sample_altered_is_refused(image, tmp_path):
+    folder = copied(image, tmp_path / "run")
     content = bytearray((folder / "sample.npz").read_bytes())
     content[-100] ^= 1
     (folder / "sample.npz").write_bytes(content)
@@ -334,13 +346,13 @@ def test_a_run_with_one_bit_of_its_sample_altered_is_refused(digits, tmp_path):
         ("result.json", '"class_names": ["0", ', '"class_names": ["1", '),
         ("result.json", '"test_accuracy": 0.', '"test_accuracy": 1.'),
         ("result.json", '"data_sha256": "', '"data_sha256": "0'),
-        ("result.json", "16.0", "16.1"),  # the width of a pixel, in the scaling
-        ("spec.yaml", "name: digits", "name: digitt"),
+        ("result.json", "255.0", "255.1"),  # the divisor of the scaling
+        ("spec.yaml", "name: image", "name: imagf"),
     ],
     ids=["label", "metric", "data", "scaling", "name"],
 )
-def test_a_run_whose_record_was_altered_is_refused(name, old, new, digits, tmp_path):
-    folder = copied(digits, tmp_path / "run")
+def test_a_run_whose_record_was_altered_is_refused(name, old, new, image, tmp_path):
+    folder = copied(image, tmp_path / "run")
     text = (folder / name).read_text()
     assert old in text
     (folder / name).write_text(text.replace(old, new, 1))
@@ -349,16 +361,16 @@ def test_a_run_whose_record_was_altered_is_refused(name, old, new, digits, tmp_p
     assert f"Train again with `kfc fit {folder}/spec.yaml`." in message
 
 
-def test_a_network_that_was_trained_further_is_refused(digits, tmp_path):
-    run = kfc.load(digits.folder)
+def test_a_network_that_was_trained_further_is_refused(image, tmp_path):
+    run = kfc.load(image.folder)
     kernel = run.model.weights[0]
     kernel.assign(kernel + 1e-3)
     message = refused(run, tmp_path / "m", kfc.CheckpointError)
     assert "weights that are not those the run ended with" in message
 
 
-def test_a_trial_of_a_search_keeps_no_test_rows_and_is_refused(digits, tmp_path):
-    folder = copied(digits, tmp_path / "run")
+def test_a_trial_of_a_search_keeps_no_test_rows_and_is_refused(image, tmp_path):
+    folder = copied(image, tmp_path / "run")
     result = json.loads((folder / "result.json").read_text())
     del result["sample_sha256"], result["rows"], result["sha256"]
     (folder / "result.json").write_text(json.dumps(result_file.with_sha256(result)))
@@ -369,31 +381,31 @@ def test_a_trial_of_a_search_keeps_no_test_rows_and_is_refused(digits, tmp_path)
 
 
 def test_weights_that_an_export_changes_are_refused_and_nothing_is_left(
-    digits, tmp_path, broken
+    image, tmp_path, broken
 ):
     def write(network, task, folder):
         network.weights[0].assign(network.weights[0] * (1 + 1e-4))
         formats.write_onnx(network, task, folder)
 
     broken(write)
-    run = kfc.load(digits.folder)
+    run = kfc.load(image.folder)
     message = refused(run, tmp_path / "new" / "m", kfc.NumbersError, format="onnx")
     assert "logits within 1e-05 of the run's own" in message
     assert not (tmp_path / "new").exists()
 
 
-def test_earlier_versions_survive_a_refusal(digits, tmp_path, broken):
-    kfc.export(digits, tmp_path, format="onnx", verbose=False)
+def test_earlier_versions_survive_a_refusal(image, exported, broken):
+    path = exported("image", "onnx").path.parent
 
     def write(network, task, folder):
         (folder / "model.onnx").write_bytes(b"no model")
 
     broken(write)
-    message = refused(digits, tmp_path, kfc.NumbersError, format="onnx")
+    message = refused(image, path, kfc.NumbersError, format="onnx")
     assert "expected a model that loads without kfc and Keras" in message
 
 
-def test_labels_in_another_order_are_refused(digits, tmp_path, broken):
+def test_labels_in_another_order_are_refused(image, tmp_path, broken):
     def write(network, task, folder):
         turned = dataclasses.replace(
             task, class_names=(*task.class_names[1:], task.class_names[0])
@@ -401,26 +413,26 @@ def test_labels_in_another_order_are_refused(digits, tmp_path, broken):
         formats.write_saved_model(network, turned, folder)
 
     broken(write, of="SAVED_MODEL")
-    assert "the label '" in refused(digits, tmp_path / "m", kfc.NumbersError)
+    assert "the label '" in refused(image, tmp_path / "m", kfc.NumbersError)
 
 
-def test_a_model_that_needs_kfc_is_refused(digits, tmp_path, broken, monkeypatch):
+def test_a_model_that_needs_kfc_is_refused(image, tmp_path, broken, monkeypatch):
     (tmp_path / "runtime.py").write_text("import kfc\n")
     other = dataclasses.replace(formats.ONNX, runtime=tmp_path / "runtime.py")
     monkeypatch.setattr(formats, "ONNX", other)
-    message = refused(digits, tmp_path / "m", kfc.NumbersError, format="onnx")
+    message = refused(image, tmp_path / "m", kfc.NumbersError, format="onnx")
     assert "import of kfc halted" in message
 
 
-def test_what_a_format_needs_is_named_where_it_is_missing(digits, tmp_path, monkeypatch):
+def test_what_a_format_needs_is_named_where_it_is_missing(image, tmp_path, monkeypatch):
     other = dataclasses.replace(formats.ONNX, modules=("onnx", "no_such_module"))
     monkeypatch.setattr(formats, "ONNX", other)
-    message = refused(digits, tmp_path / "m", kfc.SpecError, format="onnx")
+    message = refused(image, tmp_path / "m", kfc.SpecError, format="onnx")
     assert "got no no_such_module. python -m pip install onnx onnxruntime tf2onnx" in message
 
 
-def test_an_unknown_format_is_refused_with_the_known_ones(digits, tmp_path):
-    message = refused(digits, tmp_path / "m", kfc.RegistryError, format="onxx")
+def test_an_unknown_format_is_refused_with_the_known_ones(image, tmp_path):
+    message = refused(image, tmp_path / "m", kfc.RegistryError, format="onxx")
     assert "Did you mean 'onnx'? Known: litert, onnx, saved_model." in message
 
 
@@ -437,10 +449,10 @@ def test_bfloat16_is_exported_as_saved_model_alone(tmp_path):
     assert kfc.export(run, tmp_path / "m", verbose=False).certificate["limit"] == 2e-2
 
 
-def test_a_file_in_place_of_the_folder_is_a_disk_error(digits, tmp_path):
+def test_a_file_in_place_of_the_folder_is_a_disk_error(image, tmp_path):
     (tmp_path / "m").write_text("a file")
     with pytest.raises(kfc.DiskError):
-        kfc.export(digits, tmp_path / "m", verbose=False)
+        kfc.export(image, tmp_path / "m", verbose=False)
 
 
 @contextlib.contextmanager
@@ -455,9 +467,9 @@ def short_files():
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_full_disk_is_a_disk_error_and_nothing_is_left(digits, tmp_path, format):
+def test_a_full_disk_is_a_disk_error_and_nothing_is_left(image, tmp_path, format):
     with short_files():
-        message = refused(digits, tmp_path / "m", kfc.DiskError, format=format)
+        message = refused(image, tmp_path / "m", kfc.DiskError, format=format)
     assert "File too large" in message
     assert not (tmp_path / "m").exists()
 
@@ -469,19 +481,19 @@ import numpy as np
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 
 def load(folder):
-    return lambda inputs: {"logits": np.zeros((len(inputs["features"]), 10_000))}
+    return lambda inputs: {"logits": np.zeros((len(inputs["image"]), 10_000))}
 """
 
 
-def test_a_disk_that_is_full_for_the_answers_is_a_disk_error(digits, tmp_path, monkeypatch):
+def test_a_disk_that_is_full_for_the_answers_is_a_disk_error(image, tmp_path, monkeypatch):
     (tmp_path / "runtime.py").write_text(ENDLESS)
     write, runtime = (lambda *given: None), tmp_path / "runtime.py"
-    small = sample_file.Sample(rows_of(digits)[:2], np.zeros((2, 10), np.float32))
-    monkeypatch.setattr(sample_file, "read", lambda *given: small)
-    monkeypatch.setattr(sample_file, "ask", lambda *given: small.outputs)
+    small = sample_file.Sample(rows_of(image)[:2], np.zeros((2, 3), np.float32))
+    monkeypatch.setattr(sample_file, "read_sample", lambda *given: small)
+    monkeypatch.setattr(sample_file, "outputs_on_cpu", lambda *given: small.outputs)
     other = dataclasses.replace(formats.ONNX, write=write, runtime=runtime)
     monkeypatch.setattr(formats, "ONNX", other)
-    message = refused(digits, tmp_path / "m", kfc.DiskError, format="onnx")
+    message = refused(image, tmp_path / "m", kfc.DiskError, format="onnx")
     assert "File too large" in message
 
 
@@ -502,7 +514,7 @@ def test_an_export_with_an_altered_file_is_not_loaded(name, exported, tmp_path):
 def test_an_export_whose_certificate_says_something_else_is_not_loaded(
     old, new, exported, tmp_path
 ):
-    folder = shutil.copytree(exported("digits", "onnx").path, tmp_path / "1")
+    folder = shutil.copytree(exported("image", "onnx").path, tmp_path / "1")
     text = (folder / "certificate.json").read_text("utf-8")
     assert old in text
     (folder / "certificate.json").write_text(text.replace(old, new), "utf-8")
@@ -511,7 +523,7 @@ def test_an_export_whose_certificate_says_something_else_is_not_loaded(
 
 
 def test_a_version_is_known_by_its_certificate_wherever_it_is(exported, tmp_path):
-    export = exported("digits", "onnx")
+    export = exported("image", "onnx")
     (tmp_path / "link").symlink_to(export.path)
     shutil.copytree(export.path, tmp_path / "copy")
     for name in ("link", "copy"):
@@ -571,10 +583,10 @@ def killed_at(at, run, path, format):
 
 
 @pytest.mark.slow
-def test_a_kill_leaves_whole_versions_alone_and_no_hindrance(digits, tmp_path):
-    assert killed_at(5, digits, tmp_path / "m", "onnx") == -9
+def test_a_kill_leaves_whole_versions_alone_and_no_hindrance(image, tmp_path):
+    assert killed_at(5, image, tmp_path / "m", "onnx") == -9
     assert [p.name for p in sorted((tmp_path / "m").iterdir())] == [".partial-2", "1"]
-    kfc.export(digits, tmp_path / "m", format="onnx", verbose=False)
+    kfc.export(image, tmp_path / "m", format="onnx", verbose=False)
     assert [p.name for p in sorted((tmp_path / "m").iterdir())] == ["1", "2"]
 
 
@@ -583,8 +595,8 @@ def test_a_kill_leaves_whole_versions_alone_and_no_hindrance(digits, tmp_path):
     [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
     ids=lambda n: n.name,
 )
-def test_a_signal_ends_an_export_with_its_code_and_nothing_left(number, digits, tmp_path):
-    words = ["export", str(digits.folder), str(tmp_path / "m"), "--format", "saved_model"]
+def test_a_signal_ends_an_export_with_its_code_and_nothing_left(number, image, tmp_path):
+    words = ["export", str(image.folder), str(tmp_path / "m"), "--format", "saved_model"]
     process = subprocess.Popen(
         [sys.executable, "-m", "kfc", *words], stderr=subprocess.PIPE, text=True
     )
@@ -596,9 +608,9 @@ def test_a_signal_ends_an_export_with_its_code_and_nothing_left(number, digits, 
     assert not (tmp_path / "m").exists()
 
 
-def test_two_exports_at_once_are_two_versions(digits, tmp_path):
+def test_two_exports_at_once_are_two_versions(image, tmp_path):
     def export(_):
-        return kfc.export(digits, tmp_path / "m", format="onnx", verbose=False)
+        return kfc.export(image, tmp_path / "m", format="onnx", verbose=False)
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         assert {each.version for each in pool.map(export, range(2))} == {1, 2}
@@ -607,8 +619,8 @@ def test_two_exports_at_once_are_two_versions(digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_write_leaves_whole_versions_alone(digits, tmp_path):
+def test_a_kill_at_any_write_leaves_whole_versions_alone(image, tmp_path):
     at = 1
-    while killed_at(at, digits, tmp_path / str(at), "saved_model") == -9:
+    while killed_at(at, image, tmp_path / str(at), "saved_model") == -9:
         at += 1
     assert at > 8

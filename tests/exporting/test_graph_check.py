@@ -13,11 +13,11 @@ from kfc import spec
 from kfc.data import Task
 from kfc.exporting import graph_check
 from kfc.exporting.formats import write_saved_model
-from kfc.exporting.graph_check import unlisted
+from kfc.exporting.graph_check import unlisted_in_saved_model
 from kfc.exporting.loaded_export import load_export
-from kfc.exporting.versions import CERTIFICATE, sha256s
+from kfc.exporting.versions import CERTIFICATE, file_sha256s
 from kfc.network import building
-from kfc.preprocessing.numeric import fit_scaling
+from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.runs import result_file
 from kfc.spec.keras_signatures import signatures
 
@@ -43,7 +43,8 @@ def task_of(
     scale="standard", labels=CLASSES, dtype="float32", outputs=1, feature_names=COLUMNS
 ):
     x = np.random.default_rng(0).integers(0, 256, (50, 4)).astype(dtype)
-    inputs, targets = fit_scaling(scale, x), fit_scaling("standard", x[:, :outputs])
+    inputs = NumericScaling.fit(scale, x)
+    targets = TargetScaling.fit("standard", x[:, :outputs])
     return Task((4,), dtype, labels, outputs, inputs, targets, feature_names)
 
 
@@ -86,7 +87,7 @@ def operations(folder):
 
 
 def test_whatever_a_spec_can_ask_for_is_listed(everything):
-    assert [unlisted(folder) for folder in everything] == [[]] * len(everything)
+    assert [unlisted_in_saved_model(folder) for folder in everything] == [[]] * len(everything)
 
 
 def test_the_lists_hold_what_some_export_needs_and_no_more(everything):
@@ -171,15 +172,15 @@ ATTACKS = {
 
 @pytest.mark.parametrize("op", ATTACKS)
 def test_an_operation_that_no_export_has_is_found_by_name(tmp_path, op):
-    assert op in unlisted(save(tmp_path, ATTACKS[op]))
+    assert op in unlisted_in_saved_model(save(tmp_path, ATTACKS[op]))
 
 
 def test_a_graph_is_looked_through_to_its_last_function(tmp_path):
-    assert "WriteFile" in unlisted(save(tmp_path, inner))
+    assert "WriteFile" in unlisted_in_saved_model(save(tmp_path, inner))
 
 
 def test_a_graph_that_computes_is_none_the_worse_for_its_saver(tmp_path):
-    assert unlisted(save(tmp_path, lambda value: value + 1)) == []
+    assert unlisted_in_saved_model(save(tmp_path, lambda value: value + 1)) == []
 
 
 def test_a_function_that_nothing_calls_is_looked_at_all_the_same(tmp_path):
@@ -195,7 +196,7 @@ def test_a_function_that_nothing_calls_is_looked_at_all_the_same(tmp_path):
     del graph.graph_def.node[:]
     graph.graph_def.node.extend(kept)
     (folder / "saved_model.pb").write_bytes(model.SerializeToString())
-    assert "WriteFile" in unlisted(folder)
+    assert "WriteFile" in unlisted_in_saved_model(folder)
 
 
 def test_what_tensorflow_1_would_load_is_refused_with_its_restore_operation(tmp_path):
@@ -205,7 +206,7 @@ def test_what_tensorflow_1_would_load_is_refused_with_its_restore_operation(tmp_
         session.run(tf.compat.v1.global_variables_initializer())
         builder.add_meta_graph_and_variables(session, ["serve"])
     builder.save()
-    found = unlisted(tmp_path / "v1")
+    found = unlisted_in_saved_model(tmp_path / "v1")
     assert {"SaveV2", "RestoreV2"} < {*found}
     assert "no table of objects, so that TensorFlow 1 would load it" in found
 
@@ -300,7 +301,7 @@ def test_what_no_export_has_is_found_wherever_it_is(found, everything, tmp_path)
     else:
         CHANGES[found](model.meta_graphs[0])
     (tmp_path / "saved_model.pb").write_bytes(model.SerializeToString())
-    assert any(found in each for each in unlisted(tmp_path))
+    assert any(found in each for each in unlisted_in_saved_model(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["saved_model.pbtxt", "assets/words.txt", "evil.so"])
@@ -308,13 +309,13 @@ def test_a_file_that_no_export_has_is_named(name, everything, tmp_path):
     folder = shutil.copytree(everything[2], tmp_path / "1")
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("")
-    assert unlisted(folder) == [f"the file {name}"]
+    assert unlisted_in_saved_model(folder) == [f"the file {name}"]
 
 
 def test_what_is_no_graph_is_said_to_be_none(tmp_path):
-    assert "cannot be read" in unlisted(tmp_path)[0]
+    assert "cannot be read" in unlisted_in_saved_model(tmp_path)[0]
     (tmp_path / "saved_model.pb").write_bytes(b"\xff" * 40)
-    assert "cannot be read" in unlisted(tmp_path)[0]
+    assert "cannot be read" in unlisted_in_saved_model(tmp_path)[0]
 
 
 def replaced(export, folder, evil):
@@ -326,7 +327,7 @@ def replaced(export, folder, evil):
     shutil.copytree(evil, folder, dirs_exist_ok=True)
     facts = json.loads((folder / CERTIFICATE).read_text())
     del facts["sha256"]
-    sealed = result_file.with_sha256({**facts, "files": sha256s(folder)})
+    sealed = result_file.with_sha256({**facts, "files": file_sha256s(folder)})
     (folder / CERTIFICATE).write_text(result_file.as_json(sealed))
     return folder
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from kfc import spec
 from kfc.data import Task
-from kfc.exporting.nan_guard import guarded
+from kfc.exporting.nan_guard import add_nan_guard
 from kfc.network import building
-from kfc.preprocessing.numeric import fit_scaling
+from kfc.preprocessing import NumericScaling
 
 ACTIVATIONS = ("relu", "relu6", "elu", "leaky_relu", "tanh", "gelu", "softmax")
 BAD = {"NaN": np.nan, "infinity": np.inf, "minus infinity": -np.inf}
@@ -21,9 +21,9 @@ def made():
     x = np.random.default_rng(0).normal(5, 3, (50, 4)).astype("float32")
     hidden = [{"units": 6, "activation": activation} for activation in ACTIVATIONS]
     checked = spec.load_spec({"network": {"hidden": hidden, "block": "residual"}})
-    task = Task((4,), "float32", ("a", "b"), scaling=fit_scaling("standard", x))
+    task = Task((4,), "float32", ("a", "b"), scaling=NumericScaling.fit("standard", x))
     plain = building.build(checked, task)
-    return plain, guarded(plain, task), x
+    return plain, add_nan_guard(plain, task), x
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_network_itself_stays_as_it_is(made):
 def test_whole_numbers_need_no_guard():
     task = Task((4,), "uint8", ("a", "b"))
     plain = building.build(spec.load_spec({"network": {"hidden": [3]}}), task)
-    copy = guarded(plain, task)
+    copy = add_nan_guard(plain, task)
     assert [type(layer) for layer in copy.layers] == [type(layer) for layer in plain.layers]
 
 
@@ -72,6 +72,6 @@ def test_bfloat16_stays_bfloat16():
     )
     plain = building.build(checked, task)
     x = np.ones((2, 4), "float32")
-    assert np.array_equal(guarded(plain, task)(x), plain(x))
-    kinds = {layer.compute_dtype for layer in guarded(plain, task).layers[2:-1]}
+    assert np.array_equal(add_nan_guard(plain, task)(x), plain(x))
+    kinds = {layer.compute_dtype for layer in add_nan_guard(plain, task).layers[2:-1]}
     assert keras.backend.standardize_dtype("bfloat16") in kinds

@@ -83,7 +83,9 @@ def test_the_lines_serve_the_folder_of_versions_and_post_the_request(exported):
 
 @pytest.mark.parametrize("name", ["co:lon", "com,ma", 'quo"te', "it's", "a b"])
 def test_the_line_that_serves_takes_any_path(name):
-    serve, _ = requests.commands(Path("/models") / name / "1", "digits", portable=False)
+    serve, _ = requests.serving_commands(
+        Path("/models") / name / "1", "digits", portable=False
+    )
     words = shlex.split(serve)
     (fields,) = csv.reader([words[words.index("--mount") + 1]])
     assert fields == ["type=bind", f"source=/models/{name}", "target=/models/digits"]
@@ -92,13 +94,13 @@ def test_the_line_that_serves_takes_any_path(name):
 def test_the_line_that_serves_holds_for_the_folder_one_is_in(tmp_path, monkeypatch):
     (tmp_path / "1").mkdir()
     monkeypatch.chdir(tmp_path / "1")
-    serve, _ = requests.commands(Path("."), "digits", portable=False)
+    serve, _ = requests.serving_commands(Path("."), "digits", portable=False)
     assert f"source={tmp_path}," in serve
 
 
 def test_the_lines_of_the_card_hold_wherever_the_folder_is(exported):
     export = exported("table")
-    serve, ask = export.commands(portable=True)
+    serve, ask = requests.serving_commands(export.path, "table", portable=True)
     assert str(export.path.parent) not in serve + ask
     words = subprocess.run(
         ["bash", "-c", f"printf '%s\\n' {ask}"],

@@ -1,6 +1,6 @@
 import pytest
 
-from kfc.exporting.serving_signature import column_names
+from kfc.exporting.serving_signature import input_names
 
 WORDS = ("class", "self", "from", "None")  # of Python, which TensorFlow makes functions of
 
@@ -21,4 +21,4 @@ WORDS = ("class", "self", "from", "None")  # of Python, which TensorFlow makes f
     ],
 )
 def test_a_column_gets_a_name_that_every_runtime_takes(columns, names):
-    assert column_names(columns) == names
+    assert input_names(columns) == names

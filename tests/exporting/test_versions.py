@@ -12,7 +12,7 @@ from kfc.system import safe_open
 def folder(tmp_path):
     """Versions 1 and 3 of a model, of which kfc has written down the numbers."""
     for number in (1, 3):
-        versions.keep_number(tmp_path, number)
+        versions.record_version(tmp_path, number)
         (tmp_path / str(number)).mkdir()
     return tmp_path
 
@@ -24,7 +24,7 @@ def test_the_next_version_comes_after_the_highest(folder):
 def test_the_number_of_a_version_that_was_moved_away_is_not_used_again(folder):
     shutil.rmtree(folder / "3")
     assert versions.next_version(folder) == 4
-    versions.keep_number(folder, 2)  # a number that somebody has named
+    versions.record_version(folder, 2)  # a number that somebody has named
     assert versions.next_version(folder) == 4
 
 
@@ -55,4 +55,4 @@ def test_a_damaged_number_is_refused_with_what_to_write(folder, content):
 def test_a_pipe_or_a_link_among_the_files_of_a_version_is_refused(folder, make):
     make(folder / "1" / "weights")
     with pytest.raises(safe_open.NotRegularError):
-        versions.sha256s(folder / "1")
+        versions.file_sha256s(folder / "1")

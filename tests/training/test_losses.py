@@ -4,7 +4,7 @@ import pytest
 
 from kfc.data import Task
 from kfc.errors import SpecError
-from kfc.preprocessing import Scaling
+from kfc.preprocessing import TargetScaling
 from kfc.spec import load_spec
 from kfc.spec.keras_signatures import signatures
 from kfc.training.losses import OneHotLoss, StandardizedLoss, build_loss, default_loss
@@ -14,7 +14,7 @@ ROWS = 7
 
 
 def scaling(shift, divisor):
-    return Scaling(np.asarray(shift, np.float32), np.asarray(divisor, np.float32))
+    return TargetScaling(np.asarray(shift, np.float32), np.asarray(divisor, np.float32))
 
 
 THREE = Task((4,), "float32", ("a", "b", "c"))

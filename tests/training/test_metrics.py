@@ -7,7 +7,7 @@ from sklearn.metrics import r2_score
 
 import kfc
 from kfc.data import Prepared, Rows, Task
-from kfc.preprocessing.numeric import fit_scaling
+from kfc.preprocessing import TargetScaling
 from kfc.spec import load_spec
 from kfc.training.metrics import R2, build_metrics, check_monitored, defined
 
@@ -146,6 +146,6 @@ def test_a_single_validation_row_has_no_r2(tmp_path):
 
 
 def test_metrics_of_a_regression_are_measured_in_deviations_of_the_training_targets():
-    scaling = fit_scaling("standard", np.array([[10.0], [14.0]], np.float32))
+    scaling = TargetScaling.fit("standard", np.array([[10.0], [14.0]], np.float32))
     _, r2 = build_metrics(Task((1,), "float32", (), 1, target_scaling=scaling), 1)
     np.testing.assert_array_equal(r2.unit, [2.0])

@@ -1,1 +1,1 @@
-"""What loads each format, without kfc and Keras."""
+"""Runtimes: one file per format, which loads an exported model without kfc and Keras."""

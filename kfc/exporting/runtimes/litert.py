@@ -1,6 +1,6 @@
-"""An exported LiteRT model -> a function that answers; needs ai-edge-litert alone.
+"""Runtime of LiteRT exports, which needs only ai-edge-litert.
 
-It also runs where kfc and Keras cannot be imported, so it imports neither.
+This file also runs without kfc and Keras, so it imports neither.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ def load(folder: str) -> Callable[..., dict[str, np.ndarray]]:
     """Loads `model.tflite` in `folder`.
 
     Returns:
-        A function of a mapping of inputs by name that returns outputs by name.
+        A function from a mapping, input name -> array, to outputs by name.
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    # A runner does not keep the interpreter alive whose tensors it reads.
+    # The runner reads tensors of the interpreter, but does not keep it alive.
     interpreter = Interpreter(str(Path(folder) / "model.tflite"))
     runner = interpreter.get_signature_runner("serving_default")
 
-    def answer(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        answers: dict[str, np.ndarray] = runner(**inputs)
-        return answers
+    def predict(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs: dict[str, np.ndarray] = runner(**inputs)
+        return outputs
 
-    answer.interpreter = interpreter  # type: ignore[attr-defined]
-    return answer
+    predict.interpreter = interpreter  # type: ignore[attr-defined]
+    return predict

@@ -1,6 +1,6 @@
-"""An exported ONNX model -> a function that answers; needs onnxruntime alone.
+"""Runtime of ONNX exports, which needs only onnxruntime.
 
-It also runs where kfc and Keras cannot be imported, so it imports neither.
+This file also runs without kfc and Keras, so it imports neither.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def load(folder: str) -> Callable[..., dict[str, np.ndarray]]:
     """Loads `model.onnx` in `folder`.
 
     Returns:
-        A function of a mapping of inputs by name that returns outputs by name.
+        A function from a mapping, input name -> array, to outputs by name.
     """
     import onnxruntime
 
@@ -24,7 +24,7 @@ def load(folder: str) -> Callable[..., dict[str, np.ndarray]]:
     )
     names = [output.name for output in session.get_outputs()]
 
-    def answer(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def predict(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
-    return answer
+    return predict

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from kfc.data import Task
-from kfc.network import normalizes, num_outputs
+from kfc.network import num_outputs
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
 from kfc.training.engine.choice import is_carried
@@ -60,18 +60,11 @@ def structure(spec: Spec, task: Task, *, num_rows: int) -> Structure | None:
     if schedule is None:
         optimizer.pop("learning_rate", None)
     length = [training.epochs, num_rows] if schedule else []
-    # A learned scaling's numbers are inputs, so that only its kind counts.
-    learned = task.scaling.shift.ndim > 0
-    numbers = [task.scaling.shift.tolist(), task.scaling.divisor.tolist()]
-    scaling = normalizes(task.scaling) if learned else numbers
-    # A target's are written into the loss, which is in the training targets' deviations.
-    target = [
-        part.tolist() for part in (task.target_scaling.shift, task.target_scaling.divisor)
-    ]
+    scalings = [task.scaling.compile_key(), task.target_scaling.compile_key()]
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.class_names), task.outputs]
     facts = [layers, block.model_dump(), optimizer, length, loss]
-    text = repr([facts, training.precision, shape, scaling, target])
+    text = repr([facts, training.precision, shape, *scalings])
 
     hidden = spec.network.layers()
     units = {layer.units for layer in hidden}

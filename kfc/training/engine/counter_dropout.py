@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kfc.preprocessing import given_numbers
+
 _SPREAD = 0x9E3779B9  # 2**32 divided by the golden ratio: neighbours land far apart
 
 
@@ -63,20 +65,6 @@ def count_steps(model: keras.Model, step: Callable[[], Any]) -> None:
     for layer in model.layers:
         if isinstance(layer, CounterDropout):
             layer.step = step
-
-
-def given_numbers(*numbers: Any) -> Callable[[], tuple[keras.Variable, ...]]:
-    """Returns variables of a layer that are none of its weights, behind a function.
-
-    Keras counts every variable that it finds in an attribute; these are not trained, saved
-    or hashed, but given to a compiled step as inputs instead of written into it.
-    """
-    variables = tuple(
-        # Named, since TensorFlow makes a kernel for each new name of a variable.
-        keras.Variable(number, dtype=str(number.dtype), trainable=False, name="given")
-        for number in numbers
-    )
-    return lambda: variables
 
 
 def threshold(rate: float) -> int:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kfc.data import Task
-from kfc.preprocessing import Scaling
+from kfc.preprocessing import TargetScaling
 from kfc.spec import load_spec
 from kfc.training.engine.compile_cache import structure
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_carried_shares_nothing(overrides):
 
 def test_a_targets_scaling_is_written_into_the_loss_and_counts():
     def of(shift):
-        scaling = Scaling(np.float32([shift]), np.float32([2.0]))
+        scaling = TargetScaling(np.float32([shift]), np.float32([2.0]))
         task = Task((4,), "float32", (), outputs=1, target_scaling=scaling)
         return structure(load_spec({"training": {"loss": "mse"}}), task, num_rows=70)
 

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 
 from kfc.data import Task
-from kfc.preprocessing import Scaling
+from kfc.preprocessing import NumericScaling, TensorScaling, is_learned_scaling
 from kfc.training.checkpoints.training_state import Progress
-from kfc.training.engine.tensor_inputs import (
-    LearnedScaling,
-    given_variables,
-    is_learned,
-    training_twin,
-)
+from kfc.training.engine.tensor_inputs import given_variables, training_twin
 
 CLASSES = Task((4,), "float32", ("a", "b", "c"))
 MEAN, VARIANCE = np.array([1.0, -2.0, 300.0]), np.array([0.5, 4.0, 1e-3])
@@ -43,7 +38,7 @@ def test_a_learned_scaling_gives_the_bits_of_keras_layer(layer):
 def test_what_is_the_same_for_all_rows_stays_keras_layer():
     pixels = keras.layers.Rescaling(1 / 255, name="scaling")
     network, twin = scaled(pixels)
-    assert not is_learned(pixels)
+    assert not is_learned_scaling(pixels)
     assert twin is network
 
 
@@ -59,7 +54,7 @@ def test_given_variables_are_no_weights():
 
 def test_a_twin_trains_the_layers_of_the_network():
     network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
-    assert isinstance(twin.layers[1], LearnedScaling)
+    assert isinstance(twin.layers[1], TensorScaling)
     assert twin.layers[-1] is network.layers[-1]
 
 
@@ -96,7 +91,7 @@ def test_trainings_with_other_rates_of_dropout_share_steps_and_keep_their_own(pr
 @pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_trainings_on_other_rows_share_steps_and_keep_their_own_numbers(problem, kept, engine):
     scalings = [
-        Scaling(np.full(4, shift, np.float32), np.full(4, 0.5, np.float32))
+        NumericScaling(np.full(4, shift, np.float32), np.full(4, 0.5, np.float32))
         for shift in (0.0, 0.3)
     ]
     cases = [

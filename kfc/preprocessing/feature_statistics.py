@@ -1,0 +1,56 @@
+"""Statistics of features, computed from training rows in memory or on the disk."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kfc.system import Mapped, chunks
+
+
+def flattened(x: np.ndarray) -> np.ndarray:
+    """Returns rows, (rows, ...), as a matrix, (rows, features)."""
+    return x.reshape(len(x), -1)
+
+
+def ranges(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the smallest and the largest value of each feature, (features,), float64."""
+    lows, highs = zip(
+        *((flattened(part).min(axis=0), flattened(part).max(axis=0)) for _, part in chunks(x)),
+        strict=True,
+    )
+    return np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
+
+
+def moments(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation of each feature, (features,), float64."""
+    if not isinstance(x, Mapped):
+        flat = flattened(x)
+        return flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
+    for _, part in chunks(x):
+        scaler.partial_fit(flattened(part).astype(np.float64))
+    return scaler.mean_, np.sqrt(scaler.var_)
+
+
+def quartiles(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns first quartile, median and third quartile of each feature, float64."""
+    flat = flattened(x).astype(np.float64)
+    low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
+    return low, middle, high
+
+
+def nonzero(width: np.ndarray, size: np.ndarray, constant: float) -> np.ndarray:
+    """Returns the widths of features as divisors, with `constant` for constant features.
+
+    Args:
+        width: Standard deviation, or another distance of values, (features,) or ().
+        size: Absolute size of the feature's values, of the same shape.
+        constant: Divisor of a feature whose values are all equal.
+    """
+    # The mean of equal float32 values has a rounding error, so that their standard deviation
+    # is not exactly 0; and a divisor must be at least the smallest normal float32.
+    return np.where(
+        width > np.maximum(1e-12 * size, np.finfo(np.float32).tiny), width, constant
+    )
