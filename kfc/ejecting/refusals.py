@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -202,6 +203,6 @@ def _layer_findings(spec: Spec, task: Task) -> Iterator[Finding]:
             yield _finding("network.use_bias", expected, False)
     # XLA multiplies the weight between two single units in another order.
     widths = [*(layer.units for layer in hidden), num_outputs(spec, task)]
-    if spec.training.engine == "xla" and (1, 1) in zip(widths, widths[1:], strict=False):
+    if spec.training.engine == "xla" and (1, 1) in itertools.pairwise(widths):
         expected = "no single unit after another, with engine xla"
         yield _finding("network.hidden", expected, widths[:-1])

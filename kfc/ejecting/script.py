@@ -1,6 +1,7 @@
 """Writes a script of at most 80 lines that trains the network of a spec without kfc.
 
-The text is in `script.py.jinja`; this module computes the values that it fills in.
+The text is in `script.py.jinja` and `data.py.jinja`; this module computes the values that the
+two templates fill in.
 """
 
 from __future__ import annotations
@@ -31,9 +32,8 @@ from kfc.training.engine import EVALUATION_BATCH
 MAX_LINES = 80
 MAX_COLUMNS = 95
 
-_TEMPLATE = Path(__file__).parent / "script.py.jinja"
 _OR = "--- or ---\n"
-"""Line of the template between two alternatives."""
+"""Line of a template between two alternatives."""
 
 _SLOTS: dict[str, dict[str, str]] = {
     "adam": {"means": "m", "squares": "v"},
@@ -92,6 +92,7 @@ def _render(spec: Spec, source: Source, prepared: Prepared) -> str:
     """Returns the template with all values filled in."""
     check_resolved(spec, source, prepared.task)
     environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent, "utf-8"),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # Python, not HTML
         keep_trailing_newline=True,
@@ -103,8 +104,7 @@ def _render(spec: Spec, source: Source, prepared: Prepared) -> str:
         indented=lambda text, width: textwrap.indent(text.rstrip("\n"), " " * width),
         quoted=json.dumps,
     )
-    template = environment.from_string(_TEMPLATE.read_text("utf-8"))
-    return template.render(
+    return environment.get_template("script.py.jinja").render(
         spec=spec,
         task=prepared.task,
         **_data_values(spec, source, prepared),

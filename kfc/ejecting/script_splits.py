@@ -26,7 +26,7 @@ class ScriptSplit(NamedTuple):
         repeated: Whether an earlier split has selected `rows`.
         share: Share of the rows in the second part, or their number.
         size: Number of rows in the second part.
-        counts: For each class, its number of rows in the first part; empty for regression.
+        counts: Number of rows of each class in the first part; empty for regression.
         tied_classes: Lengths of the permutations that scikit-learn draws before it permutes
             rows, one for each tie between classes.
     """
@@ -60,14 +60,14 @@ def script_splits(spec: Spec, source: Source, prepared: Prepared) -> list[Script
         wanted.append(("others", "rows", spec.data.rows))
     if isinstance(spec.data.validation, float) and spec.data.validation > 0:
         wanted.append(("rows", "val", spec.data.validation))
-    stratify, splits = prepared.task.classification, []
+    stratify = prepared.task.classification
+    splits: list[ScriptSplit] = []
     for first, second, share in wanted:
         if second == "rows" and share >= len(rows):
             continue  # `data.rows` selects all of them
         parts = split(y[rows], share=share, seed=spec.seed, stratify=stratify, where="data")
-        counts, tied = [], []
-        if stratify and not str(spec.data.source).startswith("sklearn:"):
-            counts, tied = _by_class(y[rows], parts[0], spec.seed)
+        by_hand = stratify and not str(spec.data.source).startswith("sklearn:")
+        counts, tied = _by_class(y[rows], parts[0], spec.seed) if by_hand else ([], [])
         size = len(parts[1])
         splits.append(ScriptSplit(first, second, bool(splits), share, size, counts, tied))
         rows = rows[parts[0] if first == "rows" else parts[1]]

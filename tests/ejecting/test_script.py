@@ -12,7 +12,7 @@ from kfc.spec import load_spec
 
 kfc.fit  # noqa: B018 - imports TensorFlow the quiet way
 from kfc.ejecting.refusals import ACTIVATIONS  # noqa: E402
-from kfc.ejecting.script import MOST_LINES, eject  # noqa: E402
+from kfc.ejecting.script import MAX_COLUMNS, MAX_LINES, eject  # noqa: E402
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SLOW = pytest.mark.slow
@@ -56,8 +56,8 @@ def compare(spec, overrides, folder):
 
 def check_form(script, folder):
     lines = script.splitlines()
-    assert len(lines) <= MOST_LINES
-    assert max(map(len, lines)) <= 95
+    assert len(lines) <= MAX_LINES
+    assert max(map(len, lines)) <= MAX_COLUMNS
     imported = set()
     for node in ast.walk(ast.parse(script)):
         if isinstance(node, ast.Import):

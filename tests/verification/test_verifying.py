@@ -1,4 +1,4 @@
-"""Paths agree; ten faults, planted in steps written by hand, are each found and named."""
+"""Paths agree; ten mistakes, made in steps written by hand, are each found and named."""
 
 import json
 
@@ -12,11 +12,12 @@ from kfc.data import prepare
 from kfc.network.building import build
 from kfc.runs.resolution import resolve_data, resolve_engine
 from kfc.training.step import TapeModel
-from kfc.verification.float64_path import Float64
-from kfc.verification.nondifferentiable import Kink, kinks
-from kfc.verification.setup import Problem, State, read
-from kfc.verification.training_paths import Fused, Own
-from kfc.verification.verifying import certified
+from kfc.verification.baseline import run_baseline
+from kfc.verification.float64_path import Float64Path
+from kfc.verification.problem import Problem, State, read_state
+from kfc.verification.relu_zeros import ReluZero, find_relu_zeros
+from kfc.verification.training_paths import EnginePath, UserPath
+from kfc.verification.verifying import certify
 
 SPEC = {
     "name": "planted",
@@ -46,6 +47,11 @@ def problem_of(spec, overrides=None, steps=6):
 @pytest.fixture(scope="module")
 def problem():
     return problem_of(SPEC)
+
+
+@pytest.fixture(scope="module")
+def baseline(problem):
+    return run_baseline(problem)
 
 
 class HandWritten:
@@ -92,10 +98,10 @@ class HandWritten:
         return loss
 
 
-def test_a_step_written_by_hand_passes(problem):
-    certificate = certified(problem, [Own(problem, HandWritten())])
-    assert certificate.passed, certificate.faults
-    assert certificate.beyond == ""
+def test_a_step_written_by_hand_passes(problem, baseline):
+    certificate = certify(baseline, [UserPath(problem, HandWritten())])
+    assert certificate.passed, certificate.failures
+    assert certificate.float64_unsupported == ""
 
 
 @pytest.mark.parametrize(
@@ -111,41 +117,43 @@ def test_a_step_written_by_hand_passes(problem):
         ("order", 0, 4),
     ],
 )
-def test_a_planted_fault_is_found_located_and_named(problem, mistake, step, tensors):
-    certificate = certified(problem, [Own(problem, HandWritten(mistake))])
-    (fault,) = certificate.faults
+def test_a_mistake_made_on_purpose_is_found_located_and_named(
+    problem, baseline, mistake, step, tensors
+):
+    certificate = certify(baseline, [UserPath(problem, HandWritten(mistake))])
+    (failure,) = certificate.failures
     assert not certificate.passed
-    assert (fault["path"], fault["code"], fault["step"]) == ("yours", mistake, step)
-    assert len(fault["tensors"]) == tensors, fault
+    assert (failure["path"], failure["code"], failure["step"]) == ("yours", mistake, step)
+    assert len(failure["tensors"]) == tensors, failure
 
 
-def test_a_batch_that_is_one_row_off_is_found_in_the_engine(problem, monkeypatch):
-    engine = Fused(problem)
+def test_a_batch_that_is_one_row_off_is_found_in_the_engine(problem, baseline, monkeypatch):
+    engine = EnginePath(problem)
     begin = engine._engine.begin
     monkeypatch.setattr(engine._engine, "begin", lambda orders: begin(np.roll(orders, -1, 1)))
-    (fault,) = certified(problem, [engine]).faults
-    assert (fault["path"], fault["code"], fault["step"]) == ("engine", "rows", 0)
+    (failure,) = certify(baseline, [engine]).failures
+    assert (failure["path"], failure["code"], failure["step"]) == ("engine", "rows", 0)
 
 
 def test_a_loss_beyond_float32_is_said_to_be_one():
     rate = {"training.loss": "mse", "training.optimizer.learning_rate": 1e4}
     diverging = problem_of(SPEC, rate)
-    certificate = certified(diverging, [])
-    fault = certificate.faults[0]
-    assert fault["code"] == "range"
-    assert "the training diverges" in fault["cause"]
+    certificate = certify(run_baseline(diverging), [])
+    failure = certificate.failures[0]
+    assert failure["code"] == "range"
+    assert "the training diverges" in failure["cause"]
     json.dumps(certificate.summary(), allow_nan=False)
 
 
-def test_rounding_that_a_training_lets_grow_is_no_fault():
+def test_rounding_that_a_training_amplifies_passes():
     unsteady = {"training.optimizer": {"name": "sgd", "learning_rate": 2.0}}
     problem = problem_of(SPEC, {**unsteady, "network.activation": "tanh"}, steps=40)
-    certificate = certified(problem, [Fused(problem)])
-    assert certificate.passed, certificate.faults
+    certificate = certify(run_baseline(problem), [EnginePath(problem)])
+    assert certificate.passed, certificate.failures
     assert certificate.paths[-1]["max_ulps"] > 1e4  # of float64 in a row
 
 
-def test_a_step_of_ones_own_may_keep_its_momentum_to_itself():
+def test_a_step_of_the_user_may_keep_momentum_of_its_own():
     momentum = {"training.optimizer": {"name": "sgd", "learning_rate": 0.07, "momentum": 0.9}}
     problem, velocities = problem_of(SPEC, momentum), {}
 
@@ -162,38 +170,41 @@ def test_a_step_of_ones_own_may_keep_its_momentum_to_itself():
             w.assign_add(velocities[number])
         return loss
 
-    assert certified(problem, [Own(problem, step)]).passed
+    assert certify(run_baseline(problem), [UserPath(problem, step)]).passed
 
 
-class Forgetful(Fused):
-    """An engine that begins each step of several without the optimizer's memory."""
+class ForgetfulPath(EnginePath):
+    """An engine that resets the optimizer's state before each of several steps."""
 
     def run(self, state, first, last):
-        outcomes = []
+        results = []
         for step in range(first, last):
-            weights = outcomes[-1].state.weights if outcomes else state.weights
-            outcomes += super().run(State(weights, state.optimizer), step, step + 1)
-        return outcomes
+            weights = results[-1].state.weights if results else state.weights
+            results += super().run(State(weights, state.optimizer), step, step + 1)
+        return results
 
 
-def test_momentum_that_is_not_carried_from_step_to_step_is_found_though_each_step_is_right():
+def test_momentum_that_is_lost_between_steps_is_found_though_each_single_step_is_right():
     momentum = {"training.optimizer": {"name": "sgd", "learning_rate": 0.07, "momentum": 0.9}}
     problem = problem_of(SPEC, momentum)
-    assert certified(problem, [Fused(problem)]).passed
-    (fault,) = certified(problem, [Forgetful(problem)]).faults
-    assert (fault["path"], fault["code"], fault["step"]) == ("engine", "carried", 1)
-    assert "not carried" in fault["cause"]
+    baseline = run_baseline(problem)
+    assert certify(baseline, [EnginePath(problem)]).passed
+    (failure,) = certify(baseline, [ForgetfulPath(problem)]).failures
+    assert (failure["path"], failure["code"]) == ("engine", "optimizer_state")
+    assert failure["step"] == 1
+    assert "lost between steps" in failure["cause"]
 
 
 def test_a_softmax_that_overflows_is_found_where_logits_are_large():
     large = problem_of(SPEC, {"network.init.stddev": 6.0}, steps=2)
-    assert certified(large, [Own(large, HandWritten())]).passed
-    (fault,) = certified(large, [Own(large, HandWritten("softmax"))]).faults
-    assert fault["code"] == "overflow"
-    assert "exp overflows" in fault["cause"]
+    baseline = run_baseline(large)
+    assert certify(baseline, [UserPath(large, HandWritten())]).passed
+    (failure,) = certify(baseline, [UserPath(large, HandWritten("softmax"))]).failures
+    assert failure["code"] == "overflow"
+    assert "exp overflows" in failure["cause"]
 
 
-def test_a_fault_in_kfcs_own_step_is_found_in_every_path_that_runs_it(problem, monkeypatch):
+def test_a_mistake_in_kfcs_own_step_is_found_in_every_path_that_runs_it(problem, monkeypatch):
     right = TapeModel.train_step
 
     def up(self, data):
@@ -204,26 +215,26 @@ def test_a_fault_in_kfcs_own_step_is_found_in_every_path_that_runs_it(problem, m
         return logs
 
     monkeypatch.setattr(TapeModel, "train_step", up)
-    certificate = certified(problem, [Own(problem, HandWritten())])
-    assert [(f["path"], f["code"]) for f in certificate.faults] == [("graph", "sign")]
+    certificate = certify(run_baseline(problem), [UserPath(problem, HandWritten())])
+    assert [(f["path"], f["code"]) for f in certificate.failures] == [("graph", "sign")]
 
 
-def test_an_unknown_fault_is_said_to_be_one(problem):
+def test_a_mistake_that_is_not_known_is_located(problem, baseline):
     def step(model, x, y):
         loss = HandWritten()(model, x, y)
         model.trainable_variables[2].assign_add(0.01 * tf.ones((16, 16)))
         return loss
 
-    (fault,) = certified(problem, [Own(problem, step)]).faults
-    assert (fault["code"], fault["tensors"]) == ("update", ["hidden_2/kernel"])
+    (failure,) = certify(baseline, [UserPath(problem, step)]).failures
+    assert (failure["code"], failure["tensors"]) == ("update", ["hidden_2/kernel"])
 
 
-def test_a_wrong_loss_is_found_even_if_the_update_is_right(problem):
+def test_a_wrong_loss_is_found_even_if_the_update_is_right(problem, baseline):
     def step(model, x, y):
         return 2 * HandWritten()(model, x, y)
 
-    (fault,) = certified(problem, [Own(problem, step)]).faults
-    assert fault["code"] == "loss"
+    (failure,) = certify(baseline, [UserPath(problem, step)]).failures
+    assert failure["code"] == "loss"
 
 
 @pytest.mark.parametrize(
@@ -244,13 +255,13 @@ def test_every_path_makes_the_same_steps(overrides):
 
 
 def check_paths(certificate, overrides):
-    assert certificate.passed, certificate.faults
+    assert certificate.passed, certificate.failures
     by_name = {path["name"]: path for path in certificate.paths}
     assert "fit" in by_name["graph"]["same_bits"]
     unreached = {"adamw": "adamw", "normalization": "dropout, normalization"}
     wanted = next((v for k, v in unreached.items() if k in str(overrides)), "")
-    assert wanted in certificate.beyond
-    assert ("float64" in by_name) == (not certificate.beyond)
+    assert wanted in certificate.float64_unsupported
+    assert ("float64" in by_name) == (not certificate.float64_unsupported)
 
 
 @pytest.mark.slow
@@ -262,25 +273,25 @@ def test_the_graph_optimizer_is_named_where_it_alone_makes_the_difference():
         assert "XLA" in certificate.first_difference["why"]
 
 
-def test_a_unit_at_the_kink_of_relu_is_listed_by_step_layer_unit_and_row(problem):
-    exact, state = Float64(problem), read(problem.model())
+def test_a_unit_of_relu_at_0_is_listed_by_step_layer_unit_and_row(problem):
+    exact, state = Float64Path(problem), read_state(problem.model())
     x, _ = exact.rows(*problem.batch(1))
     i, j = np.flatnonzero(x[5])[:2]
     column = np.zeros(64, np.float32)
     column[i], column[j] = x[5, j], -x[5, i]  # whose product with row 5 cancels
     state.weights[0][:, 3], state.weights[1][3] = column, 0
-    found = [kink for kink in kinks(exact, state, 1) if (kink.unit, kink.row) == (3, 5)]
-    assert found == [Kink(1, "hidden_1", 3, 5, 0.0)]
+    found = [z for z in find_relu_zeros(exact, state, 1) if (z.unit, z.row) == (3, 5)]
+    assert found == [ReluZero(1, "hidden_1", 3, 5, 0.0)]
 
 
-def test_sums_of_nothing_but_zeros_are_at_no_kink(problem):
-    exact, state = Float64(problem), read(problem.model())
+def test_sums_of_zeros_are_0_in_every_precision_and_not_listed(problem):
+    exact, state = Float64Path(problem), read_state(problem.model())
     state.weights[0][:], state.weights[1][:] = 0, 0
-    assert not [kink for kink in kinks(exact, state, 0) if kink.layer == "hidden_1"]
+    assert not [z for z in find_relu_zeros(exact, state, 0) if z.layer == "hidden_1"]
 
 
 @pytest.mark.parametrize("steps", [0, 1, -3, True])
-def test_fewer_than_two_steps_prove_nothing(steps):
+def test_fewer_than_two_steps_are_refused(steps):
     with pytest.raises(kfc.SpecError, match="a whole number of at least 2"):
         kfc.verify("digits", steps=steps)
 
@@ -310,7 +321,7 @@ def test_the_command_prints_a_table_and_the_certificate_joins_the_folder_of_the_
 @pytest.mark.parametrize(
     "spec", ["digits", "breast_cancer", "diabetes", "mnist", "fashion_mnist"]
 )
-def test_every_built_in_spec_is_proved(spec, prepared_tfds):
+def test_every_built_in_spec_is_verified(spec, prepared_tfds):
     certificate = kfc.verify(spec)
-    assert certificate.passed, certificate.faults
+    assert certificate.passed, certificate.failures
     assert "fit" in certificate.paths[0]["same_bits"]
