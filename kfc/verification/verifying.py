@@ -68,10 +68,8 @@ class Certificate:
 
     Example:
         >>> certificate = kfc.verify("breast_cancer", steps=2)
-        >>> certificate.first_difference is None or certificate.passed
-        True
-        >>> certificate.float64_unsupported
-        ''
+        >>> [path["name"] for path in certificate.paths]
+        ['graph', 'eager', 'fit', 'xla', 'engine', 'float64']
     """
 
     passed: bool

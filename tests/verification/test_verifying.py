@@ -147,15 +147,20 @@ def test_a_loss_beyond_float32_is_said_to_be_one():
 
 def test_rounding_that_a_training_amplifies_passes():
     unsteady = {"training.optimizer": {"name": "sgd", "learning_rate": 2.0}}
-    problem = problem_of(SPEC, {**unsteady, "network.activation": "tanh"}, steps=40)
+    problem = problem_of(SPEC, {**unsteady, "network.activation": "tanh"}, steps=20)
     certificate = certify(run_baseline(problem), [EnginePath(problem)])
     assert certificate.passed, certificate.failures
     assert certificate.paths[-1]["max_ulps"] > 1e4  # of float64 in a row
 
 
-def test_a_step_of_the_user_may_keep_momentum_of_its_own():
+@pytest.fixture(scope="module")
+def with_momentum():
     momentum = {"training.optimizer": {"name": "sgd", "learning_rate": 0.07, "momentum": 0.9}}
-    problem, velocities = problem_of(SPEC, momentum), {}
+    return run_baseline(problem_of(SPEC, momentum))
+
+
+def test_a_step_of_the_user_may_keep_momentum_of_its_own(with_momentum):
+    velocities = {}
 
     def step(model, x, y):
         weights = [variable.value for variable in model.trainable_variables]
@@ -170,11 +175,14 @@ def test_a_step_of_the_user_may_keep_momentum_of_its_own():
             w.assign_add(velocities[number])
         return loss
 
-    assert certify(run_baseline(problem), [UserPath(problem, step)]).passed
+    assert certify(with_momentum, [UserPath(with_momentum.problem, step)]).passed
 
 
 class ForgetfulPath(EnginePath):
     """An engine that resets the optimizer's state before each of several steps."""
+
+    def __init__(self, engine):
+        vars(self).update(vars(engine))
 
     def run(self, state, first, last):
         results = []
@@ -184,12 +192,12 @@ class ForgetfulPath(EnginePath):
         return results
 
 
-def test_momentum_that_is_lost_between_steps_is_found_though_each_single_step_is_right():
-    momentum = {"training.optimizer": {"name": "sgd", "learning_rate": 0.07, "momentum": 0.9}}
-    problem = problem_of(SPEC, momentum)
-    baseline = run_baseline(problem)
-    assert certify(baseline, [EnginePath(problem)]).passed
-    (failure,) = certify(baseline, [ForgetfulPath(problem)]).failures
+def test_momentum_that_is_lost_between_steps_is_found_though_each_single_step_is_right(
+    with_momentum,
+):
+    engine = EnginePath(with_momentum.problem)
+    assert certify(with_momentum, [engine]).passed
+    (failure,) = certify(with_momentum, [ForgetfulPath(engine)]).failures
     assert (failure["path"], failure["code"]) == ("engine", "optimizer_state")
     assert failure["step"] == 1
     assert "lost between steps" in failure["cause"]
@@ -301,10 +309,10 @@ def test_the_command_prints_a_table_and_the_certificate_joins_the_folder_of_the_
 ):
     made, verify = [], kfc.verify
     monkeypatch.setattr(kfc, "verify", lambda *a, **k: made.append(verify(*a, **k)) or made[0])
-    overrides = {"training.epochs": 1, "network.hidden": [8]}
+    overrides = {"training.epochs": 1, "network.hidden": [8], "data.rows": 200}
     run = kfc.fit("digits", overrides=overrides, runs=tmp_path, verbose=False)
     with pytest.raises(SystemExit) as ended:
-        app.main(["verify", str(run.folder), "--steps", "4"])
+        app.main(["verify", str(run.folder), "--steps", "2"])
     assert not ended.value.code
     printed = capsys.readouterr().out
     assert printed.rstrip().endswith("passed")
