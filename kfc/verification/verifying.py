@@ -150,7 +150,8 @@ def verify(
     own_steps = [UserPath(problem, step)] if step else []
     certificate = certify(run_baseline(problem), [*other_paths(problem), *own_steps])
     if folder is not None:
-        atomic.write_file(folder / CERTIFICATE_FILE, result_file.as_json(certificate.summary()))
+        text = result_file.as_json(certificate.summary())
+        atomic.write_file(folder / CERTIFICATE_FILE, text)
     return certificate
 
 
