@@ -190,15 +190,20 @@ def _network_values(spec: Spec, prepared: Prepared) -> dict[str, Any]:
     }
 
 
+def _cosine_values(spec: Spec, schedule: Any, num_rows: int) -> dict[str, int]:
+    """Returns the steps of a cosine's warmup and of its decay."""
+    steps_per_epoch = -(-num_rows // spec.training.batch_size)
+    rest = max(spec.training.epochs - schedule.warmup_epochs, 1 / steps_per_epoch)
+    return {
+        "warmup_steps": max(1, round(schedule.warmup_epochs * steps_per_epoch)),
+        "decay_steps": max(1, round((schedule.decay_epochs or rest) * steps_per_epoch)),
+    }
+
+
 def _training_values(spec: Spec, num_rows: int) -> dict[str, Any]:
     """Returns the values of the lines of the update and of the loop over epochs."""
     training, optimizer = spec.training, spec.training.optimizer
     schedule = optimizer.schedule()
-    steps_per_epoch = -(-num_rows // training.batch_size)
-    warmup_epochs = schedule.warmup_epochs if schedule else 0
-    epochs = (schedule and getattr(schedule, "decay_epochs", None)) or max(
-        training.epochs - warmup_epochs, 1 / steps_per_epoch
-    )
     has_slots = optimizer.name != "sgd" or optimizer.options["momentum"]
     drops = any(layer.dropout for layer in spec.network.layers())
     return {
@@ -208,8 +213,7 @@ def _training_values(spec: Spec, num_rows: int) -> dict[str, Any]:
         "optimizer_name": "SGD" if optimizer.name == "tape_sgd" else optimizer.name.title(),
         "slots": _SLOTS[optimizer.name] if has_slots else {},
         "schedule": schedule,
-        "warmup_steps": max(1, round(warmup_epochs * steps_per_epoch)),
-        "decay_steps": max(1, round(epochs * steps_per_epoch)),
+        **(_cosine_values(spec, schedule, num_rows) if schedule else {}),
         "counts_steps": bool(optimizer.name.startswith("adam") or schedule or drops),
         "stopping": training.early_stopping,
         "evaluation_batch": EVALUATION_BATCH,

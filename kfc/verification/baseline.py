@@ -55,16 +55,18 @@ def run_baseline(problem: Problem) -> Baseline:
     results = _until_not_finite(graph.run(start, 0, problem.steps))
     states = [start, *(result.state for result in results[:-1])]
 
-    # Rounding that the training itself amplifies is no failure.
+    # The training may amplify rounding: measure how far a change of one ulp grows.
     perturbed = graph.run(start.perturbed(), 0, len(states))
 
-    taken = PathResults(graph, results, results)
+    graph_results = PathResults(graph, results, results)
     if float64_unsupported(problem):
-        return Baseline(problem, states, taken, perturbed, None, [])
+        return Baseline(problem, states, graph_results, perturbed, None, [])
+
+    # The formulas make the same steps in float64.
     exact = Float64Path(problem)
     relu_zeros = [find_relu_zeros(exact, state, step) for step, state in enumerate(states)]
     float64 = run_path(exact, states)
-    return Baseline(problem, states, taken, perturbed, float64, relu_zeros)
+    return Baseline(problem, states, graph_results, perturbed, float64, relu_zeros)
 
 
 def run_path(path: TrainingPath | Float64Path, states: Sequence[State]) -> PathResults:

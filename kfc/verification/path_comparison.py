@@ -47,23 +47,26 @@ class PathComparison:
 
     Args:
         baseline: Results of the graph path and of float64.
-        results: Results of all paths, with the graph first and float64, if it is there, last.
+        all_results: Results of all paths: the graph first and float64, if there, last.
     """
 
-    def __init__(self, baseline: Baseline, results: Sequence[PathResults]) -> None:
+    def __init__(self, baseline: Baseline, all_results: Sequence[PathResults]) -> None:
         self._problem, self._states = baseline.problem, baseline.states
-        self._relu_zeros, self._results = baseline.relu_zeros, results
+        self._relu_zeros, self._all_results = baseline.relu_zeros, all_results
         self._graph, self._reference = baseline.graph, baseline.float64 or baseline.graph
         self._names = [variable.path for variable in baseline.problem.untrained_model.weights]
 
         # Single steps do not accumulate rounding: they have a fixed bound.
-        self._single = {one.path.name: self._single_differences(one) for one in results}
+        self._single = {
+            results.path.name: self._single_differences(results) for results in all_results
+        }
         # The bound of consecutive steps grows with the effect of the perturbation.
         self._growth = [
             self._to_graph(result, n) for n, result in enumerate(baseline.perturbed)
         ]
         self._consecutive = {
-            one.path.name: self._consecutive_differences(one) for one in results
+            results.path.name: self._consecutive_differences(results)
+            for results in all_results
         }
         # For each path and tensor, the largest difference after any step.
         self._largest = {
@@ -71,19 +74,21 @@ class PathComparison:
             for name, steps in self._consecutive.items()
         }
 
-    def path_entry(self, one: PathResults) -> dict[str, Any]:
+    def path_entry(self, results: PathResults) -> dict[str, Any]:
         """Returns the entry of a path in the certificate."""
-        different = first_bit_difference(_weights(one.consecutive), self._graph_weights)
-        consecutive = self._largest[one.path.name]
-        single = [difference for step in self._single[one.path.name] for difference in step]
+        different = first_bit_difference(_weights(results.consecutive), self._graph_weights)
+        consecutive = self._largest[results.path.name]
+        single = [
+            difference for step in self._single[results.path.name] for difference in step
+        ]
         return {
-            "name": one.path.name,
-            "description": one.path.description,
+            "name": results.path.name,
+            "description": results.path.description,
             "first_different_step": None if different is None else different[0],
             "same_bits": [
                 other.path.name
-                for other in self._results
-                if other is not one and _same_bits(one.consecutive, other.consecutive)
+                for other in self._all_results
+                if other is not results and _same_bits(results.consecutive, other.consecutive)
             ],
             "max_abs": max(d.max_abs for d in consecutive),
             "max_ulps": max(d.max_ulps for d in consecutive),
@@ -94,7 +99,10 @@ class PathComparison:
 
     def tensor_entries(self) -> list[dict[str, Any]]:
         """Returns the entries of all tensors in the certificate."""
-        by_path = {one.path.name: self._largest[one.path.name] for one in self._results[1:]}
+        by_path = {
+            results.path.name: self._largest[results.path.name]
+            for results in self._all_results[1:]
+        }
         return [
             {
                 "name": name,
@@ -112,60 +120,66 @@ class PathComparison:
         """
         # Find the path that differs first.
         different = [
-            (place, one)
-            for one in self._results[1:]
-            if not isinstance(one.path, Float64Path)
-            and (place := first_bit_difference(_weights(one.consecutive), self._graph_weights))
+            (place, results)
+            for results in self._all_results[1:]
+            if not isinstance(results.path, Float64Path)
+            and (
+                place := first_bit_difference(
+                    _weights(results.consecutive), self._graph_weights
+                )
+            )
         ]
         if not different:
             return None
-        (step, tensor), one = min(different, key=lambda pair: pair[0])
+        (step, tensor), results = min(different, key=lambda pair: pair[0])
 
         # Measure the difference.
-        found, wanted = one.consecutive[step].state, self._graph.consecutive[step].state
+        found, wanted = results.consecutive[step].state, self._graph.consecutive[step].state
         before = self._states[step].weights
         difference = compare_tensors(found.weights, wanted.weights, before)[tensor]
         return {
             "step": step,
-            "path": one.path.name,
+            "path": results.path.name,
             "tensor": self._names[tensor],
             "max_abs": difference.max_abs,
             "max_ulps": difference.max_ulps,
-            "why": self._why_bits_differ(one),
+            "why": self._why_bits_differ(results),
         }
 
     @cached_property
     def failures(self) -> dict[str, dict[str, Any]]:
         """For each path that exceeds its bound, the first step that does."""
         found: dict[str, dict[str, Any]] = {}
-        for one in self._results:
+        for results in self._all_results:
             # Compare single steps with the reference.
-            failure = None if one is self._reference else self._failure_of_single_steps(one)
+            failure = (
+                None if results is self._reference else self._failure_of_single_steps(results)
+            )
             # Compare consecutive steps with the graph, unless its own steps are wrong.
             if not failure and self._graph.path.name not in found:
-                failure = self._failure_of_consecutive_steps(one)
+                failure = self._failure_of_consecutive_steps(results)
             if failure:
-                found[one.path.name] = failure
+                found[results.path.name] = failure
         return found
 
-    def _failure_of_single_steps(self, one: PathResults) -> dict[str, Any] | None:
-        for step, differences in enumerate(self._single[one.path.name]):
-            found, wanted = one.single[step], self._reference.single[step]
+    def _failure_of_single_steps(self, results: PathResults) -> dict[str, Any] | None:
+        for step, differences in enumerate(self._single[results.path.name]):
+            found, wanted = results.single[step], self._reference.single[step]
             tensors = self._exceeding(differences)
             if tensors or _losses_differ(found, wanted):
-                return _failure(one, step, tensors, *self._cause(found, wanted, step))
+                return _failure(results, step, tensors, *self._cause(found, wanted, step))
         return None
 
-    def _failure_of_consecutive_steps(self, one: PathResults) -> dict[str, Any] | None:
-        if one is self._graph or one is self._reference or one.path.keeps_state:
+    def _failure_of_consecutive_steps(self, results: PathResults) -> dict[str, Any] | None:
+        if results is self._graph or results is self._reference or results.path.keeps_state:
             return None
-        for step, differences in enumerate(self._consecutive[one.path.name]):
+        for step, differences in enumerate(self._consecutive[results.path.name]):
             if tensors := self._exceeding(differences):
-                return _failure(one, step, tensors, "optimizer_state", _LOST_STATE)
+                return _failure(results, step, tensors, "optimizer_state", _LOST_STATE)
         return None
 
     def _exceeding(self, differences: Sequence[Difference]) -> list[str]:
-        """Returns the names of the tensors whose difference exceeds the allowed one."""
+        """Returns the names of the tensors whose difference exceeds the allowed difference."""
         pairs = zip(self._names, differences, strict=True)
         return [name for name, difference in pairs if not difference.relative <= 1]
 
@@ -201,22 +215,22 @@ class PathComparison:
             return "loss", f"the loss is {found.loss:.6g}, not {wanted.loss:.6g}"
         return "update", "the update differs, and by none of the known mistakes"
 
-    def _why_bits_differ(self, one: PathResults) -> str:
+    def _why_bits_differ(self, results: PathResults) -> str:
         """Returns why a path has other bits than the graph path."""
-        if failure := self.failures.get(one.path.name):
+        if failure := self.failures.get(results.path.name):
             return str(failure["cause"])
         start = self._states[0]
         plain = UnoptimizedGraphPath(self._problem).run(start, 0, len(self._states))
-        if _same_bits(one.consecutive, plain):
+        if _same_bits(results.consecutive, plain):
             return (
                 "TensorFlow's graph optimizer rewrites the graph; without it the graph has "
-                f"the bits of {one.path.name}"
+                f"the bits of {results.path.name}"
             )
-        if isinstance(one.path, XlaPath) or self._problem.spec.training.engine == "xla":
+        if isinstance(results.path, XlaPath) or self._problem.spec.training.engine == "xla":
             return "XLA fuses operations, and rounds once where the graph rounds at each"
         return "rounding: the same operations in another order or other kernels"
 
-    def _consecutive_differences(self, one: PathResults) -> list[list[Difference]]:
+    def _consecutive_differences(self, results: PathResults) -> list[list[Difference]]:
         """Returns the differences to the graph's weights after each consecutive step."""
         return [
             [
@@ -227,7 +241,7 @@ class PathComparison:
                     self._to_graph(result, step), self._growth[step], strict=True
                 )
             ]
-            for step, result in enumerate(one.consecutive)
+            for step, result in enumerate(results.consecutive)
         ]
 
     def _to_graph(self, result: StepResult, step: int) -> list[Difference]:
@@ -239,11 +253,11 @@ class PathComparison:
             tolerance=self._tolerance(0, step),
         )
 
-    def _single_differences(self, one: PathResults) -> list[list[Difference]]:
+    def _single_differences(self, results: PathResults) -> list[list[Difference]]:
         """Returns the differences to the reference's weights after each single step."""
         return [
             compare_tensors(
-                one.single[step].state.weights,
+                results.single[step].state.weights,
                 self._reference.single[step].state.weights,
                 state.weights,
                 tolerance=self._tolerance(step, step),
@@ -262,10 +276,10 @@ class PathComparison:
 
 
 def _failure(
-    one: PathResults, step: int, tensors: Sequence[str], code: str, cause: str
+    results: PathResults, step: int, tensors: Sequence[str], code: str, cause: str
 ) -> dict[str, Any]:
     return {
-        "path": one.path.name,
+        "path": results.path.name,
         "step": step,
         "tensors": list(tensors),
         "code": code,

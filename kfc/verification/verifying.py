@@ -139,7 +139,8 @@ def verify(
         True
     """
     if isinstance(steps, bool) or steps < 2:
-        raise SpecError(Finding("--steps", "a whole number of at least 2", str(steps), ""))
+        expected, remedy = "a whole number of at least 2", "Compare 2 steps or more."
+        raise SpecError(Finding("--steps", expected, str(steps), remedy))
     folder = _run_folder(spec)
     checked = load_spec(spec if folder is None else result_file.read_spec(folder), overrides)
     tensorflow_startup.start_tensorflow(checked.training.threads)
@@ -205,16 +206,16 @@ def certify(baseline: Baseline, paths: Sequence[TrainingPath]) -> Certificate:
         baseline: Results that the paths are compared with.
         paths: Paths besides the graph path and float64.
     """
-    results = [baseline.graph, *(run_path(path, baseline.states) for path in paths)]
-    results += [baseline.float64] if baseline.float64 else []
-    problem, comparison = baseline.problem, PathComparison(baseline, results)
+    all_results = [baseline.graph, *(run_path(path, baseline.states) for path in paths)]
+    all_results += [baseline.float64] if baseline.float64 else []
+    problem, comparison = baseline.problem, PathComparison(baseline, all_results)
     return Certificate(
         passed=not comparison.failures,
         spec=problem.spec.name,
         steps=len(baseline.states),
         rows=len(problem.rows),
         bound=TOLERANCE,
-        paths=[comparison.path_entry(one) for one in results],
+        paths=[comparison.path_entry(results) for results in all_results],
         tensors=comparison.tensor_entries(),
         first_difference=comparison.first_difference(),
         failures=list(comparison.failures.values()),
