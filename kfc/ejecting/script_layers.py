@@ -153,7 +153,8 @@ def script_layers(spec: Spec, task: Task, *, num_rows: int) -> list[ScriptLayer]
     looped = any(layer.dropout or layer.normalizes for layer in layers)
     if looped and len({layer.bias_add for layer in layers[:-1]}) > 1:
         beside = "dropout" if any(layer.dropout for layer in layers) else "normalization"
-        expected = f"widths that all or none are {inputs} or {outputs}, with {beside}"
+        equal = f"equal to {inputs} or {outputs}, with {beside}"
+        expected = f"either all hidden widths or none {equal}"
         raise refused("network.hidden", expected, widths[1:-1])
     return layers
 
