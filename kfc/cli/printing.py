@@ -115,29 +115,36 @@ def print_certificate(certificate: Certificate) -> None:
     rows = [
         (
             path["name"],
-            path["what"],
-            "none" if path["first_bits"] is None else f"from step {path['first_bits']}",
+            path["description"],
+            _step_text(path["first_different_step"]),
             f"{path['max_ulps']:.1f}",
             f"{max(path['relative'], path['step_relative']):.1%}",
         )
         for path in certificate.paths
     ]
     print_table(head, rows)
-    if certificate.beyond:
-        print(f"Not compared with float64: {certificate.beyond}.")
+    if certificate.float64_unsupported:
+        print(f"Not compared with float64: {certificate.float64_unsupported}.")
     if first := certificate.first_difference:
         print(
             f"First: {first['path']}, {first['tensor']}, step {first['step']}: {first['why']}."
         )
-    for kink in certificate.kinks:
+    for unit in certificate.relu_zeros:
         print(
-            f"At relu's kink: step {kink['step']}, {kink['layer']}, unit {kink['unit']}, "
-            f"row {kink['row']} ({kink['value']:.1e})."
+            f"Input of relu at 0: step {unit['step']}, {unit['layer']}, unit {unit['unit']}, "
+            f"row {unit['row']} ({unit['value']:.1e})."
         )
-    for fault in certificate.faults:
-        tensors = ", ".join(fault["tensors"])
-        print(f"Fault: {fault['path']}, step {fault['step']}: {fault['cause']} ({tensors}).")
+    for failure in certificate.failures:
+        tensors = ", ".join(failure["tensors"])
+        print(
+            f"Failure: {failure['path']}, step {failure['step']}: {failure['cause']} "
+            f"({tensors})."
+        )
     print("passed" if certificate.passed else "FAILED")
+
+
+def _step_text(first_different_step: int | None) -> str:
+    return "none" if first_different_step is None else f"from step {first_different_step}"
 
 
 def print_json(value: Any) -> None:

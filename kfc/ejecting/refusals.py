@@ -1,81 +1,71 @@
-"""A spec -> nothing, or why no short script can end with its weights."""
+"""Refuses the specs whose weights no short script can reproduce."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
-from kfc.data import Task
+import numpy as np
+
+from kfc.data import Source, Task
 from kfc.errors import Finding, SpecError
+from kfc.network import num_outputs
 from kfc.registry import BLOCKS
 from kfc.spec import ActivationSpec, CosineSpec, InitializerSpec, LossSpec, Spec, signatures
 
 SOURCES = ("idx", "npz", "sklearn", "tfds")
-"""Kinds of sources whose loader takes a line or two."""
+"""Kinds of sources that a line or two can read."""
 
 LOSSES = ("binary_crossentropy", "mean_squared_error", "sparse_categorical_crossentropy")
 
-ACTIVATIONS = {
-    "linear": "",
-    **{
-        name: f"tf.nn.{name}"
-        for name in (
-            "elu",
-            "gelu",
-            "leaky_relu",
-            "relu",
-            "relu6",
-            "selu",
-            "sigmoid",
-            "silu",
-            "softplus",
-            "softsign",
-            "tanh",
-        )
-    },
-}
-"""Activations that the tests have seen to give the same bits."""
+_OWN_FUNCTIONS = (
+    *("elu", "gelu", "leaky_relu", "relu", "relu6", "selu", "sigmoid", "silu", "softplus"),
+    *("softsign", "tanh"),
+)
+ACTIVATIONS = {"linear": "", **{name: f"tf.nn.{name}" for name in _OWN_FUNCTIONS}}
+"""Activations for which the tests have found the same bits, with their functions."""
 
+_ADAM = ("beta_1", "beta_2", "epsilon", "weight_decay")
 OPTIMIZERS = {
-    "adam": ("beta_1", "beta_2", "epsilon", "weight_decay"),
-    "adamw": ("beta_1", "beta_2", "epsilon", "weight_decay"),
+    "adam": _ADAM,
+    "adamw": _ADAM,
     "rmsprop": ("epsilon", "rho", "weight_decay"),
     "sgd": ("momentum", "nesterov", "weight_decay"),
     "tape_sgd": ("weight_decay",),
 }
-"""Optimizers that are written out by hand, and their options besides the learning rate."""
+"""Optimizers that the template writes out, with their options besides the learning rate."""
 
 _MONITORS = ("val_accuracy", "val_loss")
-_REMEDY = "Change it, or keep this spec with kfc."
 
 
 def check_ejectable(spec: Spec) -> None:
-    """Refuses what a script would have to leave out, before data is read.
+    """Refuses keys that a script would have to leave out, before the data is read.
 
     Args:
-        spec: A checked spec.
+        spec: Checked spec.
 
     Raises:
-        SpecError: With every such key of the spec.
+        SpecError: With a finding for each such key.
     """
     findings = [*_data_findings(spec), *_network_findings(spec), *_training_findings(spec)]
     if findings:
         raise SpecError(*findings)
 
 
-def check_resolved(spec: Spec, task: Task) -> None:
-    """Refuses what depends on the data.
+def check_resolved(spec: Spec, source: Source, task: Task) -> None:
+    """Refuses values that only the data decides.
 
     Args:
-        spec: A resolved spec.
-        task: Of its data.
+        spec: Resolved spec.
+        source: Rows as the source returned them.
+        task: Task of the data.
 
     Raises:
-        SpecError: If a script would learn something else.
+        SpecError: If the script would train another network.
     """
-    loss = spec.training.loss
-    if loss and loss.full_name(loss.name) == LOSSES[0] and len(task.class_names) != 2:
-        got = f"{loss.name} for {len(task.class_names)} classes"
-        raise refused("training.loss", "cross_entropy for more than two classes", got)
+    findings = [*_task_findings(spec, source, task), *_layer_findings(spec, task)]
+    if findings:
+        raise SpecError(*findings)
 
 
 def refused(where: str, expected: str, got: object) -> SpecError:
@@ -84,7 +74,11 @@ def refused(where: str, expected: str, got: object) -> SpecError:
 
 
 def _finding(where: str, expected: str, got: object) -> Finding:
-    return Finding(where, f"{expected}, which a short script can do", repr(got), _REMEDY)
+    remedy = "Change it, or keep this spec with kfc."
+    return Finding(where, f"{expected}, which a short script can do", repr(got), remedy)
+
+
+# --- before the data is read --------------------------------------------------------------
 
 
 def _data_findings(spec: Spec) -> Iterator[Finding]:
@@ -96,7 +90,7 @@ def _data_findings(spec: Spec) -> Iterator[Finding]:
     if isinstance(data.validation, str):
         yield _finding("data.validation", "a share of the training rows", data.validation)
     if data.stream == "always":
-        yield _finding("data.stream", "rows that lie in memory (auto or never)", data.stream)
+        yield _finding("data.stream", "rows in memory (auto or never)", data.stream)
 
 
 def _network_findings(spec: Spec) -> Iterator[Finding]:
@@ -175,3 +169,40 @@ def _optimizer_findings(spec: Spec) -> Iterator[Finding]:
     if schedule and not (isinstance(schedule, CosineSpec) and schedule.warmup_epochs):
         expected = "a number, or the schedule cosine with warmup_epochs"
         yield _finding(f"{where}.learning_rate", expected, schedule.name)
+
+
+# --- with the data ------------------------------------------------------------------------
+
+
+def _task_findings(spec: Spec, source: Source, task: Task) -> Iterator[Finding]:
+    loss, classes = spec.training.loss, len(task.class_names)
+    if loss and loss.full_name(loss.name) == LOSSES[0] and classes != 2:
+        got = f"{loss.name} for {classes} classes"
+        yield _finding("training.loss", "cross_entropy for more than two classes", got)
+    y = np.asarray(source.train.y)
+    if task.classification and (
+        y.ndim != 1 or y.dtype.kind not in "iu" or set(np.unique(y)) - set(range(classes))
+    ):
+        got = ", ".join(str(value) for value in np.unique(y)[:3])
+        yield _finding("data.source", "classes numbered 0, 1, 2, ...", f"{got}, ...")
+    if task.outputs > 1 and spec.data.scale_target != "none":
+        yield _finding("data.scale_target", "none for several targets", "standard")
+
+
+def _layer_findings(spec: Spec, task: Task) -> Iterator[Finding]:
+    hidden = spec.network.layers()
+    # Layers with dropout or normalization are written as one loop over all hidden layers.
+    if any(layer.dropout or layer.normalization == "batch" for layer in hidden):
+        for key in ("activation", "dropout", "normalization", "use_bias"):
+            for number, layer in enumerate(hidden):
+                if getattr(layer, key) != getattr(hidden[0], key):
+                    where, got = f"network.hidden[{number}].{key}", layer.model_dump()[key]
+                    yield _finding(where, "the same in all layers, beside dropout", got)
+        if not hidden[0].use_bias:
+            expected = "biases beside dropout or normalization"
+            yield _finding("network.use_bias", expected, False)
+    # XLA multiplies the weight between two single units in another order.
+    widths = [*(layer.units for layer in hidden), num_outputs(spec, task)]
+    if spec.training.engine == "xla" and (1, 1) in itertools.pairwise(widths):
+        expected = "no single unit after another, with engine xla"
+        yield _finding("network.hidden", expected, widths[:-1])

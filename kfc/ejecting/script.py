@@ -1,41 +1,69 @@
-"""A spec -> a script of at most 80 lines that ends with the weights of `kfc fit`."""
+"""Writes a script of at most 80 lines that trains the network of a spec without kfc.
+
+The text is in `script.py.jinja` and `data.py.jinja`; this module computes the values that the
+two templates fill in.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
+import math
 import os
+import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import jinja2
+import numpy as np
+
 from kfc.data import Prepared, Source, prepare, read_source
-from kfc.ejecting.data_lines import RowsText
-from kfc.ejecting.layers import COLUMNS, LayersText, standardized
 from kfc.ejecting.refusals import check_ejectable, check_resolved, refused
-from kfc.ejecting.update_lines import StepText
+from kfc.ejecting.script_layers import script_layers
+from kfc.ejecting.script_scaling import scaling_lines
+from kfc.ejecting.script_splits import script_splits
 from kfc.runs import make_plan
 from kfc.spec import Spec, SpecLike, load_spec
 from kfc.training.engine import EVALUATION_BATCH
 
-MOST_LINES = 80
+MAX_LINES = 80
+MAX_COLUMNS = 95
+
+_OR = "--- or ---\n"
+"""Line of a template between two alternatives."""
+
+_SLOTS: dict[str, dict[str, str]] = {
+    "adam": {"means": "m", "squares": "v"},
+    "adamw": {"means": "m", "squares": "v"},
+    "rmsprop": {"squares": "v"},
+    "sgd": {"means": "m"},
+    "tape_sgd": {},
+}
+"""Moving averages that an optimizer keeps for each weight: their list, and one of them."""
 
 
 def eject(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> str:
     """Writes a stand-alone script that trains the network of a spec.
 
-    It imports NumPy, TensorFlow and what reads the data; it ends with the weights of `kfc
-    fit`, bit for bit, on the same machine, and prints their SHA-256.
+    The script imports NumPy, TensorFlow and the library that reads the data. On the same
+    machine it ends with the weights of `kfc fit`, bit for bit, and prints their SHA-256.
 
     Args:
-        spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
-        overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
+        spec: Built-in spec's name, file, dict or `kfc.Spec`.
+        overrides: Dotted keys of the spec with their values, such as `{"training.epochs": 3}`.
 
     Returns:
-        The text of the script.
+        Text of the script.
 
     Raises:
-        SpecError: If a short script cannot do what the spec says.
+        SpecError: If a short script cannot do the work of the spec.
         DataError: If the data cannot be read.
+
+    Example:
+        >>> script = kfc.eject("digits", overrides={"training.epochs": 2})
+        >>> len(script.splitlines()) <= 80
+        True
     """
     checked = load_spec(spec, overrides)
     check_ejectable(checked)
@@ -44,168 +72,143 @@ def eject(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> str:
         checked, preparer=functools.partial(prepare, read=read), insist_on_threads=False
     )
     check_ejectable(plan.spec)
-    check_resolved(plan.spec, plan.prepared.task)
-    source = read(str(plan.spec.data.source))
-    lines = _Script(plan.spec, source, plan.prepared).lines()
-    if len(lines) > MOST_LINES or max(map(len, lines)) > COLUMNS:
+    script = _render(plan.spec, read(str(plan.spec.data.source)), plan.prepared)
+    lines = script.splitlines()
+    if len(lines) > MAX_LINES or max(map(len, lines)) > MAX_COLUMNS:
         raise refused(
             "network.hidden",
-            f"a script of at most {MOST_LINES} lines of {COLUMNS} columns",
+            f"a script of at most {MAX_LINES} lines of {MAX_COLUMNS} columns",
             f"{len(lines)} of up to {max(map(len, lines))}",
         )
-    return "\n".join([*lines, ""])
+    return script
 
 
-class _Script:
-    def __init__(self, spec: Spec, source: Source, prepared: Prepared) -> None:
-        self.spec, self.task, num_rows = spec, prepared.task, len(prepared.train)
-        self.prepared = prepared
-        stopping = spec.training.early_stopping
-        self.layers = LayersText(spec, prepared.task, num_rows=num_rows)
-        column = not self.task.classification or self.layers.outputs == 1
-        self.steps = StepText(
-            spec,
-            prepared.task,
-            self.layers,
-            num_rows=num_rows,
-            loss_alone=bool(stopping and stopping.monitor == "val_loss"),
-        )
-        kind = self.steps.label_type
-        self.rows = RowsText(spec, source, prepared, column=column, label_type=kind)
+def _render(spec: Spec, source: Source, prepared: Prepared) -> str:
+    """Returns the template with all values filled in."""
+    check_resolved(spec, source, prepared.task)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent, "utf-8"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # Python, not HTML
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        first_that_fits=_first_that_fits,
+        indented=lambda text, width: textwrap.indent(text.rstrip("\n"), " " * width),
+        quoted=json.dumps,
+    )
+    return environment.get_template("script.py.jinja").render(
+        spec=spec,
+        task=prepared.task,
+        **_data_values(spec, source, prepared),
+        **_network_values(spec, prepared),
+        **_training_values(spec, len(prepared.train)),
+    )
 
-    def lines(self) -> list[str]:
-        """Returns the script."""
-        return [
-            *self._head(),
-            *self.rows.lines(),
-            *self._target_scaling(),
-            "",
-            *self.layers.weights(),
-            *self.steps.state(),
-            "",
-            "",
-            *self.layers.network(),
-            "",
-            "",
-            *self.steps.loss(),
-            *self.steps.step(),
-            "",
-            "",
-            *self._loop(),
-        ]
 
-    def _head(self) -> list[str]:
-        widths = "-".join(map(str, self.layers.widths))
-        xla = self.spec.training.engine == "xla"
-        modules = sorted([*self.rows.standard_imports, "hashlib", *(["os"] if xla else [])])
-        lines = [
-            f'"""{self.spec.name}: {widths}, by hand, to the same bits as `kfc fit`."""',
-            "",
-            *(f"import {module}" for module in modules),
-            "",
-        ]
-        if xla:
-            flags = json.dumps(os.environ.get("XLA_FLAGS", ""))
-            lines += [f'os.environ["XLA_FLAGS"] = {flags}  # before TensorFlow starts']
-        lines += ["import numpy as np", "import tensorflow as tf", *self.rows.imports, ""]
-        if not xla:  # as kfc's graphs
-            option = 'set_experimental_options({"disable_meta_optimizer": True})'
-            lines.append(f"tf.config.optimizer.{option}  # as written")
-        if threads := self.spec.training.threads:
-            lines += [
-                f"tf.config.threading.set_intra_op_parallelism_threads({threads})",
-                f"tf.config.threading.set_inter_op_parallelism_threads({threads})",
-            ]
-        return lines
+def _first_that_fits(text: str, indent: int = 0) -> str:
+    """Returns the first of several alternatives whose lines are short enough, else the last.
 
-    def _target_scaling(self) -> list[str]:
-        """Returns the lines that fit the scaling of a regression's targets."""
-        if self.task.classification or not standardized(self.task):
-            return []
-        if self.task.outputs > 1:
-            raise refused("data.scale_target", "none for several targets", "standard")
-        return self.task.target_scaling.script_lines()
+    Args:
+        text: Alternatives, with a line `--- or ---` between them.
+        indent: Number of spaces that later precede each line.
+    """
+    *first, last = text.split(_OR)
+    fits = (one for one in first if max(map(len, one.splitlines())) <= MAX_COLUMNS - indent)
+    return next(fits, last)
 
-    # --- the loop ------------------------------------------------------------------------
 
-    def _measure(self, part: str) -> str:
-        x, y = f"x_{part}", f"y_{part}"
-        if not self.task.classification:
-            return f"np.mean(np.abs(network({x}) - {y}))"
-        if self.layers.outputs == 1:
-            return f"np.mean((network({x}) > 0) == {y})"
-        return f"np.mean(np.argmax(network({x}), axis=1) == {y})"
+def _data_values(spec: Spec, source: Source, prepared: Prepared) -> dict[str, Any]:
+    """Returns the values of the lines that read, split and scale the data."""
+    kind, _, argument = str(spec.data.source).partition(":")
+    idx_files = _idx_files(Path(argument)) if kind == "idx" else []
+    splits = script_splits(spec, source, prepared)
+    rows = "x[rows]" if splits else "x"
+    scaling = scaling_lines(spec, source, prepared, rows=rows, columns=MAX_COLUMNS)
+    return {
+        "kind": kind,
+        "argument": argument,
+        "has_test": source.test is not None,
+        "has_validation": prepared.validation is not None,
+        "validation_rows": len(prepared.validation or ()),
+        "target_columns": math.prod(np.asarray(source.train.y).shape[1:]),
+        "idx_files": idx_files,
+        "gzipped": any(file.suffix == ".gz" for file in idx_files),
+        "splits": splits,
+        "scaling": scaling,
+    }
 
-    def _loop(self) -> list[str]:
-        training, seed = self.spec.training, self.spec.seed
-        order = (
-            f"np.random.Generator(np.random.Philox(key=[{seed}, epoch])).permutation(len(x))"
-        )
-        if not training.shuffle:
-            order = "np.arange(len(x))"
-        before, inside, after = self._stopping()
-        part = "val" if self.prepared.validation else "test"
-        name = "accuracy" if self.task.classification else "mae"
-        told = [f'    print(epoch + 1, "{part}_{name}", {self._measure(part)})']
-        if "measured" in "".join(inside) or len(told[0]) > COLUMNS:
-            told = [
-                f"    measured = {self._measure(part)}",
-                f'    print(epoch + 1, "{part}_{name}", measured)',
-            ]
-        return [
-            *before,
-            f"for epoch in range({training.epochs}):",
-            f"    order = {order}",
-            f"    for batch in np.split(order, range({training.batch_size}, len(x), "
-            f"{training.batch_size})):",
-            "        train_step(x[batch], y[batch])",
-            *told,
-            *inside,
-            *after,
-            f'print("test_{name}", {self._measure("test")})',
-            'content = b"".join(w.numpy().tobytes() for w in weights)',
-            'print("weights_sha256", hashlib.sha256(content).hexdigest())',
-        ]
 
-    def _stopping(self) -> tuple[list[str], list[str], list[str]]:
-        """Returns what early stopping needs before, in and after the loop over epochs."""
-        stopping = self.spec.training.early_stopping
-        if stopping is None:
-            return [], [], []
-        delta = stopping.min_delta
-        if stopping.monitor == "val_loss":
-            start, value = "np.inf", self._val_loss()
-            better = f"value + {delta!r} < best" if delta else "value < best"
-        else:
-            start, value = "-np.inf", ["    value = float(np.float32(measured))"]
-            better = f"value - {delta!r} > best" if delta else "value > best"
-        restore = stopping.restore_best_weights
-        kept = ", [w.numpy() for w in weights]" if restore else ""
-        names = ", best_weights" if restore else ""
-        return (
-            [f"best = {start}"],
-            [
-                *value,
-                f"    if {better}:",
-                f"        best, best_epoch{names} = value, epoch{kept}",
-                f"    if epoch - best_epoch >= {max(1, stopping.patience)}:",
-                "        break",
-            ],
-            [
-                "for w, best_w in zip(weights, best_weights, strict=True):",
-                "    w.assign(best_w)",
-            ]
-            if restore
-            else [],
-        )
+def _idx_files(folder: Path) -> list[Path]:
+    """Returns the files of images and labels that kfc reads."""
+    found = []
+    for part in ("train", "t10k"):
+        for stem, number in (("images", "idx3"), ("labels", "idx1")):
+            names = [f"{part}-{stem}{mark}{number}-ubyte" for mark in "-."]
+            paths = [folder / name for name in (*names, *(f"{name}.gz" for name in names))]
+            found.append(next(path for path in paths if path.is_file()))
+    if len({path.suffix == ".gz" for path in found}) > 1:
+        raise refused("data.source", "files all plain or all gzipped", str(folder))
+    return found
 
-    def _val_loss(self) -> list[str]:
-        """Returns the lines that find `val_loss` as an evaluation of kfc rounds it."""
-        if len(self.prepared.validation or ()) <= EVALUATION_BATCH:
-            return ["    value = float(mean_loss(x_val, y_val) * len(x_val) / len(x_val))"]
-        size = EVALUATION_BATCH
-        return [
-            f"    parts = np.split(np.arange(len(x_val)), range({size}, len(x_val), {size}))",
-            "    total = sum(mean_loss(x_val[p], y_val[p]) * len(p) for p in parts)",
-            "    value = float(total / len(x_val))",
-        ]
+
+def _network_values(spec: Spec, prepared: Prepared) -> dict[str, Any]:
+    """Returns the values of the lines of the network and its loss."""
+    task = prepared.task
+    layers = script_layers(spec, task, num_rows=len(prepared.train))
+    outputs = layers[-1].units
+    if not task.classification:
+        loss_kind = "squared_error"
+    elif spec.training.loss and spec.training.loss.full_name(spec.training.loss.name) == (
+        "mean_squared_error"
+    ):
+        loss_kind = "one_hot"
+    else:
+        loss_kind = "binary" if outputs == 1 else "cross_entropy"
+    drops = any(layer.dropout for layer in layers)
+    normalizes = any(layer.normalizes for layer in layers)
+    # The type of the labels is that of kfc: XLA derives from it how it sums over a batch.
+    label_type = {"one_hot": "float32", "cross_entropy": "int32"}.get(loss_kind, "")
+    return {
+        "layers": layers,
+        "widths": [layers[0].inputs, *(layer.units for layer in layers)],
+        "drops": drops,
+        "normalizes": normalizes,
+        "looped": drops or normalizes,
+        "penalties": [layer.penalty for layer in layers if layer.penalty],
+        "standardized": not task.target_scaling.is_identity,
+        "loss_kind": loss_kind,
+        "label_type": "" if outputs == 1 else label_type,
+    }
+
+
+def _cosine_values(spec: Spec, schedule: Any, num_rows: int) -> dict[str, int]:
+    """Returns the steps of a cosine's warmup and of its decay."""
+    steps_per_epoch = -(-num_rows // spec.training.batch_size)
+    rest = max(spec.training.epochs - schedule.warmup_epochs, 1 / steps_per_epoch)
+    return {
+        "warmup_steps": max(1, round(schedule.warmup_epochs * steps_per_epoch)),
+        "decay_steps": max(1, round((schedule.decay_epochs or rest) * steps_per_epoch)),
+    }
+
+
+def _training_values(spec: Spec, num_rows: int) -> dict[str, Any]:
+    """Returns the values of the lines of the update and of the loop over epochs."""
+    training, optimizer = spec.training, spec.training.optimizer
+    schedule = optimizer.schedule()
+    has_slots = optimizer.name != "sgd" or optimizer.options["momentum"]
+    drops = any(layer.dropout for layer in spec.network.layers())
+    return {
+        "xla": training.engine == "xla",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "optimizer": optimizer.name,
+        "optimizer_name": "SGD" if optimizer.name == "tape_sgd" else optimizer.name.title(),
+        "slots": _SLOTS[optimizer.name] if has_slots else {},
+        "schedule": schedule,
+        **(_cosine_values(spec, schedule, num_rows) if schedule else {}),
+        "counts_steps": bool(optimizer.name.startswith("adam") or schedule or drops),
+        "stopping": training.early_stopping,
+        "evaluation_batch": EVALUATION_BATCH,
+    }

@@ -1,4 +1,4 @@
-"""A problem -> its steps in float64, by the formulas of `kfc.reference`, where they reach."""
+"""The reference path: the formulas of `kfc.reference` in NumPy float64."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from kfc import reference
 from kfc.network import num_outputs
 from kfc.spec import ActivationSpec, Spec
-from kfc.verification.setup import Problem, State, changed_options
-from kfc.verification.training_paths import Outcome
+from kfc.verification.problem import Problem, State, changed_options
+from kfc.verification.training_paths import StepResult
 
 _LOSSES = {
     "sparse_categorical_crossentropy": "cross_entropy",
@@ -23,22 +23,22 @@ _SLOTS = {"sgd": {"momentums": "v"}, "adam": {"_momentums": "m", "_velocities": 
 """Attributes of Keras's optimizers, and of the reference's updates."""
 
 
-class Float64:
+class Float64Path:
     """The reference: the same steps in NumPy float64.
 
     Args:
-        problem: One for which `beyond` returns nothing.
+        problem: Training problem for which `float64_unsupported` returns "".
     """
 
     name = "float64"
-    what = "the formulas, NumPy float64"
-    remembers = False
+    description = "the formulas, NumPy float64"
+    keeps_state = False
 
     def __init__(self, problem: Problem) -> None:
         self.problem, spec = problem, problem.spec
         self.activation = [activation.name for activation in _activations(spec)]
         self.loss = _loss_of(spec)
-        optimizer = problem.model().optimizer
+        optimizer = problem.untrained_model.optimizer
         place = {id(variable): i for i, variable in enumerate(optimizer.variables)}
         self._slots = {
             name: [place[id(variable)] for variable in getattr(optimizer, theirs)]
@@ -47,14 +47,14 @@ class Float64:
         }
         self._iterations = place[id(optimizer.iterations)]
 
-    def run(self, state: State, first: int, last: int) -> list[Outcome]:
-        """Makes the steps `first` to `last` - 1, from any state of any path."""
-        outcomes = []
+    def run(self, state: State, first: int, last: int) -> list[StepResult]:
+        """Makes the steps `first` to `last` - 1 from a state, and returns their results."""
+        results = []
         for step in range(first, last):
             loss, gradients = self.gradients(state, step)
             state = self.updated(state, gradients)
-            outcomes.append(Outcome(state, loss))
-        return outcomes
+            results.append(StepResult(state, loss))
+        return results
 
     def gradients(self, state: State, step: int) -> tuple[float, list[np.ndarray]]:
         """Returns the loss of a step's batch, and its gradients."""
@@ -64,7 +64,7 @@ class Float64:
         )
 
     def rows(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns scaled inputs, (batch, features), and targets as the loss takes them."""
+        """Returns scaled inputs, (batch, features), and the targets of the loss."""
         task = self.problem.task
         scaled = task.scaling.apply_float64(x)
         return scaled, y if task.classification else task.target_scaling.apply_float64(y)
@@ -75,9 +75,9 @@ class Float64:
         """Returns the state after an update by `gradients`.
 
         Args:
-            state: Before.
-            gradients: In the order of the weights.
-            rate: In place of the spec's learning rate.
+            state: State before the update.
+            gradients: Gradients in the order of the weights.
+            rate: Learning rate; None takes that of the spec.
         """
         update = self._update(rate)
         values = [np.asarray(value, np.float64) for value in state.optimizer]
@@ -93,7 +93,7 @@ class Float64:
 
     @property
     def learning_rate(self) -> float:
-        """Of the spec."""
+        """Learning rate of the spec."""
         return float(self.problem.spec.training.optimizer.options["learning_rate"])
 
     def _update(self, rate: float | None) -> Any:
@@ -109,8 +109,8 @@ class Float64:
         return reference.SGD(**options)
 
 
-def beyond(problem: Problem) -> str:
-    """Returns what of a problem the formulas do not reach, or nothing."""
+def float64_unsupported(problem: Problem) -> str:
+    """Returns the parts of a problem that the reference does not support; "" if none."""
     spec = problem.spec
     network, training = spec.network, spec.training
     optimizer = training.optimizer
@@ -124,8 +124,8 @@ def beyond(problem: Problem) -> str:
         f"training.optimizer.{'/'.join(sorted(extra))}": bool(extra),
         "a schedule of the learning rate": optimizer.schedule() is not None,
         "training.precision": training.precision != "float32",
-        "weights of rows": problem.rows.sample_weight is not None,
-        **_of_layers(spec),
+        "sample weights": problem.rows.sample_weight is not None,
+        **_unsupported_layers(spec),
         "several outputs of a binary loss": (
             _loss_of(spec) == "binary_cross_entropy" and num_outputs(spec, problem.task) != 1
         ),
@@ -133,7 +133,7 @@ def beyond(problem: Problem) -> str:
     return ", ".join(reason for reason, holds in reasons.items() if holds)
 
 
-def _of_layers(spec: Spec) -> dict[str, bool]:
+def _unsupported_layers(spec: Spec) -> dict[str, bool]:
     layers = spec.network.layers()
     activations = _activations(spec)
     unknown = sorted({a.name for a in activations} - set(reference.ACTIVATIONS))
@@ -152,7 +152,7 @@ def _activations(spec: Spec) -> list[ActivationSpec]:
 
 
 def _loss_of(spec: Spec) -> str:
-    """Returns the reference's name of a spec's loss; empty if it has none."""
+    """Returns the reference's name of a spec's loss; "" if it has none."""
     loss = spec.training.loss
     if loss is None or changed_options(loss):
         return ""

@@ -1,4 +1,4 @@
-"""Weights by two paths -> how far apart they are, and how far they may be."""
+"""Measures how much the weights of two paths differ, relative to an allowed difference."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import NamedTuple
 import numpy as np
 
 TOLERANCE = 1e-3
-"""Of a step, that float32 may lose of it. A batch's gradients are off by some 1e-6 of the
-largest; biases before a normalisation have gradients of nothing but such rounding."""
+"""Allowed difference after a step, as a share of the step. Rounding in float32 changes the
+gradients of a batch by about 1e-6 of the largest; the gradients of biases before a
+normalization consist of such rounding alone."""
 
-KINKED = 0.1
-"""The same where a unit of relu is at 0 but for rounding, which lets a gradient in or out."""
+TOLERANCE_AT_RELU_ZERO = 0.1
+"""The same for a step in which a unit of relu is at 0 within rounding, see `relu_zeros`."""
 
 
 class Difference(NamedTuple):
-    """How far apart two versions of one tensor are.
+    """Difference between two versions of one tensor.
 
     Args:
         max_abs: Largest difference of an element.
-        max_ulps: The same in units in the last place of the tensor's largest element.
-        relative: Root mean square, as a share of what is allowed.
+        max_ulps: The same in units in the last place (ulp) of the tensor's largest element.
+        relative: Root mean square of the difference, as a share of the allowed one.
     """
 
     max_abs: float
@@ -29,24 +30,24 @@ class Difference(NamedTuple):
     relative: float
 
 
-def compare(
+def compare_tensors(
     found: Sequence[np.ndarray],
     wanted: Sequence[np.ndarray],
     before: Sequence[np.ndarray],
     *,
     tolerance: float = TOLERANCE,
 ) -> list[Difference]:
-    """Returns how far each tensor is from where it should be.
+    """Returns the difference of each tensor between two paths.
 
-    Allowed is, as root mean squares over a tensor's elements,
+    The allowed difference is, in root mean squares over a tensor's elements,
 
         tolerance * (movement of the tensor + largest movement of any tensor) + 1 ulp.
 
     Args:
-        found: Weights by one path.
-        wanted: By another.
-        before: Where both began.
-        tolerance: Share of the movement.
+        found: Weights of the path in question.
+        wanted: Weights of the path that it is compared with.
+        before: Initial weights of both paths.
+        tolerance: Share of the movement that is allowed.
     """
     moves = [
         _rms(np.subtract(w, b, dtype=np.float64)) for w, b in zip(wanted, before, strict=True)
@@ -58,10 +59,10 @@ def compare(
     ]
 
 
-def first_other_bits(
+def first_bit_difference(
     one: Sequence[Sequence[np.ndarray]], other: Sequence[Sequence[np.ndarray]]
 ) -> tuple[int, int] | None:
-    """Returns step and tensor at which two series of weights first differ, or None."""
+    """Returns the first step and tensor at which the bits of two paths differ, or None."""
     for step, (left, right) in enumerate(zip(one, other, strict=True)):
         for tensor, (a, b) in enumerate(zip(left, right, strict=True)):
             if a.tobytes() != b.tobytes():
@@ -70,7 +71,7 @@ def first_other_bits(
 
 
 def _difference(found: np.ndarray, wanted: np.ndarray, allowed: float) -> Difference:
-    with np.errstate(invalid="ignore", over="ignore"):  # beyond float32
+    with np.errstate(invalid="ignore", over="ignore"):  # values beyond float32
         ulp = float(np.spacing(np.abs(wanted).max(initial=0).astype(np.float32)))
         difference = np.subtract(found, wanted, dtype=np.float64)
         max_abs = float(np.abs(difference).max(initial=0))

@@ -1,4 +1,4 @@
-"""A problem -> the same steps by different paths, which ought to give the same weights."""
+"""Paths that make the same training steps by different code."""
 
 from __future__ import annotations
 
@@ -13,58 +13,63 @@ import tensorflow as tf
 from kfc.network import num_outputs
 from kfc.training import build_loss, build_metrics
 from kfc.training.engine import Engine, as_traced, count_steps, structure
-from kfc.verification.setup import Problem, State, changed_options, read, write
+from kfc.verification.problem import Problem, State, assign_state, changed_options, read_state
 
 
-class Outcome(NamedTuple):
-    """What a step gave: the state after it, and the loss of its batch."""
+class StepResult(NamedTuple):
+    """Result of one step.
+
+    Args:
+        state: State after the step.
+        loss: Loss of the step's batch.
+    """
 
     state: State
     loss: float
 
 
-class Way(ABC):
-    """One way to make steps. `run` goes from any state, so that each step can be compared.
+class TrainingPath(ABC):
+    """One implementation of the training steps.
 
     Args:
-        problem: What to train on.
+        problem: Training problem.
     """
 
     name = ""
-    what = ""
-    remembers = False
-    """Whether a step may know of earlier ones what no state holds."""
+    description = ""
+    keeps_state = False
+    """Whether a step may depend on earlier steps by other data than a `State`."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self.model = problem, problem.model()
 
     @abstractmethod
-    def run(self, state: State, first: int, last: int) -> list[Outcome]:
-        """Makes the steps `first` to `last` - 1, and returns what each gave."""
+    def run(self, state: State, first: int, last: int) -> list[StepResult]:
+        """Makes the steps `first` to `last` - 1 from a state, and returns their results."""
 
 
-class StepByStep(Way):
-    """A way that is given one batch after the other."""
+class StepByStepPath(TrainingPath):
+    """A path that takes one batch after the other."""
 
-    def run(self, state: State, first: int, last: int) -> list[Outcome]:
-        """Makes the steps `first` to `last` - 1, and returns what each gave."""
-        write(self.model, state)
-        outcomes = []
+    def run(self, state: State, first: int, last: int) -> list[StepResult]:
+        """Makes the steps `first` to `last` - 1 from a state, and returns their results."""
+        assign_state(self.model, state)
+        results = []
         for step in range(first, last):
             loss = self._step(tuple(map(tf.constant, self.problem.batch(step))))
-            outcomes.append(Outcome(read(self.model), float(loss)))
-        return outcomes
+            results.append(StepResult(read_state(self.model), float(loss)))
+        return results
 
     @abstractmethod
     def _step(self, batch: tuple[Any, ...]) -> Any:
         """Updates the model, and returns the loss of the batch."""
 
 
-class Eager(StepByStep):
-    """The tutorial's loop, line by line: forward, tape, `assign_sub`."""
+class EagerPath(StepByStepPath):
+    """The loop of the tutorials, line by line: forward, tape, `assign_sub`."""
 
     name = "eager"
-    what = "a hand-written tape loop"
+    description = "a hand-written tape loop"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -74,11 +79,11 @@ class Eager(StepByStep):
         self._by_hand = optimizer.name in ("sgd", "tape_sgd") and plain
 
     def _step(self, batch: tuple[Any, ...]) -> Any:
-        x, y, *weight = batch
+        x, y, *sample_weight = batch
         model, optimizer = self.model, self.model.optimizer
         variables = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
-            loss = self._loss(y, model(x, training=True), *weight)
+            loss = self._loss(y, model(x, training=True), *sample_weight)
             loss = tf.add_n([loss, *model.losses])
         gradients = tape.gradient(loss, variables)
         if not self._by_hand:
@@ -90,18 +95,18 @@ class Eager(StepByStep):
         return loss
 
 
-class Graph(StepByStep):
-    """kfc's `train_step` as a `tf.function`, which TensorFlow rewrites, as it does `fit`."""
+class GraphPath(StepByStepPath):
+    """kfc's `train_step` as a `tf.function`, optimized by TensorFlow as in `fit`."""
 
     name = "graph"
-    what = "train_step, tf.function"
+    description = "train_step, tf.function"
     xla = False
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self._compiled = tf.function(
             lambda *batch: self.model.train_step(batch)["batch_loss"],
-            # XLA compiles for shapes; a plain graph serves the short last batch too.
+            # XLA compiles for each shape; one plain graph takes the short last batch, too.
             input_signature=None if self.xla else problem.signature,
             jit_compile=self.xla,
         )
@@ -110,19 +115,30 @@ class Graph(StepByStep):
         return self._compiled(*batch)
 
 
-class Xla(Graph):
+class XlaPath(GraphPath):
     """kfc's `train_step`, compiled by XLA."""
 
     name = "xla"
-    what = "train_step, XLA"
+    description = "train_step, XLA"
     xla = True
 
 
-class Fit(Way):
+class UnoptimizedGraphPath(GraphPath):
+    """`train_step` in a graph that TensorFlow runs as it was traced."""
+
+    name = "unoptimized"
+    description = "train_step, graph not optimized"
+
+    def _step(self, batch: tuple[Any, ...]) -> Any:
+        with as_traced():
+            return super()._step(batch)
+
+
+class FitPath(TrainingPath):
     """Keras's own `fit`, with Keras's own `train_step`."""
 
     name = "fit"
-    what = "keras.Model.fit"
+    description = "keras.Model.fit"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -131,34 +147,34 @@ class Fit(Way):
         self.model.compile(
             optimizer=taped.optimizer,
             loss=build_loss(problem.spec.training.loss, problem.task),
-            # What else uses the outputs changes what the graph optimizer does with them.
+            # The graph optimizer treats outputs in another way if metrics use them, too.
             metrics=build_metrics(problem.task, num_outputs(problem.spec, problem.task)),
             jit_compile=False,
         )
         count_steps(self.model, lambda: taped.optimizer._iterations.value)
 
-    def run(self, state: State, first: int, last: int) -> list[Outcome]:
+    def run(self, state: State, first: int, last: int) -> list[StepResult]:
         """Makes the steps in one call of `fit`."""
-        write(self.model, state)
-        outcomes: list[Outcome] = []
+        assign_state(self.model, state)
+        results: list[StepResult] = []
         batches = map(self.problem.batch, range(first, last))
         data = tf.data.Dataset.from_generator(
             lambda: batches, output_signature=self.problem.signature
         )
-        copied = keras.callbacks.LambdaCallback(
-            # The loss is a mean over the batches since then.
+        recorder = keras.callbacks.LambdaCallback(
+            # Keras logs the mean loss of all batches since the last reset.
             on_train_batch_begin=lambda batch, logs: self.model.reset_metrics(),
-            on_train_batch_end=lambda batch, logs: outcomes.append(
-                Outcome(read(self.model), logs["loss"])
+            on_train_batch_end=lambda batch, logs: results.append(
+                StepResult(read_state(self.model), logs["loss"])
             ),
         )
         self.model.fit(
-            data, steps_per_epoch=last - first, shuffle=False, verbose=0, callbacks=[copied]
+            data, steps_per_epoch=last - first, shuffle=False, verbose=0, callbacks=[recorder]
         )
-        return outcomes
+        return results
 
 
-class Fused(Way):
+class EnginePath(TrainingPath):
     """kfc's engine: all steps in one call, in the form that `kfc.fit` chooses."""
 
     name = "engine"
@@ -166,7 +182,7 @@ class Fused(Way):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         spec = problem.spec
-        self.what = f"kfc's engine, {spec.training.engine}"
+        self.description = f"kfc's engine, {spec.training.engine}"
         self._engine = Engine(
             self.model,
             problem.rows,
@@ -175,55 +191,44 @@ class Fused(Way):
             structure=structure(spec, problem.task, num_rows=len(problem.rows)),
         )
 
-    def run(self, state: State, first: int, last: int) -> list[Outcome]:
-        """Makes the steps in calls of one each, and then all of them in one call.
+    def run(self, state: State, first: int, last: int) -> list[StepResult]:
+        """Makes the steps in calls of one step each, and then all of them in one call.
 
-        The last outcome is that of the one call, which the calls before must have come to.
+        The last result is the result of the one call for all steps.
         """
-        outcomes: list[Outcome] = []
+        results: list[StepResult] = []
         for step in range(first, last - 1):
-            before = outcomes[-1].state if outcomes else state
-            outcomes.append(self._call(before, step, step + 1))
-        return [*outcomes, self._call(state, first, last)]
+            before = results[-1].state if results else state
+            results.append(self._call(before, step, step + 1))
+        return [*results, self._call(state, first, last)]
 
-    def _call(self, state: State, first: int, last: int) -> Outcome:
-        write(self.model, state)
+    def _call(self, state: State, first: int, last: int) -> StepResult:
+        assign_state(self.model, state)
         size = self.problem.steps_per_epoch
         loss = np.nan
         for epoch in range(first // size, -(-last // size)):
             self._engine.begin(self.problem.order(epoch)[None])
             begin, end = max(first - epoch * size, 0), min(last - epoch * size, size)
             loss = self._engine.run(begin, end).logs["batch_loss"]
-        return Outcome(read(self.model), loss)
+        return StepResult(read_state(self.model), loss)
 
 
-class Unoptimized(Graph):
-    """`train_step` in a graph that TensorFlow runs as it was traced."""
-
-    name = "unoptimized"
-    what = "train_step, graph not optimized"
-
-    def _step(self, batch: tuple[Any, ...]) -> Any:
-        with as_traced():
-            return super()._step(batch)
-
-
-class Own(StepByStep):
-    """A step that is to be verified.
+class UserPath(StepByStepPath):
+    """A step of the user.
 
     Args:
-        problem: What to train on.
-        step: A function of a model and a batch, which updates the model's weights and
-            returns the loss.
+        problem: Training problem.
+        step: Function of a model and a batch, which updates the model's weights and returns
+            the loss.
     """
 
     name = "yours"
-    what = "the step you gave"
-    remembers = True
+    description = "the step you gave"
+    keeps_state = True
 
     def __init__(self, problem: Problem, step: Callable[..., Any]) -> None:
         super().__init__(problem)
-        self._own = step
+        self._user_step = step
 
     def _step(self, batch: tuple[Any, ...]) -> Any:
-        return self._own(self.model, *batch)
+        return self._user_step(self.model, *batch)

@@ -1,4 +1,4 @@
-"""A spec -> a certificate that every path to its weights makes the same steps."""
+"""Verifies that every training path of a spec makes the same steps."""
 
 from __future__ import annotations
 
@@ -16,45 +16,60 @@ from kfc.runs import environment, make_plan, result_file
 from kfc.spec import Spec, SpecLike, load_spec
 from kfc.system import atomic, safe_open, user_paths
 from kfc.training.engine import is_carried
-from kfc.verification.float64_path import Float64, beyond
-from kfc.verification.judgement import Judge, Taken
-from kfc.verification.nondifferentiable import kinks
-from kfc.verification.setup import Problem, State, read
+from kfc.verification.baseline import Baseline, run_baseline, run_path
+from kfc.verification.float64_path import float64_unsupported
+from kfc.verification.path_comparison import PathComparison
+from kfc.verification.problem import Problem
 from kfc.verification.tensor_difference import TOLERANCE
-from kfc.verification.training_paths import Eager, Fit, Fused, Graph, Outcome, Own, Way, Xla
+from kfc.verification.training_paths import (
+    EagerPath,
+    EnginePath,
+    FitPath,
+    TrainingPath,
+    UserPath,
+    XlaPath,
+)
 
-FILE = "verification.json"
+CERTIFICATE_FILE = "verification.json"
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """The result of a verification; the attributes are also the keys of `verification.json`.
+    """Result of a verification; the attributes are also the keys of `verification.json`.
 
     Args:
         passed: Whether every path makes every step within its bound.
-        spec: Its name.
-        steps: How many were compared; the weights before each are those of the graph.
-        rows: Training rows, which the steps visit about twice.
-        bound: Share of the weights' movement that a path may be off by, after one step and
-            after all, see `kfc.verification.tensor_difference.compare`. From a step on that
-            has a unit at relu's kink, a hundred times as much is allowed. Over several steps,
-            rounding may also grow to a thousand times the effect of a one-ulp change in the
+        spec: Name of the spec.
+        steps: Number of steps that were compared.
+        rows: Number of training rows; the steps visit each about twice.
+        bound: Allowed difference from another path, as a share of the weights' movement in
+            one step, or in all steps so far; see
+            `kfc.verification.tensor_difference.compare_tensors`. The allowed difference is a
+            hundred times larger from a step on in which a unit of relu is at 0. Over several
+            steps, rounding may also grow to 1000 times the effect of a one-ulp change in the
             initial weights.
-        paths: For each its `name`, `what` it is, the `first_bits` (the step, from 0, after
-            which its weights are not the graph's to the bit, or None), its `same_bits` (the
-            paths with the same bits throughout), and the largest difference to the graph's
-            weights after any step, `max_abs`, `max_ulps` (of the tensor's largest element)
-            and `relative`, as a share of what is allowed; the worst of single steps,
-            `step_max_ulps` and `step_relative`, to float64 where there is one, else to the
-            graph.
-        tensors: For each its `name`, `shape`, and `max_abs` and `max_ulps` by path.
-        first_difference: The first step after which two paths differ: `step`, `path`,
-            `tensor`, `max_abs`, `max_ulps`, and `why`; None where none do.
-        faults: What is wrong: `path`, `step`, `tensors`, `code`, `cause`.
-        kinks: Units of relu that rounding may put on either side of 0, see
-            `kfc.verification.nondifferentiable.Kink`.
-        beyond: What the formulas in float64 do not reach; empty where they were compared.
-        versions: Of what computed.
+        paths: Entry of each path: its `name` and `description`; `first_different_step`, the
+            first step, from 0, after which its bits differ from those of the graph path, or
+            None; `same_bits`, the paths with the same bits after every step; the largest
+            difference from the graph's weights after any step as `max_abs`, `max_ulps` (units
+            in the last place of the tensor's largest element) and `relative` (share of the
+            allowed difference); `step_max_ulps` and `step_relative`, the largest difference
+            of a single step from float64, or from the graph without float64.
+        tensors: Entry of each tensor: `name`, `shape`, and `max_abs` and `max_ulps` by path.
+        first_difference: First step after which the bits of two paths differ, with `step`,
+            `path`, `tensor`, `max_abs`, `max_ulps` and `why`; None if all bits are equal.
+        failures: First step of each path that exceeds its bound: `path`, `step`, `tensors`,
+            `code` and `cause`.
+        relu_zeros: Units of relu whose input is 0 within rounding, so that rounding decides
+            their derivative; see `kfc.verification.relu_zeros.ReluZero`.
+        float64_unsupported: Parts of the spec that the float64 reference does not support;
+            empty if the paths were compared with it.
+        versions: Versions of the libraries.
+
+    Example:
+        >>> certificate = kfc.verify("breast_cancer", steps=2)
+        >>> [path["name"] for path in certificate.paths]
+        ['graph', 'eager', 'fit', 'xla', 'engine', 'float64']
     """
 
     passed: bool
@@ -65,17 +80,18 @@ class Certificate:
     paths: list[dict[str, Any]]
     tensors: list[dict[str, Any]]
     first_difference: dict[str, Any] | None
-    faults: list[dict[str, Any]]
-    kinks: list[dict[str, Any]]
-    beyond: str
+    failures: list[dict[str, Any]]
+    relu_zeros: list[dict[str, Any]]
+    float64_unsupported: str
     versions: dict[str, str]
 
     def summary(self) -> dict[str, Any]:
-        """Returns what `--json` prints: plain values only, `"inf"` and `"nan"` as text."""
+        """Returns the object that `--json` prints, with infinity and NaN as text."""
         return {name: _plain(value) for name, value in asdict(self).items()}
 
 
 def _plain(value: Any) -> Any:
+    """Returns a value that JSON can hold."""
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list):
@@ -91,25 +107,25 @@ def verify(
     data: Any = None,
     step: Callable[..., Any] | None = None,
 ) -> Certificate:
-    """Makes some steps of a training by every path, from the same weights and batches.
+    """Makes some training steps by every path, from the same weights and batches.
 
-    The paths: the formulas in float64 (`kfc.reference`), a hand-written tape loop,
+    The paths are: the formulas in float64 (`kfc.reference`), a hand-written tape loop,
     `train_step` in a graph and compiled by XLA, Keras's own `fit`, and kfc's engine. Each
-    runs all steps in a row, and each step from the graph's own weights, so that rounding
-    does not add up where steps are compared. Both are bounded: the one finds a step that is
-    wrong, the other what is not carried from a step to the next.
+    path makes all steps consecutively, and each single step from the weights of the graph,
+    so that rounding does not accumulate. Both have a bound: single steps reveal a wrong
+    step, consecutive steps reveal state that is lost between steps.
 
     Args:
-        spec: A built-in spec's name, a file, a dict, a `kfc.Spec`, or the folder of a run,
-            which the certificate then joins as `verification.json`.
-        steps: How many, of at least 2: two epochs of so many rows, each with a short last
-            batch.
-        overrides: Dotted path -> value.
+        spec: Built-in spec's name, file, dict, `kfc.Spec`, or folder of a run, to which the
+            certificate is then added as `verification.json`.
+        steps: Number of steps, at least 2. The rows are chosen so that the steps are two
+            epochs, each with a short last batch.
+        overrides: Dotted keys of the spec with their values.
         data: Rows instead of `data.source`, as for `kfc.fit`.
-        step: A step of your own to be verified: a function of a `keras.Model`, whose
-            `optimizer` is the spec's, and of a batch, `(model, x, y)`, that updates the
-            model's weights and returns the batch's loss. It is called for each step in
-            turn, so it may keep numbers of its own; in a row it is then not bounded.
+        step: Function of your own to be verified, which is called with `(model, x, y)`: a
+            `keras.Model` with the optimizer of the spec, and a batch. It updates the weights
+            of the model and returns the loss of the batch. It may keep state of its own, so
+            its consecutive steps have no bound.
 
     Returns:
         The certificate.
@@ -117,9 +133,14 @@ def verify(
     Raises:
         SpecError: If the spec is wrong.
         DataError: If the data cannot be read or must not be trained on.
+
+    Example:
+        >>> kfc.verify("breast_cancer", steps=2).passed
+        True
     """
     if isinstance(steps, bool) or steps < 2:
-        raise SpecError(Finding("--steps", "a whole number of at least 2", str(steps), ""))
+        expected, remedy = "a whole number of at least 2", "Compare 2 steps or more."
+        raise SpecError(Finding("--steps", expected, str(steps), remedy))
     folder = _run_folder(spec)
     checked = load_spec(spec if folder is None else result_file.read_spec(folder), overrides)
     preparer = (
@@ -127,10 +148,11 @@ def verify(
     )
     plan = make_plan(checked, data=data, preparer=preparer)
     problem = Problem.of(plan.spec, plan.prepared.train, plan.prepared.task, steps)
-    own = [Own(problem, step)] if step else []
-    certificate = certified(problem, [*ways(problem), *own])
+    own_steps = [UserPath(problem, step)] if step else []
+    certificate = certify(run_baseline(problem), [*other_paths(problem), *own_steps])
     if folder is not None:
-        atomic.write_file(folder / FILE, result_file.as_json(certificate.summary()))
+        text = result_file.as_json(certificate.summary())
+        atomic.write_file(folder / CERTIFICATE_FILE, text)
     return certificate
 
 
@@ -150,7 +172,7 @@ def _prepared(spec: Spec, data: Any, folder: Path) -> Prepared:
 
 
 def _run_folder(spec: SpecLike) -> Path | None:
-    """Returns the folder of a run, if that is what was given."""
+    """Returns the folder of a run if `spec` is one, else None."""
     if isinstance(spec, (str, Path)) and (user_paths.absolute(spec) / "result.json").is_file():
         folder = user_paths.absolute(spec)
         safe_open.distrust(folder)
@@ -158,77 +180,38 @@ def _run_folder(spec: SpecLike) -> Path | None:
     return None
 
 
-def ways(problem: Problem) -> list[Way]:
-    """Returns every path of kfc's and Keras's besides the graph."""
-    kinds: list[Callable[[Problem], Way]] = [
-        Eager,
-        Fit,
-        *([Xla] if is_carried(problem.spec) else []),
-        Fused,
+def other_paths(problem: Problem) -> list[TrainingPath]:
+    """Returns all paths of kfc and Keras besides the graph path."""
+    kinds: list[Callable[[Problem], TrainingPath]] = [
+        EagerPath,
+        FitPath,
+        *([XlaPath] if is_carried(problem.spec) else []),
+        EnginePath,
     ]
     return [kind(problem) for kind in kinds]
 
 
-def certified(problem: Problem, others: Sequence[Way]) -> Certificate:
-    """Compares paths with each other, and with float64 where the formulas reach.
+def certify(baseline: Baseline, paths: Sequence[TrainingPath]) -> Certificate:
+    """Compares paths with the baseline.
 
     Args:
-        problem: What they train on.
-        others: The paths besides the graph.
+        baseline: Results that the paths are compared with.
+        paths: Paths besides the graph path and float64.
     """
-    graph = Graph(problem)
-    start = read(graph.model)
-    trajectory = _until_not_finite(graph.run(start, 0, problem.steps))
-    states = [start, *(outcome.state for outcome in trajectory[:-1])]
-    reach = beyond(problem)
-    exact = None if reach else Float64(problem)
-    taken = [Taken(graph, trajectory, trajectory)]
-    everyone: list[Way | Float64] = [*others, *([exact] if exact else [])]
-    taken += [_taken(way, states) for way in everyone]
-    bent = (
-        [kinks(exact, state, number) for number, state in enumerate(states)] if exact else []
-    )
-    shaken = graph.run(start.shaken(), 0, len(states))
-    judge = Judge(problem, states, taken, shaken, bent)
-    faults = [fault for one in taken if (fault := judge.fault(one))]
+    all_results = [baseline.graph, *(run_path(path, baseline.states) for path in paths)]
+    all_results += [baseline.float64] if baseline.float64 else []
+    problem, comparison = baseline.problem, PathComparison(baseline, all_results)
     return Certificate(
-        passed=not faults,
+        passed=not comparison.failures,
         spec=problem.spec.name,
-        steps=len(states),
+        steps=len(baseline.states),
         rows=len(problem.rows),
         bound=TOLERANCE,
-        paths=[judge.path(one) for one in taken],
-        tensors=judge.tensors(),
-        first_difference=judge.first_difference(),
-        faults=faults,
-        kinks=[kink._asdict() for of_step in bent for kink in of_step],
-        beyond=reach,
+        paths=[comparison.path_entry(results) for results in all_results],
+        tensors=comparison.tensor_entries(),
+        first_difference=comparison.first_difference(),
+        failures=list(comparison.failures.values()),
+        relu_zeros=[zero._asdict() for of_step in baseline.relu_zeros for zero in of_step],
+        float64_unsupported=float64_unsupported(problem),
         versions=environment.versions_of(environment.VERSIONS),
     )
-
-
-def _taken(way: Way | Float64, states: Sequence[State]) -> Taken:
-    """Makes all steps in a row, and each from its state, where that is not the same step."""
-
-    def single(number: int) -> Outcome:
-        return way.run(states[number], number, number + 1)[0]
-
-    if way.remembers:  # what it keeps belongs to the steps from the states, in their order
-        alone = [single(number) for number in range(len(states))]
-        return Taken(way, way.run(states[0], 0, len(states)), alone)
-    free = way.run(states[0], 0, len(states))
-    before = [states[0], *(outcome.state for outcome in free)]
-    alone = [
-        free[number] if before[number].same_bits(state) else single(number)
-        for number, state in enumerate(states[:-1])
-    ]
-    # The engine's last outcome in a row is that of one call for all steps.
-    return Taken(way, free, [*alone, single(len(states) - 1)])
-
-
-def _until_not_finite(outcomes: list[Outcome]) -> list[Outcome]:
-    """Returns outcomes up to the first whose weights are not all finite, that included."""
-    for number, outcome in enumerate(outcomes):
-        if not all(np.isfinite(weight).all() for weight in outcome.state.weights):
-            return outcomes[: number + 1]
-    return outcomes

@@ -1,7 +1,7 @@
-"""A step that went wrong -> the fault that explains it: each known one is made on purpose.
+"""Explains a wrong step: makes each known mistake on purpose, and compares the results.
 
-A fault is a step of the reference with one thing changed. Whichever ends where the step in
-question did names what is wrong with it.
+A mistake is a step of the reference with one change. The mistake whose step ends at the same
+weights as the wrong step is the explanation.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import NamedTuple
 import numpy as np
 
 from kfc import reference
-from kfc.verification.float64_path import Float64
-from kfc.verification.setup import State
+from kfc.verification.float64_path import Float64Path
+from kfc.verification.problem import State
 
 Gradients = list[np.ndarray]
 
 
 class Mistake(NamedTuple):
-    """What may be wrong with a step.
+    """A known mistake in the code of a step.
 
     Args:
-        code: A short name.
-        cause: One sentence.
-        state: After a step with this fault.
+        code: Short name, such as `sign`.
+        cause: One sentence about the mistake.
+        state: State after a step with this mistake.
     """
 
     code: str
@@ -32,13 +32,36 @@ class Mistake(NamedTuple):
     state: State
 
 
-def known_mistakes(exact: Float64, states: Sequence[State], step: int) -> Iterator[Mistake]:
-    """Makes every known fault in a step.
+def find_mistake(
+    exact: Float64Path,
+    states: Sequence[State],
+    step: int,
+    distance: Callable[[State], float],
+) -> Mistake | None:
+    """Returns the known mistake that explains a wrong step, or None.
 
     Args:
-        exact: The reference.
-        states: Before each step up to this one; the last is where it began.
-        step: Its number.
+        exact: Reference in float64.
+        states: States before each step up to this one.
+        step: Number of the wrong step, from 0.
+        distance: Function that returns the difference between a state and the state after the
+            wrong step, as a share of the allowed difference.
+    """
+    mistakes = list(known_mistakes(exact, states, step))
+    distances = [distance(mistake.state) for mistake in mistakes]
+    best = int(np.argmin(distances))
+    return mistakes[best] if distances[best] <= 1 else None
+
+
+def known_mistakes(
+    exact: Float64Path, states: Sequence[State], step: int
+) -> Iterator[Mistake]:
+    """Makes every known mistake in a step.
+
+    Args:
+        exact: Reference in float64.
+        states: States before each step up to this one; the last is the state before it.
+        step: Number of the step, from 0.
     """
     state, problem = states[-1], exact.problem
     _, right = exact.gradients(state, step)
@@ -49,6 +72,7 @@ def known_mistakes(exact: Float64, states: Sequence[State], step: int) -> Iterat
     def scaled(factor: float) -> State:
         return exact.updated(state, [factor * gradient for gradient in right])
 
+    # Mistakes in the loss: its sign, and its mean over rows or classes.
     yield Mistake("sign", "the update goes up the gradient, not down", scaled(-1.0))
     yield Mistake("sum", "the loss is summed over the rows: 1/n is missing", scaled(rows))
     reductions = {classes, 1 / classes, rows * classes, 2, 1 / 2}
@@ -57,6 +81,8 @@ def known_mistakes(exact: Float64, states: Sequence[State], step: int) -> Iterat
     for factor in sorted(reductions - {1, rows}):
         cause = f"the loss is reduced otherwise: gradients are {factor:.4g} times too large"
         yield Mistake("reduction", cause, scaled(factor))
+
+    # Mistakes in the update.
     squared = exact.updated(state, right, rate=rate**2)
     yield Mistake("rate", "the learning rate is applied twice", squared)
     still = exact.updated(state, right)
@@ -67,23 +93,25 @@ def known_mistakes(exact: Float64, states: Sequence[State], step: int) -> Iterat
         _, old = exact.gradients(states[-2], step - 1)
         stale = exact.updated(state, old)
         yield Mistake("stale", "the gradient is that of the step before", stale)
+
+    # Mistakes in the batch.
     for shift in (1, -1):
         moved = exact.updated(state, _shifted(exact, state, step, shift))
         yield Mistake("rows", f"the batch begins {shift:+d} row off", moved)
-    yield from _of_backward(exact, state, step, right)
+
+    yield from _backward_mistakes(exact, state, step, right)
 
 
-def _of_backward(
-    exact: Float64, state: State, step: int, right: Gradients
+def _backward_mistakes(
+    exact: Float64Path, state: State, step: int, right: Gradients
 ) -> Iterator[Mistake]:
-    """Makes the faults within the backward pass."""
+    """Makes the mistakes in the backward pass."""
     depth = len(exact.activation)
     for layer in range(depth):
         for other in range(depth):
             widths = [right[2 * place + 1].size for place in (layer, other)]
             if layer != other and widths[0] == widths[1]:
-                turned = {layer: other}
-                wrong = _backward(exact, state, step, masks=turned)
+                wrong = _backward(exact, state, step, masks={layer: other})
                 cause = (
                     f"the derivative of hidden_{layer + 1}'s activation is taken at "
                     f"hidden_{other + 1}"
@@ -95,57 +123,45 @@ def _of_backward(
 
 
 def _backward(
-    exact: Float64,
+    exact: Float64Path,
     state: State,
     step: int,
     *,
     masks: dict[int, int],
     update: float = 0.0,
 ) -> Gradients:
-    """Returns gradients by the chain rule, with masks of other layers or weights too new."""
+    """Returns gradients by the chain rule, with a mistake.
+
+    Args:
+        exact: Reference in float64.
+        state: State before the step.
+        step: Number of the step, from 0.
+        masks: Layers whose activation is differentiated at another layer's inputs.
+        update: Learning rate by which each kernel is updated too early; 0 for a right order.
+    """
     x, y = exact.rows(*exact.problem.batch(step))
     outputs, passed = reference.forward(state.weights, x, activation=exact.activation)
-    _, g = reference.LOSSES[exact.loss](outputs, y)
+    _, g = reference.LOSSES[exact.loss](outputs, y)  # (batch, outputs)
     found: Gradients = []
     for layer in reversed(range(len(passed))):
         if layer < len(exact.activation):
-            taken = passed[masks.get(layer, layer)][1]
-            g = reference.ACTIVATIONS[exact.activation[layer]].backward(taken, g)
+            values = passed[masks.get(layer, layer)][1]  # (batch, units)
+            g = reference.ACTIVATIONS[exact.activation[layer]].backward(values, g)
         kernel = np.asarray(state.weights[2 * layer], np.float64)
         found = [passed[layer][0].T @ g, g.sum(axis=0), *found]
-        g = g @ (kernel - update * found[0]).T
+        g = g @ (kernel - update * found[0]).T  # (batch, inputs)
     return found
 
 
-def _shifted(exact: Float64, state: State, step: int, shift: int) -> Gradients:
-    """Returns the gradients of a batch that begins some rows further on."""
+def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradients:
+    """Returns the gradients of a batch that begins `shift` rows later."""
     problem = exact.problem
     epoch, place = divmod(step, problem.steps_per_epoch)
     size = problem.spec.training.batch_size
     order = np.roll(problem.order(epoch), -shift)
-    chosen = order[place * size :][:size]
+    chosen = order[place * size :][:size]  # (batch,)
     x, y = exact.rows(problem.rows.x[chosen], problem.rows.y[chosen])
     _, gradients = reference.gradients(
         state.weights, x, y, activation=exact.activation, loss=exact.loss
     )
     return gradients
-
-
-def explain(
-    exact: Float64,
-    states: Sequence[State],
-    step: int,
-    matches: Callable[[State], float],
-) -> Mistake | None:
-    """Returns the known fault that ends where a step did, the closest of several.
-
-    Args:
-        exact: The reference.
-        states: Before each step up to this one.
-        step: Its number.
-        matches: How far a state is from where the step ended, 1 being as far as allowed.
-    """
-    faults = list(known_mistakes(exact, states, step))
-    distances = [matches(fault.state) for fault in faults]
-    best = int(np.argmin(distances))
-    return faults[best] if distances[best] <= 1 else None

@@ -1,9 +1,10 @@
-"""A spec and its data -> what every path is given: one start, and the same batches."""
+"""The training problem that all paths solve: the same initial state and the same batches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import keras
@@ -18,25 +19,25 @@ from kfc.training.engine import build_optimizer_once
 
 
 class State(NamedTuple):
-    """Everything a step reads and writes, as copies.
+    """Copies of all variables that a step reads and changes.
 
     Args:
-        weights: In `get_weights()` order.
-        optimizer: Values of `optimizer.variables`: the count of steps, the rate, the slots.
+        weights: Weights in the order of `get_weights()`.
+        optimizer: Values of `optimizer.variables`: number of steps, learning rate, slots.
     """
 
     weights: list[np.ndarray]
     optimizer: list[np.ndarray]
 
     def same_bits(self, other: State) -> bool:
-        """Returns whether a step from either is the same step."""
+        """Returns whether two states are equal to the bit."""
         pairs = zip(
             (*self.weights, *self.optimizer), (*other.weights, *other.optimizer), strict=True
         )
         return all(a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in pairs)
 
-    def shaken(self) -> State:
-        """Returns the state with every weight moved by one unit in the last place."""
+    def perturbed(self) -> State:
+        """Returns the state with one unit in the last place (ulp) added to each weight."""
         return self._replace(
             weights=[np.nextafter(w, w.dtype.type(np.inf)) for w in self.weights]
         )
@@ -44,13 +45,13 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """Some steps of the training that a spec describes.
+    """The first steps of the training that a spec describes, on a part of its rows.
 
     Args:
-        spec: A resolved spec.
-        task: Of its data.
-        rows: Training rows, (rows, ...), of which each epoch visits all.
-        steps: How many, over two epochs or more.
+        spec: Resolved spec.
+        task: Task of its data.
+        rows: Training rows, (rows, ...); each epoch visits all of them.
+        steps: Number of steps, over two epochs or more.
     """
 
     spec: Spec
@@ -60,7 +61,7 @@ class Problem:
 
     @classmethod
     def of(cls, spec: Spec, train: Rows, task: Task, steps: int) -> Problem:
-        """Takes as many training rows as make two epochs, each with a short last batch."""
+        """Selects the training rows for two epochs, each with a short last batch."""
         batch_size = spec.training.batch_size
         wanted = (steps // 2 - 1) * batch_size + max(1, batch_size // 2)
         chosen = train.take(np.sort(_order(spec, len(train), 0)[:wanted]))
@@ -68,35 +69,40 @@ class Problem:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch, the short last one included."""
+        """Number of batches of an epoch, with the short last one."""
         return -(-len(self.rows) // self.spec.training.batch_size)
 
     def order(self, epoch: int) -> np.ndarray:
-        """Returns the order of an epoch's rows, (rows,), as kfc's own."""
+        """Returns the order of the rows in an epoch, (rows,), as in `fit`."""
         return _order(self.spec, len(self.rows), epoch)
 
     def batch(self, step: int) -> tuple[np.ndarray, ...]:
-        """Returns raw inputs, targets and, where there are any, weights of a step."""
+        """Returns raw inputs, targets and, if there are any, sample weights of a step."""
         epoch, place = divmod(step, self.steps_per_epoch)
         size = self.spec.training.batch_size
-        chosen = self.order(epoch)[place * size :][:size]
+        chosen = self.order(epoch)[place * size :][:size]  # (batch,)
         return tuple(part[chosen] for part in self.rows.parts)
 
     @property
     def signature(self) -> tuple[tf.TensorSpec, ...]:
-        """What a step takes, with any number of rows."""
+        """Tensor specs of a batch with any number of rows."""
         parts = self.rows.parts
         return tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in parts)
 
+    @cached_property
+    def untrained_model(self) -> TapeModel:
+        """Model whose variables are named and counted, but never trained."""
+        return self.model()
+
     def model(self) -> TapeModel:
-        """Builds the network anew, its weights those that `fit` starts from."""
+        """Builds a new model with the initial weights of `fit`."""
         network = build(self.spec, self.task)
         model = compile_for_training(network, self.spec, self.task, num_rows=len(self.rows))
         build_optimizer_once(model)
         return model
 
 
-def read(model: keras.Model) -> State:
+def read_state(model: keras.Model) -> State:
     """Returns copies of a model's weights and its optimizer's variables."""
     return State(
         [variable.numpy() for variable in model.weights],
@@ -104,17 +110,14 @@ def read(model: keras.Model) -> State:
     )
 
 
-def write(model: keras.Model, state: State) -> None:
-    """Puts a state into a model of the same structure."""
-    for variables, values in (
-        (model.weights, state.weights),
-        (model.optimizer.variables, state.optimizer),
-    ):
-        _assign(variables, values)
+def assign_state(model: keras.Model, state: State) -> None:
+    """Assigns a state to a model of the same structure."""
+    _assign(model.weights, state.weights)
+    _assign(model.optimizer.variables, state.optimizer)
 
 
 def changed_options(component: ComponentSpec) -> dict[str, Any]:
-    """Returns the options of a component that are not what they are by default."""
+    """Returns the options of a component that differ from their defaults."""
     usual = type(component).model_validate({"name": component.name}).options
     return {name: v for name, v in component.options.items() if v != usual.get(name)}
 
