@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kfc.errors import Finding, SpecError
-from kfc.system import Mapped, chunks
+from kfc.system import DiskArray, chunks
 
 _UNSEEN = 1e18
 """Divisor of an input that is constant in training, so that any other value of it becomes 0.
@@ -37,13 +37,13 @@ class Scaling:
         flat = x.reshape(len(x), -1).astype(np.float32)  # (rows, features)
         return (flat - self.shift) / self.divisor
 
-    def rms(self, x: np.ndarray | Mapped) -> float:
+    def rms(self, x: np.ndarray | DiskArray) -> float:
         """Returns the root mean square of the scaled rows, from a sample of them."""
         sample = x[:: max(1, len(x) // 2000)]
         return float(np.sqrt(np.mean(np.square(self(sample).astype(np.float64)))))
 
 
-def fit_scaling(name: str, x: np.ndarray | Mapped, *, constant: float = _UNSEEN) -> Scaling:
+def fit_scaling(name: str, x: np.ndarray | DiskArray, *, constant: float = _UNSEEN) -> Scaling:
     """Learns the scaling called `name` from training rows.
 
     `none` changes nothing. `unit` divides 8-bit pixels, which are those of type uint8, by 255
@@ -70,7 +70,7 @@ def fit_scaling(name: str, x: np.ndarray | Mapped, *, constant: float = _UNSEEN)
     if name == "standard":
         mean, deviation = _moments(x)
         return _scaling(mean, _not_zero(deviation, np.abs(mean), constant))
-    if isinstance(x, Mapped):
+    if isinstance(x, DiskArray):
         finding = Finding(
             "data.scale",
             "none, unit, centered or standard, for rows that are streamed from the disk",
@@ -87,7 +87,7 @@ def _flat(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1)  # (rows, features)
 
 
-def _range(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
+def _range(x: np.ndarray | DiskArray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the smallest and the largest value of each feature."""
     lows, highs = zip(
         *((_flat(p).min(axis=0), _flat(p).max(axis=0)) for _, p in chunks(x)), strict=True
@@ -95,9 +95,9 @@ def _range(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
     return np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
 
 
-def _moments(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
+def _moments(x: np.ndarray | DiskArray) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and standard deviation of each feature."""
-    if not isinstance(x, Mapped):
+    if not isinstance(x, DiskArray):
         flat = _flat(x)
         return flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
     from sklearn.preprocessing import StandardScaler

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from kfc.data import Prepared, Rows, Task, weighted
+from kfc.findings import run_checks
 from kfc.network import build
 from kfc.runs import environment, result_file
 from kfc.runs.resolution import resolve_engine
@@ -18,13 +19,12 @@ from kfc.system import atomic
 from kfc.training import (
     Loop,
     check_finite,
-    check_monitored,
     compile_for_evaluation,
     compile_for_training,
 )
 from kfc.training.callbacks import EarlyStopping, rehearse
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
-from kfc.training.engine import Engine, Evaluator, check_memory, structure
+from kfc.training.engine import Engine, Evaluator, predicted_memory, structure
 
 
 class Trainer:
@@ -55,8 +55,8 @@ class Trainer:
     ) -> None:
         train = weighted(prepared.train, spec, prepared.task)
         self.prepared = prepared = replace(prepared, train=train)
-        check_monitored(spec, prepared)
-        self.memory = check_memory(spec, prepared)
+        run_checks("before_training", spec, prepared)
+        self.memory = predicted_memory(spec, prepared)
         self.network = build(spec, prepared.task)
         self.spec = spec = resolve_engine(spec, self.network, len(train), callbacks)
         self._model = compile_for_training(

@@ -19,8 +19,8 @@ RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
 """Name of everything that may be monitored."""
 
 
-def impossible(spec: Spec) -> Iterator[Finding]:
-    """Yields what cannot be together in a spec whose keys are right one by one."""
+def conflicting_keys(spec: Spec) -> Iterator[Finding]:
+    """Yields a finding for each refused combination of keys that are valid one by one."""
     source, validation = spec.data.source, spec.data.validation
     if source is None and isinstance(validation, str) and validation != OWN:
         yield Finding(

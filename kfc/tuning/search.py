@@ -12,6 +12,7 @@ from typing import Any
 from kfc.data import Source
 from kfc.data.sources import from_memory
 from kfc.errors import Finding, SpecError
+from kfc.findings import run_checks
 from kfc.runs import Run, bind_plugins, resolve_data
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
@@ -24,7 +25,6 @@ from kfc.system import (
     user_paths,
 )
 from kfc.training.callbacks import rehearse
-from kfc.training.engine import check_memory
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
 from kfc.tuning.driver import Driver
@@ -167,7 +167,7 @@ def tune(
     rehearse(resolved, prepared)
     space = Space.of(resolved)
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
-    check_memory(space.trial_spec(largest), prepared, processes=workers)
+    run_checks("before_training", space.trial_spec(largest), prepared, processes=workers)
 
     place = user_paths.absolute(folder or search_folder(space.spec, Path(runs)))
     if space.spec.search is None:

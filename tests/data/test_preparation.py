@@ -327,7 +327,7 @@ def test_floats_that_look_like_classes_need_a_task(y):
             np.eye(2)[Y],
             r"Use y\.argmax\(axis=1\) for classes, or set data\.task to regression",
         ),
-        (np.c_[Y, 1 - Y[::-1]] * 1.0, "train a run per column"),
+        (np.c_[Y, 1 - Y[::-1]] * 1.0, "train one run per label"),
     ],
     ids=["one-hot", "several labels"],
 )
@@ -393,7 +393,7 @@ def test_dark_pictures_of_bytes_are_pixels_or_not_as_the_spec_says(values):
     dark = (PICTURES % values).astype(np.uint8)
     with pytest.raises(DataError, match=r"data\.pixels") as caught:
         of(dark)
-    assert caught.value.findings[0].got == f"a largest number of {values - 1}"
+    assert caught.value.findings[0].got == f"{values - 1} as their largest number"
     assert of(dark, pixels=True).task.scaling.divisor == 255
     assert of(dark, pixels=False).task.scaling.divisor.max() == values - 1
     assert of(dark, scale="standard").resolved["pixels"] is True  # where it changes nothing

@@ -13,7 +13,7 @@ from kfc.data.rows import Rows, Source
 from kfc.data.sources.idx import read_idx
 from kfc.data.sources.numpy_files import listed, names_in_npz, read_npy, read_npz
 from kfc.errors import DataError, Finding, nearest
-from kfc.system import Mapped, user_paths
+from kfc.system import DiskArray, user_paths
 
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
@@ -130,7 +130,7 @@ def npy(folder: str) -> Source:
     _check_names(folder, names)
 
     def rows(suffix: str) -> Rows:
-        x = Mapped(read_npy(path / f"x{suffix}.npy", mapped=True))
+        x = DiskArray(read_npy(path / f"x{suffix}.npy", mapped=True))
         return Rows(x, read_npy(path / f"y{suffix}.npy"))
 
     return Source(rows(""), rows("_test") if names & {"x_test", "y_test"} else None)

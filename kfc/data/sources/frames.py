@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc.data.cells import DECIMAL_COMMA, has_decimal_comma, plain_value, reads_as_number
+from kfc.data.bad_cells import DECIMAL_COMMA, has_decimal_comma, plain_value, reads_as_number
 from kfc.errors import DataError, Finding
 from kfc.spec import shown_value
 

@@ -12,7 +12,7 @@ from kfc.data.sources.frames import Frame, column, is_frame, is_pandas, listed, 
 from kfc.data.sources.tf_data import from_dataset, is_dataset, refused_data
 from kfc.errors import DataError, Finding, nearest
 from kfc.spec import shown_value
-from kfc.system import Mapped
+from kfc.system import DiskArray
 
 TARGETS = ("target", "label")
 """Names a DataFrame's target column may have."""
@@ -286,7 +286,7 @@ def _check_names(where: str, wanted: tuple[str, ...], got: tuple[str, ...]) -> N
 
 def _array(values: Any, name: str) -> Any:
     if isinstance(values, np.memmap) and name == "x":
-        return Mapped(values)
+        return DiskArray(values)
     if isinstance(values, np.ma.MaskedArray):
         return values  # with its mask, which the checks refuse
     try:

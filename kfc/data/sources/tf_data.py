@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data.rows import Rows
-from kfc.data.targets import as_text
+from kfc.data.targets import decode_text
 from kfc.errors import DataError, Finding
 from kfc.spec import shown_value
 from kfc.system import memory
@@ -136,7 +136,7 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
 
 def _sorted(rows: Rows) -> Rows:
     """Returns the same rows in an order that depends on nothing but their values."""
-    parts = [as_text(np.asarray(part)) for part in rows.parts]
+    parts = [decode_text(np.asarray(part)) for part in rows.parts]
     keys = [
         hashlib.sha256(b"".join(part[row].tobytes() for part in parts)).digest()
         for row in range(len(rows))

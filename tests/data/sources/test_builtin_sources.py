@@ -8,7 +8,7 @@ import pytest
 
 from kfc.data import read_source
 from kfc.errors import DataError
-from kfc.system.memmap import Mapped
+from kfc.system.memmap import DiskArray
 
 SKLEARN = {
     "breast_cancer": ((569, 30), ("malignant", "benign")),
@@ -134,7 +134,7 @@ def save_each(folder, **arrays):
 
 def test_inputs_of_a_folder_stay_on_the_disk(tmp_path):
     source = read_source(save_each(tmp_path, x=X, y=Y))
-    assert isinstance(source.train.x, Mapped)
+    assert isinstance(source.train.x, DiskArray)
     np.testing.assert_array_equal(source.train.x[:], X)
     np.testing.assert_array_equal(source.train.y, Y)
     assert not isinstance(source.train.y, np.memmap)
