@@ -110,7 +110,7 @@ def _reopened(
     """Returns rows of the array at `place`.
 
     Raises:
-        DataError: If the file is gone or cannot be read, or is not what it was.
+        DataError: If the file is missing, cannot be read, or has changed.
     """
     size, _ = version
     try:

@@ -81,7 +81,7 @@ def test_a_wrong_npz_is_refused(tmp_path, arrays, expected):
     assert expected in refused(save(tmp_path / "a.npz", **arrays)).expected
 
 
-UNREAD = {  # an array that nobody reads: what the message says to do
+UNREAD = {  # name of an unknown array: its remedy
     "X_test": "Did you mean 'x_test'?",
     "Y": "Did you mean 'y'?",
     "sample_weight": "data=(x, y, sample_weight)",
@@ -93,7 +93,7 @@ UNREAD = {  # an array that nobody reads: what the message says to do
 
 
 def check_unread(finding, name, remedy):
-    assert finding.expected == "no other arrays than x, y, x_test, y_test, which are read"
+    assert finding.expected == "no other arrays than x, y, x_test, y_test"
     assert finding.got == name
     assert remedy in finding.remedy
 
