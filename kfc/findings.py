@@ -23,10 +23,14 @@ Stage = Literal[
     "data",
     "task",
     "classes",
+    "pixels",
+    "encoding",
     "training_data",
+    "held_out",
     "split",
     "scaling",
     "scaled",
+    "weighting",
     "before_training",
     "while_training",
 ]
@@ -100,10 +104,23 @@ CHECKS = (
     Check("negative_label", "classes", DataError, "kfc.data.targets"),
     Check("missing_label", "classes", DataError, "kfc.data.targets"),
     Check("labels_differ_in_blanks", "classes", DataError, "kfc.data.targets"),
-    # The training rows are ready to be encoded: (rows, where, regression).
+    # The inputs may be pixels: (x, where, divided).
+    Check("dark_pictures", "pixels", DataError, "kfc.data.encoding"),
+    # Rows are encoded: (rows, where, classes, pixels).
+    Check("streamed_type", "encoding", DataError, "kfc.data.encoding"),
+    Check("pixel_range", "encoding", DataError, "kfc.data.encoding"),
+    Check("pixels_scaled", "encoding", DataError, "kfc.data.encoding"),
+    Check("label_shape", "encoding", DataError, "kfc.data.targets"),
+    Check("unknown_label", "encoding", DataError, "kfc.data.targets"),
+    Check("target_not_numeric", "encoding", DataError, "kfc.data.encoding"),
+    # The raw training rows are compared with their encoding: (rows, where, regression).
     Check("input_precision", "training_data", DataError, "kfc.data.precision"),
     Check("target_precision", "training_data", DataError, "kfc.data.precision"),
     Check("target_constant", "training_data", DataError, "kfc.data.row_checks"),
+    # Rows that are only measured join the training rows: (train, rows, where, cast).
+    Check("held_out_weight", "held_out", DataError, "kfc.data.encoding"),
+    Check("held_out_type", "held_out", DataError, "kfc.data.encoding"),
+    Check("held_out_shape", "held_out", DataError, "kfc.data.encoding"),
     # Rows are split into two parts: (request).
     Check("class_of_one_row", "split", DataError, "kfc.data.splits"),
     Check("part_without_class", "split", DataError, "kfc.data.splits"),
@@ -113,6 +130,12 @@ CHECKS = (
     Check("unscaled_input", "scaling", DataError, "kfc.data.scaled_checks"),
     # Inputs are scaled, to train on, to measure or to predict: (scaling, x, where, names).
     Check("scaled_not_finite", "scaled", DataError, "kfc.data.scaled_checks"),
+    # Sample weights and class weights are combined: (train, spec, task).
+    Check("sample_weight_all_zero", "weighting", DataError, "kfc.data.sample_weight"),
+    Check("class_weight_of_numbers", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("class_weight_unknown", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
     Check("monitor_undefined", "before_training", DataError, "kfc.training.metrics"),
     Check(

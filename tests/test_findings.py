@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc.data import Prepared, Rows, Task, prepare
+from kfc.data import Prepared, Rows, Task, prepare, weighted
 from kfc.data.row_checks import check_rows
 from kfc.data.splits import split
 from kfc.errors import Finding, KfcError, SpecError
@@ -21,6 +21,7 @@ from kfc.spec.schema import AcceptedCheck
 
 X = np.random.default_rng(0).random((60, 4))
 Y = np.arange(60) % 3
+DARK = np.arange(60 * 6, dtype=np.uint8).reshape(60, 3, 2) % 50
 SECONDS = 1.7e9 + X  # float32 keeps one value of them
 
 
@@ -32,6 +33,12 @@ def changed(values, cell, value):
 
 def fitted(x, y, **spec):
     return lambda: prepare(load_spec(spec), (x, y))
+
+
+def weights(class_weight, weight=None, class_names=("0", "1", "2")):
+    spec = load_spec({"training": {"class_weight": class_weight}})
+    task = Task((4,), "float32", class_names)
+    return lambda: weighted(Rows(X, Y, weight), spec, task)
 
 
 def rows(x, y, weight=None):
@@ -85,6 +92,16 @@ TRIGGERS = {
     "negative_label": fitted(X, Y - 1),
     "missing_label": fitted(X, np.array(["a", "b", "nan"])[Y]),
     "labels_differ_in_blanks": fitted(X, np.array(["a", "b", "a "])[Y]),
+    "dark_pictures": fitted(DARK, Y),
+    "streamed_type": fitted(X, Y, data={"stream": "always"}),
+    "pixel_range": fitted(X * 300, Y, data={"pixels": True}),
+    "pixels_scaled": fitted(np.round(X), Y, data={"pixels": True}),
+    "label_shape": fitted((X, Y), (X, np.c_[Y, Y])),
+    "unknown_label": fitted((X, Y), (X, Y + 1)),
+    "target_not_numeric": fitted(X, Y.astype(str), data={"task": "regression"}),
+    "held_out_weight": fitted((X, Y), (X, Y, Y)),
+    "held_out_type": fitted((DARK + np.uint8(200), Y), (DARK / 2, Y)),
+    "held_out_shape": fitted((X, Y), (X[:, 1:], Y)),
     "input_precision": fitted(np.c_[X, SECONDS], Y),
     "target_precision": fitted(X, SECONDS[:, 0]),
     "target_constant": fitted(X, X[:, 0] * 0, data={"task": "regression"}),
@@ -97,6 +114,11 @@ TRIGGERS = {
         load_spec({"data": {"scale": "standard"}}),
         ((X * 1e-30, Y), (changed(X, (3, 2), 1e20), Y)),
     ),
+    "sample_weight_all_zero": weights(None, weight=Y * 0),
+    "class_weight_of_numbers": weights("balanced", class_names=()),
+    "class_weight_unknown": weights({"3": 1.0}),
+    "class_weight_all_zero": weights({"0": 0.0, "1": 0.0, "2": 0.0}),
+    "class_weight_overflow": weights({"0": 1e300}),
     "monitor_undefined": undefined_monitor,
     "memory_too_small": too_small_memory,
     "no_gradient": lambda: run_check(

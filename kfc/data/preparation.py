@@ -171,7 +171,8 @@ def prepare(
     source = raw.source
 
     # Check the rows as their source gave them, so that messages show the user's own values.
-    _check_parts(raw)
+    for part, where in raw.parts:
+        check_rows(replace(part, feature_names=source.feature_names), where)
     sha256 = _sha256(raw)
     classes = read_classes(source, raw.name, task=spec.data.task)
 
@@ -179,7 +180,8 @@ def prepare(
     pixels = spec.data.pixels
     if pixels is None:
         divided = spec.data.scale in ("unit", "centered")
-        pixels = are_pixels(source.train.x, raw.train_name, divided=divided)
+        run_checks("pixels", source.train.x, raw.train_name, divided)
+        pixels = are_pixels(source.train.x)
     train = encode_rows(source.train, classes, raw.train_name, pixels=pixels)
     named = replace(source.train, feature_names=source.feature_names)
     run_checks("training_data", named, raw.train_name, regression=classes is None)
@@ -208,6 +210,7 @@ def prepare(
         "validation": raw.validation,
         "stream": "always" if train.on_disk else "never",
     }
+    # Parts that were split off the training rows may have weights.
     test = replace(test, sample_weight=None)
     if validation is not None:
         validation = replace(validation, sample_weight=None)
@@ -302,21 +305,6 @@ def _on_disk(rows: Rows) -> Rows:
     if isinstance(rows.x, (DiskArray, np.ma.MaskedArray)) or rows.x.ndim == 0:
         return rows
     return replace(rows, x=DiskArray(rows.x))
-
-
-def _check_parts(raw: _Raw) -> None:
-    """Checks every part of the rows; only training rows may have weights."""
-    for rows, where in raw.parts:
-        check_rows(replace(rows, feature_names=raw.source.feature_names), where)
-        if where != raw.train_name and rows.sample_weight is not None:
-            raise DataError(
-                Finding(
-                    where,
-                    "rows without weights, since all rows count the same in an evaluation",
-                    "weights",
-                    "Pass ((x, y, sample_weight), (x_test, y_test)).",
-                )
-            )
 
 
 def _task(spec: Spec, train: Rows, classes: Classes | None, raw: _Raw) -> Task:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kfc.data.bad_cells import plain_value
-from kfc.data.rows import Source
-from kfc.errors import DataError, Finding
+from kfc.data.rows import Rows, Source
+from kfc.errors import Finding
 from kfc.findings import run_checks
 from kfc.spec import shown_value
-
-AMOUNTS = " Amounts need data.task: regression."
-"""Remedy for numbers that kfc took for classes, although they may be amounts."""
 
 _MULTI_LABEL = (
     "Several labels per row (multi-label) are not supported: train one run per label."
@@ -35,33 +32,21 @@ class Classes:
     values: np.ndarray
     class_names: tuple[str, ...]
 
-    def numbers_of(self, y: np.ndarray, where: str) -> np.ndarray:
+    def numbers_of(self, y: np.ndarray) -> np.ndarray:
         """Returns the number of each target's class, (rows,), int32.
 
-        Raises:
-            DataError: If a target is of none of the classes.
+        Args:
+            y: Targets, (rows,) or (rows, 1), each of one of the classes.
         """
-        y = _column(y, where)
-        numbers = np.searchsorted(self.values, y).clip(max=len(self.values) - 1)
-        unknown = self.values[numbers] != y
-        if unknown.any():
-            raise DataError(self._unknown(y, int(np.argmax(unknown)), where))
-        return numbers.astype(np.int32)
+        return self._nearest(_column(y)).astype(np.int32)
 
-    def _unknown(self, y: np.ndarray, row: int, where: str) -> Finding:
-        """Returns the finding for a target that training has not seen."""
-        more = ", ..." if len(self.class_names) > _MOST_NAMES else ""
-        known = ", ".join(self.class_names[:_MOST_NAMES]) + more
-        amounts = AMOUNTS if {y.dtype.kind, self.values.dtype.kind} <= set("iuf") else ""
-        value = plain_value(y[row])
-        got = shown_value(value).strip("'")
-        remedy = f"Drop such rows, or add the label to the training rows.{amounts}"
-        if str(value) in self.class_names:  # text that looks like a number, or a number
-            kind = "numbers" if self.values.dtype.kind in "biuf" else "text"
-            got = f"{shown_value(value)}, of type {y.dtype}"
-            remedy = f"Give these targets as {kind}, as in training."
-        expected = f"one of the {len(self.class_names)} labels {known}"
-        return Finding(f"{where}, row {row}", expected, got, remedy, evidence={"row": row})
+    def unknown_rows(self, y: np.ndarray) -> np.ndarray:
+        """Returns the row numbers of the targets that are of none of the classes."""
+        y = _column(y)
+        return np.flatnonzero(self.values[self._nearest(y)] != y)
+
+    def _nearest(self, y: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self.values, y).clip(max=len(self.values) - 1)
 
 
 def read_classes(source: Source, name: str, *, task: str | None) -> Classes | None:
@@ -88,7 +73,7 @@ def read_classes(source: Source, name: str, *, task: str | None) -> Classes | No
     run_checks("classes", source, name, task)
     if source.class_names is not None:
         return Classes(np.arange(len(source.class_names)), source.class_names)
-    present = np.unique(_column(source.train.y, name))
+    present = np.unique(_column(source.train.y))
     return Classes(present, tuple(str(value) for value in present))
 
 
@@ -125,7 +110,7 @@ def several_labels(source: Source, name: str, task: str | None) -> Finding | Non
 
 def only_one_class(source: Source, name: str, task: str | None) -> Finding | None:
     """Finds targets that are all of one class."""
-    y = _column(source.train.y, name)
+    y = _column(source.train.y)
     if (y != y[0]).any():
         return None
     return Finding(
@@ -139,7 +124,7 @@ def only_one_class(source: Source, name: str, task: str | None) -> Finding | Non
 
 def negative_label(source: Source, name: str, task: str | None) -> Finding | None:
     """Finds a negative integer among several labels, which may mark a missing one."""
-    y = _column(source.train.y, name)
+    y = _column(source.train.y)
     if task is not None or y.dtype.kind not in "iu" or y.min() >= 0:
         return None
     distinct = len(np.unique(y))
@@ -158,7 +143,7 @@ def negative_label(source: Source, name: str, task: str | None) -> Finding | Non
 
 def missing_label(source: Source, name: str, task: str | None) -> Finding | None:
     """Finds text such as `nan`, which often marks a missing label."""
-    y = _column(source.train.y, name)
+    y = _column(source.train.y)
     if y.dtype.kind != "U":
         return None
     missing = np.isin(np.char.strip(y), _MISSING)
@@ -176,7 +161,7 @@ def missing_label(source: Source, name: str, task: str | None) -> Finding | None
 
 def labels_differ_in_blanks(source: Source, name: str, task: str | None) -> Finding | None:
     """Finds two labels that are the same except for blanks around them."""
-    y = _column(source.train.y, name)
+    y = _column(source.train.y)
     if y.dtype.kind != "U":
         return None
     present = np.unique(y)
@@ -189,6 +174,40 @@ def labels_differ_in_blanks(source: Source, name: str, task: str | None) -> Find
         "labels that differ in more than blanks",
         " and ".join(shown_value(str(label)) for label in same),
         "Use numpy.char.strip(y).",
+    )
+
+
+def label_shape(
+    rows: Rows, where: str, classes: Classes | None, pixels: bool
+) -> Finding | None:
+    """Finds targets of a classification that are not one label per row."""
+    return None if classes is None or _is_column(rows.y) else no_label_per_row(rows.y, where)
+
+
+def unknown_label(
+    rows: Rows, where: str, classes: Classes | None, pixels: bool
+) -> Finding | None:
+    """Finds the first target that is of none of the classes."""
+    if classes is None or not (unknown := classes.unknown_rows(rows.y)).size:
+        return None
+    y, row = _column(rows.y), int(unknown[0])
+    names, kinds = classes.class_names, {rows.y.dtype.kind, classes.values.dtype.kind}
+    value = plain_value(y[row])
+    got = shown_value(value).strip("'")
+    remedy = "Drop such rows, or add the label to the training rows."
+    if kinds <= set("iuf"):
+        remedy += " Amounts need data.task: regression."
+    if str(value) in names:  # text that looks like a number, or a number
+        kind = "numbers" if classes.values.dtype.kind in "biuf" else "text"
+        got = f"{shown_value(value)}, of type {y.dtype}"
+        remedy = f"Give these targets as {kind}, as in training."
+    known = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+    return Finding(
+        f"{where}, row {row}",
+        f"one of the {len(names)} labels {known}",
+        got,
+        remedy,
+        evidence={"row": row, "bad_rows": int(unknown.size)},
     )
 
 
@@ -228,14 +247,8 @@ def _is_column(y: np.ndarray) -> bool:
     return y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)
 
 
-def _column(y: np.ndarray, where: str) -> np.ndarray:
-    """Returns one target per row, (rows,).
-
-    Raises:
-        DataError: If there are several.
-    """
-    if not _is_column(y):
-        raise DataError(no_label_per_row(y, where))
+def _column(y: np.ndarray) -> np.ndarray:
+    """Returns targets of the shape (rows,) or (rows, 1) as (rows,), text as NumPy text."""
     return decode_text(y.reshape(len(y)))
 
 
