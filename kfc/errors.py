@@ -1,22 +1,37 @@
-"""Every error kfc raises on purpose, each with the exit code it ends a command with."""
+"""Errors that kfc raises on purpose, each with the exit code of the command that it ends."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, in the four parts a user needs to mend it.
+    """One problem: its place, the expectation, the value found there and a remedy.
 
     Args:
         where: Dotted path, file or option, such as `training.epochs`.
-        expected: What would have been right.
-        got: What arrived, as the user wrote it.
-        remedy: What to do now; may be empty only where `expected` says it all.
-        line: Where in the text it stands, such as `my.yaml, line 7`.
+        expected: Description of a value that would be right.
+        got: The value that arrived, as the user wrote it.
+        remedy: Next step for the user; may be empty where `expected` is enough.
+        line: Place in the text of a spec, such as `my.yaml, line 7`.
+        code: Code of the check that found the problem, such as `input_not_finite`, see
+            `kfc.findings.CHECKS`; empty where no check did, as for a file that is missing.
+        severity: `error` for a problem that refuses the spec, the data or the training,
+            otherwise `warning`.
+        evidence: Numbers that show the problem, by name, such as `{"row": 3}`.
+
+    Example:
+        >>> finding = kfc.Finding("training.epochs", "an integer", "'3'", "Use epochs: 3.")
+        >>> print(finding)
+        training.epochs: expected an integer, got '3'. Use epochs: 3.
+        >>> finding.as_json()["cause"]
+        "expected an integer, got '3'"
     """
 
     where: str
@@ -24,16 +39,37 @@ class Finding:
     got: str
     remedy: str = ""
     line: str = ""
+    code: str = field(default="", kw_only=True)
+    severity: Severity = field(default="error", kw_only=True)
+    evidence: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
 
     def __str__(self) -> str:
         place = f"{self.where} ({self.line})" if self.line else self.where
-        remedy = f" {self.remedy}" if self.remedy else ""
-        text = f"{place}: expected {self.expected}, got {self.got}.{remedy}".rstrip()
-        return one_line(text)
+        return one_line(f"{place}: {self.cause}. {self.remedy}".rstrip())
+
+    @property
+    def cause(self) -> str:
+        """The expectation and the value found, in one clause."""
+        return f"expected {self.expected}, got {self.got}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the finding as the commands print it with `--json`.
+
+        Returns:
+            `code`, `severity`, `cause`, `evidence`, `path` and `cure`.
+        """
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "cause": self.cause,
+            "evidence": dict(self.evidence),
+            "path": self.where,
+            "cure": self.remedy,
+        }
 
 
 def reason(error: BaseException) -> str:
-    """Returns why something cannot be read, in a line: of pydantic's findings the first."""
+    """Returns the cause of an error in one line; of pydantic's several causes, the first."""
     if hasattr(error, "errors"):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -41,10 +77,21 @@ def reason(error: BaseException) -> str:
 
 
 class KfcError(Exception):
-    """Base of every error that kfc raises on purpose.
+    """Base class of every error that kfc raises on purpose.
 
     Args:
-        findings: What is wrong, everything at once.
+        findings: All problems that were found, at least one.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with this error.
+        findings: The problems, see `kfc.Finding`.
+
+    Example:
+        >>> try:
+        ...     kfc.fit("digits", overrides={"training.epoch": 1})
+        ... except kfc.KfcError as error:
+        ...     print(error.findings[0].where, error.exit_code)
+        training.epoch 2
     """
 
     exit_code = 1
@@ -55,66 +102,115 @@ class KfcError(Exception):
 
 
 class SpecError(KfcError, ValueError):
-    """A spec, or an argument of a command, that cannot be used."""
+    """A spec or an argument has a wrong value.
+
+    Example:
+        >>> try:
+        ...     kfc.fit("digits", overrides={"training.epochs": 0})
+        ... except kfc.SpecError as error:
+        ...     print(error.findings[0].cause)
+        expected an integer of at least 1, got 0
+    """
 
     exit_code = 2
 
 
 class RegistryError(SpecError, LookupError):
-    """A name that nobody offers, or that several packages offer."""
+    """No package, or more than one, offers the component that a spec names.
+
+    Example:
+        >>> kfc.RegistryError.exit_code
+        2
+    """
 
 
 class BusyError(KfcError, BlockingIOError):
-    """A folder that another process works in."""
+    """Another process works in the folder.
+
+    Example:
+        >>> kfc.BusyError.exit_code
+        3
+    """
 
     exit_code = 3
 
 
 class DataError(KfcError, ValueError):
-    """Data that cannot be read, or that kfc refuses to train on."""
+    """Data cannot be read, or kfc refuses to train on them.
+
+    Example:
+        >>> try:
+        ...     kfc.fit({}, data=([[1.0], [float("nan")]], [0, 1]))
+        ... except kfc.DataError as error:
+        ...     print(error.findings[0].code)
+        input_not_finite
+    """
 
     exit_code = 4
 
 
 class DiskError(KfcError, OSError):
-    """A file that cannot be written: no space, no permission, no device."""
+    """A file cannot be written, for lack of space, of a permission or of the device.
+
+    Example:
+        >>> kfc.DiskError.exit_code
+        5
+    """
 
     exit_code = 5
 
 
 class NumbersError(KfcError, ArithmeticError):
-    """Training that produced NaN or infinity."""
+    """Training produced NaN or infinity.
+
+    Example:
+        >>> kfc.NumbersError.exit_code
+        6
+    """
 
     exit_code = 6
 
 
 class CheckpointError(KfcError, RuntimeError):
-    """A run folder without one valid checkpoint."""
+    """A run folder has no valid checkpoint.
+
+    Example:
+        >>> try:
+        ...     kfc.load("no-such-run")
+        ... except kfc.CheckpointError as error:
+        ...     print(error.exit_code)
+        7
+    """
 
     exit_code = 7
 
 
 class PluginError(KfcError, ImportError):
-    """A plug-in that cannot be imported, or that breaks its contract."""
+    """A plug-in cannot be imported, or breaks its contract.
+
+    Example:
+        >>> kfc.PluginError.exit_code
+        8
+    """
 
     exit_code = 8
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns `Did you mean 'x'? ` for the known name closest to `name`, or nothing."""
+    """Returns `Did you mean 'x'? ` for the known name closest to `name`, or an empty text."""
     close = nearest_name(name, known)
     return f"Did you mean {close!r}? " if close else ""
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """Returns the known name closest to `name`, or nothing where none is close."""
+    """Returns the known name closest to `name`, or an empty text where none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return by_lower[close[0]] if close else ""
 
 
 def one_line(text: str) -> str:
-    """Returns other people's text as one line that cannot steer a terminal."""
+    """Returns foreign text as one line without characters that control a terminal."""
     return "".join(
         c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.splitlines())
     )

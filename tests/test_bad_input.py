@@ -589,12 +589,12 @@ PLUGINS = {
     "labels that are no text": (
         HEAD + "def source(a): return Source(Rows(x, y), class_names=(1, 2, 3))",
         8,
-        ["labels as a tuple of text", "(1, 2, 3)"],
+        ["class names as a tuple of text", "(1, 2, 3)"],
     ),
     "equal labels": (
         HEAD + "def source(a): return Source(Rows(x, y), class_names=('a', 'a', 'b'))",
         8,
-        ["labels that differ"],
+        ["class names that differ"],
     ),
     "too few labels": (
         HEAD + "def source(a): return Source(Rows(x, y), class_names=('a', 'b'))",

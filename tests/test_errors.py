@@ -1,3 +1,4 @@
+import dataclasses
 import pickle
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 import kfc
 from kfc.errors import Finding, KfcError, SpecError, nearest, one_line
 
-FAULT = Finding("training.epochs", "an integer", "'3'", "Use for example epochs: 20.")
+FINDING = Finding("training.epochs", "an integer", "'3'", "Use for example epochs: 20.")
 
 KINDS = {
     "SpecError": (2, ValueError),
@@ -36,7 +37,7 @@ def test_every_error_of_the_package_is_in_the_table():
 
 
 def test_a_message_has_four_parts():
-    assert str(FAULT) == (
+    assert str(FINDING) == (
         "training.epochs: expected an integer, got '3'. Use for example epochs: 20."
     )
 
@@ -46,21 +47,38 @@ def test_a_message_names_the_line_where_there_is_one():
     assert str(finding) == "seed (my.yaml, line 7): expected an integer, got true. Use 0."
 
 
+def test_json_names_the_cause_and_the_cure_of_a_finding():
+    finding = dataclasses.replace(FINDING, code="input_type", evidence={"row": 3})
+    assert finding.as_json() == {
+        "code": "input_type",
+        "severity": "error",
+        "cause": "expected an integer, got '3'",
+        "evidence": {"row": 3},
+        "path": "training.epochs",
+        "cure": "Use for example epochs: 20.",
+    }
+
+
+def test_a_finding_without_a_check_has_no_code_and_no_evidence():
+    assert (FINDING.code, FINDING.severity, FINDING.evidence) == ("", "error", {})
+    assert {FINDING: 1}[FINDING] == 1
+
+
 def test_a_message_without_remedy_ends_with_a_full_stop():
     assert str(Finding("seed", "an integer", "true")) == "seed: expected an integer, got true."
 
 
 def test_an_error_keeps_all_its_findings_one_per_line():
-    error = SpecError(FAULT, Finding("seed", "an integer", "true"))
+    error = SpecError(FINDING, Finding("seed", "an integer", "true"))
     assert len(error.findings) == 2
     assert str(error).splitlines() == [str(finding) for finding in error.findings]
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_errors_survive_a_trip_between_processes(name):
-    error = pickle.loads(pickle.dumps(getattr(kfc, name)(FAULT)))
-    assert error.findings == (FAULT,)
-    assert str(error) == str(FAULT)
+    error = pickle.loads(pickle.dumps(getattr(kfc, name)(FINDING)))
+    assert error.findings == (FINDING,)
+    assert str(error) == str(FINDING)
 
 
 @pytest.mark.parametrize(

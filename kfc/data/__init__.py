@@ -1,4 +1,4 @@
-"""Data: rows are read, checked, split, encoded and measured.
+"""Reads, checks, encodes and splits rows.
 
 The names that other folders may import are listed in `__init__.pyi`; each is imported when it
 is used first.

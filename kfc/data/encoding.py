@@ -1,156 +1,207 @@
-"""Checked rows -> the numbers that training takes."""
+"""Encodes checked rows as the arrays that training takes."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from kfc.data.cells import place_of
+from kfc.data.bad_cells import cell_place
 from kfc.data.rows import Rows
 from kfc.data.targets import Classes
-from kfc.errors import DataError, Finding
-from kfc.system import Mapped, chunks
+from kfc.errors import Finding
+from kfc.findings import run_checks
+from kfc.system import DiskArray, chunks
 
 _DARK = 128
-"""Pixels of real pictures are brighter than half of 255 somewhere."""
+"""Real pictures have some pixel that is at least as bright."""
+_PIXELS = "8-bit pixels (uint8), whole numbers from 0 to 255"
 
 
-def are_pixels(x: np.ndarray | Mapped, where: str, *, divided: bool) -> bool:
-    """Returns whether inputs are 8-bit pixels: pictures of bytes, by their shape and type.
+def are_pixels(x: np.ndarray | DiskArray) -> bool:
+    """Returns whether inputs are pictures of 8-bit pixels, by their shape and type.
 
-    A row is a picture where at least two of its axes are longer than 1. Its numbers are bytes
-    where they are uint8, or where integers of another type lie within 0 to 255 and reach 255.
-    A table of bytes, (rows, features), is a table of numbers.
+    A row is a picture if at least two of its axes are longer than 1. Its numbers are bytes if
+    they are uint8, or integers of another type from 0 to 255 whose largest is 255. A table of
+    bytes, (rows, features), is a table of numbers.
 
     Args:
-        x: Checked training inputs.
-        where: What to call them.
-        divided: Whether pixels would be divided by 255.
-
-    Raises:
-        DataError: If pictures of uint8 are so dark that they may be other numbers, and it
-            matters.
+        x: Checked training inputs, (rows, ...).
     """
     if sum(size > 1 for size in x.shape[1:]) < 2 or x.dtype.kind not in "iu":
         return False
-    if x.dtype != np.uint8:
-        return not isinstance(x, Mapped) and bool(x.min() >= 0 and x.max() == 255)
-    if not divided or any(part.max() >= _DARK for _, part in chunks(x)):
+    if x.dtype == np.uint8:
         return True
-    largest = max(int(part.max()) for _, part in chunks(x))
-    raise DataError(
-        Finding(
-            where,
-            "pictures of uint8 that reach above half of 255, or data.pixels to say what "
-            "their numbers are",
-            f"a largest number of {largest}",
-            "Set data.pixels to true to divide them by 255, or to false to learn the range of "
-            "each feature.",
-        )
-    )
+    return not isinstance(x, DiskArray) and bool(x.min() >= 0 and x.max() == 255)
 
 
-def encoded(rows: Rows, classes: Classes | None, where: str, *, pixels: bool) -> Rows:
-    """Returns rows as training takes them: classes as their numbers, numbers as float32.
+def encode_rows(rows: Rows, classes: Classes | None, where: str, *, pixels: bool) -> Rows:
+    """Returns rows as training takes them, with classes as integers and numbers as float32.
 
     Args:
         rows: Checked rows.
-        classes: The classes of the targets; None for a regression.
-        where: What to call the rows.
-        pixels: Whether inputs are 8-bit pixels, which are kept as uint8.
+        classes: Classes of the targets; None for a regression.
+        where: Name of the rows in messages.
+        pixels: Whether inputs are 8-bit pixels, which stay uint8.
 
     Raises:
-        DataError: If they are not for the task.
+        DataError: If the targets are not of the task, or the inputs are no pixels.
     """
-    x, y = _stored(rows.x, where, pixels=pixels), np.asarray(rows.y)
+    run_checks("encoding", rows, where, classes, pixels)
+    y = np.asarray(rows.y)
     if classes is not None:
-        y = classes(y, where)
-    elif y.dtype.kind not in "biuf" or y.ndim > 2:
-        raise DataError(
-            Finding(
-                f"{where}, targets",
-                "numbers, (rows,) or (rows, outputs), for regression",
-                f"{y.dtype} of shape {y.shape}",
-                "Set data.task to classification, or pass numbers.",
-            )
-        )
+        y = classes.numbers_of(y)  # (rows,)
     else:
-        y = y.astype(np.float32).reshape(len(y), -1)
+        y = y.astype(np.float32).reshape(len(y), -1)  # (rows, outputs)
     weight = None if rows.sample_weight is None else np.asarray(rows.sample_weight, np.float32)
-    return Rows(x, y, weight)
+    return Rows(_encode_inputs(rows.x, pixels=pixels), y, weight)
 
 
-def _stored(x: np.ndarray | Mapped, where: str, *, pixels: bool) -> np.ndarray | Mapped:
-    """Returns inputs as they are kept: pixels as uint8, other numbers as float32."""
-    if isinstance(x, Mapped):
-        if x.dtype not in (np.uint8, np.float32) or (pixels and x.dtype != np.uint8):
-            kinds = "uint8" if pixels else "uint8 or float32"
-            expected = f"{kinds}, for rows that are streamed from the disk"
-            raise DataError(Finding(where, expected, str(x.dtype), "Store them as such."))
-        return x if pixels else x.astype(np.float32)
-    x = np.asarray(x)
-    if not pixels:
-        return np.ascontiguousarray(x.astype(np.float32))
-    if x.dtype != np.uint8:
-        _check_pixels(x, where)
-    return np.ascontiguousarray(x.astype(np.uint8, copy=False))
-
-
-def _check_pixels(x: np.ndarray, where: str) -> None:
-    """Refuses numbers that are no raw 8-bit pixels."""
-    expected = "8-bit pixels (uint8), whole numbers from 0 to 255"
-    bad = (x < 0) | (x > 255)
-    if x.dtype.kind == "f":
-        bad |= x != np.floor(x)
-    if bad.any():
-        cell = np.unravel_index(int(bad.argmax()), bad.shape)
-        got = f"{x[cell]}, of type {x.dtype}"
-        remedy = "Pass raw pixels, or set data.pixels to false."
-        raise DataError(Finding(place_of(where, 0, cell), expected, got, remedy))
-    if x.dtype.kind not in "iu" and x.max() <= 1:
-        got = f"{x.dtype} from 0 to 1"
-        remedy = "Pass pixels that nobody has scaled, or set data.pixels to false."
-        raise DataError(Finding(where, expected, got, remedy))
-
-
-def encoded_like(
+def encode_held_out(
     train: Rows, rows: Rows | None, classes: Classes | None, where: str, *, cast: bool
 ) -> Rows | None:
-    """Returns rows that are measured like the training rows, which they must resemble.
+    """Returns test or validation rows, encoded as the training rows are.
 
     Args:
         train: Encoded training rows.
-        rows: Checked rows, or None.
-        classes: The classes of the targets; None for a regression.
-        where: What to call the rows.
-        cast: Whether the spec says that inputs are pixels; then floats may hold them too.
+        rows: Checked rows to encode; None gives None.
+        classes: Classes of the targets; None for a regression.
+        where: Name of the rows in messages.
+        cast: Whether floats may hold pixels, because the spec calls the inputs pixels.
 
     Raises:
-        DataError: If they are not like them.
+        DataError: If shapes, types or classes differ from those of the training rows, or the
+            rows have weights.
     """
     if rows is None:
         return None
-    pixels = train.x.dtype == np.uint8
-    if pixels and rows.x.dtype.kind not in "iu" and not cast:
-        raise DataError(
-            Finding(
+    run_checks("held_out", train, rows, where, cast)
+    return encode_rows(rows, classes, where, pixels=train.x.dtype == np.uint8)
+
+
+def _encode_inputs(x: np.ndarray | DiskArray, *, pixels: bool) -> np.ndarray | DiskArray:
+    """Returns pixels as uint8 and other numbers as float32."""
+    if isinstance(x, DiskArray):
+        return x if pixels else x.astype(np.float32)
+    x = np.asarray(x)
+    if pixels:
+        return np.ascontiguousarray(x.astype(np.uint8, copy=False))
+    return np.ascontiguousarray(x.astype(np.float32))
+
+
+def dark_pictures(x: np.ndarray | DiskArray, where: str, divided: bool) -> Finding | None:
+    """Finds pictures of uint8 that are so dark that they may be other numbers.
+
+    Args:
+        x: Checked training inputs.
+        where: Name of the rows in messages.
+        divided: Whether pixels would be divided by 255; otherwise it makes no difference.
+    """
+    if not divided or x.dtype != np.uint8 or not are_pixels(x):
+        return None
+    if any(part.max() >= _DARK for _, part in chunks(x)):
+        return None
+    largest = max(int(part.max()) for _, part in chunks(x))
+    return Finding(
+        where,
+        "pictures of uint8 with a pixel above half of 255, or a value of data.pixels",
+        f"{largest} as their largest number",
+        "Set data.pixels to true to divide them by 255, or to false to learn the range of "
+        "each feature.",
+        evidence={"largest": largest},
+    )
+
+
+def streamed_type(
+    rows: Rows, where: str, classes: Classes | None, pixels: bool
+) -> Finding | None:
+    """Finds inputs on the disk that would have to be cast as they are read."""
+    dtype = rows.x.dtype
+    allowed = ("uint8",) if pixels else ("uint8", "float32")
+    if not rows.on_disk or dtype in allowed:
+        return None
+    expected = f"{' or '.join(allowed)}, for rows that are streamed from the disk"
+    return Finding(where, expected, str(dtype), "Store them in this type.")
+
+
+def pixel_range(
+    rows: Rows, where: str, classes: Classes | None, pixels: bool
+) -> Finding | None:
+    """Finds the first number that is no 8-bit pixel."""
+    if not pixels or rows.x.dtype == np.uint8:
+        return None
+    x = np.asarray(rows.x)
+    bad = (x < 0) | (x > 255)
+    if x.dtype.kind == "f":
+        bad |= x != np.floor(x)
+    if not bad.any():
+        return None
+    cell = np.unravel_index(int(bad.argmax()), bad.shape)
+    got = f"{x[cell]}, of type {x.dtype}"
+    remedy = "Pass pixels from 0 to 255, or set data.pixels to false."
+    evidence = {"row": int(cell[0]), "bad_cells": int(bad.sum())}
+    return Finding(cell_place(where, 0, cell), _PIXELS, got, remedy, evidence=evidence)
+
+
+def pixels_scaled(
+    rows: Rows, where: str, classes: Classes | None, pixels: bool
+) -> Finding | None:
+    """Finds pixels that were divided by 255 already."""
+    if not pixels or rows.x.dtype.kind in "iu" or np.asarray(rows.x).max() > 1:
+        return None
+    remedy = "Pass pixels that are not scaled yet, or set data.pixels to false."
+    return Finding(where, _PIXELS, f"{rows.x.dtype} from 0 to 1", remedy)
+
+
+def target_not_numeric(
+    rows: Rows, where: str, classes: Classes | None, pixels: bool
+) -> Finding | None:
+    """Finds targets of a regression that are no numbers, or several tables of them."""
+    if classes is not None or (rows.y.dtype.kind in "biuf" and rows.y.ndim <= 2):
+        return None
+    return Finding(
+        f"{where}, targets",
+        "numbers, (rows,) or (rows, outputs), for regression",
+        f"{rows.y.dtype} of shape {rows.y.shape}",
+        "Set data.task to classification, or pass numbers.",
+    )
+
+
+def held_out_weight(train: Rows, rows: Rows, where: str, cast: bool) -> Finding | None:
+    """Finds weights of rows that are only measured."""
+    if rows.sample_weight is None:
+        return None
+    return Finding(
+        where,
+        "rows without weights, since all rows count the same in an evaluation",
+        "weights",
+        "Pass ((x, y, sample_weight), (x_test, y_test)).",
+    )
+
+
+def held_out_type(train: Rows, rows: Rows, where: str, cast: bool) -> Finding | None:
+    """Finds floats where the training rows are pixels."""
+    if train.x.dtype != np.uint8 or rows.x.dtype.kind in "iu" or cast:
+        return None
+    return Finding(
+        where,
+        "8-bit pixels (uint8) as in training",
+        f"{rows.x.dtype}",
+        "Give both the same type: pixels are divided by 255, other numbers are not.",
+    )
+
+
+def held_out_shape(train: Rows, rows: Rows, where: str, cast: bool) -> Finding | None:
+    """Finds inputs or targets of another shape than in training."""
+    shapes = [("inputs", train.x.shape[1:], rows.x.shape[1:])]
+    if train.y.ndim == 2:  # a regression; the labels of a classification have no shape
+        shapes.append(("targets", train.y.shape[1:], (math.prod(rows.y.shape[1:]),)))
+    for noun, expected, got in shapes:
+        if expected != got:
+            return Finding(
                 where,
-                "8-bit pixels (uint8) as in training",
-                f"{rows.x.dtype}",
-                "Give both the same type: pixels are divided by 255, other numbers are not.",
+                f"{noun} of shape {expected} as in training",
+                f"{got}",
+                f"Give both the same {noun}.",
             )
-        )
-    like = encoded(rows, classes, where, pixels=pixels)
-    for what, wanted, got in (
-        ("inputs", train.x.shape[1:], like.x.shape[1:]),
-        ("targets", train.y.shape[1:], like.y.shape[1:]),
-    ):
-        if wanted != got:
-            raise DataError(
-                Finding(
-                    where,
-                    f"{what} of shape {wanted} as in training",
-                    f"{got}",
-                    f"Give both the same {what}.",
-                )
-            )
-    return Rows(like.x, like.y)
+    return None

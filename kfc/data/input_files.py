@@ -1,4 +1,4 @@
-"""Files of rows for a trained network: raw ones to predict, labelled ones to measure."""
+"""Reads files of rows for a trained network, to predict or to measure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kfc.system import user_paths
 
 
 def read_inputs(path: Path) -> np.ndarray:
-    """Reads `.npy`, `.npz` (its array `x`), or an IDX file, plain or gzipped.
+    """Reads inputs from `.npy`, from the array `x` of `.npz`, or from an IDX file.
 
     Raises:
         DataError: If the file is missing, damaged or of another kind.
@@ -31,13 +31,13 @@ def read_inputs(path: Path) -> np.ndarray:
 
 
 def read_labelled(place: str) -> Source:
-    """Reads labelled rows: a `.npz` file, a folder of `.npy` files, or a source by its name.
+    """Reads labelled rows from a `.npz` file, a folder of `.npy` files, or a source.
 
     Args:
-        place: A path, or a source such as `idx:FOLDER`.
+        place: Path, or source such as `idx:FOLDER`.
 
     Raises:
-        DataError: If it is none of these, or cannot be read.
+        DataError: If `place` is none of these, or cannot be read.
     """
     kind, colon, _ = place.partition(":")
     if colon and kind in SOURCES.names():
@@ -52,12 +52,12 @@ def read_labelled(place: str) -> Source:
             place,
             "labelled rows: a .npz file of x and y, a folder of x.npy and y.npy, or a source",
             "a file of another kind" if path.exists() else "no such file",
-            "Write it with numpy.savez(file, x=..., y=...).",
+            "Write the file with numpy.savez(file, x=..., y=...).",
         )
     )
 
 
 def _refused(path: Path, expected: str, got: str) -> DataError:
     return DataError(
-        Finding(str(path), expected, got, "Write it with numpy.save(file, rows).")
+        Finding(str(path), expected, got, "Write the file with numpy.save(file, rows).")
     )

@@ -1,34 +1,42 @@
-"""What a source gives: rows with targets, untouched, and what their labels are called."""
+"""Rows of inputs and targets, and the source that gives them with the names of their parts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from kfc.system import Mapped
+from kfc.system import DiskArray
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs and targets of the same length, and weights where there are any.
+    """Inputs and targets of the same length, perhaps with weights.
 
     Args:
         x: Inputs, (rows, ...), in memory or on the disk.
-        y: Targets, (rows,), or (rows, outputs) for several numbers at once.
-        sample_weight: How much each row counts in the loss, (rows,), float32; None where all
-            count the same.
-        feature_names: Names of the inputs, for messages; empty where nobody named them.
+        y: Targets, (rows,), or (rows, outputs) for several numbers per row.
+        sample_weight: Factors of the rows in the loss, (rows,), float32; None for equal ones.
+        feature_names: Names of the inputs, for messages; empty where they are unknown.
     """
 
-    x: np.ndarray | Mapped
+    x: np.ndarray | DiskArray
     y: np.ndarray
     sample_weight: np.ndarray | None = None
     feature_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether inputs are read from a file when they are needed."""
+        return isinstance(self.x, DiskArray)
+
+    def loaded(self) -> Rows:
+        """Returns the same rows with their inputs in memory."""
+        return replace(self, x=self.x[:]) if self.on_disk else self
 
     @property
     def parts(self) -> tuple[Any, ...]:
@@ -42,23 +50,24 @@ class Rows:
     def take(self, indices: np.ndarray) -> Rows:
         """Returns the rows at `indices`, in that order."""
         weight = None if self.sample_weight is None else self.sample_weight[indices]
-        x = self.x.take(indices) if isinstance(self.x, Mapped) else self.x[indices]
+        # Rows on the disk stay there: only their numbers are kept.
+        x = self.x.take(indices) if isinstance(self.x, DiskArray) else self.x[indices]
         return Rows(x, self.y[indices], weight)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Everything a source knows.
+    """Rows of a data set with the names of their classes, features and targets.
 
     Args:
-        train: Rows to train and validate on.
-        test: Rows kept apart by the source itself, if it has any.
-        class_names: Names of the classes 0, 1, ..., where the source knows them; without them
-            classes are the different values of the targets, sorted.
-        feature_names: Names of the inputs, where they have any.
-        validation: Rows that the source itself keeps apart for validation, if it has any;
-            they take the place of a share of the training rows.
-        targets: Names of the targets, where there are several and they have any.
+        train: Rows to train on, of which a share may be held out.
+        test: Test rows of the data set itself, if it has any.
+        class_names: Names of the classes 0, 1, ...; None where the classes are the distinct
+            values of the targets, sorted.
+        feature_names: Names of the inputs; empty where they have none.
+        validation: Validation rows of the data set itself, if it has any. They replace a
+            share of the training rows.
+        targets: Names of several targets; empty where they have none.
     """
 
     train: Rows

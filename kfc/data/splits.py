@@ -1,12 +1,54 @@
-"""Row numbers -> two parts, shuffled, stratified by class, seeded."""
+"""Splits rows into two parts: shuffled, seeded and, for classes, stratified."""
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from kfc.errors import DataError, Finding
+from kfc.errors import Finding
+from kfc.findings import run_checks
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """A split that the checks of the stage `split` look at.
+
+    Args:
+        y: Targets, (rows,) or (rows, outputs).
+        share: Share of the rows in the second part, in (0, 1), or their number.
+        seed: Seed of the shuffling; the same seed gives the same parts.
+        stratify: Whether both parts keep the proportions of the classes in `y`.
+        where: Key or data in messages, such as `data.validation`.
+    """
+
+    y: np.ndarray
+    share: float | int
+    seed: int
+    stratify: bool
+    where: str
+
+    @property
+    def second_rows(self) -> int:
+        """The number of rows in the second part; a share is rounded up."""
+        if isinstance(self.share, int):
+            return self.share
+        return math.ceil(self.share * len(self.y))
+
+    @functools.cached_property
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The row numbers of the two parts, each in rising order."""
+        from sklearn.model_selection import train_test_split  # its import takes seconds
+
+        first, second = train_test_split(
+            np.arange(len(self.y)),
+            test_size=self.share,
+            random_state=self.seed,
+            stratify=self.y if self.stratify else None,
+        )
+        return np.sort(first), np.sort(second)
 
 
 def split(
@@ -17,66 +59,80 @@ def split(
     Args:
         y: Targets, (rows,) or (rows, outputs).
         share: Share of the rows in the second part, in (0, 1), or their number.
-        seed: Same seed, same parts.
+        seed: Seed of the shuffling; the same seed gives the same parts.
         stratify: Whether both parts keep the proportions of the classes in `y`.
-        where: What to blame in an error, such as `data.validation`.
+        where: Key or data in messages, such as `data.validation`.
 
     Raises:
-        DataError: If a class has fewer than two rows, or the first part would lack one.
+        DataError: If a part would be empty, or would lack a class where `stratify` is set.
     """
-    if stratify and (finding := _too_few(y, share, where)):
-        raise DataError(finding)
-    from sklearn.model_selection import train_test_split  # takes seconds; many need no split
-
-    try:
-        first, second = train_test_split(
-            np.arange(len(y)),
-            test_size=share,
-            random_state=seed,
-            stratify=y if stratify else None,
-        )
-    except ValueError as error:  # such as one row, of which none would be left
-        raise DataError(
-            Finding(
-                where,
-                f"{share} of {len(y):,} rows, and rows left for training",
-                str(error).rstrip("."),
-                "Add rows, or change the share.",
-            )
-        ) from error
-    # Where classes are small, its rounding may leave one out of the rows to train on.
-    if stratify and (missing := np.setdiff1d(y, y[first])).size:
-        raise DataError(
-            Finding(
-                where,
-                "rows of each class left for training",
-                f"none of class {missing[0]}, with {share} of {len(y):,} rows set aside",
-                "Change the share, or add rows.",
-            )
-        )
-    return np.sort(first), np.sort(second)
+    request = SplitRequest(y, share, seed, stratify, where)
+    run_checks("split", request)
+    return request.parts
 
 
-def _too_few(y: np.ndarray, share: float | int, where: str) -> Finding | None:
-    """Returns why not every class can be in both parts, or None."""
-    _, first_rows, counts = np.unique(y, return_index=True, return_counts=True)
-    if counts.min() < 2:
-        alone = int((counts < 2).sum())
-        row = int(first_rows[counts.argmin()])
-        return Finding(
-            where,
-            "at least 2 rows of each class, one for each part of the split",
-            f"{alone:,} of {len(counts):,} classes with 1 row, such as row {row}",
-            "Add rows or drop such classes; amounts need data.task: regression.",
-        )
-    size = share if isinstance(share, int) else math.ceil(share * len(y))
-    lowest, highest = len(counts), len(y) - len(counts)
-    if lowest <= size <= highest:
+def class_of_one_row(request: SplitRequest) -> Finding | None:
+    """Finds classes with a single row, which cannot be in both parts."""
+    if not request.stratify:
+        return None
+    classes, first_rows, counts = np.unique(request.y, return_index=True, return_counts=True)
+    if counts.min() >= 2:
+        return None
+    alone = int((counts < 2).sum())
+    row = int(first_rows[counts.argmin()])
+    return Finding(
+        request.where,
+        "at least 2 rows of each class, one for each part of the split",
+        f"{alone:,} of {len(classes):,} classes with 1 row, such as row {row}",
+        "Add rows or drop such classes; amounts need data.task: regression.",
+        evidence={"classes": len(classes), "classes_of_one_row": alone, "row": row},
+    )
+
+
+def part_without_class(request: SplitRequest) -> Finding | None:
+    """Finds a share so small or so large that a part has fewer rows than there are classes."""
+    if not request.stratify:
+        return None
+    rows, classes, second = len(request.y), len(np.unique(request.y)), request.second_rows
+    if classes <= second <= rows - classes:
         return None
     return Finding(
-        where,
-        f"{lowest:,} to {highest:,} of {len(y):,} rows, so that both parts of the split "
-        f"have each of the {len(counts):,} classes",
-        f"{size:,}",
+        request.where,
+        f"{classes:,} to {rows - classes:,} of {rows:,} rows, so that both parts of the split "
+        f"have each of the {classes:,} classes",
+        f"{second:,}",
         "Change the share, or add rows; amounts need data.task: regression.",
+        evidence={"rows": rows, "classes": classes, "second_rows": second},
+    )
+
+
+def no_row_left(request: SplitRequest) -> Finding | None:
+    """Finds a share that leaves no row for training."""
+    rows, second = len(request.y), request.second_rows
+    if 0 < second < rows:
+        return None
+    return Finding(
+        request.where,
+        f"a split of {rows:,} rows that leaves rows for training",
+        f"{second:,} rows set aside",
+        "Change the share, or add rows.",
+        evidence={"rows": rows, "second_rows": second},
+    )
+
+
+def class_not_in_training(request: SplitRequest) -> Finding | None:
+    """Finds a small class that the rounding of scikit-learn leaves out of the first part."""
+    if not request.stratify:
+        return None
+    first, _ = request.parts
+    missing = np.setdiff1d(request.y, request.y[first])
+    if not missing.size:
+        return None
+    rows = len(request.y)
+    return Finding(
+        request.where,
+        "rows of each class left for training",
+        f"none of class {missing[0]}, with {request.share} of {rows:,} rows set aside",
+        "Change the share, or add rows.",
+        evidence={"rows": rows, "missing_classes": int(missing.size)},
     )

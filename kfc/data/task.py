@@ -1,4 +1,4 @@
-"""What one row looks like and what is asked of it, for whoever builds, scores or predicts."""
+"""The task of a network: the form of a row and the kind of its target."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from kfc.preprocessing import NumericScaling, TargetScaling
 
 @dataclass(frozen=True)
 class Task:
-    """What one row looks like, and what is asked of it.
+    """Shape and type of a row, kind of target, class names and fitted scalings.
 
     Args:
         input_shape: Shape of one row, such as (28, 28, 1).
         input_dtype: `uint8` or `float32`.
         class_names: Names of the classes; empty for regression.
         outputs: Numbers per row of a regression; 1 for classes.
-        scaling: Of the inputs.
-        target_scaling: Of regression targets, for the loss alone.
-        feature_names: Names of the inputs, where they have any.
-        targets: Names of the numbers of a regression, where there are several with names.
+        scaling: Scaling of the inputs, which is part of the network.
+        target_scaling: Scaling of regression targets, which only the loss uses.
+        feature_names: Names of the inputs; empty where they have none.
+        targets: Names of several regression targets; empty where they have none.
     """
 
     input_shape: tuple[int, ...]
@@ -33,5 +33,5 @@ class Task:
 
     @property
     def classification(self) -> bool:
-        """Whether rows belong to classes, rather than to numbers."""
+        """Whether targets are classes; otherwise they are numbers."""
         return bool(self.class_names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kfc.system import Mapped, chunks
+from kfc.system import DiskArray, chunks
 
 
 def flattened(x: np.ndarray) -> np.ndarray:
@@ -12,7 +12,7 @@ def flattened(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1)
 
 
-def ranges(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
+def ranges(x: np.ndarray | DiskArray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the smallest and the largest value of each feature, (features,), float64."""
     lows, highs = zip(
         *((flattened(part).min(axis=0), flattened(part).max(axis=0)) for _, part in chunks(x)),
@@ -21,9 +21,9 @@ def ranges(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
     return np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
 
 
-def moments(x: np.ndarray | Mapped) -> tuple[np.ndarray, np.ndarray]:
+def moments(x: np.ndarray | DiskArray) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and standard deviation of each feature, (features,), float64."""
-    if not isinstance(x, Mapped):
+    if not isinstance(x, DiskArray):
         flat = flattened(x)
         return flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
     from sklearn.preprocessing import StandardScaler

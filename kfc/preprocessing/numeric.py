@@ -16,7 +16,7 @@ from kfc.preprocessing.feature_statistics import (
     quartiles,
     ranges,
 )
-from kfc.system import Mapped
+from kfc.system import DiskArray
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +59,7 @@ class NumericScaling(AffineScaling):
     """
 
     @classmethod
-    def fit(cls, name: str, x: np.ndarray | Mapped) -> NumericScaling:
+    def fit(cls, name: str, x: np.ndarray | DiskArray) -> NumericScaling:
         """Learns the scaling called `name` from training rows.
 
         `none` changes nothing. `unit` divides 8-bit pixels (dtype uint8) by 255, and maps
@@ -85,7 +85,7 @@ class NumericScaling(AffineScaling):
         if name == "standard":
             mean, deviation = moments(x)
             return cls.from_numbers(mean, nonzero(deviation, np.abs(mean), _CONSTANT))
-        if isinstance(x, Mapped):
+        if isinstance(x, DiskArray):
             finding = Finding(
                 "data.scale",
                 "none, unit, centered or standard, for rows that are streamed from the disk",
@@ -117,7 +117,7 @@ class NumericScaling(AffineScaling):
         flat = flattened(x).astype(np.float64)
         return (flat - self.shift) / self.divisor
 
-    def rms(self, x: np.ndarray | Mapped) -> float:
+    def rms(self, x: np.ndarray | DiskArray) -> float:
         """Returns the root mean square of scaled rows, from a sample of at most 4,000."""
         sample = x[:: max(1, len(x) // 2000)]
         return float(np.sqrt(np.mean(np.square(self.apply(sample).astype(np.float64)))))

@@ -9,7 +9,7 @@ import numpy as np
 
 from kfc.preprocessing.affine import AffineScaling
 from kfc.preprocessing.feature_statistics import moments, nonzero
-from kfc.system import Mapped
+from kfc.system import DiskArray
 
 if TYPE_CHECKING:
     import keras
@@ -31,7 +31,7 @@ class TargetScaling(AffineScaling):
     """
 
     @classmethod
-    def fit(cls, name: str, y: np.ndarray | Mapped) -> TargetScaling:
+    def fit(cls, name: str, y: np.ndarray | DiskArray) -> TargetScaling:
         """Learns the scaling called `name` from the targets of training rows.
 
         Args:

@@ -11,15 +11,14 @@ from kfc.data import (
     Rows,
     Source,
     Task,
-    as_text,
     check_rows,
+    decode_text,
     no_label_per_row,
     reads_as_number,
 )
 from kfc.data.sources import from_memory
 from kfc.errors import DataError, Finding
 from kfc.runs.predictions import Predictions, raw_rows
-from kfc.system import Mapped
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,8 @@ def encode_labelled(data: Any, task: Task) -> Rows:
         expected = "rows without weights: all of them count the same in an evaluation"
         raise DataError(Finding(where, expected, "weights", "Pass (x, y)."))
     check_rows(rows, where)
-    x = rows.x[:] if isinstance(rows.x, Mapped) else rows.x
     y = _class_numbers(rows.y, task, where) if task.classification else _values(rows.y, task)
-    return Rows(raw_rows(x, task), y)
+    return Rows(raw_rows(rows.x[:], task), y)
 
 
 def decode_targets(y: np.ndarray, task: Task) -> np.ndarray:
@@ -101,7 +99,7 @@ def _class_numbers(y: np.ndarray, task: Task, where: str) -> np.ndarray:
 
     If no class name is a number, as in Fashion-MNIST, integers are taken as class numbers.
     """
-    y = as_text(y.reshape(len(y)) if y.size == len(y) else y)
+    y = decode_text(y.reshape(len(y)) if y.size == len(y) else y)
     if y.ndim != 1:
         raise DataError(no_label_per_row(y, where))
     numbers = {name: number for number, name in enumerate(task.class_names)}

@@ -9,15 +9,15 @@ from typing import Any
 import keras
 
 from kfc.data import Prepared, prepare, weighted
-from kfc.errors import SpecError
+from kfc.findings import run_checks
 from kfc.network import build
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plugins import bind_plugins
-from kfc.spec import Spec, SpecLike, contradictions, load_spec
+from kfc.spec import Spec, SpecLike, load_spec
 from kfc.system import tensorflow_startup
-from kfc.training import check_monitored, default_loss
-from kfc.training.engine import check_memory, choose_engine
+from kfc.training import default_loss
+from kfc.training.engine import choose_engine, predicted_memory
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,7 @@ def prepare_data(
     resolved = _with_values(
         spec, data=found, training={"loss": spec.training.loss or default_loss(prepared.task)}
     )
-    # Only now is it known which metrics are recorded.
-    if findings := list(contradictions(resolved)):
-        raise SpecError(*findings)
+    run_checks("spec", resolved)  # again: only now it is known which metrics are recorded
     return resolved, prepared
 
 
@@ -149,8 +147,8 @@ def plan_training(
         PluginError: If a plug-in's block fails.
     """
     prepared = replace(prepared, train=weighted(prepared.train, spec, prepared.task))
-    check_monitored(spec, prepared)
-    memory_bytes = check_memory(spec, prepared)  # before the weights take any
+    run_checks("before_training", spec, prepared)  # before the weights take any memory
+    memory_bytes = predicted_memory(spec, prepared)
     network = build(spec, prepared.task)
     engine = choose_engine(
         spec,

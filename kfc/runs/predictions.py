@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kfc.data import Task, check_inputs, check_scaled_finite
+from kfc.data import Task
 from kfc.data.sources import as_inputs
 from kfc.errors import DataError, Finding, NumbersError, one_line
+from kfc.findings import run_checks
 from kfc.system import tensorflow_startup
 from kfc.training.engine import as_traced
 
@@ -178,8 +179,8 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
             )
         )
     columns = task.feature_names if x.ndim == 2 else ()
-    check_inputs(x, "rows to predict", columns)
-    check_scaled_finite(task.scaling, x, "rows to predict", columns)
+    run_checks("inputs", x, "rows to predict", columns)
+    run_checks("scaled", task.scaling, x, "rows to predict", columns)
     if task.input_dtype == "uint8" and x.dtype != np.uint8:
         # A cast of other numbers would warn or wrap around, so they are checked before it.
         if x.min() < 0 or x.max() > 255 or (x != np.floor(x)).any():

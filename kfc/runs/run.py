@@ -21,7 +21,7 @@ from kfc.runs.predictions import Predictions, from_outputs, predict
 from kfc.runs.scores import compute_outputs
 from kfc.runs.trainer import weights_sha256
 from kfc.spec import Spec
-from kfc.system import Mapped, tensorflow_startup, user_paths
+from kfc.system import tensorflow_startup, user_paths
 from kfc.training import check_finite, compile_for_evaluation
 from kfc.training.checkpoints import store, training_state
 from kfc.training.engine import Evaluator
@@ -202,8 +202,7 @@ class Run:
         prepared = self._prepared(data)
         rows = prepared.train if prefix == "train" else prepared.held_out[prefix]
         predictions = from_outputs(compute_outputs(self.model, rows.x), self.task)
-        x = rows.x[:] if isinstance(rows.x, Mapped) else rows.x
-        return RowsWithPredictions(x, decode_targets(rows.y, self.task), predictions)
+        return RowsWithPredictions(rows.x[:], decode_targets(rows.y, self.task), predictions)
 
     def predict(self, x: Any) -> Predictions:
         """Returns labels and probabilities, or values, for raw rows.

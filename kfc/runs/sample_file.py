@@ -16,7 +16,7 @@ import tensorflow as tf
 from kfc.data.sources import arrays_in
 from kfc.errors import CheckpointError, Finding
 from kfc.runs import result_file
-from kfc.system import Mapped, atomic
+from kfc.system import DiskArray, atomic
 
 FILE = "sample.npz"
 _ROWS = 64
@@ -68,7 +68,7 @@ def outputs_on_cpu(network: keras.Model, x: np.ndarray) -> np.ndarray:
         return np.asarray(network(x, training=False), np.float32)
 
 
-def take_sample(network: keras.Model, x: np.ndarray | Mapped) -> Sample:
+def take_sample(network: keras.Model, x: np.ndarray | DiskArray) -> Sample:
     """Returns up to 64 test rows, evenly spaced, and a trained network's outputs for them.
 
     Args:

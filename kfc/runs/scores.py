@@ -14,14 +14,14 @@ import tensorflow as tf
 
 from kfc.data import Rows, Task
 from kfc.runs.predictions import class_logits
-from kfc.system import Mapped
+from kfc.system import DiskArray
 
 _BATCH = 1024  # rows per call of the network; fixed, so that numbers repeat to the bit
 _MOST_RANKED = 50_000_000
 """Most probabilities for which `roc_auc` is computed: it sorts the rows once per class."""
 
 
-def compute_outputs(network: keras.Model, x: np.ndarray | Mapped) -> np.ndarray:
+def compute_outputs(network: keras.Model, x: np.ndarray | DiskArray) -> np.ndarray:
     """Returns the outputs of a network for raw rows, (rows, outputs), float32.
 
     Args:

@@ -4,7 +4,6 @@ from .components import ComponentSpec as ComponentSpec
 from .components import InitializerSpec as InitializerSpec
 from .components import LossSpec as LossSpec
 from .cross_checks import METRICS as METRICS
-from .cross_checks import contradictions as contradictions
 from .cross_checks import monitors as monitors
 from .keras_signatures import signatures as signatures
 from .key_paths import Keys as Keys

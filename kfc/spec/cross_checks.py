@@ -19,7 +19,7 @@ RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
 """Names of all metrics that can be monitored."""
 
 
-def contradictions(spec: Spec) -> Iterator[Finding]:
+def conflicting_keys(spec: Spec) -> Iterator[Finding]:
     """Yields findings about keys that are valid one by one and contradict each other."""
     yield from _no_other_rows(spec)
     yield from _several_restore(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -74,12 +75,7 @@ def read_findings(
         if detail["type"] == "findings":
             for finding in detail["ctx"]["findings"]:
                 keys: Keys = (*path, *(split_path(finding.where) if finding.where else ()))
-                found.append(
-                    (
-                        keys,
-                        Finding(dotted(keys), finding.expected, finding.got, finding.remedy),
-                    )
-                )
+                found.append((keys, dataclasses.replace(finding, where=dotted(keys))))
         else:
             found.append((path, _finding(detail, path, model, paths)))
     return found

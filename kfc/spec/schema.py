@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from kfc.findings import checks_of
 from kfc.spec.components import (
     ActivationSpec,
     BlockSpec,
@@ -25,7 +26,7 @@ from kfc.spec.components import (
     InitializerSpec,
     LossSpec,
 )
-from kfc.spec.cross_checks import RECORDED, contradictions
+from kfc.spec.cross_checks import RECORDED
 from kfc.spec.fields import (
     ClassWeight,
     Count,
@@ -42,7 +43,7 @@ from kfc.spec.optimizer_fields import OptimizerSpec
 from kfc.spec.search_fields import SearchSpec
 from kfc.spec.source_fields import SourceSchema, check_source_name, check_validation
 
-# Codes of the data checks that a spec may accept; `kfc/data/checks.py` defines the checks.
+# Codes of the checks that a spec may accept, see `kfc/findings.py`.
 AcceptedCheck = Literal["unscaled_input"]
 
 
@@ -339,6 +340,7 @@ class Spec(SpecModel):
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
-        if findings := list(contradictions(self)):
+        findings = [finding for check in checks_of("spec") for finding in check.find(self)]
+        if findings:
             raise findings_error(*findings)
         return self

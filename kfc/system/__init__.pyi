@@ -7,7 +7,7 @@ from . import standard_streams as standard_streams
 from . import tensorflow_startup as tensorflow_startup
 from . import user_paths as user_paths
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
-from .memmap import Mapped as Mapped
+from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks
 from .regular_files import open_descriptor as open_descriptor
 from .regular_files import open_file as open_file

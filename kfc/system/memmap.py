@@ -12,16 +12,17 @@ from kfc.system.file_rows import FileRows, Place, changed
 CHUNK_BYTES = 1 << 26  # 64 MiB
 
 
-class Mapped:
-    """Some rows of an array that lies on the disk: what of an array kfc needs.
+class DiskArray:
+    """Rows of an array in a file, which are read when they are needed.
 
-    What is read is a copy. It is pickled as the place of its file, which whoever unpickles it
-    opens again; where there is none, such as for an array in memory, as all its values.
+    It has the parts of NumPy's interface that kfc needs, and each read gives a copy. A pickled
+    `DiskArray` holds the path of the file, not the rows; one of an array in memory holds them.
 
     Args:
-        array: (rows, ...), usually a `numpy.memmap`, whose file is then read, not mapped.
-        rows: Numbers of the rows that belong to it; None for all.
-        dtype: Type to which rows are cast as they are read; None for their own.
+        array: Array of shape (rows, ...), usually a `numpy.memmap`. Its file is read, not
+            mapped.
+        rows: Numbers of the rows to keep, in this order; None for all.
+        dtype: Type to which rows are cast after reading; None for their own.
 
     Raises:
         DataError: If the file is shorter than the array.
@@ -46,10 +47,10 @@ class Mapped:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __reduce__(self) -> tuple[Callable[..., Mapped], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., DiskArray], tuple[Any, ...]]:
         if isinstance(self._array, FileRows) and (version := self._array.version()):
             return _reopened, (self._array.place, version, self.rows, self.dtype)
-        return Mapped, (self[:],)
+        return DiskArray, (self[:],)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Reads rows: a slice of them, or those of an array of numbers.
@@ -72,13 +73,15 @@ class Mapped:
             return self._array.take(rows)
         return np.take(self._array, rows, axis=0)
 
-    def take(self, rows: np.ndarray) -> Mapped:
+    def take(self, rows: np.ndarray) -> DiskArray:
         """Returns the rows at `rows`, unread."""
-        return Mapped(self._array, rows if self.rows is None else self.rows[rows], self.dtype)
+        return DiskArray(
+            self._array, rows if self.rows is None else self.rows[rows], self.dtype
+        )
 
-    def astype(self, dtype: Any) -> Mapped:
+    def astype(self, dtype: Any) -> DiskArray:
         """Returns the same rows, unread, which are cast to `dtype` as they are read."""
-        return Mapped(self._array, self.rows, dtype)
+        return DiskArray(self._array, self.rows, dtype)
 
     def chunk_rows(self, multiple: int = 1) -> int:
         """Returns a number of rows, a multiple of `multiple`, of some 64 MiB."""
@@ -86,14 +89,14 @@ class Mapped:
         return multiple * max(1, CHUNK_BYTES // (row_bytes * multiple))
 
 
-def chunks(x: np.ndarray | Mapped, multiple: int = 1) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (number of the first row, rows): what is mapped in pieces, an array whole.
+def chunks(x: np.ndarray | DiskArray, multiple: int = 1) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (number of the first row, rows): pieces of a `DiskArray`, or a complete array.
 
     Args:
         x: Rows.
-        multiple: Pieces but the last have a multiple of so many rows.
+        multiple: Divisor of the number of rows of each piece but the last.
     """
-    if not isinstance(x, Mapped):
+    if not isinstance(x, DiskArray):
         yield 0, x
         return
     size = x.chunk_rows(multiple)
@@ -103,11 +106,11 @@ def chunks(x: np.ndarray | Mapped, multiple: int = 1) -> Iterator[tuple[int, np.
 
 def _reopened(
     place: Place, version: tuple[int, int], rows: np.ndarray | None, dtype: np.dtype
-) -> Mapped:
+) -> DiskArray:
     """Returns rows of the array at `place`.
 
     Raises:
-        DataError: If the file is gone or cannot be read, or is not what it was.
+        DataError: If the file is missing, cannot be read, or has changed.
     """
     size, _ = version
     try:
@@ -118,4 +121,4 @@ def _reopened(
         raise changed(place.path, size, str(error)) from error
     if array.version() != version:
         raise changed(place.path, size, f"{array.size:,} bytes, written since")
-    return Mapped(array, rows, dtype)
+    return DiskArray(array, rows, dtype)

@@ -7,6 +7,5 @@ from .loop import check_finite as check_finite
 from .losses import build_loss as build_loss
 from .losses import default_loss as default_loss
 from .metrics import build_metrics as build_metrics
-from .metrics import check_monitored as check_monitored
 from .row_order import epoch_order as epoch_order
 from .step import TapeModel as TapeModel

@@ -13,7 +13,8 @@ import keras
 import numpy as np
 
 from kfc.data import Rows
-from kfc.errors import Finding, NumbersError
+from kfc.errors import Finding
+from kfc.findings import run_check
 from kfc.spec import TrainingSpec
 from kfc.system import Interrupts
 from kfc.training.callbacks import Hooks, initial_epoch
@@ -155,8 +156,9 @@ class Loop:
         if block.first_bad_step < 0:
             if not block.epochs:  # stopped within an epoch
                 block.epochs.append(block.logs)
-            if not self.engine.weights_are_finite():
-                raise _not_finite(first + len(block.epochs) - 1, steps - 1, "weights")
+            last_epoch = first + len(block.epochs) - 1
+            finite = self.engine.weights_are_finite()
+            run_check("weights_not_finite", finite, last_epoch, steps - 1)
         began, now = self._params["seconds"], time.monotonic() - self._began
         for number, logs in enumerate(block.epochs, start=1):
             if number > 1:
@@ -166,9 +168,7 @@ class Loop:
             self._params["seconds"] = began + (now - began) * number / len(block.epochs)
             self._end_of_epoch(progress, logs)
         self._hooks.flush()
-        if block.first_bad_step >= 0:
-            epoch, step = divmod(block.first_bad_step, steps)
-            raise _not_finite(first + epoch, step, "loss")
+        run_check("loss_not_finite", block.first_bad_step, first, steps)
         progress.stopped = bool(self.engine.model.stop_training)
         self._checkpoint_if_due(progress)
 
@@ -261,8 +261,9 @@ class Loop:
             self.training.checkpoint_seconds, self._checkpoint_took / _CHECKPOINT_SHARE
         )
         if self._interrupts.heard or began - self._checkpointed >= apart:
-            if progress.step and not self.engine.weights_are_finite():
-                raise _not_finite(progress.epoch, progress.step - 1, "weights")
+            if progress.step:
+                finite = self.engine.weights_are_finite()
+                run_check("weights_not_finite", finite, progress.epoch, progress.step - 1)
             progress.stopped = bool(self.engine.model.stop_training)
             progress.seconds = began - self._began
             self.save_checkpoint(progress)
@@ -272,12 +273,21 @@ class Loop:
 
 
 def check_finite(metrics: Mapping[str, float], where: str) -> None:
-    """Refuses numbers that would be reported as a success.
+    """Refuses metrics that are NaN or infinite.
+
+    Args:
+        metrics: Name -> value.
+        where: Name of the rows or of the epoch in messages.
 
     Raises:
-        NumbersError: If a metric is NaN or infinite.
+        NumbersError: If there are any.
     """
-    findings = [
+    run_check("metric_not_finite", metrics, where)
+
+
+def metric_not_finite(metrics: Mapping[str, float], where: str) -> list[Finding]:
+    """Finds the metrics that are NaN or infinite."""
+    return [
         Finding(
             f"{where}, {name}",
             "a finite number",
@@ -288,17 +298,33 @@ def check_finite(metrics: Mapping[str, float], where: str) -> None:
         for name, value in metrics.items()
         if not math.isfinite(value)
     ]
-    if findings:
-        raise NumbersError(*findings)
 
 
-def _not_finite(epoch: int, step: int, what: str) -> NumbersError:
-    return NumbersError(
-        Finding(
-            f"training, epoch {epoch + 1}, step {step + 1}",
-            f"a finite {what}" if what == "loss" else f"finite {what}",
-            "NaN or infinity",
-            "Lower training.optimizer.learning_rate, scale the inputs (data.scale), or "
-            "start from smaller weights (network.init).",
-        )
+def loss_not_finite(first_bad_step: int, epoch: int, steps_per_epoch: int) -> Finding | None:
+    """Finds the first step with a loss that is NaN or infinite.
+
+    Args:
+        first_bad_step: Index of this step, counted from the start of `epoch`; -1 for none.
+        epoch: Index of the first epoch of the block of steps.
+        steps_per_epoch: Number of steps in an epoch.
+    """
+    if first_bad_step < 0:
+        return None
+    epochs, step = divmod(first_bad_step, steps_per_epoch)
+    return _not_finite("a finite loss", epoch + epochs, step)
+
+
+def weights_not_finite(are_finite: bool, epoch: int, step: int) -> Finding | None:
+    """Finds weights that are NaN or infinite after a step of an epoch."""
+    return None if are_finite else _not_finite("finite weights", epoch, step)
+
+
+def _not_finite(expected: str, epoch: int, step: int) -> Finding:
+    return Finding(
+        f"training, epoch {epoch + 1}, step {step + 1}",
+        expected,
+        "NaN or infinity",
+        "Lower training.optimizer.learning_rate, scale the inputs (data.scale), or "
+        "start from smaller weights (network.init).",
+        evidence={"epoch": epoch + 1, "step": step + 1},
     )

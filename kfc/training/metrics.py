@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from kfc.data import Prepared, Task
-from kfc.errors import DataError, Finding
+from kfc.errors import Finding
 from kfc.spec import Spec, monitors
 
 UNDEFINED_AS_NAN = ("r2",)
@@ -147,27 +147,26 @@ def defined(logs: Mapping[str, float]) -> dict[str, float]:
     return kept
 
 
-def check_monitored(spec: Spec, prepared: Prepared) -> None:
-    """Refuses to monitor a metric that has no value on the rows it would be measured on.
+def monitor_undefined(spec: Spec, prepared: Prepared, *, processes: int = 1) -> Finding | None:
+    """Finds a monitored metric that has no value on the rows on which it is measured.
+
+    The coefficient of determination has none where all targets are the same.
 
     Args:
-        spec: A spec that knows its task.
-        prepared: Its data.
-
-    Raises:
-        DataError: If targets of the training or validation rows do not differ, and the
-            coefficient of determination of these rows is monitored.
+        spec: Spec that knows its task.
+        prepared: Data of the spec.
+        processes: Number of trainings at once, which makes no difference here.
     """
     parts = {"": ("training", prepared.train), "val_": ("validation", prepared.validation)}
     for where, metric in monitors(spec):
         for prefix, (part, rows) in parts.items():
             monitored = metric in [prefix + name for name in UNDEFINED_AS_NAN]
             if monitored and rows is not None and not (np.ptp(rows.y, axis=0) > 0).all():
-                raise DataError(
-                    Finding(
-                        f"{where}, {metric}",
-                        f"{part} rows with targets that differ",
-                        f"{len(rows)} with one and the same target",
-                        f"Monitor {prefix}loss, or hold out other rows.",
-                    )
+                return Finding(
+                    f"{where}, {metric}",
+                    f"{part} rows with targets that differ",
+                    f"{len(rows)} with one and the same target",
+                    f"Monitor {prefix}loss, or hold out other rows.",
+                    evidence={"rows": len(rows)},
                 )
+    return None

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kfc.errors import Finding, NumbersError, SpecError
+from kfc.errors import Finding, SpecError
+from kfc.findings import run_check
 from kfc.training.engine import count_steps, training_twin
 
 
@@ -60,7 +61,7 @@ class TapeModel(keras.Model):
             scaled_loss = self.optimizer.scale_loss(loss) if weights else loss
         if weights:  # a network whose layers are all frozen is only measured
             gradients = tape.gradient(scaled_loss, weights)
-            self._check_gradients(gradients)
+            run_check("no_gradient", self.trainable_variables, gradients)
             self.optimizer.apply(gradients, self.trainable_variables)
 
         # Weighted by rows: the last batch is usually short, and an unweighted mean would
@@ -86,15 +87,11 @@ class TapeModel(keras.Model):
             remedy = "Call model.compile(optimizer=..., loss=...)."
             raise SpecError(Finding("model.optimizer", "an optimizer", "none", remedy))
 
-    def _check_gradients(self, gradients: list[Any]) -> None:
-        """Refuses a weight that the loss does not depend on; Keras would skip it."""
-        for variable, gradient in zip(self.trainable_variables, gradients, strict=True):
-            if gradient is None:
-                raise NumbersError(
-                    Finding(
-                        variable.path,
-                        "a gradient of the loss",
-                        "none",
-                        "Remove its layer, or connect it to the output.",
-                    )
-                )
+
+def no_gradient(variables: list[Any], gradients: list[Any]) -> Finding | None:
+    """Finds a weight that the loss does not depend on; Keras would skip it."""
+    for variable, gradient in zip(variables, gradients, strict=True):
+        if gradient is None:
+            remedy = "Remove its layer, or connect it to the output."
+            return Finding(variable.path, "a gradient of the loss", "none", remedy)
+    return None

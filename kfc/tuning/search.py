@@ -12,12 +12,12 @@ from typing import Any
 from kfc.data import Source
 from kfc.data.sources import from_memory
 from kfc.errors import Finding, SpecError
+from kfc.findings import run_checks
 from kfc.runs import Run, prepare_data, start_for_spec
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
 from kfc.system import atomic, hint_on_interrupt, locks, progress_console, user_paths
 from kfc.training.callbacks import rehearse
-from kfc.training.engine import check_memory
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
 from kfc.tuning.importance import importance
@@ -191,7 +191,7 @@ def tune(
     space = Space.of(resolved)
     # The largest network must fit into the memory, once for each process.
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
-    check_memory(space.trial_spec(largest), prepared, processes=workers)
+    run_checks("before_training", space.trial_spec(largest), prepared, processes=workers)
 
     # Search in the folder, which is locked until the search has finished.
     search_path = user_paths.absolute(folder or search_folder(space.spec, Path(runs)))

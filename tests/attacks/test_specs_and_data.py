@@ -223,7 +223,7 @@ FILES = {
     "a gzip bomb that says so": (
         "x-idx1-ubyte.gz",
         lambda evil: gzip.compress(idx(3_000_000) + bytes(3_000_000), mtime=0),
-        ["all the memory"],
+        ["the size of the memory"],
     ),
     "a header of more than there is": ("x-idx3-ubyte", lambda evil: idx(*[2**32 - 1] * 3), []),
 }

@@ -147,5 +147,5 @@ def test_weights_and_other_parts_of_labelled_rows_are_refused():
 
 def test_several_labels_per_row_are_no_one_hot_rows():
     x, y = np.arange(12, dtype=np.float32).reshape(6, 2), np.ones((6, 2), int)
-    with pytest.raises(kfc.DataError, match="train a run per column"):
+    with pytest.raises(kfc.DataError, match="train one run per label"):
         encode_labelled((x, y), Task((2,), "float32", ("0", "1")))

@@ -7,7 +7,7 @@ import pytest
 from kfc.data import Rows, Source, prepare
 from kfc.errors import DataError, SpecError
 from kfc.spec import load_spec
-from kfc.system.memmap import Mapped, chunks
+from kfc.system.memmap import DiskArray, chunks
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def prepared(data, **data_keys):
 
 
 def test_rows_are_read_as_they_are_needed(on_disk):
-    rows = Mapped(on_disk).take(np.array([7, 3, 9, 1]))
+    rows = DiskArray(on_disk).take(np.array([7, 3, 9, 1]))
     assert (len(rows), rows.shape, rows.nbytes) == (4, (4, 4), 64)
     np.testing.assert_array_equal(rows[1:3], on_disk[[3, 9]])
     np.testing.assert_array_equal(rows[np.array([3, 0])], on_disk[[1, 7]])
@@ -60,7 +60,7 @@ def test_what_is_unpickled_has_the_same_rows(view, order, tmp_path):
     x = np.random.default_rng(0).random((50, 4), dtype=np.float32)
     np.save(tmp_path / "x.npy", np.asarray(x, order=order))
     array = np.load(tmp_path / "x.npy", mmap_mode="r")
-    rows = Mapped(view(array))
+    rows = DiskArray(view(array))
     chosen = np.array([7, 3, 9, 1])
     for each in (rows, rows.take(chosen), rows.take(chosen).take(np.array([2, 0]))):
         again = pickled(each)
@@ -79,15 +79,15 @@ def test_what_is_unpickled_has_the_same_rows(view, order, tmp_path):
 def test_rows_of_a_file_are_pickled_as_its_place(view, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((100_000, 4), np.float32))
     x = VIEWS[view](np.load(tmp_path / "x.npy", mmap_mode="r"))
-    again = pickled(Mapped(x))
-    assert len(pickle.dumps(Mapped(x))) < 1000
+    again = pickled(DiskArray(x))
+    assert len(pickle.dumps(DiskArray(x))) < 1000
     assert len(pickle.dumps(again)) < 1000
     assert len(pickle.dumps(again.take(np.arange(10)))) < 1500
 
 
 def test_writing_to_what_was_read_changes_no_file(tmp_path):
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (50, 4))
-    for rows in (Mapped(x), pickled(Mapped(x))):
+    for rows in (DiskArray(x), pickled(DiskArray(x))):
         rows[:][:] = 7
         rows[2:4][:] = 7
     assert not x.any()
@@ -96,8 +96,8 @@ def test_writing_to_what_was_read_changes_no_file(tmp_path):
 def test_what_is_in_no_file_is_pickled_as_its_values(on_disk, tmp_path):
     private = np.load(tmp_path / "x.npy", mmap_mode="c")
     private[0] = 7
-    assert pickled(Mapped(private))[:1].tolist() == [[7] * 4]
-    rows = Mapped(on_disk)
+    assert pickled(DiskArray(private))[:1].tolist() == [[7] * 4]
+    rows = DiskArray(on_disk)
     os.remove(tmp_path / "x.npy")
     np.testing.assert_array_equal(pickled(rows)[:], on_disk)
 
@@ -112,14 +112,14 @@ def test_what_is_in_no_file_is_pickled_as_its_values(on_disk, tmp_path):
     ids=["gone", "shorter", "written"],
 )
 def test_a_file_that_is_not_what_it_was_is_refused(harm, got, on_disk, tmp_path):
-    data = pickle.dumps(Mapped(on_disk))
+    data = pickle.dumps(DiskArray(on_disk))
     harm(tmp_path / "x.npy")
     with pytest.raises(DataError, match=f"x.npy: expected the 928 bytes .* got {got}"):
         pickle.loads(data)
 
 
 def test_chunks_cover_every_row_once(on_disk, tiny_chunks):
-    pieces = list(chunks(Mapped(on_disk), multiple=3))
+    pieces = list(chunks(DiskArray(on_disk), multiple=3))
     assert [first for first, _ in pieces] == [0, 6, 12, 18, 24, 30, 36, 42, 48]
     np.testing.assert_array_equal(np.concatenate([part for _, part in pieces]), on_disk)
 
@@ -138,7 +138,7 @@ def test_a_memory_map_that_fits_is_loaded(on_disk):
 def test_a_memory_map_too_large_for_this_machine_is_streamed(on_disk, monkeypatch):
     monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 1000)
     parts = prepared((on_disk, targets()))
-    assert isinstance(parts.train.x, Mapped)
+    assert isinstance(parts.train.x, DiskArray)
     assert len(parts.train) + len(parts.validation) + len(parts.test) == 50
 
 
@@ -186,8 +186,8 @@ def test_equal_rows_on_the_disk_are_refused(tmp_path, tiny_chunks):
 
 
 def test_a_source_may_map_its_rows(on_disk):
-    source = Source(Rows(Mapped(on_disk), targets()))
-    assert isinstance(prepared(source, stream="always").train.x, Mapped)
+    source = Source(Rows(DiskArray(on_disk), targets()))
+    assert isinstance(prepared(source, stream="always").train.x, DiskArray)
 
 
 def test_a_mask_is_refused_though_rows_are_to_be_streamed(on_disk):
@@ -201,7 +201,7 @@ def test_streamed_tables_of_bytes_are_cast_as_they_are_read(on_disk, tmp_path, t
     np.save(tmp_path / "bytes.npy", bytes_)
     data = np.load(tmp_path / "bytes.npy", mmap_mode="r")
     source = Source(
-        Rows(Mapped(data), targets()), Rows(Mapped(data).take(np.arange(9)), targets(9))
+        Rows(DiskArray(data), targets()), Rows(DiskArray(data).take(np.arange(9)), targets(9))
     )
     streamed = prepared(source, stream="always")
     resident = prepared(source, stream="never")

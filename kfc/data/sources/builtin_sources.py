@@ -1,7 +1,7 @@
-"""The name of a data set -> its rows, values untouched.
+"""The built-in sources: data sets of scikit-learn, and IDX, `.npz` and `.npy` files.
 
-A source is a function from the text behind the colon (`digits` in `sklearn:digits`) to a
-`Source`. The libraries behind them are imported when their source is used.
+A source is a function that takes the text after the colon, `digits` of `sklearn:digits`, and
+returns a `Source` with unchanged values. A library is imported when its source is used.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from pathlib import Path
 
 from kfc.data.rows import Rows, Source
 from kfc.data.sources.idx import read_idx
-from kfc.data.sources.numpy_files import listed, names_in_npz, read_npy, read_npz
+from kfc.data.sources.name_lists import join_names
+from kfc.data.sources.numpy_files import names_in_npz, read_npy, read_npz
 from kfc.errors import DataError, Finding, nearest
-from kfc.system import Mapped, user_paths
+from kfc.system import DiskArray, user_paths
 
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 
 def sklearn(name: str) -> Source:
-    """Reads one of the real data sets embedded in scikit-learn; needs no network.
+    """Reads one of the real data sets that scikit-learn contains; needs no network.
 
     Raises:
-        DataError: If `name` is none of them.
+        DataError: If scikit-learn contains no such set.
     """
     if name not in SKLEARN:
         known = ", ".join(SKLEARN)
@@ -37,11 +38,11 @@ def sklearn(name: str) -> Source:
     import sklearn.datasets
 
     bunch = getattr(sklearn.datasets, f"load_{name}")()
-    labels = getattr(bunch, "target_names", None)
+    names = getattr(bunch, "target_names", None)
     return Source(
         Rows(bunch.data, bunch.target),
-        class_names=None if labels is None else tuple(str(label) for label in labels),
-        # The pixels of digits have names too, but are a picture.
+        class_names=None if names is None else tuple(map(str, names)),
+        # The pixels of digits have names too, but the row is a picture.
         feature_names=() if name == "digits" else tuple(map(str, bunch.feature_names)),
     )
 
@@ -82,7 +83,7 @@ def _idx_file(folder: Path, stem: str, dimensions: int) -> Path:
             str(folder),
             f"{names[0]} or {names[0]}.gz",
             "no such file",
-            "MNIST's own file names are read: train-... and t10k-..., images and labels.",
+            "Use the file names of MNIST: train-images-..., train-labels-... and t10k-....",
         )
     )
 
@@ -90,19 +91,19 @@ def _idx_file(folder: Path, stem: str, dimensions: int) -> Path:
 _ARRAYS = ("x", "y", "x_test", "y_test")
 """Names of the arrays that `npz:` and `npy:` read."""
 
-_ELSEWHERE = {
-    "weight": "Weights of rows are passed in Python, as data=(x, y, sample_weight).",
-    "val": "Save validation rows as x and y by themselves, and name them in data.validation.",
+_REMEDIES = {
+    "weight": "Pass sample weights in Python, as data=(x, y, sample_weight).",
+    "val": "Save validation rows as x and y in a file of their own, for data.validation.",
 }
-"""What to do with an array that has such a word in its name."""
+"""Remedy for an array with such a word in its name."""
 
 
 def npz(file: str) -> Source:
-    """Reads arrays `x` and `y`, and `x_test` and `y_test` where there are any.
+    """Reads the arrays `x` and `y`, and perhaps `x_test` and `y_test`, of a `.npz` file.
 
     Raises:
-        DataError: If the file is missing or damaged, lacks an array, has one of another name,
-            or declares another size than it holds.
+        DataError: If the file is missing or damaged, if an array is missing or has an unknown
+            name, or if its header declares another size.
     """
     path = user_paths.expanded(file)
     _check_names(file, names_in_npz(path))
@@ -117,30 +118,30 @@ def npz(file: str) -> Source:
 
 
 def npy(folder: str) -> Source:
-    """Reads `x.npy` and `y.npy` of a folder, and `x_test.npy` and `y_test.npy`.
+    """Reads `x.npy` and `y.npy`, and perhaps `x_test.npy` and `y_test.npy`, of a folder.
 
     Inputs stay on the disk until they are needed, so they may be larger than memory.
 
     Raises:
-        DataError: If a file is missing or damaged, a `.npy` file has another name, or one
-            declares another size than it holds.
+        DataError: If a file is missing or damaged, if it has an unknown name, or if its
+            header declares another size.
     """
     path = user_paths.expanded(folder)
     names = _names_in_folder(path)
     _check_names(folder, names)
 
     def rows(suffix: str) -> Rows:
-        x = Mapped(read_npy(path / f"x{suffix}.npy", mapped=True))
+        x = DiskArray(read_npy(path / f"x{suffix}.npy", mapped=True))
         return Rows(x, read_npy(path / f"y{suffix}.npy"))
 
     return Source(rows(""), rows("_test") if names & {"x_test", "y_test"} else None)
 
 
 def _names_in_folder(folder: Path) -> set[str]:
-    """Returns the names of the `.npy` files in a folder that are not hidden."""
+    """Returns the names of the `.npy` files in a folder, without hidden ones."""
     try:
         files = list(folder.iterdir())
-    except (OSError, ValueError):  # what is wrong is said where its files are read
+    except (OSError, ValueError):  # reading the files gives the message
         return set()
     return {
         file.stem
@@ -150,13 +151,14 @@ def _names_in_folder(folder: Path) -> set[str]:
 
 
 def _check_names(where: str, names: Collection[str]) -> None:
-    """Refuses arrays that nobody would read: one of them may be a misspelt one."""
+    """Refuses arrays with other names, which may be misspelt."""
     unknown = sorted({*names} - {*_ARRAYS})
-    if not unknown or not {"x", "y"} <= {*names}:  # a missing one is named where it is read
+    # Reading the arrays gives the message about a missing one.
+    if not unknown or not {"x", "y"} <= {*names}:
         return
-    remedy = nearest(unknown[0], _ARRAYS) or "Rename or remove what is not to be read."
-    for word, elsewhere in _ELSEWHERE.items():
+    remedy = nearest(unknown[0], _ARRAYS) or "Rename or remove the others."
+    for word, better in _REMEDIES.items():
         if any(word in name.lower() for name in unknown):
-            remedy = elsewhere
-    expected = f"no other arrays than {', '.join(_ARRAYS)}, which are read"
-    raise DataError(Finding(where, expected, listed(unknown), remedy.rstrip()))
+            remedy = better
+    expected = f"no other arrays than {', '.join(_ARRAYS)}"
+    raise DataError(Finding(where, expected, join_names(unknown, most=10), remedy.rstrip()))

@@ -1,23 +1,20 @@
-"""A DataFrame of any library -> its columns by name, and arrays of them.
+"""Reads the columns of a DataFrame of any library as arrays.
 
-pandas, polars and pyarrow are recognised by their interfaces and never imported, except that
-pyarrow reads frames that offer nothing but the Arrow stream interface.
+pandas, polars and pyarrow are recognised by their interfaces and not imported. Only frames
+with no other interface than the Arrow stream are read with pyarrow.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kfc.data.cells import DECIMAL_COMMA, has_decimal_comma, plain_value, reads_as_number
+from kfc.data.bad_cells import DECIMAL_COMMA, has_decimal_comma, plain_value, reads_as_number
 from kfc.errors import DataError, Finding
 from kfc.spec import shown_value
-
-_SHOWN = 30  # names of columns
 
 
 @dataclass(frozen=True)
@@ -25,8 +22,8 @@ class Frame:
     """The columns of a DataFrame.
 
     Args:
-        names: Names of the columns, as the library has them; pandas allows numbers.
-        columns: One Series (pandas, polars) or ChunkedArray (pyarrow) per name.
+        names: Names of the columns in their own type; pandas allows numbers.
+        columns: Series (pandas, polars) or ChunkedArray (pyarrow) of each name.
         rows: Number of rows.
     """
 
@@ -40,7 +37,7 @@ class Frame:
         return tuple(map(str, self.names))
 
     def without(self, position: int) -> Frame:
-        """Returns the frame without one column."""
+        """Returns the frame without the column at `position`."""
         kept = [number for number in range(len(self.names)) if number != position]
         names, columns = ([values[n] for n in kept] for values in (self.names, self.columns))
         return Frame(tuple(names), tuple(columns), self.rows)
@@ -49,10 +46,10 @@ class Frame:
         """Returns the cells as one array, (rows, columns); missing ones are NaN.
 
         Args:
-            name: What the frame is called in a message, such as `x_test`.
+            name: Name of the frame in messages, such as `x_test`.
 
         Raises:
-            DataError: If a column is there twice or does not hold numbers.
+            DataError: If two columns have the same name, or a column holds no numbers.
         """
         seen: set[str] = set()
         arrays = []
@@ -63,7 +60,7 @@ class Frame:
                 raise DataError(finding)
             seen.add(str(title))
             array = column(values)
-            # pandas keeps numbered categories as integers, and says so in its own type.
+            # pandas stores categories as integers; only its own type says that they are none.
             kind = getattr(getattr(values, "dtype", None), "kind", array.dtype.kind)
             if {kind, array.dtype.kind} - set("biuf") or array.ndim != 1:
                 raise DataError(_no_number(values, array, title, name))
@@ -73,7 +70,7 @@ class Frame:
 
 def is_frame(values: Any) -> bool:
     """Returns whether `values` is a DataFrame or a table of some library."""
-    # Asked of the type, because a lazy frame may compute or warn when its columns are read.
+    # The type is asked, because a lazy frame may compute or warn when its columns are read.
     kind = type(values)
     return hasattr(kind, "columns") or hasattr(kind, "column_names")
 
@@ -82,7 +79,7 @@ def read_frame(values: Any) -> Frame:
     """Returns the columns of a DataFrame or a table.
 
     Raises:
-        DataError: If it is of a library that hands over no columns.
+        DataError: If the frame is lazy, or of a library with none of the known interfaces.
     """
     if is_pandas(values):
         columns = (values.iloc[:, number] for number in range(len(values.columns)))
@@ -105,7 +102,7 @@ def read_frame(values: Any) -> Frame:
 
 
 def is_pandas(values: Any) -> bool:
-    """Returns whether `values` is a Series or DataFrame that has an index, as in pandas."""
+    """Returns whether `values` is a Series or DataFrame with an index, as in pandas."""
     return hasattr(type(values), "iloc") and hasattr(values, "index")
 
 
@@ -122,16 +119,9 @@ def column(values: Any) -> np.ndarray:
         values = _pyarrow(values).chunked_array(values)
     arrow_type: Any = getattr(values, "type", None)
     if hasattr(arrow_type, "index_type") and hasattr(arrow_type, "value_type"):
-        # Of a dictionary in chunks, pyarrow gives a missing value as the last one there is.
+        # In dictionaries that come in chunks, pyarrow turns a missing value into the last one.
         values = values.cast(arrow_type.value_type)
     return np.asarray(values)
-
-
-def listed(columns: Iterable[Any]) -> str:
-    """Returns the names of columns, of very many the first ones."""
-    names = [name if len(name) <= 80 else f"{name[:80]}..." for name in map(str, columns)]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _pyarrow(values: Any) -> Any:
@@ -141,7 +131,7 @@ def _pyarrow(values: Any) -> Any:
         raise DataError(
             Finding(
                 "data",
-                "the package pyarrow, which reads data of other libraries",
+                "the package pyarrow, which reads frames of other libraries",
                 f"{type(values).__module__}.{type(values).__name__} without it",
                 "Install pyarrow, or pass NumPy arrays.",
             )
@@ -149,19 +139,19 @@ def _pyarrow(values: Any) -> Any:
 
 
 def _no_number(values: Any, array: np.ndarray, title: Any, name: str) -> Finding:
-    """Returns the finding of the first cell of a column that is no number.
+    """Returns the finding for the first cell of a column that is no number.
 
     Args:
-        values: The column as its library has it.
-        array: The same values.
+        values: Column in the type of its library.
+        array: Same values as a NumPy array.
         title: Name of the column.
-        name: What the frame is called.
+        name: Name of the frame in messages.
     """
     rows = (row for row, value in enumerate(array) if not reads_as_number(value))
     row = next(rows, None)
     place = f", row {row}" if row is not None else ""
     where = f"{name if ' ' in name else f'data, {name}'}{place}, column {shown_value(title)}"
-    if row is None:  # or no rows at all
+    if row is None:  # numbers in another type, or no rows
         first = f" such as {shown_value(plain_value(array[0]))}" if len(array) else ""
         kind = getattr(values, "dtype", getattr(values, "type", array.dtype))
         got = f"a column of type {kind}{first}"

@@ -1,7 +1,7 @@
-"""An IDX file, plain or gzipped -> a NumPy array.
+"""Reads IDX files, the format of MNIST, plain or gzipped.
 
-The format is LeCun, Cortes and Burges' for MNIST (http://yann.lecun.com/exdb/mnist/, 1998):
-two zero bytes, a type byte, the number of dimensions, each dimension as a big-endian
+LeCun, Cortes and Burges described the format (http://yann.lecun.com/exdb/mnist/, 1998): two
+zero bytes, a type byte, the number of dimensions, each dimension as a big-endian
 32-bit count, then the values in C order.
 """
 
@@ -21,14 +21,14 @@ from kfc.system import memory, open_file
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_DIMENSIONS = 8
-_CHUNK = 1 << 24  # 16 MiB: what a lying header can make us allocate beyond the content
+_CHUNK = 1 << 24  # 16 MiB, the most memory that a false header can make us waste
 
 
 def read_idx(path: Path) -> np.ndarray:
     """Reads one IDX file, gzipped where its name ends in `.gz`.
 
     Raises:
-        DataError: If the file is missing, damaged, shorter or longer than its header says.
+        DataError: If the file is missing, damaged, shorter or longer than its header declares.
     """
     try:
         with open_file(path) as file:
@@ -40,7 +40,8 @@ def read_idx(path: Path) -> np.ndarray:
         raise
     except FileNotFoundError as error:
         raise _damaged(path, "an IDX file", "no such file") from error
-    except (OSError, EOFError, ValueError, zlib.error) as error:  # ValueError: of the path
+    # A path with a null character raises ValueError.
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise _damaged(path, "a readable file", str(error)) from error
 
 
@@ -57,11 +58,11 @@ def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
     shape = struct.unpack(f">{num_dimensions}I", sizes)
     num_bytes = math.prod(shape) * dtype.itemsize
     if num_bytes > (limit := memory.limit_bytes()):
-        expected = f"at most {limit:,} bytes for shape {shape}, which is all the memory"
+        expected = f"at most {limit:,} bytes for shape {shape}, the size of the memory"
         raise _damaged(path, expected, f"{num_bytes:,}")
 
     content = bytearray()
-    while len(content) <= num_bytes:  # one byte more than declared tells a longer file
+    while len(content) <= num_bytes:  # one byte more than declared shows a longer file
         chunk = file.read(min(_CHUNK, num_bytes + 1 - len(content)))
         if not chunk:
             break

@@ -1,4 +1,4 @@
-"""Data handed to `kfc.fit(spec, data=...)` -> a `Source`."""
+"""Turns the `data=` of `kfc.fit` into a `Source`, and rows to predict into an array."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kfc.data.rows import Rows, Source
-from kfc.data.sources.frames import Frame, column, is_frame, is_pandas, listed, read_frame
+from kfc.data.sources.frames import Frame, column, is_frame, is_pandas, read_frame
+from kfc.data.sources.name_lists import join_names
 from kfc.data.sources.tf_data import from_dataset, is_dataset, refused_data
 from kfc.errors import DataError, Finding, nearest
 from kfc.spec import shown_value
-from kfc.system import Mapped
+from kfc.system import DiskArray
 
-TARGETS = ("target", "label")
-"""Names a DataFrame's target column may have."""
+_TARGET_NAMES = ("target", "label")
+"""Names that the target column of a DataFrame may have."""
 
 _PARTS = ("train", "validation", "test")
 _NAMES = ("x", "y", "sample_weight")
 
 
 class _Part(NamedTuple):
-    """The rows of one part of the data, with the names of their columns where they have any.
+    """Rows of one part of the data, such as the training rows.
 
     Args:
         rows: Inputs, targets and weights.
-        feature_names: Names of the inputs.
-        targets: Names of the targets.
+        feature_names: Names of the inputs; empty where they have none.
+        targets: Names of several targets; empty where they have none.
     """
 
     rows: Rows
@@ -36,18 +37,18 @@ class _Part(NamedTuple):
 
 
 def from_memory(data: Any) -> Source:
-    """Returns the rows of what a caller passed as `data=`.
+    """Returns the source for the `data=` of a caller.
 
     Args:
-        data: One part, which trains; a pair of parts, which train and test; or a mapping of
-            the names `train`, `validation` and `test` to parts, of which `train` is required.
-            A part is `(x, y)` or `(x, y, sample_weight)`, a DataFrame with a column `target`
-            or `label`, or a `tf.data.Dataset` of `(x, y)` or `(x, y, sample_weight)`. A
-            DataFrame of numbers may stand for x. DataFrames are those of pandas and polars,
-            and Arrow tables. Series of pandas are brought into the order of the index of x.
+        data: The training part; a pair of a training and a test part; or a mapping from
+            `train`, `validation` and `test` to parts, where `train` is required. A part is
+            `(x, y)` or `(x, y, sample_weight)`, a DataFrame with a column `target` or
+            `label`, or a `tf.data.Dataset` of `(x, y)` or `(x, y, sample_weight)`. A
+            DataFrame of numbers may take the place of x. A DataFrame is one of pandas or
+            polars, or an Arrow table. Series of pandas are sorted by the index of x.
 
     Raises:
-        DataError: If it is none of these, or its parts cannot belong together.
+        DataError: If `data` has another form, or its parts do not fit together.
     """
     if isinstance(data, Source):
         return data
@@ -71,11 +72,11 @@ def as_inputs(x: Any, feature_names: tuple[str, ...]) -> Any:
     """Returns rows to predict as an array.
 
     Args:
-        x: An array, nested lists, or a DataFrame.
+        x: Array, nested lists, or DataFrame.
         feature_names: Names of the training inputs; empty where they had none.
 
     Raises:
-        DataError: If it is none of these, or a DataFrame of other columns.
+        DataError: If `x` is none of these, or a DataFrame with other columns.
     """
     if isinstance(x, (str, bytes, Mapping)) or x is None or is_dataset(x):
         raise DataError(
@@ -95,20 +96,20 @@ def as_inputs(x: Any, feature_names: tuple[str, ...]) -> Any:
 
 
 def _named_parts(data: Mapping[Any, Any]) -> Mapping[str, Any]:
-    """Returns a mapping of parts by name, once its names are checked."""
+    """Checks the names and the forms of a mapping of parts, and returns it."""
     for name in data:
         if name not in _PARTS:
             hint = nearest(str(name), _PARTS)
             remedy = f"{hint}Write data={{'train': (x, y), 'test': (x_test, y_test)}}."
-            expected = f"a mapping with the keys {listed(_PARTS)}"
+            expected = f"a mapping with the keys {join_names(_PARTS)}"
             got = f"{type(data).__name__} with the key {shown_value(name)}"
             raise DataError(Finding("data", expected, got, remedy))
     if data.get("train") is None:
-        got = f"only {listed(data)}" if data else "an empty mapping"
+        got = f"only {join_names(data)}" if data else "an empty mapping"
         raise DataError(Finding("data", "a part named train", got, "Add 'train': (x, y)."))
     for name, part in data.items():
-        whole = is_dataset(part) or is_frame(part)
-        if part is not None and not whole and not _is_pair(part):
+        has_targets = is_dataset(part) or is_frame(part)
+        if part is not None and not has_targets and not _is_pair(part):
             expected = "(x, y), a DataFrame with a target or a tf.data.Dataset"
             got = type(part).__name__
             remedy = f"Write data={{'{name}': (x, y)}}."
@@ -121,7 +122,7 @@ def _is_pair(part: Any) -> bool:
 
 
 def _is_part(part: Any) -> bool:
-    """Returns whether `part` has inputs and targets, rather than one of them alone."""
+    """Returns whether `part` has both inputs and targets."""
     if is_dataset(part):
         return True
     if is_frame(part):
@@ -130,7 +131,7 @@ def _is_part(part: Any) -> bool:
 
 
 def _source(named: Mapping[str, Any]) -> Source:
-    """Returns the source of parts by name, which must have the same columns."""
+    """Returns the source with the named parts, whose columns must be the same."""
     parts = {
         name: _read(part, "" if name == "train" else f"_{name}")
         for name, part in named.items()
@@ -162,7 +163,7 @@ def _read(part: Any, suffix: str) -> _Part:
 
     Args:
         part: (x, y), (x, y, sample_weight), a DataFrame with a target, or a data set.
-        suffix: What distinguishes its arrays in a message, such as `_test`.
+        suffix: Ending of the names of its arrays in messages, such as `_test`.
     """
     if is_dataset(part):
         return _Part(from_dataset(part))
@@ -178,7 +179,7 @@ def _read(part: Any, suffix: str) -> _Part:
         _per_row(y, f"y{suffix}"),
         _per_row(weights[0], f"sample_weight{suffix}") if weights else None,
     )
-    # A single column of targets may be called anything.
+    # The name of a single column of targets carries no meaning.
     several = targets is not None and len(targets.names) > 1
     return _Part(
         rows,
@@ -193,8 +194,8 @@ def _from_frame(frame: Frame, suffix: str) -> _Part:
         raise DataError(
             Finding(
                 "data",
-                f"a DataFrame with one column named {' or '.join(TARGETS)}",
-                f"the columns {listed(frame.names)}",
+                f"a DataFrame with one column named {' or '.join(_TARGET_NAMES)}",
+                f"the columns {join_names(frame.names)}",
                 "Rename the target's column, or pass data=(frame of inputs, targets).",
             )
         )
@@ -204,11 +205,11 @@ def _from_frame(frame: Frame, suffix: str) -> _Part:
 
 
 def _target_positions(frame: Frame) -> list[int]:
-    return [number for number, name in enumerate(frame.names) if name in TARGETS]
+    return [number for number, name in enumerate(frame.names) if name in _TARGET_NAMES]
 
 
 def _per_row(values: Any, name: str) -> Any:
-    """Returns targets or weights; a frame of one column counts as that column."""
+    """Returns targets or weights as an array; a frame with one column gives this column."""
     if not is_frame(values):
         return _array(values, name)
     frame = read_frame(values)
@@ -216,21 +217,23 @@ def _per_row(values: Any, name: str) -> Any:
 
 
 def _aligned(parts: Sequence[Any], suffix: str) -> list[Any]:
-    """Returns x, y and weights, those of pandas in the order of the first index among them.
+    """Returns x, y and weights; those of pandas are sorted by the first index among them.
 
     Raises:
-        DataError: If two indexes differ by more than their order.
+        DataError: If two indexes differ in more than their order.
     """
     aligned = list(parts)
     indexed = [number for number, part in enumerate(parts) if is_pandas(part)]
     for number in indexed[1:]:
         first, index = parts[indexed[0]].index, parts[number].index
-        if index.equals(first) or len(index) != len(first):  # other lengths: see the checks
+        if index.equals(first) or len(index) != len(
+            first
+        ):  # the check `row_mismatch` refuses another length
             continue
         leader = f"{_NAMES[indexed[0]]}{suffix}"
         got = ""
         if not (first.is_unique and index.is_unique):
-            got = "labels that are there twice, in another order"
+            got = "duplicate labels, in another order"
         elif len(missing := first.difference(index, sort=False)):
             got = f"an index without the label {shown_value(missing[0])}"
         if got:
@@ -248,25 +251,25 @@ def _aligned(parts: Sequence[Any], suffix: str) -> list[Any]:
 
 
 def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
-    """Refuses two frames of the same columns, and inputs that hold a copy of the targets."""
+    """Refuses two frames with the same columns, and inputs that contain the targets."""
     names = (getattr(y, "name", None),) if targets is None else targets.names
-    # Names that are numbers were often given by nobody.
+    # Names that are numbers are often just the positions of the columns.
     shared = [name for name in names if isinstance(name, str) and name in inputs.names]
     if len(shared) > 1:
         raise DataError(
             Finding(
                 "data",
                 "inputs and targets, or training and test rows in two DataFrames that both "
-                f"have a column {' or '.join(TARGETS)}",
-                f"two DataFrames with the columns {listed(shared)}",
-                "Call the column of the target target in both, or pass "
+                f"have a column {' or '.join(_TARGET_NAMES)}",
+                f"two DataFrames with the columns {join_names(shared)}",
+                "Name the column of the targets `target` in both, or pass "
                 "((x, y), (x_test, y_test)).",
             )
         )
     values = np.ravel(_per_row(y, "y"))
     for name, column_values in zip(inputs.names, inputs.columns, strict=True):
-        # Arithmetic with a column keeps its name, so that equal names alone prove nothing.
-        if name in (*shared, *TARGETS) and np.array_equal(column(column_values), values):
+        # Arithmetic with a column keeps its name, so the values are compared too.
+        if name in (*shared, *_TARGET_NAMES) and np.array_equal(column(column_values), values):
             raise DataError(
                 Finding(
                     "data, x",
@@ -279,21 +282,21 @@ def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
 
 def _check_names(where: str, wanted: tuple[str, ...], got: tuple[str, ...]) -> None:
     if wanted != got:
-        expected = f"the columns {listed(wanted)}, in this order"
+        expected = f"the columns {join_names(wanted)}, in this order"
         remedy = "Select them by name, in the order of the training rows."
-        raise DataError(Finding(where, expected, listed(got), remedy))
+        raise DataError(Finding(where, expected, join_names(got), remedy))
 
 
 def _array(values: Any, name: str) -> Any:
     if isinstance(values, np.memmap) and name == "x":
-        return Mapped(values)
+        return DiskArray(values)
     if isinstance(values, np.ma.MaskedArray):
-        return values  # with its mask, which the checks refuse
+        return values  # the check `input_not_array` or `target_not_array` refuses a mask
     try:
         return column(values)
     except DataError:
         raise
-    # Ragged lists, and whatever the arrays of other libraries raise.
+    # Ragged lists raise ValueError; arrays of other libraries may raise any error.
     except Exception as error:
         got = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(

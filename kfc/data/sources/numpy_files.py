@@ -1,6 +1,6 @@
-"""A `.npy` or `.npz` file -> its arrays, no header believed before it is checked.
+"""Reads arrays from `.npy` and `.npz` files after checking their headers.
 
-A header of a hundred bytes may declare terabytes, or objects whose reading runs code.
+A header of a hundred bytes may declare terabytes, or objects whose unpickling runs code.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import IO
 
 import numpy as np
 
+from kfc.data.sources.name_lists import join_names
 from kfc.errors import DataError, Finding
 from kfc.system import memory, open_file
 
@@ -23,10 +24,10 @@ _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-"""By version of the format; the third is for names of columns, which plain arrays lack."""
+"""Reader of the header by version of the format. Version 3 is for field names in Unicode,
+which plain arrays lack."""
 
-_WRITE_NPZ = "Write it with numpy.savez(file, x=..., y=...)."
-_SHOWN, _SHOWN_CHARACTERS = 10, 80  # of names of arrays
+_WRITE_NPZ = "Write the file with numpy.savez(file, x=..., y=...)."
 
 
 def read_npy(path: Path, *, mapped: bool = False) -> np.ndarray:
@@ -34,13 +35,14 @@ def read_npy(path: Path, *, mapped: bool = False) -> np.ndarray:
 
     Args:
         path: The file.
-        mapped: Leave it on the disk, as a read-only `numpy.memmap` of any size.
+        mapped: Whether to return a read-only `numpy.memmap` instead of reading the array.
 
     Raises:
-        DataError: If the file is missing, damaged, pickled or of a single number, holds more
-            or less than it declares, or is to be read and larger than memory.
+        DataError: If the file is missing, damaged or pickled, if it holds a single number,
+            or more or fewer bytes than its header declares, or if it is larger than memory
+            and not `mapped`.
     """
-    remedy = "Write it with numpy.save(file, rows)."
+    remedy = "Write the file with numpy.save(file, rows)."
     with _refusing(path, "a .npy file of rows of numbers", remedy), open_file(path) as file:
         size = path.stat().st_size
         if not _checked_shape(file, path.name, size):
@@ -58,39 +60,42 @@ def read_npz(
 
     Args:
         path: The file.
-        needed: Arrays that must be there.
-        only: Arrays to read; all of them by default.
+        needed: Names of arrays that must be in the file.
+        only: Names of the arrays to read; all arrays by default.
 
     Raises:
-        DataError: If the file is missing, damaged or pickled, lacks an array, or one holds
-            more or less than it declares, or together they are larger than memory.
+        DataError: If the file is missing, damaged or pickled, if an array is missing or has
+            more or fewer bytes than its header declares, or if the arrays are larger than
+            memory.
     """
     with _archive(path) as archive:
         names = _members(archive)
         arrays = _arrays(archive, names if only is None else only)
     if missing := sorted({*needed} - {*arrays}):
         expected = f"an array named {' and one named '.join(missing)}"
-        raise DataError(Finding(str(path), expected, listed(names) or "no arrays", _WRITE_NPZ))
+        raise DataError(
+            Finding(str(path), expected, join_names(names, most=10) or "no arrays", _WRITE_NPZ)
+        )
     return arrays
 
 
 def arrays_in(content: bytes) -> dict[str, np.ndarray]:
-    """Returns all arrays of the bytes of a `.npz` file by name.
+    """Returns all arrays in the bytes of a `.npz` file by name.
 
     Raises:
-        ValueError: If they are damaged or pickled, or an array holds more or less than it
-            declares, or together they are larger than memory.
+        ValueError: If the bytes are damaged or pickled, if an array has more or fewer bytes
+            than its header declares, or if the arrays are larger than memory.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return _arrays(archive, _members(archive))
-    # On damaged bytes zipfile and NumPy raise a dozen kinds.
+    # Damaged bytes make zipfile and NumPy raise a dozen classes of errors.
     except Exception as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def names_in_npz(path: Path) -> list[str]:
-    """Returns the names of the arrays of a `.npz` file, sorted; other members are left out.
+    """Returns the sorted names of the arrays in a `.npz` file, without its other members.
 
     Raises:
         DataError: If the file is missing or damaged, or two arrays have the same name.
@@ -100,15 +105,9 @@ def names_in_npz(path: Path) -> list[str]:
         return [name for name in _members(archive) if f"{name}.npy" in arrays]
 
 
-def listed(names: Sequence[str]) -> str:
-    """Returns the names of arrays, of very many or very long ones the beginning."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(name[:_SHOWN_CHARACTERS] for name in names[:_SHOWN]) + more
-
-
 @contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Opens a `.npz` file, and turns whatever reading it raises into a `DataError`."""
+    """Opens a `.npz` file, and turns every error of reading it into a `DataError`."""
     with (
         _refusing(path, "a .npz file of plain arrays", _WRITE_NPZ),
         open_file(path) as file,
@@ -121,7 +120,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     """Returns the names of the arrays of a `.npz` file.
 
     Raises:
-        ValueError: If one is there twice: which of them was meant?
+        ValueError: If two arrays have the same name, of which only one would be read.
     """
     names = sorted(info.filename.removesuffix(".npy") for info in archive.infolist())
     for name, following in itertools.pairwise(names):
@@ -145,15 +144,15 @@ def _arrays(archive: zipfile.ZipFile, names: Collection[str]) -> dict[str, np.nd
 
 
 def _checked_shape(file: IO[bytes], name: str, size: int) -> tuple[int, ...]:
-    """Returns the shape of an array whose header declares what follows it.
+    """Returns the shape that the header of a `.npy` file declares.
 
     Args:
         file: A `.npy` file, at its beginning.
-        name: What to call it.
-        size: How many bytes it has.
+        name: Name of the file in messages.
+        size: Size of the file in bytes.
 
     Raises:
-        ValueError: If the header declares another number of them, or Python objects.
+        ValueError: If the header declares another size, or Python objects.
     """
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
@@ -171,7 +170,7 @@ def _checked_shape(file: IO[bytes], name: str, size: int) -> tuple[int, ...]:
 
 def _check_size(size: int, name: str) -> None:
     if size > (limit := memory.limit_bytes()):
-        raise MemoryError(f"{name} of {size:,} bytes where {limit:,} can be had")
+        raise MemoryError(f"{name} of {size:,} bytes with {limit:,} bytes of memory")
 
 
 def _read(file: IO[bytes]) -> np.ndarray:
@@ -181,11 +180,11 @@ def _read(file: IO[bytes]) -> np.ndarray:
 
 @contextmanager
 def _refusing(path: Path, expected: str, remedy: str) -> Iterator[None]:
-    """Turns whatever reading raises into a `DataError`."""
+    """Turns every error of reading into a `DataError`."""
     try:
         yield
-    # On damaged bytes zipfile and NumPy raise a dozen kinds, zlib.error, SyntaxError and
-    # NotImplementedError among them.
+    # Damaged bytes make zipfile and NumPy raise a dozen classes of errors, such as
+    # zlib.error, SyntaxError and NotImplementedError.
     except Exception as error:
         got = str(error) or type(error).__name__
         if isinstance(error, FileNotFoundError):

@@ -1,8 +1,8 @@
-"""This module reads a prepared set of tensorflow-datasets, or refuses one it cannot read.
+"""Reads data sets of tensorflow-datasets.
 
-A set says which of its features are the input, the target and perhaps the weight
-(`supervised_keys`). What a dense network takes is one array of numbers of a fixed shape, or
-features that are one number each, and one target.
+The `supervised_keys` of a set name the features that are the input, the target and perhaps the
+weight. A dense network needs an input that is one array of numbers with a fixed shape, or
+features of one number each, and one target.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from kfc.system import memory
 
 _NAME = re.compile(r"\w[\w./*+-]*")
 _REACH_SECONDS = 4.0  # tensorflow-datasets itself tries for 205 s
-_DECODED_AT_ONCE = 1024  # rows; tensorflow-datasets' own choice takes twice as long
+_DECODED_AT_ONCE = 1024  # rows; the default of tensorflow-datasets takes twice as long
 _OTHERWISE = "Choose another set, or save its rows with numpy.savez and use npz:FILE."
 
 _PREPARE_AGAIN = "Remove the folder of the set, so that it is prepared again."
 
 
 def tfds(name: str) -> Source:
-    """Reads a tensorflow-datasets set of (input, label), perhaps with weights.
+    """Reads a set of tensorflow-datasets with an input, a target and perhaps weights.
 
     Prepared data is read from `TFDS_DATA_DIR` (or `~/tensorflow_datasets`); other data is
-    downloaded there first, checksums enforced. The splits `train`, `test` and `validation`
-    are read; weights count in training only. Inputs that are a dict of numbers become columns.
+    downloaded there first, and its checksums are verified. The splits `train`, `test` and
+    `validation` are read; only training rows keep weights. A dict of numbers as input
+    becomes columns.
 
     Raises:
-        DataError: If there is no such set, it is neither prepared nor reachable, it cannot be
-            read, or its rows are not inputs of one shape with one target each.
+        DataError: If there is no such set, if it is neither prepared nor reachable, if it
+            cannot be read, or if its rows are not inputs of one shape with one target each.
     """
     import tensorflow_datasets
 
@@ -49,7 +50,7 @@ def tfds(name: str) -> Source:
     if not builder.is_prepared():
         _check_reachable(name, builder.url_infos or ())
         _prepare(tensorflow_datasets, builder, name)
-    chosen = _chosen(builder.info, where)
+    columns = _columns_of(builder.info, where)
     splits = [
         split for split in ("train", "test", "validation") if split in builder.info.splits
     ]
@@ -60,14 +61,14 @@ def tfds(name: str) -> Source:
     for split in splits:
         dataset = _dataset(tensorflow_datasets, builder, split)
         rows[split] = _rows(
-            dataset, chosen, builder.info.splits[split], f"{where}, {split} rows"
+            dataset, columns, builder.info.splits[split], f"{where}, {split} rows"
         )
     held_out = {split: Rows(each.x, each.y) for split, each in rows.items()}
     return Source(
         rows["train"],
         held_out.get("test"),
-        chosen.class_names,
-        chosen.feature_names,
+        columns.class_names,
+        columns.feature_names,
         held_out.get("validation"),
     )
 
@@ -76,8 +77,8 @@ class _Feature(NamedTuple):
     """A feature of a set.
 
     Args:
-        path: Its names from the outermost feature to itself.
-        connector: The feature as tensorflow-datasets knows it.
+        path: Names from the outermost feature to this one.
+        connector: Feature object of tensorflow-datasets.
     """
 
     path: tuple[str, ...]
@@ -89,7 +90,7 @@ class _Feature(NamedTuple):
 
     @property
     def shape(self) -> tuple[int | None, ...] | None:
-        """The shape of the feature in a row; None where it is no dense tensor."""
+        """The shape of the feature in a row; None if it is no dense tensor."""
         spec = self.connector.get_tensor_spec()
         dense = type(spec).__name__ == "TensorSpec" and spec.shape.rank is not None
         return tuple(spec.shape) if dense else None
@@ -107,25 +108,25 @@ class _Feature(NamedTuple):
 
     @property
     def is_numeric(self) -> bool:
-        """Whether it is an array of numbers that are no labels."""
+        """Whether the feature is an array of numbers, and not of labels."""
         is_label = getattr(self.connector, "num_classes", None) is not None
         return self.shape is not None and self.dtype.kind in "biuf" and not is_label
 
     def of(self, row: Mapping[str, Any]) -> Any:
-        """Returns the tensor of this feature from a row with all features."""
+        """Returns the tensor of this feature in a row with all features."""
         value: Any = row
         for name in self.path:
             value = value[name]
         return value
 
 
-class _Chosen(NamedTuple):
+class _Columns(NamedTuple):
     """The features of a set that are read.
 
     Args:
-        inputs: The input, or numbers that become its columns.
-        target: The target.
-        sample_weight: The weight of a row, if there is one.
+        inputs: Feature of the input, or features of one number each, which become columns.
+        target: Feature of the target.
+        sample_weight: Feature of the weight, in a list that is empty without one.
     """
 
     inputs: list[_Feature]
@@ -134,12 +135,12 @@ class _Chosen(NamedTuple):
 
     @property
     def all(self) -> list[_Feature]:
-        """All of them, in this order."""
+        """All features that are read: inputs, target, weight."""
         return [*self.inputs, self.target, *self.sample_weight]
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of the columns; empty where the input is one array."""
+        """Names of the columns; empty if the input is one array."""
         if any(feature.shape != () for feature in self.inputs):
             return ()
         names = tuple(feature.path[-1] for feature in self.inputs)
@@ -148,12 +149,16 @@ class _Chosen(NamedTuple):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """Names of the classes, where the set knows them."""
+        """Names of the classes, if the set has them."""
         return self.target.names
 
 
-def _chosen(info: Any, where: str) -> _Chosen:
-    """Returns the features to read, and refuses those that are not for a dense network."""
+def _columns_of(info: Any, where: str) -> _Columns:
+    """Returns the features to read.
+
+    Raises:
+        DataError: If they are not for a dense network.
+    """
     keys = info.supervised_keys
 
     def refused(expected: str, got: str) -> DataError:
@@ -166,23 +171,23 @@ def _chosen(info: Any, where: str) -> _Chosen:
         inputs, *rest = (list(_features(key, info.features)) for key in keys)
     except KeyError as error:
         raise refused("supervised_keys that are features", f"the key {error}") from error
-    for what, found in zip(("target", "weight"), rest, strict=False):
+    for noun, found in zip(("target", "weight"), rest, strict=False):
         if len(found) != 1:
             got = f"the {len(found)} features {', '.join('/'.join(f.path) for f in found)}"
-            raise refused(f"one {what} per row", got)
+            raise refused(f"one {noun} per row", got)
     target, *weight = (found[0] for found in rest)
     for feature in inputs:
         if len(inputs) > 1 and feature.shape != ():
             raise refused("one array, or features that are one number each", str(feature))
         if not feature.is_numeric:
             raise refused("an input of numbers", str(feature))
-    if finding := _unfit(target, weight):
-        raise refused(*finding)
-    return _Chosen(inputs, target, weight)
+    if problem := _target_problem(target, weight):
+        raise refused(*problem)
+    return _Columns(inputs, target, weight)
 
 
-def _unfit(target: _Feature, weight: list[_Feature]) -> tuple[str, str] | None:
-    """Returns what was expected of a target or a weight and what it is, or None."""
+def _target_problem(target: _Feature, weight: list[_Feature]) -> tuple[str, str] | None:
+    """Returns (expected, got) for a target or a weight of a wrong form, or None."""
     shape = target.shape
     several = shape is not None and len(shape) == 1 and None not in shape and not target.names
     if shape != () and not (several and target.is_numeric):
@@ -195,9 +200,9 @@ def _unfit(target: _Feature, weight: list[_Feature]) -> tuple[str, str] | None:
 
 
 def _features(key: Any, features: Any, path: tuple[str, ...] = ()) -> Iterator[_Feature]:
-    """Yields the features that a key of `supervised_keys` leads to.
+    """Yields the features that a key of `supervised_keys` names.
 
-    Those of a dict are sorted by name, because its order changes from process to process.
+    The keys of a dict are sorted, because its order changes from process to process.
     """
     if isinstance(key, Mapping):
         key = tuple(key[name] for name in sorted(key))
@@ -223,25 +228,25 @@ def _dataset(library: Any, builder: Any, split: str) -> Any:
     return builder.as_dataset(split=split, read_config=reading)
 
 
-def _rows(dataset: Any, chosen: _Chosen, split: Any, where: str) -> Rows:
+def _rows(dataset: Any, columns: _Columns, split: Any, where: str) -> Rows:
     """Reads a split into memory.
 
     Raises:
-        DataError: If it has no rows, or rows of different shapes, or cannot be read, or is
-            larger than memory.
+        DataError: If the split has no rows or rows of different shapes, if it cannot be read,
+            or if it is larger than memory.
     """
     count = split.num_examples
     if not count:
         expected = "at least one row"
         raise DataError(Finding(where, expected, "an empty split", _OTHERWISE))
-    dataset = dataset.map(lambda row: tuple(feature.of(row) for feature in chosen.all))
-    shapes = [feature.shape or () for feature in chosen.all]
+    dataset = dataset.map(lambda row: tuple(feature.of(row) for feature in columns.all))
+    shapes = [feature.shape or () for feature in columns.all]
     size = sum(
         math.prod(n or 1 for n in shape) * feature.dtype.itemsize
-        for shape, feature in zip(shapes, chosen.all, strict=True)
+        for shape, feature in zip(shapes, columns.all, strict=True)
     )
     if count * size > (limit := memory.limit_bytes()):
-        got = f"{count:,} rows of {size:,} bytes or more where {limit:,} bytes can be had"
+        got = f"{count:,} rows of {size:,} bytes or more, with {limit:,} bytes of memory"
         raise DataError(Finding(where, "a split that fits in memory", got, _OTHERWISE))
     try:
         if any(None in shape for shape in shapes):
@@ -250,20 +255,20 @@ def _rows(dataset: Any, chosen: _Chosen, split: Any, where: str) -> Rows:
             parts = next(dataset.batch(count).as_numpy_iterator())
     except DataError:
         raise
-    # TensorFlow's errors on damaged records are of a dozen kinds.
+    # Damaged records make TensorFlow raise a dozen classes of errors.
     except Exception as error:
         first = re.sub(r"\{\{.*?\}\}\s*", "", (str(error).splitlines() or [""])[0])
         got = f"{type(error).__name__}: {first}"
         expected = "records that can be read"
         raise DataError(Finding(where, expected, got, _PREPARE_AGAIN)) from error
-    return _as_rows(parts, chosen, where)
+    return _as_rows(parts, columns, where)
 
 
 def _stacked(dataset: Any, where: str) -> tuple[np.ndarray, ...]:
-    """Returns rows whose shapes only reading tells, (rows, ...) each part.
+    """Reads rows whose shapes are unknown before, and returns their parts, (rows, ...) each.
 
     Raises:
-        DataError: If two rows differ in shape, or they are larger than memory.
+        DataError: If two rows differ in shape, or the rows are larger than memory.
     """
     rows: list[tuple[Any, ...]] = []
     size, limit = 0, memory.limit_bytes()
@@ -279,16 +284,16 @@ def _stacked(dataset: Any, where: str) -> tuple[np.ndarray, ...]:
             raise DataError(Finding(where, "rows of the same shape", got, remedy))
         size += sum(np.asarray(part).nbytes for part in row)
         if size > limit:
-            got = f"more than the {limit:,} bytes that can be had"
+            got = f"more than the {limit:,} bytes of memory"
             raise DataError(Finding(where, "a split that fits in memory", got, _OTHERWISE))
     return tuple(np.stack(part) for part in zip(*rows, strict=True))
 
 
-def _as_rows(parts: Sequence[np.ndarray], chosen: _Chosen, where: str) -> Rows:
-    inputs = parts[: len(chosen.inputs)]
-    y, *weight = parts[len(chosen.inputs) :]
-    x = np.stack(inputs, axis=1) if chosen.feature_names else inputs[0]
-    if chosen.class_names and (y < 0).all():
+def _as_rows(parts: Sequence[np.ndarray], columns: _Columns, where: str) -> Rows:
+    inputs = parts[: len(columns.inputs)]
+    y, *weight = parts[len(columns.inputs) :]
+    x = np.stack(inputs, axis=1) if columns.feature_names else inputs[0]
+    if columns.class_names and (y < 0).all():
         got = f"{y[0]} in each of the {len(y):,} rows, which marks rows without a label"
         remedy = (
             "Pass the rows that have labels as data= in Python, for example "
@@ -303,8 +308,8 @@ def _builder(library: Any, name: str) -> Any:
     # where there is no network.
     library.core.utils.gcs_utils._is_gcs_disabled = True
     try:
-        # A colon is another hub's, such as `huggingface:...`, which it would ask first; an
-        # equals sign sets an argument, such as the folder to read.
+        # A colon would name another hub, such as `huggingface:...`, which is asked first; an
+        # equals sign would set an argument, such as the folder to read.
         if not _NAME.fullmatch(name):
             raise ValueError(name)
         return library.builder(name)
@@ -315,10 +320,10 @@ def _builder(library: Any, name: str) -> Any:
                 "a tensorflow-datasets set",
                 repr(f"tfds:{name}"),
                 nearest(name, library.list_builders(with_community_datasets=False))
-                or "https://www.tensorflow.org/datasets/catalog lists them.",
+                or "https://www.tensorflow.org/datasets/catalog lists all sets.",
             )
         ) from error
-    # A description that is damaged or gone is reported in a dozen kinds.
+    # A damaged or missing description raises a dozen classes of errors.
     except Exception as error:
         got = f"{type(error).__name__}: {' '.join(str(error).split())}"
         expected = "a set whose description can be read"
@@ -326,7 +331,7 @@ def _builder(library: Any, name: str) -> Any:
 
 
 def _check_files(name: str) -> None:
-    """Refuses a prepared set with a pipe in it, from which TensorFlow would read for ever."""
+    """Refuses a prepared set that contains a pipe, where TensorFlow would wait endlessly."""
     root = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
     if not _NAME.fullmatch(name):
         return
@@ -337,7 +342,7 @@ def _check_files(name: str) -> None:
 
 
 def _check_reachable(name: str, urls: Iterable[str]) -> None:
-    """Refuses within seconds what tensorflow-datasets would wait minutes for."""
+    """Refuses within seconds if there is no network; tensorflow-datasets waits for minutes."""
     answers: list[bool] = []
 
     def ask(url: str) -> None:
@@ -346,12 +351,12 @@ def _check_reachable(name: str, urls: Iterable[str]) -> None:
             urllib.request.urlopen(request, timeout=_REACH_SECONDS).close()
             answers.append(True)
         except urllib.error.HTTPError:
-            answers.append(True)  # somebody answered: the download will say the rest
+            answers.append(True)  # the network works; the download reports the error
         except (OSError, ValueError):
             answers.append(False)
 
     url = next(iter(urls), "https://storage.googleapis.com")
-    # A thread, because looking up a host's name has no timeout of its own.
+    # A thread, because the look-up of a host name has no timeout of its own.
     asking = threading.Thread(target=ask, args=(url,), daemon=True)
     asking.start()
     asking.join(_REACH_SECONDS)
@@ -363,7 +368,7 @@ def _prepare(library: Any, builder: Any, name: str) -> None:
     config = library.download.DownloadConfig(verify_ssl=True)
     try:
         builder.download_and_prepare(download_config=config)
-    # Whatever fails here (network, checksum, disk, a missing package) has the same cures.
+    # Network, checksum, disk and missing packages: all failures have the same remedies.
     except Exception as error:
         raise _unprepared(name, f"{type(error).__name__}: {error}") from error
 
@@ -375,8 +380,7 @@ def _unprepared(name: str, got: str) -> DataError:
             f"tfds:{name}",
             "prepared data, or a network to download it",
             got,
-            "Three ways out: set TFDS_DATA_DIR to a folder that holds it prepared "
-            f"(it is {here}), use idx:FOLDER with MNIST-format files, or connect to a "
-            "network.",
+            f"Set TFDS_DATA_DIR (now: {here}) to the folder of the prepared set, use "
+            "idx:FOLDER with files in the format of MNIST, or connect to a network.",
         )
     )

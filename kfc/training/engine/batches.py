@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.data import Rows
-from kfc.system import Mapped
+from kfc.system import DiskArray
 
 
 class Window(NamedTuple):
@@ -58,13 +58,13 @@ class Streamed:
     """Rows on the disk, of which a window is in memory, and the next one on its way.
 
     Args:
-        rows: Training rows whose inputs are `Mapped`.
+        rows: Training rows whose inputs are `DiskArray`.
         batch_size: Rows per step; windows hold whole batches.
     """
 
     def __init__(self, rows: Rows, batch_size: int) -> None:
-        if not isinstance(rows.x, Mapped):
-            raise TypeError(f"rows.x: expected Mapped, got {type(rows.x).__name__}")
+        if not isinstance(rows.x, DiskArray):
+            raise TypeError(f"rows.x: expected DiskArray, got {type(rows.x).__name__}")
         self._rows = rows
         needed = -(-len(rows) // batch_size) * batch_size
         self.window_rows = min(rows.x.chunk_rows(batch_size), needed)

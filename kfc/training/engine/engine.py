@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.data import Rows
-from kfc.system import Mapped
 from kfc.training.engine.batches import Resident, Streamed, Window
 from kfc.training.engine.compile_cache import Structure, compiled, signature_of
 from kfc.training.engine.evaluation import Evaluator, create_variables
@@ -92,7 +91,7 @@ class Engine:
         self.steps_per_epoch = -(-self.num_rows // batch_size)
         self._structure = structure
         self._feed: Resident | Streamed
-        if isinstance(train.x, Mapped):
+        if train.on_disk:
             self._feed = Streamed(train, batch_size)
         else:
             self._feed = Resident(train, self.epochs_at_once)
@@ -102,7 +101,7 @@ class Engine:
         variables = [variable for _, variable in named_variables(model)]
         variables += given_variables(model)
         self._held_out, prefix = [], ""
-        if evaluator and held_out and not isinstance(held_out[1].x, Mapped):
+        if evaluator and held_out and not held_out[1].on_disk:
             prefix, rows = held_out
             self._held_out = [tf.constant(part) for part in rows.parts]
             create_variables(evaluator.model, rows)

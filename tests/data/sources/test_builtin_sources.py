@@ -8,7 +8,7 @@ import pytest
 
 from kfc.data import read_source
 from kfc.errors import DataError
-from kfc.system.memmap import Mapped
+from kfc.system.memmap import DiskArray
 
 SKLEARN = {
     "breast_cancer": ((569, 30), ("malignant", "benign")),
@@ -81,7 +81,7 @@ def test_a_wrong_npz_is_refused(tmp_path, arrays, expected):
     assert expected in refused(save(tmp_path / "a.npz", **arrays)).expected
 
 
-UNREAD = {  # an array that nobody reads: what the message says to do
+UNREAD = {  # name of an unknown array: its remedy
     "X_test": "Did you mean 'x_test'?",
     "Y": "Did you mean 'y'?",
     "sample_weight": "data=(x, y, sample_weight)",
@@ -93,7 +93,7 @@ UNREAD = {  # an array that nobody reads: what the message says to do
 
 
 def check_unread(finding, name, remedy):
-    assert finding.expected == "no other arrays than x, y, x_test, y_test, which are read"
+    assert finding.expected == "no other arrays than x, y, x_test, y_test"
     assert finding.got == name
     assert remedy in finding.remedy
 
@@ -134,7 +134,7 @@ def save_each(folder, **arrays):
 
 def test_inputs_of_a_folder_stay_on_the_disk(tmp_path):
     source = read_source(save_each(tmp_path, x=X, y=Y))
-    assert isinstance(source.train.x, Mapped)
+    assert isinstance(source.train.x, DiskArray)
     np.testing.assert_array_equal(source.train.x[:], X)
     np.testing.assert_array_equal(source.train.y, Y)
     assert not isinstance(source.train.y, np.memmap)

@@ -312,7 +312,7 @@ def test_equal_indexes_may_have_duplicates():
     [
         (pd.Series(Y, index=range(1, 11)), "an index without the label 0"),
         (pd.Series(Y, index=list("klmnopqrst")), "an index without the label 0"),
-        (pd.Series(Y, index=[0, 0, *range(2, 10)]), "labels that are there twice"),
+        (pd.Series(Y, index=[0, 0, *range(2, 10)]), "duplicate labels"),
         (pd.DataFrame({"y": Y}, index=range(1, 11)), "an index without the label 0"),
     ],
     ids=["shifted", "other labels", "duplicates", "a frame"],

@@ -161,7 +161,7 @@ def test_an_array_larger_than_memory_is_not_read(way, monkeypatch):
     else:
         finding = refused(path, read)
         assert finding.expected == "arrays that fit into memory"
-        assert "of 224 bytes where 223 can be had" in finding.got
+        assert "of 224 bytes with 223 bytes of memory" in finding.got
         assert "npy:FOLDER" in finding.remedy
 
 

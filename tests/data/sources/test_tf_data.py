@@ -193,7 +193,7 @@ REFUSED = {
     "ragged rows": (rows(RAGGED, Y[:2]), "Ragged"),
     "sparse rows": (rows(SPARSE, Y), "Sparse"),
     "nothing": (rows(X, Y).take(0), "an empty tf.data.Dataset"),
-    "no end": (rows(X, Y).repeat(), "repeats for ever"),
+    "no end": (rows(X, Y).repeat(), "repeats endlessly"),
 }
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kfc.data import Rows
-from kfc.system.memmap import Mapped
+from kfc.system.memmap import DiskArray
 from kfc.training.checkpoints.training_state import Progress, capture, prepare
 from kfc.training.engine.batches import Streamed
 from kfc.training.row_order import epoch_order
@@ -18,7 +18,7 @@ def tiny_windows(monkeypatch):
 
 
 def streamed(case):
-    case.train = Rows(Mapped(case.train.x), case.train.y)
+    case.train = Rows(DiskArray(case.train.x), case.train.y)
     return case
 
 
@@ -34,7 +34,7 @@ def seen_rows(feed, steps, batch_size=8):
 @pytest.mark.parametrize("rows", [70, 72, 96, 5])
 def test_steps_find_the_rows_of_the_order_in_their_windows(rows):
     x = np.arange(rows, dtype=np.float32)[:, None] * np.ones((1, 4), np.float32)
-    feed = Streamed(Rows(Mapped(x), np.zeros(rows, np.int32)), batch_size=8)
+    feed = Streamed(Rows(DiskArray(x), np.zeros(rows, np.int32)), batch_size=8)
     order = epoch_order(rows, seed=1, epoch=0, shuffle=True, window=feed.window_rows)
     feed.begin(order[None])
     seen = np.concatenate(list(seen_rows(feed, -(-rows // 8))))[:rows]

@@ -4,15 +4,18 @@ import pytest
 import kfc
 from kfc.data import prepare
 from kfc.errors import SpecError
+from kfc.findings import run_checks
 from kfc.runs import result_file
 from kfc.spec import load_spec
-from kfc.training.engine.memory_estimate import check_memory
+from kfc.training.engine.memory_estimate import predicted_memory
 
 
 def predicted(overrides=None, rows=200):
     x = np.random.default_rng(0).random((rows, 20), dtype=np.float32)
     spec = load_spec({}, overrides)
-    return check_memory(spec, prepare(spec, (x, np.arange(rows) % 2)))
+    prepared = prepare(spec, (x, np.arange(rows) % 2))
+    run_checks("before_training", spec, prepared)
+    return predicted_memory(spec, prepared)
 
 
 def test_more_weights_larger_batches_and_more_rows_take_more():
@@ -33,7 +36,7 @@ def test_streamed_rows_take_the_windows_that_are_in_memory_at_once(monkeypatch):
     monkeypatch.setattr("kfc.system.memory.used_bytes", lambda: 0)
     monkeypatch.setattr("kfc.training.engine.memory_estimate.CHUNK_BYTES", 10_000)
     needed = {
-        stream: check_memory(spec, prepare(spec, (x, np.arange(5000) % 2)))
+        stream: predicted_memory(spec, prepare(spec, (x, np.arange(5000) % 2)))
         for stream in ("always", "never")
         for spec in [load_spec({"data": {"stream": stream}})]
     }

@@ -1,4 +1,4 @@
-"""The cells of somebody's table -> which of them are numbers, and where a bad one is."""
+"""Finds the first bad cell of a table and names its place."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 from kfc.errors import Finding
 from kfc.spec import shown_value
 
-DECIMAL_COMMA = "Read decimal commas as such, as pandas.read_csv(file, decimal=',') does."
-"""What to do about `0,1`."""
+DECIMAL_COMMA = "Read the file with a decimal comma: pandas.read_csv(file, decimal=',')."
+"""Remedy for text such as `0,1`."""
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 
 
 def plain_value(value: Any) -> Any:
-    """Returns one of NumPy's values as Python's, which is how people write it."""
+    """Returns a NumPy scalar as a Python object, whose text has no `np.float64(...)`."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def reads_as_number(value: Any) -> bool:
-    """Returns whether a value of any kind, text too, is a real number."""
+    """Returns whether a value of any type is a real number, or text of one."""
     if isinstance(value, (complex, np.complexfloating)):
         return False
     try:
@@ -34,7 +34,7 @@ def reads_as_number(value: Any) -> bool:
 
 
 def is_finite(value: Any) -> bool:
-    """Returns whether a value of any kind is a number, and neither NaN nor infinite."""
+    """Returns whether a value of any type is a number, and neither NaN nor infinite."""
     return reads_as_number(value) and math.isfinite(float(value))
 
 
@@ -43,48 +43,57 @@ def has_decimal_comma(value: Any) -> bool:
     return isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value) is not None
 
 
-def first_cell(
+def first_bad_cell(
     values: np.ndarray,
     bad: np.ndarray,
     where: str,
-    wanted: str,
+    expected: str,
     *,
     first_row: int = 0,
     feature_names: tuple[str, ...] = (),
 ) -> Finding | None:
-    """Returns the finding of the first bad cell, or None where there is none.
+    """Returns the finding for the first bad cell, or None where no cell is bad.
 
     Args:
-        values: Of the cells.
-        bad: Whether each of them is.
-        where: What to call the rows.
-        wanted: What they should be.
+        values: Values of the cells, (rows, ...).
+        bad: Flags of the bad cells, of the same shape.
+        where: Name of the rows in messages, such as `data, test rows`.
+        expected: Description of a good cell.
         first_row: Number of the first row of `values`.
-        feature_names: What the columns are called, where that is known.
+        feature_names: Names of the columns, where they are known.
     """
     if not bad.any():
         return None
     first = np.unravel_index(int(bad.argmax()), bad.shape)
-    place = place_of(where, first_row, first, feature_names)
+    place = cell_place(where, first_row, first, feature_names)
     more = int(bad.sum()) - 1
     got = f"{values[first]}" + (f" and {more:,} more" if more else "")
-    return Finding(place, wanted, got, "Drop or fill such cells before training.")
+    remedy = "Drop or fill such cells before training."
+    evidence = {"row": first_row + int(first[0]), "bad_cells": more + 1}
+    return Finding(place, expected, got, remedy, evidence=evidence)
 
 
-def place_of(
+def cell_place(
     where: str, first_row: int, cell: Any, feature_names: tuple[str, ...] = ()
 ) -> str:
-    """Returns the place of a cell, such as `data, row 3, column 'age'`."""
+    """Returns the place of a cell, such as `data, row 3, column 'age'`.
+
+    Args:
+        where: Name of the rows in messages.
+        first_row: Number of the row that `cell` counts from.
+        cell: Index of the cell along each axis.
+        feature_names: Names of the columns, where they are known.
+    """
     row, *rest = (int(index) for index in cell)
     place = f"{where}, row {first_row + row}"
-    return f"{place}, {column_of(rest, feature_names)}" if rest else place
+    return f"{place}, {column_place(rest, feature_names)}" if rest else place
 
 
-def column_of(cell: Sequence[int], feature_names: tuple[str, ...] = ()) -> str:
+def column_place(cell: Sequence[int], feature_names: tuple[str, ...] = ()) -> str:
     """Returns the place of a cell within its row, such as `column 'age'`.
 
     Args:
-        cell: Its number along each axis of a row.
+        cell: Index of the cell along each axis of a row.
         feature_names: Names of the columns, where they are known.
     """
     place = tuple(int(index) for index in cell)

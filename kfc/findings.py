@@ -1,0 +1,191 @@
+"""The table of checks: each may refuse a spec, its data or its training.
+
+A row has a code, the stage at which the check runs, the error that refuses, and the module of
+the function that looks for the problem, whose name is the code. The function is in the folder
+whose objects it looks at. The table has module names instead of functions, as a registry does,
+so that every folder can run checks, and so that listing them imports no TensorFlow.
+
+A check returns its findings without a code: the code and the severity come from the table.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from kfc.errors import DataError, Finding, KfcError, NumbersError, Severity, SpecError
+
+Stage = Literal[
+    "spec",
+    "inputs",
+    "data",
+    "task",
+    "classes",
+    "pixels",
+    "encoding",
+    "training_data",
+    "held_out",
+    "split",
+    "scaling",
+    "scaled",
+    "weighting",
+    "before_training",
+    "while_training",
+]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table.
+
+    Args:
+        code: Name of the problem, which a spec may list in `accept`.
+        stage: Moment at which the check runs.
+        error: Class of the error that refuses.
+        module: Module of the function called `code`, which returns a `Finding`, several of
+            them, or None.
+        severity: `error` for a check that refuses, otherwise `warning`.
+    """
+
+    code: str
+    stage: Stage
+    error: type[KfcError]
+    module: str
+    severity: Severity = "error"
+
+    def find(self, *arguments: Any, **options: Any) -> tuple[Finding, ...]:
+        """Runs the check and returns its findings, none where nothing is wrong."""
+        function = getattr(importlib.import_module(self.module), self.code)
+        found = function(*arguments, **options) or ()
+        found = (found,) if isinstance(found, Finding) else found
+        return tuple(replace(each, code=self.code, severity=self.severity) for each in found)
+
+    def run(self, *arguments: Any, **options: Any) -> None:
+        """Runs the check and refuses where its severity is `error`.
+
+        Raises:
+            KfcError: The `error` of this row, with all findings.
+        """
+        found = self.find(*arguments, **options)
+        if found and self.severity == "error":
+            raise self.error(*found)
+
+
+CHECKS = (
+    # A spec is loaded: (spec).
+    Check("conflicting_keys", "spec", SpecError, "kfc.spec.cross_checks"),
+    # Inputs are read, to train on, to measure or to predict: (x, where, feature_names).
+    Check("input_not_array", "inputs", DataError, "kfc.data.input_checks"),
+    Check("input_empty", "inputs", DataError, "kfc.data.input_checks"),
+    Check("input_shape", "inputs", DataError, "kfc.data.input_checks"),
+    Check("input_type", "inputs", DataError, "kfc.data.input_checks"),
+    Check("input_not_finite", "inputs", DataError, "kfc.data.input_checks"),
+    Check("input_overflow", "inputs", DataError, "kfc.data.input_checks"),
+    # Rows with targets are read: (rows, where).
+    Check("target_not_array", "data", DataError, "kfc.data.row_checks"),
+    Check("weight_not_array", "data", DataError, "kfc.data.row_checks"),
+    Check("target_empty", "data", DataError, "kfc.data.row_checks"),
+    Check("row_mismatch", "data", DataError, "kfc.data.row_checks"),
+    Check("input_constant", "data", DataError, "kfc.data.row_checks"),
+    Check("target_type", "data", DataError, "kfc.data.row_checks"),
+    Check("target_not_finite", "data", DataError, "kfc.data.row_checks"),
+    Check("weight_shape", "data", DataError, "kfc.data.row_checks"),
+    Check("weight_type", "data", DataError, "kfc.data.row_checks"),
+    Check("weight_not_finite", "data", DataError, "kfc.data.row_checks"),
+    Check("weight_negative", "data", DataError, "kfc.data.row_checks"),
+    Check("weight_all_zero", "data", DataError, "kfc.data.row_checks"),
+    # The task is chosen, by the spec or else by the targets: (source, name, task).
+    Check("target_ambiguous", "task", DataError, "kfc.data.targets"),
+    # The classes of a classification are numbered: (source, name, task).
+    Check("several_labels", "classes", DataError, "kfc.data.targets"),
+    Check("only_one_class", "classes", DataError, "kfc.data.targets"),
+    Check("negative_label", "classes", DataError, "kfc.data.targets"),
+    Check("missing_label", "classes", DataError, "kfc.data.targets"),
+    Check("labels_differ_in_blanks", "classes", DataError, "kfc.data.targets"),
+    # The inputs may be pixels: (x, where, divided).
+    Check("dark_pictures", "pixels", DataError, "kfc.data.encoding"),
+    # Rows are encoded: (rows, where, classes, pixels).
+    Check("streamed_type", "encoding", DataError, "kfc.data.encoding"),
+    Check("pixel_range", "encoding", DataError, "kfc.data.encoding"),
+    Check("pixels_scaled", "encoding", DataError, "kfc.data.encoding"),
+    Check("label_shape", "encoding", DataError, "kfc.data.targets"),
+    Check("unknown_label", "encoding", DataError, "kfc.data.targets"),
+    Check("target_not_numeric", "encoding", DataError, "kfc.data.encoding"),
+    # The raw training rows are compared with their encoding: (rows, where, regression).
+    Check("input_precision", "training_data", DataError, "kfc.data.precision"),
+    Check("target_precision", "training_data", DataError, "kfc.data.precision"),
+    Check("target_constant", "training_data", DataError, "kfc.data.row_checks"),
+    # Rows that are only measured join the training rows: (train, rows, where, cast).
+    Check("held_out_weight", "held_out", DataError, "kfc.data.encoding"),
+    Check("held_out_type", "held_out", DataError, "kfc.data.encoding"),
+    Check("held_out_shape", "held_out", DataError, "kfc.data.encoding"),
+    # Rows are split into two parts: (request).
+    Check("class_of_one_row", "split", DataError, "kfc.data.splits"),
+    Check("part_without_class", "split", DataError, "kfc.data.splits"),
+    Check("no_row_left", "split", DataError, "kfc.data.splits"),
+    Check("class_not_in_training", "split", DataError, "kfc.data.splits"),
+    # A scaling is fitted: (scaling, x, where, scale), with the training rows.
+    Check("unscaled_input", "scaling", DataError, "kfc.data.scaled_checks"),
+    # Inputs are scaled, to train on, to measure or to predict: (scaling, x, where, names).
+    Check("scaled_not_finite", "scaled", DataError, "kfc.data.scaled_checks"),
+    # Sample weights and class weights are combined: (train, spec, task).
+    Check("sample_weight_all_zero", "weighting", DataError, "kfc.data.sample_weight"),
+    Check("class_weight_of_numbers", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("class_weight_unknown", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
+    # The network is about to be built: (spec, prepared), with `processes` that train at once.
+    Check("monitor_undefined", "before_training", DataError, "kfc.training.metrics"),
+    Check(
+        "memory_too_small", "before_training", SpecError, "kfc.training.engine.memory_estimate"
+    ),
+    # Training runs; each check has arguments of its own.
+    Check("no_gradient", "while_training", NumbersError, "kfc.training.step"),
+    Check("loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+    Check("weights_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+    Check("metric_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+)
+"""Every check, in the order in which the checks of a stage run."""
+
+_BY_CODE = {check.code: check for check in CHECKS}
+
+
+def checks_of(stage: Stage) -> tuple[Check, ...]:
+    """Returns the checks of a stage, in the order in which they run."""
+    return tuple(check for check in CHECKS if check.stage == stage)
+
+
+def run_checks(
+    stage: Stage, *arguments: Any, accept: Collection[str] = (), **options: Any
+) -> None:
+    """Runs the checks of a stage; the first one that finds a problem refuses.
+
+    A later check relies on the earlier ones: NaN is looked for among real numbers.
+
+    Args:
+        stage: Stage whose checks run.
+        *arguments: Arguments of these checks.
+        accept: Codes of the checks that are left out.
+        **options: Keyword arguments of these checks.
+
+    Raises:
+        KfcError: The error of the check that refuses.
+    """
+    for check in checks_of(stage):
+        if check.code not in accept:
+            check.run(*arguments, **options)
+
+
+def run_check(code: str, *arguments: Any) -> None:
+    """Runs one check.
+
+    Args:
+        code: Code of the check.
+        *arguments: Arguments of the check.
+
+    Raises:
+        KfcError: The error of the check, if it finds a problem.
+    """
+    _BY_CODE[code].run(*arguments)

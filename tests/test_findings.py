@@ -1,0 +1,217 @@
+import ast
+import dataclasses
+import pathlib
+import re
+import subprocess
+import sys
+import typing
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import kfc
+from kfc.data import Prepared, Rows, Task, prepare, weighted
+from kfc.data.row_checks import check_rows
+from kfc.data.splits import split
+from kfc.errors import Finding, KfcError, SpecError
+from kfc.findings import CHECKS, Check, checks_of, run_check, run_checks
+from kfc.spec import load_spec
+from kfc.spec.schema import AcceptedCheck
+
+X = np.random.default_rng(0).random((60, 4))
+Y = np.arange(60) % 3
+DARK = np.arange(60 * 6, dtype=np.uint8).reshape(60, 3, 2) % 50
+SECONDS = 1.7e9 + X  # float32 keeps one value of them
+
+
+def changed(values, cell, value):
+    values = values.copy()
+    values[cell] = value
+    return values
+
+
+def fitted(x, y, **spec):
+    return lambda: prepare(load_spec(spec), (x, y))
+
+
+def weights(class_weight, weight=None, class_names=("0", "1", "2")):
+    spec = load_spec({"training": {"class_weight": class_weight}})
+    task = Task((4,), "float32", class_names)
+    return lambda: weighted(Rows(X, Y, weight), spec, task)
+
+
+def rows(x, y, weight=None):
+    return lambda: check_rows(Rows(x, y, weight), "rows")
+
+
+def cut(y, share, stratify=True):
+    return lambda: split(np.array(y), share=share, seed=0, stratify=stratify, where="rows")
+
+
+def too_small_memory():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("kfc.system.memory.limit_bytes", lambda: 2**20)
+        spec = load_spec({})
+        run_checks("before_training", spec, prepared(X, Y))
+
+
+def prepared(x, y):
+    some = Rows(x.astype(np.float32), y)
+    return Prepared(some, some, some, Task((4,), "float32", ("0", "1", "2")), "")
+
+
+def undefined_monitor():
+    spec = load_spec({"training": {"early_stopping": {"monitor": "val_r2"}}})
+    run_checks("before_training", spec, prepared(X, np.ones((60, 1), np.float32)))
+
+
+TRIGGERS = {
+    "conflicting_keys": lambda: load_spec({"data": {"validation": "npz:other.npz"}}),
+    "input_not_array": fitted(np.ma.masked_greater(X, 0.9), Y),
+    "input_empty": fitted(X[:0], Y[:0]),
+    "input_shape": fitted(X[:, 0], Y),
+    "input_type": fitted(X + 0j, Y),
+    "input_not_finite": fitted(changed(X, (3, 2), np.nan), Y),
+    "input_overflow": fitted(changed(X, (3, 2), 1e300), Y),
+    "target_not_array": rows(X, np.asarray(None)),
+    "weight_not_array": rows(X, Y, np.asarray(None)),
+    "target_empty": rows(X, X[:, :0]),
+    "row_mismatch": fitted(X, Y[1:]),
+    "input_constant": fitted(X * 0, Y),
+    "target_type": fitted(X, Y + 0j),
+    "target_not_finite": fitted(X, changed(X[:, 0], 4, np.inf)),
+    "weight_shape": rows(X, Y, Y[1:]),
+    "weight_type": rows(X, Y, Y.astype(str)),
+    "weight_not_finite": rows(X, Y, changed(X[:, 0], 4, np.nan)),
+    "weight_negative": rows(X, Y, -X[:, 0]),
+    "weight_all_zero": rows(X, Y, Y * 0),
+    "target_ambiguous": fitted(X, Y.astype(float)),
+    "several_labels": fitted(X, np.c_[Y, Y]),
+    "only_one_class": fitted(X, Y * 0),
+    "negative_label": fitted(X, Y - 1),
+    "missing_label": fitted(X, np.array(["a", "b", "nan"])[Y]),
+    "labels_differ_in_blanks": fitted(X, np.array(["a", "b", "a "])[Y]),
+    "dark_pictures": fitted(DARK, Y),
+    "streamed_type": fitted(X, Y, data={"stream": "always"}),
+    "pixel_range": fitted(X * 300, Y, data={"pixels": True}),
+    "pixels_scaled": fitted(np.round(X), Y, data={"pixels": True}),
+    "label_shape": fitted((X, Y), (X, np.c_[Y, Y])),
+    "unknown_label": fitted((X, Y), (X, Y + 1)),
+    "target_not_numeric": fitted(X, Y.astype(str), data={"task": "regression"}),
+    "held_out_weight": fitted((X, Y), (X, Y, Y)),
+    "held_out_type": fitted((DARK + np.uint8(200), Y), (DARK / 2, Y)),
+    "held_out_shape": fitted((X, Y), (X[:, 1:], Y)),
+    "input_precision": fitted(np.c_[X, SECONDS], Y),
+    "target_precision": fitted(X, SECONDS[:, 0]),
+    "target_constant": fitted(X, X[:, 0] * 0, data={"task": "regression"}),
+    "class_of_one_row": fitted(X, np.arange(60)),
+    "part_without_class": cut([0, 1, 2] * 4, 2),
+    "no_row_left": cut([0.5], 0.5, stratify=False),
+    "class_not_in_training": cut([0] * 9 + [1] * 2 + [2] * 2, 9),
+    "unscaled_input": fitted(X * 255, Y, data={"scale": "none"}),
+    "scaled_not_finite": lambda: prepare(
+        load_spec({"data": {"scale": "standard"}}),
+        ((X * 1e-30, Y), (changed(X, (3, 2), 1e20), Y)),
+    ),
+    "sample_weight_all_zero": weights(None, weight=Y * 0),
+    "class_weight_of_numbers": weights("balanced", class_names=()),
+    "class_weight_unknown": weights({"3": 1.0}),
+    "class_weight_all_zero": weights({"0": 0.0, "1": 0.0, "2": 0.0}),
+    "class_weight_overflow": weights({"0": 1e300}),
+    "monitor_undefined": undefined_monitor,
+    "memory_too_small": too_small_memory,
+    "no_gradient": lambda: run_check(
+        "no_gradient", [SimpleNamespace(path="a/kernel")], [None]
+    ),
+    "loss_not_finite": lambda: run_check("loss_not_finite", 3, 0, 10),
+    "weights_not_finite": lambda: run_check("weights_not_finite", False, 0, 10),
+    "metric_not_finite": lambda: run_check("metric_not_finite", {"loss": np.inf}, "epoch 1"),
+}
+"""Code -> a call that the check refuses."""
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+def test_every_check_of_the_table_refuses_its_problem_with_its_code(check):
+    with pytest.raises(KfcError) as caught:
+        TRIGGERS[check.code]()
+    assert type(caught.value) is check.error
+    for finding in caught.value.findings:
+        assert (finding.code, finding.severity) == (check.code, check.severity)
+        facts = finding.as_json()
+        assert all(facts[key] for key in ("code", "severity", "cause", "path", "cure"))
+        for value in finding.evidence.values():
+            assert isinstance(value, (int, float))
+
+
+def test_the_codes_of_the_table_are_unique_and_plain():
+    codes = [check.code for check in CHECKS]
+    assert len(set(codes)) == len(codes)
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", code) for code in codes)
+    assert set(TRIGGERS) == set(codes)
+
+
+def test_every_stage_has_checks_and_every_check_a_stage_and_a_severity():
+    hints = typing.get_type_hints(Check)
+    assert {check.stage for check in CHECKS} == set(typing.get_args(hints["stage"]))
+    assert {check.severity for check in CHECKS} <= set(typing.get_args(hints["severity"]))
+
+
+def test_the_checks_of_a_stage_keep_the_order_of_the_table():
+    for stage in {check.stage for check in CHECKS}:
+        assert checks_of(stage) == tuple(check for check in CHECKS if check.stage == stage)
+
+
+def test_a_spec_may_accept_only_checks_of_the_table():
+    assert set(typing.get_args(AcceptedCheck)) <= {check.code for check in CHECKS}
+
+
+def test_only_the_table_gives_a_finding_its_code():
+    package = pathlib.Path(kfc.__file__).parent
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
+                assert "code" not in {keyword.arg for keyword in node.keywords}, path
+
+
+def odd(value):
+    """A check for the tests below."""
+    return [Finding("here", "even numbers", str(value))] if value % 2 else None
+
+
+ODD = Check("odd", "data", SpecError, "odd_check")
+
+
+@pytest.fixture
+def table(monkeypatch):
+    """Replaces the table by a check of this module, first as a warning, then as an error."""
+    monkeypatch.setitem(sys.modules, "odd_check", SimpleNamespace(odd=odd))
+    warning = dataclasses.replace(ODD, severity="warning")
+    monkeypatch.setattr("kfc.findings.CHECKS", (warning, ODD))
+    return warning
+
+
+def test_a_warning_is_found_and_does_not_refuse(table):
+    (finding,) = table.find(3)
+    assert (finding.code, finding.severity) == ("odd", "warning")
+    table.run(3)
+    with pytest.raises(SpecError, match="here: expected even numbers, got 3"):
+        run_checks("data", 3)
+    run_checks("data", 4)
+
+
+def test_an_accepted_check_is_left_out(table):
+    run_checks("data", 3, accept=["odd"])
+
+
+def test_a_code_that_is_not_in_the_table_cannot_be_run():
+    with pytest.raises(KeyError):
+        run_check("no_such_check")
+
+
+def test_the_table_is_listed_without_numpy_and_tensorflow():
+    code = (
+        "import sys, kfc.findings; print(len(kfc.findings.CHECKS)); "
+        "sys.exit(bool({'numpy', 'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
