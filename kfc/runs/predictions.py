@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kfc.compat import without_graph_rewriting
 from kfc.data import Task, check_inputs, check_scaled_finite
 from kfc.data.sources import as_inputs
 from kfc.errors import DataError, Finding, NumbersError, one_line
 from kfc.system import tensorflow_startup
-from kfc.training.engine import as_traced
 
 _BATCH = 1024
 _FORMULA = ("=", "+", "-", "@")  # and a tab, which `one_line` makes a blank
@@ -49,7 +49,7 @@ def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
     """
     tensorflow_startup.check_process()
     # A graph that TensorFlow rewrites may turn NaN into 0, and answer it with a class.
-    with as_traced():
+    with without_graph_rewriting():
         outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
     return from_outputs(np.asarray(outputs), task)
 

@@ -12,11 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from kfc.compat import initial_epoch
 from kfc.data import Rows
 from kfc.errors import Finding, NumbersError
 from kfc.spec import TrainingSpec
 from kfc.system import Interrupts
-from kfc.training.callbacks import Hooks, initial_epoch
+from kfc.training.callbacks import Hooks
 from kfc.training.checkpoints import Checkpoint, Progress, restore
 from kfc.training.engine import Block, Engine, Evaluator
 from kfc.training.row_order import epoch_order

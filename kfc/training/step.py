@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kfc.compat import step_counter
 from kfc.errors import Finding, NumbersError, SpecError
 from kfc.training.engine import count_steps, training_twin
 
@@ -34,7 +35,7 @@ class TapeModel(keras.Model):
         self.has_metric_variables = False  # Keras creates them with the first batch
         if self.optimizer is not None:
             # Not `optimizer.iterations`, which stands still while gradients accumulate.
-            count_steps(self, lambda: self.optimizer._iterations.value)
+            count_steps(self, lambda: step_counter(self.optimizer).value)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Forward, loss, gradients, update, metrics - for one batch.

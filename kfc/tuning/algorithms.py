@@ -11,13 +11,13 @@ from typing import Any
 import keras_tuner
 import numpy as np
 from keras_tuner import oracles
-from keras_tuner.engine.trial import Trial
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
+from kfc.compat import BayesianAccess, HyperbandAccess, OracleAccess, grid_combinations
 from kfc.spec import SearchSpec
-from kfc.tuning.hyperparameters import combinations, hyperparameters, levels_of
+from kfc.tuning.hyperparameters import hyperparameters, levels_of
 from kfc.tuning.space import Parameter
 
 _CANDIDATES = 1000  # random points, of which the best are improved
@@ -26,7 +26,7 @@ _NEIGHBOURS = 50  # of each of them, in a round
 _REACHES = (0.125, 0.0625, 0.03, 0.015, 0.008)  # of the rounds, as a share of the range
 
 
-class _Driven(keras_tuner.Oracle):
+class _Driven(OracleAccess, keras_tuner.Oracle):
     """An oracle of which only `populate_space` is used.
 
     What keras-tuner does around it is in the way: files, output, a lock that warns, an end
@@ -47,15 +47,10 @@ class _Driven(keras_tuner.Oracle):
 
     def reseed(self, text: str) -> None:
         digest = hashlib.sha256(text.encode()).digest()
-        self.seed = self._seed_state = int.from_bytes(digest[:4], "big")
+        self.set_seed(int.from_bytes(digest[:4], "big"))
 
     def begin(self, trial_id: str, point: Mapping[str, Any]) -> None:
-        space = self.hyperparameters.copy()
-        space.values = dict(point)
-        trial = Trial(space, trial_id=trial_id, status="RUNNING")
-        self.trials[trial_id] = self.ongoing_trials[trial_id] = trial
-        self.start_order.append(trial_id)
-        self._tried_so_far.add(self._compute_values_hash(space.values))
+        self.start_trial(trial_id, point)
 
     def end(self, trial_id: str, *, lost: bool) -> None:
         self.ongoing_trials.pop(trial_id).status = "COMPLETED"
@@ -72,7 +67,7 @@ class _Driven(keras_tuner.Oracle):
 
     def untried(self) -> Iterator[dict[str, Any]]:
         """Yields points that were not proposed yet, all of them if they can be counted."""
-        return itertools.filterfalse(self._duplicate, self._every_point())
+        return itertools.filterfalse(self.was_proposed, self._every_point())
 
     def count_points(self, most: int) -> int:
         """Returns the number of points, of which at most `most` are counted."""
@@ -84,10 +79,10 @@ class _Driven(keras_tuner.Oracle):
         grid = oracles.GridSearchOracle(
             hyperparameters=hyperparameters(self.parameters, grid=True), seed=1
         )
-        return combinations(grid)
+        return grid_combinations(grid)
 
-    def _random_values(self) -> dict[str, Any] | None:
-        values = super()._random_values()  # None after 21 draws of what was proposed before
+    def random_values(self) -> dict[str, Any] | None:
+        values = super().random_values()  # None after 21 draws of what was proposed before
         return next(self.untried(), None) if values is None else values
 
 
@@ -105,14 +100,14 @@ class _Grid(_Driven, oracles.GridSearchOracle):
         self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
     ) -> None:
         super().__init__(parameters, search)
-        self._points = combinations(self)
+        self._points = grid_combinations(self)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         values = next(self._points, None)
         return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
 
 
-class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
+class _Bayesian(_Driven, BayesianAccess, oracles.BayesianOptimizationOracle):
     """keras-tuner's Gaussian process and bound, minimised over points that exist.
 
     keras-tuner minimises from 50 starts by finite differences, in seconds. Here random
@@ -122,7 +117,7 @@ class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
     processes", Neurocomputing 380, 2020).
     """
 
-    trials: dict[str, Trial]
+    trials: dict[str, Any]
 
     def __init__(
         self, parameters: Sequence[Parameter], search: SearchSpec, epochs: int
@@ -131,7 +126,7 @@ class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
         initial = min(max(3 * len(parameters), 3), max(4, search.trials // 4))
         super().__init__(parameters, search, num_initial_points=initial, alpha=1e-2)
 
-    def _make_gpr(self) -> GaussianProcessRegressor:
+    def make_regressor(self) -> GaussianProcessRegressor:
         # Of a few ranks, a free length scale may say that nothing is known, or everything.
         kernel = Matern(nu=2.5, length_scale_bounds=(0.3, 3.0))
         return GaussianProcessRegressor(
@@ -145,24 +140,24 @@ class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         told = len(self.trials) - len(self.ongoing_trials)
         if told >= self.num_initial_points:
-            self.gpr = self._make_gpr()
+            self.gpr = self.make_regressor()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # at a bound
-                self.gpr.fit(*self._vectorize_trials())
+                self.gpr.fit(*self.vectorize_trials())
             for vector in self._best_vectors():
-                values = self.point(self._vector_to_values(vector))
-                if not self._duplicate(values):
+                values = self.point(self.values_of_vector(vector))
+                if not self.was_proposed(values):
                     return {"status": "RUNNING", "values": values}
-        return self._random_populate_space()
+        return self.random_proposal()
 
-    def _vectorize_trials(self) -> tuple[np.ndarray, np.ndarray]:
+    def vectorize_trials(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns points and losses; a fit to what was told estimates the others' losses."""
         if self.ongoing_trials:
             every = self.trials
             self.trials = {i: t for i, t in every.items() if t.status == "COMPLETED"}
-            self.gpr.fit(*super()._vectorize_trials())
+            self.gpr.fit(*super().vectorize_trials())
             self.trials = every
-        return super()._vectorize_trials()
+        return super().vectorize_trials()
 
     def _best_vectors(self) -> list[list[float]]:
         rng = np.random.default_rng(self.seed)
@@ -200,7 +195,7 @@ class _Bayesian(_Driven, oracles.BayesianOptimizationOracle):
         return x
 
 
-class Hyperband(_Driven, oracles.HyperbandOracle):
+class Hyperband(_Driven, HyperbandAccess, oracles.HyperbandOracle):
     """keras-tuner's Hyperband, in brackets that end within the number of trials.
 
     Sweep follows sweep until the trials are used up. A trial that diverged is not trained
@@ -225,19 +220,19 @@ class Hyperband(_Driven, oracles.HyperbandOracle):
             parent = (response.get("values") or {}).get("tuner/trial_id")
             if parent not in self.lost:
                 return response
-            rungs = itertools.chain.from_iterable(b["rounds"] for b in self._brackets)
+            rungs = itertools.chain.from_iterable(b["rounds"] for b in self.brackets)
             places = itertools.chain.from_iterable(rungs)
             next(place for place in places if place["id"] == trial_id)["id"] = parent
 
     def promotable(self) -> set[str]:
         """Returns the trials that may still be continued on the next rung."""
         found: set[str] = set()
-        for bracket in self._brackets:
+        for bracket in self.brackets:
             for number, (rung, above) in enumerate(itertools.pairwise(bracket["rounds"]), 1):
                 ids = [place["id"] for place in rung]
                 told = [i for i in ids if i not in self.ongoing_trials]
                 best = sorted(told, key=lambda i: self.trials[i].score)
-                found.update(best[: self._get_size(bracket["bracket_num"], number)])
+                found.update(best[: self.rung_size(bracket["bracket_num"], number)])
                 found.update(i for i in ids if i in self.ongoing_trials)
                 found.difference_update(place["past_id"] for place in above)
         return found - self.lost
@@ -245,29 +240,31 @@ class Hyperband(_Driven, oracles.HyperbandOracle):
     def _spare(self) -> int:
         """Returns how many trials are left for new points: rungs in progress come first."""
         promised = sum(
-            self._get_size(bracket["bracket_num"], number) - len(rung)
-            for bracket in self._brackets
+            self.rung_size(bracket["bracket_num"], number) - len(rung)
+            for bracket in self.brackets
             for number, rung in enumerate(bracket["rounds"])
             if number > 0
         )
         return self.limit - len(self.start_order) - promised
 
-    def _start_new_bracket(self) -> None:
-        while self._current_bracket > 0 and not self._fits(self._current_bracket):
-            self._current_bracket -= 1
-        super()._start_new_bracket()
+    def start_bracket(self) -> None:
+        """Starts the next bracket that ends within the number of trials."""
+        while self.current_bracket > 0 and not self._fits(self.current_bracket):
+            self.current_bracket -= 1
+        super().start_bracket()
 
     def _fits(self, bracket: int) -> bool:
-        sizes = [self._get_size(bracket, number) for number in range(bracket + 1)]
+        sizes = [self.rung_size(bracket, number) for number in range(bracket + 1)]
         if sum(sizes) > self._spare():
             return False
         if any(p.kind == "float" and p.step is None for p in self.parameters):
             return True  # points never run out
         return sum(1 for _ in itertools.islice(self.untried(), sizes[0])) == sizes[0]
 
-    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+    def random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+        """Returns a new trial on the lowest rung, or a status where none is left."""
         if self._spare() > 0:
-            return super()._random_trial(trial_id, bracket)
+            return super().random_trial(trial_id, bracket)
         return {"status": "IDLE" if self.ongoing_trials else "STOPPED"}
 
 

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kfc.compat import step_counter, without_graph_rewriting
 from kfc.network import num_outputs
 from kfc.training import build_loss, build_metrics
-from kfc.training.engine import Engine, as_traced, count_steps, structure
+from kfc.training.engine import Engine, count_steps, structure
 from kfc.verification.setup import Problem, State, changed_options, read, write
 
 
@@ -135,7 +136,7 @@ class Fit(Way):
             metrics=build_metrics(problem.task, num_outputs(problem.spec, problem.task)),
             jit_compile=False,
         )
-        count_steps(self.model, lambda: taped.optimizer._iterations.value)
+        count_steps(self.model, lambda: step_counter(taped.optimizer).value)
 
     def run(self, state: State, first: int, last: int) -> list[Outcome]:
         """Makes the steps in one call of `fit`."""
@@ -204,7 +205,7 @@ class Unoptimized(Graph):
     what = "train_step, graph not optimized"
 
     def _step(self, batch: tuple[Any, ...]) -> Any:
-        with as_traced():
+        with without_graph_rewriting():
             return super()._step(batch)
 
 

@@ -8,5 +8,4 @@ from .from_spec import named_callbacks as named_callbacks
 from .from_spec import wants_batches as wants_batches
 from .hooks import Hooks as Hooks
 from .keras_state import REFUSED as REFUSED
-from .keras_state import initial_epoch as initial_epoch
 from .logs import Log as Log

@@ -19,8 +19,8 @@ from kfc.training.checkpoints.store import Checkpoint
 from kfc.training.engine import named_variables
 from kfc.training.history_values import recorded
 
-_KERAS_S_OWN = ("params", "_model")
-"""Attributes of every callback that `set_params` and `set_model` set."""
+_SET_BY_KERAS = frozenset(vars(keras.callbacks.Callback()))
+"""Attributes of every callback, which `set_params` and `set_model` set."""
 
 _MOST_BYTES = 1 << 20
 """Of an attribute of a callback without `get_state`: more is data that it was given."""
@@ -202,7 +202,7 @@ def _state(callback: Any) -> dict[str, Any]:
     return {
         name: copy.deepcopy(value)
         for name, value in vars(callback).items()
-        if name not in _KERAS_S_OWN and _is_plain(value)
+        if name not in _SET_BY_KERAS and _is_plain(value)
     }
 
 

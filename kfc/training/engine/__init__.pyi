@@ -8,7 +8,6 @@ from .engine import Engine as Engine
 from .evaluation import EVALUATION_BATCH as EVALUATION_BATCH
 from .evaluation import Evaluator as Evaluator
 from .evaluation import create_variables as create_variables
-from .graph_options import as_traced as as_traced
 from .memory_estimate import check_memory as check_memory
 from .tensor_inputs import training_twin as training_twin
 from .variables import build_optimizer_once as build_optimizer_once

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from kfc.compat import without_graph_rewriting
 from kfc.data import Task
 from kfc.network import normalizes, num_outputs
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
 from kfc.training.engine.choice import is_carried
-from kfc.training.engine.graph_options import as_traced
 
 _MOST_COMPILED = 32
 _compiled: OrderedDict[str, Any] = OrderedDict()  # the newest last
@@ -112,7 +112,7 @@ def compiled(
         # Concrete, since a `tf.function` counts its traces over all models of a process,
         # and warns on the terminal at the fifth.
         traced = tf.function(function, autograph=False, jit_compile=xla)
-        with as_traced():
+        with without_graph_rewriting():
             graph = traced.get_concrete_function(*signature)
     # A function that reads a variable itself, instead of carrying it, belongs to one model.
     reads = any(tensor.dtype == tf.resource for tensor in graph.captured_inputs)
@@ -122,7 +122,7 @@ def compiled(
             _compiled.popitem(last=False)
 
     def call(*arguments: Any) -> Any:
-        with as_traced():
+        with without_graph_rewriting():
             return graph(*arguments)
 
     return call

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kfc.compat import route_updates_through_scope
 from kfc.data import Rows
 from kfc.system import Mapped
 from kfc.training.engine.batches import Resident, Streamed, Window
@@ -18,7 +19,6 @@ from kfc.training.engine.variables import (
     Carried,
     InPlace,
     build_optimizer_once,
-    make_carriable,
     named_variables,
 )
 from kfc.training.metrics import defined
@@ -111,7 +111,7 @@ class Engine:
             variables = list({id(variable): variable for variable in variables}.values())
         self._variables: Carried | InPlace = InPlace()
         if form == "xla" or (form == "graph" and structure):
-            make_carriable(model.optimizer)
+            route_updates_through_scope(model.optimizer)
             self._variables = Carried(variables, fixed_shapes=form == "xla")
         self._span = Span(
             model,

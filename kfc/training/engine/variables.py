@@ -13,8 +13,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.tensorflow.optimizer import TFOptimizer
-from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 CARRIED_OPTIMIZERS = frozenset(
     {
@@ -23,41 +21,6 @@ CARRIED_OPTIMIZERS = frozenset(
     }
 )
 """Optimizers whose carried steps the tests have compared with their ordinary ones."""
-
-# Where Keras's optimizers for TensorFlow bypass a StatelessScope: they write to the
-# `tf.Variable` behind a Keras variable. The base class's versions do not.
-_BYPASSES = (
-    *("assign", "assign_add", "assign_sub", "_var_key", "_apply_weight_decay"),
-    *("_backend_update_step", "add_variable_from_reference"),
-)
-
-
-def make_carriable(optimizer: keras.optimizers.Optimizer) -> None:
-    """Lets the updates of a built optimizer go through a `StatelessScope`.
-
-    Its class becomes a subclass of the one it has; its updates stay what they are.
-
-    Args:
-        optimizer: Built, and of a kind in `CARRIED_OPTIMIZERS`.
-    """
-    kind = type(optimizer)
-    variables = list(optimizer._trainable_variables)
-    names = {optimizer._var_key(variable): variable for variable in variables}
-    excluded: set[Any] = getattr(optimizer, "_exclude_from_weight_decay", set())
-    methods = {
-        name: vars(BaseOptimizer)[name]
-        for name in _BYPASSES
-        if getattr(kind, name) is vars(TFOptimizer).get(name)
-    }
-    optimizer.__class__ = type(kind.__name__, (kind,), methods)
-    # Variables are looked up by a key that differs between the two.
-    keys = [optimizer._var_key(variable) for variable in variables]
-    optimizer._trainable_variables_indices = {key: i for i, key in enumerate(keys)}
-    if excluded:
-        optimizer._exclude_from_weight_decay = {
-            optimizer._var_key(names[key]) if key in names else key for key in excluded
-        }
-        optimizer._exclude_from_weight_decay_cache = {}
 
 
 def build_optimizer_once(model: keras.Model) -> None:

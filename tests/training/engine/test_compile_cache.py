@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kfc.data import Task
 from kfc.preprocessing import Scaling
 from kfc.spec import load_spec
-from kfc.training.engine.compile_cache import structure
+from kfc.training.engine.compile_cache import compiled, structure
 
 
 def structure_of(overrides=None, *, rows=70, labels="abc"):
@@ -105,3 +106,15 @@ def test_a_targets_scaling_is_written_into_the_loss_and_counts():
 
     assert of(1.0) == of(1.0)
     assert of(1.0) != of(3.0)
+
+
+def test_a_compiled_function_has_the_bits_of_the_same_lines_run_eagerly():
+    """TensorFlow's graph optimizer would fuse product and bias, and round otherwise."""
+
+    def layer(x):
+        w = tf.random.stateless_normal([64, 100], [1, 2])
+        return tf.tanh(tf.nn.bias_add(x @ w, tf.linspace(-1.0, 1.0, 100)))
+
+    function = compiled(layer, [tf.TensorSpec([32, 64])], structure=None, facts=None)
+    x = tf.random.stateless_normal([32, 64], [3, 4])
+    np.testing.assert_array_equal(function(x), layer(x))

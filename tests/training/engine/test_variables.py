@@ -4,7 +4,7 @@ import pytest
 
 from kfc.spec.keras_signatures import signatures
 from kfc.training.checkpoints.training_state import Progress
-from kfc.training.engine.variables import CARRIED_OPTIMIZERS, make_carriable
+from kfc.training.engine.variables import CARRIED_OPTIMIZERS
 
 NUMBERS = dict(rtol=2e-5, atol=2e-6)
 
@@ -147,15 +147,3 @@ def test_the_first_bad_step_is_found_in_a_compiled_loop(problem):
     engine.begin(np.arange(70, dtype=np.int32)[None])
     assert engine.run(0, 3).first_bad_step in (1, 2)
     assert isinstance(engine.model.optimizer, keras.optimizers.SGD)
-
-
-@pytest.mark.parametrize("how", ["var_list", "var_names"])
-def test_a_carried_optimizer_keeps_what_it_excludes_from_weight_decay(how):
-    kept, decayed = keras.Variable(2.0, name="kept"), keras.Variable(2.0, name="other")
-    optimizer = keras.optimizers.SGD(1.0, weight_decay=0.25)
-    excluded = [kept] if how == "var_list" else ["kept"]
-    optimizer.exclude_from_weight_decay(**{how: excluded})
-    optimizer.build([kept, decayed])
-    make_carriable(optimizer)
-    optimizer.apply([keras.ops.zeros(())] * 2, [kept, decayed])
-    assert (float(kept), float(decayed)) == (2.0, 1.5)
