@@ -51,20 +51,20 @@ def milliseconds(setting: str, network: str) -> dict[str, float]:
     from kfc.runs.resolution import resolve_data
     from kfc.runs.trainer import Trainer
     from kfc.spec import load_spec
-    from kfc.training.engine import compile_cache
+    from kfc.training.engine import graph_cache
     from kfc.training.engine.engine import Engine
 
     if setting == "rewritten":
-        compile_cache.without_graph_rewriting = contextlib.nullcontext
+        graph_cache.without_graph_rewriting = contextlib.nullcontext
     spec = load_spec({"name": "grappler", **NETWORKS[network]})
     prepared = prepare(spec)
     trainer = Trainer(resolve_data(spec, prepared, in_memory=False), prepared)
     rows = prepared.train
-    shared = compile_cache.structure(trainer.spec, prepared.task, num_rows=len(rows))
+    shared = graph_cache.graph_key(trainer.spec, prepared.task, num_rows=len(rows))
     size = spec.training.batch_size
-    engine = Engine(trainer._model, rows, size, form="graph", structure=shared)
-    engine.compile()
-    engine.begin(np.arange(len(rows), dtype=np.int32)[None])
+    engine = Engine(trainer._model, rows, size, form="graph", graph_key=shared)
+    engine.trace()
+    engine.set_row_orders(np.arange(len(rows), dtype=np.int32)[None])
     calls = []
     for _ in range(1 + LATER_CALLS):
         began = time.perf_counter()

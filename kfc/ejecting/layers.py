@@ -8,7 +8,7 @@ from kfc.data import Task
 from kfc.ejecting.refusals import ACTIVATIONS, refused
 from kfc.network import layer_seed, num_outputs
 from kfc.spec import HiddenSpec, InitializerSpec, Spec
-from kfc.training.engine import structure, threshold
+from kfc.training.engine import graph_key, keep_threshold
 
 COLUMNS = 95
 
@@ -41,7 +41,7 @@ class LayersText:
         self.normalizes = any(layer.normalization == "batch" for layer in self._hidden)
         self._check_alike()
         self._check_single_units()
-        shared = structure(spec, task, num_rows=num_rows)
+        shared = graph_key(spec, task, num_rows=num_rows)
         self._unknown = shared.widths if shared else frozenset()
 
     def _check_alike(self) -> None:
@@ -179,7 +179,7 @@ class LayersText:
         if text != "x" or layer.activation is None or ACTIVATIONS[layer.activation.name]:
             lines.append(f"        x = {_active(layer, text)}")
         if layer.dropout:
-            least = threshold(float(layer.dropout))
+            least = keep_threshold(float(layer.dropout))
             training += [
                 "place = tf.cast(tf.range(tf.size(x)), tf.uint32) * 0x9E3779B9",
                 f"keep = mixed(place + mixed(tf.cast(step, tf.uint32) + seed)) >= {least}",

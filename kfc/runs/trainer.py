@@ -24,7 +24,7 @@ from kfc.training import (
 )
 from kfc.training.callbacks import EarlyStopping, rehearse
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
-from kfc.training.engine import Engine, Evaluator, check_memory, structure
+from kfc.training.engine import Engine, Evaluator, check_memory, graph_key
 
 
 class Trainer:
@@ -107,7 +107,7 @@ class Trainer:
             form=training.engine,
             evaluator=self._evaluator,
             held_out=prepared.watched,
-            structure=structure(spec, prepared.task, num_rows=len(prepared.train)),
+            graph_key=graph_key(spec, prepared.task, num_rows=len(prepared.train)),
         )
         loop = Loop(
             engine=engine,
@@ -120,7 +120,7 @@ class Trainer:
             checkpoint_bytes=training_state.size(self._model),
         )
         phases.end("build")
-        engine.compile()
+        engine.trace()
         phases.end("compile")
         if start is None:
             training_state.begin_again(callbacks, folder)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kfc.compat import step_counter
 from kfc.errors import Finding, NumbersError, SpecError
-from kfc.training.engine import count_steps, training_twin
+from kfc.training.engine import count_steps, training_network
 
 
 class TapeModel(keras.Model):
@@ -25,7 +25,7 @@ class TapeModel(keras.Model):
     """
 
     def __init__(self, network: keras.Model) -> None:
-        trained = training_twin(network)
+        trained = training_network(network)
         super().__init__(inputs=trained.inputs[0], outputs=trained.outputs[0])
         self._plain = network.inputs[0], network.outputs[0]
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from kfc.compat import step_counter, without_graph_rewriting
 from kfc.network import num_outputs
 from kfc.training import build_loss, build_metrics
-from kfc.training.engine import Engine, count_steps, structure
+from kfc.training.engine import Engine, count_steps, graph_key
 from kfc.verification.setup import Problem, State, changed_options, read, write
 
 
@@ -173,7 +173,7 @@ class Fused(Way):
             problem.rows,
             spec.training.batch_size,
             form=spec.training.engine,
-            structure=structure(spec, problem.task, num_rows=len(problem.rows)),
+            graph_key=graph_key(spec, problem.task, num_rows=len(problem.rows)),
         )
 
     def run(self, state: State, first: int, last: int) -> list[Outcome]:
@@ -192,7 +192,7 @@ class Fused(Way):
         size = self.problem.steps_per_epoch
         loss = np.nan
         for epoch in range(first // size, -(-last // size)):
-            self._engine.begin(self.problem.order(epoch)[None])
+            self._engine.set_row_orders(self.problem.order(epoch)[None])
             begin, end = max(first - epoch * size, 0), min(last - epoch * size, size)
             loss = self._engine.run(begin, end).logs["batch_loss"]
         return Outcome(read(self.model), loss)

@@ -15,7 +15,7 @@ from kfc.network import build
 from kfc.runs import bind_plugins, environment, resolve_data, resolve_engine, result_file
 from kfc.spec import Spec, SpecLike, load_spec
 from kfc.system import atomic, safe_open, tensorflow_startup, user_paths
-from kfc.training.engine import is_carried
+from kfc.training.engine import is_stateless
 from kfc.verification.float64_path import Float64, beyond
 from kfc.verification.judgement import Judge, Taken
 from kfc.verification.nondifferentiable import kinks
@@ -171,7 +171,7 @@ def ways(problem: Problem) -> list[Way]:
     kinds: list[Callable[[Problem], Way]] = [
         Eager,
         Fit,
-        *([Xla] if is_carried(problem.spec) else []),
+        *([Xla] if is_stateless(problem.spec) else []),
         Fused,
     ]
     return [kind(problem) for kind in kinds]

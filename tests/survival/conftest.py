@@ -165,7 +165,7 @@ class ToyEngine:
         before_step: Called with the number of steps this engine has made.
     """
 
-    batch_size, steps_at_once, epochs_at_once, window_rows = 4, 1, 1, None
+    batch_size, steps_per_execution, epochs_per_execution, window_rows = 4, 1, 1, None
 
     def __init__(self, rows, before_step):
         self.model, self._rows, self._before_step = ToyModel(), rows, before_step

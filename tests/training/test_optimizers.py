@@ -184,7 +184,7 @@ def test_a_schedule_is_followed_while_training(problem):
     loop = case.loop()
     rates = []
     for step in range(9):
-        loop.engine.begin(np.arange(70, dtype=np.int32)[None])
+        loop.engine.set_row_orders(np.arange(70, dtype=np.int32)[None])
         loop.engine.run(step % 3, step % 3 + 1)
         rates.append(float(loop.engine.model.optimizer.learning_rate))
     # The rate shown after a step is the one of the step to come.

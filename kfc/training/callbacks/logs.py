@@ -291,7 +291,7 @@ class Terminal(Log):
         self._notes = notes
         self.console = console or progress_console()
         self.log, self._lines_every = log, every
-        self.called_every = "block"
+        self.called_every = "execution"
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._epoch_began = 0.0

@@ -1,4 +1,4 @@
-"""A spec and its rows -> the memory that its training takes."""
+"""Estimate of the memory that a training takes, made before it starts."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from kfc.spec import Spec
 from kfc.system import CHUNK_BYTES, Mapped, memory
 from kfc.training.engine.evaluation import EVALUATION_BATCH
 
-_NUMBER = 4  # bytes of a float32
-_COMPILING = 300e6  # bytes that TensorFlow takes to trace and compile, measured
+_FLOAT32_BYTES = 4
+_COMPILER_BYTES = 300e6  # TensorFlow tracing and compiling, measured
 
 
 def check_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> int:
-    """Predicts the memory of a training, and refuses one that cannot fit.
+    """Estimates the memory of a training, and refuses one that cannot fit.
 
-    TensorFlow would end the process, or raise where nobody can read it.
+    Without the check, TensorFlow would end the process, or raise an error that names no cause.
 
-    The prediction is what the process has taken so far, and
+    The estimate is the memory of the process so far, and
 
         4 bytes * (2 * 4 * weights + 3 * batch * widths) + inputs + compiler
 
-    where a weight comes with its gradient and two numbers of the optimizer, all of them
-    twice (carried through a compiled loop, or written to a checkpoint), and a unit of a
-    batch with its value, its activation and its gradient.
+    A weight counts four times: itself, its gradient and two slots of the optimizer; and all
+    of these twice, for the tensors of a call or for a checkpoint. A unit of a batch counts
+    three times: its value, its activation and its gradient.
 
     Args:
         spec: A resolved spec.
-        prepared: Its data.
-        processes: That train such networks at once, each with data of its own.
+        prepared: Data of the training.
+        processes: Number of processes that train such networks at the same time, each with
+            its own copy of the data.
 
     Returns:
-        Bytes, of all of them.
+        Bytes of all processes together.
 
     Raises:
-        SpecError: If that is more than this machine, or its container, has.
+        SpecError: If this machine, or its container, has less memory.
     """
     widths = _widths(spec, prepared.task)
     weights = sum((before + 1) * units for before, units in itertools.pairwise(widths))
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
-    training = _NUMBER * (8 * weights + 3 * batch * sum(widths))
+    training = _FLOAT32_BYTES * (8 * weights + 3 * batch * sum(widths))
     inputs = _inputs(prepared)
-    needed = int(processes * (memory.used_bytes() + training + inputs + _COMPILING))
+    needed = int(processes * (memory.used_bytes() + training + inputs + _COMPILER_BYTES))
     if needed > memory.limit_bytes():
         raise SpecError(
             Finding(
@@ -65,11 +66,11 @@ def _widths(spec: Spec, task: Task) -> list[int]:
 
 
 def _inputs(prepared: Prepared) -> int:
-    """Returns the bytes of inputs that are in memory at once; TensorFlow copies them."""
+    """Returns the bytes of the inputs that are in memory at the same time."""
     train, held_out = prepared.train.x, [rows.x for rows in prepared.held_out.values()]
     resident = sum(x.nbytes for x in (train, *held_out) if not isinstance(x, Mapped))
-    # Of training rows: a window, the next one, one being copied. Held-out rows are measured
-    # one part after the other: a piece of them, and its copy.
+    # Streamed training rows: a window, the next one, and TensorFlow's copy of one. Streamed
+    # held-out rows are evaluated one set after the other: a chunk and its copy.
     window = min(3 * CHUNK_BYTES, train.nbytes) if isinstance(train, Mapped) else 0
     pieces = [min(2 * CHUNK_BYTES, x.nbytes) for x in held_out if isinstance(x, Mapped)]
     return resident + window + max(pieces, default=0)

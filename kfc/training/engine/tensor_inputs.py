@@ -52,7 +52,7 @@ class LearnedScaling(keras.layers.Layer):
         return input_shape
 
 
-def training_twin(network: keras.Model) -> keras.Model:
+def training_network(network: keras.Model) -> keras.Model:
     """Returns a functional model that shares every layer of `network` but those replaced."""
     if not any(_is_dropout(layer) or is_learned(layer) for layer in network.layers):
         return network
