@@ -86,7 +86,7 @@ def look(folder: Path) -> Unfinished:
     spec = _read_spec(folder, begun)
     start = None
     place = folder / "checkpoints"
-    if store.begun(place):
+    if store.has_checkpoints(place):
         start = store.newest(place)
         if start.facts.get("about") != environment.identity(spec, begun["data_sha256"]):
             raise _damaged(folder, place, "the checkpoints of this run", "another run's")

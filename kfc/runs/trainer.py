@@ -22,7 +22,7 @@ from kfc.training import (
     compile_for_evaluation,
     compile_for_training,
 )
-from kfc.training.callbacks import EarlyStopping, rehearse
+from kfc.training.callbacks import EarlyStopping, dry_run_callbacks
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
 from kfc.training.engine import Engine, Evaluator, check_memory, graph_key
 
@@ -63,7 +63,7 @@ class Trainer:
             self.network, spec, prepared.task, num_rows=len(train)
         )
         self._evaluator = compile_for_evaluation(self._model, spec, prepared.task)
-        rehearse(spec, prepared)
+        dry_run_callbacks(spec, prepared)
 
     def train(
         self,
@@ -117,14 +117,14 @@ class Trainer:
             callbacks=callbacks,
             held_out=prepared.watched,
             save_checkpoint=lambda progress: self.save_checkpoint(folder, callbacks, progress),
-            checkpoint_bytes=training_state.size(self._model),
+            checkpoint_bytes=training_state.state_bytes(self._model),
         )
         phases.end("build")
         engine.trace()
         phases.end("compile")
         if start is None:
-            training_state.begin_again(callbacks, folder)
-        progress = training_state.prepare(start, callbacks) if start else Progress()
+            training_state.discard_logs(callbacks, folder)
+        progress = training_state.prepare_callbacks(start, callbacks) if start else Progress()
         return loop.run(progress, until, state=start, checkpoint_first=checkpoint_first)
 
     def save_checkpoint(

@@ -23,7 +23,7 @@ from kfc.system import (
     tensorflow_startup,
     user_paths,
 )
-from kfc.training.callbacks import rehearse
+from kfc.training.callbacks import dry_run_callbacks
 from kfc.training.engine import check_memory
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
@@ -164,7 +164,7 @@ def tune(
     # Once more, since only now it is known which metrics there are.
     resolved = resolve_data(checked, prepared, in_memory=data is not None)
     prepare.resolved(checked, resolved)
-    rehearse(resolved, prepared)
+    dry_run_callbacks(resolved, prepared)
     space = Space.of(resolved)
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
     check_memory(space.trial_spec(largest), prepared, processes=workers)

@@ -1,5 +1,5 @@
 from . import keras_state as keras_state
-from .dry_run import rehearse as rehearse
+from .dry_run import dry_run_callbacks as dry_run_callbacks
 from .early_stopping import EarlyStopping as EarlyStopping
 from .from_spec import batch_hook_interval as batch_hook_interval
 from .from_spec import build_callbacks as build_callbacks

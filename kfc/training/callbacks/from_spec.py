@@ -5,7 +5,7 @@ says when its batch hooks are called: `called_every = 100` after each hundredth 
 `called_every = "execution"` after each execution, `called_every = None` never. The hook
 `on_train_batch_begin` is called only for `called_every = 1`. A callback of Keras that
 overrides a batch hook has no such attribute and is called at every step. All other hooks are
-called as in Keras's `fit`, except those of the batches of an evaluation, which is one execution.
+called as in Keras's `fit`, except those of the batches of an evaluation: it is one execution.
 
 A callback with `only_reads = True` promises to change neither the model nor its training. If
 all callbacks do, several short epochs run in one execution, and their hooks are called after.

@@ -73,7 +73,7 @@ class Hooks:
         self.may_change_training = self._may_change(*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
 
     def begin(self) -> None:
-        """Calls `on_train_begin`, also when a training is resumed: callbacks open files there."""
+        """Calls `on_train_begin`, after a resume too, since callbacks open files there."""
         self.call("on_train_begin", {})
         if self._own:
             self._own.epoch = self._epochs

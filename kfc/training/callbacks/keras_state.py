@@ -1,4 +1,4 @@
-"""Keras's own callbacks: their state, their files, and those that kfc refuses.
+"""State and files of Keras's own callbacks, and the callbacks that kfc refuses.
 
 Keras saves no callback with a training. `kfc.compat` knows which attributes of each of its
 classes change during training; a subclass of one needs `get_state` and `set_state`.
@@ -14,21 +14,21 @@ import keras
 import numpy as np
 
 from kfc.compat import close_tensorboard, state_attributes
-from kfc.training.checkpoints import Appended
+from kfc.training.checkpoints import LogFiles
 
 REFUSED = {
     "OrbaxCheckpoint": "kfc saves the complete state itself: `kfc.resume` continues from it.",
 }
-"""Class -> what to do instead."""
+"""Class -> remedy."""
 
 
 def is_known(callback: keras.callbacks.Callback) -> bool:
-    """Returns whether a callback is of a class of Keras's whose state is saved here."""
+    """Returns whether the class of a callback is one of Keras's own, with a known state."""
     return state_attributes(callback) is not None
 
 
-def state(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Returns the state of a callback of Keras's: plain values and arrays."""
+def state_of(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    """Returns the state of a Keras callback: plain values and arrays."""
     saved: dict[str, Any] = {}
     for name in state_attributes(callback) or ():
         value = getattr(callback, name, None)
@@ -36,30 +36,31 @@ def state(callback: keras.callbacks.Callback) -> dict[str, Any]:
             saved |= {f"{name}/{number}": part for number, part in enumerate(value)}
         elif keras.ops.is_tensor(value):
             saved[name] = np.asarray(value)
-        elif hasattr(callback, name):  # some are there from the first epoch on
+        elif hasattr(callback, name):  # the first epoch creates some
             saved[name] = value
     if log := _log(callback):
         saved |= log.state()
     return saved
 
 
-def prepare(callback: keras.callbacks.Callback, saved: Mapping[str, Any]) -> None:
-    """Cuts off the rows of a file that a resumed training repeats, before it is opened.
+def truncate_log(callback: keras.callbacks.Callback, saved: Mapping[str, Any]) -> None:
+    """Truncates the file of a callback to its length at a checkpoint, before it is opened.
 
     Raises:
-        CheckpointError: If the file does not begin with the rows of the checkpoint.
+        CheckpointError: If the file does not begin with the bytes of the checkpoint.
     """
     if log := _log(callback):
-        log.cut(saved)
+        log.truncate_to(saved)
         callback.append = True
 
 
-def put_back(callback: keras.callbacks.Callback, saved: Mapping[str, Any]) -> None:
-    """Puts a state back after `on_train_begin`, in which most of Keras's begin anew.
+def restore_attributes(callback: keras.callbacks.Callback, saved: Mapping[str, Any]) -> None:
+    """Restores a state after `on_train_begin`, in which most Keras callbacks reset theirs.
 
     Raises:
-        ValueError: If it is not a state of such a callback.
+        ValueError: If it is not the state of such a callback.
     """
+    # A list of arrays was saved as `name/0`, `name/1`, ...
     values = {name: value for name, value in saved.items() if name != "files"}
     parts = sorted((key for key in values if "/" in key), key=lambda k: int(k.split("/")[1]))
     for key in parts:
@@ -70,16 +71,16 @@ def put_back(callback: keras.callbacks.Callback, saved: Mapping[str, Any]) -> No
         setattr(callback, name, value)
 
 
-def begin_again(callback: keras.callbacks.Callback, folder: Path) -> None:
-    """Removes the file in a run folder of a process that ended before its first checkpoint."""
+def discard_log(callback: keras.callbacks.Callback, folder: Path) -> None:
+    """Removes the file in a run folder whose training begins from the start again."""
     if log := _log(callback):
-        log.remove(folder)
+        log.remove_in(folder)
 
 
 def set_model(callback: keras.callbacks.Callback, model: Any) -> None:
-    """Tells a callback its model; TensorBoard draws the plain network that it trains."""
+    """Sets the model of a callback; TensorBoard draws the plain network that it trains."""
     if isinstance(callback, keras.callbacks.TensorBoard):
-        callback.set_model(model.plain)  # it looks for a class of Keras's own
+        callback.set_model(model.plain)  # it draws only models of Keras's own classes
         keras.callbacks.Callback.set_model(callback, model)
     else:
         callback.set_model(model)
@@ -95,7 +96,7 @@ def close(callback: keras.callbacks.Callback) -> None:
         own()
 
 
-def _log(callback: keras.callbacks.Callback) -> Appended | None:
+def _log(callback: keras.callbacks.Callback) -> LogFiles | None:
     if type(callback) is keras.callbacks.CSVLogger:
-        return Appended(Path(callback.filename))
+        return LogFiles(Path(callback.filename))
     return None

@@ -17,7 +17,7 @@ CHECKPOINT = {"name": "ModelCheckpoint"}
 def tried():
     """Rehearses callbacks on scikit-learn's iris."""
 
-    def rehearse(*callbacks, **training):
+    def dry_run_callbacks(*callbacks, **training):
         spec = load_spec(
             {
                 "data": {"source": "sklearn:iris"},
@@ -26,9 +26,9 @@ def tried():
             }
         )
         prepared = prepare(spec)
-        dry_run.rehearse(resolve_data(spec, prepared, in_memory=False), prepared)
+        dry_run.dry_run_callbacks(resolve_data(spec, prepared, in_memory=False), prepared)
 
-    return rehearse
+    return dry_run_callbacks
 
 
 @pytest.mark.parametrize(

@@ -215,8 +215,8 @@ def train(problem, callbacks, settings, folder, *, stop_at=None):
         if (progress.epoch, progress.step) == stop_at:
             raise Interrupted
 
-    start = store.newest(folder) if store.begun(folder) else None
-    progress = training_state.prepare(start, callbacks) if start else Progress()
+    start = store.newest(folder) if store.has_checkpoints(folder) else None
+    progress = training_state.prepare_callbacks(start, callbacks) if start else Progress()
     progress = case.loop(callbacks, checkpoint, model).run(progress, state=start)
     return model, progress
 
