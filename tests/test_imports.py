@@ -11,8 +11,8 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 
 # A folder imports only from those above it; `testing` and `cli` may import from any.
 FOLDERS = (
-    "errors findings registry system spec preprocessing data network training reference runs "
-    "ejecting verification exporting tuning testing cli __main__ __init__"
+    "compat errors findings registry system spec preprocessing data network training "
+    "reference runs ejecting verification exporting tuning testing cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(FOLDERS.split())}
 FACES = {

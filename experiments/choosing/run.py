@@ -37,7 +37,7 @@ FORMS = ("graph", "xla")
 def train(name: str, form: str) -> dict[str, float]:
     """Returns the seconds of compiling and training, and the saving that the rule expects."""
     import kfc
-    from kfc.training.engine.choice import saved_by_xla
+    from kfc.training.engine.choice import xla_savings
 
     with tempfile.TemporaryDirectory() as folder:
         run = kfc.fit(
@@ -51,7 +51,7 @@ def train(name: str, form: str) -> dict[str, float]:
     seconds = result["phases"]["compile"] + result["phases"]["train"]
     return {
         "seconds": seconds,
-        "saved": saved_by_xla(run.spec, num_rows=rows, num_weights=weights),
+        "saved": xla_savings(run.spec, num_rows=rows, num_weights=weights),
     }
 
 

@@ -49,19 +49,19 @@ def milliseconds(setting: str, network: str) -> dict[str, float]:
 
     from kfc.runs.plan import make_plan
     from kfc.runs.trainer import compile_trainer
-    from kfc.training.engine import compile_cache
+    from kfc.training.engine import graph_cache
     from kfc.training.engine.engine import Engine
 
     if setting == "rewritten":
-        compile_cache.as_traced = contextlib.nullcontext
+        graph_cache.without_graph_rewriting = contextlib.nullcontext
     plan = make_plan({"name": "grappler", **NETWORKS[network]})
     trainer = compile_trainer(plan)
     rows = plan.prepared.train
-    shared = compile_cache.structure(plan.spec, plan.prepared.task, num_rows=len(rows))
+    shared = graph_cache.graph_key(plan.spec, plan.prepared.task, num_rows=len(rows))
     size = plan.spec.training.batch_size
-    engine = Engine(trainer.model, rows, size, form="graph", structure=shared)
-    engine.compile()
-    engine.begin(np.arange(len(rows), dtype=np.int32)[None])
+    engine = Engine(trainer.model, rows, size, form="graph", graph_key=shared)
+    engine.trace()
+    engine.set_row_orders(np.arange(len(rows), dtype=np.int32)[None])
     calls = []
     for _ in range(1 + LATER_CALLS):
         began = time.perf_counter()

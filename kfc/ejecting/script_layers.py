@@ -9,7 +9,7 @@ from kfc.data import Task
 from kfc.ejecting.refusals import ACTIVATIONS, refused
 from kfc.network import layer_seed, num_outputs
 from kfc.spec import HiddenSpec, InitializerSpec, Spec
-from kfc.training.engine import structure, threshold
+from kfc.training.engine import graph_key, keep_threshold
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ScriptLayer:
     @property
     def dropout_threshold(self) -> int:
         """Smallest hash, of 32 bits, of an output that dropout keeps."""
-        return threshold(self.dropout)
+        return keep_threshold(self.dropout)
 
     @property
     def initializer_class(self) -> str:
@@ -134,7 +134,7 @@ def script_layers(spec: Spec, task: Task, *, num_rows: int) -> list[ScriptLayer]
     inputs, outputs = math.prod(task.input_shape), num_outputs(spec, task)
     widths = [inputs, *(layer.units for layer in hidden), outputs]
     # kfc's function is traced once for these widths, so Keras does not know them.
-    shared = structure(spec, task, num_rows=num_rows)
+    shared = graph_key(spec, task, num_rows=num_rows)
     unknown = shared.widths if shared and spec.training.engine != "xla" else frozenset()
     layers = []
     for number, options in enumerate([*hidden, None], start=1):

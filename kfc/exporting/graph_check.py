@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kfc.compat import attributes_of_operation, saved_model_proto
+
 GRAPH = frozenset(
     {
         *("AssignVariableOp", "Const", "NoOp", "Placeholder", "ReadVariableOp"),
@@ -104,7 +106,6 @@ def unlisted_in_saved_model(folder: Path) -> list[str]:
         empty if the SavedModel only computes.
     """
     from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
 
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     found = {
@@ -112,12 +113,12 @@ def unlisted_in_saved_model(folder: Path) -> list[str]:
         for name in files
         if not (folder / name).is_dir() and not _FILES.fullmatch(name)
     }
-    model = saved_model_pb2.SavedModel()
+    model = saved_model_proto()
     try:
         model.ParseFromString((folder / "saved_model.pb").read_bytes())
     except (OSError, DecodeError) as error:
         return sorted({*found, f"a saved_model.pb that cannot be read ({error})"})
-    known = saved_model_pb2.SavedModel()
+    known = saved_model_proto()
     known.CopyFrom(model)
     known.DiscardUnknownFields()
     if known.ByteSize() != model.ByteSize():
@@ -161,14 +162,11 @@ def _of_meta_graph(graph: Any) -> Iterator[str]:
 
 def _of_nodes(nodes: Iterable[Any], listed: frozenset[str]) -> Iterator[str]:
     """Yields operations that are not listed, and unknown attributes of listed ones."""
-    from tensorflow.python.framework import op_def_registry
-
     for node in nodes:
         if node.op not in listed:
             yield node.op
             continue
-        declared = {attribute.name for attribute in op_def_registry.get(node.op).attr}
-        for name in {*node.attr} - declared - _PRIVATE:
+        for name in {*node.attr} - attributes_of_operation(node.op) - _PRIVATE:
             yield f"the attribute {name} of {node.op}"
         if not _DEVICE.fullmatch(node.device):
             yield f"the device {node.device}"

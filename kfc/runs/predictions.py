@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kfc.compat import without_graph_rewriting
 from kfc.data import Task
 from kfc.data.sources import as_inputs
 from kfc.errors import DataError, Finding, NumbersError, one_line
 from kfc.findings import run_checks
 from kfc.system import tensorflow_startup
-from kfc.training.engine import as_traced
 
 _BATCH = 1024
 _FORMULA = ("=", "+", "-", "@")  # a tab starts one too, but `one_line` replaces it
@@ -56,7 +56,7 @@ def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
     """
     tensorflow_startup.check_process()
     # TensorFlow's graph rewriting may turn NaN into 0, which would then get a class.
-    with as_traced():
+    with without_graph_rewriting():
         outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
     return from_outputs(np.asarray(outputs), task)
 

@@ -91,7 +91,7 @@ def read_unfinished(folder: Path) -> Unfinished:
     spec = _read_spec(folder, beginning)
     start = None
     place = folder / "checkpoints"
-    if store.begun(place):
+    if store.has_checkpoints(place):
         start = store.newest(place)
         if start.facts.get("about") != environment.identity(spec, beginning["data_sha256"]):
             raise _damaged(folder, place, "the checkpoints of this run", "another run's")

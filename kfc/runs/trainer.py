@@ -19,9 +19,9 @@ from kfc.training import (
     compile_for_evaluation,
     compile_for_training,
 )
-from kfc.training.callbacks import EarlyStopping, rehearse
+from kfc.training.callbacks import EarlyStopping, dry_run_callbacks
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
-from kfc.training.engine import Engine, Evaluator, structure
+from kfc.training.engine import Engine, Evaluator, graph_key
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Trainer:
             form=training.engine,
             evaluator=self.evaluator,
             held_out=prepared.watched,
-            structure=structure(spec, prepared.task, num_rows=len(prepared.train)),
+            graph_key=graph_key(spec, prepared.task, num_rows=len(prepared.train)),
         )
         loop = Loop(
             engine=engine,
@@ -91,14 +91,14 @@ class Trainer:
             callbacks=callbacks,
             held_out=prepared.watched,
             save_checkpoint=lambda progress: self.save_checkpoint(folder, callbacks, progress),
-            checkpoint_bytes=training_state.size(self.model),
+            checkpoint_bytes=training_state.state_bytes(self.model),
         )
         phases.end("build")
-        engine.compile()
+        engine.trace()
         phases.end("compile")
         if start is None:
-            training_state.begin_again(callbacks, folder)
-        progress = training_state.prepare(start, callbacks) if start else Progress()
+            training_state.discard_logs(callbacks, folder)
+        progress = training_state.prepare_callbacks(start, callbacks) if start else Progress()
         return loop.run(progress, until, state=start, checkpoint_first=checkpoint_first)
 
     def save_checkpoint(
@@ -171,7 +171,7 @@ def compile_trainer(plan: Plan) -> Trainer:
         plan.network, spec, prepared.task, num_rows=len(prepared.train)
     )
     evaluator = compile_for_evaluation(model, spec, prepared.task)
-    rehearse(spec, prepared)
+    dry_run_callbacks(spec, prepared)
     return Trainer(plan, model, evaluator)
 
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from kfc.compat import tensorflow_has_started
 from kfc.errors import Finding, SpecError
 from kfc.system.standard_streams import open_standard_streams
 
@@ -30,9 +31,7 @@ _forked = False  # whether this process was forked from one in which TensorFlow 
 def _note_fork() -> None:
     """Records in a forked child whether its parent had started TensorFlow's runtime."""
     global _forked
-    module = sys.modules.get("tensorflow.python.eager.context")
-    started = module is not None and getattr(module._context, "_initialized", False)
-    _forked = _forked or bool(started)
+    _forked = _forked or tensorflow_has_started()
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,7 +7,7 @@ import keras
 from kfc.data import Task
 from kfc.network import num_outputs
 from kfc.spec import Spec
-from kfc.training.engine import EVALUATION_BATCH, Evaluator, structure
+from kfc.training.engine import EVALUATION_BATCH, Evaluator, graph_key
 from kfc.training.losses import build_loss, is_mean_of_rows
 from kfc.training.metrics import build_metrics
 from kfc.training.optimizers import build_optimizer
@@ -42,7 +42,7 @@ def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Eval
     # An evaluation has no schedule, so the number of training rows is nothing to it.
     return Evaluator(
         _compiled(network, spec, task, None),
-        structure(spec, task, num_rows=0),
+        graph_key(spec, task, num_rows=0),
         batch_size=evaluation_batch(spec),
     )
 

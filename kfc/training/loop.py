@@ -1,4 +1,4 @@
-"""An engine and callbacks -> epochs: the order of rows, the hooks, the evaluations."""
+"""Training epoch by epoch: the order of rows, the calls of hooks, the evaluations."""
 
 from __future__ import annotations
 
@@ -6,54 +6,56 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import numpy as np
 
+from kfc.compat import initial_epoch
 from kfc.data import Rows
 from kfc.errors import Finding
 from kfc.findings import run_check
 from kfc.spec import TrainingSpec
 from kfc.system import Interrupts
-from kfc.training.callbacks import Hooks, initial_epoch
+from kfc.training.callbacks import Hooks
 from kfc.training.checkpoints import Checkpoint, Progress, restore
-from kfc.training.engine import Block, Engine, Evaluator
+from kfc.training.engine import Engine, Evaluator, ExecutionResult
 from kfc.training.row_order import epoch_order
 
 _CHECKPOINT_SHARE = 0.03
 """At most this share of training time is spent on writing checkpoints; slow ones are written
 less often than `checkpoint_seconds` says."""
 
-_WRITTEN_PER_SECOND = 75e6
-"""Bytes of a checkpoint, until one was timed: measured on two cores of a virtual machine."""
+_BYTES_PER_SECOND = 75e6
+"""Speed at which a checkpoint is written, until one was timed: measured on two cores."""
 
-_FIRST = 60.0
-"""Seconds that the first checkpoint waits at most, however much it has to write."""
+_FIRST_CHECKPOINT_SECONDS = 60.0
+"""Latest time of the first checkpoint, even if its size suggests a later one."""
 
 
 @dataclass
 class Loop:
     """Trains epoch by epoch, calling Keras callbacks where Keras would.
 
-    What callbacks find in `params` besides Keras's entries: `began`, the monotonic time at
-    which the training began, or would have in one piece; `seconds` from then to the end of
-    the epoch whose hook is called; and `flushed`, that `flush` will be called on those that
-    have it, so that they may collect what they write until then.
+    The `params` of the callbacks have three entries besides Keras's own: `began`, the
+    monotonic time at which the training began, less the time before a resume; `seconds` from
+    then to the end of the epoch whose hook is called; and `flushed`, which says that the loop
+    calls `flush`, so that a log may collect its lines until then.
 
-    Ctrl-C and SIGTERM wait for the end of the steps that run, and for a checkpoint.
+    Ctrl-C and SIGTERM are obeyed after the running steps and a checkpoint.
 
     Args:
-        engine: Runs the steps.
-        evaluator: Measures validation (or test) rows.
-        training: Epochs, shuffling, and how often to log, evaluate and checkpoint.
-        seed: Of the order of rows.
-        callbacks: Keras callbacks, in the order they are called.
-        held_out: Prefix and rows to evaluate on: `val` or `test`.
-        save_checkpoint: Called with the progress where it is time for a checkpoint: after
-            `training.checkpoint_seconds`, at the end of an epoch or within a long one.
-        checkpoint_bytes: What it will write, about; that says when the first one may come.
+        engine: Engine that runs the steps.
+        evaluator: Evaluator of the validation (or test) rows.
+        training: Number of epochs, shuffling, and the intervals of logs, evaluations and
+            checkpoints.
+        seed: Seed of the order of rows.
+        callbacks: Keras callbacks, in the order of their calls.
+        held_out: Prefix, `val` or `test`, and rows to evaluate on.
+        save_checkpoint: Function that is called with the progress when a checkpoint is due:
+            after `training.checkpoint_seconds`, at the end of an epoch or within a long one.
+        checkpoint_bytes: Estimated size of a checkpoint, which delays the first one.
     """
 
     engine: Engine
@@ -63,12 +65,12 @@ class Loop:
     callbacks: Sequence[keras.callbacks.Callback]
     held_out: tuple[str, Rows]
     save_checkpoint: Callable[[Progress], None]
-    checkpoint_bytes: int = 0
+    checkpoint_bytes: int = field(default=0, kw_only=True)
 
     def run(
         self,
         progress: Progress,
-        until: int | None = None,
+        last_epoch: int | None = None,
         *,
         state: Checkpoint | None = None,
         checkpoint_first: bool = False,
@@ -76,27 +78,27 @@ class Loop:
         """Trains from `progress` to the end, or until a callback asks for a stop.
 
         `on_train_begin` is called in each process that trains, since callbacks open their
-        files there; what it changes in a training that goes on is undone by `state`. All
-        other hooks are called once for what they are called for, as without a pause.
+        files there; `state` undoes its changes in a resumed training. Every other hook is
+        called as often as in a training without a pause.
 
         Args:
-            progress: How far the training has come.
-            until: Pause after so many epochs: what is done once at the end of a training,
-                such as putting the best weights back, is then left to a later call.
-            state: The captured state that `progress` is of, put back after
-                `on_train_begin`.
+            progress: Progress of the training so far.
+            last_epoch: Number of epochs after which to pause. The end of a training, such as
+                the return of the best weights, is then left to a later call.
+            state: Checkpoint at this progress, restored after `on_train_begin`.
             checkpoint_first: Whether to checkpoint before the first step.
 
         Returns:
-            The same object, advanced.
+            The same progress, advanced.
 
         Raises:
             NumbersError: If a loss or a weight is NaN or infinite.
-            CheckpointError: If `state` is of another training.
+            CheckpointError: If `state` belongs to another training.
             DiskError: If a callback meets a full disk.
         """
+        # Entries of the callbacks' `params`, and times.
         model, steps = self.engine.model, self.engine.steps_per_epoch
-        self._last_epoch = min(until or self.training.epochs, self.training.epochs)
+        self._last_epoch = min(last_epoch or self.training.epochs, self.training.epochs)
         self._params: dict[str, Any] = {
             "epochs": self.training.epochs,
             "steps": steps,
@@ -107,20 +109,23 @@ class Loop:
         }
         self._began, self._checkpointed = self._params["began"], time.monotonic()
         self._checkpoint_took = min(
-            self.checkpoint_bytes / _WRITTEN_PER_SECOND, _CHECKPOINT_SHARE * _FIRST
+            self.checkpoint_bytes / _BYTES_PER_SECOND,
+            _CHECKPOINT_SHARE * _FIRST_CHECKPOINT_SECONDS,
         )
+
+        # Callbacks get the model, then `on_train_begin`, then the state of a checkpoint.
         model.stop_training = progress.stopped
         self._hooks = Hooks(
             self.callbacks, model, self._params, progress.history, progress.epoch
         )
-        with ExitStack() as stack:  # what is opened is closed, whatever else fails
+        with ExitStack() as stack:  # files are closed even if another close fails
             for close in self._hooks.closers():
                 stack.callback(close)
             stack.callback(self._hooks.flush)
             self._hooks.begin()
             if state is not None:
                 restore(state, model, self.callbacks)
-            else:  # Keras's BackupAndRestore has perhaps put the weights of an epoch back
+            else:  # Keras's BackupAndRestore may have restored the weights of an epoch
                 backed_up = min(initial_epoch(model), self.training.epochs)
                 progress.epoch = max(progress.epoch, backed_up)
             if checkpoint_first:
@@ -140,112 +145,131 @@ class Loop:
             self._hooks.call("on_train_end", dict(progress.logs))
 
     def _epochs(self, progress: Progress) -> None:
-        """Trains one epoch, or several at once where nobody acts in between."""
-        first, steps = progress.epoch, self.engine.steps_per_epoch
-        count = self._epochs_at_once(progress)
-        self.engine.begin(np.stack([self._order(first + number) for number in range(count)]))
+        """Trains one epoch, or several in one execution if no callback acts in between."""
+        # The order of rows of each epoch, (epochs, rows).
+        first_epoch, steps = progress.epoch, self.engine.steps_per_epoch
+        num_epochs = self._epochs_per_execution(progress)
+        orders = [self._row_order(first_epoch + number) for number in range(num_epochs)]
+        self.engine.set_row_orders(np.stack(orders))
+
+        # The steps: one execution, or several up to the end of one epoch.
         if progress.step == 0:
-            self._hooks.call("on_epoch_begin", first, {})
-        block = self._block(progress, count)
+            self._hooks.call("on_epoch_begin", first_epoch, {})
+        result = self._execute(progress, num_epochs)
         while (
-            progress.step < count * steps
-            and block.first_bad_step < 0
+            progress.step < num_epochs * steps
+            and result.first_bad_step < 0
             and not self.engine.model.stop_training
         ):
-            block = self._block(progress, count)
-        if block.first_bad_step < 0:
-            if not block.epochs:  # stopped within an epoch
-                block.epochs.append(block.logs)
-            last_epoch = first + len(block.epochs) - 1
+            result = self._execute(progress, num_epochs)
+        if result.first_bad_step < 0:
+            if not result.epochs:  # a callback has stopped within the epoch
+                result.epochs.append(result.logs)
+            last_epoch = first_epoch + len(result.epochs) - 1
             finite = self.engine.weights_are_finite()
             run_check("weights_not_finite", finite, last_epoch, steps - 1)
+
+        # The hooks of each finished epoch; several epochs share the seconds evenly.
         began, now = self._params["seconds"], time.monotonic() - self._began
-        for number, logs in enumerate(block.epochs, start=1):
+        for number, logs in enumerate(result.epochs, start=1):
             if number > 1:
                 self._hooks.call("on_epoch_begin", progress.epoch, {})
-            if count > 1:
-                self._hooks.end_block(steps - 1, self._trained(logs))
-            self._params["seconds"] = began + (now - began) * number / len(block.epochs)
+            if num_epochs > 1:
+                self._hooks.end_execution(steps - 1, self._without_held_out(logs))
+            self._params["seconds"] = began + (now - began) * number / len(result.epochs)
             self._end_of_epoch(progress, logs)
         self._hooks.flush()
-        run_check("loss_not_finite", block.first_bad_step, first, steps)
+        run_check("loss_not_finite", result.first_bad_step, first_epoch, steps)
         progress.stopped = bool(self.engine.model.stop_training)
         self._checkpoint_if_due(progress)
 
     def _end_of_epoch(self, progress: Progress, logs: dict[str, float]) -> None:
+        # Held-out metrics: of the execution, or measured now.
         prefix = f"{self.held_out[0]}_"
-        measured = {
+        held_out_logs = {
             name.removeprefix(prefix): value
             for name, value in logs.items()
             if name.startswith(prefix)
         }
-        if measured:
+        if held_out_logs:
             self._hooks.call("on_test_begin", {})
-            self._hooks.call("on_test_end", measured)
+            self._hooks.call("on_test_end", held_out_logs)
         else:
             logs = {**logs, **self._evaluate()}
             self._params["seconds"] = time.monotonic() - self._began
         logs.pop("batch_loss", None)
         check_finite(logs, f"training, epoch {progress.epoch + 1}")
-        seen = dict(logs)
-        self._hooks.call("on_epoch_end", progress.epoch, seen)
-        progress.end_epoch(logs, seen)
+        # Callbacks may add entries, which the history records with the metrics.
+        logs_of_hooks = dict(logs)
+        self._hooks.call("on_epoch_end", progress.epoch, logs_of_hooks)
+        progress.end_epoch(logs, logs_of_hooks)
 
-    def _block(self, progress: Progress, count: int) -> Block:
-        """Runs steps up to the next one at which anybody wants to be called."""
-        first, steps = progress.step, self.engine.steps_per_epoch
-        before = progress.epoch * steps  # steps of the whole training
-        last = self._next_stop(before, first) if count == 1 else count * steps
-        self._hooks.begin_batch(first)
-        block = self.engine.run(first, last, evaluate=not self._hooks.may_disturb_a_test)
-        done = before + last
-        progress.step = last
+    def _execute(self, progress: Progress, num_epochs: int) -> ExecutionResult:
+        """Runs steps up to the next one after which a hook is called, or several epochs."""
+        # Steps are counted from `progress.epoch`; intervals from the begin of the training.
+        first_step, steps = progress.step, self.engine.steps_per_epoch
+        steps_before = progress.epoch * steps
+        end_step = num_epochs * steps
+        if num_epochs == 1:
+            end_step = self._next_stop(steps_before, first_step)
 
-        logs = dict(block.logs)
+        # The steps.
+        self._hooks.begin_batch(first_step)
+        evaluate_epochs = not self._hooks.may_disturb_a_test
+        result = self.engine.run(first_step, end_step, evaluate=evaluate_epochs)
+        steps_done = steps_before + end_step
+        progress.step = end_step
+
+        # An evaluation within the epoch; its last step is evaluated by the epoch itself.
+        logs = dict(result.logs)
         every = self.training.evaluate_every
-        # The epoch's last step is evaluated by the epoch itself.
-        evaluated = bool(every and done % every == 0 and last < steps)
+        evaluated = bool(every and steps_done % every == 0 and end_step < steps)
         if evaluated:
             logs |= self._evaluate()
-        if count == 1:
-            self._hooks.end_batch(last - 1, logs, done=done, evaluated=evaluated)
-        # A stop within an epoch ends it early: only then is the state one to go on from.
-        stopped = self.engine.model.stop_training or block.first_bad_step >= 0
-        if last < steps and not stopped:
+        if num_epochs == 1:
+            self._hooks.end_batch(end_step - 1, logs, done=steps_done, evaluated=evaluated)
+
+        # No checkpoint after a stop within the epoch, which ends the epoch early.
+        stopped = self.engine.model.stop_training or result.first_bad_step >= 0
+        if end_step < steps and not stopped:
             self._hooks.flush()
             self._checkpoint_if_due(progress)
-        return block
+        return result
 
-    def _trained(self, logs: dict[str, float]) -> dict[str, float]:
-        """Returns the means over an epoch without those of held-out rows."""
+    def _without_held_out(self, logs: dict[str, float]) -> dict[str, float]:
+        """Returns the metrics of an epoch without those of the held-out rows."""
         prefix = f"{self.held_out[0]}_"
         return {name: v for name, v in logs.items() if not name.startswith(prefix)}
 
-    def _epochs_at_once(self, progress: Progress) -> int:
+    def _epochs_per_execution(self, progress: Progress) -> int:
+        """Returns 1 if anything happens within or between the next epochs, else more."""
         if (
             progress.step
             or self.engine.window_rows
             or self.training.evaluate_every
             or self.engine.model.stop_training
-            or any(isinstance(every, int) for every in self._hooks.wanted)
-            or self._hooks.may_act_within
+            or any(isinstance(interval, int) for interval in self._hooks.intervals)
+            or self._hooks.may_change_training
         ):
             return 1
-        return min(self.engine.epochs_at_once, self._last_epoch - progress.epoch)
+        return min(self.engine.epochs_per_execution, self._last_epoch - progress.epoch)
 
-    def _order(self, epoch: int) -> np.ndarray:
+    def _row_order(self, epoch: int) -> np.ndarray:
         rows, shuffle = self.engine.num_rows, self.training.shuffle
         window = self.engine.window_rows
         return epoch_order(rows, seed=self.seed, epoch=epoch, shuffle=shuffle, window=window)
 
-    def _next_stop(self, done: int, first: int) -> int:
-        """Returns the step of the epoch before which the next block ends."""
-        if self.engine.model.stop_training:  # before a batch, after which Keras's `fit` looks
-            return first + 1
-        stops = [self.engine.steps_per_epoch, first + self.engine.steps_at_once]
-        for every in (*self._hooks.wanted, self.training.evaluate_every):
-            if isinstance(every, int):
-                stops.append(((done + first) // every + 1) * every - done)
+    def _next_stop(self, steps_before: int, first_step: int) -> int:
+        """Returns the step of the epoch before which the next execution ends."""
+        # A hook before the batch has stopped the training; Keras's `fit` looks after a batch.
+        if self.engine.model.stop_training:
+            return first_step + 1
+        stops = [self.engine.steps_per_epoch, first_step + self.engine.steps_per_execution]
+        for interval in (*self._hooks.intervals, self.training.evaluate_every):
+            if isinstance(interval, int):
+                # The next multiple of the interval, in steps of the training.
+                next_multiple = ((steps_before + first_step) // interval + 1) * interval
+                stops.append(next_multiple - steps_before)
         return min(stops)
 
     def _evaluate(self) -> dict[str, float]:
@@ -257,10 +281,11 @@ class Loop:
 
     def _checkpoint_if_due(self, progress: Progress) -> None:
         began = time.monotonic()
-        apart = max(
+        # Checkpoints that take long are written less often.
+        seconds_between = max(
             self.training.checkpoint_seconds, self._checkpoint_took / _CHECKPOINT_SHARE
         )
-        if self._interrupts.heard or began - self._checkpointed >= apart:
+        if self._interrupts.heard or began - self._checkpointed >= seconds_between:
             if progress.step:
                 finite = self.engine.weights_are_finite()
                 run_check("weights_not_finite", finite, progress.epoch, progress.step - 1)

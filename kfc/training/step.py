@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kfc.compat import step_counter
 from kfc.errors import Finding, SpecError
 from kfc.findings import run_check
-from kfc.training.engine import count_steps, training_twin
+from kfc.training.engine import count_steps, training_network
 
 
 class TapeModel(keras.Model):
@@ -25,7 +26,7 @@ class TapeModel(keras.Model):
     """
 
     def __init__(self, network: keras.Model) -> None:
-        trained = training_twin(network)
+        trained = training_network(network)
         super().__init__(inputs=trained.inputs[0], outputs=trained.outputs[0])
         self._plain = network.inputs[0], network.outputs[0]
 
@@ -35,7 +36,7 @@ class TapeModel(keras.Model):
         self.has_metric_variables = False  # Keras creates them with the first batch
         if self.optimizer is not None:
             # Not `optimizer.iterations`, which stands still while gradients accumulate.
-            count_steps(self, lambda: self.optimizer._iterations.value)
+            count_steps(self, lambda: step_counter(self.optimizer).value)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Forward, loss, gradients, update, metrics - for one batch.

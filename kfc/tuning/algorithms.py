@@ -11,13 +11,13 @@ from typing import Any
 import keras_tuner
 import numpy as np
 from keras_tuner import oracles
-from keras_tuner.engine.trial import Trial
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
+from kfc.compat import BayesianAccess, HyperbandAccess, OracleAccess, grid_combinations
 from kfc.spec import SearchSpec
-from kfc.tuning.hyperparameters import combinations, hyperparameters, levels_of
+from kfc.tuning.hyperparameters import hyperparameters, levels_of
 from kfc.tuning.space import Hyperparameter
 
 # The local search for the point with the lowest confidence bound (see `_Bayesian`).
@@ -27,7 +27,7 @@ _NEIGHBOURS = 50  # random neighbours of each of them in the next round
 _DISTANCES = (0.125, 0.0625, 0.03, 0.015, 0.008)  # standard deviation, as a share of the range
 
 
-class _ProposalOracle(keras_tuner.Oracle):
+class _ProposalOracle(OracleAccess, keras_tuner.Oracle):
     """A keras-tuner oracle of which only `populate_space` is used, the method that proposes.
 
     The rest of keras-tuner's oracle does not fit: it writes files, prints, has a lock that
@@ -53,15 +53,10 @@ class _ProposalOracle(keras_tuner.Oracle):
 
     def reseed(self, text: str) -> None:
         digest = hashlib.sha256(text.encode()).digest()
-        self.seed = self._seed_state = int.from_bytes(digest[:4], "big")
+        self.set_seed(int.from_bytes(digest[:4], "big"))
 
     def begin(self, trial_id: str, point: Mapping[str, Any]) -> None:
-        space = self.hyperparameters.copy()
-        space.values = dict(point)
-        trial = Trial(space, trial_id=trial_id, status="RUNNING")
-        self.trials[trial_id] = self.ongoing_trials[trial_id] = trial
-        self.start_order.append(trial_id)
-        self._tried_so_far.add(self._compute_values_hash(space.values))
+        self.start_trial(trial_id, point)
 
     def end(self, trial_id: str, *, diverged: bool) -> None:
         self.ongoing_trials.pop(trial_id).status = "COMPLETED"
@@ -81,7 +76,7 @@ class _ProposalOracle(keras_tuner.Oracle):
 
     def untried(self) -> Iterator[dict[str, Any]]:
         """Yields the points of the grid that have not been proposed yet."""
-        return itertools.filterfalse(self._duplicate, self._every_point())
+        return itertools.filterfalse(self.was_proposed, self._every_point())
 
     def count_points(self, limit: int) -> int:
         """Returns the number of points in the space, or `limit` if there are more."""
@@ -97,10 +92,10 @@ class _ProposalOracle(keras_tuner.Oracle):
         grid = oracles.GridSearchOracle(
             hyperparameters=hyperparameters(self.searched, grid=True), seed=1
         )
-        return combinations(grid)
+        return grid_combinations(grid)
 
-    def _random_values(self) -> dict[str, Any] | None:
-        values = super()._random_values()  # None after 21 draws of earlier points
+    def random_values(self) -> dict[str, Any] | None:
+        values = super().random_values()  # None after 21 draws of earlier points
         return next(self.untried(), None) if values is None else values
 
 
@@ -121,14 +116,14 @@ class _Grid(_ProposalOracle, oracles.GridSearchOracle):
         self, searched: Sequence[Hyperparameter], search: SearchSpec, epochs: int
     ) -> None:
         super().__init__(searched, search)
-        self._points = combinations(self)
+        self._points = grid_combinations(self)
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         values = next(self._points, None)
         return {"status": "STOPPED" if values is None else "RUNNING", "values": values}
 
 
-class _Bayesian(_ProposalOracle, oracles.BayesianOptimizationOracle):
+class _Bayesian(_ProposalOracle, BayesianAccess, oracles.BayesianOptimizationOracle):
     """keras-tuner's Bayesian optimization with a faster search for the next point.
 
     keras-tuner minimises the confidence bound of its Gaussian process by finite differences
@@ -139,7 +134,7 @@ class _Bayesian(_ProposalOracle, oracles.BayesianOptimizationOracle):
     Gaussian processes", Neurocomputing 380, 2020, https://arxiv.org/abs/1805.03463).
     """
 
-    trials: dict[str, Trial]
+    trials: dict[str, Any]
 
     def __init__(
         self, searched: Sequence[Hyperparameter], search: SearchSpec, epochs: int
@@ -148,7 +143,7 @@ class _Bayesian(_ProposalOracle, oracles.BayesianOptimizationOracle):
         initial = min(max(3 * len(searched), 3), max(4, search.trials // 4))
         super().__init__(searched, search, num_initial_points=initial, alpha=1e-2)
 
-    def _make_gpr(self) -> GaussianProcessRegressor:
+    def make_regressor(self) -> GaussianProcessRegressor:
         # With few trials, an unbounded length scale may degenerate: to a constant function,
         # or to noise.
         kernel = Matern(nu=2.5, length_scale_bounds=(0.3, 3.0))
@@ -163,18 +158,18 @@ class _Bayesian(_ProposalOracle, oracles.BayesianOptimizationOracle):
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         ended = len(self.trials) - len(self.ongoing_trials)
         if ended >= self.num_initial_points:
-            self.gpr = self._make_gpr()
+            self.gpr = self.make_regressor()
             with warnings.catch_warnings():
                 # scikit-learn warns about a length scale at its bound.
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                self.gpr.fit(*self._vectorize_trials())
+                self.gpr.fit(*self.vectorize_trials())
             for vector in self._best_vectors():
-                values = self.point(self._vector_to_values(vector))
-                if not self._duplicate(values):
+                values = self.point(self.values_of_vector(vector))
+                if not self.was_proposed(values):
                     return {"status": "RUNNING", "values": values}
-        return self._random_populate_space()
+        return self.random_proposal()
 
-    def _vectorize_trials(self) -> tuple[np.ndarray, np.ndarray]:
+    def vectorize_trials(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the points, (trials, hyperparameters), and the losses, (trials,).
 
         keras-tuner estimates the losses of running trials with the Gaussian process, so it
@@ -183,9 +178,9 @@ class _Bayesian(_ProposalOracle, oracles.BayesianOptimizationOracle):
         if self.ongoing_trials:
             all_trials = self.trials
             self.trials = {i: t for i, t in all_trials.items() if t.status == "COMPLETED"}
-            self.gpr.fit(*super()._vectorize_trials())
+            self.gpr.fit(*super().vectorize_trials())
             self.trials = all_trials
-        return super()._vectorize_trials()
+        return super().vectorize_trials()
 
     def _best_vectors(self) -> list[list[float]]:
         """Returns the vectors with the lowest bounds that were found, the best first."""
@@ -231,7 +226,7 @@ class _Bayesian(_ProposalOracle, oracles.BayesianOptimizationOracle):
         return x
 
 
-class Hyperband(_ProposalOracle, oracles.HyperbandOracle):
+class Hyperband(_ProposalOracle, HyperbandAccess, oracles.HyperbandOracle):
     """keras-tuner's Hyperband with brackets that end within the number of trials.
 
     The brackets are repeated until the trials are used up. A diverged trial that keras-tuner
@@ -257,19 +252,19 @@ class Hyperband(_ProposalOracle, oracles.HyperbandOracle):
             if parent not in self.diverged:
                 return response
             # keras-tuner has entered the new trial on the next rung: enter its parent instead.
-            rungs = itertools.chain.from_iterable(b["rounds"] for b in self._brackets)
+            rungs = itertools.chain.from_iterable(b["rounds"] for b in self.brackets)
             places = itertools.chain.from_iterable(rungs)
             next(place for place in places if place["id"] == trial_id)["id"] = parent
 
     def promotable(self) -> set[str]:
         """Returns the trials that the next rung may still continue."""
         found: set[str] = set()
-        for bracket in self._brackets:
+        for bracket in self.brackets:
             for number, (rung, above) in enumerate(itertools.pairwise(bracket["rounds"]), 1):
                 ids = [place["id"] for place in rung]
                 ended = [i for i in ids if i not in self.ongoing_trials]
                 best = sorted(ended, key=lambda i: self.trials[i].score)
-                found.update(best[: self._get_size(bracket["bracket_num"], number)])
+                found.update(best[: self.rung_size(bracket["bracket_num"], number)])
                 found.update(i for i in ids if i in self.ongoing_trials)
                 found.difference_update(place["past_id"] for place in above)
         return found - self.diverged
@@ -277,29 +272,31 @@ class Hyperband(_ProposalOracle, oracles.HyperbandOracle):
     def _spare(self) -> int:
         """Returns the number of trials left for new points, after the rungs in progress."""
         reserved = sum(
-            self._get_size(bracket["bracket_num"], number) - len(rung)
-            for bracket in self._brackets
+            self.rung_size(bracket["bracket_num"], number) - len(rung)
+            for bracket in self.brackets
             for number, rung in enumerate(bracket["rounds"])
             if number > 0
         )
         return self.max_num_trials - len(self.start_order) - reserved
 
-    def _start_new_bracket(self) -> None:
-        while self._current_bracket > 0 and not self._fits(self._current_bracket):
-            self._current_bracket -= 1
-        super()._start_new_bracket()
+    def start_bracket(self) -> None:
+        """Starts the next bracket that ends within the number of trials."""
+        while self.current_bracket > 0 and not self._fits(self.current_bracket):
+            self.current_bracket -= 1
+        super().start_bracket()
 
     def _fits(self, bracket: int) -> bool:
-        sizes = [self._get_size(bracket, number) for number in range(bracket + 1)]
+        sizes = [self.rung_size(bracket, number) for number in range(bracket + 1)]
         if sum(sizes) > self._spare():
             return False
         if self._is_continuous():
             return True
         return sum(1 for _ in itertools.islice(self.untried(), sizes[0])) == sizes[0]
 
-    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+    def random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+        """Returns a new trial on the lowest rung, or a status where none is left."""
         if self._spare() > 0:
-            return super()._random_trial(trial_id, bracket)
+            return super().random_trial(trial_id, bracket)
         return {"status": "IDLE" if self.ongoing_trials else "STOPPED"}
 
 

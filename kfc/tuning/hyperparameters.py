@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras_tuner
-from keras_tuner import oracles
 
 from kfc.tuning.space import Hyperparameter
 
@@ -56,11 +55,3 @@ def hyperparameters(
             add = space.Int if is_int else space.Float
             add(each.name, each.low, each.high, sampling=sampling, **condition)
     return space
-
-
-def combinations(grid: oracles.GridSearchOracle) -> Iterator[dict[str, Any]]:
-    """Yields every point of a grid; the last hyperparameter changes fastest."""
-    values = dict(grid.hyperparameters.values)  # the first value of each
-    while values is not None:
-        yield values
-        values = grid._get_next_combination(values)

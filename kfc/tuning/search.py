@@ -17,7 +17,7 @@ from kfc.runs import Run, prepare_data, start_for_spec
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
 from kfc.system import atomic, hint_on_interrupt, locks, progress_console, user_paths
-from kfc.training.callbacks import rehearse
+from kfc.training.callbacks import dry_run_callbacks
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
 from kfc.tuning.importance import importance
@@ -187,7 +187,7 @@ def tune(
     prepare = Preparer(source)
     resolved, prepared = prepare_data(checked, data, preparer=prepare)
     prepare.resolved(checked, resolved)
-    rehearse(resolved, prepared)
+    dry_run_callbacks(resolved, prepared)
     space = Space.of(resolved)
     # The largest network must fit into the memory, once for each process.
     largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kfc import reference
+from kfc.compat import optimizer_slots
 from kfc.network import num_outputs
 from kfc.spec import ActivationSpec, Spec
 from kfc.verification.problem import Problem, State, changed_options
@@ -18,9 +19,6 @@ _LOSSES = {
     "binary_crossentropy": "binary_cross_entropy",
     "mean_squared_error": "mse",
 }
-
-_SLOTS = {"sgd": {"momentums": "v"}, "adam": {"_momentums": "m", "_velocities": "v"}}
-"""Attributes of Keras's optimizers, and of the reference's updates."""
 
 
 class Float64Path:
@@ -41,9 +39,8 @@ class Float64Path:
         optimizer = problem.untrained_model.optimizer
         place = {id(variable): i for i, variable in enumerate(optimizer.variables)}
         self._slots = {
-            name: [place[id(variable)] for variable in getattr(optimizer, theirs)]
-            for theirs, name in _SLOTS.get(spec.training.optimizer.name, {}).items()
-            if getattr(optimizer, theirs)
+            name: [place[id(variable)] for variable in variables]
+            for name, variables in optimizer_slots(optimizer).items()
         }
         self._iterations = place[id(optimizer.iterations)]
 

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kfc.compat import step_counter, without_graph_rewriting
 from kfc.network import num_outputs
 from kfc.training import build_loss, build_metrics
-from kfc.training.engine import Engine, as_traced, count_steps, structure
+from kfc.training.engine import Engine, count_steps, graph_key
 from kfc.verification.problem import Problem, State, assign_state, changed_options, read_state
 
 
@@ -130,7 +131,7 @@ class UnoptimizedGraphPath(GraphPath):
     description = "train_step, graph not optimized"
 
     def _step(self, batch: tuple[Any, ...]) -> Any:
-        with as_traced():
+        with without_graph_rewriting():
             return super()._step(batch)
 
 
@@ -151,7 +152,7 @@ class FitPath(TrainingPath):
             metrics=build_metrics(problem.task, num_outputs(problem.spec, problem.task)),
             jit_compile=False,
         )
-        count_steps(self.model, lambda: taped.optimizer._iterations.value)
+        count_steps(self.model, lambda: step_counter(taped.optimizer).value)
 
     def run(self, state: State, first: int, last: int) -> list[StepResult]:
         """Makes the steps in one call of `fit`."""
@@ -188,7 +189,7 @@ class EnginePath(TrainingPath):
             problem.rows,
             spec.training.batch_size,
             form=spec.training.engine,
-            structure=structure(spec, problem.task, num_rows=len(problem.rows)),
+            graph_key=graph_key(spec, problem.task, num_rows=len(problem.rows)),
         )
 
     def run(self, state: State, first: int, last: int) -> list[StepResult]:
@@ -207,7 +208,7 @@ class EnginePath(TrainingPath):
         size = self.problem.steps_per_epoch
         loss = np.nan
         for epoch in range(first // size, -(-last // size)):
-            self._engine.begin(self.problem.order(epoch)[None])
+            self._engine.set_row_orders(self.problem.order(epoch)[None])
             begin, end = max(first - epoch * size, 0), min(last - epoch * size, size)
             loss = self._engine.run(begin, end).logs["batch_loss"]
         return StepResult(read_state(self.model), loss)

@@ -15,7 +15,7 @@ from kfc.errors import DataError, Finding, SpecError
 from kfc.runs import environment, make_plan, result_file
 from kfc.spec import Spec, SpecLike, load_spec
 from kfc.system import atomic, safe_open, user_paths
-from kfc.training.engine import is_carried
+from kfc.training.engine import is_stateless
 from kfc.verification.baseline import Baseline, run_baseline, run_path
 from kfc.verification.float64_path import float64_unsupported
 from kfc.verification.path_comparison import PathComparison
@@ -185,7 +185,7 @@ def other_paths(problem: Problem) -> list[TrainingPath]:
     kinds: list[Callable[[Problem], TrainingPath]] = [
         EagerPath,
         FitPath,
-        *([XlaPath] if is_carried(problem.spec) else []),
+        *([XlaPath] if is_stateless(problem.spec) else []),
         EnginePath,
     ]
     return [kind(problem) for kind in kinds]

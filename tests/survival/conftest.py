@@ -165,7 +165,7 @@ class ToyEngine:
         before_step: Called with the number of steps this engine has made.
     """
 
-    batch_size, steps_at_once, epochs_at_once, window_rows = 4, 1, 1, None
+    batch_size, steps_per_execution, epochs_per_execution, window_rows = 4, 1, 1, None
 
     def __init__(self, rows, before_step):
         self.model, self._rows, self._before_step = ToyModel(), rows, before_step
@@ -236,12 +236,12 @@ def train_toy(folder, before_step=lambda number: None):
         store.save(place, training_state.capture(model, callbacks, progress))
 
     start, progress = None, Progress()
-    if store.begun(place):
+    if store.has_checkpoints(place):
         start = store.newest(place)
         store.drop_damaged(place, start)
-        progress = training_state.prepare(start, callbacks)
+        progress = training_state.prepare_callbacks(start, callbacks)
     else:
-        training_state.begin_again(callbacks, folder)
+        training_state.discard_logs(callbacks, folder)
     training, held_out = load_spec(TOY).training, ("val", toy_rows(6, seed=1))
     loop = loops.Loop(
         engine, ToyEvaluator(model), training, 0, callbacks, held_out, checkpoint

@@ -14,7 +14,7 @@ from kfc.runs import environment, result_file, resuming, sample_file
 from kfc.spec import dump_spec, load_spec
 from kfc.system import atomic, locks
 from kfc.training.checkpoints import store
-from kfc.training.checkpoints.log_files import Appended
+from kfc.training.checkpoints.log_files import LogFiles
 from kfc.training.checkpoints.store import Checkpoint
 
 SPEC = load_spec({"data": {"source": "sklearn:digits"}, "network": {"hidden": [4]}})
@@ -37,7 +37,7 @@ def make_run(folder, seed=0, data="d" * 64):
         facts = {
             "progress": {"epoch": epoch, "step": 0, "stopped": False, "history": {}},
             "callbacks": ["MetricsLog"],
-            "states": [Appended(folder / "metrics.jsonl").state()],
+            "states": [LogFiles(folder / "metrics.jsonl").state()],
             "about": environment.identity(spec, data),
         }
         store.save(folder / "checkpoints", Checkpoint(arrays, facts))
@@ -57,7 +57,7 @@ def looked(folder):
     """What a resume would begin with: arrays by epoch, once everything is checked."""
     with locks.locked(folder):
         start = resuming.read_unfinished(folder).start
-    log = Appended(folder / "metrics.jsonl")
+    log = LogFiles(folder / "metrics.jsonl")
     log.cut(start.facts["states"][0])
     arrays = {name: values.tobytes() for name, values in start.arrays.items()}
     return start.facts["progress"]["epoch"], arrays, (folder / "metrics.jsonl").read_text()

@@ -379,7 +379,7 @@ def test_a_second_process_is_refused_without_tensorflow(interrupted):
         (
             lambda run: [p.unlink() for p in (run / "checkpoints").glob("*/state.npz")],
             7,
-            "a whole checkpoint",
+            "a complete checkpoint",
         ),
     ],
     ids=["environment", "a broken spec", "no spec", "checkpoints"],

@@ -12,8 +12,8 @@ from kfc.network.building import build
 from kfc.spec import Spec, load_spec
 from kfc.training.checkpoints.training_state import Progress
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
-from kfc.training.engine.compile_cache import structure
 from kfc.training.engine.engine import Engine
+from kfc.training.engine.graph_cache import graph_key
 from kfc.training.loop import Loop
 from kfc.training.losses import build_loss
 from kfc.training.metrics import build_metrics
@@ -89,7 +89,7 @@ class Problem:
             form="graph" if training.engine == "auto" else training.engine,
             evaluator=evaluator,
             held_out=held_out,
-            structure=structure(self.spec, self.task, num_rows=rows) if shared else None,
+            graph_key=graph_key(self.spec, self.task, num_rows=rows) if shared else None,
         )
         return Loop(
             engine,

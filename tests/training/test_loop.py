@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from kfc.errors import NumbersError, SpecError
 from kfc.spec import load_spec
 from kfc.training import loop as loops
-from kfc.training.callbacks.from_spec import named_callbacks, wants_batches
+from kfc.training.callbacks.from_spec import batch_hook_interval, named_callbacks
 from kfc.training.checkpoints.training_state import Progress
 
 TWO_EPOCHS = {"training.epochs": 2}
@@ -63,7 +63,7 @@ def test_batch_hooks_get_the_numbers_that_keras_gives(problem, recorder):
 
 @pytest.mark.parametrize(
     ("every", "batches"),
-    [(1, [0, 1, 2, 0, 1, 2]), (4, [0]), ("block", [2, 2]), (None, [])],
+    [(1, [0, 1, 2, 0, 1, 2]), (4, [0]), ("execution", [2, 2]), (None, [])],
     ids=str,
 )
 def test_batch_hooks_are_called_at_the_steps_a_callback_wants(
@@ -79,13 +79,13 @@ def test_batch_hooks_are_called_at_the_steps_a_callback_wants(
 def test_callbacks_with_other_wishes_do_not_disturb_each_other(problem, recorder):
     alone, together = recorder(2), recorder(2)
     expected, _ = run(problem, [alone])
-    actual, _ = run(problem, [recorder(3), together, recorder("block"), recorder(None)])
+    actual, _ = run(problem, [recorder(3), together, recorder("execution"), recorder(None)])
     assert together.calls == alone.calls
     assert actual.history == expected.history
 
 
 def test_a_callback_without_batch_hooks_is_not_called_for_batches():
-    assert wants_batches(keras.callbacks.History()) is None
+    assert batch_hook_interval(keras.callbacks.History()) is None
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_a_callback_without_batch_hooks_is_not_called_for_batches():
     ids=["TerminateOnNaN", "LambdaCallback, end", "LambdaCallback, begin"],
 )
 def test_a_callback_with_batch_hooks_is_called_at_every_step(callback):
-    assert wants_batches(callback) == 1
+    assert batch_hook_interval(callback) == 1
 
 
 @pytest.mark.parametrize("every", [0, -1, True, 1.5, "step"])
 def test_a_wish_that_makes_no_sense_is_refused(recorder, every):
     with pytest.raises(SpecError, match=r"Recorder\.called_every: expected a number of steps"):
-        wants_batches(recorder(every))
+        batch_hook_interval(recorder(every))
 
 
 def test_a_lambda_callback_is_called_with_logs(problem):
@@ -420,7 +420,7 @@ def test_a_callback_may_have_an_attribute_of_its_own_called_every(problem):
 
 def test_a_block_of_a_tiny_network_does_not_last_for_ever(problem):
     loop = problem({"network.hidden": [], "training.batch_size": 1}).loop()
-    assert loop.engine.steps_at_once <= 2_000
+    assert loop.engine.steps_per_execution <= 2_000
 
 
 # --- several epochs in one call -----------------------------------------------------------
@@ -430,7 +430,7 @@ class Reader(keras.callbacks.Callback):
     """Promises to read only, and writes down what it reads."""
 
     only_reads = True
-    called_every = "block"
+    called_every = "execution"
 
     def __init__(self):
         super().__init__()

@@ -2,11 +2,11 @@ import keras
 import numpy as np
 import pytest
 
+from kfc.compat import without_graph_rewriting
 from kfc.errors import PluginError
 from kfc.spec import load_spec
 from kfc.spec.keras_signatures import signatures
 from kfc.training.checkpoints.training_state import Progress
-from kfc.training.engine.graph_options import as_traced
 from kfc.training.optimizers import TapeSGD, build_optimizer, build_schedule
 
 # A kernel and a bias are all an update rule needs to see; depth is tests/training/test_step.
@@ -34,7 +34,7 @@ def fit_stock(problem, options):
     """Keras's own `fit`, its graph run as kfc's: rewritten, some options round otherwise."""
     case = problem({**SHORT, "training.optimizer": options})
     stock = case.stock()
-    with as_traced():
+    with without_graph_rewriting():
         return stock, stock.fit(case.train.x, case.train.y, **case.fit_options).history
 
 
@@ -184,7 +184,7 @@ def test_a_schedule_is_followed_while_training(problem):
     loop = case.loop()
     rates = []
     for step in range(9):
-        loop.engine.begin(np.arange(70, dtype=np.int32)[None])
+        loop.engine.set_row_orders(np.arange(70, dtype=np.int32)[None])
         loop.engine.run(step % 3, step % 3 + 1)
         rates.append(float(loop.engine.model.optimizer.learning_rate))
     # The rate shown after a step is the one of the step to come.

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kfc.compat import forbid_cloud_lookup
 from kfc.data.rows import Rows, Source
 from kfc.errors import DataError, Finding, nearest
 from kfc.system import memory
@@ -304,9 +305,7 @@ def _as_rows(parts: Sequence[np.ndarray], columns: _Columns, where: str) -> Rows
 
 
 def _builder(library: Any, name: str) -> Any:
-    # Without this, building an unprepared set asks a cloud bucket first, for minutes
-    # where there is no network.
-    library.core.utils.gcs_utils._is_gcs_disabled = True
+    forbid_cloud_lookup(library)
     try:
         # A colon would name another hub, such as `huggingface:...`, which is asked first; an
         # equals sign would set an argument, such as the folder to read.

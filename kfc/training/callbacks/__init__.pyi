@@ -1,12 +1,11 @@
 from . import keras_state as keras_state
-from .dry_run import rehearse as rehearse
+from .dry_run import dry_run_callbacks as dry_run_callbacks
 from .early_stopping import EarlyStopping as EarlyStopping
+from .from_spec import batch_hook_interval as batch_hook_interval
 from .from_spec import build_callbacks as build_callbacks
 from .from_spec import callback_class as callback_class
 from .from_spec import keeps_state as keeps_state
 from .from_spec import named_callbacks as named_callbacks
-from .from_spec import wants_batches as wants_batches
 from .hooks import Hooks as Hooks
 from .keras_state import REFUSED as REFUSED
-from .keras_state import initial_epoch as initial_epoch
 from .logs import Log as Log

@@ -1,8 +1,8 @@
-"""The callbacks that a spec names -> tried before training, in a folder of their own.
+"""Dry run of the callbacks of a spec, before the training, in a temporary folder.
 
-Keras looks at many options when it uses them, some after an epoch: a template of a path,
-a separator, a monitor. So each hook is called once, on a network without hidden layers,
-and what would end the training ends it before it begins.
+Keras checks many options only when it uses them, some after an epoch: the template of a path,
+a separator, a monitor. So each hook is called once, on a network without hidden layers, and an
+error that would end the training appears before it begins.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ from kfc.training.engine import create_variables
 from kfc.training.step import TapeModel
 
 _tried: set[str] = set()
-"""What this process has tried: the trials of a search have the same callbacks."""
+"""Callbacks that this process has tried: the trials of a search have the same ones."""
 
 
-def rehearse(spec: Spec, prepared: Prepared) -> None:
-    """Tries the callbacks of `spec`, but for those of plug-ins, which may do anything.
+def dry_run_callbacks(spec: Spec, prepared: Prepared) -> None:
+    """Calls each hook of the callbacks of a spec once, except those of plug-ins.
 
     Args:
         spec: A checked and resolved spec.
-        prepared: Its data.
+        prepared: Data of the training.
 
     Raises:
         SpecError: If a callback does not work with its options.
         DiskError: If the disk is full.
     """
+    # The code of a plug-in may have effects outside the folder.
     named = [
         (f"training.callbacks[{number}]", callback)
         for number, callback in enumerate(spec.training.callbacks)
@@ -61,7 +62,7 @@ def rehearse(spec: Spec, prepared: Prepared) -> None:
 
 
 def _small(spec: Spec, prepared: Prepared) -> TapeModel:
-    """Returns a network without hidden layers, compiled as the spec's own will be."""
+    """Returns a network without hidden layers, compiled like the network of the spec."""
     plain = spec.model_copy(update={"network": spec.network.model_copy(update={"hidden": ()})})
     network = build(plain, prepared.task)
     model = compile_for_training(network, plain, prepared.task, num_rows=len(prepared.train))
@@ -106,7 +107,7 @@ def _try(named: Sequence[tuple[str, CallbackSpec]], model: TapeModel, prefix: st
 def _refused(
     where: str, callback: CallbackSpec, folder: Path, recorded: dict[str, float]
 ) -> Iterator[None]:
-    """Turns whatever a callback says against its options into a SpecError."""
+    """Turns every error of a callback into a SpecError on its options."""
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("error", UserWarning)
@@ -114,13 +115,13 @@ def _refused(
     except KfcError:
         raise
     except Exception as error:
-        # A KeyError would show the representation of its text.
-        said = str(error.args[0] if isinstance(error, KeyError) else error)
+        # The text of a KeyError is the `repr` of its message.
+        message = str(error.args[0] if isinstance(error, KeyError) else error)
         raise SpecError(
             Finding(
                 where,
                 f"options with which {callback.name} works",
-                f"{type(error).__name__}: {said.replace(f'{folder}/', '')}",
-                f"Change its options. Metrics on record: {', '.join(recorded)}.",
+                f"{type(error).__name__}: {message.replace(f'{folder}/', '')}",
+                f"Change its options. Recorded metrics: {', '.join(recorded)}.",
             )
         ) from error

@@ -1,7 +1,7 @@
-"""A monitored metric -> when to stop, and with which weights.
+"""Early stopping and the best weights, by a monitored metric.
 
-Keras callbacks that work on any model. Their state is saved with a run: `get_state`
-returns what `set_state` takes.
+These are Keras callbacks for any model. Their state is saved with a run, by `get_state` and
+`set_state`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from kfc.spec import METRICS
 Logs = Mapping[str, float] | None
 
 
-def direction(metric: str, mode: str = "auto") -> str:
-    """Returns `min` or `max`: which way a metric becomes better.
+def monitor_mode(metric: str, mode: str = "auto") -> str:
+    """Returns `min` or `max`, the direction in which a metric improves.
 
     Args:
-        metric: Its name, with or without `val_`.
+        metric: Name of the metric, with or without `val_`.
         mode: `min`, `max`, or `auto` for a metric that kfc records.
 
     Raises:
@@ -38,25 +38,26 @@ def direction(metric: str, mode: str = "auto") -> str:
                 "monitor",
                 f"one of {', '.join(METRICS)} (or val_...), or mode='min' or 'max'",
                 f"{metric!r} with mode={mode!r}",
-                "Say in which direction other metrics become better.",
+                "Set mode to the direction in which this metric improves.",
             )
         )
     return METRICS[name]
 
 
 class EarlyStopping(keras.callbacks.Callback):
-    """Stops when a metric has not become better for some epochs; its state is saved.
+    """Stops training when a metric has stopped improving; its state is saved with a run.
 
-    Better means by more than `min_delta`, in the metric's own direction. Prechelt, "Early
-    stopping - but when?", 1998, https://doi.org/10.1007/3-540-49430-8_3.
+    An improvement is a change of more than `min_delta` in the direction of the metric.
+    Prechelt, "Early stopping - but when?", 1998, https://doi.org/10.1007/3-540-49430-8_3.
 
     Args:
-        monitor: A recorded metric, such as `val_loss` or `val_accuracy`.
-        patience: Epochs without progress before the stop, of at least 0; as in Keras, 0
-            means the same as 1: the first epoch without progress is the last.
-        min_delta: Smallest progress that counts, of at least 0.
-        restore_best_weights: Whether training ends with the best epoch's weights.
-        mode: `min` or `max`: which way the metric becomes better; `auto` knows kfc's own.
+        monitor: Name of a recorded metric, such as `val_loss` or `val_accuracy`.
+        patience: Number of epochs without an improvement before the stop, at least 0. As in
+            Keras, 0 means the same as 1: the first epoch without an improvement is the last.
+        min_delta: Smallest change that is an improvement, at least 0.
+        restore_best_weights: Whether training ends with the weights of the best epoch.
+        mode: Direction in which the metric improves, `min` or `max`; `auto` knows it for the
+            metrics that kfc records.
     """
 
     called_every = None
@@ -72,7 +73,7 @@ class EarlyStopping(keras.callbacks.Callback):
         super().__init__()
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self.restore_best_weights = restore_best_weights
-        self._sign = 1.0 if direction(monitor, mode) == "min" else -1.0
+        self._sign = 1.0 if monitor_mode(monitor, mode) == "min" else -1.0
         self._resumed = False
         self._forget()
 
@@ -81,36 +82,37 @@ class EarlyStopping(keras.callbacks.Callback):
         self.best_weights: list[np.ndarray] = []
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Forgets an earlier training, unless its state was just put back."""
+        """Forgets an earlier training, unless its state was just restored."""
         if not self._resumed:
             self._forget()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compares, and asks for a stop when patience is over."""
+        """Compares the metric with the best one, and stops the training after `patience`."""
         self._resumed = False
         value = self._sign * _monitored(self.monitor, logs)
         self.wait += 1
         better = value + self.min_delta < self.best
         if better:
             self.best, self.wait = value, 0
-        if better or self.best_epoch < 0:  # the first epoch is best even if it is NaN
+        # The first epoch is the best so far even if its metric is NaN.
+        if better or self.best_epoch < 0:
             self.best_epoch = epoch
             self.best_weights = self.model.get_weights() if self.restore_best_weights else []
         if self.wait >= max(1, self.patience) and epoch > 0:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Puts the best epoch's weights back."""
+        """Restores the weights of the best epoch."""
         if self.best_weights:
             self.model.set_weights(self.best_weights)
 
     def get_state(self) -> dict[str, Any]:
-        """Returns what a resumed training needs to stop at the same epoch."""
+        """Returns the state with which a resumed training stops at the same epoch."""
         state = {"best": self.best, "best_epoch": self.best_epoch, "wait": self.wait}
         return {**state, **{f"weight_{i}": w for i, w in enumerate(self.best_weights)}}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Takes what `get_state` returned."""
+        """Restores the state that `get_state` has returned."""
         self.best, self.wait = float(state["best"]), int(state["wait"])
         self.best_epoch, self._resumed = int(state["best_epoch"]), True
         weights = [key for key in state if key.startswith("weight_")]
@@ -121,8 +123,9 @@ class BestWeights(EarlyStopping):
     """Ends training with the weights of the best epoch, without stopping early.
 
     Args:
-        monitor: A recorded metric, such as `val_loss` or `val_accuracy`.
-        mode: `min` or `max`: which way the metric becomes better; `auto` knows kfc's own.
+        monitor: Name of a recorded metric, such as `val_loss` or `val_accuracy`.
+        mode: Direction in which the metric improves, `min` or `max`; `auto` knows it for the
+            metrics that kfc records.
     """
 
     def __init__(self, monitor: str = "val_loss", mode: str = "auto") -> None:
@@ -130,7 +133,7 @@ class BestWeights(EarlyStopping):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Keeps the weights of a better epoch."""
-        self.wait = -1  # never so long that it would stop
+        self.wait = -1  # so the patience never ends
         super().on_epoch_end(epoch, logs)
 
 

@@ -1,15 +1,14 @@
-"""The callbacks of a run: those a spec asks for, and at which steps each is called.
+"""The callbacks of a run: those of the spec, and the steps at which each is called.
 
-kfc trains many steps in one graph call, so a callback says at which steps it wants its
-batch hooks called: `called_every = 100` for each hundredth step, `called_every = "block"`
-whenever the engine comes up anyway, `called_every = None` for never; `on_train_batch_begin`
-is called for `called_every = 1` alone. A callback of Keras's that overrides a batch hook has
-no such attribute and is called at every step. All other hooks are called where Keras's `fit`
-calls them, but for the batches within an evaluation, which is one graph call.
+kfc runs many steps in one execution of a graph, so the attribute `called_every` of a callback
+says when its batch hooks are called: `called_every = 100` after each hundredth step,
+`called_every = "execution"` after each execution, `called_every = None` never. The hook
+`on_train_batch_begin` is called only for `called_every = 1`. A callback of Keras that
+overrides a batch hook has no such attribute and is called at every step. All other hooks are
+called as in Keras's `fit`, except those of the batches of an evaluation: it is one execution.
 
-A callback with `only_reads = True` promises to change neither the model nor the course of
-its training; while there are only such, several short epochs become one graph call, and
-their hooks are called after it.
+A callback with `only_reads = True` promises to change neither the model nor its training. If
+all callbacks do, several short epochs run in one execution, and their hooks are called after.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tra
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 TEST_HOOKS = ("on_test_begin", "on_test_end")
 TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
-_CONTENT_WITH_TESTS = (
+_NEED_NO_TEST_BATCHES = (
     *(
         keras.callbacks.TensorBoard,
         keras.callbacks.ProgbarLogger,
         keras.callbacks.CallbackList,
     ),
 )
-"""Of Keras's: they do nothing for a batch of a test that `fit` makes."""
+"""Callbacks of Keras that do nothing for a batch of an evaluation within `fit`."""
 
 
 def build_callbacks(
@@ -52,58 +51,60 @@ def build_callbacks(
 ) -> list[keras.callbacks.Callback]:
     """Builds the callbacks of a run, in the order in which they are called.
 
-    The logs of the run come last, as Keras's own do, so that they hold what the callbacks
-    before them have added to `logs`.
+    The logs of the run come last, as Keras's own do, so that they hold the entries that other
+    callbacks have added to `logs`.
 
     Args:
         spec: A checked and resolved spec.
-        folder: The run folder; every file that a named callback writes stays in it.
-        console: Where progress is shown.
-        given: The caller's.
+        folder: Run folder, in which the callbacks of the spec write all their files.
+        console: Console on which progress is shown.
+        given: Callbacks of the caller.
 
     Raises:
         PluginError: If a plug-in cannot be imported.
-        DiskError: If a folder for their files cannot be made.
+        DiskError: If a folder for the files cannot be created.
     """
     every, others = spec.training.log_every, [*named_callbacks(spec, folder), *given]
     return [
         *others,
         MetricsLog(folder / "metrics.jsonl", every),
         TensorBoardLog(folder / "tensorboard", every),
-        Terminal(every, folder / "run.log", console, notes_on(others, spec.training.engine)),
+        Terminal(
+            every, folder / "run.log", console, callback_notes(others, spec.training.engine)
+        ),
     ]
 
 
-def notes_on(callbacks: Sequence[keras.callbacks.Callback], engine: str) -> list[str]:
-    """Returns what is to be said of callbacks before training, a line each.
+def callback_notes(callbacks: Sequence[keras.callbacks.Callback], engine: str) -> list[str]:
+    """Returns the notes on callbacks that are shown before the training, a line each.
 
     Args:
-        callbacks: Those that a spec names, and the caller's.
-        engine: That trains.
+        callbacks: Callbacks of the spec and of the caller.
+        engine: Form of the engine: `xla`, `graph` or `eager`.
     """
-    slow = [type(each).__name__ for each in callbacks if wants_batches(each) == 1]
+    slow = [type(each).__name__ for each in callbacks if batch_hook_interval(each) == 1]
     notes = []
     if slow and engine != "eager":
         notes.append(
-            f"{_listed(slow)} called at every step: each step is a graph call of its own, "
+            f"{_listed(slow)} called at every step: each step is an execution of its own, "
             "which may take several times as long; called_every = N calls it less often"
         )
     for callback in callbacks:
-        unheard = [hook for hook in TEST_BATCH_HOOKS if _overrides(callback, hook)]
-        if unheard and not isinstance(callback, _CONTENT_WITH_TESTS):
+        not_called = [hook for hook in TEST_BATCH_HOOKS if _overrides(callback, hook)]
+        if not_called and not isinstance(callback, _NEED_NO_TEST_BATCHES):
             notes.append(
-                f"{type(callback).__name__}: {_listed(unheard)} not called, since "
-                "held-out rows are measured in one graph call; on_test_end is"
+                f"{type(callback).__name__}: {_listed(not_called)} not called, since "
+                "held-out rows are evaluated in one execution; on_test_end is"
             )
     return notes
 
 
 def named_callbacks(spec: Spec, folder: Path) -> list[keras.callbacks.Callback]:
-    """Builds the callbacks that a spec names, early stopping among them.
+    """Builds the callbacks of a spec, early stopping among them.
 
     Args:
         spec: A checked spec.
-        folder: The run folder; every file a callback writes stays in it.
+        folder: Run folder, in which the callbacks write all their files.
 
     Raises:
         PluginError: If a plug-in cannot be imported.
@@ -115,19 +116,20 @@ def named_callbacks(spec: Spec, folder: Path) -> list[keras.callbacks.Callback]:
 
 
 def build_callback(callback: CallbackSpec, folder: Path) -> keras.callbacks.Callback:
-    """Builds a callback that a spec names, and the folder of its file.
+    """Builds a callback of a spec, and creates the folder of its file.
 
     Args:
-        callback: Its name and options.
-        folder: The run folder; every file it writes stays in it.
+        callback: Name and options of the callback.
+        folder: Run folder, in which the callback writes all its files.
 
     Raises:
-        PluginError: If a plug-in cannot be imported, or is no callback.
-        DiskError: If the folder cannot be made.
+        PluginError: If a plug-in cannot be imported, or is not a callback.
+        DiskError: If the folder cannot be created.
     """
     build = callback_class(callback)
     parameters = inspect.signature(build).parameters
-    options = {  # a file's default name belongs into the run folder too
+    # A default file name is a path in the run folder too.
+    options = {
         name: parameters[name].default
         for name in callback.PATHS
         if name in parameters and isinstance(parameters[name].default, str)
@@ -135,7 +137,7 @@ def build_callback(callback: CallbackSpec, folder: Path) -> keras.callbacks.Call
     options |= callback.options
     paths = {name: str(folder / options[name]) for name in callback.PATHS & options.keys()}
     for parent in (Path(path).parent for path in paths.values()):
-        # Of a template Keras makes each folder itself.
+        # Keras itself creates the folders of a template.
         if not parent.is_dir() and "{" not in str(parent):
             atomic.make_folder(parent)
     with CALLBACKS.guard(callback.name, "training.callbacks"):
@@ -145,32 +147,32 @@ def build_callback(callback: CallbackSpec, folder: Path) -> keras.callbacks.Call
 
 
 def callback_class(callback: CallbackSpec) -> Any:
-    """Returns the class of a callback that a spec names: ours, a plug-in's or Keras's."""
+    """Returns the class of a callback of a spec: of kfc, of a plug-in, or of Keras."""
     if callback.name in CALLBACKS.names():
         return CALLBACKS.get(callback.name, "training.callbacks")
     return getattr(keras.callbacks, callback.name)
 
 
-def wants_batches(callback: Any) -> int | str | None:
-    """Returns at which steps a callback's batch hooks are to be called.
+def batch_hook_interval(callback: Any) -> int | str | None:
+    """Returns the number of steps between the calls of a callback's batch hooks.
 
     Args:
-        callback: A callback, or its class where `called_every` does not depend on it.
+        callback: A callback, or its class if `called_every` does not depend on the instance.
 
     Returns:
-        A number of steps, `block`, or None where it has no batch hooks.
+        A number of steps, `execution`, or None if it has no batch hooks.
 
     Raises:
-        SpecError: If its `called_every` is nothing of the kind.
+        SpecError: If its `called_every` is something else.
     """
     if hasattr(callback, "called_every"):
         every: int | str | None = callback.called_every
         steps = isinstance(every, int) and not isinstance(every, bool) and every >= 1
-        if not (steps or every is None or every == "block"):
+        if not (steps or every is None or every == "execution"):
             raise SpecError(
                 Finding(
                     f"{type(callback).__name__}.called_every",
-                    "a number of steps of at least 1, 'block' or None",
+                    "a number of steps of at least 1, 'execution' or None",
                     repr(every),
                     "Use for example 100.",
                 )
@@ -182,15 +184,15 @@ def wants_batches(callback: Any) -> int | str | None:
 def keeps_state(callback: keras.callbacks.Callback) -> bool:
     """Returns whether a resumed training has all of a callback's state.
 
-    That is so where it has `get_state` and `set_state`, where it `only_reads`, and for
-    Keras's own.
+    It has for a callback with `get_state` and `set_state`, for one that `only_reads`, and for
+    a callback of Keras.
     """
     saves = hasattr(callback, "get_state") and hasattr(callback, "set_state")
     only_reads = getattr(callback, "only_reads", False) is True
     return saves or only_reads or keras_state.is_known(callback)
 
 
-def may_act(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> bool:
+def may_change_training(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> bool:
     """Returns whether a callback may change the model or its training in one of `hooks`."""
     if getattr(callback, "only_reads", False) is True:
         return False
@@ -203,7 +205,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _overrides(callback: Any, hook: str) -> bool:
-    # Looked up on the callback itself: Keras's LambdaCallback sets its hooks there.
+    # Read from the instance: Keras's LambdaCallback sets its hooks on it.
     function = getattr(callback, hook)
     base = getattr(keras.callbacks.Callback, hook)
     return getattr(function, "__func__", function) is not base

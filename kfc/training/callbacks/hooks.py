@@ -1,4 +1,4 @@
-"""Callbacks -> their hooks, called as Keras's `fit` calls them."""
+"""Calls of the hooks of callbacks, where Keras's `fit` calls them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kfc.training.callbacks.from_spec import (
     BATCH_HOOKS,
     EPOCH_HOOKS,
     TEST_HOOKS,
-    may_act,
-    wants_batches,
+    batch_hook_interval,
+    may_change_training,
 )
 
-_OF_DISKS = {
+_DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
     *(errno.EIO, errno.EACCES, errno.EPERM),
 }
-"""What an operating system says of a disk that cannot be written."""
+"""Error numbers of an operating system for a disk that cannot be written."""
 
 
 class _History(keras.callbacks.History):
@@ -36,14 +36,14 @@ class Hooks:
     """The callbacks of a training, in the order in which they are called.
 
     As in Keras's `fit`, `model.history` is a `History`: the caller's own, or one that is
-    called last and so holds what the callbacks before it have added to `logs`.
+    called last, so that it holds the entries that other callbacks have added to `logs`.
 
     Args:
         callbacks: Keras callbacks.
-        model: What trains.
-        params: What callbacks find in their `params`.
-        history: Metric -> a value for each epoch that an earlier process has trained.
-        epoch: Epochs that it has trained.
+        model: Model that trains.
+        params: Entries of the callbacks' `params`.
+        history: Metric -> one value for each epoch that an earlier process has trained.
+        epoch: Number of epochs that an earlier process has trained.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Hooks:
         epoch: int,
     ) -> None:
         self._callbacks = list(callbacks)
+        # The history: the caller's, or one of our own with the epochs before a resume.
         given = [each for each in callbacks if isinstance(each, keras.callbacks.History)]
         self._own = None if given else _History()
         if self._own:
@@ -65,88 +66,90 @@ class Hooks:
         for callback in self._callbacks:
             keras_state.set_model(callback, model)
             callback.set_params(params)
-        self.wanted = [wants_batches(callback) for callback in self._callbacks]
-        # What acts at the end of a batch, or of a test, does so before, or in, the test.
-        self.may_disturb_a_test = self._may_act(*BATCH_HOOKS, *TEST_HOOKS)
-        self.may_act_within = self._may_act(*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
+        self.intervals = [batch_hook_interval(callback) for callback in self._callbacks]
+        # A callback that may change the model before or during a test sees it evaluated
+        # after its hooks; one that may change it between epochs ends an execution there.
+        self.may_disturb_a_test = self._may_change(*BATCH_HOOKS, *TEST_HOOKS)
+        self.may_change_training = self._may_change(*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
 
     def begin(self) -> None:
-        """Calls `on_train_begin`, also for a training that goes on: callbacks open files."""
+        """Calls `on_train_begin`, after a resume too, since callbacks open files there."""
         self.call("on_train_begin", {})
         if self._own:
             self._own.epoch = self._epochs
 
     def call(self, hook: str, *arguments: object) -> None:
-        """Calls a hook of each callback; what one of them puts into `logs` the next sees."""
+        """Calls a hook of each callback; each one sees what others have added to `logs`."""
         for callback in self._callbacks:
             call_hook(callback, hook, *arguments)
 
     def begin_batch(self, step: int) -> None:
-        """Calls those that want to be called at every step."""
-        for callback, wanted in zip(self._callbacks, self.wanted, strict=True):
-            if wanted == 1:
+        """Calls `on_train_batch_begin` of the callbacks that are called at every step."""
+        for callback, interval in zip(self._callbacks, self.intervals, strict=True):
+            if interval == 1:
                 call_hook(callback, "on_train_batch_begin", step, {})
 
     def end_batch(
         self, step: int, logs: dict[str, float], *, done: int, evaluated: bool
     ) -> None:
-        """Calls those that are to be called after a step.
+        """Calls `on_train_batch_end` of the callbacks that are due.
 
         Args:
-            step: Of the epoch, from 0.
+            step: Step of the epoch, from 0.
             logs: Means over the epoch so far.
-            done: Steps of the whole training.
-            evaluated: Whether it was followed by an evaluation, which logs write down.
+            done: Number of steps of the training so far.
+            evaluated: Whether an evaluation followed the step; a log records it.
         """
-        for callback, wanted in zip(self._callbacks, self.wanted, strict=True):
-            due = wanted == "block" or (isinstance(wanted, int) and done % wanted == 0)
+        for callback, interval in zip(self._callbacks, self.intervals, strict=True):
+            is_multiple = isinstance(interval, int) and done % interval == 0
+            due = interval == "execution" or is_multiple
             if due or (evaluated and hasattr(callback, "called_every")):
                 call_hook(callback, "on_train_batch_end", step, logs)
 
-    def end_block(self, step: int, logs: dict[str, float]) -> None:
-        """Calls those that want to be called whenever a block of steps is over."""
-        for callback, wanted in zip(self._callbacks, self.wanted, strict=True):
-            if wanted == "block":
+    def end_execution(self, step: int, logs: dict[str, float]) -> None:
+        """Calls `on_train_batch_end` of the callbacks with `called_every = "execution"`."""
+        for callback, interval in zip(self._callbacks, self.intervals, strict=True):
+            if interval == "execution":
                 call_hook(callback, "on_train_batch_end", step, logs)
 
     def flush(self) -> None:
-        """Lets logs write what they have collected."""
+        """Lets logs write the lines that they have collected."""
         for callback in self._callbacks:
             if getattr(callback, "only_reads", False) is True and hasattr(callback, "flush"):
                 call_hook(callback, "flush")
 
     def closers(self) -> Iterator[Any]:
-        """Yields for each callback the function that closes its files, the last one first."""
+        """Yields a function for each callback, the last one first, that closes its files."""
         for callback in reversed(self._callbacks):
             yield lambda callback=callback: _guarded(
                 callback, lambda: keras_state.close(callback)
             )
 
-    def _may_act(self, *hooks: str) -> bool:
-        return any(may_act(callback, hooks) for callback in self._callbacks)
+    def _may_change(self, *hooks: str) -> bool:
+        return any(may_change_training(callback, hooks) for callback in self._callbacks)
 
 
 def call_hook(callback: keras.callbacks.Callback, hook: str, *arguments: object) -> None:
-    """Calls a hook of a callback, or another method of it.
+    """Calls a hook, or another method, of a callback.
 
     Raises:
-        DiskError: If it meets a full disk.
+        DiskError: If the disk is full.
     """
     _guarded(callback, lambda: getattr(callback, hook)(*arguments))
 
 
 def _guarded(callback: keras.callbacks.Callback, call: Any) -> None:
-    """Calls a function of a callback, which may meet a full disk.
+    """Calls a function that writes the files of a callback.
 
     Raises:
-        DiskError: If it does; TensorFlow's writers have errors of their own.
+        DiskError: If the disk is full, which TensorFlow's writers report by other errors.
     """
     try:
         call()
     except KfcError:
         raise
     except OSError as error:
-        if error.errno not in _OF_DISKS:
+        if error.errno not in _DISK_ERRORS:
             raise
         raise _full(callback, error.filename, error.strerror or str(error)) from error
     except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:

@@ -1,6 +1,6 @@
-"""The numbers of each epoch and step -> the terminal, JSON lines, CSV and TensorBoard.
+"""Logs of the metrics of epochs and steps: terminal, JSON lines, CSV and TensorBoard.
 
-Keras callbacks that work on any model, with Keras's `fit` too.
+These are Keras callbacks for any model; they work in Keras's `fit` too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
 from kfc.system import atomic, progress_console
-from kfc.training.checkpoints import Appended
+from kfc.training.checkpoints import LogFiles
 from kfc.training.history_values import for_json, numbers, recorded
 
 Logs = Mapping[str, float] | None
@@ -33,10 +33,10 @@ _COLUMNS = 80
 
 
 class Log(keras.callbacks.Callback):
-    """A log, which knows the number of each step in the whole training and its time.
+    """Base class of the logs. It counts the steps of the training, and its seconds.
 
     Args:
-        path: The file, or folder of files, that it only appends to.
+        path: File, or folder of files, to which the log appends.
     """
 
     only_reads = True
@@ -44,65 +44,65 @@ class Log(keras.callbacks.Callback):
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__()
-        self._appended = Appended(path) if path else None
+        self._files = LogFiles(path) if path else None
         self._epoch = self._begin = self._last = 0
         self._began = time.monotonic()
         self._lines: dict[Path, list[str]] = {}
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Counts anew."""
+        """Restarts the count of steps and seconds."""
         self._last = 0
         self._began = time.monotonic()
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Writes what was collected."""
+        """Writes the lines that were collected."""
         self.flush()
 
     def flush(self) -> None:
-        """Writes what was collected since the last time."""
+        """Writes the lines that were collected since the last call."""
         for path, lines in self._lines.items():
             atomic.append_text(path, "".join(lines))
         self._lines = {}
 
     def get_state(self) -> dict[str, Any]:
-        """Returns the epoch, and how much was written that a resume does not repeat."""
+        """Returns the epoch, its first step, and the lengths of the files."""
         self.flush()
-        files_of = self._appended.state() if self._appended else {}
-        return {**files_of, "epoch": self._epoch, "begin": self._begin}
+        lengths = self._files.state() if self._files else {}
+        return {**lengths, "epoch": self._epoch, "begin": self._begin}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on in the same epoch, and cuts off what a resumed training repeats.
+        """Restores the epoch, and truncates the files to their lengths at the checkpoint.
 
         Raises:
-            CheckpointError: If what `get_state` counted is not there any more.
+            CheckpointError: If a file does not begin with the bytes of the checkpoint.
         """
         self._epoch, self._begin = int(state["epoch"]), int(state["begin"])
-        if self._appended:
-            self._appended.cut(state)
+        if self._files:
+            self._files.truncate_to(state)
 
-    def begin_again(self, folder: Path) -> None:
-        """Removes log lines of an earlier process that ended before its first checkpoint."""
-        if self._appended:
-            self._appended.remove(folder)
+    def discard(self, folder: Path) -> None:
+        """Removes the files in a run folder whose training begins from the start again."""
+        if self._files:
+            self._files.remove_in(folder)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Notes the epoch, and where it begins."""
-        # Keras does not know the steps of an epoch of a stream that does not know them.
+        """Records the epoch and its first step."""
+        # In Keras's `fit` on a dataset of unknown length, `steps` is None.
         steps = self.params.get("steps")
         self._epoch, self._begin = epoch, epoch * steps if steps else self._last
 
     def _step(self, batch: int) -> int:
-        """Returns the number of the epoch's `batch` in the whole training, from 1."""
+        """Returns the number of a step in the training, from 1."""
         self._last = self._begin + batch + 1
         return self._last
 
     def _steps_done(self) -> int:
-        """Returns the steps of the whole training once the epoch is over."""
+        """Returns the number of steps of the training at the end of the epoch."""
         return self._begin + self.params["steps"] if self.params.get("steps") else self._last
 
     def _seconds(self) -> float:
-        """Returns the seconds since the training began at which the epoch ended."""
-        # kfc's loop calls the hooks of several short epochs after the last of them.
+        """Returns the seconds from the begin of the training to the end of the epoch."""
+        # kfc's loop calls the hooks of several short epochs after the last one.
         return float(self.params.get("seconds", self._now()))
 
     def _now(self) -> float:
@@ -110,7 +110,7 @@ class Log(keras.callbacks.Callback):
         return time.monotonic() - float(self.params.get("began", self._began))
 
     def _append(self, path: Path, line: str) -> None:
-        """Writes a line now, or where kfc's loop says so: a file is opened once for many."""
+        """Collects a line; in kfc's loop, `flush` writes many lines at once."""
         self._lines.setdefault(path, []).append(line + "\n")
         if not (self.params or {}).get("flushed"):
             self.flush()
@@ -119,15 +119,14 @@ class Log(keras.callbacks.Callback):
 class MetricsLog(Log):
     """Writes a JSON line for each epoch, for every N steps, and for each evaluation.
 
-    A line has `epoch` (from 1), `step` (of the whole training, from 1), `seconds` since
-    the start, and the metrics: means over the epoch so far. Of several short epochs in one
-    call each has an even share of the seconds. Lines within an epoch have `batch_loss` as
-    well, the loss of that batch alone. A number that is not finite is written as text,
-    since JSON has none.
+    A line has `epoch` (from 1), `step` (of the training, from 1), `seconds` since the start,
+    and the metrics: means over the epoch so far. Several short epochs in one execution share
+    its seconds evenly. Lines within an epoch also have `batch_loss`, the loss of that batch
+    alone. A number that is not finite is written as text, since JSON has no such number.
 
     Args:
         filename: File to append to.
-        every: Steps between lines, of at least 1; None for epochs only.
+        every: Number of steps between lines, at least 1; None for epochs only.
     """
 
     called_every: int | None
@@ -140,7 +139,7 @@ class MetricsLog(Log):
         self.called_every = every
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Writes a line where one is due."""
+        """Writes a line if one is due."""
         step = self._step(batch)
         evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
         if evaluated or (self.called_every and step % self.called_every == 0):
@@ -159,9 +158,11 @@ class MetricsLog(Log):
 class CSVLog(Log):
     """Writes a CSV table with a row for each epoch.
 
+    The columns are the metrics of the first epoch; a later epoch without one of them leaves
+    its cell empty.
+
     Args:
-        filename: File to append to; its columns are the first epoch's metrics, and later
-            epochs leave empty what they lack.
+        filename: File to append to.
     """
 
     def __init__(self, filename: str | Path = "epochs.csv") -> None:
@@ -170,7 +171,7 @@ class CSVLog(Log):
         self._columns: list[str] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Appends the epoch's row, after a head in a new file."""
+        """Appends the epoch's row, in a new file after a header."""
         row = {"epoch": epoch + 1, **(logs or {})}
         text = io.StringIO()
         known = self._columns or self._head()
@@ -184,7 +185,7 @@ class CSVLog(Log):
         self._append(self.path, text.getvalue().removesuffix("\n"))
 
     def _head(self) -> list[str]:
-        """Returns the head of the file, which may be an earlier training's."""
+        """Returns the header of the file, which an earlier training may have written."""
         if not self.path.exists():
             return []
         with io.TextIOWrapper(atomic.open_to_read(self.path), "utf-8", newline="") as file:
@@ -195,8 +196,9 @@ class TensorBoardLog(Log):
     """Writes scalars for TensorBoard, under the tags Keras uses.
 
     Args:
-        log_dir: Folder for the event files; `train` and `validation` below it.
-        every: Steps between scalars of `batch_loss`, of at least 1; None for epochs only.
+        log_dir: Folder of the event files, in its subfolders `train` and `validation`.
+        every: Number of steps between scalars of `batch_loss`, at least 1; None for epochs
+            only.
     """
 
     called_every: int | None
@@ -208,7 +210,7 @@ class TensorBoardLog(Log):
         self._writers: dict[str, Any] = {}
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Writes the loss of one batch where it is due."""
+        """Writes the loss of one batch if it is due."""
         step = self._step(batch)
         if (
             self.called_every
@@ -230,11 +232,11 @@ class TensorBoardLog(Log):
             self._event(folder, epoch, scalars)
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Closes the event files and puts them on the disk."""
+        """Closes the event files and writes them through to the disk."""
         self.close()
 
     def flush(self) -> None:
-        """Lets TensorBoard see what was collected since the last time."""
+        """Writes the events that were collected since the last call."""
         for writer in self._writers.values():
             writer.flush()
 
@@ -247,13 +249,13 @@ class TensorBoardLog(Log):
         self._writers = {}
 
     def _event(self, folder: str, step: int, scalars: Mapping[str, float]) -> None:
-        # An event file is a file of records, so TensorFlow writes it without `tf.summary`,
-        # whose eager operations cost more than an epoch of a small network.
+        # An event file is a TFRecord file. `tf.summary` is not used: its eager operations
+        # take longer than an epoch of a small network.
         if folder not in self._writers:
             path = self.folder / folder
             atomic.make_folder(path)
             name = f"events.out.tfevents.{time.time_ns()}.{platform.node()}.{os.getpid()}"
-            name += f".{secrets.token_hex(8)}"  # TensorFlow follows what has this name
+            name += f".{secrets.token_hex(8)}"  # unique, as TensorFlow's are
             atomic.create_file(path / name)
             self._writers[folder] = tf.io.TFRecordWriter(str(path / name))
             head = event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2")
@@ -274,10 +276,12 @@ class Terminal(Log):
     """Shows a bar within epochs, and prints a line for each epoch and each log step.
 
     Args:
-        every: Steps between lines within an epoch, of at least 1; None for epochs only.
+        every: Number of steps between lines within an epoch, at least 1; None for epochs
+            only.
         log: File that gets the same lines, or None.
-        console: Where to print; by default stderr. A quiet console leaves the file.
-        notes: Lines that are said once, before the first epoch.
+        console: Console to print on, by default stderr. With a quiet console, only the file
+            is written.
+        notes: Lines that are printed once, before the first epoch.
     """
 
     def __init__(
@@ -291,13 +295,13 @@ class Terminal(Log):
         self._notes = notes
         self.console = console or progress_console()
         self.log, self._lines_every = log, every
-        self.called_every = "block"
+        self.called_every = "execution"
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._epoch_began = 0.0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Says the notes, and starts the bar where there is a terminal to draw it on."""
+        """Prints the notes, and starts the progress bar if the console is a terminal."""
         super().on_train_begin(logs)
         for note in self._notes:
             self._say(note)
@@ -310,21 +314,21 @@ class Terminal(Log):
             self._task = self._bar.add_task("training", total=total)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Notes the epoch and its time."""
+        """Records the epoch and the second at which it begins."""
         super().on_epoch_begin(epoch, logs)
         self._epoch_began = self._seconds()
 
     def get_state(self) -> dict[str, Any]:
-        """Returns also the second at which the epoch began."""
+        """Returns the state of the log, and the second at which the epoch began."""
         return {**super().get_state(), "epoch_began": self._epoch_began}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Takes what `get_state` returned."""
+        """Restores the state that `get_state` has returned."""
         super().set_state(state)
         self._epoch_began = float(state["epoch_began"])
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Moves the bar, and prints a line where one is due."""
+        """Moves the bar, and prints a line if one is due."""
         step = self._step(batch)
         if self._bar:
             title = f"epoch {self._epoch + 1}/{self.params['epochs']}"
@@ -341,11 +345,11 @@ class Terminal(Log):
         self._print(title, logs, f"{seconds:.2f} s")
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self.close()
 
     def close(self) -> None:
-        """Takes the bar away, also when training ends with an error."""
+        """Removes the bar, also when training ends with an error."""
         if self._bar:
             self._bar.stop()
             self._bar = None
@@ -367,7 +371,7 @@ def _parts(logs: Mapping[str, float]) -> list[str]:
     for name, value in logs.items():
         part, _, metric = name.partition("_")
         if part in _HELD_OUT and metric in logs:
-            continue  # it stands behind the metric of the training rows
+            continue  # it is printed beside the metric of the training rows
         beside = "".join(
             f" ({held_out} {_short(logs[f'{held_out}_{name}'])})"
             for held_out in _HELD_OUT
@@ -388,5 +392,5 @@ def _lines(title: str, parts: Sequence[str]) -> list[str]:
 
 
 def _short(value: float) -> str:
-    """Returns a number as Keras's progress bar shows it: a rate may be very small."""
+    """Returns a number as in Keras's progress bar: a learning rate may be very small."""
     return f"{value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{value:.2e}"

@@ -1,4 +1,4 @@
-"""Files that only grow -> how much of them a state counts, and the rest cut off."""
+"""Log files: store their length in a checkpoint, truncate to it on resume."""
 
 from __future__ import annotations
 
@@ -13,34 +13,37 @@ from kfc.system import atomic, safe_open
 _CHUNK = 1 << 20
 
 
-class Appended:
-    """A log file, or a folder of such, of which a resumed training repeats the end.
+class LogFiles:
+    """A log file, or a folder of log files, that a training only appends to.
+
+    A resumed training repeats the steps after its checkpoint, so the lines of these steps
+    are cut off first.
 
     Args:
-        path: The file or folder; it may not be there yet.
+        path: File or folder, which may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._read: dict[Path, tuple[Any, int]] = {}  # hash and size of what was read so far
+        self._read: dict[Path, tuple[Any, int]] = {}  # hash and size of the bytes read so far
 
     def state(self) -> dict[str, Any]:
-        """Returns the size and the sha256 of each file, whose content is then on the disk."""
+        """Returns the size and the sha256 of each file, and writes it through to the disk."""
         found = self._files()
         if found:
             atomic.flush_to_disk(self.path)
         return {"files": {self._name(path): self._measure(path) for path in found}}
 
-    def cut(self, state: Mapping[str, Any]) -> None:
-        """Makes the files what they were when `state` was taken.
+    def truncate_to(self, state: Mapping[str, Any]) -> None:
+        """Truncates the files to their sizes in a state, and removes newer files.
 
         Raises:
-            CheckpointError: If one is missing, shorter, or begins with other bytes.
-            DiskError: If it cannot be cut.
+            CheckpointError: If a file is missing, shorter, or begins with other bytes.
+            DiskError: If a file cannot be truncated.
         """
         self._read.clear()
         found = {self._name(path): path for path in self._files()}
-        # All are looked at before one is changed.
+        # Every file is checked before one is changed.
         for name, (size, sha256) in state["files"].items():
             if name not in found or self._measure(found[name], size) != [size, sha256]:
                 raise CheckpointError(
@@ -57,10 +60,10 @@ class Appended:
             else:
                 atomic.remove_file(path)
 
-    def remove(self, folder: Path) -> None:
-        """Removes the files, as far as they are in `folder`."""
+    def remove_in(self, folder: Path) -> None:
+        """Removes the files if they are in `folder`."""
         if self.path.is_relative_to(folder):
-            self.cut({"files": {}})
+            self.truncate_to({"files": {}})
 
     def _measure(self, path: Path, size: int | None = None) -> list[Any]:
         """Returns the size of a file and the sha256 of its content, or of its first bytes."""

@@ -1,8 +1,8 @@
-"""Arrays and facts -> a folder that a killed process cannot spoil, and back.
+"""Checkpoints on the disk, which a process that is killed while writing cannot damage.
 
 Each checkpoint is a folder `checkpoints/000001/` with `state.npz` (arrays), `facts.json` (the
-rest) and `manifest.json`, which holds its number and the sha256 of both. It appears by one
-rename, and the last two are kept, so there is always a whole one to go back to.
+rest) and `manifest.json` (its number and the sha256 of both). It appears by one rename, and
+the last two are kept, so there is always a complete checkpoint to resume from.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FILES = ("state.npz", "facts.json")
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RecursionError)
 
 
-class _Progress(BaseModel, strict=True, extra="forbid"):
+class _ProgressSchema(BaseModel, strict=True, extra="forbid"):
     epoch: NonNegativeInt
     step: NonNegativeInt = 0
     stopped: bool = False
@@ -36,10 +36,10 @@ class _Progress(BaseModel, strict=True, extra="forbid"):
     seconds: NonNegativeFloat = 0.0
 
 
-class _Facts(BaseModel, strict=True, extra="allow"):
-    """What `facts.json` must be, whoever wrote it: a sha256 only says that it is whole."""
+class _FactsSchema(BaseModel, strict=True, extra="allow"):
+    """Schema of `facts.json`: a matching sha256 only shows that the file is complete."""
 
-    progress: _Progress
+    progress: _ProgressSchema
     callbacks: list[str]
     states: list[dict[str, Any]]
     about: dict[str, str] = {}
@@ -47,12 +47,12 @@ class _Facts(BaseModel, strict=True, extra="allow"):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a training.
+    """The complete state of a training.
 
     Args:
-        arrays: By name.
-        facts: What JSON can hold.
-        passed_over: Name and finding of each newer checkpoint that is damaged.
+        arrays: Name -> array: variables of the model, and arrays of callbacks.
+        facts: Values for JSON: progress, classes and states of the callbacks.
+        passed_over: Name and damage of each newer checkpoint that could not be read.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -64,7 +64,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint to the disk and drops all but the last two.
 
     Raises:
-        DiskError: If it cannot be written; the earlier ones stay.
+        DiskError: If the checkpoint cannot be written; the earlier ones stay.
     """
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **checkpoint.arrays)
@@ -80,10 +80,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def newest(folder: Path) -> Checkpoint:
-    """Reads the newest checkpoint whose bytes are those that were written.
+    """Reads the newest complete checkpoint.
 
     Raises:
-        CheckpointError: If there is none.
+        CheckpointError: If there is no complete checkpoint.
     """
     reasons: list[tuple[str, str]] = []
     for path in reversed(_checkpoint_folders(folder)):
@@ -96,20 +96,20 @@ def newest(folder: Path) -> Checkpoint:
     raise CheckpointError(
         Finding(
             str(folder),
-            "a whole checkpoint",
+            "a complete checkpoint",
             "; ".join(f"{name}: {finding}" for name, finding in reasons) or "none",
             f"Train again with `kfc fit {shlex.quote(str(folder.parent / 'spec.yaml'))}`.",
         )
     )
 
 
-def begun(folder: Path) -> bool:
-    """Says whether there has been a checkpoint, damaged or not."""
+def has_checkpoints(folder: Path) -> bool:
+    """Returns whether there is a checkpoint, damaged or not."""
     return bool(_checkpoint_folders(folder))
 
 
 def drop_damaged(folder: Path, checkpoint: Checkpoint) -> None:
-    """Removes the checkpoints that `newest` passed over, of which the next would keep one."""
+    """Removes the damaged checkpoints, one of which the next `save` would keep."""
     for name, _ in checkpoint.passed_over:
         atomic.remove_folder(folder / name)
 
@@ -118,7 +118,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Returns the arrays and the facts of a checkpoint.
 
     Raises:
-        ValueError: If they are not what was written, under this name, or another of
+        ValueError: If a file was changed or the folder renamed, or another error of
             `_BROKEN`.
     """
     manifest = json.loads(atomic.read_bytes(path / "manifest.json"))
@@ -129,7 +129,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if atomic.sha256(data) != manifest[name]:
             raise ValueError(f"the sha256 of {name} differs")
     facts = json.loads(contents["facts.json"])
-    if len(_Facts.model_validate(facts).states) != len(facts["callbacks"]):
+    if len(_FactsSchema.model_validate(facts).states) != len(facts["callbacks"]):
         raise ValueError("facts.json has a state for some of the callbacks alone")
     return arrays_in(contents["state.npz"]), facts
 
@@ -138,7 +138,7 @@ def _checkpoint_folders(folder: Path) -> list[Path]:
     """Returns the folders of checkpoints, the oldest first.
 
     Raises:
-        CheckpointError: If `folder` is a link or anything else that is no folder.
+        CheckpointError: If `folder` is a link, or is not a folder.
     """
     try:
         names = safe_open.names_in(folder)

@@ -1,4 +1,4 @@
-"""The whole state of a training -> a checkpoint, and back."""
+"""The complete state of a training: captured for a checkpoint, and restored."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from kfc.training.checkpoints.store import Checkpoint
 from kfc.training.engine import named_variables
 from kfc.training.history_values import recorded
 
-_KERAS_S_OWN = ("params", "_model")
-"""Attributes of every callback that `set_params` and `set_model` set."""
+_SET_BY_KERAS = frozenset(vars(keras.callbacks.Callback()))
+"""Attributes of every callback, which `set_params` and `set_model` set."""
 
 _MOST_BYTES = 1 << 20
-"""Of an attribute of a callback without `get_state`: more is data that it was given."""
+"""Largest attribute that is saved for a callback without `get_state`; larger ones are data."""
 
 
 @dataclass
 class Progress:
-    """How far a training has come.
+    """Progress of a training.
 
     Args:
-        epoch: Epochs done.
-        step: Steps done in the epoch after them.
-        stopped: Whether a callback has asked for a stop.
-        history: Metric -> one value per epoch done, those that callbacks add included.
-        logs: Metrics of the last epoch done, for `on_train_end`.
-        seconds: It took so far, as of the last checkpoint or the end.
+        epoch: Number of finished epochs.
+        step: Number of finished steps of the next epoch.
+        stopped: Whether a callback has stopped the training.
+        history: Name -> one value per finished epoch, of metrics and of entries that
+            callbacks have added.
+        logs: Metrics of the last finished epoch, for `on_train_end`.
+        seconds: Duration of the training, up to the last checkpoint or the end.
     """
 
     epoch: int = 0
@@ -46,30 +47,30 @@ class Progress:
     logs: dict[str, float] = field(default_factory=dict)
     seconds: float = field(default=0.0, compare=False)
 
-    def end_epoch(self, measured: Mapping[str, float], logs: Mapping[str, Any]) -> None:
-        """Records an epoch.
+    def end_epoch(self, metrics: Mapping[str, float], logs: Mapping[str, Any]) -> None:
+        """Records a finished epoch.
 
         Args:
-            measured: What the epoch has measured.
-            logs: The same, and what callbacks have added.
+            metrics: Metrics of the epoch.
+            logs: The same metrics, and the entries that callbacks have added.
 
         Raises:
-            PluginError: If a callback has added what no file can hold.
+            PluginError: If a callback has added a value that JSON cannot hold.
         """
         for name, value in logs.items():
             self.history.setdefault(name, []).append(recorded(name, value))
-        self.logs = dict(measured)
+        self.logs = dict(metrics)
         self.epoch, self.step = self.epoch + 1, 0
 
 
 def capture(
     model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], progress: Progress
 ) -> Checkpoint:
-    """Returns everything that decides how training goes on.
+    """Returns the complete state, with which a resumed training makes the same steps.
 
-    That is every variable of the network (seeds of dropout included), of the optimizer
-    and of the metrics, and the state of each callback: what its `get_state` returns, for
-    Keras's own what `keras_callbacks` knows of it, and else the attributes that it has.
+    It holds every variable of the network (seeds of dropout included), of the optimizer and
+    of the metrics, and the state of each callback: the result of its `get_state`, the known
+    attributes of a Keras callback, or the small attributes of another one.
     """
     arrays = {name: np.asarray(variable) for name, variable in named_variables(model)}
     states: list[dict[str, Any]] = []
@@ -84,8 +85,8 @@ def capture(
     return Checkpoint(arrays, facts)
 
 
-def size(model: keras.Model) -> int:
-    """Returns the bytes of the variables that `capture` would take."""
+def state_bytes(model: keras.Model) -> int:
+    """Returns the size of the variables that a checkpoint holds."""
     return sum(
         variable.value.dtype.size * math.prod(variable.shape)
         for _, variable in named_variables(model)
@@ -95,7 +96,7 @@ def size(model: keras.Model) -> int:
 def plain_state(
     callback: keras.callbacks.Callback, state: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns the part of a callback's state that is no array, for JSON.
+    """Returns the part of a callback's state that is not an array, for JSON.
 
     Raises:
         PluginError: If JSON cannot hold it.
@@ -113,24 +114,26 @@ def plain_state(
                 f"{type(callback).__name__}.get_state",
                 "arrays, numbers and text",
                 str(error),
-                "Return plain values; kfc.testing.check_callback tries it.",
+                "Return plain values; kfc.testing.check_callback checks it.",
             )
         ) from error
     return plain
 
 
-def prepare(checkpoint: Checkpoint, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
-    """Gets callbacks ready to go on, before `on_train_begin`, and returns the progress.
+def prepare_callbacks(
+    checkpoint: Checkpoint, callbacks: Sequence[keras.callbacks.Callback]
+) -> Progress:
+    """Prepares callbacks for a resume, before `on_train_begin`, and returns the progress.
 
     Raises:
-        CheckpointError: If the callbacks are not the ones that the state was taken of.
+        CheckpointError: If the callbacks are not those of the checkpoint.
     """
     kinds = [type(callback).__name__ for callback in callbacks]
     if kinds != checkpoint.facts["callbacks"]:
         raise _other("callbacks", checkpoint.facts["callbacks"], kinds)
     for callback, state in zip(callbacks, checkpoint.facts["states"], strict=True):
         if keras_state.is_known(callback):
-            _put(callback, keras_state.prepare, state)
+            _put(callback, keras_state.truncate_log, state)
     return Progress(**copy.deepcopy(checkpoint.facts["progress"]))
 
 
@@ -139,13 +142,13 @@ def restore(
     model: keras.Model,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Puts a captured state back; the opposite of `capture`.
+    """Restores a state that `capture` has returned.
 
-    It comes after `on_train_begin`, so that nothing remains of what that hook has changed
-    in the model or in a callback.
+    It is called after `on_train_begin`, so that it undoes the changes of that hook to the
+    model and to the callbacks.
 
     Raises:
-        CheckpointError: If the model or the callbacks are not the ones it was taken from.
+        CheckpointError: If the model or the callbacks are not those of the checkpoint.
     """
     for name, variable in named_variables(model):
         values = checkpoint.arrays.get(name)
@@ -163,17 +166,20 @@ def restore(
         _put(callback, _set_state, {**checkpoint.facts["states"][number], **arrays})
 
 
-def begin_again(callbacks: Sequence[keras.callbacks.Callback], folder: Path) -> None:
-    """Removes the logs in a run folder of a process that ended before its first checkpoint."""
+def discard_logs(callbacks: Sequence[keras.callbacks.Callback], folder: Path) -> None:
+    """Removes the logs in a run folder whose training begins from the start again.
+
+    An earlier process has ended before its first checkpoint, and left them.
+    """
     for callback in callbacks:
         if isinstance(callback, Log):
-            callback.begin_again(folder)
+            callback.discard(folder)
         elif keras_state.is_known(callback):
-            keras_state.begin_again(callback, folder)
+            keras_state.discard_log(callback, folder)
 
 
 def for_another_folder(checkpoint: Checkpoint) -> Checkpoint:
-    """Returns the checkpoint of a training that goes on elsewhere, where no logs are."""
+    """Returns a checkpoint for a resume in another folder, which has no logs yet."""
     facts = copy.deepcopy(dict(checkpoint.facts))
     for state in facts["states"]:
         if "files" in state:
@@ -182,10 +188,10 @@ def for_another_folder(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def restore_network(checkpoint: Checkpoint, network: keras.Model) -> None:
-    """Puts the weights of a captured training into a network alone.
+    """Restores the weights of a network, and nothing else.
 
     Raises:
-        CheckpointError: If it is another network's.
+        CheckpointError: If the checkpoint belongs to another network.
     """
     for number, variable in enumerate(network.weights):
         values = checkpoint.arrays.get(f"weights/{number}")
@@ -198,11 +204,11 @@ def _state(callback: Any) -> dict[str, Any]:
     if hasattr(callback, "get_state"):
         return dict(callback.get_state())
     if keras_state.is_known(callback):
-        return keras_state.state(callback)
+        return keras_state.state_of(callback)
     return {
         name: copy.deepcopy(value)
         for name, value in vars(callback).items()
-        if name not in _KERAS_S_OWN and _is_plain(value)
+        if name not in _SET_BY_KERAS and _is_plain(value)
     }
 
 
@@ -210,15 +216,15 @@ def _set_state(callback: Any, state: Mapping[str, Any]) -> None:
     if hasattr(callback, "set_state"):
         callback.set_state(state)
     elif keras_state.is_known(callback):
-        keras_state.put_back(callback, state)
+        keras_state.restore_attributes(callback, state)
     elif not hasattr(callback, "get_state"):
-        # What `on_epoch_begin` has set, which is not called again within an epoch.
+        # Attributes that `on_epoch_begin` has set: within an epoch it is not called again.
         for name in state.keys() - vars(callback).keys():
             setattr(callback, name, state[name])
 
 
 def _is_plain(value: Any) -> bool:
-    """Returns whether a checkpoint gives a small value back as it is."""
+    """Returns whether a value is small and survives a checkpoint unchanged."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "biufc" and value.nbytes <= _MOST_BYTES
     try:
@@ -232,8 +238,8 @@ def _put(callback: Any, put: Callable[[Any, Mapping[str, Any]], None], state: An
     try:
         put(callback, state)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        what = f"the state of a {type(callback).__name__}"
-        raise _other("callbacks", what, f"{type(error).__name__}: {error}") from error
+        expected = f"the state of a {type(callback).__name__}"
+        raise _other("callbacks", expected, f"{type(error).__name__}: {error}") from error
 
 
 def _other(where: str, expected: Any, got: Any) -> CheckpointError:

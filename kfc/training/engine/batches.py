@@ -1,109 +1,117 @@
-"""Training rows -> the tensors that a block of steps gathers its batches from."""
+"""Training rows in memory, from which the steps of a call gather their batches."""
 
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from kfc.data import Rows
 from kfc.system import DiskArray
+from kfc.training.engine.variables import Tensors
+
+_ANY_STEP = 2**31 - 1  # the largest int32
 
 
 class Window(NamedTuple):
-    """Rows in memory, and which steps gather from them.
+    """Rows in memory, and the steps that gather their batches from them.
 
     Args:
-        tensors: Inputs, targets and perhaps weights, (rows, ...).
-        orders: Numbers of these rows in the order of training, (epochs, rows).
-        first: The first step of an epoch that finds its rows here.
-        last: The step behind the last one.
+        tensors: Inputs, targets and perhaps sample weights, (window rows, ...) each.
+        row_orders: Numbers of these rows in the order of training, (epochs, window rows).
+        first_step: First step of an epoch whose rows are in the window.
+        end_step: Step after the last one whose rows are in the window.
     """
 
-    tensors: list[Any]
-    orders: Any
-    first: int
-    last: int
+    tensors: Tensors
+    row_orders: tf.Tensor
+    first_step: int
+    end_step: int
 
 
-class Resident:
-    """All rows, in memory.
+class ResidentRows:
+    """All training rows, in memory: one window for all steps.
 
     Args:
         rows: Training rows.
-        epochs: The most epochs whose orders are given at once.
+        num_epochs: Largest number of epochs per call.
     """
 
     window_rows = None
-    """Rows that an order must keep together; None where any order will do."""
+    """Number of rows that an order must keep together; None if any order will do."""
 
-    def __init__(self, rows: Rows, epochs: int) -> None:
-        self._tensors = [tf.constant(part) for part in rows.parts]
-        self._shape = epochs, len(rows)
-        self._orders = tf.zeros(self._shape, tf.int32)
+    def __init__(self, rows: Rows, num_epochs: int) -> None:
+        self._tensors = [tf.constant(part) for part in rows.parts]  # (rows, ...) each
+        self._shape = num_epochs, len(rows)
+        self._row_orders = tf.zeros(self._shape, tf.int32)
 
-    def begin(self, orders: np.ndarray) -> None:
-        """Sets the orders of the coming epochs, (epochs, rows)."""
-        missing = self._shape[0] - len(orders)
-        self._orders = tf.constant(np.pad(orders, [(0, missing), (0, 0)]))
+    def set_row_orders(self, row_orders: np.ndarray) -> None:
+        """Sets the orders of the next epochs, (epochs, rows)."""
+        # Padded to one shape: XLA would compile again for another number of epochs.
+        missing = self._shape[0] - len(row_orders)
+        padded = np.pad(row_orders, [(0, missing), (0, 0)])  # (num_epochs, rows)
+        self._row_orders = tf.constant(padded)
 
     def window(self, step: int) -> Window:
-        """Returns where `step` finds its rows."""
-        return Window(self._tensors, self._orders, 0, 2**31 - 1)
+        """Returns the window with the rows of a step: all rows."""
+        return Window(self._tensors, self._row_orders, 0, _ANY_STEP)
 
 
-class Streamed:
-    """Rows on the disk, of which a window is in memory, and the next one on its way.
+class StreamedRows:
+    """Training rows on the disk: one window in memory, the next one being read.
 
     Args:
         rows: Training rows whose inputs are `DiskArray`.
-        batch_size: Rows per step; windows hold whole batches.
+        batch_size: Number of rows per step; a window holds complete batches.
     """
 
     def __init__(self, rows: Rows, batch_size: int) -> None:
         if not isinstance(rows.x, DiskArray):
             raise TypeError(f"rows.x: expected DiskArray, got {type(rows.x).__name__}")
         self._rows = rows
-        needed = -(-len(rows) // batch_size) * batch_size
-        self.window_rows = min(rows.x.chunk_rows(batch_size), needed)
-        self._steps = self.window_rows // batch_size
-        self._order = np.arange(len(rows), dtype=np.int32)
+        rounded_up = -(-len(rows) // batch_size) * batch_size
+        self.window_rows = min(rows.x.chunk_rows(batch_size), rounded_up)
+        self._steps_per_window = self.window_rows // batch_size
+        self._row_order = np.arange(len(rows), dtype=np.int32)  # (rows,)
         self._reader = ThreadPoolExecutor(max_workers=1)
-        self._read: dict[int, Future[Window]] = {}
+        self._windows: dict[int, Future[Window]] = {}  # by number, this one and the next
 
-    def begin(self, orders: np.ndarray) -> None:
-        """Sets the order of the coming epoch, (1, rows), which keeps windows together."""
-        self._order = orders[0]
-        for future in self._read.values():
+    def set_row_orders(self, row_orders: np.ndarray) -> None:
+        """Sets the order of the next epoch, (1, rows), which keeps windows together."""
+        self._row_order = row_orders[0]  # (rows,)
+        for future in self._windows.values():
             future.cancel()
-        self._read = {0: self._reader.submit(self._window, 0)}
+        self._windows = {0: self._reader.submit(self._read_window, 0)}
 
     def window(self, step: int) -> Window:
-        """Returns where `step` finds its rows; meanwhile the next window is read."""
-        place = step // self._steps
-        wanted = {place: self._read.get(place), place + 1: self._read.get(place + 1)}
-        self._read = {
-            number: future or self._reader.submit(self._window, number)
-            for number, future in wanted.items()
-            if number * self.window_rows < len(self._rows)
+        """Returns the window with the rows of a step, and begins to read the next one."""
+        number = step // self._steps_per_window
+        self._windows = {
+            each: self._windows.get(each) or self._reader.submit(self._read_window, each)
+            for each in (number, number + 1)
+            if each * self.window_rows < len(self._rows)
         }
-        return self._read[place].result()
+        return self._windows[number].result()
 
-    def _window(self, place: int) -> Window:
-        order = self._order[place * self.window_rows :][: self.window_rows]
-        first = int(order.min())
+    def _read_window(self, number: int) -> Window:
+        # The rows of a window are neighbours on the disk, in any order within the epoch.
+        order = self._row_order[number * self.window_rows :][: self.window_rows]
+        first_row = int(order.min())
+        # The last window is padded, since XLA would compile again for another length.
         tensors = [
-            tf.constant(_padded(part[first : first + len(order)], self.window_rows))
+            tf.constant(_padded(part[first_row : first_row + len(order)], self.window_rows))
             for part in self._rows.parts
-        ]
-        local = _padded(order - first, self.window_rows)[None]
-        begin = place * self._steps
-        return Window(tensors, tf.constant(local), begin, begin + self._steps)
+        ]  # (window rows, ...) each
+        local_order = _padded(order - first_row, self.window_rows)[None]  # (1, window rows)
+        first_step = number * self._steps_per_window
+        return Window(
+            tensors, tf.constant(local_order), first_step, first_step + self._steps_per_window
+        )
 
 
-def _padded(values: np.ndarray, rows: int) -> np.ndarray:
-    """Returns `values` with rows of zeros behind them, which no order ever names."""
-    missing = rows - len(values)
+def _padded(values: np.ndarray, num_rows: int) -> np.ndarray:
+    """Returns `values`, (rows, ...), with zeros up to `num_rows`; no order names these."""
+    missing = num_rows - len(values)
     return np.pad(values, [(0, missing), *[(0, 0)] * (values.ndim - 1)]) if missing else values

@@ -1,51 +1,79 @@
-"""Rows -> many training steps in one graph call."""
+"""Training rows and a compiled model, run many steps per call.
+
+One call, here for three epochs of 70 rows in batches of 32, so of 3 steps each:
+
+    model variables              row_orders (3, 70) int32       training rows
+    weights, slots, metrics      [[52, 3, 17, ... ],            x (70, features)
+        | read                    [ 8, 61, 0, ... ],            y (70,)
+        v                         [ 5, 40, 9, ... ]]                |
+    values [tensor, ...]              |                             |
+        |                             |                             |
+        v                             v                             v
+    +-- MultiStep: eager, a graph, or a graph compiled by XLA ----------------------+
+    | for each epoch:  reset the metrics                                            |
+    |   for each step: rows = row_orders[epoch, 32 * step : 32 * (step + 1)]  (32,) |
+    |                  TapeModel.train_step((x[rows], y[rows])) -> new values       |
+    |                  stop if the loss is NaN or infinite                          |
+    |   evaluate the held-out rows, if asked                                        |
+    +-------------------------------------------------------------------------------+
+        |                     |                        |                      |
+        v                     v                        v                      v
+    values               logs: loss, accuracy,    epoch_metrics:         bad_step: the
+    -> assigned to       ... so far, and          loss (3,),             first bad step,
+       the variables     batch_loss               val_loss (3,), ...     or -1
+
+A call may also begin or end within an epoch. Rows that do not fit into memory come window by
+window, with one call for each window (`kfc/training/engine/batches.py`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from kfc.compat import route_updates_through_scope
 from kfc.data import Rows
-from kfc.training.engine.batches import Resident, Streamed, Window
-from kfc.training.engine.compile_cache import Structure, compiled, signature_of
+from kfc.training.engine.batches import ResidentRows, StreamedRows, Window
 from kfc.training.engine.evaluation import Evaluator, create_variables
-from kfc.training.engine.multi_step import Span
+from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
+from kfc.training.engine.multi_step import MultiStep, MultiStepInputs, MultiStepOutputs
 from kfc.training.engine.tensor_inputs import given_variables
 from kfc.training.engine.variables import (
-    Carried,
-    InPlace,
+    StatefulVariables,
+    StatelessVariables,
+    Tensors,
     build_optimizer_once,
-    make_carriable,
     named_variables,
 )
 from kfc.training.metrics import defined
 from kfc.training.step import TapeModel
 
-_CALL_OPERATIONS = 4e10
-"""Multiplications per graph call, about half a second on two cores: short enough for a bar
-that moves and a keyboard that stops, long enough to make the call's own cost vanish."""
+_OPERATIONS_PER_CALL = 4e10
+"""Multiplications per call, about half a second on two cores: a progress bar moves and Ctrl-C
+is answered soon, and the call's own cost vanishes."""
 
-_STEP_OPERATIONS = 2e7
-"""What a step of a plain graph costs besides, in the same unit: some 0.2 ms."""
+_OPERATIONS_PER_STEP = 2e7
+"""Cost of a step of a plain graph besides its multiplications, in multiplications: 0.2 ms."""
 
-_COPY_OPERATIONS = 2e4
-"""What carrying a weight into a call and out of it costs, in the same unit, fifty times: a
+_OPERATIONS_PER_COPIED_WEIGHT = 2e4
+"""Cost of copying a weight into a call and out of it, fifty times, in multiplications: a
 large network is copied less often."""
 
-_MOST_EPOCHS_AT_ONCE = 64
+_MAX_EPOCHS_PER_EXECUTION = 64
 
 
-class Block(NamedTuple):
-    """What a block of steps reports.
+class ExecutionResult(NamedTuple):
+    """Metrics of the steps of one `Engine.run`.
 
     Args:
         logs: Means over the last epoch so far, and `batch_loss` of the last step.
-        epochs: The means and, where it was asked for, the evaluation of each epoch that
-            ended within the block.
-        first_bad_step: The first step whose loss was not finite, after which the block
-            went no further, or -1.
+        epochs: Metrics of each epoch that these steps have finished, with held-out metrics
+            if they were asked for.
+        first_bad_step: First step whose loss is NaN or infinite, which was the last one to
+            run; -1 if there is none.
     """
 
     logs: dict[str, float]
@@ -54,25 +82,22 @@ class Block(NamedTuple):
 
 
 class Engine:
-    """Runs `TapeModel.train_step` over rows, a block of steps per call.
+    """Runs `TapeModel.train_step` over training rows, many steps per call.
 
-    Rows that fit lie in memory once, in their stored type, and others come window by
-    window; each batch is gathered from them inside the graph, in the order it is given. A
-    block may reach over several epochs.
-
-    One function, `Span`, runs in three forms: `xla` compiles it and carries the variables
-    through its loops as tensors; `graph` does so where it can share its function with other
-    models, and else assigns them in each step; `eager` runs it line by line, for a debugger.
+    The rows are in memory once, in their stored dtype; each batch is gathered from them
+    inside the graph. One function, `MultiStep`, runs in three forms: `xla` compiles it, with
+    the variables as tensors; `graph` traces it, with the variables as tensors if other models
+    can share the graph, else assigned in each step; `eager` runs it line by line, for a
+    debugger.
 
     Args:
-        model: A compiled model.
+        model: Compiled model.
         train: Training rows.
-        batch_size: Rows per step; the last step of an epoch may have fewer.
+        batch_size: Number of rows per step; the last step of an epoch may have fewer.
         form: `xla`, `graph` or `eager`.
-        evaluator: Measures `held_out` at the end of epochs.
-        held_out: The prefix of its numbers, such as `val`, and rows.
-        structure: Equal for models whose compiled functions do the same; with it, they
-            compile once in a process, a plain graph even for several widths.
+        evaluator: Evaluates `held_out` at the end of epochs.
+        held_out: Prefix of the names of held-out metrics, such as `val`, and the rows.
+        graph_key: Cache key of the model's graph; None disables sharing.
     """
 
     def __init__(
@@ -84,35 +109,43 @@ class Engine:
         form: str = "graph",
         evaluator: Evaluator | None = None,
         held_out: tuple[str, Rows] | None = None,
-        structure: Structure | None = None,
+        graph_key: GraphKey | None = None,
     ) -> None:
         self.model, self.batch_size, self.form = model, batch_size, form
         self.num_rows = len(train)
-        self.steps_per_epoch = -(-self.num_rows // batch_size)
-        self._structure = structure
-        self._feed: Resident | Streamed
-        if train.on_disk:
-            self._feed = Streamed(train, batch_size)
-        else:
-            self._feed = Resident(train, self.epochs_at_once)
+        self.steps_per_epoch = -(-self.num_rows // batch_size)  # rounded up
+        self._graph_key = graph_key
 
+        # The rows: in memory, or window by window.
+        self._rows: ResidentRows | StreamedRows
+        if train.on_disk:
+            self._rows = StreamedRows(train, batch_size)
+        else:
+            self._rows = ResidentRows(train, self.epochs_per_execution)
+
+        # Every variable now: a loop in a graph cannot create any.
         create_variables(model, train)
         build_optimizer_once(model)
         variables = [variable for _, variable in named_variables(model)]
         variables += given_variables(model)
-        self._held_out, prefix = [], ""
+
+        # Held-out rows in memory are evaluated in the same call, others by `evaluate`.
+        self._held_out: Tensors = []
+        prefix = ""
         if evaluator and held_out and not held_out[1].on_disk:
             prefix, rows = held_out
-            self._held_out = [tf.constant(part) for part in rows.parts]
+            self._held_out = [tf.constant(part) for part in rows.parts]  # (rows, ...) each
             create_variables(evaluator.model, rows)
             variables += given_variables(evaluator.model)
             variables += evaluator.model.metrics_variables
             variables = list({id(variable): variable for variable in variables}.values())
-        self._variables: Carried | InPlace = InPlace()
-        if form == "xla" or (form == "graph" and structure):
-            make_carriable(model.optimizer)
-            self._variables = Carried(variables, fixed_shapes=form == "xla")
-        self._span = Span(
+
+        # XLA needs variables as tensors, and so does a graph that several models share.
+        self._variables: StatelessVariables | StatefulVariables = StatefulVariables()
+        if form == "xla" or (form == "graph" and graph_key):
+            route_updates_through_scope(model.optimizer)
+            self._variables = StatelessVariables(variables, fixed_shapes=form == "xla")
+        self._multi_step = MultiStep(
             model,
             self._variables,
             num_rows=self.num_rows,
@@ -120,110 +153,141 @@ class Engine:
             evaluator=evaluator if self._held_out else None,
             prefix=prefix,
         )
-        self._compiled: Any = None
+        self._function: Callable[[MultiStepInputs], MultiStepOutputs] | None = None
 
     @property
-    def steps_at_once(self) -> int:
-        """Steps that make a call neither long nor, by its own cost, expensive."""
+    def steps_per_execution(self) -> int:
+        """Number of steps that make a call neither long nor, by its own cost, expensive."""
         if self.form == "eager":
             return 1
         weights = self.model.count_params()
-        operations = 3 * weights * self.batch_size  # forward, and two for gradients
-        call = min(_CALL_OPERATIONS + _COPY_OPERATIONS * weights, 4 * _CALL_OPERATIONS)
-        return max(1, int(call / (operations + _STEP_OPERATIONS)))
+        per_step = 3 * weights * self.batch_size  # one product forward, two for gradients
+        per_call = min(
+            _OPERATIONS_PER_CALL + _OPERATIONS_PER_COPIED_WEIGHT * weights,
+            4 * _OPERATIONS_PER_CALL,
+        )
+        return max(1, int(per_call / (per_step + _OPERATIONS_PER_STEP)))
 
     @property
-    def epochs_at_once(self) -> int:
-        """The most epochs that a block reaches over, of at least 1."""
-        epochs = self.steps_at_once // self.steps_per_epoch
-        return min(max(epochs, 1), _MOST_EPOCHS_AT_ONCE)
+    def epochs_per_execution(self) -> int:
+        """Largest number of epochs of one call, at least 1."""
+        epochs = self.steps_per_execution // self.steps_per_epoch
+        return min(max(epochs, 1), _MAX_EPOCHS_PER_EXECUTION)
 
     @property
     def window_rows(self) -> int | None:
-        """Rows that the order of an epoch must keep together, where they are streamed."""
-        return self._feed.window_rows
+        """Number of rows that the order of an epoch must keep together; None for any order."""
+        return self._rows.window_rows
 
-    def compile(self) -> None:
-        """Makes the function that `run` calls, or finds one that does the same."""
-        if self._compiled is not None:
+    def trace(self) -> None:
+        """Traces the graph that `run` calls, or finds an equal one; XLA also compiles it."""
+        if self._function is not None:
             return
         if self.form == "eager":
-            self._compiled = self._span
+            self._function = self._multi_step
             return
-        window = self._feed.window(0)
-        self._compiled = compiled(
-            self._span.__call__,
-            self._signature(self._arguments(window, 0, 0, False)),
-            structure=self._structure,
-            facts=(self.batch_size, self.num_rows, self._span.measured_metrics),
+        window = self._rows.window(0)
+        inputs = self._inputs(window, first_step=0, end_step=0, evaluate=False)
+        self._function = traced(
+            self._multi_step.__call__,
+            [self._signature(inputs)],
+            key=self._graph_key,
+            constants=(self.batch_size, self.num_rows, self._multi_step.held_out_names),
             xla=self.form == "xla",
         )
         if self.form == "xla":
-            self._call(window, 0, 0, False)  # XLA compiles in the first call
+            self._call(inputs)  # XLA compiles in the first call, here of no step
 
-    def _signature(self, arguments: list[Any]) -> list[Any]:
-        """Returns what the function takes: in a plain graph any width, and any epochs."""
-        values, *others = tf.nest.map_structure(
-            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), arguments
+    def _signature(self, inputs: MultiStepInputs) -> MultiStepInputs:
+        """Returns the shapes and dtypes that the graph takes, each as a `tf.TensorSpec`."""
+        signature: MultiStepInputs = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), inputs
         )
-        if self.form == "graph":
-            orders = others[2]
-            others[2] = tf.TensorSpec([None, *orders.shape[1:]], orders.dtype)
-            values = signature_of(values, self._structure)
-        return [values, *others]
+        if self.form == "xla":
+            return signature
+        # A plain graph takes any number of epochs, and any width that the key leaves open.
+        orders = signature.row_orders
+        return signature._replace(
+            values=free_widths(signature.values, self._graph_key),
+            row_orders=tf.TensorSpec([None, *orders.shape[1:]], orders.dtype),
+        )
 
-    def begin(self, orders: np.ndarray) -> None:
-        """Sets the order in which the coming steps visit the rows.
-
-        Args:
-            orders: Row numbers, (epochs, rows), of at most `epochs_at_once`.
-        """
-        self._feed.begin(orders)
-
-    def run(self, first: int, last: int, *, evaluate: bool = False) -> Block:
-        """Runs the steps `first` to `last` - 1, counted from the first epoch given.
+    def set_row_orders(self, row_orders: np.ndarray) -> None:
+        """Sets the order in which the next epochs visit the rows.
 
         Args:
-            first: A step.
-            last: A step, of at most the steps of all epochs given.
-            evaluate: Whether to measure the held-out rows where an epoch ends.
+            row_orders: Row numbers, (epochs, rows), int32, of at most `epochs_per_execution`.
         """
-        self.compile()
-        block = Block({}, [], -1)
-        while first < last and block.first_bad_step < 0:
-            window = self._feed.window(first)
-            until = min(last, window.last)
-            logs, table, bad = self._call(window, first, until, evaluate)
-            columns = {
-                name: np.asarray(column)
-                for name, column in table.items()
-                if evaluate or name not in self._span.measured_metrics
-            }
-            done = until if bad < 0 else int(bad)
-            ended = range(first // self.steps_per_epoch, done // self.steps_per_epoch)
-            block = Block(
-                defined({name: float(value) for name, value in logs.items()}),
-                [
-                    defined({name: float(c[number]) for name, c in columns.items()})
-                    for number in ended
-                ],
-                int(bad),
+        self._rows.set_row_orders(row_orders)
+
+    def run(
+        self, first_step: int, end_step: int, *, evaluate: bool = False
+    ) -> ExecutionResult:
+        """Runs steps, counted from the first epoch of the row orders.
+
+        Args:
+            first_step: First step to run.
+            end_step: Step before which to stop.
+            evaluate: Whether to evaluate the held-out rows at the end of each epoch.
+        """
+        self.trace()
+        result = ExecutionResult({}, [], -1)
+        # One call if the rows are in memory, else one for each window.
+        while first_step < end_step and result.first_bad_step < 0:
+            window = self._rows.window(first_step)
+            call_end = min(end_step, window.end_step)
+            outputs = self._call(
+                self._inputs(
+                    window, first_step=first_step, end_step=call_end, evaluate=evaluate
+                )
             )
-            first = until
-        return block
+            result = self._result(outputs, first_step, call_end, evaluate)
+            first_step = call_end
+        return result
+
+    def _result(
+        self, outputs: MultiStepOutputs, first_step: int, end_step: int, evaluate: bool
+    ) -> ExecutionResult:
+        """Returns the outputs of a call as Python's numbers."""
+        bad_step = int(outputs.bad_step)
+        columns = {  # name -> (epochs,)
+            name: np.asarray(column)
+            for name, column in outputs.epoch_metrics.items()
+            if evaluate or name not in self._multi_step.held_out_names
+        }
+        # Of the epochs, those that the call has finished.
+        done = end_step if bad_step < 0 else bad_step
+        finished = range(first_step // self.steps_per_epoch, done // self.steps_per_epoch)
+        return ExecutionResult(
+            defined({name: float(value) for name, value in outputs.logs.items()}),
+            [
+                defined({name: float(column[epoch]) for name, column in columns.items()})
+                for epoch in finished
+            ],
+            bad_step,
+        )
 
     def weights_are_finite(self) -> bool:
         """Returns whether no weight is NaN or infinite."""
         finite = [tf.reduce_all(tf.math.is_finite(w)) for w in self.model.weights]
         return bool(tf.reduce_all(finite))
 
-    def _arguments(self, window: Window, first: int, last: int, evaluate: bool) -> list[Any]:
-        steps = (tf.constant(number) for number in (window.first, first, last))
-        values = self._variables.read()
-        held_out = self._held_out
-        return [values, window.tensors, held_out, window.orders, *steps, tf.constant(evaluate)]
+    def _inputs(
+        self, window: Window, *, first_step: int, end_step: int, evaluate: bool
+    ) -> MultiStepInputs:
+        return MultiStepInputs(
+            self._variables.read(),
+            window.tensors,
+            self._held_out,
+            window.row_orders,
+            tf.constant(window.first_step),
+            tf.constant(first_step),
+            tf.constant(end_step),
+            tf.constant(evaluate),
+        )
 
-    def _call(self, window: Window, first: int, last: int, evaluate: bool) -> Any:
-        values, *results = self._compiled(*self._arguments(window, first, last, evaluate))
-        self._variables.write(values)
-        return results
+    def _call(self, inputs: MultiStepInputs) -> MultiStepOutputs:
+        function: Any = self._function
+        outputs: MultiStepOutputs = function(inputs)
+        self._variables.assign(outputs.values)
+        return outputs

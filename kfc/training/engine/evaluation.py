@@ -1,150 +1,189 @@
-"""Weights and rows -> loss and metrics, in one graph call."""
+"""Loss and metrics of a network on held-out rows, in one call of a graph."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from kfc.data import Rows
 from kfc.system import chunks
-from kfc.training.engine.compile_cache import Structure, compiled, signature_of
+from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
 from kfc.training.engine.tensor_inputs import given_variables
-from kfc.training.engine.variables import Carried, InPlace
+from kfc.training.engine.variables import StatefulVariables, StatelessVariables, Tensors
 from kfc.training.metrics import defined
 from kfc.training.step import TapeModel
 
 EVALUATION_BATCH = 1024
-"""Rows per evaluation step where the loss is a mean over rows; fixed, so that an evaluation
+"""Rows per evaluation step if the loss is a mean over rows; fixed, so that an evaluation
 repeats to the same bits."""
+
+_Metrics = dict[str, tf.Tensor]
+"""Metrics by name, () each."""
 
 
 class Evaluator:
-    """Measures a network on rows.
+    """Evaluates a network on rows.
 
     Args:
-        model: A compiled model whose metrics nobody else uses, so that an evaluation in
-            the middle of an epoch leaves the epoch's means alone.
-        structure: Equal for models that may share one graph, of several widths too.
+        model: Compiled model. Its metrics must not be those of the training: an evaluation
+            within an epoch then leaves the means of the epoch alone.
+        graph_key: Cache key of the model's graph; None disables sharing.
         batch_size: Number of rows per step.
     """
 
     def __init__(
         self,
         model: TapeModel,
-        structure: Structure | None = None,
+        graph_key: GraphKey | None = None,
         *,
         batch_size: int | None = None,
     ) -> None:
-        self.model, self._structure = model, structure
+        self.model, self._graph_key = model, graph_key
         self.batch_size = batch_size or EVALUATION_BATCH
-        self._variables: Carried | InPlace = InPlace()
-        self._graph: Any = None
+        self._variables: StatelessVariables | StatefulVariables = StatefulVariables()
+        self._function: Callable[..., tuple[_Metrics, Tensors]] | None = None
 
     def evaluate(self, rows: Rows) -> dict[str, float]:
         """Returns loss and metrics on `rows`; the same weights give the same bits."""
         create_variables(self.model, rows)
-        graph = self._traced(rows.x, rows.y)
+        function = self._traced(rows.x, rows.y)
         self.model.reset_metrics()
         values = self._variables.read()
-        for first, x in chunks(rows.x, multiple=self.batch_size):
-            y = tf.constant(rows.y[first : first + len(x)])
-            logs, values = graph(values, tf.constant(x), y)
+        # Rows on the disk come in chunks of complete batches, and the metrics add them up.
+        for first_row, x in chunks(rows.x, multiple=self.batch_size):
+            y = tf.constant(rows.y[first_row : first_row + len(x)])
+            logs, values = function(values, tf.constant(x), y)
         return defined({name: float(value) for name, value in logs.items()})
 
-    def measure(
-        self, form: Carried | InPlace, values: list[Any], x: Any, y: Any, *, wanted: Any
-    ) -> tuple[dict[str, Any], list[Any]]:
-        """Measures within a graph, on variables in place or carried.
-
-        Metrics go on from where they are.
+    def evaluate_in_graph(
+        self,
+        variables: StatelessVariables | StatefulVariables,
+        values: Tensors,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        *,
+        wanted: tf.Tensor,
+    ) -> tuple[_Metrics, Tensors]:
+        """Evaluates within the graph of a training, without a reset of the metrics.
 
         Args:
-            form: How variables are kept.
-            values: What it carries.
-            x: Inputs, (rows, ...).
-            y: Targets of the same length.
-            wanted: Whether to measure at all; what is returned otherwise says nothing.
+            variables: Variables of the training, this evaluator's among them.
+            values: Their values, if they are stateless.
+            x: Held-out inputs, (rows, ...).
+            y: Held-out targets, (rows,) or (rows, outputs).
+            wanted: Whether to evaluate, (); if not, the returned metrics mean nothing.
 
         Returns:
-            Loss and metrics by name, and the values, of which metrics have changed.
+            Loss and metrics by name, and the values, with those of the metrics changed.
         """
-        if self._structure and isinstance(form, Carried) and not form.fixed_shapes:
-            return self._measure_as_evaluate(form, values, x, y, wanted)
-        return self._measure(form, values, x, y, wanted)
+        shares_graph = self._graph_key and not variables.fixed_shapes
+        if isinstance(variables, StatelessVariables) and shares_graph:
+            return self._call_own_graph(variables, values, x, y, wanted)
+        return self._steps(variables, values, x, y, wanted)
 
-    def _measure_as_evaluate(
-        self, form: Carried, values: list[Any], x: Any, y: Any, wanted: Any
-    ) -> tuple[dict[str, Any], list[Any]]:
-        """Measures by the graph of `evaluate`, which is then traced once for both."""
-        graph = self._traced(x, y)
-        places = {id(variable): place for place, variable in enumerate(form.variables)}
-        own = [places[id(variable)] for variable in self._variables.variables]
-        rows = tf.where(wanted, tf.shape(x)[0], 0)
-        logs, measured = graph([values[place] for place in own], x[:rows], y[:rows])
+    def _call_own_graph(
+        self,
+        variables: StatelessVariables,
+        values: Tensors,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        wanted: tf.Tensor,
+    ) -> tuple[_Metrics, Tensors]:
+        """Evaluates by the graph of `evaluate`, so that it is traced once for both."""
+        function = self._traced(x, y)
+        # This graph takes the evaluator's variables, which are some of the training's.
+        index_of = {id(variable): index for index, variable in enumerate(variables.variables)}
+        indices = [index_of[id(variable)] for variable in self._variables.variables]
+        num_rows = tf.where(wanted, tf.shape(x)[0], 0)  # () - of no row, there is no step
+        logs, own_after = function(
+            [values[index] for index in indices], x[:num_rows], y[:num_rows]
+        )
         after = list(values)
-        for place, value in zip(own, measured, strict=True):
-            after[place] = value
+        for index, value in zip(indices, own_after, strict=True):
+            after[index] = value
         return logs, after
 
-    def _measure(
-        self, form: Carried | InPlace, values: list[Any], x: Any, y: Any, wanted: Any
-    ) -> tuple[dict[str, Any], list[Any]]:
-        size = self.batch_size
-        # Rows of a batch, and up to which row batches have so many.
-        sizes: list[tuple[int | None, Any]] = [(None, tf.shape(x)[0])]
-        if form.fixed_shapes:
-            whole, short = divmod(x.shape[0], size)
-            sizes = [(size, whole * size)] * (whole > 0) + [(short, x.shape[0])] * (short > 0)
+    def _steps(
+        self,
+        variables: StatelessVariables | StatefulVariables,
+        values: Tensors,
+        x: tf.Tensor,
+        y: tf.Tensor,
+        wanted: tf.Tensor | bool,
+    ) -> tuple[_Metrics, Tensors]:
+        """Evaluates batch after batch, here."""
+        # For each loop, the rows of a batch and the row before its end: a plain graph takes
+        # batches of any size in one loop, XLA has a loop of its own for the short last one.
+        loops: list[tuple[int | None, int | tf.Tensor]] = [(None, tf.shape(x)[0])]
+        if variables.fixed_shapes:
+            num_full, short_rows = divmod(x.shape[0], self.batch_size)
+            full_rows = num_full * self.batch_size
+            loops = [(self.batch_size, full_rows)] * (num_full > 0)
+            loops += [(short_rows, x.shape[0])] * (short_rows > 0)
         state = tf.constant(0), values
-        for rows, last in sizes:
-            # Loops of no steps where it is not wanted: traced faster than a condition.
-            state = self._batches(form, state, x, y, rows, tf.where(wanted, last, 0))
-        return form.apply(self.model.get_metrics_result, state[1])
+        for batch_rows, end_row in loops:
+            # Where it is not wanted, loops of no step: traced faster than a condition.
+            end_row = tf.where(wanted, end_row, 0)
+            state = self._run_steps(variables, state, (x, y), rows=batch_rows, end_row=end_row)
+        return variables.call(self.model.get_metrics_result, state[1])
 
-    def _batches(
-        self, form: Carried | InPlace, state: Any, x: Any, y: Any, rows: int | None, last: Any
-    ) -> Any:
-        """Measures batches of `rows` rows each, up to `last`."""
+    def _run_steps(
+        self,
+        variables: StatelessVariables | StatefulVariables,
+        state: tuple[tf.Tensor, Tensors],
+        parts: tuple[tf.Tensor, tf.Tensor],
+        *,
+        rows: int | None,
+        end_row: tf.Tensor,
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Evaluates batches of `rows` rows each, up to the row `end_row`."""
 
-        def body(first: Any, values: list[Any]) -> tuple[Any, list[Any]]:
-            batch = tuple(self._batch(part, first, rows) for part in (x, y))
-            _, values = form.apply(self.model.test_step, values, batch)
-            return first + (rows or self.batch_size), values
+        def one_step(first_row: tf.Tensor, values: Tensors) -> tuple[tf.Tensor, Tensors]:
+            batch = tuple(self._batch(part, first_row, rows) for part in parts)
+            _, values = variables.call(self.model.test_step, values, batch)
+            return first_row + (rows or self.batch_size), values
 
-        return tf.while_loop(lambda first, values: first < last, body, state)
+        after: tuple[tf.Tensor, Tensors] = tf.while_loop(
+            lambda first_row, values: first_row < end_row, one_step, state
+        )
+        return after
 
-    def _traced(self, x: Any, y: Any) -> Any:
-        if self._graph is not None:
-            return self._graph
-        if self._structure:
+    def _batch(self, part: tf.Tensor, first_row: tf.Tensor, rows: int | None) -> tf.Tensor:
+        """Returns rows of a part, (rows, ...) -> (batch, ...)."""
+        if rows is None:
+            return part[first_row : first_row + self.batch_size]  # the last may be shorter
+        begin = [first_row, *[0] * (len(part.shape) - 1)]
+        return tf.slice(part, begin, [rows, *part.shape[1:]])
+
+    def _traced(self, x: tf.Tensor, y: tf.Tensor) -> Callable[..., tuple[_Metrics, Tensors]]:
+        """Returns the graph of `evaluate`, traced with the first rows."""
+        if self._function is not None:
+            return self._function
+        if self._graph_key:
             model = self.model
             variables = [*model.weights, *given_variables(model), *model.metrics_variables]
-            self._variables = Carried(variables, fixed_shapes=False)
+            self._variables = StatelessVariables(variables, fixed_shapes=False)
 
-        def evaluate(values: list[Any], x: Any, y: Any) -> Any:
-            return self._measure(self._variables, values, x, y, True)
+        def evaluate(values: Tensors, x: tf.Tensor, y: tf.Tensor) -> tuple[_Metrics, Tensors]:
+            return self._steps(self._variables, values, x, y, True)
 
-        values = signature_of(self._variables.read(), self._structure)
-        parts = [  # any number of such rows
-            tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in (x, y)
-        ]
-        self._graph = compiled(
-            evaluate, [values, *parts], structure=self._structure, facts=self.batch_size
+        values = [tf.TensorSpec(value.shape, value.dtype) for value in self._variables.read()]
+        rows = [tf.TensorSpec([None, *part.shape[1:]], part.dtype) for part in (x, y)]
+        self._function = traced(
+            evaluate,
+            [free_widths(values, self._graph_key), *rows],
+            key=self._graph_key,
+            constants=self.batch_size,
         )
-        return self._graph
-
-    def _batch(self, part: Any, first: Any, rows: int | None) -> Any:
-        if rows is None:
-            return part[first : first + self.batch_size]  # the last may be shorter
-        return tf.slice(part, [first, *[0] * (len(part.shape) - 1)], [rows, *part.shape[1:]])
+        return self._function
 
 
 def create_variables(model: TapeModel, rows: Rows) -> None:
-    """Creates every variable of the metrics now: a graph's loop cannot create any."""
+    """Creates every variable of the metrics: a loop in a graph cannot create any."""
     if model.has_metric_variables:
         return
-    # No row at all, after which every metric is as it was made.
-    x, y = tf.constant(rows.x[:0]), tf.constant(rows.y[:0])
+    # A batch of no row, which leaves every metric at its start.
+    x, y = tf.constant(rows.x[:0]), tf.constant(rows.y[:0])  # (0, ...) each
     model.compute_metrics(x, y, tf.zeros([0, *model.output_shape[1:]]))
     model.has_metric_variables = True

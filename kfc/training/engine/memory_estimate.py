@@ -12,8 +12,8 @@ from kfc.spec import Spec
 from kfc.system import CHUNK_BYTES, memory
 from kfc.training.engine.evaluation import EVALUATION_BATCH
 
-_NUMBER = 4  # bytes of a float32
-_COMPILING = 300e6  # bytes that TensorFlow takes to trace and compile, measured
+_FLOAT32_BYTES = 4
+_COMPILER_BYTES = 300e6  # TensorFlow tracing and compiling, measured
 
 
 def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> Finding | None:
@@ -59,8 +59,10 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
     widths = _widths(spec, prepared.task)
     weights = _num_weights(spec, prepared.task)
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
-    training = _NUMBER * (8 * weights + 3 * batch * sum(widths))
-    return int(processes * (memory.used_bytes() + training + _inputs(prepared) + _COMPILING))
+    training = _FLOAT32_BYTES * (8 * weights + 3 * batch * sum(widths))
+    return int(
+        processes * (memory.used_bytes() + training + _inputs(prepared) + _COMPILER_BYTES)
+    )
 
 
 def _num_weights(spec: Spec, task: Task) -> int:

@@ -1,33 +1,102 @@
-"""Many training steps, over one or more epochs, as one function that a graph can hold."""
+"""Many training steps, over one or more epochs, as one function of tensors.
+
+Written with Python's loops, the function would be:
+
+    for epoch in range(num_epochs):
+        reset the metrics
+        for step in range(steps_per_epoch):
+            rows = row_orders[epoch, step * batch_size : (step + 1) * batch_size]
+            model.train_step((x[rows], y[rows]))
+            stop if the loss is NaN or infinite
+        evaluate the held-out rows
+        epoch_metrics[name][epoch] = metric, for every metric
+
+A graph can hold it because its loops are `tf.while_loop`, whose state is given to each round
+and returned by it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from kfc.training.engine.evaluation import Evaluator
-from kfc.training.engine.variables import Carried, InPlace
+from kfc.training.engine.variables import StatefulVariables, StatelessVariables, Tensors
 from kfc.training.step import TapeModel
 
+_NO_STEP = -1
 
-class Span:
-    """Applies `TapeModel.train_step` to batch after batch, and measures at epochs' ends.
+
+class MultiStepInputs(NamedTuple):
+    """Inputs of one call.
+
+    Steps are counted from the first epoch of `row_orders`.
 
     Args:
-        model: A compiled model, all its variables created.
-        variables: How they are kept: in place, or carried as tensors.
-        num_rows: Training rows.
-        batch_size: Rows per step; the last step of an epoch may have fewer.
-        evaluator: Measures the held-out rows, if there are any.
-        prefix: Of the names of what it measures, such as `val`.
+        values: Values of the stateless variables; empty where variables are assigned.
+        train: Training inputs, targets and perhaps sample weights, (rows, ...) each: all
+            rows, or a window of them.
+        held_out: Held-out inputs and targets, (rows, ...) each, or nothing.
+        row_orders: Row numbers in the order of training, (epochs, rows), int32.
+        window_first_step: Step of an epoch that uses the first rows of `train`, ().
+        first_step: First step to run, ().
+        end_step: Step before which to stop, ().
+        evaluate: Whether to evaluate the held-out rows at the end of each epoch, ().
+    """
+
+    values: Tensors
+    train: Tensors
+    held_out: Tensors
+    row_orders: tf.Tensor
+    window_first_step: tf.Tensor
+    first_step: tf.Tensor
+    end_step: tf.Tensor
+    evaluate: tf.Tensor
+
+
+class MultiStepOutputs(NamedTuple):
+    """Outputs of one call.
+
+    Args:
+        values: Values of the stateless variables after the last step.
+        logs: Metrics of the last epoch so far, and `batch_loss` of the last step, () each.
+        epoch_metrics: Metrics of each epoch, (epochs,) each; valid for finished epochs,
+            held-out metrics only if `evaluate`.
+        bad_step: First step whose loss is NaN or infinite, or -1, ().
+    """
+
+    values: Tensors
+    logs: dict[str, tf.Tensor]
+    epoch_metrics: dict[str, tf.Tensor]
+    bad_step: tf.Tensor
+
+
+class _Steps(NamedTuple):
+    """State of the inner loop, over the steps of one epoch."""
+
+    step: tf.Tensor  # (), from 0
+    values: Tensors
+    bad_step: tf.Tensor  # (), or -1
+    batch_loss: tf.Tensor  # ()
+
+
+class MultiStep:
+    """Runs `TapeModel.train_step` on one batch after the other, and evaluates epochs.
+
+    Args:
+        model: Compiled model whose variables all exist.
+        variables: Whether variables are assigned, or are tensors within the call.
+        num_rows: Number of training rows.
+        batch_size: Number of rows per step; the last step of an epoch may have fewer.
+        evaluator: Evaluates the held-out rows, if there are any.
+        prefix: Prefix of the names of held-out metrics, such as `val`.
     """
 
     def __init__(
         self,
         model: TapeModel,
-        variables: Carried | InPlace,
+        variables: StatelessVariables | StatefulVariables,
         *,
         num_rows: int,
         batch_size: int,
@@ -36,116 +105,147 @@ class Span:
     ) -> None:
         self.model, self.variables, self.evaluator = model, variables, evaluator
         self.num_rows, self.batch_size = num_rows, batch_size
-        self.steps_per_epoch = -(-num_rows // batch_size)
-        # Asked for here, because in a graph the question would read every metric.
-        measured = evaluator.model.get_metrics_result() if evaluator else {}
-        self.measured_metrics = [f"{prefix}_{name}" for name in measured]
-        self._metrics = [*model.get_metrics_result(), *self.measured_metrics]
+        self.steps_per_epoch = -(-num_rows // batch_size)  # rounded up
+        # The names are read here: in a graph, this would read the value of every metric.
+        held_out = evaluator.model.get_metrics_result() if evaluator else {}
+        self.held_out_names = [f"{prefix}_{name}" for name in held_out]
+        self._names = [*model.get_metrics_result(), *self.held_out_names]
 
-    def __call__(
-        self,
-        values: list[Any],
-        train: list[Any],
-        held_out: list[Any],
-        orders: Any,
-        offset: Any,
-        first: Any,
-        last: Any,
-        evaluate: Any,
-    ) -> tuple[Any, ...]:
-        """Runs the steps `first` to `last` - 1, or up to one whose loss is not finite.
+    def __call__(self, inputs: MultiStepInputs) -> MultiStepOutputs:
+        """Runs the steps from `first_step` to before `end_step`, or to a bad loss."""
+        steps_per_epoch = self.steps_per_epoch
+        first_step, end_step = inputs.first_step, inputs.end_step
 
-        Args:
-            values: What `variables` carries.
-            train: Inputs, targets and perhaps weights, (rows, ...): all, or a window of them.
-            held_out: Inputs and targets to measure, or nothing.
-            orders: Numbers of these rows, (epochs, rows).
-            offset: The step of an epoch to which the first of them belong.
-            first: A step, counted from the first of these epochs.
-            last: A step, counted likewise.
-            evaluate: Whether to measure where an epoch ends.
+        def one_epoch(
+            epoch: tf.Tensor,
+            values: Tensors,
+            epoch_metrics: dict[str, tf.Tensor],
+            bad_step: tf.Tensor,
+            batch_loss: tf.Tensor,
+        ) -> tuple[tf.Tensor, Tensors, dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+            # A call may begin and end within an epoch: its steps of this epoch.
+            first = tf.maximum(first_step - epoch * steps_per_epoch, 0)
+            end = tf.minimum(end_step - epoch * steps_per_epoch, steps_per_epoch)
 
-        Returns:
-            The values after it; the metrics of the last epoch so far, and `batch_loss` of
-            the last step; for each metric a column, (epochs,), which counts for the epochs
-            that have ended, and if it is measured, where that was asked for; and the
-            number of the step with the bad loss, or -1.
-        """
-        apply, steps = self.variables.apply, self.steps_per_epoch
-        whole, short = divmod(self.num_rows, self.batch_size)
-        # Rows of a batch, and up to which step batches have so many.
-        sizes: Sequence[tuple[int | None, int]] = [(None, steps)]
-        if self.variables.fixed_shapes:
-            sizes = [(self.batch_size, whole)] * (whole > 0) + [(short, steps)] * (short > 0)
+            # Metrics are means over an epoch, so they are reset where one begins.
+            values = self.variables.call_if(first == 0, self.model.reset_metrics, values)
 
-        def epoch(number: Any, values: Any, table: Any, bad: Any, loss: Any) -> Any:
-            begin = tf.maximum(first - number * steps, 0)
-            end = tf.minimum(last - number * steps, steps)
-            values = self.variables.apply_if(begin == 0, self.model.reset_metrics, values)
-            state = begin, values, tf.constant(-1), loss
-            for rows, most in sizes:
-                until = tf.minimum(end, most)
-                state = self._steps(rows, train, orders[number], offset, state, until)
-            step, values, bad_step, loss = state
-            ended = (step == steps) & (bad_step < 0)
-            values, row = self._end_of_epoch(values, held_out, ended & evaluate)
-            table = {
-                name: tf.tensor_scatter_nd_update(column, [[number]], [row[name]])
-                for name, column in table.items()
-            }
-            bad = tf.where(bad_step < 0, bad, number * steps + bad_step)
-            return number + 1, values, table, bad, loss
-
-        epochs = tf.shape(orders)[:1]
-        table = {name: tf.zeros(epochs) for name in self._metrics}
-        _, values, table, bad, loss = tf.while_loop(
-            lambda number, values, table, bad, loss: (number * steps < last) & (bad < 0),
-            epoch,
-            (first // steps, values, table, tf.constant(-1), tf.constant(0.0)),
-        )
-        logs, values = apply(self.model.get_metrics_result, values)
-        return values, {**logs, "batch_loss": loss}, table, bad
-
-    def _steps(
-        self,
-        rows: int | None,
-        train: list[Any],
-        order: Any,
-        offset: Any,
-        state: Any,
-        last: Any,
-    ) -> Any:
-        """Runs steps of `rows` rows each, up to `last` or a bad one."""
-
-        def body(step: Any, values: Any, bad: Any, loss: Any) -> Any:
-            begin = (step - offset) * self.batch_size
-            if rows is None:
-                end = tf.minimum(
-                    begin + self.batch_size, self.num_rows - offset * self.batch_size
+            # The steps. In XLA, full batches first, then the short one: see `_loops`.
+            state = _Steps(first, values, tf.constant(_NO_STEP), batch_loss)
+            for batch_rows, loop_end in self._loops():
+                state = self._run_steps(
+                    inputs, state, epoch=epoch, end=tf.minimum(end, loop_end), rows=batch_rows
                 )
-                chosen = order[begin:end]  # (batch,), the last one shorter
-            else:
-                # Not a slice, for which XLA would compile anew for each `offset`.
-                chosen = tf.gather(order, begin + tf.range(rows))
-            batch = tuple(tf.gather(part, chosen) for part in train)
-            logs, values = self.variables.apply(self.model.train_step, values, batch)
-            loss = logs["batch_loss"]
-            return step + 1, values, tf.where(tf.math.is_finite(loss), bad, step), loss
 
-        return tf.while_loop(
-            lambda step, values, bad, loss: (step < last) & (bad < 0), body, state
+            # At the end of the epoch, evaluate. An epoch that was cut short, by `end_step`
+            # or by a bad step, is computed too, and its numbers are ignored: a condition
+            # would take longer to trace than these few operations take to run.
+            finished = (state.step == steps_per_epoch) & (state.bad_step < 0)
+            values, metrics = self._epoch_metrics(
+                state.values, inputs.held_out, finished & inputs.evaluate
+            )
+            epoch_metrics = {  # name -> (epochs,)
+                name: tf.tensor_scatter_nd_update(column, [[epoch]], [metrics[name]])
+                for name, column in epoch_metrics.items()
+            }
+
+            # Steps of the inner loop are counted from this epoch, those of the call are not.
+            bad_in_call = epoch * steps_per_epoch + state.bad_step
+            bad_step = tf.where(state.bad_step < 0, bad_step, bad_in_call)
+            return epoch + 1, values, epoch_metrics, bad_step, state.batch_loss
+
+        # The outer loop, over epochs.
+        num_epochs = tf.shape(inputs.row_orders)[:1]  # (1,)
+        epoch_metrics = {name: tf.zeros(num_epochs) for name in self._names}
+        _, values, epoch_metrics, bad_step, batch_loss = tf.while_loop(
+            lambda epoch, values, metrics, bad_step, loss: (
+                (epoch * steps_per_epoch < end_step) & (bad_step < 0)
+            ),
+            one_epoch,
+            (
+                *(first_step // steps_per_epoch, inputs.values, epoch_metrics),
+                *(tf.constant(_NO_STEP), tf.constant(0.0)),
+            ),
         )
 
-    def _end_of_epoch(self, values: Any, held_out: list[Any], evaluate: Any) -> Any:
-        """Returns the values, and an epoch's numbers by name, which count if it has ended."""
-        logs, values = self.variables.apply(self.model.get_metrics_result, values)
+        # Means over the last epoch so far: a log line within an epoch shows them.
+        logs, values = self.variables.call(self.model.get_metrics_result, values)
+        logs = {**logs, "batch_loss": batch_loss}
+        return MultiStepOutputs(values, logs, epoch_metrics, bad_step)
+
+    def _loops(self) -> list[tuple[int | None, int]]:
+        """Returns, for each inner loop, the rows of a batch and the step before its end.
+
+        A plain graph takes batches of any size in one loop (None). XLA compiles for fixed
+        shapes, so the short last batch has a loop of its own, of one step.
+        """
+        if not self.variables.fixed_shapes:
+            return [(None, self.steps_per_epoch)]
+        num_full, short_rows = divmod(self.num_rows, self.batch_size)
+        loops: list[tuple[int | None, int]] = []
+        if num_full:
+            loops.append((self.batch_size, num_full))
+        if short_rows:
+            loops.append((short_rows, self.steps_per_epoch))
+        return loops
+
+    def _run_steps(
+        self,
+        inputs: MultiStepInputs,
+        state: _Steps,
+        *,
+        epoch: tf.Tensor,
+        end: tf.Tensor,
+        rows: int | None,
+    ) -> _Steps:
+        """Runs steps of `rows` rows each, up to the step `end` or a bad one."""
+        row_order = inputs.row_orders[epoch]  # (rows of the window,)
+
+        def one_step(
+            step: tf.Tensor, values: Tensors, bad_step: tf.Tensor, batch_loss: tf.Tensor
+        ) -> _Steps:
+            # The numbers of the batch's rows. A window holds the rows of some steps only.
+            begin = (step - inputs.window_first_step) * self.batch_size
+            if rows is None:
+                rows_left = self.num_rows - inputs.window_first_step * self.batch_size
+                end_row = tf.minimum(begin + self.batch_size, rows_left)
+                chosen = row_order[begin:end_row]  # (batch,), the last one shorter
+            else:
+                # Not a slice: XLA would compile it again for each `window_first_step`.
+                chosen = tf.gather(row_order, begin + tf.range(rows))  # (batch,)
+
+            # The batch: x (batch, ...), y (batch,) or (batch, outputs), weights (batch,).
+            batch = tuple(tf.gather(part, chosen) for part in inputs.train)
+
+            # Forward, gradient, update and metrics.
+            logs, values = self.variables.call(self.model.train_step, values, batch)
+
+            # The condition below reads `bad_step`, so the loop ends with this step.
+            batch_loss = logs["batch_loss"]
+            bad_step = tf.where(tf.math.is_finite(batch_loss), bad_step, step)
+            return _Steps(step + 1, values, bad_step, batch_loss)
+
+        return _Steps(
+            *tf.while_loop(
+                lambda step, values, bad_step, loss: (step < end) & (bad_step < 0),
+                lambda *before: tuple(one_step(*before)),
+                tuple(state),
+            )
+        )
+
+    def _epoch_metrics(
+        self, values: Tensors, held_out: Tensors, evaluate: tf.Tensor
+    ) -> tuple[Tensors, dict[str, tf.Tensor]]:
+        """Returns the variables' values, and the metrics of an epoch by name, () each."""
+        logs, values = self.variables.call(self.model.get_metrics_result, values)
         if self.evaluator is None:
             return values, logs
-        _, values = self.variables.apply(self.evaluator.model.reset_metrics, values)
-        numbers, values = self.evaluator.measure(
+        # The evaluator has metrics of its own, so those of the training rows are kept.
+        _, values = self.variables.call(self.evaluator.model.reset_metrics, values)
+        measured, values = self.evaluator.evaluate_in_graph(
             self.variables, values, *held_out, wanted=evaluate
         )
         return values, {
             **logs,
-            **dict(zip(self.measured_metrics, numbers.values(), strict=True)),
+            **dict(zip(self.held_out_names, measured.values(), strict=True)),
         }

@@ -13,7 +13,7 @@ from kfc.preprocessing import TensorScaling, is_learned_scaling
 from kfc.training.engine.counter_dropout import CounterDropout
 
 
-def training_twin(network: keras.Model) -> keras.Model:
+def training_network(network: keras.Model) -> keras.Model:
     """Returns a functional model that shares every layer of `network` but those replaced."""
     if not any(_is_dropout(layer) or is_learned_scaling(layer) for layer in network.layers):
         return network

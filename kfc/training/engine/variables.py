@@ -1,9 +1,10 @@
-"""A function on variables -> the same function on tensors, which a compiled loop carries.
+"""Variables of a model within a call: as tensors that the loop passes on, or assigned.
 
-XLA keeps what a loop carries in caches, and a function of tensors serves every model of the
-same structure; a variable that is assigned in every step goes through memory and belongs to
-one model. So the variables are read before the loop and assigned after it, and within it
-Keras's `StatelessScope` stands in for them. `train_step` itself is the same.
+XLA keeps the state of a loop in caches, and a function of tensors serves every model with the
+same cache key. A variable that is assigned in every step goes through memory, and its function
+belongs to one model. So variables are read before the loop and assigned after it, and within
+it they are tensors: Keras's `StatelessScope` returns these in their place. `train_step` is the
+same in both cases.
 """
 
 from __future__ import annotations
@@ -13,71 +14,37 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.tensorflow.optimizer import TFOptimizer
-from keras.src.optimizers.base_optimizer import BaseOptimizer
 
-CARRIED_OPTIMIZERS = frozenset(
+Tensors = list[tf.Tensor]
+"""One tensor for each variable, or for each array of rows."""
+
+STATELESS_OPTIMIZERS = frozenset(
     {
         *("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion"),
         *("muon", "rmsprop", "sgd", "tape_sgd"),
     }
 )
-"""Optimizers whose carried steps the tests have compared with their ordinary ones."""
-
-# Where Keras's optimizers for TensorFlow bypass a StatelessScope: they write to the
-# `tf.Variable` behind a Keras variable. The base class's versions do not.
-_BYPASSES = (
-    *("assign", "assign_add", "assign_sub", "_var_key", "_apply_weight_decay"),
-    *("_backend_update_step", "add_variable_from_reference"),
-)
-
-
-def make_carriable(optimizer: keras.optimizers.Optimizer) -> None:
-    """Lets the updates of a built optimizer go through a `StatelessScope`.
-
-    Its class becomes a subclass of the one it has; its updates stay what they are.
-
-    Args:
-        optimizer: Built, and of a kind in `CARRIED_OPTIMIZERS`.
-    """
-    kind = type(optimizer)
-    variables = list(optimizer._trainable_variables)
-    names = {optimizer._var_key(variable): variable for variable in variables}
-    excluded: set[Any] = getattr(optimizer, "_exclude_from_weight_decay", set())
-    methods = {
-        name: vars(BaseOptimizer)[name]
-        for name in _BYPASSES
-        if getattr(kind, name) is vars(TFOptimizer).get(name)
-    }
-    optimizer.__class__ = type(kind.__name__, (kind,), methods)
-    # Variables are looked up by a key that differs between the two.
-    keys = [optimizer._var_key(variable) for variable in variables]
-    optimizer._trainable_variables_indices = {key: i for i, key in enumerate(keys)}
-    if excluded:
-        optimizer._exclude_from_weight_decay = {
-            optimizer._var_key(names[key]) if key in names else key for key in excluded
-        }
-        optimizer._exclude_from_weight_decay_cache = {}
+"""Optimizers whose stateless steps the tests compare with their ordinary steps."""
 
 
 def build_optimizer_once(model: keras.Model) -> None:
     """Creates the variables of a model's optimizer, unless it has them.
 
-    Keras's optimizers return at once from a second `build`; a plug-in's may make its
-    variables again.
+    Keras's optimizers return at once from a second `build`; a plug-in's optimizer may create
+    its variables again.
     """
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
-def named_variables(model: keras.Model) -> Iterable[tuple[str, Any]]:
-    """Yields every variable under a name that does not depend on the process."""
+def named_variables(model: keras.Model) -> Iterable[tuple[str, keras.Variable]]:
+    """Yields each variable under a name that is the same in every process."""
     weights = list(model.weights)
-    known = {id(variable) for variable in weights}
     metrics = [variable for metric in model.metrics for variable in metric.variables]
-    known |= {id(variable) for variable in metrics}
+    # The rest of `model.variables` are the seeds of dropout.
+    known = {id(variable) for variable in (*weights, *metrics)}
     seeds = [variable for variable in model.variables if id(variable) not in known]
-    groups = {
+    groups: dict[str, Sequence[keras.Variable]] = {
         "weights": weights,
         "metrics": metrics,
         "seeds": seeds,
@@ -88,12 +55,12 @@ def named_variables(model: keras.Model) -> Iterable[tuple[str, Any]]:
             yield f"{group}/{number}", variable
 
 
-class Carried:
-    """Variables as a list of tensors: functions are applied to those.
+class StatelessVariables:
+    """Variables as a list of tensors, which a function takes and returns.
 
     Args:
         variables: Every variable that a function may read or change.
-        fixed_shapes: Whether every tensor has one shape: XLA compiles for shapes.
+        fixed_shapes: Whether every tensor has one shape, as XLA needs it.
     """
 
     def __init__(
@@ -101,65 +68,75 @@ class Carried:
     ) -> None:
         self.variables, self.fixed_shapes = list(variables), fixed_shapes
 
-    def read(self) -> list[Any]:
-        """Returns the variables' values, to be carried."""
+    def read(self) -> Tensors:
+        """Returns the values of the variables, to be given to the first call."""
         return [variable.value for variable in self.variables]
 
-    def apply(
-        self, function: Callable[..., Any], values: Sequence[Any], *arguments: Any
-    ) -> tuple[Any, list[Any]]:
-        """Returns what `function` returns on carried values, and the values after it."""
+    def call(
+        self, function: Callable[..., Any], values: Tensors, *arguments: Any
+    ) -> tuple[Any, Tensors]:
+        """Calls a function that reads and assigns the variables.
+
+        Args:
+            function: Function of `arguments`, such as `model.train_step`.
+            values: Values of the variables before the call.
+            *arguments: Arguments of the function.
+
+        Returns:
+            The result of the function, and the values of the variables after the call.
+        """
         with keras.StatelessScope() as scope:
-            # Not as its `state_mapping`, which wants the variable's own width.
+            # Not by the argument `state_mapping`, which requires the variable's own width.
             for variable, value in zip(self.variables, values, strict=True):
                 scope.add_update((variable, value))
             result = function(*arguments)
             after = [scope.get_current_value(variable) for variable in self.variables]
         return result, after
 
-    def apply_if(
-        self, condition: Any, function: Callable[[], Any], values: Sequence[Any]
-    ) -> list[Any]:
-        """Returns the values after `function` where `condition` holds, or else unchanged."""
-        _, after = self.apply(function, values)
-        return [  # not a condition in the graph, across which every value would be handed
+    def call_if(
+        self, condition: tf.Tensor, function: Callable[[], Any], values: Tensors
+    ) -> Tensors:
+        """Returns the values after `function` if `condition` holds, else the same values."""
+        _, after = self.call(function, values)
+        # Only the changed values are chosen: a `tf.cond` would pass every value through.
+        return [
             old if new is old else tf.where(condition, new, old)
             for old, new in zip(values, after, strict=True)
         ]
 
-    def write(self, values: Sequence[Any]) -> None:
-        """Assigns carried values to the variables."""
+    def assign(self, values: Tensors) -> None:
+        """Assigns values to the variables, after the last call."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
 
 
-class InPlace:
-    """The same interface where functions change the variables themselves."""
+class StatefulVariables:
+    """The same interface for functions that assign the variables themselves."""
 
     fixed_shapes = False
     variables: Sequence[keras.Variable] = ()
 
-    def read(self) -> list[Any]:
-        """Returns nothing: there is nothing to carry."""
+    def read(self) -> Tensors:
+        """Returns an empty list: a function reads the variables itself."""
         return []
 
-    def apply(
-        self, function: Callable[..., Any], values: Sequence[Any], *arguments: Any
-    ) -> tuple[Any, list[Any]]:
-        """Returns what `function` returns."""
+    def call(
+        self, function: Callable[..., Any], values: Tensors, *arguments: Any
+    ) -> tuple[Any, Tensors]:
+        """Returns the result of the function, and an empty list."""
         return function(*arguments), []
 
-    def apply_if(
-        self, condition: Any, function: Callable[[], Any], values: Sequence[Any]
-    ) -> list[Any]:
-        """Calls `function` where `condition` holds."""
+    def call_if(
+        self, condition: tf.Tensor, function: Callable[[], Any], values: Tensors
+    ) -> Tensors:
+        """Calls the function if `condition` holds."""
 
-        def call() -> Any:
+        def call_function() -> tf.Tensor:
             function()
             return tf.constant(0)
 
-        tf.cond(condition, call, lambda: tf.constant(0))
+        tf.cond(condition, call_function, lambda: tf.constant(0))
         return []
 
-    def write(self, values: Sequence[Any]) -> None:
-        """Assigns nothing: it has been done."""
+    def assign(self, values: Tensors) -> None:
+        """Assigns nothing: the functions have done so."""

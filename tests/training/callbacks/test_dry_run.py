@@ -16,7 +16,7 @@ CHECKPOINT = {"name": "ModelCheckpoint"}
 def tried():
     """Rehearses callbacks on scikit-learn's iris."""
 
-    def rehearse(*callbacks, **training):
+    def dry_run_callbacks(*callbacks, **training):
         spec = load_spec(
             {
                 "data": {"source": "sklearn:iris"},
@@ -24,9 +24,9 @@ def tried():
                 "training": {"callbacks": list(callbacks), **training},
             }
         )
-        dry_run.rehearse(*prepare_data(spec))
+        dry_run.dry_run_callbacks(*prepare_data(spec))
 
-    return rehearse
+    return dry_run_callbacks
 
 
 @pytest.mark.parametrize(

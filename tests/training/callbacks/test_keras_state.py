@@ -14,7 +14,7 @@ import kfc
 from kfc.errors import DiskError
 from kfc.training import loop as loops
 from kfc.training.callbacks import keras_state
-from kfc.training.callbacks.from_spec import keeps_state, notes_on
+from kfc.training.callbacks.from_spec import callback_notes, keeps_state
 from kfc.training.checkpoints import store, training_state
 from kfc.training.checkpoints.training_state import Progress
 
@@ -199,8 +199,8 @@ def train(problem, callbacks, settings, folder, *, stop_at=None):
         if (progress.epoch, progress.step) == stop_at:
             raise Interrupted
 
-    start = store.newest(folder) if store.begun(folder) else None
-    progress = training_state.prepare(start, callbacks) if start else Progress()
+    start = store.newest(folder) if store.has_checkpoints(folder) else None
+    progress = training_state.prepare_callbacks(start, callbacks) if start else Progress()
     progress = case.loop(callbacks, checkpoint, model).run(progress, state=start)
     return model, progress
 
@@ -306,7 +306,7 @@ def test_a_pause_between_epochs_calls_no_hook_twice(problem):
     settings = overrides("", 4)
     problem(settings).loop([recorder(expected)]).run(Progress())
     loop = problem(settings).loop([recorder(calls)])
-    loop.run(loop.run(Progress(), until=2))
+    loop.run(loop.run(Progress(), last_epoch=2))
     assert calls == expected
 
 
@@ -416,9 +416,9 @@ def test_a_callback_at_every_step_is_said_once_on_the_terminal_and_in_the_log(
     run = kfc.fit(spec, runs=tmp_path)
     for text in (capsys.readouterr().err, (run.folder / "run.log").read_text()):
         assert (
-            text.count("TensorBoard is called at every step: each step is a graph call") == 1
+            text.count("TensorBoard is called at every step: each step is an execution") == 1
         )
-    assert notes_on([keras.callbacks.History()], "xla") == []
+    assert callback_notes([keras.callbacks.History()], "xla") == []
 
 
 def test_hooks_of_batches_of_a_test_are_said_to_be_missing():
@@ -426,7 +426,7 @@ def test_hooks_of_batches_of_a_test_are_said_to_be_missing():
         def on_test_batch_end(self, batch, logs=None):
             pass
 
-    (note,) = notes_on([Heard()], "graph")
+    (note,) = callback_notes([Heard()], "graph")
     assert note.startswith("Heard: on_test_batch_end is not called")
 
 

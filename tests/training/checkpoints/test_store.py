@@ -69,7 +69,7 @@ def test_without_a_whole_checkpoint_there_is_an_error(tmp_path):
 def test_an_unfinished_checkpoint_is_not_read(tmp_path):
     save_numbered(tmp_path, 1)
     (tmp_path / "000001").rename(tmp_path / ".partial-000002")
-    with pytest.raises(CheckpointError, match="expected a whole checkpoint, got none"):
+    with pytest.raises(CheckpointError, match="expected a complete checkpoint, got none"):
         store.newest(tmp_path)
 
 

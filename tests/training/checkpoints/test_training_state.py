@@ -40,7 +40,7 @@ def train(problem, kept=None):
 def resume(problem, state):
     model, callbacks = problem(HARD).model(), [stopping()]
     resumed = problem(HARD).loop(callbacks, model=model)
-    progress = training_state.prepare(state, callbacks)
+    progress = training_state.prepare_callbacks(state, callbacks)
     return training_state.capture(model, callbacks, resumed.run(progress, state=state))
 
 
@@ -102,7 +102,7 @@ def test_a_state_of_another_network_is_refused(problem, trained):
 def test_a_state_of_other_callbacks_is_refused(problem, trained):
     state, _ = trained
     with pytest.raises(CheckpointError, match=r"callbacks: expected \['EarlyStopping'\]"):
-        training_state.prepare(state, [])
+        training_state.prepare_callbacks(state, [])
 
 
 def test_weights_alone_go_into_a_network(problem, trained):

@@ -5,7 +5,7 @@ import pytest
 from kfc.data import Rows
 from kfc.system.memmap import DiskArray
 from kfc.training.checkpoints.training_state import Progress, capture, prepare
-from kfc.training.engine.batches import Streamed
+from kfc.training.engine.batches import StreamedRows
 from kfc.training.row_order import epoch_order
 
 STREAMED = {"training.shuffle": True, "training.batch_size": 8, "training.epochs": 2}
@@ -22,22 +22,22 @@ def streamed(case):
     return case
 
 
-def seen_rows(feed, steps, batch_size=8):
+def seen_rows(windows, steps, batch_size=8):
     """Which rows each step would gather, by their first input."""
     for step in range(steps):
-        window = feed.window(step)
-        begin = (step - window.first) * batch_size
-        rows = np.asarray(window.orders)[0, begin : begin + batch_size]
+        window = windows.window(step)
+        begin = (step - window.first_step) * batch_size
+        rows = np.asarray(window.row_orders)[0, begin : begin + batch_size]
         yield np.asarray(window.tensors[0])[rows, 0]
 
 
 @pytest.mark.parametrize("rows", [70, 72, 96, 5])
 def test_steps_find_the_rows_of_the_order_in_their_windows(rows):
     x = np.arange(rows, dtype=np.float32)[:, None] * np.ones((1, 4), np.float32)
-    feed = Streamed(Rows(DiskArray(x), np.zeros(rows, np.int32)), batch_size=8)
-    order = epoch_order(rows, seed=1, epoch=0, shuffle=True, window=feed.window_rows)
-    feed.begin(order[None])
-    seen = np.concatenate(list(seen_rows(feed, -(-rows // 8))))[:rows]
+    windows = StreamedRows(Rows(DiskArray(x), np.zeros(rows, np.int32)), batch_size=8)
+    order = epoch_order(rows, seed=1, epoch=0, shuffle=True, window=windows.window_rows)
+    windows.set_row_orders(order[None])
+    seen = np.concatenate(list(seen_rows(windows, -(-rows // 8))))[:rows]
     np.testing.assert_array_equal(seen, order)
 
 
@@ -59,7 +59,7 @@ def test_blocks_across_windows_give_the_bits_of_single_steps(problem, same_weigh
     whole, single = (streamed(problem(STREAMED)).loop().engine for _ in range(2))
     order = epoch_order(70, seed=0, epoch=0, shuffle=True, window=24)[None]
     for engine, blocks in ((whole, [(0, 9)]), (single, [(n, n + 1) for n in range(9)])):
-        engine.begin(order)
+        engine.set_row_orders(order)
         for first, last in blocks:
             engine.run(first, last)
     same_weights(whole.model, single.model)

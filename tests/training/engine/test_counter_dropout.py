@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kfc.training.engine.counter_dropout import keep_mask, threshold
+from kfc.training.engine.counter_dropout import keep_mask, keep_threshold
 from kfc.training.step import TapeModel
 
 
@@ -13,7 +13,7 @@ def uint32(number):
 
 def mask(seed=0, step=0, shape=(256, 384), rate=0.2):
     return np.asarray(
-        keep_mask(uint32(seed), uint32(step), tf.constant(shape), threshold(rate))
+        keep_mask(uint32(seed), uint32(step), tf.constant(shape), keep_threshold(rate))
     )
 
 
@@ -55,7 +55,7 @@ def test_rows_units_steps_and_seeds_are_independent():
 
 
 def test_masks_are_the_same_in_xla_and_in_a_graph():
-    least = uint32(threshold(0.3))
+    least = uint32(keep_threshold(0.3))
     xla = tf.function(
         lambda step: keep_mask(uint32(1), step, [32, 48], least), jit_compile=True
     )

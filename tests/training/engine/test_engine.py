@@ -10,9 +10,9 @@ from tensorflow.python.eager.polymorphic_function import polymorphic_function
 from kfc.data import Rows, Task
 from kfc.training.checkpoints.training_state import Progress
 from kfc.training.compiling import compile_for_evaluation
-from kfc.training.engine.compile_cache import Structure
 from kfc.training.engine.engine import Engine
 from kfc.training.engine.evaluation import EVALUATION_BATCH, Evaluator
+from kfc.training.engine.graph_cache import GraphKey
 from kfc.training.step import TapeModel
 
 IN_ORDER = np.arange(70, dtype=np.int32)
@@ -22,7 +22,7 @@ def train_in_blocks(problem, blocks, shared):
     case = problem({"network.dropout": 0.3, "training.optimizer": "adam"})
     loop = case.loop(shared=shared)
     for _ in range(2):
-        loop.engine.begin(IN_ORDER[::-1].copy()[None])
+        loop.engine.set_row_orders(IN_ORDER[::-1].copy()[None])
         loop.engine.model.reset_metrics()
         for first, last in blocks:
             block = loop.engine.run(first, last)
@@ -61,7 +61,7 @@ def counting_engine(batch_size=32, values=None):
 def test_each_step_gathers_the_rows_of_the_order(batch_size):
     order = np.random.default_rng(0).permutation(70).astype(np.int32)
     engine = counting_engine(batch_size)
-    engine.begin(order[None])
+    engine.set_row_orders(order[None])
     assert engine.steps_per_epoch == -(-70 // batch_size)
     for step in range(engine.steps_per_epoch):
         rows = order[step * batch_size : (step + 1) * batch_size]
@@ -71,7 +71,7 @@ def test_each_step_gathers_the_rows_of_the_order(batch_size):
 
 def test_an_epoch_mean_counts_every_row_once():
     engine = counting_engine()
-    engine.begin(IN_ORDER[None])
+    engine.set_row_orders(IN_ORDER[None])
     assert engine.run(0, 3).logs["loss"] == pytest.approx(34.5, rel=1e-5)
 
 
@@ -80,13 +80,13 @@ def test_the_first_bad_step_is_the_one_that_saw_the_bad_row(row, step):
     values = np.ones(70, np.float32)
     values[row] = np.inf
     engine = counting_engine(values=values)
-    engine.begin(IN_ORDER[None])
+    engine.set_row_orders(IN_ORDER[None])
     assert engine.run(0, 3).first_bad_step == step
 
 
 def test_without_a_bad_step_there_is_none():
     engine = counting_engine()
-    engine.begin(IN_ORDER[None])
+    engine.set_row_orders(IN_ORDER[None])
     assert engine.run(0, 3).first_bad_step == -1
 
 
@@ -105,7 +105,7 @@ def test_an_evaluation_within_an_epoch_leaves_its_means_alone(problem):
     results = []
     for evaluates in (False, True):
         loop = problem().loop()
-        loop.engine.begin(IN_ORDER[None])
+        loop.engine.set_row_orders(IN_ORDER[None])
         loop.engine.run(0, 2)
         if evaluates:
             loop.evaluator.evaluate(loop.held_out[1])
@@ -156,7 +156,7 @@ def test_many_engines_in_one_process_cause_no_warning(caplog, monkeypatch):
     try:
         for _ in range(7):
             engine = counting_engine()
-            engine.begin(IN_ORDER[None])
+            engine.set_row_orders(IN_ORDER[None])
             engine.run(0, 1)
             Evaluator(engine.model).evaluate(Rows(np.ones((3, 1)), np.zeros(3, np.int32)))
     finally:
@@ -176,11 +176,11 @@ def test_epochs_in_one_call_give_the_bits_and_numbers_of_single_epochs(
     overrides = {"training.engine": form, "training.optimizer": "adam", "network.dropout": 0.2}
     orders = np.stack([np.roll(IN_ORDER, shift) for shift in range(3)])
     together, apart = (problem(overrides).loop().engine for _ in range(2))
-    together.begin(orders)
+    together.set_row_orders(orders)
     block = together.run(0, 9, evaluate=True)
     epochs = []
     for order in orders:
-        apart.begin(order[None])
+        apart.set_row_orders(order[None])
         last = apart.run(0, 3, evaluate=True)
         epochs += last.epochs
     assert block == last._replace(epochs=epochs)
@@ -203,11 +203,11 @@ def test_the_end_of_an_epoch_measures_what_an_evaluation_measures(
     problem, monkeypatch, form, shared, batch
 ):
     monkeypatch.setattr("kfc.training.engine.evaluation.EVALUATION_BATCH", batch)
-    monkeypatch.setattr("kfc.training.engine.compile_cache._compiled", OrderedDict())
+    monkeypatch.setattr("kfc.training.engine.graph_cache._graphs", OrderedDict())
     overrides = {"training.engine": form, "training.optimizer": "adam", "network.dropout": 0.5}
     loop = problem(overrides).loop(shared=shared)
     assert len(loop.held_out[1]) == 30
-    loop.engine.begin(IN_ORDER[None])
+    loop.engine.set_row_orders(IN_ORDER[None])
     (epoch,) = loop.engine.run(0, 3, evaluate=True).epochs
     measured = loop.evaluator.evaluate(loop.held_out[1])
     assert {name: epoch[f"val_{name}"] for name in measured} == pytest.approx(
@@ -220,7 +220,7 @@ def test_the_end_of_an_epoch_measures_what_an_evaluation_measures(
 )
 def test_held_out_rows_that_nobody_asks_for_are_not_measured(problem, form, shared):
     loop = problem({"training.engine": form}).loop(shared=shared)
-    loop.engine.begin(IN_ORDER[None])
+    loop.engine.set_row_orders(IN_ORDER[None])
     (epoch,) = loop.engine.run(0, 3, evaluate=False).epochs
     assert set(epoch) == {"loss", "accuracy"}
     assert not any(float(v) for v in loop.evaluator.model.metrics_variables)
@@ -228,7 +228,7 @@ def test_held_out_rows_that_nobody_asks_for_are_not_measured(problem, form, shar
 
 def test_an_epoch_that_has_not_ended_reports_no_numbers_of_its_own(problem):
     engine = problem().loop().engine
-    engine.begin(IN_ORDER[None])
+    engine.set_row_orders(IN_ORDER[None])
     assert engine.run(0, 2, evaluate=True).epochs == []
     assert len(engine.run(2, 3, evaluate=True).epochs) == 1
 
@@ -237,7 +237,7 @@ def test_a_block_goes_no_further_than_its_first_bad_step():
     values = np.ones(70, np.float32)
     values[40] = np.inf
     engine = counting_engine(values=values)
-    engine.begin(IN_ORDER[None])
+    engine.set_row_orders(IN_ORDER[None])
     block = engine.run(0, 3)
     assert (block.first_bad_step, block.epochs) == (1, [])
     assert int(engine.model.optimizer.iterations) == 2
@@ -247,7 +247,7 @@ def test_eager_steps_agree_with_compiled_ones(problem):
     weights = {}
     for form in ("eager", "graph"):
         engine = problem({"training.engine": form, "network.dropout": 0.3}).loop().engine
-        engine.begin(IN_ORDER[None])
+        engine.set_row_orders(IN_ORDER[None])
         engine.run(0, 3)
         weights[form] = engine.model.get_weights()
     for got, want in zip(weights["eager"], weights["graph"], strict=True):
@@ -263,7 +263,7 @@ def test_an_eager_step_can_be_looked_into(problem, monkeypatch):
         lambda self, data: seen.append(data[0].numpy()) or step(self, data),
     )
     engine = problem({"training.engine": "eager"}).loop().engine
-    engine.begin(IN_ORDER[None])
+    engine.set_row_orders(IN_ORDER[None])
     engine.run(0, 3)
     assert [len(batch) for batch in seen] == [32, 32, 6]
 
@@ -271,7 +271,7 @@ def test_an_eager_step_can_be_looked_into(problem, monkeypatch):
 # --- compiling once -----------------------------------------------------------------------
 
 
-def engine_of(case, structure):
+def engine_of(case, graph_key):
     model = case.model()
     network = keras.Model(model.inputs, model.outputs)
     evaluator = compile_for_evaluation(network, case.spec, case.task)
@@ -282,23 +282,23 @@ def engine_of(case, structure):
         form="xla",
         evaluator=evaluator,
         held_out=("val", case.held_out),
-        structure=structure,
+        graph_key=graph_key,
     )
 
 
-def test_engines_of_one_structure_compile_once_and_train_their_own_weights(
+def test_engines_of_one_key_compile_once_and_train_their_own_weights(
     problem, same_weights, monkeypatch
 ):
-    monkeypatch.setattr("kfc.training.engine.compile_cache._compiled", (kept := OrderedDict()))
+    monkeypatch.setattr("kfc.training.engine.graph_cache._graphs", (kept := OrderedDict()))
 
-    def trained(seed, rate, structure):
+    def trained(seed, rate, graph_key):
         optimizer = {"name": "adam", "learning_rate": rate}
         case = problem({"seed": seed, "training.optimizer": optimizer, "network.dropout": 0.2})
-        engine = engine_of(case, structure)
-        engine.begin(IN_ORDER[None])
+        engine = engine_of(case, graph_key)
+        engine.set_row_orders(IN_ORDER[None])
         return engine.run(0, 2, evaluate=True), engine.model
 
-    the_same = Structure("the same", frozenset())
+    the_same = GraphKey("the same", frozenset())
     first, _ = trained(0, 0.01, the_same)
     shared, model = trained(1, 0.1, the_same)
     own, expected = trained(1, 0.1, None)
@@ -321,26 +321,26 @@ def test_what_is_held_out_keeps_its_name_where_functions_are_shared(problem):
             form="xla",
             evaluator=evaluator,
             held_out=(prefix, case.held_out),
-            structure=Structure("of both", frozenset()),
+            graph_key=GraphKey("of both", frozenset()),
         )
-        engine.begin(IN_ORDER[None])
+        engine.set_row_orders(IN_ORDER[None])
         (epoch,) = engine.run(0, 3, evaluate=True).epochs
         assert f"{prefix}_loss" in epoch
 
 
 def test_another_batch_size_or_number_of_rows_compiles_anew(problem, monkeypatch):
-    monkeypatch.setattr("kfc.training.engine.compile_cache._compiled", (kept := OrderedDict()))
+    monkeypatch.setattr("kfc.training.engine.graph_cache._graphs", (kept := OrderedDict()))
     case = problem()
-    one = Structure("one", frozenset())
+    one = GraphKey("one", frozenset())
     for rows in (70, 64):
         part = Rows(case.train.x[:rows], case.train.y[:rows])
-        Engine(case.model(), part, 32, form="graph", structure=one).compile()
-    Engine(case.model(), case.train, 35, form="graph", structure=one).compile()
+        Engine(case.model(), part, 32, form="graph", graph_key=one).trace()
+    Engine(case.model(), case.train, 35, form="graph", graph_key=one).trace()
     assert len(kept) == 3
 
 
 def test_a_plain_graph_is_traced_once_for_all_widths(problem, monkeypatch):
-    monkeypatch.setattr("kfc.training.engine.compile_cache._compiled", (kept := OrderedDict()))
+    monkeypatch.setattr("kfc.training.engine.graph_cache._graphs", (kept := OrderedDict()))
     overrides = {"network.dropout": 0.2, "training.epochs": 2}
     for widths in ([6, 7], [8, 8]):
         case = problem({**overrides, "network.hidden": widths})
@@ -352,7 +352,7 @@ def test_a_plain_graph_is_traced_once_for_all_widths(problem, monkeypatch):
             shared.engine.model.weights, own.engine.model.weights, strict=True
         ):
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-7, err_msg=want.path)
-    assert len(kept) == 2  # the span, and the evaluation that it calls
+    assert len(kept) == 2  # the training, and the evaluation that it calls
 
 
 @pytest.mark.parametrize("earlier", [[9], pytest.param([7, 9], marks=pytest.mark.slow)])
@@ -361,7 +361,7 @@ def test_a_width_gives_the_same_bits_whichever_came_first(
 ):
     models = []
     for order in ([5], [*earlier, 5]):
-        monkeypatch.setattr("kfc.training.engine.compile_cache._compiled", OrderedDict())
+        monkeypatch.setattr("kfc.training.engine.graph_cache._graphs", OrderedDict())
         for width in order:
             loop = problem({"network.hidden": [width]}).loop()
             loop.run(Progress())
@@ -370,8 +370,8 @@ def test_a_width_gives_the_same_bits_whichever_came_first(
 
 
 def test_a_graph_without_a_structure_belongs_to_its_model(problem, monkeypatch):
-    monkeypatch.setattr("kfc.training.engine.compile_cache._compiled", (kept := OrderedDict()))
-    Engine(problem().model(), problem().train, 32, form="graph").compile()
+    monkeypatch.setattr("kfc.training.engine.graph_cache._graphs", (kept := OrderedDict()))
+    Engine(problem().model(), problem().train, 32, form="graph").trace()
     assert not kept
 
 

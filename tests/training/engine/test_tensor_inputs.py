@@ -8,7 +8,7 @@ import pytest
 from kfc.data import Task
 from kfc.preprocessing import NumericScaling, TensorScaling, is_learned_scaling
 from kfc.training.checkpoints.training_state import Progress
-from kfc.training.engine.tensor_inputs import given_variables, training_twin
+from kfc.training.engine.tensor_inputs import given_variables, training_network
 
 CLASSES = Task((4,), "float32", ("a", "b", "c"))
 MEAN, VARIANCE = np.array([1.0, -2.0, 300.0]), np.array([0.5, 4.0, 1e-3])
@@ -17,7 +17,7 @@ MEAN, VARIANCE = np.array([1.0, -2.0, 300.0]), np.array([0.5, 4.0, 1e-3])
 def scaled(layer):
     inputs = keras.Input((3,))
     network = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
-    return network, training_twin(network)
+    return network, training_network(network)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def train_both(cases, kept):
         for name, values in histories[0].items():
             np.testing.assert_allclose(values, histories[1][name], rtol=2e-6, err_msg=name)
         ends.append(histories[0]["loss"][-1])
-    spans = [key for key in kept if "Span" in key]  # a graph's evaluation is another
-    assert len(spans) == 1
+    graphs = [key for key in kept if "MultiStep" in key]  # a graph's evaluation is another
+    assert len(graphs) == 1
     return ends
 
 
@@ -76,7 +76,7 @@ def train_both(cases, kept):
 def kept(monkeypatch):
     """The functions that were compiled to be shared."""
     monkeypatch.setattr(
-        "kfc.training.engine.compile_cache._compiled", (functions := OrderedDict())
+        "kfc.training.engine.graph_cache._graphs", (functions := OrderedDict())
     )
     return functions
 

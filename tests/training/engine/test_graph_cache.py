@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kfc.data import Task
 from kfc.preprocessing import TargetScaling
 from kfc.spec import load_spec
-from kfc.training.engine.compile_cache import structure
+from kfc.training.engine.graph_cache import graph_key, traced
 
 
 def structure_of(overrides=None, *, rows=70, labels="abc"):
     spec = load_spec({"training": {"loss": "cross_entropy"}}, overrides)
-    return structure(spec, Task((4,), "float32", tuple(labels)), num_rows=rows)
+    return graph_key(spec, Task((4,), "float32", tuple(labels)), num_rows=rows)
 
 
 def text(overrides=None, **facts):
@@ -101,7 +102,19 @@ def test_a_targets_scaling_is_written_into_the_loss_and_counts():
     def of(shift):
         scaling = TargetScaling(np.float32([shift]), np.float32([2.0]))
         task = Task((4,), "float32", (), outputs=1, target_scaling=scaling)
-        return structure(load_spec({"training": {"loss": "mse"}}), task, num_rows=70)
+        return graph_key(load_spec({"training": {"loss": "mse"}}), task, num_rows=70)
 
     assert of(1.0) == of(1.0)
     assert of(1.0) != of(3.0)
+
+
+def test_a_compiled_function_has_the_bits_of_the_same_lines_run_eagerly():
+    """TensorFlow's graph optimizer would fuse product and bias, and round otherwise."""
+
+    def layer(x):
+        w = tf.random.stateless_normal([64, 100], [1, 2])
+        return tf.tanh(tf.nn.bias_add(x @ w, tf.linspace(-1.0, 1.0, 100)))
+
+    function = traced(layer, [tf.TensorSpec([32, 64])], key=None, constants=None)
+    x = tf.random.stateless_normal([32, 64], [3, 4])
+    np.testing.assert_array_equal(function(x), layer(x))

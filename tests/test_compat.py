@@ -1,0 +1,345 @@
+"""The private APIs of kfc's libraries are what `kfc/compat.py` says, and used there alone."""
+
+import ast
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import re
+import subprocess
+import sys
+import threading
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras_tuner import oracles
+from tensorflow.python.eager import context
+
+import kfc
+from kfc import compat
+
+PACKAGE = pathlib.Path(kfc.__file__).parent
+
+
+# --- Keras --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["var_list", "var_names"])
+def test_an_optimizer_updates_through_a_stateless_scope(how):
+    kept, decayed = keras.Variable(2.0, name="kept"), keras.Variable(2.0, name="other")
+    optimizer = keras.optimizers.SGD(1.0, momentum=0.5, weight_decay=0.25)
+    excluded = [kept] if how == "var_list" else ["kept"]
+    optimizer.exclude_from_weight_decay(**{how: excluded})
+    optimizer.build([kept, decayed])
+    compat.route_updates_through_scope(optimizer)
+    with keras.StatelessScope() as scope:
+        optimizer.apply([keras.ops.ones(())] * 2, [kept, decayed])
+    after = [float(scope.get_current_value(variable)) for variable in (kept, decayed)]
+    assert (after, float(kept), float(decayed)) == ([1.0, 0.5], 2.0, 2.0)
+    optimizer.apply([keras.ops.zeros(())] * 2, [kept, decayed])
+    assert (float(kept), float(decayed)) == (2.0, 1.5)
+    assert type(optimizer) is keras.optimizers.SGD
+
+
+@pytest.mark.parametrize("name", compat._SCOPE_BYPASSES)
+def test_a_method_of_keras_s_optimizers_bypasses_the_scope_and_has_another_version(name):
+    from keras.src.backend.tensorflow.optimizer import TFOptimizer
+    from keras.src.optimizers.base_optimizer import BaseOptimizer
+
+    assert {name in vars(TFOptimizer), name in vars(BaseOptimizer)} == {True}
+
+
+def test_the_step_counter_counts_while_gradients_accumulate():
+    weight = keras.Variable(1.0)
+    optimizer = keras.optimizers.SGD(gradient_accumulation_steps=2)
+    optimizer.apply([keras.ops.ones(())], [weight])
+    assert (int(optimizer.iterations), int(compat.step_counter(optimizer))) == (0, 1)
+
+
+def test_the_slots_of_adam_are_its_two_moments():
+    weight = keras.Variable(1.0)
+    optimizer = keras.optimizers.Adam(beta_1=0.5, beta_2=0.75)
+    optimizer.apply([keras.ops.full((), 2.0)], [weight])
+    slots = compat.optimizer_slots(optimizer)
+    assert {name: float(part[0]) for name, part in slots.items()} == {"m": 1.0, "v": 1.0}
+    with_momentum = keras.optimizers.SGD(momentum=0.5)
+    with_momentum.build([weight])
+    assert [*compat.optimizer_slots(with_momentum)] == ["v"]
+    assert compat.optimizer_slots(keras.optimizers.SGD()) == {}
+
+
+def test_a_backup_sets_the_initial_epoch(tmp_path):
+    for epoch in (0, 1):
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        backup.set_model(model)
+        backup.on_train_begin()
+        assert compat.initial_epoch(model) == epoch
+        backup.on_epoch_end(0)
+
+
+def test_a_closed_tensorboard_leaves_no_default_writer(tmp_path):
+    callback = keras.callbacks.TensorBoard(tmp_path, update_freq=1)
+    callback.set_model(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
+    callback.set_params({"epochs": 1, "steps": 1})
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    assert tf.summary.scalar("loss", 1.0, step=0)
+    compat.close_tensorboard(callback)
+    assert not tf.summary.scalar("loss", 1.0, step=0)
+
+
+@pytest.mark.parametrize("name", compat._CALLBACK_STATE)
+def test_the_state_attributes_are_attributes_of_the_callback(name):
+    source = inspect.getsource(getattr(keras.callbacks, name))
+    if name == "EarlyStopping":  # it has the attributes of its base class too
+        source += inspect.getsource(getattr(keras.callbacks, name).__bases__[0])
+    for attribute in compat._CALLBACK_STATE[name]:
+        assert re.search(rf"self\.{attribute}\b", source), attribute
+
+
+def test_the_state_of_a_callback_of_another_class_is_not_known():
+    class Stopping(keras.callbacks.EarlyStopping):
+        pass
+
+    assert compat.state_attributes(Stopping()) is None
+    assert "wait" in compat.state_attributes(keras.callbacks.EarlyStopping())
+
+
+# --- TensorFlow ---------------------------------------------------------------------------
+
+
+def rewrites():
+    """Whether graphs that this thread calls are rewritten."""
+    config = context.context().function_call_options.config_proto_serialized
+    graph_options = tf.compat.v1.ConfigProto.FromString(config).graph_options
+    return not graph_options.rewrite_options.disable_meta_optimizer
+
+
+def test_the_graph_optimizer_is_off_inside_and_on_again_after_an_error():
+    def fail():
+        with compat.without_graph_rewriting():
+            assert not rewrites()
+        assert not rewrites()
+        raise ArithmeticError
+
+    assert rewrites()
+    with pytest.raises(ArithmeticError), compat.without_graph_rewriting():
+        fail()
+    assert rewrites()
+
+
+def test_other_threads_rewrite_as_before():
+    seen = []
+    with compat.without_graph_rewriting():
+        thread = threading.Thread(target=lambda: seen.append(rewrites()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def layer(x):
+    w, b = tf.random.stateless_normal([64, 100], [1, 2]), tf.linspace(-1.0, 1.0, 100)
+    return tf.tanh(tf.nn.bias_add(x @ w, b))
+
+
+def operations(function):
+    """Returns the kinds of operations that ran, after all rewriting."""
+    with context.collect_graphs(optimized=True) as graphs:
+        function(tf.ones([32, 64]))
+    functions = [f for graph in graphs for f in graph.library.function]
+    nodes = [node for graph in graphs for node in graph.node]
+    return {node.op for node in [*nodes, *(n for f in functions for n in f.node_def)]}
+
+
+def test_a_graph_without_rewriting_has_the_operations_and_the_bits_of_its_lines():
+    with compat.without_graph_rewriting():
+        traced = tf.function(layer).get_concrete_function(tf.TensorSpec([32, 64]))
+        assert "_FusedMatMul" not in operations(traced)
+        x = tf.random.stateless_normal([32, 64], [3, 4])
+        np.testing.assert_array_equal(traced(x), layer(x))
+    assert "_FusedMatMul" in operations(tf.function(layer))  # TensorFlow's own choice
+
+
+def test_tensorflow_has_started_once_an_operation_has_run():
+    assert tf.constant(1) == 1
+    assert compat.tensorflow_has_started()
+
+
+def test_asking_whether_tensorflow_has_started_does_not_import_it():
+    check = (
+        "import sys, kfc.compat; assert not kfc.compat.tensorflow_has_started(); "
+        "sys.exit(bool({'tensorflow', 'keras', 'keras_tuner', 'numpy'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_a_saved_model_message_has_graphs():
+    assert len(compat.saved_model_proto().meta_graphs) == 0
+
+
+def test_an_operation_declares_its_attributes():
+    declared = compat.attributes_of_operation("MatMul")
+    assert {"transpose_a", "transpose_b", "T"} <= declared
+    assert "_output_shapes" not in declared
+
+
+# --- keras-tuner --------------------------------------------------------------------------
+
+
+def space():
+    parameters = keras_tuner.HyperParameters()
+    parameters.Choice("a", [1, 2])
+    parameters.Choice("b", [3, 4])
+    return parameters
+
+
+def test_a_grid_yields_every_combination():
+    grid = oracles.GridSearchOracle(hyperparameters=space(), seed=1)
+    points = [(point["a"], point["b"]) for point in compat.grid_combinations(grid)]
+    assert points == [(1, 3), (1, 4), (2, 3), (2, 4)]
+
+
+class Random(compat.OracleAccess, oracles.RandomSearchOracle):
+    pass
+
+
+class Bayesian(compat.OracleAccess, compat.BayesianAccess, oracles.BayesianOptimizationOracle):
+    pass
+
+
+class Hyperband(compat.OracleAccess, compat.HyperbandAccess, oracles.HyperbandOracle):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Random, Bayesian, Hyperband])
+def test_an_oracle_offers_the_private_methods_under_public_names(kind):
+    oracle = kind(objective=keras_tuner.Objective("loss", "min"), hyperparameters=space())
+    oracle.set_seed(1)
+    points = []
+    for number in range(4):
+        values = oracle.random_values()
+        points.append((values["a"], values["b"]))
+        assert not oracle.was_proposed(values)
+        oracle.start_trial(str(number), values)
+        assert oracle.was_proposed(values)
+    assert sorted(points) == [(1, 3), (1, 4), (2, 3), (2, 4)]
+    assert oracle.random_values() is None
+    assert [*oracle.ongoing_trials] == ["0", "1", "2", "3"]
+    if kind is Bayesian:
+        assert oracle.values_of_vector([0.1, 0.9]) == {"a": 1, "b": 4}
+        assert oracle.random_proposal()["status"] == "STOPPED"
+        x, y = np.zeros([3, 2]), np.arange(3.0)
+        oracle.gpr = oracle.make_regressor().fit(x, y)
+        assert oracle.vectorize_trials()[0].shape == (4, 2)
+    if kind is Hyperband:
+        assert [bracket["bracket_num"] for bracket in oracle.brackets] == [4]
+        assert oracle.rung_size(4, 0) > oracle.rung_size(4, 1)
+        oracle.current_bracket -= 1
+        oracle.start_bracket()
+        assert [bracket["bracket_num"] for bracket in oracle.brackets] == [4, 3]
+        assert oracle.random_trial("5", oracle.brackets[0])["status"] == "IDLE"
+
+
+@pytest.mark.parametrize("access", ["Oracle", "Bayesian", "Hyperband"])
+def test_a_private_method_that_compat_overrides_exists(access):
+    oracle = {"Oracle": Random, "Bayesian": Bayesian, "Hyperband": Hyperband}[access]
+    for name in vars(getattr(compat, f"{access}Access")):
+        if name.startswith("_") and not name.startswith("__"):
+            assert hasattr(oracle.__bases__[-1], name), name
+
+
+# --- tensorflow-datasets ------------------------------------------------------------------
+
+
+def test_no_cloud_bucket_is_asked_for_a_data_set(monkeypatch):
+    import tensorflow_datasets
+
+    switches = tensorflow_datasets.core.utils.gcs_utils
+    monkeypatch.setattr(switches, "_is_gcs_disabled", False)
+    compat.forbid_cloud_lookup(tensorflow_datasets)
+    assert not switches.is_dataset_on_gcs("mnist/3.0.1")
+
+
+# --- nowhere else -------------------------------------------------------------------------
+
+PRIVATE_MODULES = (
+    *("keras.src", "keras_tuner.engine", "keras_tuner.src"),
+    *("tensorflow.python", "tensorflow.core", "tensorflow_datasets.core"),
+)
+OF_PYTHON = {"_asdict", "_replace", "_fields", "_exit", "_processes"}
+ELSEWHERE = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "compat.py"]
+
+
+def tree_of(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
+def own_names(path):
+    """Returns every underscored name that a module defines, or sets on `self`."""
+    names = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(getattr(node, "ctx", None), ast.Store):
+            if isinstance(node, ast.Name):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
+                names.add(node.attr)
+    return names
+
+
+def test_no_other_module_imports_a_private_module():
+    for path in ELSEWHERE:
+        for node in ast.walk(tree_of(path)):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                names = [node.value]  # as for `sys.modules`
+            for name in names:
+                assert not f"{name}.".startswith(tuple(f"{m}." for m in PRIVATE_MODULES)), (
+                    path,
+                    name,
+                )
+
+
+def test_no_other_module_touches_a_private_name():
+    names_of = {path: own_names(path) for path in ELSEWHERE}
+    all_names = set().union(*names_of.values())
+    for path in ELSEWHERE:
+        for node in ast.walk(tree_of(path)):
+            name, known = "", names_of[path] | OF_PYTHON
+            if isinstance(node, ast.Attribute):
+                name = node.attr
+                if ast.unparse(node.value) in ("self", "cls", "super()"):
+                    known = all_names  # a base class in another module may have it
+            elif isinstance(node, ast.Call) and getattr(node.func, "id", "").endswith("attr"):
+                name = str(getattr(node.args[1], "value", ""))
+            if re.fullmatch(r"_[a-z]\w*", name):
+                assert name in known, f"{path}:{node.lineno}: {name}"
+
+
+def test_no_other_module_overrides_a_private_name():
+    for found in pkgutil.walk_packages([str(PACKAGE)], "kfc."):
+        if found.name in ("kfc.__main__", "kfc.compat", "kfc.exporting.probe"):  # scripts
+            continue
+        module = importlib.import_module(found.name)
+        for kind in vars(module).values():
+            if not inspect.isclass(kind) or kind.__module__ != found.name:
+                continue
+            libraries = [
+                base
+                for base in kind.__mro__
+                if base.__module__.startswith(("keras", "tensorflow", "keras_tuner"))
+            ]
+            for name in vars(kind):
+                if re.fullmatch(r"_[a-z]\w*", name) and name != "_abc_impl":
+                    for base in libraries:
+                        assert name not in vars(base), f"{kind}.{name} of {base}"
