@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from kfc.errors import Finding, SpecError
 from kfc.spec import ChoiceSpec, DimensionSpec, RangeSpec, Spec, StackSpec
-from kfc.tuning.baseline import baseline_values
+from kfc.tuning.baseline_point import baseline_values
 from kfc.tuning.default_space import with_space
 from kfc.tuning.space_checks import (
     corner_findings,
