@@ -168,7 +168,7 @@ def without_graph_rewriting() -> Iterator[None]:
     """Lets the graphs that this thread traces and calls inside run as they were traced.
 
     TensorFlow 2.21.0, `tensorflow.python.eager.context`: `FunctionCallOptions` of a thread.
-    The public `tf.config.optimizer` holds for the entire process, hence for the threads of
+    The public `tf.config.optimizer` holds for the entire process, so for the threads of
     other code too.
 
     TensorFlow's graph optimizer rewrites a graph before its first run: it fuses matrix

@@ -1,8 +1,8 @@
-"""Weights and rows -> what a dense network computes, in NumPy float64, from the formulas.
+"""Computes a dense network and its gradients in NumPy float64, formula by formula.
 
-Beside `f(x)` stands `f_backward(x, g)`, which takes the gradient g of the loss by f's result
-and returns that by x, worked out on paper. The tests hold each against TensorFlow's tape and
-against central differences. Weights are `[W1, b1, W2, b2, ...]`, as Keras's `get_weights()`
+Beside each `f(x)` is `f_backward(x, g)`. It takes the gradient g of the loss with respect to
+f's result and returns the gradient with respect to x, derived by hand. The tests compare each
+with TensorFlow's tape and with central differences. Weights are `[W1, b1, W2, b2, ...]`, as Keras's `get_weights()`
 returns them: kernels (inputs, units), biases (units,). Rows x are scaled, (batch, inputs).
 """
 
@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 Array = np.ndarray
 Weights = Sequence[Array]
-Names = str | Sequence[str]  # of an activation, or of one for each hidden layer
+Names = str | Sequence[str]  # one activation for all hidden layers, or one for each
 
 # --- operations ---------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ def relu(x: Array) -> Array:
 
 
 def relu_backward(x: Array, g: Array) -> Array:
-    """Returns g where x > 0, else 0; so 0 at the kink, by convention."""
+    """Returns g where x > 0, else 0; the gradient at x = 0 is 0 by convention."""
     return g * (x > 0)
 
 
@@ -110,7 +110,7 @@ def tanh_backward(x: Array, g: Array) -> Array:
 
 
 class Activation(NamedTuple):
-    """f(x), and of (x, g) the gradient by x."""
+    """An activation f(x), and its `backward` (x, g): the gradient with respect to x."""
 
     forward: Callable[[Array], Array]
     backward: Callable[[Array, Array], Array]
@@ -138,7 +138,7 @@ ACTIVATIONS: dict[str, Activation] = {
     ),
 }
 
-# --- losses: of outputs and truth the value, and its gradient by the outputs --------------
+# --- losses: the value, and its gradient with respect to the outputs -------------------
 
 Loss = Callable[[Array, Array], tuple[float, Array]]
 
@@ -188,7 +188,7 @@ def forward(
 def gradients(
     weights: Weights, x: Array, y: Array, *, activation: Names, loss: str
 ) -> tuple[float, list[Array]]:
-    """Returns the loss, of outputs and y, and its gradient by each weight: the chain rule.
+    """Returns the loss and its gradient with respect to each weight, by the chain rule.
 
     da_l = f_l'(a_l) dx_(l+1)   dW_l = x_l^T da_l   db_l = sum_b da_l   dx_l = da_l W_l^T
     """
@@ -235,14 +235,14 @@ def _layers(weights: Weights, activation: Names) -> list[Any]:
 
 # --- updates, as in Keras -----------------------------------------------------------------
 
-_ZEROS: Any = repeat(0.0)  # what v and m are at first, for as many weights as come
+_ZEROS: Any = repeat(0.0)  # the first v and m of every weight
 
 
 @dataclass
 class Momentum:
     """Descent with a velocity: v <- momentum v - rate g, w <- w + v.
 
-    Nesterov's looks ahead, w <- w + momentum v - rate g: Sutskever et al., "On the importance
+    Nesterov's variant looks ahead, w <- w + momentum v - rate g: Sutskever et al., "On the importance
     of initialization and momentum in deep learning", 2013,
     https://proceedings.mlr.press/v28/sutskever13.html.
     """
@@ -271,7 +271,7 @@ class SGD(Momentum):
 
 @dataclass
 class Adam:
-    """Steps as large as the rate, whatever the size of the gradients.
+    """Adam: the size of a step depends on the rate, not on the size of the gradients.
 
         m <- b1 m + (1 - b1) g     v <- b2 v + (1 - b2) g^2      t <- t + 1
         w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)

@@ -1,6 +1,6 @@
 """Conformance checks that every built-in component passes, and every plug-in should.
 
-Each check raises `kfc.PluginError` with the first promise that is broken:
+Each check raises `kfc.PluginError` for the first promise that is broken:
 
     from kfc import testing
 
@@ -91,7 +91,7 @@ def check_block(block: Callable[..., Any], **options: Any) -> None:
 
 
 def check_optimizer(factory: Callable[..., Any], **options: Any) -> None:
-    """Checks that an optimizer trains, is rebuilt from its config, and goes on from a save.
+    """Checks that an optimizer trains, is rebuilt from its config, and resumes from a save.
 
     Args:
         factory: Its class.
@@ -166,7 +166,7 @@ def check_exporter(exporter: Exporter) -> None:
     kfc nor Keras can be imported, and compared, as in `kfc.export`.
 
     Args:
-        exporter: What writes the format, with the file that loads it.
+        exporter: Exporter of the format, with the file that loads its models.
 
     Raises:
         PluginError: If it is something else.

@@ -1,4 +1,4 @@
-"""A network and a spec -> models ready to train it and to measure it."""
+"""Compiles the model that trains a network and the model that evaluates it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def compile_for_training(
     """Returns a model that trains `network` as the spec says.
 
     Args:
-        network: Built from the same spec and task.
+        network: Network of the same spec and task.
         spec: A checked spec.
-        task: Classes or numbers.
-        num_rows: Training rows, which turn a schedule's epochs into steps.
+        task: Task of the network.
+        num_rows: Number of training rows, which turns a schedule's epochs into steps.
 
     Raises:
         SpecError: If the loss is not for this task.
@@ -38,8 +38,8 @@ def compile_for_training(
 
 
 def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Evaluator:
-    """Returns what measures `network` by the loss and metrics of the spec."""
-    # An evaluation has no schedule, so the number of training rows is nothing to it.
+    """Returns an evaluator of `network` with the loss and the metrics of the spec."""
+    # An evaluation has no schedule, so the number of training rows does not matter.
     return Evaluator(
         _compiled(network, spec, task, None),
         graph_key(spec, task, num_rows=0),
@@ -50,8 +50,8 @@ def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Eval
 def evaluation_batch(spec: Spec) -> int:
     """Returns the number of rows in each batch of an evaluation.
 
-    It is the training's where the loss depends on the size of a batch, so that `loss` and
-    `val_loss` have one measure.
+    If the loss depends on the size of a batch, it is the batch size of the training, so that
+    `loss` and `val_loss` can be compared.
 
     Args:
         spec: A spec that knows its loss.

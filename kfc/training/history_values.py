@@ -1,4 +1,4 @@
-"""What callbacks find in `logs`, and put there -> what a history and a log hold of it."""
+"""Converts the values in the `logs` of callbacks for the history, the log files and JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _NOT_FINITE = ("nan", "inf", "-inf")
 
 
 def recorded(name: str, value: Any) -> Any:
-    """Returns what a history holds of a value in `logs`: a float wherever it is a number.
+    """Returns the value of `logs` as a history holds it: a number becomes a float.
 
     Args:
-        name: Of the metric, or of what a callback has added.
-        value: A number; a callback may also add text, or lists and arrays of numbers.
+        name: Name of a metric, or of a value that a callback has added.
+        value: Number; a callback may also add text, or lists and arrays of numbers.
 
     Raises:
         PluginError: If JSON cannot hold it.
@@ -52,7 +52,7 @@ def numbers(logs: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def for_json(value: Any) -> Any:
-    """Returns a recorded value for JSON, which has no NaN and no infinity, as text."""
+    """Returns a recorded value for JSON, with NaN and infinity as text."""
     if isinstance(value, (list, tuple)):
         return [for_json(part) for part in value]
     if isinstance(value, dict):
@@ -61,7 +61,7 @@ def for_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Returns what `for_json` was given."""
+    """Returns the value from which `for_json` made `value`."""
     if isinstance(value, list):
         return [from_json(part) for part in value]
     if isinstance(value, dict):

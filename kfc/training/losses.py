@@ -1,4 +1,4 @@
-"""The loss of a spec and a task -> a `keras.losses.Loss` on the network's output.
+"""Builds the loss of a spec: a `keras.losses.Loss` of the targets and the network's outputs.
 
 Mean squared error on classes compares logits with one-hot labels, as the hand-written
 tutorials do. Their two forms, the mean over everything,
@@ -25,7 +25,7 @@ from kfc.registry import keras_class
 from kfc.spec import LossSpec
 
 _ON_DIFFERENCES = ("huber", "log_cosh", "mean_absolute_error", "mean_squared_error")
-"""Losses for a regression, in whatever units its targets are."""
+"""Losses for a regression; the targets may have any unit."""
 
 _ON_RATIOS = ("mean_absolute_percentage_error", "mean_squared_logarithmic_error")
 """Losses for a regression whose targets keep their own units, and their own zero."""

@@ -1,7 +1,7 @@
-"""Metrics that training records, beside those of Keras that it takes as they are.
+"""Metrics that training records in addition to Keras's own.
 
-The coefficient of determination has no value where the targets do not differ. Such a metric is
-left out of what is recorded; where it is monitored, the training is refused before it starts.
+The coefficient of determination is undefined if all targets are equal. An undefined metric is
+not recorded; a training that monitors one is refused before it starts.
 """
 
 from __future__ import annotations

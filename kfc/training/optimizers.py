@@ -1,4 +1,4 @@
-"""The optimizer and the schedule of a spec -> a `keras.optimizers.Optimizer`."""
+"""Builds the optimizer of a spec and its learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def build_optimizer(
     Args:
         optimizer: Name and options from the spec.
         steps_per_epoch: Batches per epoch, the short last one included.
-        epochs: Of the whole training, where a schedule lasts until its end.
+        epochs: Number of epochs of the training, to whose end some schedules last.
 
     Raises:
         SpecError: If the optimizer refuses its options.
@@ -118,14 +118,14 @@ def build_optimizer(
         kind = OPTIMIZERS.get(optimizer.name, f"{where}.name")
     else:
         kind = keras_class(keras.optimizers, optimizer.name)
-        # Else Keras counts them, and TensorFlow makes kernels for each new name.
+        # Without a name, Keras numbers the optimizers, and TensorFlow makes kernels for each new name.
         options["name"] = optimizer.name
     with OPTIMIZERS.guard(optimizer.name, where):
         try:
             built = kind(**options)
         except (TypeError, ValueError) as error:
             taken = f"options that {optimizer.name!r} takes"
-            raise SpecError(Finding(where, taken, str(error), "Mend the options.")) from error
+            raise SpecError(Finding(where, taken, str(error), "Fix the options.")) from error
     OPTIMIZERS.require(built, keras.optimizers.Optimizer, optimizer.name)
     return built
 
@@ -138,7 +138,7 @@ def build_schedule(
     Args:
         schedule: `constant`, `cosine`, `exponential` or `step`, from the spec.
         steps_per_epoch: Batches per epoch.
-        epochs: Of the whole training.
+        epochs: Number of epochs of the training.
     """
 
     def steps(number: float) -> int:

@@ -1,4 +1,4 @@
-"""(seed, epoch) -> the order in which an epoch visits its rows."""
+"""Permutes the rows of each epoch, as a function of the seed and the epoch alone."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ def epoch_order(
 ) -> np.ndarray:
     """Returns the row numbers of one epoch in the order of training.
 
-    Stateless: an epoch's order depends on nothing but `seed` and `epoch`, so it is the
-    same in every path and after every resume, and new in each epoch. Keras's
-    `fit(shuffle=True)` on arrays repeats one permutation in every epoch once the seed is
-    set.
+    The order has no state: it depends on `seed` and `epoch` alone, so it is the same in
+    every path and after every resume, and new in each epoch. Keras's `fit(shuffle=True)` on
+    arrays repeats one permutation in every epoch once the seed is set.
 
     The generator is Philox: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as
     easy as 1, 2, 3", 2011, https://doi.org/10.1145/2063384.2063405.
 
     Args:
         num_rows: Number of training rows.
-        seed: The spec's seed, of at least 0.
-        epoch: Counted from 0.
-        shuffle: Whether to permute; else rows come as they are.
-        window: Rows that lie together where not all do, which is where they are streamed
-            from the disk. Windows come in a new order in each epoch, the shorter last one
-            always last, and the rows of a window in a new order within it.
+        seed: Seed of the spec, at least 0.
+        epoch: Index of the epoch, from 0.
+        shuffle: Whether to permute the rows; otherwise they keep their order.
+        window: Number of rows that stay together if rows are streamed from the disk; None
+            for rows in memory. Each epoch visits the windows in a new order, the shorter
+            last one always last, and the rows of a window in a new order.
 
     Returns:
         Row numbers, (num_rows,), int32.
@@ -37,7 +36,7 @@ def epoch_order(
         return generator.permutation(num_rows).astype(np.int32)
     whole = num_rows // window
     order = np.empty(num_rows, np.int32)
-    # The windows in a new order, and behind them what is left over.
+    # The complete windows in a new order, then the shorter last one.
     firsts = [*generator.permutation(whole) * window, *range(whole * window, num_rows, window)]
     for place, first in enumerate(firsts):
         rows = min(window, num_rows - first)

@@ -1,4 +1,4 @@
-"""One batch -> updated weights: the hand-written tape loop, on one screen."""
+"""Defines the training step: the hand-written loop with `GradientTape`, on one screen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kfc.training.engine import count_steps, training_network
 
 
 class TapeModel(keras.Model):
-    """Trains `network` with the tutorial's loop, one batch at a time.
+    """Trains `network` with the hand-written loop, one batch at a time.
 
     It shares the network's layers, so the network itself holds the trained weights
     afterwards and can be saved or exported without this class. Compiled like any Keras
@@ -31,7 +31,7 @@ class TapeModel(keras.Model):
         self._plain = network.inputs[0], network.outputs[0]
 
     def compile(self, optimizer: Any = None, **options: Any) -> None:
-        """Compiles as any Keras model; the optimizer's steps tell dropout its masks."""
+        """Compiles like any Keras model; dropout takes its masks from the optimizer's step."""
         super().compile(optimizer=optimizer, **options)
         self.has_metric_variables = False  # Keras creates them with the first batch
         if self.optimizer is not None:
@@ -39,10 +39,10 @@ class TapeModel(keras.Model):
             count_steps(self, lambda: step_counter(self.optimizer).value)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Forward, loss, gradients, update, metrics - for one batch.
+        """Trains on one batch: forward, loss, gradients, update, metrics.
 
         Args:
-            data: `(x, y)` or `(x, y, sample_weight)`.
+            data: Batch, `(x, y)` or `(x, y, sample_weight)`; x is (batch, *input_shape).
 
         Returns:
             The metrics so far in this epoch, weighted by rows, and `batch_loss`, the loss
@@ -75,7 +75,7 @@ class TapeModel(keras.Model):
 
     @property
     def plain(self) -> keras.Model:
-        """The network itself, of Keras's layers, with the same weights."""
+        """Network of Keras's own layers with the same weights."""
         return keras.Model(*self._plain, name="network")
 
     def save(self, filepath: Any, **options: Any) -> None:
@@ -83,7 +83,7 @@ class TapeModel(keras.Model):
         self.plain.save(filepath, **options)
 
     def _check_optimizer(self) -> None:
-        """Refuses to train without an optimizer; Keras would make one of its own choice."""
+        """Refuses to train without an optimizer; Keras would choose one."""
         if self.optimizer is None and self.trainable_variables:
             remedy = "Call model.compile(optimizer=..., loss=...)."
             raise SpecError(Finding("model.optimizer", "an optimizer", "none", remedy))

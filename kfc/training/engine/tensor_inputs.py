@@ -1,8 +1,9 @@
-"""A network -> its twin that trains: the same layers and weights, but for two kinds.
+"""Makes the network that trains: it shares all layers of the network except two kinds.
 
-Keras's `Dropout` is replaced by one that hashes, and a learned scaling by one that does the
-same. Keras writes their numbers into a compiled step as constants; the twins' are given to it
-as inputs, so that other rows of the same kind and other rates of dropout share their steps.
+Keras's `Dropout` is replaced by `CounterDropout`, and a learned scaling by `TensorScaling`.
+Keras writes the numbers of these layers into a compiled step as constants. The replacements
+take them as inputs of the step, so that trainings on other rows and with other dropout rates
+share one compiled step.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from kfc.training.engine.counter_dropout import CounterDropout
 
 
 def training_network(network: keras.Model) -> keras.Model:
-    """Returns a functional model that shares every layer of `network` but those replaced."""
+    """Returns a functional model that shares every layer of `network` that is not replaced."""
     if not any(_is_dropout(layer) or is_learned_scaling(layer) for layer in network.layers):
         return network
     return keras.models.clone_model(network, clone_function=_replaced)
 
 
 def given_variables(model: keras.Model) -> list[keras.Variable]:
-    """Returns what the layers of a twin give to a compiled step; none is a weight."""
-    twins = [x for x in model.layers if isinstance(x, (CounterDropout, TensorScaling))]
-    return [variable for layer in twins for variable in layer.given]
+    """Returns the variables that a compiled step takes as inputs; none is a weight."""
+    replaced = [x for x in model.layers if isinstance(x, (CounterDropout, TensorScaling))]
+    return [variable for layer in replaced for variable in layer.given]
 
 
 def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -35,5 +36,5 @@ def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _is_dropout(layer: keras.layers.Layer) -> bool:
-    # One whose mask has another shape may be a plug-in's.
+    # A layer whose mask has another shape may belong to a plug-in.
     return type(layer) is keras.layers.Dropout and layer.noise_shape is None
