@@ -109,7 +109,7 @@ class SpecError(KfcError, ValueError):
         ...     kfc.fit("digits", overrides={"training.epochs": 0})
         ... except kfc.SpecError as error:
         ...     print(error.findings[0].cause)
-        expected an integer of at least 1, got 0
+        expected a number of at least 1, got 0
     """
 
     exit_code = 2

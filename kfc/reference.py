@@ -2,8 +2,10 @@
 
 Beside each `f(x)` is `f_backward(x, g)`. It takes the gradient g of the loss with respect to
 f's result and returns the gradient with respect to x, derived by hand. The tests compare each
-with TensorFlow's tape and with central differences. Weights are `[W1, b1, W2, b2, ...]`, as Keras's `get_weights()`
-returns them: kernels (inputs, units), biases (units,). Rows x are scaled, (batch, inputs).
+with TensorFlow's tape and with central differences.
+
+Weights are `[W1, b1, W2, b2, ...]`, as Keras's `get_weights()` returns them: kernels
+(inputs, units), biases (units,). Rows x are scaled, (batch, inputs).
 """
 
 from collections.abc import Callable, Sequence
@@ -235,15 +237,15 @@ def _layers(weights: Weights, activation: Names) -> list[Any]:
 
 # --- updates, as in Keras -----------------------------------------------------------------
 
-_ZEROS: Any = repeat(0.0)  # the first v and m of every weight
+_ZEROS: Any = repeat(0.0)  # the first v and m
 
 
 @dataclass
 class Momentum:
     """Descent with a velocity: v <- momentum v - rate g, w <- w + v.
 
-    Nesterov's variant looks ahead, w <- w + momentum v - rate g: Sutskever et al., "On the importance
-    of initialization and momentum in deep learning", 2013,
+    Nesterov's variant looks ahead, w <- w + momentum v - rate g: Sutskever et al., "On the
+    importance of initialization and momentum in deep learning", 2013,
     https://proceedings.mlr.press/v28/sutskever13.html.
     """
 

@@ -118,7 +118,7 @@ def build_optimizer(
         kind = OPTIMIZERS.get(optimizer.name, f"{where}.name")
     else:
         kind = keras_class(keras.optimizers, optimizer.name)
-        # Without a name, Keras numbers the optimizers, and TensorFlow makes kernels for each new name.
+        # Keras would number the optimizers, and TensorFlow makes kernels for each new name.
         options["name"] = optimizer.name
     with OPTIMIZERS.guard(optimizer.name, where):
         try:

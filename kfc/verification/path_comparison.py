@@ -148,7 +148,7 @@ class PathComparison:
 
     @cached_property
     def failures(self) -> dict[str, dict[str, Any]]:
-        """For each path that exceeds its bound, the first step that does."""
+        """First step of each path that exceeds the bound of the path."""
         found: dict[str, dict[str, Any]] = {}
         for results in self._all_results:
             # Compare single steps with the reference.

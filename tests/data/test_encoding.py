@@ -153,4 +153,4 @@ def test_a_border_that_is_dark_in_training_is_not_huge_in_other_rows():
     for scale in ("unit", "centered", "standard"):
         prepared = prepare(load_spec({"data": {"scale": scale}}), ((flat, Y), (later, Y[:9])))
         scaling = prepared.task.scaling
-        assert np.ptp(scaling(np.r_[prepared.train.x[:1], prepared.test.x])[:, 0]) < 1e-6
+        assert np.ptp(scaling.apply(np.r_[prepared.train.x[:1], prepared.test.x])[:, 0]) < 1e-6

@@ -4,7 +4,7 @@ import pytest
 from kfc.data import prepare
 from kfc.errors import DataError
 from kfc.findings import run_checks
-from kfc.preprocessing import Scaling
+from kfc.preprocessing import NumericScaling
 from kfc.spec import load_spec
 from kfc.system.memmap import DiskArray
 
@@ -41,7 +41,7 @@ def test_scaled_pixels_are_fine(scale):
 OTHER = RNG.normal(size=1200)
 SMALL = 1e-30 * np.stack([OTHER, OTHER], 1)
 SIGN = (OTHER > 0).astype(int)
-STEEP = Scaling(np.float32(0), np.array([1, 1e-30], np.float32))
+STEEP = NumericScaling(np.float32(0), np.array([1, 1e-30], np.float32))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -79,7 +79,7 @@ class Hooks:
             self._own.epoch = self._epochs
 
     def call(self, hook: str, *arguments: object) -> None:
-        """Calls a hook of each callback; each one sees the values that others have added to `logs`."""
+        """Calls a hook of each callback; each sees the values that others added to `logs`."""
         for callback in self._callbacks:
             call_hook(callback, hook, *arguments)
 

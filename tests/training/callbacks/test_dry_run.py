@@ -48,7 +48,7 @@ def test_options_that_end_a_training_are_refused_before_it(tried, callback, word
     said = str(caught.value)
     assert f"training.callbacks[1]: expected options with which {name} works, got " in said
     assert re.search(words, said)
-    assert "Metrics on record: loss, accuracy, val_loss, val_accuracy." in said
+    assert "Recorded metrics: loss, accuracy, val_loss, val_accuracy." in said
     assert "/tmp" not in said
 
 
