@@ -26,7 +26,7 @@ class Finding:
             otherwise `warning`.
         evidence: Numbers that show the problem, by name, such as `{"row": 3}`.
 
-    Example:
+    Examples:
         >>> finding = kfc.Finding("training.epochs", "an integer", "'3'", "Use epochs: 3.")
         >>> print(finding)
         training.epochs: expected an integer, got '3'. Use epochs: 3.
@@ -86,7 +86,7 @@ class KfcError(Exception):
         exit_code: Exit code of a command that ends with this error.
         findings: The problems, see `kfc.Finding`.
 
-    Example:
+    Examples:
         >>> try:
         ...     kfc.fit("digits", overrides={"training.epoch": 1})
         ... except kfc.KfcError as error:
@@ -104,7 +104,7 @@ class KfcError(Exception):
 class SpecError(KfcError, ValueError):
     """A spec or an argument has a wrong value.
 
-    Example:
+    Examples:
         >>> try:
         ...     kfc.fit("digits", overrides={"training.epochs": 0})
         ... except kfc.SpecError as error:
@@ -118,7 +118,7 @@ class SpecError(KfcError, ValueError):
 class RegistryError(SpecError, LookupError):
     """No package, or more than one, offers the component that a spec names.
 
-    Example:
+    Examples:
         >>> kfc.RegistryError.exit_code
         2
     """
@@ -127,7 +127,7 @@ class RegistryError(SpecError, LookupError):
 class BusyError(KfcError, BlockingIOError):
     """Another process works in the folder.
 
-    Example:
+    Examples:
         >>> kfc.BusyError.exit_code
         3
     """
@@ -138,7 +138,7 @@ class BusyError(KfcError, BlockingIOError):
 class DataError(KfcError, ValueError):
     """Data cannot be read, or kfc refuses to train on them.
 
-    Example:
+    Examples:
         >>> try:
         ...     kfc.fit({}, data=([[1.0], [float("nan")]], [0, 1]))
         ... except kfc.DataError as error:
@@ -152,7 +152,7 @@ class DataError(KfcError, ValueError):
 class DiskError(KfcError, OSError):
     """A file cannot be written, for lack of space, of a permission or of the device.
 
-    Example:
+    Examples:
         >>> kfc.DiskError.exit_code
         5
     """
@@ -163,7 +163,7 @@ class DiskError(KfcError, OSError):
 class NumbersError(KfcError, ArithmeticError):
     """Training produced NaN or infinity.
 
-    Example:
+    Examples:
         >>> kfc.NumbersError.exit_code
         6
     """
@@ -174,7 +174,7 @@ class NumbersError(KfcError, ArithmeticError):
 class CheckpointError(KfcError, RuntimeError):
     """A run folder has no valid checkpoint.
 
-    Example:
+    Examples:
         >>> try:
         ...     kfc.load("no-such-run")
         ... except kfc.CheckpointError as error:
@@ -188,7 +188,7 @@ class CheckpointError(KfcError, RuntimeError):
 class PluginError(KfcError, ImportError):
     """A plug-in cannot be imported, or breaks its contract.
 
-    Example:
+    Examples:
         >>> kfc.PluginError.exit_code
         8
     """

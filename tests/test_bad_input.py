@@ -599,7 +599,7 @@ PLUGINS = {
     "too few labels": (
         HEAD + "def source(a): return Source(Rows(x, y), class_names=('a', 'b'))",
         4,
-        ["row 2", "one of the 2 classes a, b", "got 2"],
+        ["row 2", "one of the 2 labels a, b", "got 2"],
     ),
     "another length": (
         HEAD + "def source(a): return Source(Rows(x, y[1:]))",

@@ -142,7 +142,7 @@ def check_spec(code: str) -> None:
     Path("block.yaml").write_text(code, "utf-8")
     spec = load_spec("block.yaml")
     if spec.search:
-        assert Space.of(spec).parameters
+        assert Space.of(spec).hyperparameters
 
 
 @pytest.mark.parametrize(

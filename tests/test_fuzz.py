@@ -601,7 +601,7 @@ NAMES = st.text(max_size=12) | st.sampled_from(ODD)
 
 
 @fuzzed(80)
-@given(class_names=st.lists(NAMES, min_size=2, max_size=4, unique=True))
+@given(labels=st.lists(NAMES, min_size=2, max_size=4, unique=True))
 def test_any_labels_make_a_harmless_table(labels):
     chosen = np.array(labels, object)[[0, 1, 1]]
     numbers = np.full((3, len(labels)), 1 / len(labels))

@@ -60,7 +60,7 @@ def eject(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> str:
         SpecError: If a short script cannot do the work of the spec.
         DataError: If the data cannot be read.
 
-    Example:
+    Examples:
         >>> script = kfc.eject("digits", overrides={"training.epochs": 2})
         >>> len(script.splitlines()) <= 80
         True

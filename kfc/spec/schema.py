@@ -304,11 +304,12 @@ class Spec(SpecModel):
 
     A spec is immutable, and every option that was left out has its default.
 
-    >>> spec = kfc.Spec.model_validate({"network": {"hidden": [64, 32]}})
-    >>> [layer.units for layer in spec.network.layers()]
-    [64, 32]
-    >>> spec.training.optimizer.name, spec.training.batch_size
-    ('adam', 32)
+    Examples:
+        >>> spec = kfc.Spec.model_validate({"network": {"hidden": [64, 32]}})
+        >>> [layer.units for layer in spec.network.layers()]
+        [64, 32]
+        >>> spec.training.optimizer.name, spec.training.batch_size
+        ('adam', 32)
     """
 
     model_config = ConfigDict(

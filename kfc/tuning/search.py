@@ -53,7 +53,7 @@ class Search:
             test rows. Better finalists are measured before it only if a sentence says so.
         run_folder: Folder of the winner's final run.
 
-    Example:
+    Examples:
         >>> space = {"training.optimizer.learning_rate": {"low": 0.001, "high": 0.1}}
         >>> search = kfc.tune(
         ...     "digits",
@@ -162,7 +162,7 @@ def tune(
         PluginError: If a plug-in fails.
         DiskError: If the folder cannot be written.
 
-    Example:
+    Examples:
         >>> space = {"training.optimizer.learning_rate": {"low": 0.001, "high": 0.1}}
         >>> search = kfc.tune(
         ...     "digits",

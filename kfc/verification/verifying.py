@@ -66,7 +66,7 @@ class Certificate:
             empty if the paths were compared with it.
         versions: Versions of the libraries.
 
-    Example:
+    Examples:
         >>> certificate = kfc.verify("breast_cancer", steps=2)
         >>> [path["name"] for path in certificate.paths]
         ['graph', 'eager', 'fit', 'xla', 'engine', 'float64']
@@ -134,7 +134,7 @@ def verify(
         SpecError: If the spec is wrong.
         DataError: If the data cannot be read or must not be trained on.
 
-    Example:
+    Examples:
         >>> kfc.verify("breast_cancer", steps=2).passed
         True
     """

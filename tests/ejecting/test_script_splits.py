@@ -37,5 +37,7 @@ def test_a_script_without_scikit_learn_selects_and_scales_the_rows_of_fit(
     parts = {"": prepared.train, "_val": prepared.validation, "_test": prepared.test}
     for part, wanted in parts.items():
         if wanted is not None:
-            np.testing.assert_array_equal(rows[f"x{part}"], prepared.task.scaling(wanted.x))
+            np.testing.assert_array_equal(
+                rows[f"x{part}"], prepared.task.scaling.apply(wanted.x)
+            )
             np.testing.assert_array_equal(np.ravel(rows[f"y{part}"]), np.ravel(wanted.y))

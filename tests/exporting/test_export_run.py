@@ -518,7 +518,7 @@ def test_an_export_whose_certificate_says_something_else_is_not_loaded(
     text = (folder / "certificate.json").read_text("utf-8")
     assert old in text
     (folder / "certificate.json").write_text(text.replace(old, new), "utf-8")
-    with pytest.raises(kfc.CheckpointError, match="not what its sha256 says"):
+    with pytest.raises(kfc.CheckpointError, match="the sha256 of its content differs"):
         load_export(folder)
 
 

@@ -18,7 +18,7 @@ from kfc.runs.plan import make_plan, plan_training, prepare_data
 from kfc.spec import Spec, load_spec
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Proposal
-from kfc.tuning.trial_runner import Order, Preparer, Runner
+from kfc.tuning.trial_runner import Job, Preparer, TrialRunner
 
 IRIS = {
     "name": "iris",
@@ -65,9 +65,9 @@ def run_trial(tmp_path):
     spec = load_spec(IRIS, {"search.space": {RATE: {"low": 1e-3, "high": 1.0, "log": True}}})
     preparer = Preparer()
     space = Space.of(prepare_data(spec, preparer=preparer)[0])
-    runner = Runner(space, "val_loss", tmp_path, preparer)
-    order = Order(Proposal(1, {RATE: 0.1}, {RATE: 0.1}, 1), seed=0, folder="trials/0001")
-    return functools.partial(runner.run, order)
+    runner = TrialRunner(space, "val_loss", tmp_path, preparer)
+    job = Job(Proposal(1, {RATE: 0.1}, {RATE: 0.1}, 1), seed=0, folder="trials/0001")
+    return functools.partial(runner.run, job)
 
 
 @pytest.fixture(scope="module")

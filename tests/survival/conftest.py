@@ -17,7 +17,7 @@ from kfc.training.callbacks.early_stopping import EarlyStopping
 from kfc.training.callbacks.logs import MetricsLog
 from kfc.training.checkpoints import store, training_state
 from kfc.training.checkpoints.training_state import Progress
-from kfc.training.engine.engine import Block
+from kfc.training.engine.engine import ExecutionResult
 
 OPERATIONS = (
     *("write_new", "write_new_by", "append", "truncate", "fsync", "rename"),
@@ -173,7 +173,7 @@ class ToyEngine:
         self.steps_per_epoch = -(-self.num_rows // self.batch_size)
         self.steps_made = 0
 
-    def begin(self, orders):
+    def set_row_orders(self, orders):
         (self._order,) = orders
 
     def run(self, first, last, *, evaluate=False):
@@ -187,7 +187,7 @@ class ToyEngine:
             self._step(self._order[step * self.batch_size : (step + 1) * self.batch_size])
         loss = float(model.loss_sum.value / model.rows.value)
         ended = [{"loss": loss}] if last == self.steps_per_epoch else []
-        return Block({"loss": loss, "batch_loss": loss}, ended, -1)
+        return ExecutionResult({"loss": loss, "batch_loss": loss}, ended, -1)
 
     def _step(self, batch):
         model, (weight,) = self.model, self.model.weights

@@ -58,7 +58,7 @@ def looked(folder):
     with locks.locked(folder):
         start = resuming.read_unfinished(folder).start
     log = LogFiles(folder / "metrics.jsonl")
-    log.cut(start.facts["states"][0])
+    log.truncate_to(start.facts["states"][0])
     arrays = {name: values.tobytes() for name, values in start.arrays.items()}
     return start.facts["progress"]["epoch"], arrays, (folder / "metrics.jsonl").read_text()
 

@@ -351,8 +351,8 @@ def orders(problem, seed):
     """The order of rows in each epoch of a training."""
     case = problem({"training.shuffle": True, "seed": seed})
     loop, seen = case.loop(), []
-    begin = loop.engine.begin
-    loop.engine.begin = lambda orders: (seen.extend(orders.tolist()), begin(orders))
+    begin = loop.engine.set_row_orders
+    loop.engine.set_row_orders = lambda orders: (seen.extend(orders.tolist()), begin(orders))
     history = loop.run(Progress()).history
     return seen, history
 

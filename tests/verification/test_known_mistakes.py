@@ -41,8 +41,9 @@ def test_a_mistake_made_on_purpose_is_found_located_and_named(
 
 def test_a_batch_that_is_one_row_off_is_found_in_the_engine(problem, baseline, monkeypatch):
     engine = EnginePath(problem)
-    begin = engine._engine.begin
-    monkeypatch.setattr(engine._engine, "begin", lambda orders: begin(np.roll(orders, -1, 1)))
+    inner = engine._engine
+    begin = inner.set_row_orders
+    monkeypatch.setattr(inner, "set_row_orders", lambda orders: begin(np.roll(orders, -1, 1)))
     (failure,) = certify(baseline, [engine]).failures
     assert (failure["path"], failure["code"], failure["step"]) == ("engine", "rows", 0)
 

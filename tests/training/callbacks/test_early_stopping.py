@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kfc.errors import SpecError
-from kfc.training.callbacks.early_stopping import BestWeights, EarlyStopping, direction
+from kfc.training.callbacks.early_stopping import BestWeights, EarlyStopping, monitor_mode
 from kfc.training.checkpoints.training_state import Progress
 
 
@@ -132,8 +132,8 @@ def test_its_state_makes_a_new_callback_go_on(split):
     ("metric", "expected"),
     [("val_loss", "min"), ("accuracy", "max"), ("mae", "min"), ("val_r2", "max")],
 )
-def test_the_direction_of_a_metric_is_known(metric, expected):
-    assert direction(metric) == expected
+def test_the_mode_of_a_metric_is_known(metric, expected):
+    assert monitor_mode(metric) == expected
 
 
 def test_a_metric_that_nobody_records_is_refused():

@@ -9,7 +9,7 @@ def test_what_came_after_a_state_is_cut_off(tmp_path):
     path.write_text("1\n2\n")
     state = LogFiles(path).state()
     path.write_text("1\n2\n3\n")
-    LogFiles(path).cut(state)
+    LogFiles(path).truncate_to(state)
     assert path.read_text() == "1\n2\n"
 
 
@@ -17,7 +17,7 @@ def test_a_file_may_be_missing_at_first(tmp_path):
     state = LogFiles(tmp_path / "log").state()
     assert state == {"files": {}}
     (tmp_path / "log").write_text("1\n")
-    LogFiles(tmp_path / "log").cut(state)
+    LogFiles(tmp_path / "log").truncate_to(state)
     assert not (tmp_path / "log").exists()
 
 
@@ -28,7 +28,7 @@ def test_every_file_of_a_folder_is_cut(tmp_path):
     state = LogFiles(tmp_path / "logs").state()
     (tmp_path / "logs" / "a" / "1").write_text("older")
     (tmp_path / "logs" / "a" / "2").write_text("new")
-    LogFiles(tmp_path / "logs").cut(state)
+    LogFiles(tmp_path / "logs").truncate_to(state)
     left = {path.name: path.read_text() for path in (tmp_path / "logs" / "a").iterdir()}
     assert left == {"1": "old"}
 
@@ -50,7 +50,7 @@ def test_a_file_that_is_not_the_one_counted_is_refused(tmp_path, text):
     with pytest.raises(
         CheckpointError, match="begins with the 4 bytes of the last checkpoint"
     ):
-        LogFiles(path).cut(state)
+        LogFiles(path).truncate_to(state)
     assert path.read_text() == text
 
 
@@ -62,7 +62,7 @@ def test_a_name_outside_of_the_folder_is_refused(tmp_path):
     state = {"files": {"../victim": LogFiles(tmp_path / "victim").state()["files"]["victim"]}}
     state["files"]["../victim"][0] = 0
     with pytest.raises(CheckpointError, match="got none"):
-        LogFiles(tmp_path / "run" / "log").cut(state)
+        LogFiles(tmp_path / "run" / "log").truncate_to(state)
     assert (tmp_path / "victim").read_text() == "precious"
 
 
@@ -75,5 +75,5 @@ def test_nothing_is_cut_where_one_of_several_files_is_refused(tmp_path):
     for name, text in left.items():
         (tmp_path / "logs" / name).write_text(text)
     with pytest.raises(CheckpointError):
-        LogFiles(tmp_path / "logs").cut(state)
+        LogFiles(tmp_path / "logs").truncate_to(state)
     assert {path.name: path.read_text() for path in (tmp_path / "logs").iterdir()} == left

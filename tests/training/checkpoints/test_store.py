@@ -85,6 +85,6 @@ def test_what_is_no_folder_in_place_of_the_checkpoints_is_refused(tmp_path, kind
         "a pipe": lambda: os.mkfifo(place),
     }
     make[kind]()
-    for read in (store.newest, store.begun):
+    for read in (store.newest, store.has_checkpoints):
         with pytest.raises(CheckpointError, match=r"the folder of a run's checkpoints"):
             read(place)

@@ -4,7 +4,7 @@ import pytest
 
 from kfc.data import Rows
 from kfc.system.memmap import DiskArray
-from kfc.training.checkpoints.training_state import Progress, capture, prepare
+from kfc.training.checkpoints.training_state import Progress, capture, prepare_callbacks
 from kfc.training.engine.batches import StreamedRows
 from kfc.training.row_order import epoch_order
 
@@ -79,6 +79,6 @@ def test_a_streamed_training_resumes_within_an_epoch_to_the_same_bits(problem, s
     expected.run(Progress())
     middle = next(c for c in checkpoints if c.facts["progress"]["step"] == 4)
     resumed = streamed(problem(overrides)).loop([EachFourth()])
-    progress = resumed.run(prepare(middle, resumed.callbacks), state=middle)
+    progress = resumed.run(prepare_callbacks(middle, resumed.callbacks), state=middle)
     same_weights(resumed.engine.model, expected.engine.model)
     assert progress.epoch == 2
