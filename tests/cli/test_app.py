@@ -409,8 +409,10 @@ def test_the_version_is_printed(folder):
     assert printed.stdout == f"kfc {kfc.__version__}\n"
 
 
-def test_a_shell_can_complete_commands(folder):
-    completion = run_kfc("--show-completion", "bash", folder=folder)
+def test_a_shell_can_complete_commands(folder, monkeypatch):
+    # Without it, the test depends on the shell in which pytest was started.
+    monkeypatch.setattr("shellingham.detect_shell", lambda *_: ("bash", "/bin/bash"))
+    completion = run_kfc("--show-completion", folder=folder)
     assert "COMP_WORDS" in completion.stdout
 
 

@@ -410,7 +410,7 @@ def test_the_command_prints_what_fit_prints(interrupted, whole, capsys):
 def test_an_unfinished_run_is_not_loaded_but_named(interrupted):
     folder = interrupted()
     with pytest.raises(
-        kfc.CheckpointError, match=rf"an unfinished one\. `kfc resume {folder}`"
+        kfc.CheckpointError, match=rf"an unfinished one\. Run `kfc resume {folder}` to"
     ):
         kfc.load(folder)
 
