@@ -1,12 +1,13 @@
 """kfc trains, verifies, tunes and exports dense networks that a one-page spec describes.
 
->>> run = kfc.fit("digits", overrides={"training.epochs": 3}, verbose=False)
->>> run.metrics["test_accuracy"] > 0.8
-True
->>> run.model.count_params()
-19210
->>> kfc.load(run.folder).metrics == run.metrics
-True
+Examples:
+    >>> run = kfc.fit("digits", overrides={"training.epochs": 3}, verbose=False)
+    >>> run.metrics["test_accuracy"] > 0.8
+    True
+    >>> run.model.count_params()
+    19210
+    >>> kfc.load(run.folder).metrics == run.metrics
+    True
 
 `import kfc` imports neither TensorFlow nor Keras; a name that needs them imports them.
 """

@@ -198,6 +198,11 @@ def test_the_examples_in_docstrings_print_what_they_say(name, tmp_path, monkeypa
     assert not runner.failures, report.getvalue()
 
 
+@pytest.mark.parametrize("name", kfc.__all__)
+def test_every_public_name_has_an_example(name):
+    assert ">>> " in getattr(kfc, name).__doc__
+
+
 # --- the reference of keys ----------------------------------------------------------------
 
 

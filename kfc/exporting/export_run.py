@@ -53,9 +53,10 @@ def export(
     on the test rows that the run has stored. Its outputs are compared with the run's own. Only
     then the version appears, complete; otherwise no file is left.
 
-    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-    >>> kfc.export(run, "models/digits", verbose=False).path.name
-    '1'
+    Examples:
+        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+        >>> kfc.export(run, "models/digits", verbose=False).path.name
+        '1'
 
     Args:
         finished: A run, or its folder.

@@ -26,12 +26,13 @@ _SHOWN = 300  # characters of a message that a file from elsewhere caused
 class Export:
     """An exported model, returned by `kfc.export`.
 
-    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-    >>> exported = kfc.export(run, "models/digits", verbose=False)
-    >>> exported.version, exported.format
-    (1, 'saved_model')
-    >>> exported.predict([[0.0] * 64]).probabilities.shape
-    (1, 10)
+    Examples:
+        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+        >>> exported = kfc.export(run, "models/digits", verbose=False)
+        >>> exported.version, exported.format
+        (1, 'saved_model')
+        >>> exported.predict([[0.0] * 64]).probabilities.shape
+        (1, 10)
 
     Args:
         path: Folder of this version.

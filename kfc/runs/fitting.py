@@ -39,9 +39,10 @@ def fit(
     Ctrl-C and SIGTERM end the training after a checkpoint; `resume` continues from there, as
     it does after a crash.
 
-    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-    >>> run.metrics["test_accuracy"] > 0.5
-    True
+    Examples:
+        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+        >>> run.metrics["test_accuracy"] > 0.5
+        True
 
     Args:
         spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
@@ -114,10 +115,11 @@ def resume(
     printed and recorded, because they may change bits. Callbacks that do not save their state
     may change bits too.
 
-    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-    >>> again = kfc.resume(run.folder, verbose=False)  # finished, so it is only loaded
-    >>> again.weights_sha256 == run.weights_sha256
-    True
+    Examples:
+        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+        >>> again = kfc.resume(run.folder, verbose=False)  # finished, so it is only loaded
+        >>> again.weights_sha256 == run.weights_sha256
+        True
 
     Args:
         folder: Run folder.

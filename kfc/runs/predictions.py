@@ -24,10 +24,11 @@ _FORMULA = ("=", "+", "-", "@")  # a tab starts one too, but `one_line` replaces
 class Predictions(NamedTuple):
     """Predictions of a network for some rows.
 
-    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-    >>> predictions = run.predict([[0.0] * 64] * 3)
-    >>> predictions.label.shape, predictions.probabilities.shape
-    ((3,), (3, 10))
+    Examples:
+        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+        >>> predictions = run.predict([[0.0] * 64] * 3)
+        >>> predictions.label.shape, predictions.probabilities.shape
+        ((3,), (3, 10))
 
     Args:
         label: Name of the most likely class, (rows,); empty for regression.

@@ -59,11 +59,12 @@ class RunRows(dict[str, int]):
 class Run:
     """A finished training.
 
-    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-    >>> sorted(run.history)
-    ['accuracy', 'loss', 'val_accuracy', 'val_loss']
-    >>> run.model.output_shape
-    (None, 10)
+    Examples:
+        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+        >>> sorted(run.history)
+        ['accuracy', 'loss', 'val_accuracy', 'val_loss']
+        >>> run.model.output_shape
+        (None, 10)
 
     Args:
         spec: Resolved spec, with every default written out.
@@ -248,9 +249,10 @@ def load(folder: str | Path) -> Run:
     The network is rebuilt from the spec, and its weights come from the newest checkpoint
     with a correct sha256. No code from the folder is executed.
 
-    >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-    >>> kfc.load(run.folder).metrics == run.metrics
-    True
+    Examples:
+        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
+        >>> kfc.load(run.folder).metrics == run.metrics
+        True
 
     Args:
         folder: Run folder.

@@ -23,9 +23,10 @@ def build_untrained(
     Scaling is learned from data, so the network has no scaling layer. Its weights are the
     initial weights of `fit`.
 
-    >>> model = kfc.build("digits", input_shape=(64,), classes=10)
-    >>> model.output_shape
-    (None, 10)
+    Examples:
+        >>> model = kfc.build("digits", input_shape=(64,), classes=10)
+        >>> model.output_shape
+        (None, 10)
 
     Args:
         spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
