@@ -23,6 +23,7 @@ def test_digits_reaches_its_number(experiment, tmp_path):
     assert measured["median"] >= expected("digits")["small"]["test_accuracy"]["low"]
 
 
+@pytest.mark.slow
 @needs_tfds
 def test_first_run_works_on_a_slice(experiment, tmp_path):
     measured = experiment("first_run").measure(small=True, runs=tmp_path)

@@ -96,6 +96,7 @@ def test_epsilon_scales_a_row_s_gradient_by_p_over_p_plus_epsilon(experiment):
     np.testing.assert_allclose(shares, [4e-6, 0.5, 1, 1], rtol=0.1)
 
 
+@pytest.mark.slow
 def test_a_slice_of_mnist_trains_in_every_form(experiment, idx_datasets, tmp_path):
     run = experiment("numpy_autodiff", "run")
     measured = run.measure(small=True, runs=tmp_path, folder=idx_datasets / "mnist")

@@ -142,6 +142,7 @@ def test_a_script_has_at_most_40_lines(name):
 # --- small runs ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_forward_pass_learns_on_a_slice(experiment, prepared_tfds):
     found = experiment("handwritten_forward").measure()
     check(found, kept("handwritten_forward", "expected.json")["small"])
