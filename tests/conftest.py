@@ -126,3 +126,22 @@ def idx_datasets() -> Path:
         "set it to a folder with MNIST's four IDX files in its folder mnist "
         "(Debian's dataset-fashion-mnist installs fashion-mnist)",
     )
+
+
+@pytest.fixture(scope="session")
+def only_finding() -> Callable[..., Any]:
+    """Returns the one finding that a call raises, with all four parts."""
+
+    def call_refused(
+        error: type[Any], call: Callable[..., Any], *given: Any, **named: Any
+    ) -> Any:
+        with pytest.raises(error) as caught:
+            call(*given, **named)
+        (finding,) = caught.value.findings
+        assert finding.where
+        assert finding.expected
+        assert finding.got
+        assert finding.remedy
+        return finding
+
+    return call_refused

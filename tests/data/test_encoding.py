@@ -11,14 +11,6 @@ X = RNG.random((120, 4))
 Y = np.arange(120) % 3
 
 
-def refused(data, **of_data):
-    with pytest.raises(DataError) as caught:
-        prepare(load_spec({"data": of_data}), data)
-    (finding,) = caught.value.findings
-    assert finding.remedy
-    return finding
-
-
 ALIKE = {
     "fewer features": ((X[:, :3], Y), "inputs of shape (4,) as in training"),
     "another shape": ((X.reshape(120, 2, 2), Y), "inputs of shape (4,) as in training"),
@@ -29,17 +21,17 @@ ALIKE = {
 
 
 @pytest.mark.parametrize("case", ALIKE)
-def test_test_rows_must_be_like_training_rows(case):
+def test_test_rows_must_be_like_training_rows(refused, case):
     test, expected = ALIKE[case]
     assert expected in refused(((X, Y), test)).expected
 
 
-def test_regression_targets_of_test_rows_must_be_as_many():
+def test_regression_targets_of_test_rows_must_be_as_many(refused):
     finding = refused(((X, RNG.random((120, 2))), (X, RNG.random((120, 3)))))
     assert finding.expected == "targets of shape (2,) as in training"
 
 
-def test_pixels_and_fractions_are_not_mixed():
+def test_pixels_and_fractions_are_not_mixed(refused):
     fractions = X.reshape(120, 2, 2)
     pixels = (fractions * 255).astype(np.uint8)
     assert "uint8" in refused(((pixels, Y), (fractions, Y))).expected

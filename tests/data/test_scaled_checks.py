@@ -13,16 +13,8 @@ X = RNG.random((60, 4))
 Y = np.arange(60) % 3
 
 
-def refused(data, **of_data):
-    with pytest.raises(DataError) as caught:
-        prepare(load_spec({"data": of_data}), data)
-    (finding,) = caught.value.findings
-    assert finding.remedy
-    return finding
-
-
 @pytest.mark.parametrize("dtype", [np.float64, np.uint8])
-def test_unscaled_pixels_are_refused_with_scale_none_unless_accepted(dtype):
+def test_unscaled_pixels_are_refused_with_scale_none_unless_accepted(refused, dtype):
     data = ((X * 255).astype(dtype), Y)
     finding = refused(data, scale="none")
     assert finding.where == "data, training rows"

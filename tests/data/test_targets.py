@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from kfc.data import prepare
-from kfc.errors import DataError
 from kfc.spec import load_spec
 
 RNG = np.random.default_rng(0)
@@ -10,15 +9,7 @@ X = RNG.random((60, 4))
 Y = np.arange(60) % 3
 
 
-def refused(data, **of_data):
-    with pytest.raises(DataError) as caught:
-        prepare(load_spec({"data": of_data}), data)
-    (finding,) = caught.value.findings
-    assert finding.remedy
-    return finding
-
-
-def test_one_class_is_refused():
+def test_one_class_is_refused(refused):
     assert refused((X, Y * 0 + 7)).got == "only the class 7"
 
 
@@ -30,7 +21,7 @@ def test_labels_from_1_to_10_become_ten_classes():
     assert prepared.train.y.dtype == np.int32
 
 
-def test_a_negative_label_among_several_is_refused_until_the_task_is_said():
+def test_a_negative_label_among_several_is_refused_until_the_task_is_said(refused):
     finding = refused((X, Y - 1))
     assert finding.got == "-1, among 3 different integers"
     for task in ("regression", "classification"):
@@ -49,12 +40,12 @@ AMOUNTS = np.round(1000 * RNG.normal(size=(60, 1)))[:, 0].astype(int)
 
 
 @pytest.mark.parametrize("y", [AMOUNTS, abs(AMOUNTS), abs(AMOUNTS) // 100 * 100])
-def test_integer_amounts_are_told_to_be_a_regression(y):
+def test_integer_amounts_are_told_to_be_a_regression(refused, y):
     assert "data.task: regression" in refused((X, y)).remedy.replace("task to", "task:")
     assert prepare(load_spec({"data": {"task": "regression"}}), (X, y)).task.class_names == ()
 
 
-def test_an_amount_that_only_the_test_rows_have_is_told_to_be_a_regression():
+def test_an_amount_that_only_the_test_rows_have_is_told_to_be_a_regression(refused):
     finding = refused(((X, Y), (X, Y + 1)))
     assert finding.remedy.endswith("Amounts need data.task: regression.")
 
@@ -70,7 +61,7 @@ def test_an_amount_that_only_the_test_rows_have_is_told_to_be_a_regression():
     ],
     ids=["one-hot", "flags", "several labels", "several amounts", "text"],
 )
-def test_several_targets_per_row_are_told_apart(y, remedy):
+def test_several_targets_per_row_are_told_apart(refused, y, remedy):
     finding = refused((X, y))
     assert finding.expected == "one label per row"
     assert remedy in finding.remedy
@@ -98,7 +89,7 @@ def test_classes_are_the_different_targets_sorted(y, labels):
     assert prepared.task.class_names == labels
 
 
-def test_an_unknown_label_in_the_test_rows_is_named():
+def test_an_unknown_label_in_the_test_rows_is_named(refused):
     finding = refused(((X, Y), (X, np.where(np.arange(60) == 41, 3, Y))))
     assert finding.where == "data, test rows, row 41"
     assert finding.expected == "one of the 3 labels 0, 1, 2"
@@ -117,5 +108,5 @@ def test_an_unknown_label_in_the_test_rows_is_named():
     ],
     ids=["text", "a table per row", "one-hot", "one-hot integers", "fractions", "row numbers"],
 )
-def test_targets_that_are_not_for_the_task_are_refused(y, task, expected):
+def test_targets_that_are_not_for_the_task_are_refused(refused, y, task, expected):
     assert expected in refused((X, y), task=task).expected

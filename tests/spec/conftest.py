@@ -1,5 +1,7 @@
 """Loads specs that have errors, and specs that were written and read again."""
 
+import functools
+
 import pytest
 
 from kfc.errors import SpecError
@@ -48,17 +50,6 @@ def read(tmp_path):
 
 
 @pytest.fixture
-def finding_of():
-    """Returns the one finding that a call raises, with all four parts."""
-
-    def call_refused(call, *arguments, **keywords):
-        with pytest.raises(SpecError) as caught:
-            call(*arguments, **keywords)
-        (finding,) = caught.value.findings
-        assert finding.where
-        assert finding.expected
-        assert finding.got
-        assert finding.remedy
-        return finding
-
-    return call_refused
+def finding_of(only_finding):
+    """Returns the one finding of a call that a spec refuses."""
+    return functools.partial(only_finding, SpecError)

@@ -1,3 +1,4 @@
+import functools
 import gzip
 import os
 import struct
@@ -19,15 +20,10 @@ SKLEARN = {
 }
 
 
-def refused(name):
-    with pytest.raises(DataError) as caught:
-        read_source(name)
-    (finding,) = caught.value.findings
-    assert finding.where
-    assert finding.expected
-    assert finding.got
-    assert finding.remedy
-    return finding
+@pytest.fixture
+def refused(only_finding):
+    """Returns the finding with which a source is refused."""
+    return functools.partial(only_finding, DataError, read_source)
 
 
 @pytest.mark.parametrize("name", SKLEARN)
@@ -40,7 +36,7 @@ def test_a_data_set_inside_scikit_learn_is_read(name):
     assert source.test is None
 
 
-def test_an_unknown_data_set_of_scikit_learn_gets_the_nearest():
+def test_an_unknown_data_set_of_scikit_learn_gets_the_nearest(refused):
     assert refused("sklearn:digitz").remedy.startswith("Did you mean 'digits'? Known: ")
 
 
@@ -77,7 +73,7 @@ def test_a_test_split_is_read_where_there_is_one(tmp_path):
     ],
     ids=["no y", "no x", "neither", "half a test split", "a pickle"],
 )
-def test_a_wrong_npz_is_refused(tmp_path, arrays, expected):
+def test_a_wrong_npz_is_refused(refused, tmp_path, arrays, expected):
     assert expected in refused(save(tmp_path / "a.npz", **arrays)).expected
 
 
@@ -99,12 +95,12 @@ def check_unread(finding, name, remedy):
 
 
 @pytest.mark.parametrize("name", UNREAD)
-def test_an_array_that_would_not_be_read_is_refused_by_name(name, tmp_path):
+def test_an_array_that_would_not_be_read_is_refused_by_name(refused, name, tmp_path):
     arrays = {"x": X, "y": Y, "x_test": X, "y_test": Y, name: Y}
     check_unread(refused(save(tmp_path / "a.npz", **arrays)), name, UNREAD[name])
 
 
-def test_many_arrays_that_would_not_be_read_are_listed(tmp_path):
+def test_many_arrays_that_would_not_be_read_are_listed(refused, tmp_path):
     arrays = {f"x_{number}": X for number in range(12)}
     finding = refused(save(tmp_path / "a.npz", x=X, y=Y, **arrays))
     assert finding.got.startswith("x_0, x_1, x_10, ")
@@ -119,7 +115,7 @@ def test_a_member_of_an_archive_that_is_no_array_is_ignored(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["npz:nowhere.npz", "npz:.", "npz:a\0b.npz", "npz:"])
-def test_what_is_no_npz_file_is_refused(name):
+def test_what_is_no_npz_file_is_refused(refused, name):
     refused(name)
 
 
@@ -148,7 +144,7 @@ def test_test_files_of_a_folder_are_read_where_there_are_any(tmp_path):
 
 
 @pytest.mark.parametrize("name", UNREAD)
-def test_a_file_of_a_folder_that_would_not_be_read_is_refused_by_name(name, tmp_path):
+def test_a_file_of_a_folder_that_would_not_be_read_is_refused_by_name(refused, name, tmp_path):
     finding = refused(save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y, **{name: Y}))
     check_unread(finding, name, UNREAD[name])
 
@@ -161,7 +157,7 @@ def test_other_files_of_a_folder_are_ignored(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["npy", "npz", "idx"])
-def test_a_pipe_in_place_of_a_file_is_refused_at_once(kind, tmp_path):
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(refused, kind, tmp_path):
     names = {"npy": ["x.npy"], "npz": ["a.npz"], "idx": FILES}[kind]
     for name in names:
         os.mkfifo(tmp_path / name)
@@ -169,7 +165,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_at_once(kind, tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["x", "y", "x_test", "y_test"])
-def test_a_missing_file_of_a_folder_is_named(tmp_path, missing):
+def test_a_missing_file_of_a_folder_is_named(refused, tmp_path, missing):
     name = save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y)
     (tmp_path / f"{missing}.npy").unlink()
     finding = refused(name)
@@ -177,7 +173,7 @@ def test_a_missing_file_of_a_folder_is_named(tmp_path, missing):
 
 
 @pytest.mark.parametrize("damaged", ["x", "y", "x_test", "y_test"])
-def test_a_truncated_file_of_a_folder_is_refused(tmp_path, damaged):
+def test_a_truncated_file_of_a_folder_is_refused(refused, tmp_path, damaged):
     name = save_each(tmp_path, x=X, y=Y, x_test=X, y_test=Y)
     path = tmp_path / f"{damaged}.npy"
     path.write_bytes(path.read_bytes()[:-1])
@@ -215,7 +211,7 @@ def test_a_folder_of_idx_files_is_read(tmp_path, gzipped, mark):
 
 
 @pytest.mark.parametrize("missing", FILES)
-def test_a_missing_idx_file_is_named(tmp_path, missing):
+def test_a_missing_idx_file_is_named(refused, tmp_path, missing):
     for name, values in FILES.items():
         if name != missing:
             (tmp_path / name).write_bytes(idx_file(values))
@@ -224,5 +220,5 @@ def test_a_missing_idx_file_is_named(tmp_path, missing):
     assert finding.where == str(tmp_path)
 
 
-def test_a_missing_idx_folder_is_named():
+def test_a_missing_idx_folder_is_named(refused):
     assert refused("idx:nowhere").got == "'idx:nowhere'"

@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import os
 import subprocess
@@ -12,15 +13,10 @@ from kfc.data import read_source
 from kfc.errors import DataError
 
 
-def refused(name):
-    with pytest.raises(DataError) as caught:
-        read_source(name)
-    (finding,) = caught.value.findings
-    assert finding.where
-    assert finding.expected
-    assert finding.got
-    assert finding.remedy
-    return finding
+@pytest.fixture
+def refused(only_finding):
+    """Returns the finding with which a source is refused."""
+    return functools.partial(only_finding, DataError, read_source)
 
 
 def hashes(rows):
@@ -58,11 +54,11 @@ def test_tfds_knows_the_names_of_its_labels(clothes):
 @pytest.mark.parametrize(
     "name", ["mnst", "", "../x", "mnist/foo", "mnist:9.9.9", "huggingface:x"]
 )
-def test_an_unknown_tfds_set_is_refused(name):
+def test_an_unknown_tfds_set_is_refused(refused, name):
     assert refused(f"tfds:{name}").got == repr(f"tfds:{name}")
 
 
-def test_a_misspelt_tfds_set_gets_the_nearest():
+def test_a_misspelt_tfds_set_gets_the_nearest(refused):
     assert "Did you mean 'mnist'?" in refused("tfds:mnst").remedy
 
 
@@ -187,7 +183,7 @@ def test_a_nested_feature_is_found_by_its_path(prepared_set):
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_rows_of_an_open_shape_are_read_if_they_are_alike(same, prepared_set):
+def test_rows_of_an_open_shape_are_read_if_they_are_alike(refused, same, prepared_set):
     given = rows(x=[x[: 4 if same else 2 + n % 3] for n, x in enumerate(X)], y=Y)
     features = {"x": numbers((None,)), "y": LABEL}
     name = prepared_set(features, ("x", "y"), train=given)
@@ -233,7 +229,7 @@ WRONG = {  # features, keys, a row, expected
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_features_that_are_not_for_a_dense_network_are_refused(case, prepared_set):
+def test_features_that_are_not_for_a_dense_network_are_refused(refused, case, prepared_set):
     features, keys, row, expected = WRONG[case]
     name = prepared_set(features, keys, train=[{"x": X[0], "y": 0, **row}])
     finding = refused(name)
@@ -241,12 +237,12 @@ def test_features_that_are_not_for_a_dense_network_are_refused(case, prepared_se
     assert expected in finding.expected
 
 
-def test_a_set_without_training_rows_is_refused(prepared_set):
+def test_a_set_without_training_rows_is_refused(refused, prepared_set):
     name = prepared_set(XY, ("x", "y"), test=rows(x=X, y=Y))
     assert refused(name).got == "the splits test"
 
 
-def test_rows_without_labels_are_refused(prepared_set):
+def test_rows_without_labels_are_refused(refused, prepared_set):
     given = rows(x=X, y=Y)
     name = prepared_set(XY, ("x", "y"), train=given, test=rows(x=X, y=[-1] * 12))
     finding = refused(name)
@@ -254,7 +250,7 @@ def test_rows_without_labels_are_refused(prepared_set):
     assert finding.got.startswith("-1 in each of the 12 rows")
 
 
-def test_a_set_larger_than_memory_is_refused_unread(prepared_set, monkeypatch):
+def test_a_set_larger_than_memory_is_refused_unread(refused, prepared_set, monkeypatch):
     name = prepared_set(XY, ("x", "y"), train=rows(x=X, y=Y))
     monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 100)
     assert refused(name).expected == "a split that fits in memory"
@@ -284,13 +280,13 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_set_is_refused(damage, prepared_set, tmp_path):
+def test_a_damaged_set_is_refused(refused, damage, prepared_set, tmp_path):
     name = prepared_set(XY, ("x", "y"), train=rows(x=X, y=Y))
     DAMAGES[damage](tmp_path)
     refused(name)
 
 
-def test_a_set_without_a_list_of_checksums_says_how_to_get_it(tmp_path, monkeypatch):
+def test_a_set_without_a_list_of_checksums_says_how_to_get_it(refused, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(tensorflow_datasets.core.constants, "DATA_DIR", str(tmp_path))
 
