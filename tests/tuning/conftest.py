@@ -145,3 +145,32 @@ def journal() -> Callable[[Path], list[dict[str, Any]]]:
         return [json.loads(line)["event"] for line in lines]
 
     return events
+
+
+@pytest.fixture
+def trials() -> list[Trial]:
+    """A completed trial, a diverged one, a paused one, and a repeat of the first."""
+    rate, initial = "training.optimizer.learning_rate", "network.initializer.stddev"
+    values = {rate: 0.1, "network.hidden": [64, 32], "training.nesterov": True}
+    return [
+        Trial(
+            *(1, values, {"learning_rate": 0.1}, 5, "completed", 0.875, 2, 0.25, 2410, "0001"),
+            metrics={"val_accuracy": 0.875, "val_loss": 0.1 + 0.2},
+        ),
+        Trial(
+            *(2, {rate: 1e-05, initial: 10.0, "network.hidden": []}, {}, 6, "diverged", 0.0),
+            *(1, 1.5, 0, "0002", "loss became NaN", {"val_loss": math.nan, "val_mae": 2.0}),
+        ),
+        Trial(3, {**values, rate: 1}, {}, 7, "pruned", 0.925, 1, 12, 2410, "0003"),
+        Trial(1, values, {}, 99, "completed", 0.75, 2, 0.5, 2410, "0001-1"),
+    ]
+
+
+@pytest.fixture
+def labelled() -> Callable[..., Trial]:
+    """Makes a diverged trial with one value and a cause, both of them any text."""
+
+    def make(value: Any = "relu", cause: str = "") -> Trial:
+        return Trial(1, {"a": value}, {}, 0, "diverged", 0.0, 1, 0.1, 10, "0001", cause)
+
+    return make

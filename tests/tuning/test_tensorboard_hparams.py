@@ -1,4 +1,3 @@
-import math
 import os
 import subprocess
 import sys
@@ -19,33 +18,15 @@ from tensorboard.plugins.hparams import (
 
 from kfc.errors import DiskError
 from kfc.tuning.tensorboard_hparams import hparams_events, write_hparams
-from kfc.tuning.trial import Trial
 
 RATE, INITIAL = "training.optimizer.learning_rate", "network.initializer.stddev"
-VALUES = {RATE: 0.1, "network.hidden": [64, 32], "training.nesterov": True}
-TRIALS = [
-    Trial(
-        *(1, VALUES, {"learning_rate": 0.1}, 5, "completed", 0.875, 2, 0.25, 2410, "0001"),
-        metrics={"val_accuracy": 0.875, "val_loss": 0.1 + 0.2},
-    ),
-    Trial(
-        *(2, {RATE: 1e-05, INITIAL: 10.0, "network.hidden": []}, {}, 6, "diverged", 0.0),
-        *(1, 1.5, 0, "0002", "loss became NaN", {"val_loss": math.nan, "val_mae": 2.0}),
-    ),
-    Trial(3, {**VALUES, RATE: 1}, {}, 7, "pruned", 0.925, 1, 12, 2410, "0003"),
-    Trial(1, VALUES, {}, 99, "completed", 0.75, 2, 0.5, 2410, "0001-1"),  # a repeat
-]
-
-
-def labelled(value="relu", cause=""):
-    return Trial(1, {"a": value}, {}, 0, "diverged", 0.0, 1, 0.1, 10, "0001", cause)
 
 
 @pytest.fixture
-def backend(tmp_path):
+def backend(trials, tmp_path):
     """Answers as TensorBoard's HParams tab asks."""
     folder = tmp_path / "hparams"
-    write_hparams(folder, TRIALS, "val_accuracy")
+    write_hparams(folder, trials, "val_accuracy")
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
     provider = MultiplexerDataProvider(multiplexer, str(folder))
@@ -113,8 +94,8 @@ def metrics(group):
     return {value.name.tag: value.value for value in group.metric_values}
 
 
-def test_each_session_has_a_start_scalars_and_an_end(tmp_path):
-    write_hparams(tmp_path / "hparams", TRIALS[:1], "val_accuracy")
+def test_each_session_has_a_start_scalars_and_an_end(trials, tmp_path):
+    write_hparams(tmp_path / "hparams", trials[:1], "val_accuracy")
     session = EventAccumulator(str(tmp_path / "hparams" / "0001-seed-5")).Reload()
     content = session.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
     start = metadata.parse_session_start_info_plugin_data(content)
@@ -126,16 +107,16 @@ def test_each_session_has_a_start_scalars_and_an_end(tmp_path):
     assert (scalar.step, scalar.value) == (2, 0.875)
 
 
-def test_a_path_of_mixed_values_is_text_and_none_is_no_value():
+def test_a_path_of_mixed_values_is_text_and_none_is_no_value(labelled):
     for value in ("adam", None, 0.5, [1]):
         trials = [labelled(0.5), labelled("relu"), labelled(value)]
         assert len(hparams_events(trials, "val_loss")["0001-seed-0"]) == 4
 
 
-def test_what_was_written_before_is_replaced_and_nothing_is_left_beside_it(tmp_path):
+def test_what_was_written_before_is_replaced_and_nothing_is_left_beside_it(trials, tmp_path):
     folder = tmp_path / "hparams"
-    write_hparams(folder, TRIALS, "val_accuracy")
-    write_hparams(folder, TRIALS[:1], "val_accuracy")
+    write_hparams(folder, trials, "val_accuracy")
+    write_hparams(folder, trials[:1], "val_accuracy")
     assert sorted(path.name[:11] for path in folder.iterdir()) == [
         "0001-seed-5",
         "events.out.",
@@ -143,10 +124,10 @@ def test_what_was_written_before_is_replaced_and_nothing_is_left_beside_it(tmp_p
     assert os.listdir(tmp_path) == ["hparams"]
 
 
-def test_a_place_that_cannot_be_written_is_a_disk_error(tmp_path):
+def test_a_place_that_cannot_be_written_is_a_disk_error(trials, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DiskError):
-        write_hparams(tmp_path / "file" / "hparams", TRIALS, "val_accuracy")
+        write_hparams(tmp_path / "file" / "hparams", trials, "val_accuracy")
 
 
 def test_the_folder_is_written_without_tensorflow(tmp_path):
