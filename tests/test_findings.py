@@ -13,7 +13,7 @@ import pytest
 import kfc
 from kfc.data import Prepared, Rows, Task, prepare, weighted
 from kfc.data.row_checks import check_rows
-from kfc.data.splits import split
+from kfc.data.splits import SplitRequest, split
 from kfc.errors import Finding, KfcError, SpecError
 from kfc.findings import CHECKS, Check, checks_of, run_check, run_checks
 from kfc.spec import load_spec
@@ -46,7 +46,7 @@ def rows(x, y, weight=None):
 
 
 def cut(y, share, stratify=True):
-    return lambda: split(np.array(y), share=share, seed=0, stratify=stratify, where="rows")
+    return lambda: split(SplitRequest(np.array(y), share, 0, stratify, where="rows"))
 
 
 def too_small_memory():

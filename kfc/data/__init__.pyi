@@ -1,6 +1,7 @@
 from .bad_cells import reads_as_number as reads_as_number
 from .input_files import read_inputs as read_inputs
 from .input_files import read_labelled as read_labelled
+from .preparation import TEST_SHARE as TEST_SHARE
 from .preparation import Prepared as Prepared
 from .preparation import prepare as prepare
 from .preparation import read_source as read_source
@@ -8,6 +9,7 @@ from .row_checks import check_rows as check_rows
 from .rows import Rows as Rows
 from .rows import Source as Source
 from .sample_weight import weighted as weighted
+from .splits import SplitRequest as SplitRequest
 from .splits import split as split
 from .targets import decode_text as decode_text
 from .targets import no_label_per_row as no_label_per_row

@@ -13,7 +13,7 @@ from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.rows import Rows, Source
 from kfc.data.sources import from_memory
-from kfc.data.splits import split
+from kfc.data.splits import SplitRequest, split
 from kfc.data.targets import Classes, decode_text, read_classes
 from kfc.data.task import Task
 from kfc.errors import DataError, Finding, PluginError, SpecError
@@ -23,7 +23,7 @@ from kfc.registry import SOURCES
 from kfc.spec import OWN, Spec, shown_value
 from kfc.system import DiskArray, chunks, memory
 
-_TEST_SHARE = 0.2  # of the rows of a source without test rows
+TEST_SHARE = 0.2  # of the rows of a source without test rows
 _VALIDATION_SHARE = 0.1  # of the training rows, unless the data or the spec say otherwise
 _RESIDENT_SHARE = 0.25
 """Share of the memory that inputs in memory may take: TensorFlow copies them, and a split
@@ -195,7 +195,7 @@ def prepare(
 
     # Split. Of the training rows `data.rows` are kept, the second part of such a split.
     if test is None:
-        train, test = _split(train, spec, _TEST_SHARE, raw.test_name, classes)
+        train, test = _split(train, spec, TEST_SHARE, raw.test_name, classes)
     if spec.data.rows is not None and spec.data.rows < len(train):
         _, train = _split(train, spec, spec.data.rows, "data.rows", classes)
     if isinstance(raw.validation, float) and raw.validation > 0:
@@ -330,9 +330,8 @@ def _split(
     rows: Rows, spec: Spec, share: float | int, where: str, classes: Classes | None
 ) -> tuple[Rows, Rows]:
     """Returns two parts of the rows, the second one with `share` of them."""
-    first, second = split(
-        rows.y, share=share, seed=spec.seed, stratify=classes is not None, where=where
-    )
+    request = SplitRequest(rows.y, share, spec.seed, stratify=classes is not None, where=where)
+    first, second = split(request)
     return rows.take(first), rows.take(second)
 
 

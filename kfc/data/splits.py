@@ -14,7 +14,7 @@ from kfc.findings import run_checks
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """A split that the checks of the stage `split` look at.
+    """A split of rows into two parts.
 
     Args:
         y: Targets, (rows,) or (rows, outputs).
@@ -51,22 +51,12 @@ class SplitRequest:
         return np.sort(first), np.sort(second)
 
 
-def split(
-    y: np.ndarray, *, share: float | int, seed: int, stratify: bool, where: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the row numbers of two parts, each in rising order.
-
-    Args:
-        y: Targets, (rows,) or (rows, outputs).
-        share: Share of the rows in the second part, in (0, 1), or their number.
-        seed: Seed of the shuffling; the same seed gives the same parts.
-        stratify: Whether both parts keep the proportions of the classes in `y`.
-        where: Key or data in messages, such as `data.validation`.
+def split(request: SplitRequest) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the row numbers of the two parts that a split asks for.
 
     Raises:
-        DataError: If a part would be empty, or would lack a class where `stratify` is set.
+        DataError: If a part would be empty, or would lack a class of a stratified split.
     """
-    request = SplitRequest(y, share, seed, stratify, where)
     run_checks("split", request)
     return request.parts
 

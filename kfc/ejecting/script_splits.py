@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kfc.data import Prepared, Source, split
+from kfc.data import TEST_SHARE, Prepared, Source, SplitRequest, split
 from kfc.ejecting.refusals import refused
 from kfc.spec import Spec
-
-_TEST_SHARE = 0.2  # of a source without test rows, as in `kfc.data.preparation`
 
 
 class ScriptSplit(NamedTuple):
@@ -55,7 +53,7 @@ def script_splits(spec: Spec, source: Source, prepared: Prepared) -> list[Script
     rows = np.arange(len(y))
     wanted: list[tuple[str, str, float | int]] = []
     if source.test is None:
-        wanted.append(("rows", "test", _TEST_SHARE))
+        wanted.append(("rows", "test", TEST_SHARE))
     if spec.data.rows is not None:
         wanted.append(("others", "rows", spec.data.rows))
     if isinstance(spec.data.validation, float) and spec.data.validation > 0:
@@ -65,7 +63,7 @@ def script_splits(spec: Spec, source: Source, prepared: Prepared) -> list[Script
     for first, second, share in wanted:
         if second == "rows" and share >= len(rows):
             continue  # `data.rows` selects all of them
-        parts = split(y[rows], share=share, seed=spec.seed, stratify=stratify, where="data")
+        parts = split(SplitRequest(y[rows], share, spec.seed, stratify, where="data"))
         by_hand = stratify and not str(spec.data.source).startswith("sklearn:")
         counts, tied = _by_class(y[rows], parts[0], spec.seed) if by_hand else ([], [])
         size = len(parts[1])

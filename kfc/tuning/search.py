@@ -54,18 +54,10 @@ class Search:
         run_folder: Folder of the winner's final run.
 
     Examples:
-        >>> space = {"training.optimizer.learning_rate": {"low": 0.001, "high": 0.1}}
-        >>> search = kfc.tune(
-        ...     "digits",
-        ...     overrides={
-        ...         "network.hidden": [8],
-        ...         "training.epochs": 1,
-        ...         "search": {"trials": 2, "repeats": 0, "space": space},
-        ...     },
-        ...     verbose=False,
-        ... )
+        >>> small = {"training.epochs": 1, "search": {"trials": 1, "repeats": 0}}
+        >>> search = kfc.tune("digits", overrides=small, runs="searches", verbose=False)
         >>> search.objective, len(search.trials)
-        ('val_accuracy', 3)
+        ('val_accuracy', 2)
         >>> search.run.weights_sha256 == search.best.weights_sha256
         True
     """

@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kfc.data.splits import split
+from kfc.data.splits import SplitRequest, split
 from kfc.errors import DataError
 
 Y = np.repeat([0, 1, 2], [100, 60, 40])  # sorted, as many files are
 
 
 def halves(y=Y, share=0.25, seed=0, stratify=True):
-    return split(y, share=share, seed=seed, stratify=stratify, where="data.validation")
+    return split(SplitRequest(y, share, seed, stratify, where="data.validation"))
 
 
 @pytest.mark.parametrize("stratify", [True, False])
