@@ -150,8 +150,9 @@ def resume(
             if not result_file.is_finished(folder):
                 unfinished = resuming.read_unfinished(folder)
                 return _resume_unfinished(unfinished, data, callbacks, console)
+    run = load(folder)
     say(console, f"{user_paths.shown_path(folder)} is finished: there is nothing to resume.")
-    return load(folder)
+    return run
 
 
 def _resume_unfinished(

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from kfc.data import Task
 from kfc.errors import CheckpointError, Finding, SpecError, reason
@@ -21,6 +21,11 @@ from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.spec import Spec, load_spec
 from kfc.system import atomic, safe_open
 from kfc.training import for_json, from_json
+
+_OTHER_VERSION = (
+    "Another version of kfc wrote it, or somebody changed it. Copy spec.yaml, correct the "
+    "copy, and train again: `kfc fit COPY`."
+)
 
 
 class _TaskRecord(BaseModel, strict=True, extra="forbid"):
@@ -80,14 +85,14 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
     """Reads the facts and the task of a finished run.
 
     Raises:
-        CheckpointError: If the folder holds no finished run, or its `result.json` or its
-            `spec.yaml` is damaged.
+        CheckpointError: If the folder holds no finished run, if its `result.json` or its
+            `spec.yaml` is damaged, or if another version of kfc wrote them.
     """
     safe_open.distrust(folder)
     try:
         result = json.loads(atomic.read_text(folder / "result.json"))
         check_sha256(result)
-        _ResultRecord.model_validate(result)
+        _check_form(folder, result)
         if atomic.sha256(atomic.read_bytes(folder / "spec.yaml")) != result["spec_sha256"]:
             raise _again(folder, "another spec.yaml than the run was trained with")
         return {**result, "history": from_json(result["history"])}, task_of(result["task"])
@@ -99,6 +104,16 @@ def read_result(folder: Path) -> tuple[dict[str, Any], Task]:
         raise no_run(folder, "none") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise _again(folder, f"a damaged result.json ({reason(error)})") from error
+
+
+def _check_form(folder: Path, result: Mapping[str, Any]) -> None:
+    # The sha256 is right, so the file is as it was written: it is not damaged.
+    try:
+        _ResultRecord.model_validate(result)
+    except ValidationError as error:
+        got = f"a result.json of another form ({reason(error)})"
+        finding = Finding(str(folder), "a run of this version", got, _OTHER_VERSION)
+        raise CheckpointError(finding) from error
 
 
 def is_finished(folder: Path) -> bool:
@@ -159,12 +174,8 @@ def read_spec(folder: Path) -> Spec:
     try:
         return load_spec(path)
     except SpecError as error:
-        remedy = (
-            "The file was damaged, or another version of kfc wrote it. Copy it, correct the "
-            "copy, and train again: `kfc fit COPY`."
-        )
         got = "; ".join(f"{finding.where}: {finding.got}" for finding in error.findings)
-        finding = Finding(str(path), "the spec of a run of this version", got, remedy)
+        finding = Finding(str(path), "the spec of a run of this version", got, _OTHER_VERSION)
         raise CheckpointError(finding) from error
 
 

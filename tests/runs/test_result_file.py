@@ -52,6 +52,19 @@ def test_a_record_of_an_earlier_version_is_refused_with_a_remedy(folder):
     assert f"Train again with `kfc fit {folder}/spec.yaml`." in str(caught.value)
 
 
+def test_a_record_of_another_form_is_of_another_version_and_not_damaged(folder):
+    result = json.loads((folder / "result.json").read_text())
+    del result["sha256"]
+    result["task"]["labels"] = result["task"].pop("class_names")  # as kfc 0.1.0 wrote it
+    (folder / "result.json").write_text(json.dumps(result_file.with_sha256(result)))
+    with pytest.raises(kfc.CheckpointError) as caught:
+        result_file.read_result(folder)
+    (finding,) = caught.value.findings
+    assert finding.where == str(folder)
+    assert finding.got.startswith("a result.json of another form (task.class_names: Field req")
+    assert "correct the copy, and train again: `kfc fit COPY`" in finding.remedy
+
+
 def test_a_record_without_its_spec_is_refused(folder):
     (folder / "spec.yaml").unlink()
     with pytest.raises(kfc.CheckpointError, match=r"got one without its spec.yaml"):
