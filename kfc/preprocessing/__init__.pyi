@@ -1,5 +1,4 @@
 from .numeric import NumericScaling as NumericScaling
-from .numeric import ScriptLines as ScriptLines
 from .scaling_layers import TensorScaling as TensorScaling
 from .scaling_layers import given_numbers as given_numbers
 from .scaling_layers import is_learned_scaling as is_learned_scaling

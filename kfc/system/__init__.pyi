@@ -9,7 +9,6 @@ from . import user_paths as user_paths
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
 from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks
-from .regular_files import open_descriptor as open_descriptor
 from .regular_files import open_file as open_file
 from .signals import Interrupts as Interrupts
 from .signals import hint_on_interrupt as hint_on_interrupt

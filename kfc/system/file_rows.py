@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kfc.errors import DataError, Finding
-from kfc.system import open_descriptor
+from kfc.system.regular_files import open_descriptor
 
 _GAP_BYTES = 1 << 14  # 16 KiB; a smaller gap between two rows is read with them
 _BLOCK_BYTES = 1 << 19  # 512 KiB of rows are read at once, of which some may not be needed

@@ -30,32 +30,32 @@ def scaled(layer):
     ids=["normalization", "rescaling", "value"],
 )
 def test_a_learned_scaling_gives_the_bits_of_keras_layer(layer):
-    network, twin = scaled(layer)
+    network, trained = scaled(layer)
     x = np.random.default_rng(0).normal(0, 50, (64, 3)).astype(np.float32)
-    np.testing.assert_array_equal(twin(x), network(x))
+    np.testing.assert_array_equal(trained(x), network(x))
 
 
 def test_what_is_the_same_for_all_rows_stays_keras_layer():
     pixels = keras.layers.Rescaling(1 / 255, name="scaling")
-    network, twin = scaled(pixels)
+    network, trained = scaled(pixels)
     assert not is_learned_scaling(pixels)
-    assert twin is network
+    assert trained is network
 
 
 def test_given_variables_are_no_weights():
-    network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
-    assert len(twin.weights) == 2
-    assert twin.count_params() == 8
-    mean, variance = given_variables(twin)
+    network, trained = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
+    assert len(trained.weights) == 2
+    assert trained.count_params() == 8
+    mean, variance = given_variables(trained)
     np.testing.assert_allclose(mean.numpy().ravel(), MEAN)
     np.testing.assert_allclose(variance.numpy().ravel(), VARIANCE)
     assert given_variables(network) == []
 
 
 def test_a_twin_trains_the_layers_of_the_network():
-    network, twin = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
-    assert isinstance(twin.layers[1], TensorScaling)
-    assert twin.layers[-1] is network.layers[-1]
+    network, trained = scaled(keras.layers.Normalization(mean=MEAN, variance=VARIANCE))
+    assert isinstance(trained.layers[1], TensorScaling)
+    assert trained.layers[-1] is network.layers[-1]
 
 
 def train_both(cases, kept):
