@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+import kfc
 from kfc.system import tensorflow_startup
 
 # The number of threads can only be set once in a process, and a process in which eager
@@ -108,6 +109,13 @@ def test_a_command_prints_its_result_on_stdout_and_no_line_of_tensorflow(told):
     head, *rows = told["stdout"][end:].split()
     assert head == "label,probability,0,1,2,3,4,5,6,7,8,9"
     assert len(rows) == 3
+
+
+def test_python_here_ends_with_the_bits_of_the_command_in_another_process(told, tmp_path):
+    fitted, _ = json.JSONDecoder().raw_decode(told["stdout"])
+    small = {"training.epochs": 1, "network.hidden": [4]}
+    run = kfc.fit("digits", overrides=small, runs=tmp_path, verbose=False)
+    assert run.weights_sha256 == fitted["weights_sha256"]
     # Neither TensorFlow nor, when it is imported later, keras-tuner adds a line.
     assert [line[:9] for line in told["stderr"]] == ["runs/0001", "epoch 1/1"]
 

@@ -179,9 +179,7 @@ TRIALS = st.builds(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(proposal=PROPOSALS, trial=TRIALS)
 def test_records_come_back_from_the_disk_as_they_were(tmp_path, proposal, trial):
     path = tmp_path / "journal.jsonl"

@@ -360,7 +360,7 @@ def interrupted(finished, folder, count, *, torn=0, leftovers=True):
 
 @pytest.mark.parametrize(
     "count",
-    [pytest.param(n, marks=[] if n in (7, 10, 16) else pytest.mark.slow) for n in range(20)],
+    [pytest.param(n, marks=[] if n in (3, 10, 16) else pytest.mark.slow) for n in range(20)],
 )
 def test_a_search_goes_on_from_any_event(count, repeated, search, table, journal, tmp_path):
     check_it_goes_on(count, count % 2 == 0, repeated, search, table, journal, tmp_path)
@@ -416,7 +416,7 @@ def test_a_search_goes_on_from_any_event_of_hyperband(
     hyperband, search, table, journal, tmp_path
 ):
     assert any(trial.parent for trial in hyperband.trials)
-    for count in range(7, len(journal(hyperband.folder)), 8):
+    for count in range(5, len(journal(hyperband.folder)), 6):
         folder = tmp_path / str(count)
         interrupted(hyperband.folder, folder, count, leftovers=False)
         again = search(settings("hyperband"), folder=folder)
