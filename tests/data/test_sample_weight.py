@@ -115,7 +115,7 @@ def test_weights_that_leave_no_row_are_refused(asked, weight):
     assert finding.got == "a weight of 0 for all of them"
 
 
-def test_sample_weights_that_leave_no_training_row_are_the_datas_finding():
+def test_sample_weights_that_leave_no_training_row_are_refused_as_data():
     (finding,) = refused(None, W * 0, error=DataError)
     assert finding.where == "data"
 

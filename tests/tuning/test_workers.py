@@ -283,7 +283,7 @@ def test_what_the_start_of_a_worker_raises_is_raised(fatal):
             crew.next_result()
 
 
-def test_workers_that_cannot_start_are_no_trials_finding(fatal, monkeypatch):
+def test_workers_that_cannot_start_are_no_failure_of_a_trial(fatal, monkeypatch):
     # As in a script without `if __name__ == "__main__":`, a worker ends as it imports it.
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "__spec__", None, raising=False)
