@@ -111,7 +111,7 @@ def _check_form(folder: Path, result: Mapping[str, Any]) -> None:
     try:
         _ResultRecord.model_validate(result)
     except ValidationError as error:
-        got = f"a result.json of another form ({reason(error)})"
+        got = f"another form of result.json ({reason(error)})"
         finding = Finding(str(folder), "a run of this version", got, _OTHER_VERSION)
         raise CheckpointError(finding) from error
 

@@ -61,7 +61,7 @@ def test_a_record_of_another_form_is_of_another_version_and_not_damaged(folder):
         result_file.read_result(folder)
     (finding,) = caught.value.findings
     assert finding.where == str(folder)
-    assert finding.got.startswith("a result.json of another form (task.class_names: Field req")
+    assert finding.got.startswith("another form of result.json (task.class_names: Field req")
     assert "correct the copy, and train again: `kfc fit COPY`" in finding.remedy
 
 
