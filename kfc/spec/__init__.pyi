@@ -33,3 +33,6 @@ from .search_fields import RangeSpec as RangeSpec
 from .search_fields import SearchSpec as SearchSpec
 from .search_fields import StackSpec as StackSpec
 from .source_fields import OWN as OWN
+from .table_fields import CategoriesSpec as CategoriesSpec
+from .table_fields import ColumnSpec as ColumnSpec
+from .table_fields import CsvSpec as CsvSpec

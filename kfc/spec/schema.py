@@ -42,6 +42,7 @@ from kfc.spec.messages import findings_error
 from kfc.spec.optimizer_fields import OptimizerSpec
 from kfc.spec.search_fields import SearchSpec
 from kfc.spec.source_fields import SourceSchema, check_source_name, check_validation
+from kfc.spec.table_fields import CategoriesSpec, ColumnSpec, CsvSpec
 
 # Codes of the checks that a spec may accept, see `kfc/findings.py`.
 AcceptedCheck = Literal["unscaled_input"]
@@ -59,6 +60,8 @@ SCALES = {
     "centered": "unit, minus one half",
     "standard": "minus the mean, divided by the standard deviation, for each feature",
     "robust": "minus the median, divided by the distance of the quartiles, for each feature",
+    "robust_clip": "robust, then x / sqrt(1 + (x / 3)^2), which keeps values between -3 and 3",
+    "quantile": "the training values of each feature are mapped to a normal distribution",
 }
 """Description of each value of `data.scale`."""
 
@@ -76,7 +79,43 @@ class DataSpec(SpecModel):
         description="By default classification for targets that are integers or text, else "
         "regression.",
     )
-    scale: Literal["none", "unit", "centered", "standard", "robust"] = Field(
+    target: str | None = Field(
+        None,
+        description="Name of the target's column in a table.",
+        examples=["churn"],
+    )
+    test: SourceName | None = Field(
+        None,
+        description="Source of the test rows; by default those of the data, or 20 % of them.",
+        examples=["csv:holdout.csv"],
+    )
+    columns: dict[str, ColumnSpec] = Field(
+        default_factory=dict,
+        description="Type of each column of a table, perhaps with options. Types that are "
+        "left out are inferred from the training file and written into the run's spec.",
+        examples=[{"age": "number", "plan": "category"}],
+    )
+    missing: Literal["auto", "mean", "median", "refuse"] = Field(
+        "auto",
+        description="Replacement of a missing number of a table, learned on training rows; "
+        "auto takes the median. Where training rows have gaps, the network also gets an "
+        "indicator. Missing categories are a category of their own.",
+    )
+    unknown: Literal["slot", "refuse"] = Field(
+        "slot",
+        description="Treatment of a category that the training rows do not have: slot gives "
+        "all of them the same code, refuse refuses the rows.",
+    )
+    categories: CategoriesSpec = Field(
+        default_factory=lambda: CategoriesSpec(),
+        description="Encoding of the categories of a table.",
+    )
+    csv: CsvSpec = Field(
+        default_factory=lambda: CsvSpec(), description="Form of a CSV file."
+    )
+    scale: Literal[
+        "none", "unit", "centered", "standard", "robust", "robust_clip", "quantile"
+    ] = Field(
         "unit",
         description="Scaling of the inputs, fitted on training rows only. "
         + " ".join(f"{word}: {meaning}." for word, meaning in SCALES.items()),

@@ -1,0 +1,1 @@
+from .raw_table import RawTable as RawTable

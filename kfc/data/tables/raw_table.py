@@ -1,0 +1,48 @@
+"""The columns of a table as its file or its frame gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Named columns, not yet of the types that a network takes.
+
+    Args:
+        columns: Columns with different names. Those of a CSV file are all text, where a
+            missing cell is null; those of other origins have the types of their origin.
+        name: Name of the table in messages, such as `csv:customers.csv`.
+        files: (path, number of rows) of each file, in the order of the rows; empty for a
+            frame.
+        csv: Delimiter, decimal mark, encoding and missing values that were recognised or
+            said; empty for a table of another kind.
+    """
+
+    columns: pa.Table
+    name: str
+    files: tuple[tuple[str, int], ...] = ()
+    csv: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return int(self.columns.num_rows)
+
+    def place(self, row: int, column: str | None = None) -> str:
+        """Returns the name of a cell in messages: file, row and column.
+
+        Args:
+            row: Number of the row in the table, from 0. In the message the first row of a
+                file that follows its header is row 1; the first row of a frame is row 0.
+            column: Name of the column, if the message is about one.
+        """
+        named, number = self.name, row
+        for path, count in self.files:
+            if number < count:
+                named, number = path, number + 1
+                break
+            number -= count
+        cell = "" if column is None else f", column {column!r}"
+        return f"{named}, row {number}{cell}"
