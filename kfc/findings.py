@@ -20,6 +20,9 @@ from kfc.errors import DataError, Finding, KfcError, NumbersError, Severity, Spe
 Stage = Literal[
     "spec",
     "inputs",
+    "table",
+    "columns",
+    "table_columns",
     "data",
     "task",
     "classes",
@@ -73,6 +76,8 @@ class Check:
             raise self.error(*found)
 
 
+_TABLES = "kfc.data.tables.table_source"
+
 CHECKS = (
     # A spec is loaded: (spec).
     Check("conflicting_keys", "spec", SpecError, "kfc.spec.cross_checks"),
@@ -83,6 +88,13 @@ CHECKS = (
     Check("input_type", "inputs", DataError, "kfc.data.input_checks"),
     Check("input_not_finite", "inputs", DataError, "kfc.data.input_checks"),
     Check("input_overflow", "inputs", DataError, "kfc.data.input_checks"),
+    # A table is read: (table, target).
+    Check("target_column_missing", "table", DataError, _TABLES),
+    Check("target_cell_missing", "table", DataError, _TABLES),
+    # The columns of a training table have types: (table, target, reports).
+    Check("no_input_column", "columns", DataError, _TABLES),
+    # The columns of a table are selected: (table, names, part).
+    Check("input_column_missing", "table_columns", DataError, _TABLES),
     # Rows with targets are read: (rows, where).
     Check("target_not_array", "data", DataError, "kfc.data.row_checks"),
     Check("weight_not_array", "data", DataError, "kfc.data.row_checks"),

@@ -257,6 +257,8 @@ SOURCES = Registry(
         "idx": "kfc.data.sources.builtin_sources:idx",
         "npz": "kfc.data.sources.builtin_sources:npz",
         "npy": "kfc.data.sources.builtin_sources:npy",
+        "csv": "kfc.data.tables.table_source:read_raw",
+        "parquet": "kfc.data.tables.table_source:read_raw",
     },
 )
 BLOCKS = Registry(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from kfc.data.bad_cells import cell_place
 from kfc.data.rows import Rows
+from kfc.data.tables.typed_table import TypedTable
 from kfc.data.targets import Classes
 from kfc.errors import Finding
 from kfc.findings import run_checks
@@ -76,11 +78,14 @@ def encode_held_out(
     if rows is None:
         return None
     run_checks("held_out", train, rows, where, cast)
-    return encode_rows(rows, classes, where, pixels=train.x.dtype == np.uint8)
+    pixels = not train.is_table and train.x.dtype == np.uint8
+    return encode_rows(rows, classes, where, pixels=pixels)
 
 
-def _encode_inputs(x: np.ndarray | DiskArray, *, pixels: bool) -> np.ndarray | DiskArray:
-    """Returns pixels as uint8 and other numbers as float32."""
+def _encode_inputs(x: Any, *, pixels: bool) -> Any:
+    """Returns pixels as uint8 and other numbers as float32; a table is encoded later."""
+    if isinstance(x, TypedTable):
+        return x
     if isinstance(x, DiskArray):
         return x if pixels else x.astype(np.float32)
     x = np.asarray(x)
@@ -116,9 +121,11 @@ def streamed_type(
     rows: Rows, where: str, classes: Classes | None, pixels: bool
 ) -> Finding | None:
     """Finds inputs on the disk that would have to be cast as they are read."""
+    if not rows.on_disk:
+        return None
     dtype = rows.x.dtype
     allowed = ("uint8",) if pixels else ("uint8", "float32")
-    if not rows.on_disk or dtype in allowed:
+    if dtype in allowed:
         return None
     expected = f"{' or '.join(allowed)}, for rows that are streamed from the disk"
     return Finding(where, expected, str(dtype), "Store them in this type.")
@@ -181,7 +188,7 @@ def held_out_weight(train: Rows, rows: Rows, where: str, cast: bool) -> Finding 
 
 def held_out_type(train: Rows, rows: Rows, where: str, cast: bool) -> Finding | None:
     """Finds floats where the training rows are pixels."""
-    if train.x.dtype != np.uint8 or rows.x.dtype.kind in "iu" or cast:
+    if train.is_table or train.x.dtype != np.uint8 or rows.x.dtype.kind in "iu" or cast:
         return None
     return Finding(
         where,

@@ -13,12 +13,21 @@ from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.rows import Rows, Source
 from kfc.data.sources import from_memory
+from kfc.data.tables import (
+    ColumnReport,
+    TableSource,
+    TypedTable,
+    is_table_source,
+    read_raw,
+    read_tables,
+    tables_in_memory,
+)
 from kfc.data.splits import SplitRequest, split
 from kfc.data.targets import Classes, decode_text, read_classes
 from kfc.data.task import Task
 from kfc.errors import DataError, Finding, PluginError, SpecError
 from kfc.findings import run_checks
-from kfc.preprocessing import NumericScaling, TargetScaling
+from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
 from kfc.registry import SOURCES
 from kfc.spec import OWN, Spec, shown_value
 from kfc.system import DiskArray, chunks, memory
@@ -45,6 +54,7 @@ class Prepared:
         task: Shape of a row, class names and scalings.
         sha256: Hash of all rows of the source.
         resolved: Keys of the spec's `data` whose values depend on the rows, with these values.
+        reports: Facts about each column of a table, and the reason of its type.
     """
 
     train: Rows
@@ -53,6 +63,7 @@ class Prepared:
     task: Task
     sha256: str
     resolved: Mapping[str, Any] = field(default_factory=dict)
+    reports: tuple[ColumnReport, ...] = ()
 
     @property
     def held_out(self) -> dict[str, Rows]:
@@ -75,11 +86,13 @@ class _Raw:
         name: Name of the source in messages.
         validation: Origin of the validation rows: a share of the training rows, the name of
             another source, or `own`.
+        tables: The table that the rows come from, or None.
     """
 
     source: Source
     name: str
     validation: float | str
+    tables: TableSource | None = None
 
     @property
     def parts(self) -> Iterator[tuple[Rows, str]]:
@@ -115,6 +128,9 @@ def read_source(name: str) -> Source:
         PluginError: If a plug-in's source returns something else than a `Source`.
     """
     kind, _, argument = name.partition(":")
+    if is_table_source(name):
+        expected, remedy = "a source of arrays", "Use a table as data.source and data.test."
+        raise DataError(Finding(name, expected, "a table", remedy))
     read = SOURCES.get(kind, "data.source")
     with SOURCES.guard(kind, name):
         source = read(argument)
@@ -167,7 +183,7 @@ def prepare(
     Raises:
         DataError: If the data cannot be read, or a check refuses them.
     """
-    raw = _read(spec, data, read)
+    raw = _read_rows(spec, data, read)
     source = raw.source
 
     # Check the rows as their source gave them, so that messages show the user's own values.
@@ -178,6 +194,8 @@ def prepare(
 
     # Encode: pixels as uint8, other inputs as float32, classes as their numbers.
     pixels = spec.data.pixels
+    if source.train.is_table:
+        pixels = False
     if pixels is None:
         divided = spec.data.scale in ("unit", "centered")
         run_checks("pixels", source.train.x, raw.train_name, divided)
@@ -201,20 +219,48 @@ def prepare(
     if isinstance(raw.validation, float) and raw.validation > 0:
         train, validation = _split(train, spec, raw.validation, "data.validation", classes)
 
-    task = _task(spec, train, classes, raw)
-    for part, where in raw.parts:
-        run_checks("scaled", task.scaling, part.x, where, task.feature_names)
+    # Fit what is learned on the training rows that remain, and encode a table by it.
+    encoding = _table_encoding(spec, train, raw)
+    if encoding is not None:
+        train, test = _encoded(encoding, train), _encoded(encoding, test)
+        validation = None if validation is None else _encoded(encoding, validation)
+    task = _task(spec, train, classes, raw, encoding)
+    if encoding is None:
+        for part, where in raw.parts:
+            run_checks("scaled", task.scaling, part.x, where, task.feature_names)
     resolved = {
         "task": "classification" if classes else "regression",
         "pixels": pixels,
         "validation": raw.validation,
         "stream": "always" if train.on_disk else "never",
     }
+    if raw.tables is not None:
+        found = raw.tables
+        resolved |= {"columns": found.columns, "target": found.target, "csv": found.csv}
     # Parts that were split off the training rows may have weights.
     test = replace(test, sample_weight=None)
     if validation is not None:
         validation = replace(validation, sample_weight=None)
-    return Prepared(train, validation, test, task, sha256, resolved)
+    reports = raw.tables.reports if raw.tables else ()
+    return Prepared(train, validation, test, task, sha256, resolved, reports)
+
+
+def _read_rows(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:
+    """Reads all rows, of a table or of arrays."""
+    if data is None and is_table_source(spec.data.source):
+        name = str(spec.data.source)
+        tables = read_tables(spec.data, {"train": read_raw(name, spec.data.csv)})
+    elif (in_memory := tables_in_memory(data, spec.data)) is not None:
+        name, tables = "data", read_tables(spec.data, in_memory)
+    else:
+        return _read(spec, data, read)
+    validation: float | str = OWN
+    if tables.source.validation is None:
+        wanted = spec.data.validation
+        validation = _VALIDATION_SHARE if wanted is None else wanted
+    elif is_table_source(str(spec.data.validation)):
+        validation = str(spec.data.validation)
+    return _Raw(tables.source, name, validation, tables)
 
 
 def _read(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:
@@ -307,13 +353,31 @@ def _on_disk(rows: Rows) -> Rows:
     return replace(rows, x=DiskArray(rows.x))
 
 
-def _task(spec: Spec, train: Rows, classes: Classes | None, raw: _Raw) -> Task:
+def _table_encoding(spec: Spec, train: Rows, raw: _Raw) -> TableEncoding | None:
+    """Returns the encoding of a table, fitted on the training rows; None for arrays."""
+    if raw.tables is None:
+        return None
+    used = {n: c for n, c in raw.tables.columns.items() if n in train.x.columns}
+    return TableEncoding.fit(train.x.columns, used, spec.data.missing, spec.data.categories)
+
+
+def _encoded(encoding: TableEncoding, rows: Rows) -> Rows:
+    return replace(rows, x=encoding.apply(rows.x.columns))
+
+
+def _task(
+    spec: Spec,
+    train: Rows,
+    classes: Classes | None,
+    raw: _Raw,
+    encoding: TableEncoding | None,
+) -> Task:
     """Fits the scalings on the training rows and returns the task."""
-    scaling = NumericScaling.fit(spec.data.scale, train.x)
+    x = train.x if encoding is None else train.x[:, : encoding.num_numbers]
+    scaling = NumericScaling.fit(spec.data.scale, x) if x.shape[-1] else NumericScaling()
     scale_target = "none" if classes else spec.data.scale_target
-    run_checks(
-        "scaling", scaling, train.x, raw.train_name, spec.data.scale, accept=spec.accept
-    )
+    if x.shape[-1]:
+        run_checks("scaling", scaling, x, raw.train_name, spec.data.scale, accept=spec.accept)
     return Task(
         input_shape=train.x.shape[1:],
         input_dtype=str(train.x.dtype),
@@ -321,8 +385,10 @@ def _task(spec: Spec, train: Rows, classes: Classes | None, raw: _Raw) -> Task:
         outputs=1 if classes else train.y.shape[1],
         scaling=scaling,
         target_scaling=TargetScaling.fit(scale_target, train.y),
-        feature_names=raw.source.feature_names,
+        feature_names=encoding.feature_names if encoding else raw.source.feature_names,
         targets=() if classes else raw.source.targets,
+        encoding=encoding,
+        target=raw.tables.target if raw.tables else None,
     )
 
 
@@ -340,6 +406,9 @@ def _sha256(raw: _Raw) -> str:
     digest = hashlib.sha256()
     for rows, _ in raw.parts:
         for values in rows.parts:
+            if isinstance(values, TypedTable):
+                values.add_to_hash(digest)
+                continue
             values = values if isinstance(values, DiskArray) else decode_text(values)
             digest.update(f"{values.shape} {values.dtype}".encode())
             for _, part in chunks(values):

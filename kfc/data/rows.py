@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kfc.data.tables.typed_table import TypedTable
 from kfc.system import DiskArray
 
 
@@ -15,13 +16,14 @@ class Rows:
     """Inputs and targets of the same length, perhaps with weights.
 
     Args:
-        x: Inputs, (rows, ...), in memory or on the disk.
+        x: Inputs, (rows, ...), in memory or on the disk; or the columns of a table that is
+            not encoded yet.
         y: Targets, (rows,), or (rows, outputs) for several numbers per row.
         sample_weight: Factors of the rows in the loss, (rows,), float32; None for equal ones.
         feature_names: Names of the inputs, for messages; empty where they are unknown.
     """
 
-    x: np.ndarray | DiskArray
+    x: Any
     y: np.ndarray
     sample_weight: np.ndarray | None = None
     feature_names: tuple[str, ...] = ()
@@ -33,6 +35,11 @@ class Rows:
     def on_disk(self) -> bool:
         """Whether inputs are read from a file when they are needed."""
         return isinstance(self.x, DiskArray)
+
+    @property
+    def is_table(self) -> bool:
+        """Whether inputs are columns of a table that are not encoded yet."""
+        return isinstance(self.x, TypedTable)
 
     def loaded(self) -> Rows:
         """Returns the same rows with their inputs in memory."""
@@ -51,7 +58,8 @@ class Rows:
         """Returns the rows at `indices`, in that order."""
         weight = None if self.sample_weight is None else self.sample_weight[indices]
         # Rows on the disk stay there: only their numbers are kept.
-        x = self.x.take(indices) if isinstance(self.x, DiskArray) else self.x[indices]
+        unread = isinstance(self.x, (DiskArray, TypedTable))
+        x = self.x.take(indices) if unread else self.x[indices]
         return Rows(x, self.y[indices], weight)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from typing import Any
 
-from kfc.preprocessing import NumericScaling, TargetScaling
+from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,9 @@ class Task:
         target_scaling: Scaling of regression targets, which only the loss uses.
         feature_names: Names of the inputs; empty where they have none.
         targets: Names of several regression targets; empty where they have none.
+        encoding: Encoding of the columns of a table; None where inputs are arrays. The
+            scaling is then that of its numbers, the first features of an encoded row.
+        target: Name of the target's column in a table.
     """
 
     input_shape: tuple[int, ...]
@@ -30,6 +35,19 @@ class Task:
     target_scaling: TargetScaling = field(default_factory=TargetScaling)
     feature_names: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    encoding: TableEncoding | None = None
+    target: str | None = None
+
+    @property
+    def num_scaled(self) -> int:
+        """Number of features that the scaling is for, the first ones of a row."""
+        if self.encoding is None:
+            return math.prod(self.input_shape)
+        return self.encoding.num_numbers
+
+    def scaled_part(self, x: Any) -> Any:
+        """Returns the features of rows that the scaling is for: all, or a table's numbers."""
+        return x if self.encoding is None else x[:, : self.num_scaled]
 
     @property
     def classification(self) -> bool:
