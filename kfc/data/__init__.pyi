@@ -13,4 +13,5 @@ from .splits import SplitRequest as SplitRequest
 from .splits import split as split
 from .targets import decode_text as decode_text
 from .targets import no_label_per_row as no_label_per_row
+from .task import TableTask as TableTask
 from .task import Task as Task

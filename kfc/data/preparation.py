@@ -24,7 +24,7 @@ from kfc.data.tables import (
 )
 from kfc.data.splits import SplitRequest, split
 from kfc.data.targets import Classes, decode_text, read_classes
-from kfc.data.task import Task
+from kfc.data.task import TableTask, Task
 from kfc.errors import DataError, Finding, PluginError, SpecError
 from kfc.findings import run_checks
 from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
@@ -353,6 +353,14 @@ def _on_disk(rows: Rows) -> Rows:
     return replace(rows, x=DiskArray(rows.x))
 
 
+def _table_task(spec: Spec, raw: _Raw, encoding: TableEncoding | None) -> TableTask | None:
+    if raw.tables is None or encoding is None:
+        return None
+    found = raw.tables
+    columns = {name: found.columns[name] for name in raw.source.feature_names}
+    return TableTask(columns, found.target, found.csv, spec.data.unknown, encoding)
+
+
 def _table_encoding(spec: Spec, train: Rows, raw: _Raw) -> TableEncoding | None:
     """Returns the encoding of a table, fitted on the training rows; None for arrays."""
     if raw.tables is None:
@@ -387,8 +395,7 @@ def _task(
         target_scaling=TargetScaling.fit(scale_target, train.y),
         feature_names=encoding.feature_names if encoding else raw.source.feature_names,
         targets=() if classes else raw.source.targets,
-        encoding=encoding,
-        target=raw.tables.target if raw.tables else None,
+        table=_table_task(spec, raw, encoding),
     )
 
 

@@ -3,10 +3,57 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
+from kfc.spec import ColumnSpec, CsvSpec
+
+
+@dataclass(frozen=True)
+class TableTask:
+    """The columns that a network takes, and their encoding as numbers.
+
+    Args:
+        columns: Type of each column that is an input.
+        target: Name of the target's column.
+        csv: Form of the CSV files of the training.
+        unknown: Treatment of unknown categories, `slot` or `refuse`.
+        encoding: Encoding that was fitted on the training rows.
+    """
+
+    columns: Mapping[str, ColumnSpec]
+    target: str
+    csv: CsvSpec
+    unknown: str
+    encoding: TableEncoding
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> TableTask:
+        """Returns the task of a table whose `get_config` is given."""
+        columns = {
+            name: ColumnSpec.model_validate(column)
+            for name, column in config["columns"].items()
+        }
+        return cls(
+            columns,
+            str(config["target"]),
+            CsvSpec.model_validate(config["csv"]),
+            str(config["unknown"]),
+            TableEncoding.from_config(config["encoding"]),
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns plain values, for JSON."""
+        columns = {name: column.model_dump() for name, column in self.columns.items()}
+        return {
+            "columns": columns,
+            "target": self.target,
+            "csv": self.csv.model_dump(mode="json"),
+            "unknown": self.unknown,
+            "encoding": self.encoding.get_config(),
+        }
 
 
 @dataclass(frozen=True)
@@ -22,9 +69,8 @@ class Task:
         target_scaling: Scaling of regression targets, which only the loss uses.
         feature_names: Names of the inputs; empty where they have none.
         targets: Names of several regression targets; empty where they have none.
-        encoding: Encoding of the columns of a table; None where inputs are arrays. The
+        table: Columns of a table and their encoding; None where inputs are arrays. The
             scaling is then that of its numbers, the first features of an encoded row.
-        target: Name of the target's column in a table.
     """
 
     input_shape: tuple[int, ...]
@@ -35,8 +81,12 @@ class Task:
     target_scaling: TargetScaling = field(default_factory=TargetScaling)
     feature_names: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
-    encoding: TableEncoding | None = None
-    target: str | None = None
+    table: TableTask | None = None
+
+    @property
+    def encoding(self) -> TableEncoding | None:
+        """The encoding of a table; None where inputs are arrays."""
+        return None if self.table is None else self.table.encoding
 
     @property
     def num_scaled(self) -> int:

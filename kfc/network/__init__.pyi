@@ -3,3 +3,7 @@ from .building import build as build
 from .building import layer_seed as layer_seed
 from .building import num_outputs as num_outputs
 from .same_structure import check_architecture as check_architecture
+from .table_inputs import has_embeddings as has_embeddings
+from .table_inputs import num_inputs as num_inputs
+from .table_inputs import raw_model as raw_model
+from .table_inputs import table_features_float64 as table_features_float64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import zlib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
+from kfc.network.table_inputs import table_features
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import ActivationSpec, HiddenSpec, InitializerSpec, Spec, signatures
 
@@ -44,7 +46,10 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     )
     if several:
         x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
-    if scaled:
+    if task.encoding is not None:
+        seed_of = functools.partial(layer_seed, spec.seed)
+        x = table_features(x, task, seed_of=seed_of, scaled=scaled)
+    elif scaled:
         x = task.scaling.layer()(x)
     with _dtype_policy(spec.training.precision):
         x = _hidden_layers(x, spec)  # (batch, units)

@@ -6,16 +6,15 @@ It is the last file written, so a run folder without it holds an unfinished run.
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
-from kfc.data import Task
+from kfc.data import TableTask, Task
 from kfc.errors import CheckpointError, Finding, SpecError, reason
 from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.spec import Spec, load_spec
@@ -190,9 +189,11 @@ def _again(folder: Path, got: str) -> CheckpointError:
 
 def task_facts(task: Task) -> dict[str, Any]:
     """Returns a task as plain values for JSON."""
-    facts = asdict(task)
-    for name in ("scaling", "target_scaling"):
-        facts[name] = getattr(task, name).get_config()
+    parts = ("scaling", "target_scaling", "table")
+    facts = asdict(replace(task, table=None))
+    for name in parts:
+        part = getattr(task, name)
+        facts[name] = None if part is None else part.get_config()
     return facts
 
 
@@ -206,9 +207,8 @@ def task_of(facts: Mapping[str, Any]) -> Task:
     """
     shape = tuple(facts["input_shape"])
     scaling = NumericScaling.from_config(facts["scaling"])
-    if scaling.num_features not in (1, math.prod(shape)):
-        raise ValueError(f"a scaling of {scaling.num_features} features")
-    return Task(
+    table = facts.get("table")
+    task = Task(
         input_shape=shape,
         input_dtype=facts["input_dtype"],
         class_names=tuple(facts["class_names"]),
@@ -217,7 +217,11 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         targets=tuple(facts.get("targets", ())),
         scaling=scaling,
         target_scaling=TargetScaling.from_config(facts["target_scaling"]),
+        table=None if table is None else TableTask.from_config(table),
     )
+    if scaling.num_features not in (1, task.num_scaled):
+        raise ValueError(f"a scaling of {scaling.num_features} features")
+    return task
 
 
 def as_json(value: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import keras
 
 from kfc.data import Prepared, Rows, Task, prepare
 from kfc.errors import DataError, Finding, SpecError
-from kfc.network import build
+from kfc.network import build, raw_model
 from kfc.runs import environment, result_file
 from kfc.runs.description import described, described_as_html
 from kfc.runs.labelled_data import RowsWithPredictions, decode_targets, encode_labelled
@@ -68,8 +69,8 @@ class Run:
 
     Args:
         spec: Resolved spec, with every default written out.
-        model: Trained network, a plain `keras.Model` that takes raw rows and returns
-            logits (for regression: values).
+        network: Trained network, a plain `keras.Model` that returns logits (for regression:
+            values). It takes raw rows, or the encoded rows of a table.
         history: Metric -> one value per epoch. It includes the values that callbacks add to
             `logs`.
         metrics: Metrics of the final weights on the held-out rows: `test_loss`,
@@ -89,7 +90,7 @@ class Run:
     """
 
     spec: Spec
-    model: keras.Model
+    network: keras.Model
     history: dict[str, list[Any]]
     metrics: dict[str, float]
     folder: Path
@@ -100,6 +101,15 @@ class Run:
     num_rows: dict[str, int]
     sample_sha256: str | None
     baseline: dict[str, float]
+
+    @functools.cached_property
+    def model(self) -> keras.Model:
+        """The trained network as a plain `keras.Model` that takes raw values.
+
+        For a table these are its columns by name, text and numbers, (batch,) each; otherwise
+        it is `network`.
+        """
+        return raw_model(self.network, self.task)
 
     @property
     def epochs(self) -> int:
@@ -148,15 +158,15 @@ class Run:
         return self._measured_on(encode_labelled(data, self.task))
 
     def _measured(self, prepared: Prepared) -> dict[str, float]:
-        return measure_finished(self.model, self._evaluator(), prepared)[0]
+        return measure_finished(self.network, self._evaluator(), prepared)[0]
 
     def _measured_on(self, rows: Rows) -> dict[str, float]:
-        metrics = measure_rows(self.model, self._evaluator(), rows, self.task)
+        metrics = measure_rows(self.network, self._evaluator(), rows, self.task)
         check_finite(metrics, "rows to evaluate")
         return metrics
 
     def _evaluator(self) -> Evaluator:
-        return compile_for_evaluation(self.model, self.spec, self.task)
+        return compile_for_evaluation(self.network, self.spec, self.task)
 
     def _prepared(self, data: Any) -> Prepared:
         """Returns the data of this run, read again.
@@ -202,7 +212,7 @@ class Run:
         tensorflow_startup.check_process()
         prepared = self._prepared(data)
         rows = prepared.train if prefix == "train" else prepared.held_out[prefix]
-        predictions = from_outputs(compute_outputs(self.model, rows.x), self.task)
+        predictions = from_outputs(compute_outputs(self.network, rows.x), self.task)
         return RowsWithPredictions(rows.x[:], decode_targets(rows.y, self.task), predictions)
 
     def predict(self, x: Any) -> Predictions:
@@ -215,7 +225,7 @@ class Run:
             DataError: If the rows do not have the shape of the training rows, or hold NaN.
             NumbersError: If an output is NaN or infinite.
         """
-        return predict(self.model, self.task, x)
+        return predict(self.network, self.task, x)
 
     def __repr__(self) -> str:
         return described(f"Run {self.folder.name}", self._facts())
@@ -236,7 +246,7 @@ class Run:
                 measured[f"{part}_{name}"] = f"{value:.4f}{beside}"
         return {
             "data": f"{self.spec.data.source or 'given in Python'}, rows: {rows}",
-            "network": f"{self.model.count_params():,} weights, {self.epochs} epochs in "
+            "network": f"{self.network.count_params():,} weights, {self.epochs} epochs in "
             f"{self.seconds:.1f} s",
             **measured,
             "folder": str(self.folder),
@@ -274,7 +284,7 @@ def load(folder: str | Path) -> Run:
         raise result_file.no_run(folder, "weights with another sha256 than result.json has")
     return Run(
         spec=spec,
-        model=model,
+        network=model,
         history=result["history"],
         metrics=result["metrics"],
         folder=folder,

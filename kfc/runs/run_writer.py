@@ -12,6 +12,7 @@ import keras
 from rich.console import Console
 
 from kfc.errors import one_line
+from kfc.network import raw_model
 from kfc.runs import result_file, sample_file
 from kfc.runs.measuring import measure_finished
 from kfc.runs.phases import Phases
@@ -87,7 +88,8 @@ class RunWriter:
     ) -> Run:
         """Saves and measures a trained network; `result.json` is the last file written."""
         folder, plan, phases = self._folder, trainer.plan, self._phases
-        atomic.write_file_with(folder / "model.keras", plan.network.save)
+        model = raw_model(plan.network, plan.prepared.task)
+        atomic.write_file_with(folder / "model.keras", model.save)
         phases.end("save")
         metrics, baseline = measure_finished(plan.network, trainer.evaluator, plan.prepared)
         sample_sha256 = sample_file.write_sample(
@@ -96,7 +98,7 @@ class RunWriter:
         phases.end("evaluate")
         run = Run(
             spec=plan.spec,
-            model=plan.network,
+            network=plan.network,
             history=progress.history,
             metrics=metrics,
             baseline=baseline,

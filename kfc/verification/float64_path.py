@@ -9,7 +9,7 @@ import numpy as np
 
 from kfc import reference
 from kfc.compat import optimizer_slots
-from kfc.network import num_outputs
+from kfc.network import has_embeddings, num_outputs, table_features_float64
 from kfc.spec import ActivationSpec, Spec
 from kfc.verification.problem import Problem, State, changed_options
 from kfc.verification.training_paths import StepResult
@@ -63,7 +63,10 @@ class Float64Path:
     def rows(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns scaled inputs, (batch, features), and the targets of the loss."""
         task = self.problem.task
-        scaled = task.scaling.apply_float64(x)
+        if task.encoding is not None:
+            scaled = table_features_float64(x, task)
+        else:
+            scaled = task.scaling.apply_float64(x)
         return scaled, y if task.classification else task.target_scaling.apply_float64(y)
 
     def updated(
@@ -121,6 +124,7 @@ def float64_unsupported(problem: Problem) -> str:
         f"training.optimizer.{'/'.join(sorted(extra))}": bool(extra),
         "a schedule of the learning rate": optimizer.schedule() is not None,
         "training.precision": training.precision != "float32",
+        "embeddings of categories": has_embeddings(problem.task),
         "sample weights": problem.rows.sample_weight is not None,
         **_unsupported_layers(spec),
         "several outputs of a binary loss": (

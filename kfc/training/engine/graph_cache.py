@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import tensorflow as tf
 
 from kfc.compat import without_graph_rewriting
 from kfc.data import Task
-from kfc.network import num_outputs
+from kfc.network import num_inputs, num_outputs
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
 from kfc.training.engine.choice import is_stateless
@@ -64,6 +63,9 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     scalings = [task.scaling.compile_key(), task.target_scaling.compile_key()]
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.class_names), task.outputs]
+    if task.encoding is not None:  # the codes of categories are constants of the graph
+        codes = [(code.size, code.embedding_size) for code in task.encoding.codes]
+        shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
     facts = [layers, block.model_dump(), optimizer, length, loss]
     text = repr([facts, training.precision, shape, *scalings])
 
@@ -78,7 +80,7 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     if reads_shapes:
         return GraphKey(f"{text} {[layer.units for layer in hidden]}", frozenset())
     # A width that equals the number of inputs or outputs could be either, so it is fixed.
-    fixed = {math.prod(task.input_shape), num_outputs(spec, task)}
+    fixed = {num_inputs(task), num_outputs(spec, task)}
     return GraphKey(text, frozenset(units - fixed))
 
 

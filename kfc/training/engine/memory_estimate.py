@@ -7,7 +7,7 @@ import math
 
 from kfc.data import Prepared, Task
 from kfc.errors import Finding
-from kfc.network import num_outputs
+from kfc.network import num_inputs, num_outputs
 from kfc.spec import Spec
 from kfc.system import CHUNK_BYTES, memory
 from kfc.training.engine.evaluation import EVALUATION_BATCH
@@ -72,7 +72,7 @@ def _num_weights(spec: Spec, task: Task) -> int:
 
 def _widths(spec: Spec, task: Task) -> list[int]:
     hidden = [layer.units for layer in spec.network.layers()]
-    return [math.prod(task.input_shape), *hidden, num_outputs(spec, task)]
+    return [num_inputs(task), *hidden, num_outputs(spec, task)]
 
 
 def _inputs(prepared: Prepared) -> int:

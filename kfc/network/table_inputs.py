@@ -1,0 +1,140 @@
+"""The first layers of a network for a table: they scale its numbers and expand its categories.
+
+The rows are encoded: numbers come first, then flags, then one code for each category. A code
+of 0 is a category that has no place of its own, and all its inputs to the network are 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from kfc.data import Task
+from kfc.preprocessing import Code, TableEncoding
+
+
+def table_features(
+    x: Any, task: Task, *, seed_of: Callable[[str], int], scaled: bool = True
+) -> Any:
+    """Adds the layers from encoded rows to the inputs of the first hidden layer.
+
+    A category is a one-hot vector, or its product with a matrix that the network learns,
+    which is an embedding: the row of the matrix that belongs to the category.
+
+    Args:
+        x: Symbolic encoded rows, (batch, features), float32.
+        task: Task with the encoding of a table.
+        seed_of: Function from the name of a layer to its seed.
+        scaled: Whether the numbers are scaled.
+
+    Returns:
+        Symbolic inputs of the first hidden layer, (batch, inputs).
+    """
+    encoding = _encoding(task)
+    ops, first = keras.ops, encoding.num_numbers
+    parts = []
+    if first:
+        numbers = x[:, :first]
+        parts.append(task.scaling.layer()(numbers) if scaled else numbers)
+    if encoding.num_flags:
+        parts.append(x[:, first : first + encoding.num_flags])
+    places, slots = _one_hot_slots(encoding)
+    if slots:
+        # The code of a category, once for each of its slots, is compared with all of them.
+        codes = ops.take(x, np.asarray(places, np.int32), axis=1)  # (batch, slots)
+        parts.append(ops.cast(ops.equal(codes, np.asarray(slots, np.float32)), "float32"))
+    for place, code in _embedded(encoding):
+        numbers_of_slots = np.arange(1, code.size + 1, dtype=np.float32)
+        one_hot = ops.cast(ops.equal(x[:, place : place + 1], numbers_of_slots), "float32")
+        name = f"embedding_{place}"
+        initializer = keras.initializers.RandomNormal(0.0, 1.0, seed=seed_of(name))
+        parts.append(
+            keras.layers.Dense(
+                code.embedding_size,
+                use_bias=False,
+                kernel_initializer=initializer,
+                name=name,
+            )(one_hot)
+        )
+    return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="inputs")(parts)
+
+
+def num_inputs(task: Task) -> int:
+    """Returns the number of inputs of the first hidden layer."""
+    if task.encoding is None:
+        return math.prod(task.input_shape)
+    encoding = task.encoding
+    slots = sum(code.embedding_size or code.size for code in encoding.codes)
+    return encoding.num_numbers + encoding.num_flags + slots
+
+
+def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:
+    """Returns the inputs of the first hidden layer, computed in float64 as a reference.
+
+    Args:
+        x: Encoded rows, (batch, features).
+        task: Task with an encoding without embeddings.
+    """
+    encoding = _encoding(task)
+    first = encoding.num_numbers
+    places, slots = _one_hot_slots(encoding)
+    return np.concatenate(
+        [
+            task.scaling.apply_float64(x[:, :first]),
+            x[:, first : first + encoding.num_flags].astype(np.float64),
+            (x[:, places] == np.asarray(slots)).astype(np.float64),
+        ],
+        axis=1,
+    )
+
+
+def has_embeddings(task: Task) -> bool:
+    """Returns whether the network learns a vector for each value of some category."""
+    return task.encoding is not None and any(_embedded(task.encoding))
+
+
+def raw_model(network: keras.Model, task: Task) -> keras.Model:
+    """Returns the model that takes the raw columns of a table by name.
+
+    Args:
+        network: Network that takes encoded rows; the model shares its weights.
+        task: Task of the network.
+
+    Returns:
+        A model that loads in plain Keras; `network` itself if its inputs are arrays.
+    """
+    if task.encoding is None:
+        return network
+    inputs = task.encoding.inputs()
+    return keras.Model(inputs, network(task.encoding.features(inputs)), name="model")
+
+
+def _encoding(task: Task) -> TableEncoding:
+    if task.encoding is None:
+        raise TypeError("task.encoding: expected the encoding of a table, got None")
+    return task.encoding
+
+
+def _first_code(encoding: TableEncoding) -> int:
+    return encoding.num_numbers + encoding.num_flags
+
+
+def _one_hot_slots(encoding: TableEncoding) -> tuple[list[int], list[int]]:
+    """Returns the feature and the code of each one-hot input."""
+    places: list[int] = []
+    slots: list[int] = []
+    for place, code in enumerate(encoding.codes, start=_first_code(encoding)):
+        if code.embedding_size is None:
+            places += [place] * code.size
+            slots += range(1, code.size + 1)
+    return places, slots
+
+
+def _embedded(encoding: TableEncoding) -> list[tuple[int, Code]]:
+    """Returns the feature of each category that has an embedding."""
+    codes = enumerate(encoding.codes, start=_first_code(encoding))
+    return [(place, code) for place, code in codes if code.embedding_size is not None]
