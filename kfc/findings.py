@@ -23,6 +23,7 @@ Stage = Literal[
     "table",
     "columns",
     "table_columns",
+    "encoding_table",
     "data",
     "task",
     "classes",
@@ -95,6 +96,9 @@ CHECKS = (
     Check("no_input_column", "columns", DataError, _TABLES),
     # The columns of a table are selected: (table, names, part).
     Check("input_column_missing", "table_columns", DataError, _TABLES),
+    # Another table is encoded for a trained network: (typed, table, where).
+    Check("table_empty", "encoding_table", DataError, "kfc.runs.table_rows"),
+    Check("unknown_category", "encoding_table", DataError, "kfc.runs.table_rows"),
     # Rows with targets are read: (rows, where).
     Check("target_not_array", "data", DataError, "kfc.data.row_checks"),
     Check("weight_not_array", "data", DataError, "kfc.data.row_checks"),

@@ -19,6 +19,7 @@ from kfc.data import (
 from kfc.data.sources import from_memory
 from kfc.errors import DataError, Finding
 from kfc.runs.predictions import Predictions, raw_rows
+from kfc.runs.table_rows import encode_labelled_table
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ def encode_labelled(data: Any, task: Task) -> Rows:
     Raises:
         DataError: If the rows do not have the shape and the targets of the training rows.
     """
+    if task.table is not None:
+        rows = encode_labelled_table(data, task)
+        if task.classification:
+            return Rows(rows.x, _class_numbers(rows.y, task, "rows to evaluate"))
+        return Rows(rows.x, _values(rows.y, task))
     source = data if isinstance(data, Source) else from_memory(data)
     several = source.test is not None or source.validation is not None
     if several and not isinstance(data, Source):

@@ -15,6 +15,7 @@ from kfc.data import Task
 from kfc.data.sources import as_inputs
 from kfc.errors import DataError, Finding, NumbersError, one_line
 from kfc.findings import run_checks
+from kfc.runs.table_rows import encoded_rows, typed_rows
 from kfc.system import tensorflow_startup
 
 _BATCH = 1024
@@ -152,12 +153,15 @@ def raw_rows(x: Any, task: Task) -> np.ndarray:
     """Returns rows in the shape and type that the network takes.
 
     Args:
-        x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
+        x: Raw inputs, (rows, *input_shape) or flattened, (rows, features); or a table.
         task: Task that the network was trained for.
 
     Raises:
-        DataError: If the rows do not have the shape of the training rows, or hold NaN.
+        DataError: If the rows do not have the shape of the training rows, or hold NaN; or if
+            a table does not have the columns of the training.
     """
+    if task.table is not None:
+        return encoded_rows(typed_rows(x, task), task)
     x = as_inputs(x, task.feature_names)
     if x.ndim >= 2 and _same_cells(x.shape[1:], task.input_shape):
         x = x.reshape(-1, *task.input_shape)

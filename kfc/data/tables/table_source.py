@@ -86,7 +86,7 @@ def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
     if not parts or not all(is_table(frame) for frame, _ in parts.values()):
         return None
     tables = {
-        name: _with_targets(read_table(frame, f"data, {name} rows"), targets, spec)
+        name: _with_targets(read_table(frame, f"data, {name} rows"), targets, spec.target)
         for name, (frame, targets) in parts.items()
     }
     if spec.target is None and not spec.columns:
@@ -97,6 +97,26 @@ def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
         if targets is None and not set(_TARGET_NAMES) & set(first.columns.column_names):
             run_checks("table", first, spec.target)
     return tables
+
+
+def table_in_memory(data: Any, where: str, target: str | None = None) -> RawTable:
+    """Returns a frame, a dict of columns, or `(frame, targets)` as a table.
+
+    Args:
+        data: Rows in memory.
+        where: Name of the rows in messages.
+        target: Name of the column that targets get which are passed beside the frame.
+
+    Raises:
+        DataError: If the rows are no table, or cannot be read.
+    """
+    frame, targets = _pair(data)
+    if not is_table(frame):
+        got = f"{type(frame).__module__}.{type(frame).__name__}"
+        remedy = "Pass for example a pandas or polars DataFrame."
+        finding = Finding(where, "a DataFrame or a dict of columns", got, remedy)
+        raise DataError(finding)
+    return _with_targets(read_table(frame, where), targets, target)
 
 
 def _parts(data: Any) -> dict[str, tuple[Any, Any]]:
@@ -123,11 +143,11 @@ def _width(frame: Any) -> int:
     return len(frame) if isinstance(frame, Mapping) else len(columns) if columns else 1
 
 
-def _with_targets(table: RawTable, targets: Any, spec: DataSpec) -> RawTable:
+def _with_targets(table: RawTable, targets: Any, target: str | None) -> RawTable:
     """Returns the table with targets that were passed beside it as a column."""
     if targets is None:
         return table
-    name = spec.target or str(getattr(targets, "name", None) or _TARGET_NAMES[0])
+    name = target or str(getattr(targets, "name", None) or _TARGET_NAMES[0])
     values = np.asarray(targets)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
