@@ -1,0 +1,139 @@
+"""Drafts a spec for a table, with comments that say how each column was understood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from kfc.data.tables.column_types import (
+    ColumnReport,
+    find_missing_markers,
+    resolve_columns,
+)
+from kfc.data.tables.raw_table import RawTable
+from kfc.data.tables.table_source import read_raw
+from kfc.errors import one_line
+from kfc.findings import run_checks
+from kfc.spec import CsvSpec, named_like
+
+_MOST_CLASSES = 20
+"""Distinct whole numbers up to which a draft proposes a classification."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A drafted spec.
+
+    Args:
+        text: Spec in YAML, with comments.
+        name: Name of the spec.
+        reports: Facts about each column, and the reason of its type.
+    """
+
+    text: str
+    name: str
+    reports: tuple[ColumnReport, ...]
+
+
+def draft_spec(file: str, target: str | None = None) -> Draft:
+    """Returns a spec for a CSV or Parquet file that runs as it is.
+
+    Args:
+        file: Path of the file, or of a folder of parts.
+        target: Name of the target's column; by default the last one.
+
+    Raises:
+        DataError: If the file cannot be read, or a column has no clear type.
+    """
+    path = Path(file)
+    source = f"{table_kind(path)}:{file}"
+    table = read_raw(source, CsvSpec())
+    markers = find_missing_markers(table)
+    if markers:  # read again, so that these texts are missing cells
+        table = read_raw(source, CsvSpec(missing_values=markers))
+    target = table.columns.column_names[-1] if target is None else target
+    run_checks("table", table, target)
+    reports = resolve_columns(table, {}, target)
+    name = named_like(path.name.removesuffix(".gz").rpartition(".")[0] or path.name)
+    environment = Environment(
+        loader=PackageLoader("kfc.data.tables", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # the draft is YAML, and `quoted` escapes
+    )
+    environment.filters |= {"quoted": _quoted, "line": one_line}
+    width = max((len(_quoted(report.name)) for report in reports), default=0)
+    text = environment.get_template("spec_draft.yaml.jinja").render(
+        rows=len(table),
+        name=name,
+        source=source,
+        target=target,
+        task=_task(table, target),
+        values=_values(table, target),
+        csv=_csv_keys(table, markers),
+        reports=reports,
+        width=width,
+    )
+    return Draft(text, name, reports)
+
+
+def table_kind(path: Path) -> str:
+    """Returns `parquet` for a Parquet file or a folder of such files, otherwise `csv`."""
+    names = [path.name]
+    if path.is_dir():
+        names = [part.name for part in path.iterdir()]
+    found = any(name.lower().endswith((".parquet", ".pq")) for name in names)
+    return "parquet" if found else "csv"
+
+
+def _csv_keys(table: RawTable, markers: Sequence[str]) -> dict[str, object]:
+    """Returns the keys of `data.csv` that the file needs."""
+    usual = {"delimiter": ",", "decimal": ".", "encoding": "utf-8"}
+    keys = {key: table.csv[key] for key in usual if table.csv.get(key, usual[key]) != usual[key]}
+    return keys | ({"missing_values": list(markers)} if markers else {})
+
+
+def _task(table: RawTable, target: str) -> str:
+    """Returns the task that the values of the target suggest."""
+    alone = replace(table, columns=table.columns.select([target]))
+    (report,) = resolve_columns(alone, {}, "")
+    if report.column.type in ("category", "boolean"):
+        return "classification"
+    values = table.columns.column(target)
+    if pa.types.is_string(values.type) and report.column.type == "ignore":
+        numbers = pc.all(pc.match_substring_regex(values, r"^\s*[+-]?[\d.,]+$")).as_py()
+        if not numbers:
+            return "classification"
+    whole = pc.any(pc.match_substring_regex(values.cast(pa.string()), "[.,eE]")).as_py()
+    few = report.distinct <= _MOST_CLASSES and not whole
+    return "classification" if few else "regression"
+
+
+def _values(table: RawTable, target: str) -> str:
+    """Returns the values of the target with their numbers of rows, shortened."""
+    values = table.columns.column(target)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    counted = sorted(
+        pc.value_counts(values).to_pylist(), key=lambda pair: (-pair["counts"], str(pair))
+    )
+    shown = ", ".join(f"{pair['values']} {pair['counts']:,}" for pair in counted[:4])
+    more = f" and {len(counted) - 4:,} more" if len(counted) > 4 else ""
+    return one_line(f"{len(counted):,} values: {shown}{more}")
+
+
+def _quoted(value: object) -> str:
+    """Returns a value as YAML, where JSON is valid too; plain words stay without quotes."""
+    text = str(value)
+    words = ("true", "false", "null", "yes", "no", "on", "off")
+    plain = text.replace("_", "").isalnum() and text.isascii() and not text[0].isdigit()
+    if isinstance(value, str) and plain and text.lower() not in words:
+        return text
+    return json.dumps(value, ensure_ascii=False)
