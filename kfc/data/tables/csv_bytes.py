@@ -1,0 +1,195 @@
+"""Reads the bytes of a CSV file as UTF-8, whatever encoding the file has."""
+
+from __future__ import annotations
+
+import codecs
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from kfc.data.tables.parts import refusing
+from kfc.errors import DataError, Finding
+from kfc.spec import shown_value
+from kfc.system import open_file
+
+_MARKS = (  # UTF-32 first: the mark of UTF-16 is the beginning of its own
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte order marks, and the codec that reads a file with each."""
+
+_OTHER_KINDS = (
+    (
+        b"PK\x03\x04",
+        "a workbook or a zip archive",
+        "Save the sheet as CSV, or unpack the file.",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV."),
+    (b"\x1f\x8b", "a gzip file", "Unpack it with gunzip."),
+    (b"PAR1", "a Parquet file", "Use parquet:PATH."),
+)
+_CHUNK = 1 << 22  # bytes that are decoded or searched at a time
+
+
+@dataclass(frozen=True)
+class CsvBytes:
+    """The content of a CSV file.
+
+    Args:
+        path: The file.
+        content: Bytes in UTF-8, or in an encoding that is the same for ASCII and not yet
+            checked; without a byte order mark.
+        encoding: Encoding of the file, as a spec repeats it.
+    """
+
+    path: Path
+    content: pa.Buffer
+    encoding: str
+
+    def refuse_bad_text(self) -> None:
+        """Refuses the first byte that is not UTF-8.
+
+        Raises:
+            DataError: If there is one; its message names the line and the byte.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        view, line = memoryview(self.content), 1
+        for start in range(0, len(view), _CHUNK):
+            chunk = bytes(view[start : start + _CHUNK])
+            kept = decoder.getstate()[0]
+            try:
+                decoder.decode(chunk, final=start + _CHUNK >= len(view))
+            except UnicodeDecodeError as error:
+                line += (kept + chunk).count(b"\n", 0, error.start)
+                got = f"the byte 0x{error.object[error.start]:02x}"
+                raise _bad_text(self.path, line, got, "data.csv.encoding: latin-1") from error
+            line += chunk.count(b"\n")
+
+
+def read_bytes(path: Path, encoding: str | None) -> CsvBytes:
+    """Maps a CSV file into memory, and recodes it where it is not in UTF-8.
+
+    Args:
+        path: The file.
+        encoding: Name of the encoding; by default UTF-8, or the one of which the file has a
+            byte order mark.
+
+    Raises:
+        DataError: If the file is missing, empty or of another kind, if the encoding is
+            unknown, or if a byte cannot be read in it.
+    """
+    if encoding is not None:
+        _check_encoding(encoding)
+    with refusing(path, "a CSV file"), open_file(path) as file:
+        if not path.stat().st_size:
+            got, remedy = "an empty file", "Check the source."
+            raise DataError(Finding(str(path), "a line of names and rows", got, remedy))
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    for magic, kind, remedy in _OTHER_KINDS:
+        if mapped[: len(magic)] == magic:
+            raise DataError(Finding(str(path), "a CSV file", kind, remedy))
+    mark, marked = next(
+        (pair for pair in _MARKS if mapped[: len(pair[0])] == pair[0]), (b"", None)
+    )
+    if encoding is not None:
+        _check_mark(path, encoding, marked)
+    named = encoding or marked or "utf-8"
+    if codecs.lookup(named).name not in ("utf-8", "utf-8-sig", "ascii"):
+        return CsvBytes(path, _recoded(path, mapped, named), named)
+    if (position := mapped.find(b"\0")) >= 0:
+        raise _no_text(path, mapped, position)
+    return CsvBytes(path, pa.py_buffer(mapped).slice(len(mark)), named)
+
+
+def _check_encoding(encoding: str) -> None:
+    """Refuses a name that no codec of text has."""
+    try:
+        "".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, ValueError) as error:
+        remedy = "Use utf-8, utf-16, latin-1 or cp1252."
+        finding = Finding(
+            "data.csv.encoding", "the name of an encoding", shown_value(encoding), remedy
+        )
+        raise DataError(finding) from error
+
+
+def _check_mark(path: Path, encoding: str, marked: str | None) -> None:
+    """Refuses a byte order mark of another encoding than the named one.
+
+    Args:
+        path: The file.
+        encoding: Encoding that the spec names.
+        marked: Encoding of the byte order mark; None without one.
+    """
+    named = codecs.lookup(encoding).name
+    family = named.removesuffix("-sig").removesuffix("-le").removesuffix("-be")
+    if marked is None and named in ("utf-16", "utf-32"):
+        # Python would take the order of this machine, and read other letters in silence.
+        got, remedy = "none", f"Use data.csv.encoding: {named}-le, or {named}-be."
+        raise DataError(Finding(str(path), f"a byte order mark of {named}", got, remedy))
+    if marked is not None and family != marked:
+        got = f"a byte order mark of {marked}"
+        remedy = f"Use data.csv.encoding: {marked}."
+        raise DataError(Finding(str(path), f"text in {encoding}", got, remedy))
+
+
+def _recoded(path: Path, mapped: mmap.mmap, encoding: str) -> pa.Buffer:
+    """Returns the text of a file in UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    sink, line = pa.BufferOutputStream(), 1
+    for start in range(0, len(mapped), _CHUNK):
+        chunk = mapped[start : start + _CHUNK]
+        try:
+            text = decoder.decode(chunk, final=start + _CHUNK >= len(mapped))
+        except ValueError as error:  # UnicodeError is one; some codecs raise others
+            before = getattr(error, "start", 0)
+            line += chunk.count(b"\n", 0, before)
+            remedy = "Name the encoding of the file."
+            raise _bad_text(path, line, str(error), f"data.csv.encoding. {remedy}") from error
+        if not start:
+            text = text.removeprefix("\ufeff")
+        line += text.count("\n")
+        try:
+            sink.write(text.encode("utf-8"))
+        except UnicodeEncodeError as error:  # half of a surrogate pair
+            raise _bad_text(path, line, "half a character", "data.csv.encoding") from error
+    return sink.getvalue()
+
+
+def _bad_text(path: Path, line: int, got: str, key: str) -> DataError:
+    where = f"{path}, line {line}"
+    remedy = f"If the file has another encoding, use {key}"
+    evidence = {"line": line}
+    return DataError(
+        Finding(
+            where,
+            "text in UTF-8" if "0x" in got[:12] else "text",
+            got,
+            f"{remedy.rstrip('.')}.",
+            evidence=evidence,
+        )
+    )
+
+
+def _no_text(path: Path, mapped: mmap.mmap, position: int) -> DataError:
+    """Returns the refusal of a file with a NUL, as in UTF-16 without a byte order mark."""
+    head = mapped[:2000]
+    for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+        others = head[1 - first :: 2]
+        if head[first::2].count(0) > len(head) // 4 and others.count(0) < len(head) // 50 + 1:
+            got = "bytes that look like UTF-16 without a byte order mark"
+            remedy = f"Use data.csv.encoding: {encoding}."
+            return DataError(Finding(str(path), "text in UTF-8", got, remedy))
+    line = mapped[:position].count(b"\n") + 1
+    remedy = "Check that the file is a CSV file, or remove the byte."
+    return DataError(
+        Finding(
+            f"{path}, line {line}", "text", "the byte 0x00", remedy, evidence={"line": line}
+        )
+    )

@@ -1,0 +1,188 @@
+"""Reads CSV files as people have them, or refuses them with the place and a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from kfc.data.tables.column_names import check_names
+from kfc.data.tables.csv_bytes import CsvBytes, read_bytes
+from kfc.data.tables.csv_decimal import recognised_decimal
+from kfc.data.tables.csv_dialect import Dialect, recognise
+from kfc.data.tables.csv_header import check_header, check_header_is_no_row
+from kfc.data.tables.csv_quotes import check_quotes, has_quotes
+from kfc.data.tables.parts import no_rows, part_files, refusing
+from kfc.data.tables.raw_table import RawTable
+from kfc.errors import DataError, Finding
+from kfc.spec import CsvSpec, shown_value
+
+_BLOCK = 1 << 22  # bytes that pyarrow parses at a time; a row must fit into a block
+_LARGEST_BLOCK = (1 << 31) - 1
+_NO_TEXT = r"^[\d\s.,:/+\-eETZ]*$"
+"""Cells of numbers and dates."""
+
+
+def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
+    """Reads a CSV file, or a folder of them with the same columns, as columns of text.
+
+    Args:
+        path: The file or the folder.
+        csv: Form of the files as far as the spec says it; the rest is recognised.
+        name: Name of the table in messages, such as `csv:customers.csv`.
+
+    Returns:
+        The table. A missing cell, empty or one of `csv.missing_values`, is null. A quoted
+        cell that equals one of these is text in columns of text, unless all cells are quoted.
+
+    Raises:
+        DataError: If a file is missing, damaged or without rows, if its form is not clear, or
+            if its names or rows do not make a table.
+    """
+    paths, said = part_files(path, ".csv"), csv
+    tables: list[pa.Table] = []
+    names: tuple[str, ...] = ()
+    for part in paths:
+        data = read_bytes(part, csv.encoding)
+        dialect = recognise(part, data.content, csv.delimiter)
+        if not tables:
+            # The first part settles the form of all others.
+            names = dialect.names
+            csv = csv.model_copy(
+                update={"delimiter": dialect.delimiter, "encoding": data.encoding}
+            )
+            check_header(names, str(part))
+        elif dialect.names != names:
+            raise _other_header(part, names, dialect.names)
+        tables.append(_read_part(data, dialect, csv.missing_values or ()))
+    table = _named(pa.concat_tables(tables), names, str(paths[0]))
+    if not len(table):
+        raise no_rows(path)
+    check_header_is_no_row(table, str(paths[0]))
+    decimal = said.decimal or recognised_decimal(table, path, str(csv.delimiter))
+    used: dict[str, Any] = {
+        "delimiter": csv.delimiter,
+        "decimal": decimal,
+        "encoding": csv.encoding,
+        "missing_values": list(csv.missing_values or ()),
+    }
+    files = tuple((str(part), len(rows)) for part, rows in zip(paths, tables, strict=True))
+    return RawTable(table, name, files, used)
+
+
+def _read_part(data: CsvBytes, dialect: Dialect, missing: Sequence[str]) -> pa.Table:
+    """Returns the rows of a file; the names of the columns are their numbers."""
+    quoted = has_quotes(data.content)
+    if quoted:
+        check_quotes(data.path, data.content, dialect.delimiter)
+    rows = data.content.slice(dialect.header_bytes)
+    columns = [str(number) for number in range(len(dialect.names))]
+    if not len(rows):
+        return pa.table({column: pa.array([], pa.string()) for column in columns})
+    separate = quoted and bool(missing) and not dialect.all_quoted
+    parse = pa_csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=quoted)
+    convert = pa_csv.ConvertOptions(
+        column_types=dict.fromkeys(columns, pa.string()),
+        null_values=["", *missing],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=not separate,
+    )
+    table = _parsed(data, rows, pa_csv.ReadOptions(column_names=columns), parse, convert)
+    return _without_quoted_missing(table, missing) if separate else table
+
+
+def _parsed(
+    data: CsvBytes,
+    rows: pa.Buffer,
+    read: pa_csv.ReadOptions,
+    parse: pa_csv.ParseOptions,
+    convert: pa_csv.ConvertOptions,
+) -> pa.Table:
+    """Returns the rows that pyarrow reads with some options."""
+    ragged: list[pa_csv.InvalidRow] = []
+
+    def refuse(row: pa_csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "error"
+
+    parse.invalid_row_handler = refuse
+    read.block_size = _BLOCK
+    while True:
+        try:
+            return pa_csv.read_csv(pa.BufferReader(rows), read, parse, convert)
+        except pa.ArrowInvalid as error:
+            if ragged and read.use_threads:
+                # Only one thread knows the number of a row.
+                ragged, read.use_threads = [], False
+            elif ragged:
+                raise _ragged(data.path, ragged[0]) from error
+            elif "straddling" in str(error) and read.block_size < min(
+                len(rows), _LARGEST_BLOCK
+            ):
+                read.block_size = min(8 * read.block_size, _LARGEST_BLOCK)
+            else:
+                data.refuse_bad_text()
+                with refusing(data.path, "rows of cells", "Check the file."):
+                    raise
+
+
+def _ragged(path: Path, row: pa_csv.InvalidRow) -> DataError:
+    """Returns the refusal of a row with more or fewer cells than the first line."""
+    where = f"{path}, row {row.number}"
+    expected = f"{row.expected_columns} cells as in the first line"
+    got = f"{row.actual_columns} in {shown_value(row.text)}"
+    remedy = (
+        "Quote cells that contain the delimiter, and let each row have as many cells as the "
+        "first line."
+    )
+    return DataError(Finding(where, expected, got, remedy, evidence={"row": row.number}))
+
+
+def _other_header(part: Path, names: Sequence[str], found: Sequence[str]) -> DataError:
+    """Returns the refusal of a part whose columns are not those of the first part."""
+    place = next(
+        (n for n, pair in enumerate(zip(names, found, strict=False)) if pair[0] != pair[1]),
+        min(len(names), len(found)),
+    )
+    named = [
+        shown_value(cells[place]) if place < len(cells) else "none" for cells in (names, found)
+    ]
+    expected = f"the columns of the other parts, {named[0]} as column {place + 1}"
+    remedy = "Give all parts the same first line."
+    return DataError(Finding(str(part), expected, named[1], remedy))
+
+
+def _named(table: pa.Table, names: Sequence[str], where: str) -> pa.Table:
+    """Returns a table with its names, without empty columns that have none.
+
+    Programs such as Excel write these as delimiters at the end of each row.
+    """
+    kept = [
+        number
+        for number, name in enumerate(names)
+        if name.strip() or table.column(number).null_count < len(table)
+    ]
+    names = [name if number in kept else f"?{number}" for number, name in enumerate(names)]
+    check_names(names, f"{where}, line 1")
+    return table.rename_columns(names).select(kept)
+
+
+def _without_quoted_missing(table: pa.Table, missing: Sequence[str]) -> pa.Table:
+    """Makes quoted cells null that are empty, or missing ones of a column without text.
+
+    A quoted `"NA"` is text in a column of text, but cannot be a number or a date.
+    """
+    columns = []
+    for column in table.columns:
+        column = pc.if_else(pc.equal(column, ""), None, column)
+        marked = pc.is_in(column, pa.array(missing, pa.string()))
+        if pc.any(marked).as_py():
+            others = column.filter(pc.invert(marked)).drop_null()
+            if len(others) and pc.all(pc.match_substring_regex(others, _NO_TEXT)).as_py():
+                column = pc.if_else(marked, None, column)
+        columns.append(column)
+    return pa.table(columns, names=table.column_names)

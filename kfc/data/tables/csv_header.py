@@ -1,0 +1,56 @@
+"""Checks that the first line of a CSV file names its columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kfc.errors import DataError, Finding
+
+_NUMBER = re.compile(r"\s*[+-]?(\d[\d.,:/ -]*|[.,]\d+)([eE][+-]?\d+)?\s*")
+_ADD_NAMES = "Add a first line with a name for each column."
+
+
+def check_header(names: Sequence[str], where: str) -> None:
+    """Refuses a first line with a number or a date, which is hardly the name of a column.
+
+    Args:
+        names: Cells of the first line.
+        where: Name of the file in messages.
+
+    Raises:
+        DataError: If a cell is a number or a date.
+    """
+    numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    if numbers:
+        got = _some(numbers)
+        remedy = f"{_ADD_NAMES} If these are names, put a letter before them."
+        raise DataError(Finding(f"{where}, line 1", "names of columns", got, remedy))
+
+
+def check_header_is_no_row(table: pa.Table, where: str) -> None:
+    """Refuses names that are values of their own columns, as in a file without a header.
+
+    Args:
+        table: Columns of text.
+        where: Name of the file in messages.
+
+    Raises:
+        DataError: If at least half of the names are cells of their columns.
+    """
+    again = [
+        name
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if name and pc.index(column, pa.scalar(name, column.type)).as_py() >= 0
+    ]
+    if 2 * len(again) >= table.num_columns:
+        got = f"{_some(again)}, which are values of the same columns too"
+        raise DataError(Finding(f"{where}, line 1", "names of columns", got, _ADD_NAMES))
+
+
+def _some(cells: Sequence[str]) -> str:
+    shown = ", ".join(repr(cell[:40]) for cell in cells[:5])
+    return f"{shown} and {len(cells) - 5} more" if len(cells) > 5 else shown
