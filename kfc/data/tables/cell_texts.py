@@ -19,7 +19,7 @@ TRUTHS = (*TRUTHS, {"t": True, "f": False}, {"y": True, "n": False})
 _DIGITS = r"^\s*[+-]?\d+\s*$"
 _NUMBER = r"^\s*[+-]?(?:\d+{mark}?\d*|{mark}\d+)(?:[eE][+-]?\d+)?\s*$"
 _OTHER_MARK = r"^\s*[+-]?(?:\d+[.,]\d+|\d{1,3}(?:[.,]\d{3})+(?:[.,]\d+)?)\s*$"
-_ZEROS = r"^\s*[+-]?0\d+\s*$"
+ZEROS = r"^\s*[+-]?0\d+\s*$"
 _WORK = 500_000  # rows of which the first bytes are looked at together
 
 
@@ -146,7 +146,7 @@ def has_leading_zeros(values: pa.ChunkedArray) -> bool:
     for chunk in values.chunks:
         for start in range(0, len(chunk), _WORK):
             part = chunk.slice(start, _WORK)
-            if _may_lead_with_zero(part) and matches(part, _ZEROS).any():
+            if _may_lead_with_zero(part) and matches(part, ZEROS).any():
                 return True
     return False
 

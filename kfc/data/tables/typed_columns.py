@@ -73,6 +73,11 @@ def keep(raw: RawTable, name: str, column: ColumnSpec, values: pa.ChunkedArray) 
     _kept.setdefault(id(table), {})[name, column.type, column.format] = values
 
 
+def decimal_mark(raw: RawTable) -> str:
+    """Returns the decimal mark of the numbers in a table of texts."""
+    return str(raw.csv.get("decimal") or ".")
+
+
 def bad_cell(raw: RawTable, name: str, row: int, expected: str, remedy: str) -> Finding:
     """Returns the finding about one cell: file, row, column, the cell and the remedy."""
     cell = raw.columns[name][row].as_py()
@@ -101,7 +106,7 @@ def declare(name: str, column: str) -> str:
 
 def number_cell_remedy(raw: RawTable, name: str, cell: str) -> str:
     """Returns the advice for one cell that is no number in a column of numbers."""
-    decimal = raw.csv.get("decimal") or "."
+    decimal = decimal_mark(raw)
     other = "," if decimal == "." else "."
     if raw.csv and number_mask(pa.array([cell]), other)[0]:
         return f'Use data.csv.decimal: "{other}" if it is the decimal mark, else fix the cell.'
@@ -121,7 +126,7 @@ def _numbers(
     raw: RawTable, name: str, values: pa.ChunkedArray, column: ColumnSpec
 ) -> pa.ChunkedArray:
     if is_text(values.type):
-        decimal = raw.csv.get("decimal") or "."
+        decimal = decimal_mark(raw)
         if (numbers := whole_numbers(values, decimal)) is not None:
             return numbers
         found = distinct_values(values)
@@ -179,7 +184,7 @@ def _booleans(
     found = distinct_values(values)
     truths = truths_of(found.values)
     if truths is None:
-        decimal = raw.csv.get("decimal") or "."
+        decimal = decimal_mark(raw)
         good = number_mask(found.values, decimal)
         numbers = np.full(len(good), np.nan)
         numbers[good] = numbers_of(found.values.filter(pa.array(good)), decimal)
