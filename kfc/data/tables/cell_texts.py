@@ -13,8 +13,12 @@ MARKERS = (
     *("NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "Null", "null", "None", "none"),
     *("-", "--", "?", ".", "#N/A"),
 )
-TRUTHS = ({"true": True, "false": False}, {"yes": True, "no": False})
-TRUTHS = (*TRUTHS, {"t": True, "f": False}, {"y": True, "n": False})
+TRUTHS = (
+    {"true": True, "false": False},
+    {"yes": True, "no": False},
+    {"t": True, "f": False},
+    {"y": True, "n": False},
+)
 
 _DIGITS = r"^\s*[+-]?\d+\s*$"
 _NUMBER = r"^\s*[+-]?(?:\d+{mark}?\d*|{mark}\d+)(?:[eE][+-]?\d+)?\s*$"

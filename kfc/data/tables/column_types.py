@@ -170,14 +170,16 @@ def _resolve(raw: RawTable, name: str, said: ColumnSpec | None) -> ColumnReport 
     if pa.types.is_floating(values.type):
         missing += int(pc.sum(pc.is_nan(values)).as_py() or 0)
     if said is not None:
-        return ColumnReport(name, said, _count(values), _example(values), "named by the spec")
+        return ColumnReport(
+            name, said, _count(values), missing, _example(values), "named by the spec"
+        )
     found = _infer(raw, name, values, missing)
     if isinstance(found, Finding):
         return found
     column = ColumnSpec(type=found.kind, format=found.form)
     if found.values is not None:
         keep(raw, name, column, found.values)
-    return ColumnReport(name, column, found.distinct, _example(values), found.why)
+    return ColumnReport(name, column, found.distinct, missing, _example(values), found.why)
 
 
 def _count(values: pa.ChunkedArray) -> int:

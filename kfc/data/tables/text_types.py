@@ -58,9 +58,9 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> Proposal | F
     markers = marker_mask(found.values)
     plain = looks_numeric(found.values) & ~markers
     if 2 * counts[plain].sum() >= max(counts[~markers].sum(), 1):
-        result = _numeric_texts(raw, name, found, counts, markers)
-        if result is not None:
-            return result
+        judged = _numeric_texts(raw, name, found, counts, markers)
+        if judged is not None:
+            return judged
     return word_type(found, "text")
 
 
@@ -68,7 +68,7 @@ def _codes(values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> str:
     """Returns the reason why numbers are codes, or an empty text."""
     if has_leading_zeros(values):
         return "leading zeros: a code, not a number"
-    large = pc.greater(pc.abs(numbers), EXACT)
+    large = pc.greater_equal(pc.abs(numbers), EXACT)  # 2^53 + 1 reads as 2^53
     if pc.any(large).as_py() and only_digits(values.filter(large)):
         return "integers beyond 2^53: codes, not numbers"
     return ""

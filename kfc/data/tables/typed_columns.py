@@ -297,6 +297,6 @@ def _text_of(value: Any) -> str | None:
     if isinstance(value, (float, np.floating)):
         if np.isnan(value):
             return None
-        whole = float(value).is_integer() and abs(value) < EXACT
+        whole = float(value).is_integer() and abs(float(value)) < EXACT
         return str(int(value)) if whole else str(value)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
