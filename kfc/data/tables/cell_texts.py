@@ -22,7 +22,9 @@ TRUTHS = (
 
 _DIGITS = r"^\s*[+-]?\d+\s*$"
 _NUMBER = r"^\s*[+-]?(?:\d+{mark}?\d*|{mark}\d+)(?:[eE][+-]?\d+)?\s*$"
-_OTHER_MARK = r"^\s*[+-]?(?:\d+[.,]\d+|\d{1,3}(?:[.,]\d{3})+(?:[.,]\d+)?)\s*$"
+# Numbers as people write them: 1,5 and 1'234.50 and $5 and 12 %.
+_MARKED = r"(?:\d+(?:[.,]\d+)?|\d{1,3}(?:[.,' \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?)"
+_OTHER_MARK = rf"^\s*[$€£]?\s*[+-]?\s*{_MARKED}\s*[%$€£]?\s*$"
 ZEROS = r"^\s*[+-]?0\d+\s*$"
 _WORK = 500_000  # rows of which the first bytes are looked at together
 
@@ -182,7 +184,7 @@ def looks_numeric(texts: pa.Array) -> np.ndarray:
     data = np.frombuffer(texts.buffers()[2], np.uint8)
     first = data[np.minimum(offsets[:-1], len(data) - 1)]
     digits = (first >= 0x30) & (first <= 0x39)
-    others = np.isin(first, np.frombuffer(b" \t+-.,", np.uint8))
+    others = np.isin(first, np.frombuffer(" \t+-.,$€£".encode(), np.uint8))
     return np.asarray((digits | others) & (np.diff(offsets) > 0))
 
 

@@ -3,7 +3,8 @@
 The rule looks at all rows, and the first line that fits decides. A type that the spec says
 always wins. Blanks around a number, a boolean or a date do not matter.
 
-1. A column without a value, or with one value in every row, is ignored.
+1. A column without a value, or with one value in every row, is ignored. One value beside
+   missing cells says something, and is kept.
 2. Booleans: only true and false, yes and no, T and F, or Y and N, in any case. 0 and 1 are
    numbers.
 3. Numbers: decimal numbers with the table's decimal mark, optionally with an exponent; no
@@ -18,8 +19,10 @@ always wins. Blanks around a number, a boolean or a date do not matter.
    column is refused and the spec must say the format.
 5. A column of which at least half of the values, markers of missing values such as NA not
    counted, are numbers or dates of one form, but not all, is refused: a cell may be wrong, or
-   the marker unnamed. So is one whose numbers have another decimal mark or thousands.
-6. Text: ignored as free text if more than half of the values differ and have more than three
+   the marker unnamed. So is one whose numbers have another decimal mark, marks of
+   thousands, or a sign of a currency or of percent. Where a cell is an integer with a
+   leading zero, all are codes instead (6). A column of markers alone is ignored.
+6. Text: ignored as free text if more than half of at least 20 values differ and have over three
    words on average; ignored as an id or a name if all values differ (at least 20) or nine of
    ten do (more than 50); else a category.
 

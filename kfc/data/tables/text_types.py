@@ -51,11 +51,13 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> Proposal | F
     if len(found.values) == 1 and not missing:
         return Proposal("ignore", "the same in every row", 1)
     if (truths := truths_of(found.values)) is not None:
-        pair = " and ".join(found.values.to_pylist()[:2])
+        pair = " and ".join(text.strip() for text in found.values.to_pylist()[:2])
         truth = spread(pa.array(truths, pa.bool_()), found)
         return Proposal("boolean", f"only {pair}", len(found.values), values=truth)
     counts = found.counts
     markers = marker_mask(found.values)
+    if markers.all():
+        return Proposal("ignore", "only marks of missing values", len(found.values))
     plain = looks_numeric(found.values) & ~markers
     if 2 * counts[plain].sum() >= max(counts[~markers].sum(), 1):
         judged = _numeric_texts(raw, name, found, counts, markers)
@@ -109,7 +111,8 @@ def _odd_cell(
     if (odd & ~markers).any():
         row = found.first_row(odd & ~markers)
         cell = found.values[int(found.rows[row])].as_py()
-        remedy = number_cell_remedy(raw, name, cell)
+        marks = found.values.filter(pa.array(odd & markers)).to_pylist()
+        remedy = number_cell_remedy(raw, name, cell, marks)
     else:
         row = found.first_row(odd)
         remedy = f"{missing_remedy(raw, cells)} Else use {declare(name, 'category')}."
@@ -120,7 +123,8 @@ def _odd_date(
     raw: RawTable, name: str, found: Distinct, form: str, odd: np.ndarray, markers: np.ndarray
 ) -> Finding:
     """Returns the finding for a column of dates in which some cells have another form."""
-    expected = f"a date in the form of the other rows ({form.replace('%?', '%d or %m')})"
+    shown = form.replace("%?", "%d", 1).replace("%?", "%m")
+    expected = f"a date in the form of the other rows ({shown})"
     cells = found.values.filter(pa.array(odd)).to_pylist()
     others = odd & ~markers
     row = found.first_row(others if others.any() else odd)
@@ -136,8 +140,8 @@ def _other_mark(raw: RawTable, name: str, found: Distinct, odd: np.ndarray) -> F
     cell = found.values[int(found.rows[row])].as_py()
     remedy = number_cell_remedy(raw, name, cell)
     if "data.csv.decimal" not in remedy:
-        remedy = f"Remove the marks of thousands, or use {declare(name, 'category')}."
-    expected = f"numbers with the decimal mark {decimal_mark(raw)!r} and no mark of thousands"
+        remedy = f"Remove such signs, or use {declare(name, 'category')}."
+    expected = f"numbers with the decimal mark {decimal_mark(raw)!r} and no other sign"
     return bad_cell(raw, name, row, expected, remedy)
 
 

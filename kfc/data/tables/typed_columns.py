@@ -26,6 +26,7 @@ from kfc.errors import DataError, Finding
 from kfc.spec import ColumnSpec, shown_value
 
 EXACT = 2.0**53  # integers beyond it differ in float64 no longer
+_LONGEST_MARK = 20  # characters of a text that may mean a missing value
 
 _Key = tuple[str, str, str | None]
 _kept: dict[int, dict[_Key, pa.ChunkedArray]] = {}
@@ -104,15 +105,23 @@ def declare(name: str, column: str) -> str:
     return f"data.columns: {{{key}: {column}}}"
 
 
-def number_cell_remedy(raw: RawTable, name: str, cell: str) -> str:
-    """Returns the advice for one cell that is no number in a column of numbers."""
+def number_cell_remedy(raw: RawTable, name: str, cell: str, marks: Iterable[str] = ()) -> str:
+    """Returns the advice for one cell that is no number in a column of numbers.
+
+    Args:
+        raw: Table.
+        name: Name of the column.
+        cell: Text of the cell.
+        marks: Marks of missing values that the column holds besides.
+    """
     decimal = decimal_mark(raw)
     other = "," if decimal == "." else "."
     if raw.csv and number_mask(pa.array([cell]), other)[0]:
         return f'Use data.csv.decimal: "{other}" if it is the decimal mark, else fix the cell.'
-    return (
-        f"{missing_remedy(raw, [cell])} Else fix the cell, or use {declare(name, 'category')}."
-    )
+    change = f"fix the cell, or use {declare(name, 'category')}."
+    if len(cell) > _LONGEST_MARK:
+        return f"F{change[1:]}"
+    return f"{missing_remedy(raw, [*marks, cell])} Else {change}"
 
 
 def _refuse(

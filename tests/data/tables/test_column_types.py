@@ -144,6 +144,9 @@ def test_one_bad_cell_in_numbers_is_refused():
 def test_all_markers_of_a_column_of_numbers_are_named():
     found = finding("NA", "-", "1.5", "NA", "NA")
     assert 'data.csv.missing_values: ["NA", "-"]' in found.remedy
+    assert '["NA", "x"]' in finding("1", "NA", "2", "x").remedy
+    assert "missing" not in finding("1", "2", "a long text of many words").remedy
+    assert report(of_text("NA", "-", None)).why == "only marks of missing values"
     assert finding("nan", "1.5").got == "'nan'"
     assert finding("1", "2", "inf").got == "'inf'"
     assert finding("1", "2", "1e400").got == "'1e400'"
@@ -151,7 +154,8 @@ def test_all_markers_of_a_column_of_numbers_are_named():
 
 def test_numbers_with_another_mark_are_refused():
     assert "data.csv.decimal" in finding("1,5", "2,5").remedy
-    assert "thousands" in finding("1,234,000", "2,500,000").remedy
+    for cell in ("1,234,000", "1 234", "1'234.50", "$5", "5 %", "-1.234,50 €", "£3"):
+        assert "Remove such signs" in finding(cell, "oops").remedy
     assert 'decimal: "."' in finding("1.5", "2.5", decimal=",").remedy
     assert kind("1,5", "2", decimal=",") == "number"
 
