@@ -22,7 +22,7 @@ always wins. Blanks around a number, a boolean or a date do not matter.
    the marker unnamed. So is one whose numbers have another decimal mark, marks of
    thousands, or a sign of a currency or of percent. Where a cell is an integer with a
    leading zero, all are codes instead (6). A column of markers alone is ignored.
-6. Text: ignored as free text if more than half of at least 20 values differ and have over three
+6. Text: ignored as free text if more than half of at least 20 values differ, of over three
    words on average; ignored as an id or a name if all values differ (at least 20) or nine of
    ten do (more than 50); else a category.
 
