@@ -1,5 +1,8 @@
 from .arrow_frames import is_table as is_table
 from .arrow_frames import read_table as read_table
+from .column_types import ColumnReport as ColumnReport
+from .column_types import find_missing_markers as find_missing_markers
+from .column_types import resolve_columns as resolve_columns
 from .csv_files import read_csv as read_csv
 from .parquet_files import read_parquet as read_parquet
 from .raw_table import RawTable as RawTable
@@ -11,4 +14,5 @@ from .table_source import read_tables as read_tables
 from .table_source import table_in_memory as table_in_memory
 from .table_source import tables_in_memory as tables_in_memory
 from .table_source import typed_table as typed_table
+from .typed_columns import typed_column as typed_column
 from .typed_table import TypedTable as TypedTable

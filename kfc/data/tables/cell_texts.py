@@ -1,0 +1,203 @@
+"""Reads the texts of cells as numbers and booleans, whole columns at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MARKERS = (
+    *("NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "Null", "null", "None", "none"),
+    *("-", "--", "?", ".", "#N/A"),
+)
+TRUTHS = (
+    {"true": True, "false": False},
+    {"yes": True, "no": False},
+    {"t": True, "f": False},
+    {"y": True, "n": False},
+)
+
+_DIGITS = r"^\s*[+-]?\d+\s*$"
+_NUMBER = r"^\s*[+-]?(?:\d+{mark}?\d*|{mark}\d+)(?:[eE][+-]?\d+)?\s*$"
+# Numbers as people write them: 1,5 and 1'234.50 and $5 and 12 %.
+_MARKED = r"(?:\d+(?:[.,]\d+)?|\d{1,3}(?:[.,' \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?)"
+_OTHER_MARK = rf"^\s*[$€£]?\s*[+-]?\s*{_MARKED}\s*[%$€£]?\s*$"
+ZEROS = r"^\s*[+-]?0\d+\s*$"
+_WORK = 500_000  # rows of which the first bytes are looked at together
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """The different values of a column and their places.
+
+    Args:
+        values: The different values in the order of their first rows, without null.
+        rows: For each row the position of its value, -1 where the cell is missing.
+        encoded: The same as a column of dictionaries.
+    """
+
+    values: pa.Array
+    rows: np.ndarray
+    encoded: pa.ChunkedArray
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The number of rows of each value."""
+        return np.bincount(self.rows + 1, minlength=len(self.values) + 1)[1:]
+
+    def first_row(self, which: np.ndarray) -> int:
+        """Returns the first row that holds one of the values that `which` marks."""
+        return int(np.flatnonzero(np.append(which, False)[self.rows])[0])
+
+
+def distinct_values(values: pa.ChunkedArray) -> Distinct:
+    """Finds the different values of a column.
+
+    Args:
+        values: A column; one of dictionaries is decoded first, since its values need not be
+            different, used or in the order of the rows.
+    """
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    encoded = values.dictionary_encode()
+    if not encoded.num_chunks:
+        return Distinct(pa.array([], values.type), np.zeros(0, np.int32), encoded)
+    rows = [
+        chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks
+    ]
+    return Distinct(encoded.chunk(0).dictionary, np.concatenate(rows), encoded)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Returns whether a column of this type holds text."""
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+    )
+
+
+def matches(texts: pa.Array, pattern: str) -> np.ndarray:
+    """Returns for each text whether the pattern is found in it."""
+    found = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
+    return found.to_numpy(zero_copy_only=False)
+
+
+def marker_mask(texts: pa.Array) -> np.ndarray:
+    """Returns for each text whether people often write it for a missing value."""
+    known = pc.is_in(pc.utf8_trim_whitespace(texts), pa.array([*MARKERS, ""], texts.type))
+    return known.to_numpy(zero_copy_only=False)
+
+
+def whole_numbers(values: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray | None:
+    """Reads a column of texts as numbers, if every present text is one.
+
+    Args:
+        values: Column of texts.
+        decimal: Decimal mark, `.` or `,`.
+
+    Returns:
+        The numbers as float64, or None.
+    """
+    if decimal == ",":
+        if pc.any(pc.match_substring(values, ".")).as_py():
+            return None
+        values = pc.replace_substring(values, ",", ".")
+    try:
+        numbers = values.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    # The cast takes nan and inf for numbers, and what exceeds float64 for inf.
+    finite = pc.all(pc.is_finite(numbers)).as_py()
+    return numbers if finite is not False else None
+
+
+def number_mask(texts: pa.Array, decimal: str) -> np.ndarray:
+    """Returns for each text whether it is a finite decimal number."""
+    mask = matches(texts, _NUMBER.format(mark=re.escape(decimal)))
+    mask[mask] = np.isfinite(numbers_of(texts.filter(pa.array(mask)), decimal))
+    return mask
+
+
+def numbers_of(texts: pa.Array, decimal: str) -> np.ndarray:
+    """Reads texts, each of which is known to be a number."""
+    plain = pc.replace_substring(pc.utf8_trim_whitespace(texts), decimal, ".")
+    return np.asarray(plain.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def other_mark_mask(texts: pa.Array) -> np.ndarray:
+    """Returns for each text whether it is a number in some way of writing the marks."""
+    return matches(texts, _OTHER_MARK)
+
+
+def any_match(values: pa.ChunkedArray, pattern: str) -> bool:
+    """Returns whether the pattern is found in any text of a column."""
+    return bool(pc.any(pc.match_substring_regex(values, pattern)).as_py())
+
+
+def only_digits(values: pa.ChunkedArray) -> bool:
+    """Returns whether all texts of a column are integers without mark or exponent."""
+    return bool(pc.all(pc.match_substring_regex(values, _DIGITS)).as_py())
+
+
+def has_leading_zeros(values: pa.ChunkedArray) -> bool:
+    """Returns whether a column of texts holds an integer with a leading zero, such as 007.
+
+    Args:
+        values: Column of strings with 32-bit offsets.
+    """
+    for chunk in values.chunks:
+        for start in range(0, len(chunk), _WORK):
+            part = chunk.slice(start, _WORK)
+            if _may_lead_with_zero(part) and matches(part, ZEROS).any():
+                return True
+    return False
+
+
+def _may_lead_with_zero(part: pa.Array) -> bool:
+    """Returns whether a text begins with a zero and a digit, or with a blank."""
+    offsets = np.frombuffer(part.buffers()[1], np.int32, len(part) + 1, part.offset * 4)
+    if part.buffers()[2] is None or offsets[0] == offsets[-1]:
+        return False
+    data = np.frombuffer(part.buffers()[2], np.uint8)
+    starts = offsets[:-1][np.diff(offsets) > 1]
+    first = data[starts]
+    if bool(((first == 0x20) | (first == 0x09)).any()):
+        return True
+    starts = starts + ((first == 0x2D) | (first == 0x2B))  # past the sign
+    zero = starts[data[starts] == 0x30]
+    # A sign and a zero may end the buffer.
+    second = data[np.minimum(zero + 1, len(data) - 1)]
+    return bool(((second >= 0x30) & (second <= 0x39)).any())
+
+
+def looks_numeric(texts: pa.Array) -> np.ndarray:
+    """Returns for each text whether it begins like a number or a date, the rest unseen."""
+    if not len(texts):
+        return np.zeros(0, bool)
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4)
+    if texts.buffers()[2] is None or offsets[0] == offsets[-1]:
+        return np.zeros(len(texts), bool)
+    data = np.frombuffer(texts.buffers()[2], np.uint8)
+    first = data[np.minimum(offsets[:-1], len(data) - 1)]
+    digits = (first >= 0x30) & (first <= 0x39)
+    others = np.isin(first, np.frombuffer(" \t+-.,$€£".encode(), np.uint8))
+    return np.asarray((digits | others) & (np.diff(offsets) > 0))
+
+
+def truths_of(texts: pa.Array) -> list[bool] | None:
+    """Reads the different texts of a column as booleans.
+
+    Returns:
+        The booleans, or None if the texts are not one pair such as yes and no, in any case.
+    """
+    if not 0 < len(texts) <= 16:  # both words, each in several cases
+        return None
+    words = [text.strip().lower() for text in texts.to_pylist()]
+    for truths in TRUTHS:
+        if set(words) <= set(truths):
+            return [truths[word] for word in words]
+    return None

@@ -1,0 +1,171 @@
+"""Proposes the types of columns of texts, or says which cell the user must decide about."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kfc.data.tables.cell_texts import (
+    ZEROS,
+    Distinct,
+    distinct_values,
+    has_leading_zeros,
+    looks_numeric,
+    marker_mask,
+    matches,
+    number_mask,
+    numbers_of,
+    only_digits,
+    other_mark_mask,
+    truths_of,
+    whole_numbers,
+)
+from kfc.data.tables.date_texts import day_and_month, forms, read_dates
+from kfc.data.tables.number_types import Proposal, are_days, day_type, number_type, word_type
+from kfc.data.tables.raw_table import RawTable
+from kfc.data.tables.typed_columns import (
+    EXACT,
+    bad_cell,
+    decimal_mark,
+    declare,
+    missing_remedy,
+    number_cell_remedy,
+    spread,
+)
+from kfc.errors import Finding
+
+
+def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> Proposal | Finding:
+    """Finds the type of a column of texts, lines 2 to 6 of the rule."""
+    missing = values.null_count
+    if (numbers := whole_numbers(values, decimal_mark(raw))) is not None:
+        codes = _codes(values, numbers)
+        if not codes:
+            result = number_type(name, numbers)
+            if are_days(numbers) and pc.max(pc.binary_length(values)).as_py() == 8:
+                return day_type(values, result.distinct)
+            return result
+        return word_type(distinct_values(values), codes)
+    found = distinct_values(values)
+    if len(found.values) == 1 and not missing:
+        return Proposal("ignore", "the same in every row", 1)
+    if (truths := truths_of(found.values)) is not None:
+        pair = " and ".join(text.strip() for text in found.values.to_pylist()[:2])
+        truth = spread(pa.array(truths, pa.bool_()), found)
+        return Proposal("boolean", f"only {pair}", len(found.values), values=truth)
+    counts = found.counts
+    markers = marker_mask(found.values)
+    if markers.all():
+        return Proposal("ignore", "only marks of missing values", len(found.values))
+    plain = looks_numeric(found.values) & ~markers
+    if 2 * counts[plain].sum() >= max(counts[~markers].sum(), 1):
+        judged = _numeric_texts(raw, name, found, counts, markers)
+        if judged is not None:
+            return judged
+    return word_type(found, "text")
+
+
+def _codes(values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> str:
+    """Returns the reason why numbers are codes, or an empty text."""
+    if has_leading_zeros(values):
+        return "leading zeros: a code, not a number"
+    large = pc.greater_equal(pc.abs(numbers), EXACT)  # 2^53 + 1 reads as 2^53
+    if pc.any(large).as_py() and only_digits(values.filter(large)):
+        return "integers beyond 2^53: codes, not numbers"
+    return ""
+
+
+def _numeric_texts(
+    raw: RawTable, name: str, found: Distinct, counts: np.ndarray, markers: np.ndarray
+) -> Proposal | Finding | None:
+    """Judges texts that begin like numbers, lines 3 to 5; None where they are only text."""
+    texts, total = found.values, int(counts[~markers].sum())
+    numbers = number_mask(texts, decimal_mark(raw))
+    if 2 * counts[numbers].sum() >= total:
+        if matches(texts, ZEROS).any():  # 007 and K7: codes
+            return word_type(found, "leading zeros: a code, not a number")
+        if numbers.all():  # with blanks around them
+            values = spread(pa.array(numbers_of(texts, decimal_mark(raw))), found)
+            return number_type(name, values)
+        return _odd_cell(raw, name, found, ~numbers, markers)
+    patterns = {
+        form: matches(pc.utf8_trim_whitespace(texts), p) for form, p in forms().items()
+    }
+    dates = np.logical_or.reduce(list(patterns.values()))
+    if 2 * counts[dates].sum() >= total:
+        form = max(patterns, key=lambda form: int(counts[patterns[form]].sum()))
+        if patterns[form].all():
+            return _date(raw, name, found, form)
+        return _odd_date(raw, name, found, form, ~patterns[form], markers)
+    if 2 * counts[other_mark_mask(texts) | numbers].sum() >= total:
+        return _other_mark(raw, name, found, ~numbers)
+    return None
+
+
+def _odd_cell(
+    raw: RawTable, name: str, found: Distinct, odd: np.ndarray, markers: np.ndarray
+) -> Finding:
+    """Returns the finding for a column of numbers in which some cells are none."""
+    cells = found.values.filter(pa.array(odd)).to_pylist()
+    if (odd & ~markers).any():
+        row = found.first_row(odd & ~markers)
+        cell = found.values[int(found.rows[row])].as_py()
+        marks = found.values.filter(pa.array(odd & markers)).to_pylist()
+        remedy = number_cell_remedy(raw, name, cell, marks)
+    else:
+        row = found.first_row(odd)
+        remedy = f"{missing_remedy(raw, cells)} Else use {declare(name, 'category')}."
+    return bad_cell(raw, name, row, "a number, as in the other rows", remedy)
+
+
+def _odd_date(
+    raw: RawTable, name: str, found: Distinct, form: str, odd: np.ndarray, markers: np.ndarray
+) -> Finding:
+    """Returns the finding for a column of dates in which some cells have another form."""
+    shown = form.replace("%?", "%d", 1).replace("%?", "%m")
+    expected = f"a date in the form of the other rows ({shown})"
+    cells = found.values.filter(pa.array(odd)).to_pylist()
+    others = odd & ~markers
+    row = found.first_row(others if others.any() else odd)
+    remedy = f"Use one form for all, or {declare(name, 'category')}."
+    if not others.any():
+        remedy = f"{missing_remedy(raw, cells)} Else use {declare(name, 'category')}."
+    return bad_cell(raw, name, row, expected, remedy)
+
+
+def _other_mark(raw: RawTable, name: str, found: Distinct, odd: np.ndarray) -> Finding:
+    """Returns the finding for numbers with another decimal mark, or with thousands."""
+    row = found.first_row(odd & other_mark_mask(found.values))
+    cell = found.values[int(found.rows[row])].as_py()
+    remedy = number_cell_remedy(raw, name, cell)
+    if "data.csv.decimal" not in remedy:
+        remedy = f"Remove such signs, or use {declare(name, 'category')}."
+    expected = f"numbers with the decimal mark {decimal_mark(raw)!r} and no other sign"
+    return bad_cell(raw, name, row, expected, remedy)
+
+
+def _date(raw: RawTable, name: str, found: Distinct, form: str) -> Proposal | Finding:
+    """Reads a column of dates of one form; the order of day and month may be open."""
+    chosen = None if form.startswith("ISO") else form
+    if "%?" in form:
+        orders = day_and_month(found.values, form)
+        if len(orders) != 1:
+            got = "dates that fit both" if orders else "dates of both forms"
+            said = declare(name, f'{{type: date, format: "{form.replace("%?", "%d", 1)}"}}')
+            return Finding(
+                f"{raw.name}, column {name!r}",
+                "dates whose day and month can be told apart",
+                f"{got}, such as {found.values[0].as_py()!r}",
+                f"Use {said.replace('%?', '%m')} or the format with %d and %m exchanged."
+                if orders
+                else "Write all dates in one form.",
+            )
+        chosen = orders[0]
+    dates, good = read_dates(found.values, chosen)
+    if not good.all():
+        row = found.first_row(~good)
+        cell = found.values[int(found.rows[row])].as_py()
+        return bad_cell(raw, name, row, "a date that exists", missing_remedy(raw, [cell]))
+    why = f"dates, {chosen or form}"
+    return Proposal("date", why, len(found.values), chosen, spread(dates, found))
