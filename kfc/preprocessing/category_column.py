@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import keras
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_MOST_EXACT = 2**53  # beyond it float64 skips integers
+_MOST_EXACT = 2**24 - 1  # `Model.predict` makes float64 arrays float32, which skip integers
 _MOST_SLOTS = 2**24  # beyond it float32 skips integers
 
 
@@ -212,7 +212,7 @@ class CategoryColumn(ColumnEncoding):
         other = np.array([column.other_code for column in columns])
         ends = np.array([2 + len(column.vocabulary) for column in columns])
         known = ops.logical_and(numbers >= 2, numbers < ends)
-        codes = ops.where(numbers == 0, missing, ops.where(known, numbers - 1, other))
+        codes = ops.where(ops.equal(numbers, 0), missing, ops.where(known, numbers - 1, other))
         keys = [(column.name, 0) for column in columns]
         return [Block(keys, ops.cast(codes, "float32"))]
 
@@ -236,7 +236,9 @@ class CategoryColumn(ColumnEncoding):
         )
         if self.input_dtype == "int64":
             return lookup(raw) + 1
-        exact = ops.logical_and(ops.floor(raw) == raw, ops.abs(raw) <= float(_MOST_EXACT))
+        exact = ops.logical_and(
+            ops.equal(ops.floor(raw), raw), ops.abs(raw) <= float(_MOST_EXACT)
+        )
         integers = ops.cast(ops.where(exact, raw, float(unseen)), "int64")
         return ops.where(ops.isnan(raw), 0, lookup(integers) + 1)
 

@@ -98,10 +98,12 @@ class DateText:
         follows = ops.take(
             self.allowed.ravel().astype(np.int64), before * count + kinds + position
         )
-        numbers = ops.cast(ops.where(kinds == _DIGIT, codes - 2, 0), "float64")
+        numbers = ops.cast(ops.where(ops.equal(kinds, _DIGIT), codes - 2, 0), "float64")
         fields = ops.cast(ops.matmul(numbers, self.weights.astype(np.float64)), "int64")
-        empty = ops.take(kinds, 0, axis=-1) == _END
-        return _date_parts(fields, self.default, ops.all(follows == 1, axis=-1), empty)
+        empty = ops.equal(ops.take(kinds, 0, axis=-1), _END)
+        return _date_parts(
+            fields, self.default, ops.all(ops.equal(follows, 1), axis=-1), empty
+        )
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,10 @@ def _date_parts(
     year, month, day, hour, minute, second, microsecond = (
         ops.take(parts if i < 6 else fields, i, axis=-1) for i in range(7)
     )
-    leap = ops.logical_and(year % 4 == 0, ops.logical_or(year % 100 != 0, year % 400 == 0))
+    by_4, by_100, by_400 = (ops.equal(year % years, 0) for years in (4, 100, 400))
+    leap = ops.logical_and(by_4, ops.logical_or(ops.logical_not(by_100), by_400))
     last = ops.take(_DAYS, ops.clip(month, 1, 12) - 1)
-    last = last + ops.cast(ops.logical_and(leap, month == 2), "int64")
+    last = last + ops.cast(ops.logical_and(leap, ops.equal(month, 2)), "int64")
     valid = ops.logical_and(ops.logical_and(follows, inside), day <= last)
     days = _days(year, month, day)
     time = ops.cast((hour * 60 + minute) * 60 + second, "float64") * 1e6

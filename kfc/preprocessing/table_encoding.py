@@ -236,7 +236,7 @@ class TableEncoding:
         reserved: Collection[str] = (),
         place: Place | None = None,
     ) -> dict[str, Any]:
-        """Returns the raw columns as the Keras model takes them, by the inputs' names.
+        """Returns the raw columns as tensors for the Keras model, by the inputs' names.
 
         Args:
             columns: Columns by name, of the types that `fit` takes.
@@ -246,8 +246,11 @@ class TableEncoding:
         Raises:
             DataError: If a value has no form in the model's input.
         """
-        names = self.input_names(reserved)
-        return {
-            names[column.name]: column.raw_input(columns[column.name], place or row_place)
-            for column in self.columns
-        }
+        import tensorflow as tf
+
+        names, found = self.input_names(reserved), {}
+        for column in self.columns:
+            values = column.raw_input(columns[column.name], place or row_place)
+            # `Model.__call__` refuses a mixture of tensors and arrays.
+            found[names[column.name]] = tf.convert_to_tensor(values)
+        return found

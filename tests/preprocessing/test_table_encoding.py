@@ -106,7 +106,9 @@ folder = sys.argv[1]
 rows = tf.data.Dataset.load(folder + "/rows").get_single_element()
 model = keras.models.load_model(folder + "/model.keras")
 np.save(folder + "/loaded.npy", model(rows).numpy())
-np.save(folder + "/predicted.npy", model.predict(rows, verbose=0, batch_size=100))
+# Given arrays or tensors, `predict` would make float64 inputs float32.
+batches = tf.data.Dataset.from_tensor_slices(rows).batch(100)
+np.save(folder + "/predicted.npy", model.predict(batches, verbose=0))
 """
 
 
