@@ -163,12 +163,16 @@ class CategoryColumn(ColumnEncoding):
 
     # --- in a graph ----------------------------------------------------------------------
 
-    @cached_property
-    def input_dtype(self) -> str:  # type: ignore[override]
+    @property
+    def input_dtype(self) -> str:
         """Type of the raw column: an integer if all training values are integers, else text.
 
         float64 where an integer may be missing.
         """
+        return self._input_dtype
+
+    @cached_property
+    def _input_dtype(self) -> str:
         seen = self.vocabulary + self.rare
         largest = _MOST_EXACT if self.gaps else 2**63 - 1
         if not seen or any(_integer(text, largest) is None for text in seen):

@@ -56,18 +56,16 @@ class NumberColumn(ColumnEncoding):
                 or too large.
         """
         numbers = _float64(values)
+        place = place or row_place
+        cls(name, False, 0.0)._checked(numbers, place)  # so that the center is finite
         present = numbers[~np.isnan(numbers)]
         center = 0.0
-        with np.errstate(over="ignore", invalid="ignore"):
-            if present.size:
-                by_mean = missing in ("mean", "refuse")
-                center = float(present.mean() if by_mean else np.median(present))
-        gaps = bool(present.size < numbers.size)
-        if np.isfinite(center):
-            column = cls(name, gaps and missing != "refuse", center, missing == "refuse")
-        else:
-            column = cls(name, False, 0.0)  # for the place of a number that is too large
-        column._checked(numbers, place or row_place)
+        if present.size:
+            by_mean = missing in ("mean", "refuse")
+            center = float(present.mean() if by_mean else np.median(present))
+        refuse = missing == "refuse"
+        column = cls(name, present.size < numbers.size and not refuse, center, refuse)
+        column._checked(numbers, place)
         return column
 
     def get_config(self) -> dict[str, Any]:
