@@ -67,8 +67,8 @@ class CategoryColumn(ColumnEncoding):
         texts, indices = _dictionary(values)
         missing = len(texts)
         counts = np.bincount(_table(texts, texts)[indices], minlength=missing + 1)
-        counted = [(-int(counts[i]), str(text)) for i, text in enumerate(texts) if counts[i]]
-        counted.sort()
+        of_text = zip(counts.tolist(), texts.to_pylist(), strict=False)
+        counted = sorted((-count, text) for count, text in of_text if count)
         least = column.min_count or categories.min_count
         vocabulary = tuple(text for count, text in counted if -count >= least)
         rare = tuple(text for count, text in counted if -count < least)
@@ -262,9 +262,11 @@ def _dictionary(values: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     """
     if not pa.types.is_dictionary(values.type):
         values = values.cast(pa.string()).dictionary_encode()
-    values = values.unify_dictionaries()
     if not values.num_chunks:
         return pa.array([], pa.string()), np.zeros(0, np.int64)
+    first = values.chunk(0).dictionary
+    if not all(chunk.dictionary.equals(first) for chunk in values.chunks):
+        values = values.unify_dictionaries()
     texts = values.chunk(0).dictionary.cast(pa.string())
     indices = [chunk.indices.fill_null(len(texts)).to_numpy() for chunk in values.chunks]
     return texts, np.concatenate(indices)

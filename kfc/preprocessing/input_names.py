@@ -15,7 +15,7 @@ _TAKEN = re.compile(rf"(?:{_OPERATIONS})(?:_[0-9]+)?")
 """Names that Keras gives the operations of the graph; those of a model must be different."""
 
 
-def input_names(columns: Iterable[str], reserved: Collection[str] = ()) -> dict[str, str]:
+def keras_names(columns: Iterable[str], reserved: Collection[str] = ()) -> dict[str, str]:
     """Returns the name of the Keras input of each column: its own where Keras accepts it.
 
     Args:

@@ -14,7 +14,7 @@ from kfc.preprocessing.boolean_column import BooleanColumn
 from kfc.preprocessing.category_column import CategoryColumn
 from kfc.preprocessing.column_encoding import Block, Code, ColumnEncoding, Place, row_place
 from kfc.preprocessing.date_column import DateColumn
-from kfc.preprocessing.input_names import input_names, signature_names
+from kfc.preprocessing.input_names import keras_names, signature_names
 from kfc.preprocessing.number_column import NumberColumn
 from kfc.spec import CategoriesSpec, ColumnSpec
 
@@ -176,7 +176,7 @@ class TableEncoding:
         Args:
             reserved: Names of the model's layers, which no input may have.
         """
-        return input_names((column.name for column in self.columns), reserved)
+        return keras_names((column.name for column in self.columns), reserved)
 
     def signature_names(self, reserved: Collection[str] = ()) -> dict[str, str]:
         """Returns the name of each column in the signature of a SavedModel.

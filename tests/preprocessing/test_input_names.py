@@ -1,14 +1,14 @@
-from kfc.preprocessing.input_names import input_names, signature_names
+from kfc.preprocessing.input_names import keras_names, signature_names
 
 
 def test_a_column_keeps_its_name_where_keras_accepts_it():
     for name in ("age", "sepal length (cm)", "città", "x.1", "Stack", "stacks"):
-        assert input_names([name]) == {name: name}
+        assert keras_names([name]) == {name: name}
 
 
 def test_other_names_are_made_safe_and_different():
     columns = ["a/b", "a_b", "a//b", "a__b", "", "stack", "take_12", "logits"]
-    assert input_names(columns, {"logits"}) == {
+    assert keras_names(columns, {"logits"}) == {
         "a/b": "a_b_2",
         "a_b": "a_b",
         "a//b": "a__b_2",

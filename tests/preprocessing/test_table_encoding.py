@@ -227,3 +227,15 @@ def test_text_that_is_no_date_and_no_truth_gives_nan():
 def test_a_table_without_rows_has_no_features_rows():
     empty = {name: column.slice(0, 0) for name, column in NEW.items()}
     assert ENCODING.apply(empty).shape == (0, ENCODING.num_features)
+
+
+def test_a_number_that_apply_refuses_gives_nan_in_the_graph():
+    columns = {"a": pa.chunked_array([[1.0, 2.0]]), "b": pa.chunked_array([[1.0, 2.0]])}
+    specs = dict.fromkeys(columns, ColumnSpec(type="number"))
+    encoding = TableEncoding.fit(columns, specs, "refuse", CategoriesSpec())
+    rows = {"a": [np.nan, 1e39, 2], "b": [2, 1, -np.inf]}
+    inputs = {name: tf.constant(values, tf.float64) for name, values in rows.items()}
+    found = model_of(encoding)(inputs).numpy()
+    np.testing.assert_array_equal(
+        found, [[np.nan, 0.5], [np.nan, -0.5], [0.5, np.nan]], strict=False
+    )
