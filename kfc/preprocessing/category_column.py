@@ -268,7 +268,11 @@ def _dictionary(values: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     if not all(chunk.dictionary.equals(first) for chunk in values.chunks):
         values = values.unify_dictionaries()
     texts = values.chunk(0).dictionary.cast(pa.string())
-    indices = [chunk.indices.fill_null(len(texts)).to_numpy() for chunk in values.chunks]
+    indices = [
+        # The number of a missing text may be beyond the type of the indices, such as int8.
+        chunk.indices.cast(pa.int32()).fill_null(len(texts)).to_numpy()
+        for chunk in values.chunks
+    ]
     return texts, np.concatenate(indices)
 
 

@@ -60,6 +60,13 @@ def test_words_of_a_dictionary_that_no_row_has_are_not_learned():
     assert fitted(values).vocabulary == ("b",)
 
 
+def test_a_dictionary_may_be_as_large_as_its_indices_allow():
+    texts = [f"{i:03}" for i in range(128)]
+    indices = pa.array([*range(128), None], pa.int8())
+    values = pa.chunked_array([pa.DictionaryArray.from_arrays(indices, pa.array(texts))])
+    np.testing.assert_array_equal(fitted(values).apply(values).ravel(), range(1, 130))
+
+
 @pytest.mark.parametrize(
     ("options", "categories", "size"),
     [
