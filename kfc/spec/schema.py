@@ -110,9 +110,7 @@ class DataSpec(SpecModel):
         default_factory=lambda: CategoriesSpec(),
         description="Encoding of the categories of a table.",
     )
-    csv: CsvSpec = Field(
-        default_factory=lambda: CsvSpec(), description="Form of a CSV file."
-    )
+    csv: CsvSpec = Field(default_factory=lambda: CsvSpec(), description="Form of a CSV file.")
     scale: Literal[
         "none", "unit", "centered", "standard", "robust", "robust_clip", "quantile"
     ] = Field(

@@ -1,0 +1,162 @@
+"""Encoding of a column of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from kfc.errors import DataError, Finding
+from kfc.preprocessing.column_encoding import (
+    Block,
+    ColumnEncoding,
+    Place,
+    flag_block,
+    row_place,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class NumberColumn(ColumnEncoding):
+    """Encodes numbers as their distance from a center; a missing one is 0.
+
+    The distance is computed in float64, so that 1.6e9 and 1.6e9 + 1 stay different in
+    float32. Where the training rows had gaps, a flag follows.
+
+    Args:
+        name: Name of the column.
+        gaps: Whether the training rows had missing values.
+        center: Mean or median of the training rows, which also replaces a missing number.
+        refuse: Whether a missing number is an error.
+    """
+
+    center: float
+    refuse: bool = False
+
+    @classmethod
+    def fit(
+        cls, name: str, values: pa.ChunkedArray, missing: str, place: Place | None = None
+    ) -> Self:
+        """Learns the center from training rows.
+
+        Args:
+            name: Name of the column.
+            values: The column, float64, with null or NaN for a missing number.
+            missing: `mean`, `median`, `auto` (the median) or `refuse`.
+            place: Function that names a cell in an error.
+
+        Raises:
+            DataError: If a number is missing and `missing` is `refuse`, or if one is infinite
+                or too large.
+        """
+        numbers = _float64(values)
+        place = place or row_place
+        cls(name, False, 0.0)._checked(numbers, place)  # so that the center is finite
+        present = numbers[~np.isnan(numbers)]
+        center = 0.0
+        if present.size:
+            by_mean = missing in ("mean", "refuse")
+            center = float(present.mean() if by_mean else np.median(present))
+        refuse = missing == "refuse"
+        column = cls(name, present.size < numbers.size and not refuse, center, refuse)
+        column._checked(numbers, place)
+        return column
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the learned values as plain ones, for JSON."""
+        return {
+            "name": self.name,
+            "gaps": self.gaps,
+            "center": self.center,
+            "refuse": self.refuse,
+        }
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """Name of the number."""
+        return (self.name,)
+
+    def write(
+        self, values: pa.ChunkedArray, features: Sequence[np.ndarray], place: Place
+    ) -> None:
+        """Writes the distance from the center, and the flag if there is one.
+
+        Raises:
+            DataError: If a number is too large for float32, or missing though `refuse`.
+        """
+        numbers = _float64(values)
+        features[0][:] = self._checked(numbers, place)
+        if self.gaps:
+            features[1][:] = np.isnan(numbers)
+
+    def _checked(self, numbers: np.ndarray, place: Place) -> np.ndarray:
+        missing = np.isnan(numbers)
+        if self.refuse and missing.any():
+            raise self._error(
+                int(missing.argmax()),
+                place,
+                "a number, since data.missing is refuse",
+                "a missing value",
+                "Fill it, or choose data.missing: median.",
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            centered = (numbers - self.center).astype(np.float32)
+        centered[missing] = 0.0
+        finite = np.isfinite(centered)
+        if not finite.all():
+            row = int(finite.argmin())
+            got = repr(float(numbers[row]))
+            remedy = "Correct the cell, or name it in data.csv.missing_values."
+            raise self._error(row, place, "a number that fits in float32", got, remedy)
+        return centered
+
+    def _error(
+        self, row: int, place: Place, expected: str, got: str, remedy: str
+    ) -> DataError:
+        where = place(row, self.name)
+        evidence = {"row": row, "column": self.name}
+        return DataError(Finding(where, expected, got, remedy, evidence=evidence))
+
+    # --- in a graph ----------------------------------------------------------------------
+
+    @property
+    def input_dtype(self) -> str:
+        """Type of the raw column: NaN is a missing number."""
+        return "float64"
+
+    def raw_input(self, values: pa.ChunkedArray, place: Place) -> np.ndarray:
+        """Returns the numbers, (rows,), float64, with NaN for a missing one."""
+        return _float64(values)
+
+    @classmethod
+    def graph(
+        cls, columns: Sequence[Self], inputs: Sequence[keras.KerasTensor]
+    ) -> list[Block]:
+        """Returns the numbers and the flags of several columns from their raw inputs.
+
+        A number that is too large, or missing though `refuse`, gives NaN.
+        """
+        import keras
+
+        ops = keras.ops
+        # Arithmetic on symbolic tensors stays float64; that of Keras's scaling layers does
+        # not, after saving at the latest.
+        raw = ops.stack(list(inputs), axis=1)
+        missing = ops.isnan(raw)
+        centered = ops.cast(raw - np.array([column.center for column in columns]), "float32")
+        centered = ops.where(ops.isinf(centered), np.float32("nan"), centered)
+        fill = np.array([np.nan if column.refuse else 0.0 for column in columns], np.float32)
+        numbers = ops.where(missing, fill, centered)
+        keys = [(column.name, 0) for column in columns]
+        return [Block(keys, numbers), *flag_block(columns, missing)]
+
+
+def _float64(values: pa.ChunkedArray) -> np.ndarray:
+    """Returns numbers, (rows,), float64, with NaN for null."""
+    return np.asarray(values.cast(pa.float64()).to_numpy(), np.float64)
