@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.table_source import read_raw
 from kfc.errors import one_line
 from kfc.findings import run_checks
-from kfc.spec import CsvSpec, named_like
+from kfc.spec import ColumnSpec, CsvSpec
 
 _MOST_CLASSES = 20
 """Distinct whole numbers up to which a draft proposes a classification."""
@@ -60,7 +61,7 @@ def draft_spec(file: str, target: str | None = None) -> Draft:
     target = table.columns.column_names[-1] if target is None else target
     run_checks("table", table, target)
     reports = resolve_columns(table, {}, target)
-    name = named_like(path.name.removesuffix(".gz").rpartition(".")[0] or path.name)
+    name = _name_of(path)
     environment = Environment(
         loader=PackageLoader("kfc.data.tables", "."),
         undefined=StrictUndefined,
@@ -68,7 +69,7 @@ def draft_spec(file: str, target: str | None = None) -> Draft:
         lstrip_blocks=True,
         autoescape=False,  # the draft is YAML, and `quoted` escapes
     )
-    environment.filters |= {"quoted": _quoted, "line": one_line}
+    environment.filters |= {"quoted": _quoted, "line": one_line, "column": _column}
     width = max((len(_quoted(report.name)) for report in reports), default=0)
     text = environment.get_template("spec_draft.yaml.jinja").render(
         rows=len(table),
@@ -127,6 +128,19 @@ def _values(table: RawTable, target: str) -> str:
     shown = ", ".join(f"{pair['values']} {pair['counts']:,}" for pair in counted[:4])
     more = f" and {len(counted) - 4:,} more" if len(counted) > 4 else ""
     return one_line(f"{len(counted):,} values: {shown}{more}")
+
+
+def _name_of(path: Path) -> str:
+    """Returns the name of a file in the characters that the name of a run may have."""
+    stem = path.name.split(".")[0]
+    name = re.sub(r"[^\w-]+", "_", stem, flags=re.ASCII).strip("_-")
+    return name[:60] or "table"
+
+
+def _column(column: ColumnSpec) -> str:
+    """Returns the type of a column as YAML, with its options where it has any."""
+    shown = column.model_dump(exclude_none=True)
+    return shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
 
 
 def _quoted(value: object) -> str:
