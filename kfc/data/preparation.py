@@ -13,6 +13,7 @@ from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.rows import Rows, Source
 from kfc.data.sources import from_memory
+from kfc.data.splits import SplitRequest, split
 from kfc.data.tables import (
     ColumnReport,
     TableSource,
@@ -22,7 +23,6 @@ from kfc.data.tables import (
     read_tables,
     tables_in_memory,
 )
-from kfc.data.splits import SplitRequest, split
 from kfc.data.targets import Classes, decode_text, read_classes
 from kfc.data.task import TableTask, Task
 from kfc.errors import DataError, Finding, PluginError, SpecError

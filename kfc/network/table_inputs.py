@@ -109,8 +109,10 @@ def raw_model(network: keras.Model, task: Task) -> keras.Model:
     """
     if task.encoding is None:
         return network
-    inputs = task.encoding.inputs()
-    return keras.Model(inputs, network(task.encoding.features(inputs)), name="model")
+    reserved = (network.name,)  # the name of the one layer that is not an input
+    inputs = task.encoding.inputs(reserved)
+    features = task.encoding.features(inputs, reserved)
+    return keras.Model(inputs, network(features), name="model")
 
 
 def _encoding(task: Task) -> TableEncoding:

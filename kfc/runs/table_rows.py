@@ -11,8 +11,8 @@ from kfc.data.tables import (
     RawTable,
     TypedTable,
     labelled_table,
+    select_columns,
     table_in_memory,
-    typed_table,
 )
 from kfc.errors import DataError, Finding
 from kfc.findings import run_checks
@@ -39,12 +39,10 @@ def typed_rows(x: Any, task: Task, where: str = "rows to predict") -> TypedTable
         DataError: If a column is missing, or a cell is not of its column's type.
     """
     raw = x if isinstance(x, RawTable) else table_in_memory(x, where)
-    return typed_table(raw, table_of(task).columns, where)
+    return select_columns(raw, table_of(task).columns, where)
 
 
-def encoded_rows(
-    typed: TypedTable, task: Task, where: str = "rows to predict"
-) -> np.ndarray:
+def encoded_rows(typed: TypedTable, task: Task, where: str = "rows to predict") -> np.ndarray:
     """Returns the encoded rows of a table, (rows, features), float32.
 
     Args:
@@ -105,10 +103,11 @@ def unknown_category(typed: TypedTable, table: TableTask, where: str) -> list[Fi
     if table.unknown != "refuse":
         return []
     findings = []
-    for name, count in table.encoding.unknown_counts(typed.columns).items():
-        if not count:
+    for name, unknown in table.encoding.unknown_rows(typed.columns).items():
+        if not unknown.any():
             continue
-        example, row = table.encoding.first_unknown(name, typed.columns[name])
+        row, count = int(unknown.argmax()), int(unknown.sum())
+        example = typed.columns[name][row].as_py()
         findings.append(
             Finding(
                 f"{where}, row {row}, column {name!r}",

@@ -23,6 +23,7 @@ from .overrides import override as override
 from .parsing import SpecText as SpecText
 from .parsing import read_value as read_value
 from .plain_values import shown_value as shown_value
+from .schema import DataSpec as DataSpec
 from .schema import HiddenSpec as HiddenSpec
 from .schema import NetworkSpec as NetworkSpec
 from .schema import Spec as Spec

@@ -60,8 +60,6 @@ SCALES = {
     "centered": "unit, minus one half",
     "standard": "minus the mean, divided by the standard deviation, for each feature",
     "robust": "minus the median, divided by the distance of the quartiles, for each feature",
-    "robust_clip": "robust, then x / sqrt(1 + (x / 3)^2), which keeps values between -3 and 3",
-    "quantile": "the training values of each feature are mapped to a normal distribution",
 }
 """Description of each value of `data.scale`."""
 
@@ -111,9 +109,7 @@ class DataSpec(SpecModel):
         description="Encoding of the categories of a table.",
     )
     csv: CsvSpec = Field(default_factory=lambda: CsvSpec(), description="Form of a CSV file.")
-    scale: Literal[
-        "none", "unit", "centered", "standard", "robust", "robust_clip", "quantile"
-    ] = Field(
+    scale: Literal["none", "unit", "centered", "standard", "robust"] = Field(
         "unit",
         description="Scaling of the inputs, fitted on training rows only. "
         + " ".join(f"{word}: {meaning}." for word, meaning in SCALES.items()),

@@ -97,7 +97,9 @@ def table_kind(path: Path) -> str:
 def _csv_keys(table: RawTable, markers: Sequence[str]) -> dict[str, object]:
     """Returns the keys of `data.csv` that the file needs."""
     usual = {"delimiter": ",", "decimal": ".", "encoding": "utf-8"}
-    keys = {key: table.csv[key] for key in usual if table.csv.get(key, usual[key]) != usual[key]}
+    keys = {
+        key: table.csv[key] for key in usual if table.csv.get(key, usual[key]) != usual[key]
+    }
     return keys | ({"missing_values": list(markers)} if markers else {})
 
 

@@ -198,7 +198,7 @@ def read_tables(
             others[part] = read(str(name), spec.csv)
     target_column = _target_column(train, target, spec.task)
     rows = {
-        part: Rows(typed_table(raw, used, part), _targets(raw, target, target_column))
+        part: Rows(select_columns(raw, used, part), _targets(raw, target, target_column))
         for part, raw in others.items()
     }
     source = Source(
@@ -211,7 +211,7 @@ def read_tables(
     return TableSource(source, target, columns, csv, reports)
 
 
-def typed_table(
+def select_columns(
     raw: RawTable, columns: Mapping[str, ColumnSpec], part: str = "rows"
 ) -> TypedTable:
     """Returns the columns of a table in the given types; other columns are left out.
@@ -245,7 +245,7 @@ def labelled_table(
     """
     run_checks("table", raw, target)
     kind = ColumnSpec(type="category" if classes else "number")
-    return Rows(typed_table(raw, columns), _targets(raw, target, kind))
+    return Rows(select_columns(raw, columns), _targets(raw, target, kind))
 
 
 def _target(spec: DataSpec, train: RawTable) -> str:
@@ -325,9 +325,7 @@ def no_input_column(
     return Finding(raw.name, "at least one column that is an input", why, remedy)
 
 
-def input_column_missing(
-    raw: RawTable, wanted: tuple[str, ...], part: str
-) -> Finding | None:
+def input_column_missing(raw: RawTable, wanted: tuple[str, ...], part: str) -> Finding | None:
     """Finds a table that lacks a column which the network takes."""
     names = raw.columns.column_names
     lacking = [name for name in wanted if name not in names]

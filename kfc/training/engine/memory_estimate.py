@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 from kfc.data import Prepared, Task
 from kfc.errors import Finding
