@@ -194,12 +194,8 @@ def prepare(
 
     # Encode: pixels as uint8, other inputs as float32, classes as their numbers.
     pixels = spec.data.pixels
-    if source.train.is_table:
-        pixels = False
     if pixels is None:
-        divided = spec.data.scale in ("unit", "centered")
-        run_checks("pixels", source.train.x, raw.train_name, divided)
-        pixels = are_pixels(source.train.x)
+        pixels = _are_pixels(spec, source.train, raw.train_name)
     train = encode_rows(source.train, classes, raw.train_name, pixels=pixels)
     named = replace(source.train, feature_names=source.feature_names)
     run_checks("training_data", named, raw.train_name, regression=classes is None)
@@ -221,22 +217,17 @@ def prepare(
 
     # Fit what is learned on the training rows that remain, and encode a table by it.
     encoding = _table_encoding(spec, train, raw)
-    if encoding is not None:
-        train, test = _encoded(encoding, train), _encoded(encoding, test)
-        validation = None if validation is None else _encoded(encoding, validation)
+    train, test, validation = (_encoded(encoding, rows) for rows in (train, test, validation))
     task = _task(spec, train, classes, raw, encoding)
-    if encoding is None:
-        for part, where in raw.parts:
-            run_checks("scaled", task.scaling, part.x, where, task.feature_names)
+    for part, where in () if encoding else raw.parts:
+        run_checks("scaled", task.scaling, part.x, where, task.feature_names)
     resolved = {
+        **_table_keys(raw.tables),
         "task": "classification" if classes else "regression",
         "pixels": pixels,
         "validation": raw.validation,
         "stream": "always" if train.on_disk else "never",
     }
-    if raw.tables is not None:
-        found = raw.tables
-        resolved |= {"columns": found.columns, "target": found.target, "csv": found.csv}
     # Parts that were split off the training rows may have weights.
     test = replace(test, sample_weight=None)
     if validation is not None:
@@ -369,8 +360,26 @@ def _table_encoding(spec: Spec, train: Rows, raw: _Raw) -> TableEncoding | None:
     return TableEncoding.fit(train.x.columns, used, spec.data.missing, spec.data.categories)
 
 
-def _encoded(encoding: TableEncoding, rows: Rows) -> Rows:
+def _encoded(encoding: TableEncoding | None, rows: Rows | None) -> Any:
+    """Returns the rows of a table, encoded; rows of arrays, and None, as they are."""
+    if encoding is None or rows is None:
+        return rows
     return replace(rows, x=encoding.apply(rows.x.columns))
+
+
+def _table_keys(tables: TableSource | None) -> dict[str, Any]:
+    """Returns the keys of `data` that describe a table; none for arrays."""
+    if tables is None:
+        return {}
+    return {"columns": tables.columns, "target": tables.target, "csv": tables.csv}
+
+
+def _are_pixels(spec: Spec, train: Rows, where: str) -> bool:
+    """Returns whether inputs are pixels, where the spec does not say so."""
+    if train.is_table:
+        return False
+    run_checks("pixels", train.x, where, spec.data.scale in ("unit", "centered"))
+    return are_pixels(train.x)
 
 
 def _task(

@@ -97,9 +97,8 @@ def table_kind(path: Path) -> str:
 def _csv_keys(table: RawTable, markers: Sequence[str]) -> dict[str, object]:
     """Returns the keys of `data.csv` that the file needs."""
     usual = {"delimiter": ",", "decimal": ".", "encoding": "utf-8"}
-    keys = {
-        key: table.csv[key] for key in usual if table.csv.get(key, usual[key]) != usual[key]
-    }
+    found = {key: table.csv.get(key, value) for key, value in usual.items()}
+    keys = {key: value for key, value in found.items() if value != usual[key]}
     return keys | ({"missing_values": list(markers)} if markers else {})
 
 
