@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kfc.data.encoded_tables import encoded, table_encoding, table_keys, table_task
 from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.rows import Rows, Source
@@ -24,7 +25,7 @@ from kfc.data.tables import (
     tables_in_memory,
 )
 from kfc.data.targets import Classes, decode_text, read_classes
-from kfc.data.task import TableTask, Task
+from kfc.data.task import Task
 from kfc.errors import DataError, Finding, PluginError, SpecError
 from kfc.findings import run_checks
 from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
@@ -216,13 +217,13 @@ def prepare(
         train, validation = _split(train, spec, raw.validation, "data.validation", classes)
 
     # Fit what is learned on the training rows that remain, and encode a table by it.
-    encoding = _table_encoding(spec, train, raw)
-    train, test, validation = (_encoded(encoding, rows) for rows in (train, test, validation))
+    encoding = table_encoding(spec, train, raw.tables)
+    train, test, validation = (encoded(encoding, rows) for rows in (train, test, validation))
     task = _task(spec, train, classes, raw, encoding)
     for part, where in () if encoding else raw.parts:
         run_checks("scaled", task.scaling, part.x, where, task.feature_names)
     resolved = {
-        **_table_keys(raw.tables),
+        **table_keys(raw.tables),
         "task": "classification" if classes else "regression",
         "pixels": pixels,
         "validation": raw.validation,
@@ -344,36 +345,6 @@ def _on_disk(rows: Rows) -> Rows:
     return replace(rows, x=DiskArray(rows.x))
 
 
-def _table_task(spec: Spec, raw: _Raw, encoding: TableEncoding | None) -> TableTask | None:
-    if raw.tables is None or encoding is None:
-        return None
-    found = raw.tables
-    columns = {name: found.columns[name] for name in raw.source.feature_names}
-    return TableTask(columns, found.target, found.csv, spec.data.unknown, encoding)
-
-
-def _table_encoding(spec: Spec, train: Rows, raw: _Raw) -> TableEncoding | None:
-    """Returns the encoding of a table, fitted on the training rows; None for arrays."""
-    if raw.tables is None:
-        return None
-    used = {n: c for n, c in raw.tables.columns.items() if n in train.x.columns}
-    return TableEncoding.fit(train.x.columns, used, spec.data.missing, spec.data.categories)
-
-
-def _encoded(encoding: TableEncoding | None, rows: Rows | None) -> Any:
-    """Returns the rows of a table, encoded; rows of arrays, and None, as they are."""
-    if encoding is None or rows is None:
-        return rows
-    return replace(rows, x=encoding.apply(rows.x.columns))
-
-
-def _table_keys(tables: TableSource | None) -> dict[str, Any]:
-    """Returns the keys of `data` that describe a table; none for arrays."""
-    if tables is None:
-        return {}
-    return {"columns": tables.columns, "target": tables.target, "csv": tables.csv}
-
-
 def _are_pixels(spec: Spec, train: Rows, where: str) -> bool:
     """Returns whether inputs are pixels, where the spec does not say so."""
     if train.is_table:
@@ -404,7 +375,7 @@ def _task(
         target_scaling=TargetScaling.fit(scale_target, train.y),
         feature_names=encoding.feature_names if encoding else raw.source.feature_names,
         targets=() if classes else raw.source.targets,
-        table=_table_task(spec, raw, encoding),
+        table=table_task(spec, raw.tables, encoding),
     )
 
 

@@ -67,6 +67,7 @@ def draft_spec(file: str, target: str | None = None) -> Draft:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         autoescape=False,  # the draft is YAML, and `quoted` escapes
     )
     environment.filters |= {"quoted": _quoted, "line": one_line, "column": _column}
