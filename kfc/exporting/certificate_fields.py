@@ -24,6 +24,7 @@ class _ScalingFields(BaseModel):
 
     shift: _Numbers
     divisor: _Numbers
+    clip: bool = False
 
 
 class _TaskFields(BaseModel):

@@ -50,7 +50,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         seed_of = functools.partial(layer_seed, spec.seed)
         x = table_features(x, task, seed_of=seed_of, scaled=scaled)
     elif scaled:
-        x = task.scaling.layer()(x)
+        x = task.scaling.graph(x)
     with _dtype_policy(spec.training.precision):
         x = _hidden_layers(x, spec)  # (batch, units)
     x = keras.layers.Dense(

@@ -39,7 +39,7 @@ def table_features(
     parts = []
     if first:
         numbers = x[:, :first]
-        parts.append(task.scaling.layer()(numbers) if scaled else numbers)
+        parts.append(task.scaling.graph(numbers) if scaled else numbers)
     if encoding.num_flags:
         parts.append(x[:, first : first + encoding.num_flags])
     places, slots = _one_hot_slots(encoding)

@@ -36,7 +36,7 @@ class _TaskRecord(BaseModel, strict=True, extra="forbid"):
     outputs: PositiveInt
     feature_names: list[str]
     targets: list[str] = []  # runs of earlier versions lack it
-    scaling: dict[Literal["shift", "divisor"], Any]
+    scaling: dict[Literal["shift", "divisor", "clip"], Any]
     target_scaling: dict[Literal["shift", "divisor"], Any]
     table: dict[str, Any] | None = None  # `TableTask.from_config` checks its values
 

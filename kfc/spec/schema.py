@@ -60,6 +60,7 @@ SCALES = {
     "centered": "unit, minus one half",
     "standard": "minus the mean, divided by the standard deviation, for each feature",
     "robust": "minus the median, divided by the distance of the quartiles, for each feature",
+    "robust_clip": "robust, then x / sqrt(1 + (x / 3)^2), which stays between -3 and 3",
 }
 """Description of each value of `data.scale`."""
 
@@ -109,7 +110,7 @@ class DataSpec(SpecModel):
         description="Encoding of the categories of a table.",
     )
     csv: CsvSpec = Field(default_factory=lambda: CsvSpec(), description="Form of a CSV file.")
-    scale: Literal["none", "unit", "centered", "standard", "robust"] = Field(
+    scale: Literal["none", "unit", "centered", "standard", "robust", "robust_clip"] = Field(
         "unit",
         description="Scaling of the inputs, fitted on training rows only. "
         + " ".join(f"{word}: {meaning}." for word, meaning in SCALES.items()),
