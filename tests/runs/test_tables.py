@@ -68,7 +68,11 @@ def shuffled_index():
     return frame
 
 
-IN_MEMORY = {"pandas": shuffled_index, "polars": lambda: pl.DataFrame(columns()), "dict": columns}
+IN_MEMORY = {
+    "pandas": shuffled_index,
+    "polars": lambda: pl.DataFrame(columns()),
+    "dict": columns,
+}
 
 
 @pytest.mark.parametrize("origin", IN_MEMORY)
@@ -151,9 +155,7 @@ np.save({str(tmp_path / "logits.npy")!r}, np.asarray(model(x)))
 
 
 @pytest.mark.parametrize("in_memory", [False, True], ids=["file", "frame"])
-def test_an_interrupted_run_goes_on_with_the_same_bits(
-    run, tmp_path, monkeypatch, in_memory
-):
+def test_an_interrupted_run_goes_on_with_the_same_bits(run, tmp_path, monkeypatch, in_memory):
     monkeypatch.setattr(loops, "_CHECKPOINT_SHARE", math.inf)
     end_of_epoch = loops.Loop._end_of_epoch
 
@@ -164,9 +166,10 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(
 
     data = pd.DataFrame(columns()) if in_memory else None
     source = {} if in_memory else {"data.source": run.spec.data.source}
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="machine stops"):
+    with monkeypatch.context() as patch:
         patch.setattr(loops.Loop, "_end_of_epoch", ends)
-        fit(tmp_path, data, **source)
+        with pytest.raises(RuntimeError, match="machine stops"):
+            fit(tmp_path, data, **source)
     resumed = kfc.resume(max(tmp_path.iterdir()), data=data, verbose=False)
     assert resumed.weights_sha256 == run.weights_sha256
     assert result(resumed)["resumed"][0]["epoch"] == 1
@@ -211,7 +214,9 @@ def test_tables_with_other_codes_share_no_graph(tmp_path):
 def test_a_target_of_numbers_is_a_regression(tmp_path):
     table = columns()
     table["churn"] = [float(i) + 0.5 for i in range(len(table["churn"]))]
-    trained = fit(tmp_path, table, **{"data.task": "regression", "data.scale_target": "standard"})
+    trained = fit(
+        tmp_path, table, **{"data.task": "regression", "data.scale_target": "standard"}
+    )
     values = trained.predict(table).value
     assert values.shape == (120, 1)
     assert keras.ops.isfinite(values).numpy().all()

@@ -50,7 +50,13 @@ from kfc.data.tables.cell_texts import (
     whole_numbers,
 )
 from kfc.data.tables.date_texts import forms
-from kfc.data.tables.number_types import ProposedType, are_days, day_type, number_type, word_type
+from kfc.data.tables.number_types import (
+    ProposedType,
+    are_days,
+    day_type,
+    number_type,
+    word_type,
+)
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.text_types import text_type
 from kfc.data.tables.typed_columns import (

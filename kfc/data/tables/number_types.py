@@ -92,5 +92,7 @@ def word_type(found: Distinct, why: str) -> ProposedType:
         if words > _FREE_WORDS and present >= 20:
             return ProposedType("ignore", f"free text: {words:.0f} words on average", distinct)
     if (distinct == present >= 20) or (distinct > 0.9 * present and present > 50):
-        return ProposedType("ignore", "an id or a name: different in nearly every row", distinct)
+        return ProposedType(
+            "ignore", "an id or a name: different in nearly every row", distinct
+        )
     return ProposedType("category", why, distinct, values=found.encoded)

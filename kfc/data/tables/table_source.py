@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfc.data.rows import Rows, Source
-from kfc.data.sources.name_lists import join_names
+from kfc.data.sources import join_names
 from kfc.data.tables.arrow_frames import is_table, read_table
 from kfc.data.tables.column_types import ColumnReport, resolve_columns
 from kfc.data.tables.csv_files import read_csv

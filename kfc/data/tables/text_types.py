@@ -22,7 +22,13 @@ from kfc.data.tables.cell_texts import (
     whole_numbers,
 )
 from kfc.data.tables.date_texts import day_and_month, forms, read_dates
-from kfc.data.tables.number_types import ProposedType, are_days, day_type, number_type, word_type
+from kfc.data.tables.number_types import (
+    ProposedType,
+    are_days,
+    day_type,
+    number_type,
+    word_type,
+)
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.typed_columns import (
     EXACT,
