@@ -11,11 +11,11 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from kfc.cli import printing
+from kfc.cli import printing, table_commands
 from kfc.cli.arguments import spec_and_overrides, with_eager
 from kfc.cli.startup import start_for_command
 from kfc.errors import KfcError, NumbersError
@@ -55,6 +55,30 @@ SpecArguments = Annotated[
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+
+
+@app.command()
+def new(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A CSV or Parquet file, or a folder of parts."),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the target.  [default: the last one]", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write.  [default: NAME.yaml]", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draft a commented spec for a table, which `kfc fit` can train as it is."""
+    from kfc.cli.table_commands import write_draft
+
+    write_draft(file, target, out, as_json=as_json)
 
 
 @app.command()
@@ -168,8 +192,8 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="[FILE]",
-            help="Other labelled rows: a .npz file with x and y, or a source such as "
-            "npy:FOLDER, whose test rows are used if it has any.",
+            help="Other labelled rows: a CSV or Parquet file, a .npz file with x and y, or a "
+            "source such as npy:FOLDER, whose test rows are used if it has any.",
             show_default=False,
         ),
     ] = None,
@@ -177,15 +201,19 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Compute the metrics of a finished RUN on its own rows or on labelled rows of FILE."""
-    from kfc.data import read_labelled
+    from kfc.data import is_table_file, read_labelled
 
     if rows and ":" in rows:  # reading a source may import TensorFlow
         start_for_command(quiet)
-    source = read_labelled(rows) if rows else None
+    of_table = bool(rows) and is_table_file(str(rows))
+    source: Any = read_labelled(rows) if rows and not of_table else None
     start_for_command(quiet)
     import kfc
 
     run = kfc.load(folder)
+    if of_table:
+        source = table_commands.read_rows_for(run, str(rows))
+        table_commands.say_differences(run, source)
     metrics = run.evaluate(source)
     if source is None:
         printing.print_run({**run.summary(), "metrics": metrics}, as_json)
@@ -217,8 +245,17 @@ def list_runs(
 def predict(
     folder: RunFolder,
     file: Annotated[
-        Path, typer.Argument(help="Rows of inputs: .npy, .npz (x), IDX or IDX.gz.")
+        Path,
+        typer.Argument(help="Rows of inputs: CSV, Parquet, .npy, .npz (x), IDX or IDX.gz."),
     ],
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of the table to print beside the predictions; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -226,21 +263,27 @@ def predict(
 
     RUN may also be an export: the folder of one version, or of all versions.
     """
-    from kfc.data import read_inputs
+    from kfc.data import is_table_file, read_inputs
 
-    x = read_inputs(file)
+    x: Any = None if is_table_file(file) else read_inputs(file)
     start_for_command(quiet)
     import kfc
     from kfc.exporting import is_export, load_export
     from kfc.runs import table
 
-    model = load_export(folder) if is_export(folder) else kfc.load(folder)
+    model: Any = load_export(folder) if is_export(folder) else kfc.load(folder)
+    kept: dict[str, list[str]] = {}
+    if x is None:
+        x = table_commands.read_rows_for(model, file)
+        kept = table_commands.kept_columns(x, keep or [])
+        table_commands.say_differences(model, x)
     predictions = model.predict(x)
     if as_json:
         columns = predictions._asdict().items()
-        printing.print_json({name: values.tolist() for name, values in columns if values.size})
+        found = {name: values.tolist() for name, values in columns if values.size}
+        printing.print_json({**found, **({"kept": kept} if kept else {})})
     else:
-        sys.stdout.write(table(predictions, model.task))
+        sys.stdout.write(table(predictions, model.task, kept))
 
 
 @app.command()

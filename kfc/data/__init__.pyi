@@ -1,6 +1,8 @@
 from .bad_cells import reads_as_number as reads_as_number
+from .input_files import is_table_file as is_table_file
 from .input_files import read_inputs as read_inputs
 from .input_files import read_labelled as read_labelled
+from .input_files import read_table_file as read_table_file
 from .preparation import TEST_SHARE as TEST_SHARE
 from .preparation import Prepared as Prepared
 from .preparation import prepare as prepare

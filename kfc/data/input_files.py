@@ -9,8 +9,10 @@ import numpy as np
 from kfc.data.preparation import read_source
 from kfc.data.rows import Source
 from kfc.data.sources import read_idx, read_npy, read_npz
+from kfc.data.tables import RawTable, is_table_source, read_raw, table_kind
 from kfc.errors import DataError, Finding
 from kfc.registry import SOURCES
+from kfc.spec import CsvSpec
 from kfc.system import user_paths
 
 
@@ -28,6 +30,31 @@ def read_inputs(path: Path) -> np.ndarray:
     if "idx" in path.name:
         return read_idx(path)
     raise _refused(path, "a file ending in .npy, .npz or an IDX file", path.name)
+
+
+def is_table_file(path: str | Path) -> bool:
+    """Returns whether a path, or a source such as `csv:FILE`, is that of a table."""
+    place = str(path)
+    names = (".csv", ".csv.gz", ".tsv", ".parquet", ".pq")
+    return is_table_source(place) or place.lower().endswith(names)
+
+
+def read_table_file(place: str | Path, csv: CsvSpec) -> RawTable:
+    """Reads a CSV or Parquet file, or a source such as `csv:FILE`.
+
+    Args:
+        place: Path of the file or name of the source.
+        csv: Form of a CSV file. UTF-8 and UTF-16 are recognised all the same.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    if csv.encoding is not None and csv.encoding.lower().startswith("utf"):
+        csv = csv.model_copy(update={"encoding": None})
+    name = str(place)
+    if not is_table_source(name):
+        name = f"{table_kind(Path(name))}:{name}"
+    return read_raw(name, csv)
 
 
 def read_labelled(place: str) -> Source:

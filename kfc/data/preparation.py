@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kfc.data.encoded_tables import encoded, table_encoding, table_keys, table_task
 from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.rows import Rows, Source
@@ -24,7 +25,7 @@ from kfc.data.tables import (
     tables_in_memory,
 )
 from kfc.data.targets import Classes, decode_text, read_classes
-from kfc.data.task import TableTask, Task
+from kfc.data.task import Task
 from kfc.errors import DataError, Finding, PluginError, SpecError
 from kfc.findings import run_checks
 from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
@@ -194,12 +195,8 @@ def prepare(
 
     # Encode: pixels as uint8, other inputs as float32, classes as their numbers.
     pixels = spec.data.pixels
-    if source.train.is_table:
-        pixels = False
     if pixels is None:
-        divided = spec.data.scale in ("unit", "centered")
-        run_checks("pixels", source.train.x, raw.train_name, divided)
-        pixels = are_pixels(source.train.x)
+        pixels = _are_pixels(spec, source.train, raw.train_name)
     train = encode_rows(source.train, classes, raw.train_name, pixels=pixels)
     named = replace(source.train, feature_names=source.feature_names)
     run_checks("training_data", named, raw.train_name, regression=classes is None)
@@ -220,23 +217,18 @@ def prepare(
         train, validation = _split(train, spec, raw.validation, "data.validation", classes)
 
     # Fit what is learned on the training rows that remain, and encode a table by it.
-    encoding = _table_encoding(spec, train, raw)
-    if encoding is not None:
-        train, test = _encoded(encoding, train), _encoded(encoding, test)
-        validation = None if validation is None else _encoded(encoding, validation)
+    encoding = table_encoding(spec, train, raw.tables)
+    train, test, validation = (encoded(encoding, rows) for rows in (train, test, validation))
     task = _task(spec, train, classes, raw, encoding)
-    if encoding is None:
-        for part, where in raw.parts:
-            run_checks("scaled", task.scaling, part.x, where, task.feature_names)
+    for part, where in () if encoding else raw.parts:
+        run_checks("scaled", task.scaling, part.x, where, task.feature_names)
     resolved = {
+        **table_keys(raw.tables),
         "task": "classification" if classes else "regression",
         "pixels": pixels,
         "validation": raw.validation,
         "stream": "always" if train.on_disk else "never",
     }
-    if raw.tables is not None:
-        found = raw.tables
-        resolved |= {"columns": found.columns, "target": found.target, "csv": found.csv}
     # Parts that were split off the training rows may have weights.
     test = replace(test, sample_weight=None)
     if validation is not None:
@@ -353,24 +345,12 @@ def _on_disk(rows: Rows) -> Rows:
     return replace(rows, x=DiskArray(rows.x))
 
 
-def _table_task(spec: Spec, raw: _Raw, encoding: TableEncoding | None) -> TableTask | None:
-    if raw.tables is None or encoding is None:
-        return None
-    found = raw.tables
-    columns = {name: found.columns[name] for name in raw.source.feature_names}
-    return TableTask(columns, found.target, found.csv, spec.data.unknown, encoding)
-
-
-def _table_encoding(spec: Spec, train: Rows, raw: _Raw) -> TableEncoding | None:
-    """Returns the encoding of a table, fitted on the training rows; None for arrays."""
-    if raw.tables is None:
-        return None
-    used = {n: c for n, c in raw.tables.columns.items() if n in train.x.columns}
-    return TableEncoding.fit(train.x.columns, used, spec.data.missing, spec.data.categories)
-
-
-def _encoded(encoding: TableEncoding, rows: Rows) -> Rows:
-    return replace(rows, x=encoding.apply(rows.x.columns))
+def _are_pixels(spec: Spec, train: Rows, where: str) -> bool:
+    """Returns whether inputs are pixels, where the spec does not say so."""
+    if train.is_table:
+        return False
+    run_checks("pixels", train.x, where, spec.data.scale in ("unit", "centered"))
+    return are_pixels(train.x)
 
 
 def _task(
@@ -395,7 +375,7 @@ def _task(
         target_scaling=TargetScaling.fit(scale_target, train.y),
         feature_names=encoding.feature_names if encoding else raw.source.feature_names,
         targets=() if classes else raw.source.targets,
-        table=_table_task(spec, raw, encoding),
+        table=table_task(spec, raw.tables, encoding),
     )
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from kfc.data import Prepared, prepare
+from kfc.data.tables import report_table
 from kfc.network import check_architecture
 from kfc.runs import environment, result_file, resuming
 from kfc.runs.caller_callbacks import as_callback_list
@@ -75,6 +76,8 @@ def fit(
     valid = load_spec(spec, overrides)
     say_to_terminal(console, f"reading {valid.data.source if data is None else 'data'}")
     plan = make_plan(valid, data=data, callbacks=callbacks, phases=phases)
+    if any(report.name not in valid.data.columns for report in plan.prepared.reports):
+        console.print(report_table(plan.prepared.reports))
     trainer = compile_trainer(plan)
     if network is not None:
         check_architecture(plan.network, network)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -110,7 +111,9 @@ def class_logits(outputs: np.ndarray) -> np.ndarray:
     return np.hstack([np.zeros_like(outputs), outputs])
 
 
-def table(predictions: Predictions, task: Task) -> str:
+def table(
+    predictions: Predictions, task: Task, kept: Mapping[str, Sequence[str]] | None = None
+) -> str:
     """Returns predictions as CSV: label, probability and one column per class; or values.
 
     Class names come from the data and are not trusted. Characters that steer a terminal are
@@ -120,20 +123,28 @@ def table(predictions: Predictions, task: Task) -> str:
     Args:
         predictions: Predictions of a network.
         task: Task that the network was trained for.
+        kept: Columns of the table to print first, by name.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     if task.classification:
-        writer.writerow(["label", "probability", *map(_cell, task.class_names)])
-        for label, best, row in zip(
-            predictions.label, predictions.probability, predictions.probabilities, strict=True
-        ):
-            numbers = (f"{number:.6f}" for number in (best, *row))
-            writer.writerow([_cell(label), *numbers])
+        names = ["label", "probability", *map(_cell, task.class_names)]
+        rows = [
+            [_cell(label), *(f"{number:.6f}" for number in (best, *row))]
+            for label, best, row in zip(
+                predictions.label,
+                predictions.probability,
+                predictions.probabilities,
+                strict=True,
+            )
+        ]
     else:
         names = ["value"] if task.outputs == 1 else [f"value_{i}" for i in range(task.outputs)]
-        writer.writerow(names)
-        writer.writerows(predictions.value.tolist())
+        rows = predictions.value.tolist()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    first = kept or {}
+    writer.writerow([*map(_cell, first), *names])
+    for number, row in enumerate(rows):
+        writer.writerow([*(_cell(values[number]) for values in first.values()), *row])
     return text.getvalue()
 
 

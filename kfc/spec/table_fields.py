@@ -61,7 +61,8 @@ class ColumnSpec(SpecModel):
     type: ColumnType = Field(description="Type of the column.", examples=["number"])
     format: str | None = Field(
         None,
-        description="Form of a date's text, with %Y, %m, %d, %H, %M and %S; by default ISO 8601.",
+        description="Form of a date's text, with %Y, %m, %d, %H, %M and %S; by default "
+        "ISO 8601.",
         examples=["%d/%m/%Y"],
     )
     encoder: Encoder | None = Field(

@@ -6,6 +6,10 @@ from .column_types import resolve_columns as resolve_columns
 from .csv_files import read_csv as read_csv
 from .parquet_files import read_parquet as read_parquet
 from .raw_table import RawTable as RawTable
+from .report_table import report_table as report_table
+from .spec_draft import Draft as Draft
+from .spec_draft import draft_spec as draft_spec
+from .spec_draft import table_kind as table_kind
 from .table_source import TableSource as TableSource
 from .table_source import is_table_source as is_table_source
 from .table_source import labelled_table as labelled_table

@@ -67,6 +67,7 @@ def draft_spec(file: str, target: str | None = None) -> Draft:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         autoescape=False,  # the draft is YAML, and `quoted` escapes
     )
     environment.filters |= {"quoted": _quoted, "line": one_line, "column": _column}
@@ -97,9 +98,8 @@ def table_kind(path: Path) -> str:
 def _csv_keys(table: RawTable, markers: Sequence[str]) -> dict[str, object]:
     """Returns the keys of `data.csv` that the file needs."""
     usual = {"delimiter": ",", "decimal": ".", "encoding": "utf-8"}
-    keys = {
-        key: table.csv[key] for key in usual if table.csv.get(key, usual[key]) != usual[key]
-    }
+    found = {key: table.csv.get(key, value) for key, value in usual.items()}
+    keys = {key: value for key, value in found.items() if value != usual[key]}
     return keys | ({"missing_values": list(markers)} if markers else {})
 
 

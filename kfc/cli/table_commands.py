@@ -1,0 +1,105 @@
+"""The parts of commands that are about tables: the draft of a spec, and files of rows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from kfc.cli import printing
+from kfc.errors import DataError, Finding, SpecError, one_line
+
+if TYPE_CHECKING:
+    from kfc.data.tables import RawTable
+    from kfc.runs import Run
+
+
+def write_draft(file: str, target: str | None, out: Path | None, *, as_json: bool) -> None:
+    """Drafts a spec for a table, writes it to a new file and prints its path.
+
+    Args:
+        file: CSV or Parquet file, or a folder of parts.
+        target: Name of the target's column; by default the last one.
+        out: File to write; by default NAME.yaml in the current folder.
+        as_json: Whether one JSON object is printed.
+
+    Raises:
+        DataError: If the table cannot be read.
+        SpecError: If the file to write exists.
+        DiskError: If it cannot be written.
+    """
+    from kfc.data.tables import draft_spec, report_table
+    from kfc.system import atomic
+
+    draft = draft_spec(file, target)
+    path = out or Path(f"{draft.name}.yaml")
+    with atomic.disk_errors(path):
+        try:
+            with path.open("x", encoding="utf-8") as opened:
+                opened.write(draft.text)
+        except FileExistsError as error:
+            remedy = "Name another with --out, or remove it."
+            finding = Finding(str(path), "a new file", "one that exists", remedy)
+            raise SpecError(finding) from error
+    if as_json:
+        columns = {report.name: report.column.type for report in draft.reports}
+        printing.print_json({"path": str(path), "columns": columns})
+        return
+    width = None if sys.stderr.isatty() else 160
+    Console(stderr=True, width=width).print(report_table(draft.reports))
+    print(f"{'spec':16} {one_line(str(path))}")
+
+
+def read_rows_for(run: Run, file: Path | str) -> RawTable:
+    """Reads a table for a run that was trained on a table.
+
+    Raises:
+        DataError: If the run was trained on arrays, or the file cannot be read.
+    """
+    from kfc.data import read_table_file
+
+    if run.task.table is None:
+        expected, got = "rows as the run was trained on", "a table, for a run on arrays"
+        raise DataError(Finding(str(file), expected, got, "Pass .npy, .npz (x) or IDX."))
+    return read_table_file(file, run.task.table.csv)
+
+
+def say_differences(run: Run, table: RawTable) -> None:
+    """Prints on stderr the columns that are ignored, and the values not seen in training."""
+    from kfc.runs import typed_rows, unknown_counts
+
+    if run.task.table is None:
+        return
+    known = {*run.task.table.columns, run.task.table.target}
+    extra = [name for name in table.columns.column_names if name not in known]
+    declared = run.spec.data.columns
+    new = [name for name in extra if name not in declared]
+    if new:
+        print(f"ignored columns: {one_line(', '.join(new))}", file=sys.stderr)
+    for name, count in unknown_counts(typed_rows(table, run.task), run.task).items():
+        line = (
+            f"column {name}: {count:,} of {len(table):,} values are not in the training rows"
+        )
+        print(one_line(line), file=sys.stderr)
+
+
+def kept_columns(table: RawTable, names: Sequence[str]) -> dict[str, list[str]]:
+    """Returns columns that predictions are printed with, as text.
+
+    Raises:
+        DataError: If the table has no such column.
+    """
+    import pyarrow as pa
+
+    kept = {}
+    for name in names:
+        if name not in table.columns.column_names:
+            remedy = f"Known columns: {', '.join(table.columns.column_names[:12])}."
+            finding = Finding("--keep", "a column of the table", repr(name), remedy)
+            raise DataError(finding)
+        values = table.columns.column(name).cast(pa.string()).to_pylist()
+        kept[name] = ["" if value is None else value for value in values]
+    return kept
