@@ -337,5 +337,5 @@ def input_column_missing(raw: RawTable, wanted: tuple[str, ...], part: str) -> F
         f"the columns of the training: {join_names(wanted, most=12)}",
         f"no column {shown_value(lacking[0])}",
         f"{hint}Add it; the order of columns does not matter, and extra ones are ignored.",
-        evidence={"missing": lacking},
+        evidence={"missing": len(lacking)},
     )
