@@ -16,6 +16,7 @@ from kfc.data.row_checks import check_rows
 from kfc.data.splits import SplitRequest, split
 from kfc.errors import Finding, KfcError, SpecError
 from kfc.findings import CHECKS, Check, checks_of, run_check, run_checks
+from kfc.runs.table_rows import encoded_rows, typed_rows
 from kfc.spec import load_spec
 from kfc.spec.schema import AcceptedCheck
 
@@ -23,6 +24,7 @@ X = np.random.default_rng(0).random((60, 4))
 Y = np.arange(60) % 3
 DARK = np.arange(60 * 6, dtype=np.uint8).reshape(60, 3, 2) % 50
 SECONDS = 1.7e9 + X  # float32 keeps one value of them
+TABLE = {"size": X[:, 0], "kind": np.array(["a", "b"])[Y % 2], "label": Y}
 
 
 def changed(values, cell, value):
@@ -47,6 +49,15 @@ def rows(x, y, weight=None):
 
 def cut(y, share, stratify=True):
     return lambda: split(SplitRequest(np.array(y), share, 0, stratify, where="rows"))
+
+
+def table(**columns):
+    return lambda: prepare(load_spec({"data": {"target": "label"}}), {**TABLE, **columns})
+
+
+def applied(rows, unknown="slot"):
+    task = prepare(load_spec({"data": {"target": "label", "unknown": unknown}}), TABLE).task
+    return encoded_rows(typed_rows(rows, task), task)
 
 
 def too_small_memory():
@@ -74,6 +85,12 @@ TRIGGERS = {
     "input_type": fitted(X + 0j, Y),
     "input_not_finite": fitted(changed(X, (3, 2), np.nan), Y),
     "input_overflow": fitted(changed(X, (3, 2), 1e300), Y),
+    "target_column_missing": lambda: prepare(load_spec({"data": {"target": "no"}}), TABLE),
+    "target_cell_missing": table(label=[None, *Y[1:].tolist()]),
+    "no_input_column": table(size=X[:, 0] * 0, kind=[f"name {i}" for i in range(60)]),
+    "input_column_missing": lambda: applied({"size": X[:, 0]}),
+    "table_empty": lambda: applied({name: values[:0] for name, values in TABLE.items()}),
+    "unknown_category": lambda: applied({**TABLE, "kind": ["c"] * 60}, unknown="refuse"),
     "target_not_array": rows(X, np.asarray(None)),
     "weight_not_array": rows(X, Y, np.asarray(None)),
     "target_empty": rows(X, X[:, :0]),
@@ -183,7 +200,7 @@ ODD = Check("odd", "data", SpecError, "odd_check")
 
 
 @pytest.fixture
-def table(monkeypatch):
+def one_check(monkeypatch):
     """Replaces the table by a check of this module, first as a warning, then as an error."""
     monkeypatch.setitem(sys.modules, "odd_check", SimpleNamespace(odd=odd))
     warning = dataclasses.replace(ODD, severity="warning")
@@ -191,16 +208,16 @@ def table(monkeypatch):
     return warning
 
 
-def test_a_warning_is_found_and_does_not_refuse(table):
-    (finding,) = table.find(3)
+def test_a_warning_is_found_and_does_not_refuse(one_check):
+    (finding,) = one_check.find(3)
     assert (finding.code, finding.severity) == ("odd", "warning")
-    table.run(3)
+    one_check.run(3)
     with pytest.raises(SpecError, match="here: expected even numbers, got 3"):
         run_checks("data", 3)
     run_checks("data", 4)
 
 
-def test_an_accepted_check_is_left_out(table):
+def test_an_accepted_check_is_left_out(one_check):
     run_checks("data", 3, accept=["odd"])
 
 

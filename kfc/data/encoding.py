@@ -9,7 +9,7 @@ import numpy as np
 
 from kfc.data.bad_cells import cell_place
 from kfc.data.rows import Rows
-from kfc.data.tables.typed_table import TypedTable
+from kfc.data.tables import TypedTable
 from kfc.data.targets import Classes
 from kfc.errors import Finding
 from kfc.findings import run_checks

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc.data.tables.typed_table import TypedTable
+from kfc.data.tables import TypedTable
 from kfc.system import DiskArray
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kfc.data import Source, Task
+from kfc.data.tables import is_table_source
 from kfc.errors import Finding, SpecError
 from kfc.network import num_outputs
 from kfc.registry import BLOCKS
@@ -85,6 +86,11 @@ def _data_findings(spec: Spec) -> Iterator[Finding]:
     data = spec.data
     if data.source is None:
         yield _finding("data.source", "a source", None)
+    elif is_table_source(data.source):
+        got = f"{data.source!r}, a table"
+        expected = "inputs that are arrays of numbers, which a short script can do"
+        remedy = "Keep this spec with kfc; its run's model.keras loads in plain Keras."
+        yield Finding("data.source", expected, got, remedy)
     elif data.source.partition(":")[0] not in SOURCES:
         yield _finding("data.source", f"one of {', '.join(SOURCES)}", data.source)
     if isinstance(data.validation, str):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.ranking import ranked
-from kfc.tuning.tables import finalists_table, fit_width, rich_table, trial_line
+from kfc.tuning.search_tables import finalists_table, fit_width, rich_table, trial_line
 from kfc.tuning.trial import Trial
 
 _ROWS = 10

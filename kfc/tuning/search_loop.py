@@ -14,8 +14,8 @@ from kfc.tuning.display import Display
 from kfc.tuning.oracle import Oracle
 from kfc.tuning.ranking import Verdict, choose_winner, ranked
 from kfc.tuning.search_records import SearchRecords
+from kfc.tuning.search_tables import csv_text
 from kfc.tuning.space import Space
-from kfc.tuning.tables import csv_text
 from kfc.tuning.tensorboard_hparams import write_hparams
 from kfc.tuning.time_left import time_left
 from kfc.tuning.trial import Proposal, Trial, objective_direction

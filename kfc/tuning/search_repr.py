@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kfc.system import user_paths
-from kfc.tuning.tables import cells, fit_width, values_text
+from kfc.tuning.search_tables import cells, fit_width, values_text
 
 if TYPE_CHECKING:
     from kfc.tuning.search import Search

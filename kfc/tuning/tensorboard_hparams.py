@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from kfc.system import atomic
-from kfc.tuning.tables import keys_of, short_names, short_value
+from kfc.tuning.search_tables import keys_of, short_names, short_value
 from kfc.tuning.trial import Trial
 
 

@@ -43,6 +43,14 @@ def test_what_a_script_cannot_follow_is_refused_by_its_key(overrides, where):
     assert finding.remedy
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_is_refused_before_it_is_read(kind):
+    spec = {"data": {"source": f"{kind}:nowhere.{kind}", "target": "churn"}}
+    with pytest.raises(kfc.SpecError, match=r"nowhere.*a table.*model\.keras") as caught:
+        eject(spec)
+    assert caught.value.findings[0].where == "data.source"
+
+
 def test_single_units_in_a_row_which_xla_multiplies_otherwise_are_refused():
     overrides = {"training.engine": "xla", "network.hidden": [1]}
     with pytest.raises(kfc.SpecError, match="no single unit after another"):

@@ -35,7 +35,7 @@ class Distinct:
 
     Args:
         values: The different values in the order of their first rows, without null.
-        rows: For each row the position of its value, -1 where the cell is missing.
+        rows: Position of the value of each row, -1 where the cell is missing.
         encoded: The same as a column of dictionaries.
     """
 

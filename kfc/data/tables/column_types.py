@@ -9,7 +9,7 @@ always wins. Blanks around a number, a boolean or a date do not matter.
    numbers.
 3. Numbers: decimal numbers with the table's decimal mark, optionally with an exponent; no
    marks of thousands, no hexadecimal, infinite or NaN text. Of these columns
-   a. integers with a leading zero (007) or beyond 2^53 are codes: they go on as text (6);
+   a. integers with a leading zero (007) or beyond 2^53 are codes: they count as text (6);
    b. eight digits that are days from 1900 to 2100 in every row are dates, `%Y%m%d`;
    c. integers that differ in every row are an id, and ignored, if they grow by 1 from row to
       row (at least 10 rows), are consecutive in another order (more than 50 rows), or if the
@@ -50,7 +50,13 @@ from kfc.data.tables.cell_texts import (
     whole_numbers,
 )
 from kfc.data.tables.date_texts import forms
-from kfc.data.tables.number_types import Proposal, are_days, day_type, number_type, word_type
+from kfc.data.tables.number_types import (
+    ProposedType,
+    are_days,
+    day_type,
+    number_type,
+    word_type,
+)
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.text_types import text_type
 from kfc.data.tables.typed_columns import (
@@ -211,9 +217,9 @@ def _example(values: pa.ChunkedArray) -> str:
 
 def _infer(
     raw: RawTable, name: str, values: pa.ChunkedArray, missing: int
-) -> Proposal | Finding:
+) -> ProposedType | Finding:
     if missing == len(values):
-        return Proposal("ignore", "empty", 0)
+        return ProposedType("ignore", "empty", 0)
     kind = values.type
     if is_text(kind):
         return text_type(raw, name, values)
@@ -223,11 +229,11 @@ def _infer(
     distinct = _count(values)
     same = distinct == 1 and not missing
     if same:
-        return Proposal("ignore", "the same in every row", 1)
+        return ProposedType("ignore", "the same in every row", 1)
     if pa.types.is_boolean(kind):
-        return Proposal("boolean", "booleans of the source", distinct)
+        return ProposedType("boolean", "booleans of the source", distinct)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return Proposal("date", "dates of the source", distinct)
+        return ProposedType("date", "dates of the source", distinct)
     if pa.types.is_integer(kind) and _beyond_exact(values):
         found = distinct_values(categories(values))
         return word_type(found, "integers beyond 2^53: codes, not numbers")
@@ -236,7 +242,7 @@ def _infer(
         whole = pa.types.is_integer(kind) and are_days(numbers)
         return day_type(values, result.distinct) if whole else result
     noun = next((noun for word, noun in _NESTED.items() if word in str(kind)), str(kind))
-    return Proposal("ignore", f"a column of {noun}", distinct)
+    return ProposedType("ignore", f"a column of {noun}", distinct)
 
 
 def _beyond_exact(values: pa.ChunkedArray) -> bool:

@@ -71,7 +71,7 @@ class CsvBytes:
             line += chunk.count(b"\n")
 
 
-def read_bytes(path: Path, encoding: str | None) -> CsvBytes:
+def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
     """Maps a CSV file into memory, and recodes it where it is not in UTF-8.
 
     Args:

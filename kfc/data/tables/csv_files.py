@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from kfc.data.tables.column_names import check_names
-from kfc.data.tables.csv_bytes import CsvBytes, read_bytes
+from kfc.data.tables.csv_bytes import CsvBytes, read_csv_bytes
 from kfc.data.tables.csv_decimal import recognised_decimal
 from kfc.data.tables.csv_dialect import Dialect, recognise
 from kfc.data.tables.csv_header import check_header, check_header_is_no_row
@@ -47,7 +47,7 @@ def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
     tables: list[pa.Table] = []
     names: tuple[str, ...] = ()
     for part in paths:
-        data = read_bytes(part, csv.encoding)
+        data = read_csv_bytes(part, csv.encoding)
         dialect = recognise(part, data.content, csv.delimiter)
         if not tables:
             # The first part settles the form of all others.

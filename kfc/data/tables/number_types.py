@@ -22,7 +22,7 @@ _COMPACT = "%Y%m%d"
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ProposedType:
     """A proposed type; `values` is the converted column where it is at hand."""
 
     kind: Literal["number", "category", "boolean", "date", "ignore"]
@@ -32,19 +32,19 @@ class Proposal:
     values: pa.ChunkedArray | None = None
 
 
-def number_type(name: str, numbers: pa.ChunkedArray) -> Proposal:
+def number_type(name: str, numbers: pa.ChunkedArray) -> ProposedType:
     """Finds whether numbers are an id, line 3c, or one value in every row."""
     rows = len(numbers)
     present = (numbers.drop_null() if numbers.null_count else numbers).to_numpy()
     ordered = np.sort(present)
     distinct = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
     if distinct == 1 and rows == len(present):
-        return Proposal("ignore", "the same in every row", 1)
+        return ProposedType("ignore", "the same in every row", 1)
     whole = bool(np.all(np.isfinite(present))) and bool(np.all(present == np.floor(present)))
     if whole and distinct == rows and _is_id(name, present, ordered):
-        return Proposal("ignore", "an id: a different integer in every row", distinct)
+        return ProposedType("ignore", "an id: a different integer in every row", distinct)
     why = "integers" if whole else "numbers"
-    return Proposal("number", why, distinct, values=numbers)
+    return ProposedType("number", why, distinct, values=numbers)
 
 
 def _is_id(name: str, values: np.ndarray, ordered: np.ndarray) -> bool:
@@ -73,24 +73,26 @@ def are_days(numbers: pa.ChunkedArray) -> bool:
     return bool(read_dates(texts, _COMPACT)[1].all())
 
 
-def day_type(values: pa.ChunkedArray, distinct: int) -> Proposal:
+def day_type(values: pa.ChunkedArray, distinct: int) -> ProposedType:
     """Returns the type of a column of numbers that are days."""
     same = distinct == 1 and not values.null_count
     if same:
-        return Proposal("ignore", "the same in every row", 1)
-    return Proposal("date", f"dates {_COMPACT}", distinct, _COMPACT)
+        return ProposedType("ignore", "the same in every row", 1)
+    return ProposedType("date", f"dates {_COMPACT}", distinct, _COMPACT)
 
 
-def word_type(found: Distinct, why: str) -> Proposal:
+def word_type(found: Distinct, why: str) -> ProposedType:
     """Tells categories from ids, names and free text, line 6 of the rule."""
     distinct = len(found.values)
     present = int(np.count_nonzero(found.rows >= 0))
     if distinct == 1 and present == len(found.rows):
-        return Proposal("ignore", "the same in every row", 1)
+        return ProposedType("ignore", "the same in every row", 1)
     if 2 * distinct > present and present > 1 and is_text(found.values.type):
         words = 1 + float(pc.mean(pc.count_substring(found.values, " ")).as_py())
         if words > _FREE_WORDS and present >= 20:
-            return Proposal("ignore", f"free text: {words:.0f} words on average", distinct)
+            return ProposedType("ignore", f"free text: {words:.0f} words on average", distinct)
     if (distinct == present >= 20) or (distinct > 0.9 * present and present > 50):
-        return Proposal("ignore", "an id or a name: different in nearly every row", distinct)
-    return Proposal("category", why, distinct, values=found.encoded)
+        return ProposedType(
+            "ignore", "an id or a name: different in nearly every row", distinct
+        )
+    return ProposedType("category", why, distinct, values=found.encoded)

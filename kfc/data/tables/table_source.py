@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfc.data.rows import Rows, Source
-from kfc.data.sources.name_lists import join_names
+from kfc.data.sources import join_names
 from kfc.data.tables.arrow_frames import is_table, read_table
 from kfc.data.tables.column_types import ColumnReport, resolve_columns
 from kfc.data.tables.csv_files import read_csv
@@ -337,5 +337,5 @@ def input_column_missing(raw: RawTable, wanted: tuple[str, ...], part: str) -> F
         f"the columns of the training: {join_names(wanted, most=12)}",
         f"no column {shown_value(lacking[0])}",
         f"{hint}Add it; the order of columns does not matter, and extra ones are ignored.",
-        evidence={"missing": lacking},
+        evidence={"missing": len(lacking)},
     )

@@ -22,7 +22,13 @@ from kfc.data.tables.cell_texts import (
     whole_numbers,
 )
 from kfc.data.tables.date_texts import day_and_month, forms, read_dates
-from kfc.data.tables.number_types import Proposal, are_days, day_type, number_type, word_type
+from kfc.data.tables.number_types import (
+    ProposedType,
+    are_days,
+    day_type,
+    number_type,
+    word_type,
+)
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.typed_columns import (
     EXACT,
@@ -36,7 +42,7 @@ from kfc.data.tables.typed_columns import (
 from kfc.errors import Finding
 
 
-def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> Proposal | Finding:
+def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType | Finding:
     """Finds the type of a column of texts, lines 2 to 6 of the rule."""
     missing = values.null_count
     if (numbers := whole_numbers(values, decimal_mark(raw))) is not None:
@@ -49,15 +55,15 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> Proposal | F
         return word_type(distinct_values(values), codes)
     found = distinct_values(values)
     if len(found.values) == 1 and not missing:
-        return Proposal("ignore", "the same in every row", 1)
+        return ProposedType("ignore", "the same in every row", 1)
     if (truths := truths_of(found.values)) is not None:
         pair = " and ".join(text.strip() for text in found.values.to_pylist()[:2])
         truth = spread(pa.array(truths, pa.bool_()), found)
-        return Proposal("boolean", f"only {pair}", len(found.values), values=truth)
+        return ProposedType("boolean", f"only {pair}", len(found.values), values=truth)
     counts = found.counts
     markers = marker_mask(found.values)
     if markers.all():
-        return Proposal("ignore", "only marks of missing values", len(found.values))
+        return ProposedType("ignore", "only marks of missing values", len(found.values))
     plain = looks_numeric(found.values) & ~markers
     if 2 * counts[plain].sum() >= max(counts[~markers].sum(), 1):
         judged = _numeric_texts(raw, name, found, counts, markers)
@@ -78,7 +84,7 @@ def _codes(values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> str:
 
 def _numeric_texts(
     raw: RawTable, name: str, found: Distinct, counts: np.ndarray, markers: np.ndarray
-) -> Proposal | Finding | None:
+) -> ProposedType | Finding | None:
     """Judges texts that begin like numbers, lines 3 to 5; None where they are only text."""
     texts, total = found.values, int(counts[~markers].sum())
     numbers = number_mask(texts, decimal_mark(raw))
@@ -145,7 +151,7 @@ def _other_mark(raw: RawTable, name: str, found: Distinct, odd: np.ndarray) -> F
     return bad_cell(raw, name, row, expected, remedy)
 
 
-def _date(raw: RawTable, name: str, found: Distinct, form: str) -> Proposal | Finding:
+def _date(raw: RawTable, name: str, found: Distinct, form: str) -> ProposedType | Finding:
     """Reads a column of dates of one form; the order of day and month may be open."""
     chosen = None if form.startswith("ISO") else form
     if "%?" in form:
@@ -155,7 +161,7 @@ def _date(raw: RawTable, name: str, found: Distinct, form: str) -> Proposal | Fi
             said = declare(name, f'{{type: date, format: "{form.replace("%?", "%d", 1)}"}}')
             return Finding(
                 f"{raw.name}, column {name!r}",
-                "dates whose day and month can be told apart",
+                "dates whose day and month can be distinguished",
                 f"{got}, such as {found.values[0].as_py()!r}",
                 f"Use {said.replace('%?', '%m')} or the format with %d and %m exchanged."
                 if orders
@@ -168,4 +174,4 @@ def _date(raw: RawTable, name: str, found: Distinct, form: str) -> Proposal | Fi
         cell = found.values[int(found.rows[row])].as_py()
         return bad_cell(raw, name, row, "a date that exists", missing_remedy(raw, [cell]))
     why = f"dates, {chosen or form}"
-    return Proposal("date", why, len(found.values), chosen, spread(dates, found))
+    return ProposedType("date", why, len(found.values), chosen, spread(dates, found))

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kfc.tuning.comparison import Finalist
-from kfc.tuning.tables import (
+from kfc.tuning.search_tables import (
     cells,
     csv_text,
     finalists_table,
