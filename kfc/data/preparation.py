@@ -34,6 +34,7 @@ from kfc.system import DiskArray, chunks, memory
 
 TEST_SHARE = 0.2  # of the rows of a source without test rows
 _VALIDATION_SHARE = 0.1  # of the training rows, unless the data or the spec say otherwise
+_KEPT_ROWS = 64  # test rows of a table that stay beside the encoded ones
 _RESIDENT_SHARE = 0.25
 """Share of the memory that inputs in memory may take: TensorFlow copies them, and a split
 copies them too."""
@@ -55,6 +56,8 @@ class Prepared:
         sha256: Hash of all rows of the source.
         resolved: Keys of the spec's `data` whose values depend on the rows, with these values.
         reports: Facts about each column of a table, and the reason of its type.
+        test_columns: The columns of some test rows of a table, evenly spaced and not yet
+            encoded, of which a run keeps a sample; None for arrays.
     """
 
     train: Rows
@@ -64,6 +67,7 @@ class Prepared:
     sha256: str
     resolved: Mapping[str, Any] = field(default_factory=dict)
     reports: tuple[ColumnReport, ...] = ()
+    test_columns: TypedTable | None = None
 
     @property
     def held_out(self) -> dict[str, Rows]:
@@ -220,8 +224,9 @@ def prepare(
         train, validation = _split(train, spec, raw.validation, "data.validation", classes)
 
     # Fit what is learned on the training rows that remain, and encode a table by it.
-    encoding = _table_encoding(spec, train, raw)
+    encoding, test_columns = _table_encoding(spec, train, raw), None
     if encoding is not None:
+        test_columns = _some_rows(test)
         train, test = _encoded(encoding, train), _encoded(encoding, test)
         validation = None if validation is None else _encoded(encoding, validation)
     task = _task(spec, train, classes, raw, encoding)
@@ -242,7 +247,7 @@ def prepare(
     if validation is not None:
         validation = replace(validation, sample_weight=None)
     reports = raw.tables.reports if raw.tables else ()
-    return Prepared(train, validation, test, task, sha256, resolved, reports)
+    return Prepared(train, validation, test, task, sha256, resolved, reports, test_columns)
 
 
 def _read_rows(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:
@@ -367,6 +372,13 @@ def _table_encoding(spec: Spec, train: Rows, raw: _Raw) -> TableEncoding | None:
         return None
     used = {n: c for n, c in raw.tables.columns.items() if n in train.x.columns}
     return TableEncoding.fit(train.x.columns, used, spec.data.missing, spec.data.categories)
+
+
+def _some_rows(rows: Rows) -> TypedTable:
+    """Returns rows of a table, evenly spaced."""
+    evenly = np.linspace(0, len(rows) - 1, min(_KEPT_ROWS, len(rows))).astype(int)
+    table: TypedTable = rows.x.take(evenly)
+    return table
 
 
 def _encoded(encoding: TableEncoding, rows: Rows) -> Rows:
