@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from kfc.data.rows import Rows
-from kfc.data.tables import TableSource
+from kfc.data.tables import TableSource, TypedTable
 from kfc.data.task import TableTask
 from kfc.preprocessing import TableEncoding
 from kfc.spec import Spec
@@ -27,6 +29,13 @@ def encoded(encoding: TableEncoding | None, rows: Rows | None) -> Any:
     if encoding is None or rows is None:
         return rows
     return replace(rows, x=encoding.apply(rows.x.columns))
+
+
+def some_rows(rows: Rows, most: int) -> TypedTable:
+    """Returns at most `most` rows of a table that is not encoded yet, evenly spaced."""
+    evenly = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
+    table: TypedTable = rows.x.take(evenly)
+    return table
 
 
 def table_task(

@@ -9,7 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from kfc.data.encoded_tables import encoded, table_encoding, table_keys, table_task
+from kfc.data.encoded_tables import (
+    encoded,
+    some_rows,
+    table_encoding,
+    table_keys,
+    table_task,
+)
 from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.rows import Rows, Source
@@ -35,6 +41,7 @@ from kfc.system import DiskArray, chunks, memory
 
 TEST_SHARE = 0.2  # of the rows of a source without test rows
 _VALIDATION_SHARE = 0.1  # of the training rows, unless the data or the spec say otherwise
+_KEPT_ROWS = 64  # test rows of a table that stay beside the encoded ones
 _RESIDENT_SHARE = 0.25
 """Share of the memory that inputs in memory may take: TensorFlow copies them, and a split
 copies them too."""
@@ -56,6 +63,8 @@ class Prepared:
         sha256: Hash of all rows of the source.
         resolved: Keys of the spec's `data` whose values depend on the rows, with these values.
         reports: Facts about each column of a table, and the reason of its type.
+        test_columns: The columns of some test rows of a table, evenly spaced and not yet
+            encoded, of which a run keeps a sample; None for arrays.
     """
 
     train: Rows
@@ -65,6 +74,7 @@ class Prepared:
     sha256: str
     resolved: Mapping[str, Any] = field(default_factory=dict)
     reports: tuple[ColumnReport, ...] = ()
+    test_columns: TypedTable | None = None
 
     @property
     def held_out(self) -> dict[str, Rows]:
@@ -218,6 +228,7 @@ def prepare(
 
     # Fit what is learned on the training rows that remain, and encode a table by it.
     encoding = table_encoding(spec, train, raw.tables)
+    test_columns = some_rows(test, _KEPT_ROWS) if encoding else None
     train, test, validation = (encoded(encoding, rows) for rows in (train, test, validation))
     task = _task(spec, train, classes, raw, encoding)
     for part, where in () if encoding else raw.parts:
@@ -234,7 +245,7 @@ def prepare(
     if validation is not None:
         validation = replace(validation, sample_weight=None)
     reports = raw.tables.reports if raw.tables else ()
-    return Prepared(train, validation, test, task, sha256, resolved, reports)
+    return Prepared(train, validation, test, task, sha256, resolved, reports, test_columns)
 
 
 def _read_rows(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:

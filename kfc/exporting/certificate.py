@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,8 @@ from kfc.data import Task
 from kfc.errors import Finding, NumbersError
 from kfc.exporting import serving_signature
 from kfc.exporting.formats import Exporter
-from kfc.exporting.requests import Request
+from kfc.exporting.requests import AnyRequest
+from kfc.exporting.table_requests import with_bad_rows
 from kfc.runs import Sample, class_logits, from_outputs
 
 LIMIT = 1e-5
@@ -73,7 +74,7 @@ def compare_with_run(
     task: Task,
     *,
     input_name: str,
-    request: Request | None,
+    request: AnyRequest | None,
     limit: float = LIMIT,
 ) -> Parity:
     """Calls an exported model on the sample, in a fresh process, and compares the outputs.
@@ -99,7 +100,7 @@ def compare_with_run(
     """
     calls = _calls(exporter, sample, task, input_name, request)
     if task.classification:
-        sample = Sample(sample.x, class_logits(sample.outputs))
+        sample = replace(sample, outputs=class_logits(sample.outputs))
     differences, ties = [], set()
     for call, outputs in zip(calls, _outputs(folder, exporter, calls), strict=True):
         _check_shapes(outputs, task, call, serves=exporter.serves)
@@ -115,9 +116,11 @@ def compare_with_run(
 
 
 def _calls(
-    exporter: Exporter, sample: Sample, task: Task, input_name: str, request: Request | None
+    exporter: Exporter, sample: Sample, task: Task, input_name: str, request: AnyRequest | None
 ) -> list[_Call]:
     """Returns the calls to make: by batch, by feature, the request, and rows with NaN."""
+    if task.table is not None:
+        return _table_calls(sample, task, request)
     by_feature = exporter.serves and bool(task.feature_names)
 
     def features(x: np.ndarray) -> dict[str, np.ndarray]:
@@ -139,6 +142,21 @@ def _calls(
         if by_feature:
             signature = serving_signature.ROWS
             calls.append(_Call("columns with NaN rows", signature, features(x), 1, n))
+    return calls
+
+
+def _table_calls(sample: Sample, task: Task, request: AnyRequest | None) -> list[_Call]:
+    """Returns the calls of a table: by columns, the request, and rows that give NaN."""
+    calls = [
+        _Call(f"batch of {n}", "", {name: x[:n] for name, x in sample.columns.items()}, n)
+        for n in dict.fromkeys((len(sample.x), 1, 0))
+    ]
+    if request is not None:
+        inputs = request.inputs(task.input_dtype)
+        calls.append(_Call("request", request.signature, inputs, request.num_rows))
+    columns, bad = with_bad_rows(sample, task)
+    if bad:
+        calls.append(_Call("batch with NaN rows", "", columns, 1, bad))
     return calls
 
 

@@ -38,6 +38,7 @@ class _TaskFields(BaseModel):
     targets: list[str] = []
     scaling: _ScalingFields
     target_scaling: _ScalingFields
+    table: dict[str, Any] | None = None  # checked where it is read, by `TableTask`
 
 
 class _CertificateFields(BaseModel):

@@ -14,6 +14,7 @@ from kfc.errors import CheckpointError, Finding, SpecError, one_line
 from kfc.exporting import certificate, model_card, requests, serving_signature
 from kfc.exporting.formats import Exporter, full_disk_as_oserror
 from kfc.exporting.loaded_export import Export, installed_exporter
+from kfc.exporting.table_requests import TableRequest
 from kfc.exporting.versions import (
     CERTIFICATE,
     LARGEST,
@@ -87,6 +88,7 @@ def export(
     console = progress_console(verbose)
     if not isinstance(finished, Run):
         finished = run.load(finished)
+    exporter.check_table(format, finished.task)
     sample = _checked_sample(finished)
 
     with atomic.disk_errors(path), full_disk_as_oserror(), locks.in_turn(path):
@@ -127,7 +129,7 @@ def _write_version(
     console.print(f"{place}: writing {format}", soft_wrap=True)
     guard = EXPORTERS.guard(format, "export")
     with guard, atomic.disk_errors(target), full_disk_as_oserror():
-        exporter.write(finished.model, task, folder)
+        exporter.write(finished.network, task, folder)
     request, has_warmup = _write_requests(folder, exporter, finished, sample)
     _write_class_names(folder, task)
 
@@ -137,7 +139,7 @@ def _write_version(
         exporter,
         sample,
         task,
-        input_name=finished.model.inputs[0].name,
+        input_name=finished.network.inputs[0].name,
         request=request,
         limit=_limit(finished.spec),
     )
@@ -162,7 +164,7 @@ def _write_version(
     commands = None
     if exporter.serves:
         commands = requests.serving_commands(target, finished.spec.name, portable=True)
-    card = model_card.card_text(finished, fields, commands)
+    card = model_card.card_text(finished, fields, commands, request)
     (folder / CARD).write_text(card, "utf-8")
     fields = result_file.with_sha256(fields | {"files": file_sha256s(folder)})
     (folder / CERTIFICATE).write_text(result_file.as_json(fields), "utf-8")
@@ -231,10 +233,10 @@ def _checked_sample(finished: Run) -> Sample:
     Raises:
         CheckpointError: If the outputs differ, or if the run has no sample.
     """
-    if run.weights_sha256(finished.model) != finished.weights_sha256:
+    if run.weights_sha256(finished.network) != finished.weights_sha256:
         raise _altered(finished, "weights that are not those the run ended with")
     sample = sample_file.read_sample(finished.folder, finished.sample_sha256)
-    now = sample_file.outputs_on_cpu(finished.model, sample.x)
+    now = sample_file.outputs_on_cpu(finished.network, sample.x)
     by_output = not finished.task.classification
     limit = _limit(finished.spec)
     if (
@@ -264,12 +266,16 @@ def _write_class_names(folder: Path, task: Task) -> None:
 
 def _write_requests(
     folder: Path, exporter: Exporter, finished: Run, sample: Sample
-) -> tuple[requests.Request | None, bool]:
+) -> tuple[requests.AnyRequest | None, bool]:
     """Writes a request for TensorFlow Serving, and returns it and whether it can warm up."""
     if not exporter.serves:
         return None, False
     task = finished.task
-    request = requests.Request.of(sample.x[0], task, finished.model.inputs[0].name)
+    request: requests.AnyRequest
+    if task.table is None:
+        request = requests.Request.of(sample.x[0], task, finished.network.inputs[0].name)
+    else:
+        request = TableRequest.of(sample)
     requests.write_request(folder, request)
     return request, requests.write_warmup(folder, request, task, finished.spec.name)
 
@@ -280,11 +286,14 @@ def _fields(finished: Run, exporter: Exporter, parity: certificate.Parity) -> di
     ties = compared.pop("ties")
     if task.classification:
         compared |= {"labels_equal": not ties, "ties": ties}
-    if exporter.serves and task.feature_names:
+    if task.table is not None:
+        compared["input_names"] = serving_signature.column_names(finished.network, task)
+    elif exporter.serves and task.feature_names:
         names = serving_signature.input_names(task.feature_names)
         compared["input_names"] = dict(zip(task.feature_names, names, strict=True))
     return {
-        "input": finished.model.inputs[0].name,
+        # A table has no input for a batch, but those of `input_names`.
+        "input": "" if task.table else finished.network.inputs[0].name,
         **compared,
         "sample_sha256": finished.sample_sha256,
         "weights_sha256": finished.weights_sha256,

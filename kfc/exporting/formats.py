@@ -17,6 +17,7 @@ from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.exporting import converter_operations, graph_check, serving_signature
 from kfc.exporting.nan_guard import add_nan_guard
+from kfc.network import raw_model
 from kfc.system import tensorflow_startup
 
 _RUNTIMES = Path(__file__).parent / "runtimes"
@@ -34,6 +35,9 @@ class Exporter:
         serves: Whether TensorFlow Serving can serve the format, with its signatures.
         modules: Modules that the format needs besides the dependencies of kfc.
         distributions: Packages to install for these modules.
+        tables: Whether the format takes the raw columns of a table, text among them. Its
+            `write` gets the network of encoded rows, and `kfc.network.raw_model` adds the
+            encoding.
         unlisted: Function of a folder that returns its unknown content, such as an operation
             that writes files, which no export of a built-in network holds. `load_export`
             refuses such a folder before it loads the model. A plug-in without this function
@@ -43,6 +47,7 @@ class Exporter:
     write: Callable[[keras.Model, Task, Path], None]
     runtime: Path
     serves: bool = False
+    tables: bool = False
     modules: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
     unlisted: Callable[[Path], list[str]] = field(default=lambda folder: [])
@@ -67,13 +72,39 @@ class Exporter:
                 )
             )
 
+    def check_table(self, name: str, task: Task) -> None:
+        """Checks that the format takes a table, if the network was trained on one.
+
+        Args:
+            name: Name of the format.
+            task: Task of the network.
+
+        Raises:
+            SpecError: If it does not.
+        """
+        if task.table is not None and not self.tables:
+            raise SpecError(
+                Finding(
+                    f"--format {name}",
+                    "saved_model for a network of a table",
+                    "a format that cannot look up the text of a column",
+                    "Export it as saved_model.",
+                )
+            )
+
 
 def write_saved_model(network: keras.Model, task: Task, folder: Path) -> None:
     """Writes a SavedModel with the signatures of `serving_signature.endpoints`."""
     archive = keras.export.ExportArchive()
     network = add_nan_guard(network, task)
-    archive.track(network)
-    for name, (function, inputs) in serving_signature.endpoints(network, task).items():
+    model = raw_model(network, task)  # the network itself for arrays
+    archive.track(model)
+    if task.table is None:
+        endpoints = serving_signature.endpoints(network, task)
+    else:
+        endpoint = serving_signature.table_endpoint(model, network, task)
+        endpoints = {serving_signature.DEFAULT: endpoint}
+    for name, (function, inputs) in endpoints.items():
         archive.add_endpoint(name, function, input_signature=inputs)
     # A served model is not trained, and custom gradients would be further functions in it.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -96,6 +127,7 @@ SAVED_MODEL = Exporter(
     write_saved_model,
     _RUNTIMES / "saved_model.py",
     serves=True,
+    tables=True,
     unlisted=graph_check.unlisted_in_saved_model,
 )
 ONNX = Exporter(

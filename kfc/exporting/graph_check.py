@@ -17,25 +17,33 @@ from kfc.compat import attributes_of_operation, saved_model_proto
 
 GRAPH = frozenset(
     {
-        *("AssignVariableOp", "Const", "NoOp", "Placeholder", "ReadVariableOp"),
-        *("StatefulPartitionedCall", "VarHandleOp", "VarIsInitializedOp"),
+        *("AssignVariableOp", "Const", "HashTableV2", "NoOp", "Placeholder"),
+        *("ReadVariableOp", "StatefulPartitionedCall", "VarHandleOp", "VarIsInitializedOp"),
     }
 )
 """Operations of the graph itself: its variables, its inputs and calls of its functions."""
 
 COMPUTE = frozenset(
     {
-        *("Abs", "AddV2", "All", "ArgMax", "BiasAdd", "Cast", "ConcatV2", "Const", "Cumsum"),
-        *("Elu", "Erfc", "Exp", "Expm1", "GatherV2", "Greater", "GreaterEqual", "Identity"),
-        *("IdentityN", "LeakyRelu", "Less", "LessEqual", "LogSoftmax", "LogicalAnd", "MatMul"),
-        *("Max", "Maximum", "Mean", "Minimum", "Mul", "Neg", "NoOp", "Pack", "Pow", "Range"),
+        *("Abs", "AddV2", "All", "ArgMax", "BiasAdd", "Cast", "ConcatV2", "Const"),
+        *("Cumsum", "Elu", "Equal", "Erfc", "Exp", "ExpandDims", "Expm1", "FloorDiv"),
+        *("FloorMod", "GatherV2", "Greater", "GreaterEqual", "HashTableV2", "Identity"),
+        *("IdentityN", "IsInf", "IsNan", "LeakyRelu", "Less", "LessEqual", "LogSoftmax"),
+        *("LogicalAnd", "LogicalNot", "LogicalOr", "LookupTableFindV2"),
+        *("LookupTableImportV2", "MatMul", "Max", "Maximum", "Mean", "Minimum", "Mul"),
+        *("Neg", "NoOp", "Pack", "Pow", "Prod", "RaggedTensorToTensor", "Range"),
         *("ReadVariableOp", "RealDiv", "Relu", "Relu6", "Reshape", "Rsqrt", "SelectV2"),
-        *("Selu", "Shape", "Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt", "Square"),
-        *("SquaredDifference", "StatefulPartitionedCall", "StopGradient", "StridedSlice"),
-        *("Sub", "Sum", "Tanh", "TopKV2", "ZerosLike"),
+        *("Selu", "Shape", "Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt"),
+        *("Square", "SquaredDifference", "StatefulPartitionedCall", "StopGradient"),
+        *("StridedSlice", "Sub", "Sum", "Tanh", "TopKV2", "Transpose", "UnicodeDecode"),
+        *("UnicodeEncode", "ZerosLike"),
     }
 )
-"""Operations of a function that predicts."""
+"""Operations of a function that predicts, or that fills a table of categories.
+
+The content of such a table is a constant of the graph; the operation that reads it from a file
+is not listed.
+"""
 
 SAVE = frozenset(
     {
@@ -72,7 +80,7 @@ _FIELDS = {
     "FunctionDef": {"arg_attr", "attr", "control_ret", "node_def", "ret", "signature"},
     "SavedObject": {
         *("bare_concrete_function", "children", "constant", "dependencies", "function"),
-        *("registered_name", "user_object", "variable"),
+        *("registered_name", "resource", "user_object", "variable"),
     },
 }
 """Name of a message of TensorFlow -> the fields that an export of kfc fills in."""
@@ -252,11 +260,13 @@ def _of_objects(objects: Any) -> Iterator[str]:
         kind = each.WhichOneof("kind")
         if kind == "user_object" and each.user_object.identifier not in _OBJECTS:
             yield f"the object {each.user_object.identifier}"
-        if each.registered_name and (kind, each.registered_name) != _CONSTANT:
+        if each.registered_name and (kind, each.registered_name) not in _REGISTERED:
             yield f"the registered object {each.registered_name}"
+        if kind == "resource" and (each.resource.device or not each.registered_name):
+            yield f"a resource on {each.resource.device or 'no table'}"
         variable = each.variable
         if kind == "variable" and (variable.dtype not in _TYPES - _TEXT or variable.device):
             yield f"a variable of type {variable.dtype} on {variable.device or 'any device'}"
 
 
-_CONSTANT = ("constant", "tf.TrackableConstant")
+_REGISTERED = {("constant", "tf.TrackableConstant"), ("resource", "tf.StaticHashTable")}

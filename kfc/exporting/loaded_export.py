@@ -15,7 +15,15 @@ from kfc.exporting import certificate_fields, requests, serving_signature
 from kfc.exporting.formats import Exporter
 from kfc.exporting.versions import CERTIFICATE, file_sha256s, versions
 from kfc.registry import EXPORTERS
-from kfc.runs import Predictions, from_outputs, raw_rows, result_file
+from kfc.runs import (
+    Predictions,
+    encoded_rows,
+    from_outputs,
+    raw_columns,
+    raw_rows,
+    result_file,
+    typed_rows,
+)
 from kfc.system import atomic, safe_open, tensorflow_startup, user_paths
 
 _BATCH = 1024  # rows
@@ -73,7 +81,8 @@ class Export:
         """Returns labels and probabilities, or values, for raw rows.
 
         Args:
-            x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
+            x: Raw inputs, (rows, *input_shape) or flattened, (rows, features); a frame or a
+                dict of columns for a table.
 
         Raises:
             DataError: If `x` are not rows as in training.
@@ -82,22 +91,29 @@ class Export:
                 have other names, shapes or types than an export has.
             NumbersError: If an output is NaN.
         """
-        rows = raw_rows(x, self.task)
+        if self.task.table is None:
+            inputs = {self.certificate["input"]: raw_rows(x, self.task)}
+        else:
+            typed = typed_rows(x, self.task)
+            encoded_rows(typed, self.task)  # refuses the rows that a run refuses
+            names = self.certificate["input_names"]
+            inputs = raw_columns(self.task.table.encoding, typed, names)
         self.exporter.check_installed(self.format)
         with EXPORTERS.guard(self.format, "predict"), tensorflow_startup.stderr_held_back():
-            found = self._outputs(rows)
+            found = self._outputs(inputs)
         outputs = found.pop("logits" if self.task.classification else "value")
         implied = from_outputs(outputs if outputs.ndim == 2 else outputs[:, None], self.task)
         # The probabilities are the model's own, and so are the labels of a SavedModel.
         return implied._replace(**found)
 
-    def _outputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def _outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Returns the outputs by name, with names, shapes and types checked."""
+        num_rows = len(next(iter(inputs.values())))
         try:
             predict = _import_runtime(self.exporter)(str(self.path))
             batches = [
-                predict({self.certificate["input"]: rows[first : first + _BATCH]})
-                for first in range(0, max(len(rows), 1), _BATCH)
+                predict({name: x[first : first + _BATCH] for name, x in inputs.items()})
+                for first in range(0, max(num_rows, 1), _BATCH)
             ]
             found = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
         except KfcError:
@@ -111,7 +127,7 @@ class Export:
                 self.path, f"one that {self.format} cannot run ({got})"
             ) from error
         serves = self.exporter.serves
-        wanted = serving_signature.output_shapes(self.task, len(rows), serves=serves)
+        wanted = serving_signature.output_shapes(self.task, num_rows, serves=serves)
         got_shapes = {name: values.shape for name, values in found.items()}
         kinds = {name: "U" if name == "label" else "f" for name in wanted}
         if got_shapes != wanted or any(found[n].dtype.kind != kinds[n] for n in wanted):

@@ -18,15 +18,22 @@ from ruamel.yaml import YAML
 from kfc.data import Task
 from kfc.errors import one_line
 from kfc.exporting.certificate_fields import verdict
+from kfc.exporting.requests import AnyRequest
+from kfc.exporting.table_requests import TableRequest
 from kfc.runs import Run
 from kfc.spec import dump_spec
 
 _TEMPLATE = Path(__file__).parent / "card.md.jinja"
+_MISSING = {"string": '`""`', "float64": "`NaN`", "int64": "none", "bool": "none"}
+"""Type of an input -> the value of a missing cell."""
 _SHOWN = 30  # names of classes or features
 
 
 def card_text(
-    run: Run, certificate: Mapping[str, Any], commands: tuple[str, str] | None
+    run: Run,
+    certificate: Mapping[str, Any],
+    commands: tuple[str, str] | None,
+    request: AnyRequest | None = None,
 ) -> str:
     """Returns the model card of an exported run.
 
@@ -34,6 +41,7 @@ def card_text(
         run: The run.
         certificate: Fields of the certificate.
         commands: Commands that serve the model and send a request, if there are any.
+        request: The request that is exported beside the model, if there is one.
     """
     task = run.task
     template = jinja2.Environment(
@@ -46,9 +54,12 @@ def card_text(
     return template.render(
         front=_front_matter(run, certificate["format"]),
         name=run.spec.name,
-        num_weights=f"{run.model.count_params():,}",
+        num_weights=f"{run.network.count_params():,}",
         kind=_pipeline_tag(task).replace("-", " "),
         row=_row(task),
+        columns=_columns(task, request),
+        call=_call(request),
+        refuses=task.table is not None and task.table.unknown == "refuse",
         outputs=_outputs(task, certificate["format"]),
         question="the class of such a row"
         if task.classification
@@ -63,7 +74,9 @@ def card_text(
         source=_code(run.spec.data.source or "arrays in memory"),
         repeats=run.spec.data.source is not None,
         rows=", ".join(f"{count:,} {part}" for part, count in run.rows.items()),
-        feature_names=_features(task, certificate.get("input_names", {})),
+        feature_names=""
+        if task.table
+        else _features(task, certificate.get("input_names", {})),
         scale=_code(run.spec.data.scale),
         data_sha256=run.data_sha256,
         metrics=[(name, f"{value:.4f}") for name, value in run.metrics.items()],
@@ -119,9 +132,38 @@ def _pipeline_tag(task: Task) -> str:
 
 
 def _row(task: Task) -> str:
+    if task.table is not None:
+        count = len(task.table.encoding.columns)
+        return f"{count} column{'s' if count > 1 else ''} of a table"
     integers = "8-bit pixels" if len(task.input_shape) > 1 else "whole numbers from 0 to 255"
     values = integers if task.input_dtype == "uint8" else "numbers (float32)"
     return f"{' x '.join(map(str, task.input_shape))} {values}"
+
+
+def _columns(task: Task, request: AnyRequest | None) -> list[tuple[str, ...]]:
+    """Returns the name, type, input, input's type and missing value of each column."""
+    if task.table is None or not isinstance(request, TableRequest):
+        return []
+    rows = []
+    for column, name in zip(task.table.encoding.columns, request.columns, strict=True):
+        missing = _MISSING[column.input_dtype]
+        if getattr(column, "refuse", False):
+            missing = "refused"
+        kind = task.table.columns[column.name].type
+        rows.append((_escaped(column.name), kind, _code(name), column.input_dtype, missing))
+    return rows
+
+
+def _call(request: AnyRequest | None) -> list[str]:
+    """Returns the lines of a Python call with the first row of a request."""
+    if not isinstance(request, TableRequest):
+        return []
+    lines = []
+    for name, values in request.columns.items():
+        dtype = "string" if values.dtype.kind == "U" else values.dtype.name
+        value = repr(values[0].item()).replace("nan", "float('nan')", dtype == "float64")
+        lines.append(f'"{name}": tf.constant([{value}], tf.{dtype}),')
+    return lines
 
 
 def _outputs(task: Task, format: str) -> str:

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from kfc.data import Task
 from kfc.exporting import serving_signature
+from kfc.exporting.table_requests import TableRequest
 from kfc.system import user_paths
 
 EXTRA = "assets.extra"
@@ -55,6 +56,11 @@ class Request:
         )
 
     @property
+    def num_rows(self) -> int:
+        """Number of rows, the first ones of the sample."""
+        return 1
+
+    @property
     def body(self) -> str:
         """The body of the HTTP request, JSON."""
         named = (
@@ -71,13 +77,16 @@ class Request:
         return {name: np.asarray([value], dtype) for name, value in by_name.items()}
 
 
-def write_request(folder: Path, request: Request) -> None:
+AnyRequest = Request | TableRequest
+
+
+def write_request(folder: Path, request: AnyRequest) -> None:
     """Writes `assets.extra/request.json`, the body of an HTTP request for one real row."""
     (folder / EXTRA).mkdir(exist_ok=True)
     (folder / REQUEST).write_text(request.body, "utf-8")
 
 
-def write_warmup(folder: Path, request: Request, task: Task, name: str) -> bool:
+def write_warmup(folder: Path, request: AnyRequest, task: Task, name: str) -> bool:
     """Writes the file of requests with which TensorFlow Serving warms up a SavedModel.
 
     Args:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kfc.data import Task
 from kfc.exporting.nan_guard import finite_rows
+from kfc.preprocessing import TableEncoding
 
 DEFAULT, ROWS = "serving_default", "rows"
 NO_LABEL = ""
@@ -50,6 +51,48 @@ def endpoints(network: keras.Model, task: Task) -> dict[str, Endpoint]:
             ],
         )
     return found
+
+
+def table_endpoint(model: keras.Model, network: keras.Model, task: Task) -> Endpoint:
+    """Returns the function of `serving_default` for a table, and its inputs.
+
+    It takes one input for each raw column, (batch,), and returns the outputs of `endpoints`.
+
+    Args:
+        model: Model that takes raw columns by name.
+        network: Network in it, which takes encoded rows.
+        task: Task of the network.
+    """
+    inputs = encoding_of(task).input_names((network.name,))
+    names = column_names(network, task)
+    dtypes = {each.name: each.dtype for each in model.inputs}
+
+    def predict(*columns: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = dict(zip(inputs.values(), columns, strict=True))
+        return _predict(model(raw, training=False), task)
+
+    specs = [
+        tf.TensorSpec((None,), dtypes[inputs[column]], name=name)
+        for column, name in names.items()
+    ]
+    return predict, specs
+
+
+def column_names(network: keras.Model, task: Task) -> dict[str, str]:
+    """Returns the name of each column of a table in the signature.
+
+    Args:
+        network: Network that takes encoded rows.
+        task: Task of the network.
+    """
+    return encoding_of(task).signature_names((network.name,))
+
+
+def encoding_of(task: Task) -> TableEncoding:
+    """Returns the encoding of a network's table."""
+    if task.encoding is None:
+        raise TypeError("task.encoding: expected the encoding of a table, got None")
+    return task.encoding
 
 
 def input_names(feature_names: Sequence[str]) -> list[str]:

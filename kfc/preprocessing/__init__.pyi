@@ -1,4 +1,5 @@
 from .column_encoding import Code as Code
+from .column_encoding import ColumnEncoding as ColumnEncoding
 from .numeric import NumericScaling as NumericScaling
 from .scaling_layers import TensorScaling as TensorScaling
 from .scaling_layers import given_numbers as given_numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Collection, Iterable, Mapping
 
@@ -47,16 +48,30 @@ def signature_names(names: Mapping[str, str]) -> dict[str, str]:
     Returns:
         Names by the same keys.
     """
-    safe = re.compile("[A-Za-z][A-Za-z0-9_]*")
-    taken = {name for name in names.values() if safe.fullmatch(name)}
-    found = {}
+    # TensorFlow takes `Zip` and `zip` for one name. Of such names the first one stays.
+    found: dict[str, str] = {}
+    taken: set[str] = set()
     for key, name in names.items():
-        if safe.fullmatch(name):
+        if _is_argument(name) and name.lower() not in taken:
             found[key] = name
+            taken.add(name.lower())
+    for key, name in names.items():
+        if key in found:
             continue
         base = re.sub("[^A-Za-z0-9]+", "_", name).strip("_")
-        found[key] = _free(base if safe.fullmatch(base) else f"column_{base}", taken)
-    return found
+        base = base if _is_argument(base) else f"column_{base}"
+        number, free = 2, base
+        while free.lower() in taken:
+            number, free = number + 1, f"{base}_{number}"
+        taken.add(free.lower())
+        found[key] = free
+    return {key: found[key] for key in names}
+
+
+def _is_argument(name: str) -> bool:
+    """Returns whether a Python function that TensorFlow makes may have such an argument."""
+    named = re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) is not None
+    return named and not keyword.iskeyword(name) and name != "self"
 
 
 def _accepted(name: str, reserved: Collection[str]) -> bool:

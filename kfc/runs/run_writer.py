@@ -13,7 +13,7 @@ from rich.console import Console
 
 from kfc.errors import one_line
 from kfc.network import raw_model
-from kfc.runs import result_file, sample_file
+from kfc.runs import result_file, sample_file, table_sample
 from kfc.runs.measuring import measure_finished
 from kfc.runs.phases import Phases
 from kfc.runs.plan import Plan
@@ -92,9 +92,7 @@ class RunWriter:
         atomic.write_file_with(folder / "model.keras", model.save)
         phases.end("save")
         metrics, baseline = measure_finished(plan.network, trainer.evaluator, plan.prepared)
-        sample_sha256 = sample_file.write_sample(
-            folder, sample_file.take_sample(plan.network, plan.prepared.test.x)
-        )
+        sample_sha256 = sample_file.write_sample(folder, _sample(plan))
         phases.end("evaluate")
         run = Run(
             spec=plan.spec,
@@ -166,6 +164,15 @@ class RunWriter:
 
     def _say(self, line: str) -> None:
         say(self._console, line)
+
+
+def _sample(plan: Plan) -> sample_file.Sample:
+    """Returns some test rows, and the outputs of a trained network for them."""
+    prepared = plan.prepared
+    encoding, columns = prepared.task.encoding, prepared.test_columns
+    if encoding is None or columns is None:
+        return sample_file.take_sample(plan.network, prepared.test.x)
+    return table_sample.take_table_sample(plan.network, encoding, columns)
 
 
 def _without_state(callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:

@@ -6,7 +6,8 @@ An export or a rebuilt network must give the same outputs for these rows.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from kfc.system import DiskArray, atomic
 
 FILE = "sample.npz"
 _ROWS = 64
+_COLUMN = "columns/"  # before the name of a column's input
 _BYTES = 1 << 20  # inputs take at most 1 MiB, unless a single row is larger
 
 
@@ -28,12 +30,16 @@ class Sample:
     """Raw test rows and the network's outputs.
 
     Args:
-        x: Raw inputs, (rows, *input_shape), in their stored type.
+        x: Inputs of the network, (rows, *input_shape), in their stored type; the encoded rows
+            of a table.
         outputs: Logits, or values of a regression, (rows, outputs), float32.
+        columns: Raw columns of a table, (rows,) each, by their names in the signature of a
+            SavedModel; empty for arrays.
     """
 
     x: np.ndarray
     outputs: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def difference(self, outputs: np.ndarray, *, by_output: bool) -> float:
         """Returns the relative difference of other outputs for the same rows.
@@ -84,7 +90,8 @@ def take_sample(network: keras.Model, x: np.ndarray | DiskArray) -> Sample:
 def write_sample(folder: Path, sample: Sample) -> str:
     """Writes `sample.npz` into a run folder, and returns the sha256 of the file."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, x=sample.x, outputs=sample.outputs)
+    columns = {f"{_COLUMN}{name}": values for name, values in sample.columns.items()}
+    np.savez(buffer, allow_pickle=False, x=sample.x, outputs=sample.outputs, **columns)
     atomic.write_file(folder / FILE, buffer.getvalue())
     return atomic.sha256(buffer.getvalue())
 
@@ -109,7 +116,12 @@ def read_sample(folder: Path, sha256: str | None) -> Sample:
         raise _no_sample(folder, "a file with another sha256")
     try:
         arrays = arrays_in(data)
-        return Sample(arrays["x"], arrays["outputs"])
+        columns = {
+            name.removeprefix(_COLUMN): values
+            for name, values in arrays.items()
+            if name.startswith(_COLUMN)
+        }
+        return Sample(arrays["x"], arrays["outputs"], columns)
     except (KeyError, ValueError) as error:
         raise _no_sample(folder, str(error)) from error
 

@@ -1,0 +1,158 @@
+"""Exports of networks of tables: raw columns in, labels out."""
+
+import datetime
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import kfc
+from kfc.errors import SpecError
+from kfc.exporting import load_export
+from kfc.runs import sample_file
+
+COLORS = ("red", "green", "bl,ue", "naïve")
+
+
+def frame(rows, seed, colors=COLORS, zips=(10115, 20095, 80331)):
+    generator = np.random.default_rng(seed)
+
+    def with_gaps(values):
+        return np.where(generator.random(rows) < 0.1, None, values)
+
+    color, price = generator.choice(colors, rows), generator.normal(50, 9, rows).round(2)
+    days = generator.integers(0, 900, rows)
+    dates = [str(datetime.date(2020, 1, 1) + datetime.timedelta(int(day))) for day in days]
+    return pd.DataFrame(
+        {
+            "the color (x)": with_gaps(color),
+            "price": with_gaps(price).astype(float),
+            "Gold member": with_gaps(generator.choice(["yes", "no"], rows)),
+            "agreed": generator.choice(["true", "false"], rows),
+            "since": with_gaps(np.array(dates, object)),
+            "zip": generator.choice(zips, rows),
+            "Zip": generator.normal(size=rows),  # a name that TensorFlow takes for `zip`
+            "class": generator.choice(["a", "b"], rows),
+            "self": generator.normal(size=rows),
+            "y": np.where((color == "red") | (price > 55), "good", "bad"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("table")
+    frame(300, 0).to_csv(folder / "rows.csv", index=False)
+    data = {
+        "source": f"csv:{folder / 'rows.csv'}",
+        "target": "y",
+        "scale": "standard",
+        "columns": {"zip": {"type": "category"}},
+    }
+    spec = {"name": "table", "data": data, "training": {"epochs": 2}}
+    return kfc.fit(spec, runs=folder / "runs", verbose=False)
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    return kfc.export(run, tmp_path_factory.mktemp("models") / "m", verbose=False)
+
+
+@pytest.fixture(scope="module")
+def serve(exported):
+    model = tf.saved_model.load(str(exported.path))
+    yield model.signatures["serving_default"]
+    assert model is not None  # the tables of a model live as long as the model
+
+
+def asked(serve, exported, rows):
+    """The answer of a SavedModel for a frame, written without the code of kfc."""
+    names = exported.certificate["input_names"]
+    inputs = {}
+    for column, name in names.items():
+        values, (_, specs) = rows[column], serve.structured_input_signature
+        if specs[name].dtype == tf.string:
+            texts = values.astype(object).where(values.notna(), "").astype(str)
+            if column == "Gold member":
+                texts = texts.map({"yes": "true", "no": "false", "": ""})
+            inputs[name] = tf.constant(texts.tolist())
+        elif specs[name].dtype == tf.bool:
+            inputs[name] = tf.constant((values == "true").tolist())
+        else:
+            inputs[name] = tf.constant(values.tolist(), specs[name].dtype)
+    return serve(**inputs)
+
+
+def test_a_thousand_rows_with_missing_and_unseen_values_get_the_answers_of_the_run(
+    run, exported, serve
+):
+    rows = frame(1000, 1, (*COLORS, "pink", "[UNK]"), (10115, 80331, 99999))
+    wanted, got = run.predict(rows), asked(serve, exported, rows)
+    np.testing.assert_allclose(got["probabilities"], wanted.probabilities, atol=1e-5)
+    labels = [label.decode() for label in got["label"].numpy()]
+    assert labels == wanted.label.tolist()
+
+
+def test_a_loaded_export_predicts_a_frame_as_the_run_does(run, exported):
+    rows = frame(50, 2)
+    got = load_export(exported.path).predict(rows)
+    wanted = run.predict(rows)
+    np.testing.assert_allclose(got.probabilities, wanted.probabilities, atol=1e-5)
+    assert got.label.tolist() == wanted.label.tolist()
+
+
+@pytest.mark.parametrize(
+    "column, value", [("since", "no date"), ("price", np.inf), ("Gold member", "maybe")]
+)
+def test_a_value_without_an_encoding_gets_no_label(column, value, exported, serve):
+    rows = frame(2, 3)
+    good = asked(serve, exported, rows)
+    names = exported.certificate["input_names"]
+    (_, specs) = serve.structured_input_signature
+    inputs = {n: tf.constant(request_row(exported)[n], specs[n].dtype)[None] for n in specs}
+    inputs[names[column]] = tf.constant([value], specs[names[column]].dtype)
+    bad = serve(**inputs)
+    assert bad["label"].numpy().tolist() == [b""]
+    assert np.isnan(bad["probabilities"]).all()
+    assert (good["label"].numpy() != b"").all()
+
+
+def request_row(exported):
+    body = json.loads((exported.path / "assets.extra" / "request.json").read_text("utf-8"))
+    return body["instances"][0]
+
+
+def test_the_request_is_a_real_row_and_one_that_lacks_a_value(run, exported):
+    body = json.loads((exported.path / "assets.extra" / "request.json").read_text("utf-8"))
+    real, lacking = body["instances"]
+    assert list(real) == list(exported.certificate["input_names"].values())
+    assert [name for name in real if real[name] != lacking[name]] == ["the_color_x"]
+    assert lacking["the_color_x"] == ""
+    sample = sample_file.read_sample(run.folder, run.sample_sha256)
+    assert {name: values[0].item() for name, values in sample.columns.items()} == real
+
+
+def test_the_certificate_counts_the_rows_and_the_names_of_the_inputs(exported):
+    certificate = exported.certificate
+    assert certificate["rows"] == 120  # the 60 test rows, and a copy of each
+    assert certificate["unlisted"] == []
+    assert certificate["nan_rows"] > 2
+    names = certificate["input_names"]
+    assert (names["class"], names["self"]) == ("column_class", "column_self")
+    assert (names["zip"], names["Zip"]) == ("zip", "Zip_2")
+
+
+def test_the_card_lists_the_columns(exported):
+    card = (exported.path / "card.md").read_text("utf-8")
+    assert '| the color \\(x\\) | category | `the_color_x` | string | `""` |' in card
+    assert "| agreed | boolean | `agreed` | bool | none |" in card
+    assert '"the_color_x": tf.constant([' in card
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_a_format_without_text_is_refused(format, run, tmp_path):
+    with pytest.raises(SpecError, match="look up the text") as error:
+        kfc.export(run, tmp_path / "m", format=format, verbose=False)
+    assert "saved_model" in error.value.findings[0].remedy
