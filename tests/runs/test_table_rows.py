@@ -77,7 +77,7 @@ def test_unknown_categories_are_counted():
 def test_unknown_categories_are_refused_where_the_spec_says_so():
     strict = task_with(unknown="refuse")
     table = {"size": [1.0, 2.0, 3.0], "plan": ["pro", "gold", "gold"]}
-    with pytest.raises(DataError, match="row 1, column 'plan'.*'gold'.* 2 such cells"):
+    with pytest.raises(DataError, match=r"row 1, column 'plan'.*'gold'.* 2 such cells"):
         encoded_rows(typed_rows(table, strict), strict)
     encoded_rows(typed_rows(table, TASK), TASK)
 
