@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 
 from kfc.data import Source
 from kfc.data.sources import from_memory
+from kfc.data.tables import tables_in_memory
 from kfc.errors import Finding, SpecError
 from kfc.findings import run_checks
+from kfc.network import num_inputs
 from kfc.runs import Run, prepare_data, start_for_spec
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
@@ -175,14 +176,14 @@ def tune(
     checked = load_spec(spec, overrides)
     space = Space.of(checked)
     threads = start_for_spec(space.spec)
-    source = None if data is None else data if isinstance(data, Source) else from_memory(data)
+    source = _rows_in_memory(data, checked)
     prepare = Preparer(source)
     resolved, prepared = prepare_data(checked, data, preparer=prepare)
     prepare.resolved(checked, resolved)
     dry_run_callbacks(resolved, prepared)
     space = Space.of(resolved)
     # The largest network must fit into the memory, once for each process.
-    largest = space.largest(num_inputs=math.prod(prepared.task.input_shape))
+    largest = space.largest(num_inputs=num_inputs(prepared.task))
     run_checks("before_training", space.trial_spec(largest), prepared, processes=workers)
 
     # Search in the folder, which is locked until the search has finished.
@@ -222,13 +223,21 @@ def tune(
         return _finish(space, search_path, records, loop, verdict, source)
 
 
+def _rows_in_memory(data: Any, spec: Spec) -> Any:
+    """Returns rows given as `data=` in a form that can be prepared many times."""
+    # Each trial may choose other types of a table's columns, so the table stays as it is.
+    if data is None or isinstance(data, Source) or tables_in_memory(data, spec.data):
+        return data
+    return from_memory(data)
+
+
 def _finish(
     space: Space,
     folder: Path,
     records: SearchRecords,
     loop: SearchLoop,
     verdict: Verdict,
-    source: Source | None,
+    source: Any,
 ) -> Search:
     """Trains the winner as an ordinary run, and writes the results of the search."""
     loop.write_tables()

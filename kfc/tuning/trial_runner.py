@@ -52,7 +52,7 @@ class Preparer:
         source: Rows given as `data=`; None for the source of the spec.
     """
 
-    def __init__(self, source: Source | None = None) -> None:
+    def __init__(self, source: Any = None) -> None:
         self._source = source
         self._sources: dict[str, Source] = {}
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()  # least recently used first

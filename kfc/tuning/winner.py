@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kfc.data import Source
 from kfc.errors import CheckpointError, DataError, Finding, NumbersError, SpecError
 from kfc.runs import fitting, run
 from kfc.system import atomic, safe_open
@@ -37,7 +36,7 @@ def train_winner(
     space: Space,
     folder: Path,
     records: SearchRecords,
-    source: Source | None,
+    source: Any,
 ) -> Winner:
     """Trains the winner as an ordinary run, which alone is measured on the test rows.
 
@@ -86,7 +85,7 @@ def train_winner(
 
 
 def _final_run(
-    trial: Trial, space: Space, folder: Path, records: SearchRecords, source: Source | None
+    trial: Trial, space: Space, folder: Path, records: SearchRecords, source: Any
 ) -> dict[str, Any]:
     """Trains the winner's final run unless the journal has it; returns its record."""
     for event in records.final_runs:
@@ -109,7 +108,7 @@ def _final_run(
     return facts
 
 
-def _resumed_run(trial: Trial, folder: Path, source: Source | None) -> run.Run | None:
+def _resumed_run(trial: Trial, folder: Path, source: Any) -> run.Run | None:
     """Resumes the final run of a killed process; removes folders that cannot be used."""
     with atomic.disk_errors(folder):
         names = safe_open.names_in(folder)

@@ -94,7 +94,7 @@ def test_the_initial_embedding_depends_on_the_seed_alone():
 
 def test_the_network_of_numbers_alone_has_no_other_inputs():
     data = {"target": "label"}
-    table = {"fee": TABLE["fee"], "size": list(range(59)) + [0], "label": TABLE["label"]}
+    table = {"fee": TABLE["fee"], "size": [*range(59), 0], "label": TABLE["label"]}
     task = prepare(load_spec({"data": data}), table).task
     assert num_inputs(task) == task.encoding.num_numbers + task.encoding.num_flags
     assert not task.encoding.codes

@@ -140,7 +140,9 @@ def _pair(part: Any) -> tuple[Any, Any]:
 
 def _width(frame: Any) -> int:
     columns = getattr(frame, "columns", None)
-    return len(frame) if isinstance(frame, Mapping) else len(columns) if columns else 1
+    if isinstance(frame, Mapping):
+        return len(frame)
+    return 1 if columns is None else len(columns)
 
 
 def _with_targets(table: RawTable, targets: Any, target: str | None) -> RawTable:

@@ -66,7 +66,9 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
 
 def _num_weights(spec: Spec, task: Task) -> int:
     widths = _widths(spec, task)
-    return sum((before + 1) * units for before, units in itertools.pairwise(widths))
+    dense = sum((before + 1) * units for before, units in itertools.pairwise(widths))
+    codes = task.encoding.codes if task.encoding is not None else ()
+    return dense + sum(code.size * (code.embedding_size or 0) for code in codes)
 
 
 def _widths(spec: Spec, task: Task) -> list[int]:

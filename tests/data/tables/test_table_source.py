@@ -1,0 +1,220 @@
+import hashlib
+import itertools
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+
+from kfc.data.tables import (
+    is_table_source,
+    labelled_table,
+    read_raw,
+    read_tables,
+    select_columns,
+    table_in_memory,
+    tables_in_memory,
+)
+from kfc.errors import DataError
+from kfc.spec import ColumnSpec, CsvSpec, load_spec
+
+TABLE = {
+    "size": [None if i == 3 else i + 0.25 for i in range(60)],
+    "plan": [["basic", "plus", None][i % 3] for i in range(60)],
+    "senior": [i % 4 == 0 for i in range(60)],
+    "label": [["no", "yes"][i % 2] for i in range(60)],
+}
+NUMBERS = {"a": [0.5 * i for i in range(60)], "b": [0.25 * i * i for i in range(60)]}
+
+
+def data(**of_data):
+    return load_spec({"data": {"target": "label", **of_data}}).data
+
+
+def read(values, **of_data):
+    spec = data(**of_data)
+    return read_tables(spec, tables_in_memory(values, spec))
+
+
+def digest(table):
+    found = hashlib.sha256()
+    table.add_to_hash(found)
+    return found.hexdigest()
+
+
+def shuffled_index():
+    frame = pd.DataFrame(TABLE)
+    frame.index = np.random.default_rng(0).permutation(60)
+    return frame
+
+
+def file_of(kind, folder):
+    path, table = folder / f"rows.{kind}", pa.table(TABLE)
+    write = pyarrow.csv.write_csv if kind == "csv" else pyarrow.parquet.write_table
+    write(table, path)
+    return f"{kind}:{path}"
+
+
+ORIGINS = {
+    "dict": lambda: TABLE,
+    "pandas": shuffled_index,
+    "categories": lambda: pd.DataFrame(TABLE).astype({"plan": "category"}),
+    "polars": lambda: pl.DataFrame(TABLE),
+    "arrow": lambda: pa.table(TABLE),
+}
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_the_same_rows_are_equal_from_every_origin_in_memory(origin):
+    found, wanted = read(ORIGINS[origin]()), read(TABLE)
+    assert found.columns == wanted.columns
+    assert digest(found.source.train.x) == digest(wanted.source.train.x)
+    assert found.source.train.y.tolist() == TABLE["label"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_same_rows_are_equal_from_a_file(kind, tmp_path):
+    name, spec = file_of(kind, tmp_path), data()
+    found, wanted = read_tables(spec, {"train": read_raw(name, spec.csv)}), read(TABLE)
+    assert {n: c.type for n, c in found.columns.items()} == {
+        **{"size": "number", "plan": "category", "senior": "boolean"}
+    }
+    assert found.columns == wanted.columns
+    assert digest(found.source.train.x) == digest(wanted.source.train.x)
+    assert (found.csv.delimiter == ",") == (kind == "csv")
+
+
+def test_one_other_cell_has_another_hash():
+    wanted = digest(read(TABLE).source.train.x)
+    for name, value in (("size", 0.5), ("plan", "plus"), ("senior", False)):
+        changed = {**TABLE, name: [value, *TABLE[name][1:]]}
+        assert digest(read(changed).source.train.x) != wanted
+    swapped = {**TABLE, "size": [None, *TABLE["size"][1:3], 0.25, *TABLE["size"][4:]]}
+    assert digest(read(swapped).source.train.x) != wanted
+
+
+def test_a_column_that_is_ignored_is_no_input():
+    found = read(TABLE, columns={"size": "ignore"})
+    assert found.source.feature_names == ("plan", "senior")
+    assert found.columns["size"].type == "ignore"
+    assert "size" not in found.source.train.x.columns
+
+
+def test_the_target_may_be_passed_beside_the_frame():
+    frame = pd.DataFrame(TABLE)
+    inputs = frame.drop(columns="label")
+    for targets in (frame["label"], frame["label"].to_numpy(), TABLE["label"]):
+        found = read((inputs, targets))
+        assert found.target == "label"
+        assert found.source.train.y.tolist() == TABLE["label"]
+        assert digest(found.source.train.x) == digest(read(TABLE).source.train.x)
+    with pytest.raises(DataError, match="column 'label' in both"):
+        read((frame, frame["label"]))
+    with pytest.raises(DataError, match="one target per row"):
+        read((inputs, TABLE["label"][1:]))
+
+
+def test_parts_have_rows_of_their_own():
+    frame = pd.DataFrame(TABLE)
+    pair = read((frame, frame[:20])).source
+    assert (len(pair.train), len(pair.test), pair.validation) == (60, 20, None)
+    parts = {"train": frame, "validation": frame[:10], "test": frame[:20]}
+    source = read(parts).source
+    assert [len(part) for part in (source.train, source.validation, source.test)] == [
+        60,
+        10,
+        20,
+    ]
+    with pytest.raises(DataError, match="no column 'plan'"):
+        read({"train": frame, "test": frame.drop(columns="plan")})
+
+
+def test_the_tables_of_test_and_validation_rows_are_read_too(tmp_path):
+    name, other, calls = file_of("csv", tmp_path), file_of("parquet", tmp_path), []
+
+    def reading(source, csv):
+        calls.append(source)
+        return read_raw(source, csv)
+
+    spec = data(source=name, test=other, validation=other)
+    source = read_tables(spec, {"train": read_raw(name, spec.csv)}, reading).source
+    assert calls == [other, other]
+    assert len(source.test) == len(source.validation) == 60
+
+
+def test_a_frame_of_complete_numbers_without_a_target_is_a_matrix():
+    spec = load_spec({}).data
+    frame = pd.DataFrame({**NUMBERS, "label": [i % 2 for i in range(60)]})
+    assert tables_in_memory(frame, spec) is None
+    assert tables_in_memory((np.zeros((3, 2)), np.zeros(3)), spec) is None
+    assert tables_in_memory(frame, data()) is not None
+    assert tables_in_memory(frame.assign(plan="a"), spec) is not None
+
+
+def test_a_frame_of_text_without_a_target_asks_for_it():
+    with pytest.raises(DataError, match=r"data\.target.*size, plan, senior"):
+        tables_in_memory(pd.DataFrame(TABLE).drop(columns="label"), load_spec({}).data)
+
+
+def test_a_target_that_is_missing_is_refused_with_the_nearest_name():
+    with pytest.raises(DataError, match="no column 'lable'") as caught:
+        read(TABLE, target="lable")
+    assert "label" in caught.value.findings[0].remedy
+
+
+def test_a_missing_target_is_refused_by_its_row():
+    with pytest.raises(DataError, match=r"row 5, column 'label'.*1 of 60 rows"):
+        read({**TABLE, "label": [*TABLE["label"][:5], None, *TABLE["label"][6:]]})
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "kind"),
+    [
+        (["a", "b"], None, "U"),
+        ([True, False], None, "U"),
+        ([3, 4], None, "i"),
+        ([0.5, 1.0], None, "f"),
+        ([3, 4], "regression", "i"),
+    ],
+    ids=str,
+)
+def test_a_target_is_text_or_a_number(values, task, kind):
+    label = list(itertools.islice(itertools.cycle(values), 60))
+    y = read({**TABLE, "label": label}, task=task).source.train.y
+    assert y.dtype.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"), [(["1", "2"], "i"), (["1.0", "2.0"], "f")], ids=str
+)
+def test_a_target_of_a_csv_file_is_an_integer_where_it_is_written_so(texts, kind, tmp_path):
+    lines = "".join(f"{i + 0.25},{texts[i % 2]}\n" for i in range(20))
+    (tmp_path / "rows.csv").write_text(f"size,label\n{lines}")
+    train = read_raw(f"csv:{tmp_path / 'rows.csv'}", CsvSpec())
+    assert read_tables(data(), {"train": train}).source.train.y.dtype.kind == kind
+
+
+def test_columns_are_selected_by_name():
+    columns = {"plan": ColumnSpec(type="category"), "size": ColumnSpec(type="number")}
+    table = select_columns(table_in_memory(TABLE, "rows"), columns)
+    assert (list(table.columns), table.shape) == (["plan", "size"], (60, 2))
+    taken = table.take(np.array([2, 0]))
+    assert taken.columns["size"].to_pylist() == [2.25, 0.25]
+    assert taken.columns["plan"].to_pylist() == [None, "basic"]
+
+
+def test_another_labelled_table_has_classes_as_text_or_numbers():
+    raw = table_in_memory({**TABLE, "label": list(range(60))}, "rows")
+    columns = {"size": ColumnSpec(type="number")}
+    assert labelled_table(raw, columns, "label", classes=True).y[:2].tolist() == ["0", "1"]
+    assert labelled_table(raw, columns, "label", classes=False).y[:2].tolist() == [0, 1]
+
+
+def test_the_kinds_of_tables():
+    assert is_table_source("csv:a.csv")
+    assert is_table_source("parquet:folder")
+    assert not is_table_source("npz:a.npz")
+    assert not is_table_source(None)
