@@ -144,7 +144,7 @@ def _columns(task: Task, request: AnyRequest | None) -> list[tuple[str, ...]]:
     """Returns the name, type, input, input's type and missing value of each column."""
     if task.table is None or not isinstance(request, TableRequest):
         return []
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for column, name in zip(task.table.encoding.columns, request.columns, strict=True):
         missing = _MISSING[column.input_dtype]
         if getattr(column, "refuse", False):

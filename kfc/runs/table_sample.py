@@ -60,6 +60,7 @@ def _array(tensor: Any) -> np.ndarray:
 
 def _with_copies(encoding: TableEncoding, table: TypedTable) -> TypedTable:
     """Returns each row, followed by a copy in which one cell is missing or unseen."""
+    changes: list[tuple[str, str | None]]
     changes = [(c.name, None) for c in encoding.columns if _may_be_missing(c)]
     changes += [(c.name, _unseen(c)) for c in encoding.columns if c.codes]
     if not changes or not len(table):
