@@ -312,7 +312,7 @@ CHANGES = {
     "the object _tf_keras_layer": lambda g: setattr(
         g.object_graph_def.nodes[0].user_object, "identifier", "_tf_keras_layer"
     ),
-    "SavedObject.resource": lambda g: (g.object_graph_def.nodes.add().resource.SetInParent(),),
+    "a resource on no table": lambda g: g.object_graph_def.nodes.add().resource.SetInParent(),
     "SavedObject.asset": lambda g: g.object_graph_def.nodes.add().asset.SetInParent(),
     "a variable of type 21 on any device": lambda g: setattr(
         g.object_graph_def.nodes.add().variable, "dtype", 21

@@ -104,7 +104,7 @@ def test_a_loaded_export_predicts_a_frame_as_the_run_does(run, exported):
 
 
 @pytest.mark.parametrize(
-    "column, value", [("since", "no date"), ("price", np.inf), ("Gold member", "maybe")]
+    ("column", "value"), [("since", "no date"), ("price", np.inf), ("Gold member", "maybe")]
 )
 def test_a_value_without_an_encoding_gets_no_label(column, value, exported, serve):
     rows = frame(2, 3)
