@@ -4,21 +4,23 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 import kfc
 from kfc import spec
-from kfc.data import Task
+from kfc.data import TableTask, Task
 from kfc.exporting import graph_check
 from kfc.exporting.formats import write_saved_model
 from kfc.exporting.graph_check import unlisted_in_saved_model
 from kfc.exporting.loaded_export import load_export
 from kfc.exporting.versions import CERTIFICATE, file_sha256s
 from kfc.network import building
-from kfc.preprocessing import NumericScaling, TargetScaling
+from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
 from kfc.runs import result_file
+from kfc.spec import CategoriesSpec, ColumnSpec, CsvSpec
 from kfc.spec.keras_signatures import signatures
 
 CLASSES = ("a", "b", "c")
@@ -48,6 +50,33 @@ def task_of(
     return Task((4,), dtype, labels, outputs, inputs, targets, feature_names)
 
 
+def table_task():
+    """A table with each type of column, with and without gaps."""
+    columns = {
+        "number": pa.array([1.0, None, 3.0]),
+        "complete": pa.array([1.0, 2.0, 3.0]),
+        "flag": pa.array([True, False, None]),
+        "agreed": pa.array([True, False, True]),
+        "day": pa.array([0, 10**15, None], pa.timestamp("us")),
+        "hour": pa.array([0, 10**10, None], pa.timestamp("us")),
+        "formatted": pa.array([0, 10**15, None], pa.timestamp("us")),
+        "text": pa.array(["a", "b", None]).dictionary_encode(),
+        "embedded": pa.array(["a", "b", "b"]).dictionary_encode(),
+        "zip": pa.array(["1", "2", "3"]).dictionary_encode(),
+        "zip with gaps": pa.array(["1", "2", None]).dictionary_encode(),
+    }
+    columns = {name: pa.chunked_array([values]) for name, values in columns.items()}
+    kinds = dict(zip(columns, ["number"] * 2 + ["boolean"] * 2 + ["date"] * 3, strict=False))
+    specs = {name: ColumnSpec(type=kinds.get(name, "category")) for name in columns}
+    specs["formatted"] = ColumnSpec(type="date", format="%d/%m/%Y %H:%M:%S")
+    specs["embedded"] = ColumnSpec(type="category", encoder="embedding")
+    encoding = TableEncoding.fit(columns, specs, "auto", CategoriesSpec())
+    x = encoding.apply(columns)
+    scaling = NumericScaling.fit("standard", x[:, : encoding.num_numbers])
+    table = TableTask(specs, "y", CsvSpec(), "slot", encoding)
+    return Task(x.shape[1:], "float32", CLASSES, scaling=scaling, table=table)
+
+
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory):
     """Exports that together hold whatever a spec can ask for."""
@@ -73,6 +102,7 @@ def everything(tmp_path_factory):
         built(folder / "values", small, task_of("none", (), outputs=2), **bfloat16),
         built(folder / "value", small, task_of("centered", ())),
         built(folder / "pixels", small, pixels, **one_logit),
+        built(folder / "table", small, table_task()),
     ]
 
 
@@ -282,7 +312,7 @@ CHANGES = {
     "the object _tf_keras_layer": lambda g: setattr(
         g.object_graph_def.nodes[0].user_object, "identifier", "_tf_keras_layer"
     ),
-    "SavedObject.resource": lambda g: (g.object_graph_def.nodes.add().resource.SetInParent(),),
+    "a resource on no table": lambda g: g.object_graph_def.nodes.add().resource.SetInParent(),
     "SavedObject.asset": lambda g: g.object_graph_def.nodes.add().asset.SetInParent(),
     "a variable of type 21 on any device": lambda g: setattr(
         g.object_graph_def.nodes.add().variable, "dtype", 21

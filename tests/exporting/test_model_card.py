@@ -25,7 +25,7 @@ def untrained(spec, data):
     metric = "accuracy" if prepared.task.classification else "mae"
     return Run(
         spec=checked,
-        model=build(checked, prepared.task),
+        network=build(checked, prepared.task),
         history={"loss": [0.5, 0.25]},
         metrics={"val_loss": 0.3, "test_loss": 1 / 3, f"test_{metric}": 0.123456},
         folder=Path("runs/0001"),
