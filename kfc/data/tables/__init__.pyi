@@ -6,7 +6,7 @@ from .column_types import resolve_columns as resolve_columns
 from .csv_files import read_csv as read_csv
 from .parquet_files import read_parquet as read_parquet
 from .raw_table import RawTable as RawTable
-from .report_table import report_table as report_table
+from .report_rows import report_table as report_table
 from .spec_draft import Draft as Draft
 from .spec_draft import draft_spec as draft_spec
 from .spec_draft import table_kind as table_kind
