@@ -102,7 +102,12 @@ WRONG = {
     # path: (value, where, part of expected, part of remedy)
     "seed": (-1, "seed", "at least 0", "seed: 0"),
     "name": ("a/b", "name", "text that matches", "name: run"),
-    "data.source": ("digits", "data.source", "kind:argument", "idx, npy, npz, sklearn, tfds"),
+    "data.source": (
+        "digits",
+        "data.source",
+        "kind:argument",
+        "csv, idx, npy, npz, parquet, sklearn, tfds",
+    ),
     "data.scale": ("Unit", "data.scale", "'centered'", "Did you mean 'unit'?"),
     "data.task": ("classify", "data.task", "'regression'", "'classification'?"),
     "data.validation": (1.0, "data.validation", "below 1", "validation: 0.1"),

@@ -31,8 +31,11 @@ SPEC = {
 }
 
 
-@pytest.mark.parametrize("kind", ["file", "frame"])
-def test_a_search_trains_its_trials_on_a_table(kind, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "workers"),
+    [("file", 1), ("frame", 1), pytest.param("frame", 2, marks=pytest.mark.slow)],
+)
+def test_a_search_trains_its_trials_on_a_table(kind, workers, tmp_path):
     frame = pd.DataFrame(TABLE)
     overrides = {}
     if kind == "file":
@@ -42,6 +45,7 @@ def test_a_search_trains_its_trials_on_a_table(kind, tmp_path):
         SPEC,
         overrides=overrides,
         data=None if kind == "file" else frame,
+        workers=workers,
         folder=tmp_path / "search",
         verbose=False,
     )

@@ -6,6 +6,7 @@ from .column_types import resolve_columns as resolve_columns
 from .csv_files import read_csv as read_csv
 from .parquet_files import read_parquet as read_parquet
 from .raw_table import RawTable as RawTable
+from .report_rows import report_table as report_table
 from .spec_draft import Draft as Draft
 from .spec_draft import draft_spec as draft_spec
 from .spec_draft import table_kind as table_kind
@@ -17,6 +18,5 @@ from .table_source import read_tables as read_tables
 from .table_source import select_columns as select_columns
 from .table_source import table_in_memory as table_in_memory
 from .table_source import tables_in_memory as tables_in_memory
-from .terminal_table import report_table as report_table
 from .typed_columns import typed_column as typed_column
 from .typed_table import TypedTable as TypedTable

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kfc.data import Task
+from kfc.data import Task, prepare
 from kfc.preprocessing import TargetScaling
 from kfc.spec import load_spec
 from kfc.training.engine.graph_cache import graph_key, traced
@@ -118,3 +118,16 @@ def test_a_compiled_function_has_the_bits_of_the_same_lines_run_eagerly():
     function = traced(layer, [tf.TensorSpec([32, 64])], key=None, constants=None)
     x = tf.random.stateless_normal([32, 64], [3, 4])
     np.testing.assert_array_equal(function(x), layer(x))
+
+
+def test_the_codes_of_a_table_count_and_its_words_do_not():
+    def key(kinds, prefix="plan", encoder="one_hot"):
+        plan = [f"{prefix} {i % kinds}" for i in range(60)]
+        columns = {"plan": {"type": "category", "encoder": encoder}}
+        spec = load_spec({"data": {"target": "label", "columns": columns, "validation": 0}})
+        task = prepare(spec, {"plan": plan, "label": ["no", "yes"] * 30}).task
+        assert task.input_shape == (1,)
+        return graph_key(spec, task, num_rows=48).text
+
+    assert key(3) == key(3, prefix="tariff")
+    assert len({key(3), key(4), key(3, encoder="embedding")}) == 3

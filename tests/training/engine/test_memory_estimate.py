@@ -51,3 +51,17 @@ def test_a_run_says_what_was_predicted_and_what_it_took(tmp_path):
     recorded = result_file.read_result(run.folder)[0]["memory"]
     assert recorded["peak"] > 1e8
     assert recorded["predicted"] > 1e8
+
+
+def test_the_matrix_of_an_embedding_takes_memory(monkeypatch):
+    monkeypatch.setattr("kfc.system.memory.used_bytes", lambda: 0)
+    plan = [f"plan {i % 500}" for i in range(2000)]
+    table = {"plan": plan, "label": [str(i % 2) for i in range(2000)]}
+
+    def needed(size):
+        column = {"type": "category", "encoder": "embedding", "embedding_size": size}
+        data = {"target": "label", "columns": {"plan": column}, "validation": 0}
+        spec = load_spec({"data": data, "network": {"hidden": [1]}})
+        return predicted_memory(spec, prepare(spec, table))
+
+    assert needed(1001) - needed(1) >= 4 * 8 * 500 * 1000
