@@ -63,6 +63,9 @@ def new(
         str,
         typer.Argument(metavar="DATA", help="A CSV or Parquet file, or a folder of parts."),
     ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[key=value ...]", show_default=False)
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(
@@ -75,10 +78,11 @@ def new(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draft a commented spec for a table, which `kfc fit` can train as it is."""
-    from kfc.cli.table_commands import write_draft
+    """Draft a commented spec for a table, which `kfc fit` can train as it is.
 
-    write_draft(file, target, out, as_json=as_json)
+    key=value says how the table is read, such as data.csv.encoding=latin-1.
+    """
+    table_commands.write_draft(file, overrides or [], target, out, as_json=as_json)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from kfc.cli import printing
+from kfc.cli.arguments import spec_and_overrides
 from kfc.errors import DataError, Finding, SpecError, one_line
 
 if TYPE_CHECKING:
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from kfc.runs import Run
 
 
-def write_draft(file: str, target: str | None, out: Path | None, *, as_json: bool) -> None:
+def write_draft(
+    file: str, arguments: list[str], target: str | None, out: Path | None, *, as_json: bool
+) -> None:
     """Drafts a spec for a table, writes it to a new file and prints its path.
 
     Args:
         file: CSV or Parquet file, or a folder of parts.
+        arguments: Overrides as `key=value` of the part `data` of the spec.
         target: Name of the target's column; by default the last one.
         out: File to write; by default NAME.yaml in the current folder.
         as_json: Whether one JSON object is printed.
@@ -32,9 +36,15 @@ def write_draft(file: str, target: str | None, out: Path | None, *, as_json: boo
         DiskError: If it cannot be written.
     """
     from kfc.data.tables import draft_spec, report_table
+    from kfc.spec import load_spec
     from kfc.system import atomic
 
-    draft = draft_spec(file, target)
+    _, overrides = spec_and_overrides(["", *arguments])
+    other = [key for key in overrides if not key.startswith(("data.csv.", "data.columns."))]
+    if other:
+        expected, remedy = "keys of data.csv and data.columns", "Edit the draft instead."
+        raise SpecError(Finding("arguments", expected, other[0], remedy))
+    draft = draft_spec(file, target, load_spec({}, overrides).data)
     path = out or Path(f"{draft.name}.yaml")
     with atomic.disk_errors(path):
         try:

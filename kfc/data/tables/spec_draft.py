@@ -21,7 +21,7 @@ from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.table_source import read_raw
 from kfc.errors import one_line
 from kfc.findings import run_checks
-from kfc.spec import ColumnSpec, CsvSpec
+from kfc.spec import ColumnSpec, DataSpec
 
 _MOST_CLASSES = 20
 """Distinct whole numbers up to which a draft proposes a classification."""
@@ -42,25 +42,31 @@ class Draft:
     reports: tuple[ColumnReport, ...]
 
 
-def draft_spec(file: str, target: str | None = None) -> Draft:
+def draft_spec(file: str, target: str | None = None, said: DataSpec | None = None) -> Draft:
     """Returns a spec for a CSV or Parquet file that runs as it is.
 
     Args:
         file: Path of the file, or of a folder of parts.
         target: Name of the target's column; by default the last one.
+        said: Part `data` of a spec, with the form of the file and types of columns that are
+            known; by default none is.
 
     Raises:
         DataError: If the file cannot be read, or a column has no clear type.
     """
+    said = said or DataSpec()
     path = Path(file)
     source = f"{table_kind(path)}:{file}"
-    table = read_raw(source, CsvSpec())
-    markers = find_missing_markers(table)
-    if markers:  # read again, so that these texts are missing cells
-        table = read_raw(source, CsvSpec(missing_values=markers))
+    table = read_raw(source, said.csv)
+    markers = said.csv.missing_values or find_missing_markers(table)
+    if (
+        markers and markers != said.csv.missing_values
+    ):  # read again: these texts are missing cells
+        csv = said.csv.model_copy(update={"missing_values": markers})
+        table = read_raw(source, csv)
     target = table.columns.column_names[-1] if target is None else target
     run_checks("table", table, target)
-    reports = resolve_columns(table, {}, target)
+    reports = resolve_columns(table, said.columns, target)
     name = _name_of(path)
     environment = Environment(
         loader=PackageLoader("kfc.data.tables", "."),
