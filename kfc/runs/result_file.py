@@ -38,6 +38,7 @@ class _TaskRecord(BaseModel, strict=True, extra="forbid"):
     targets: list[str] = []  # runs of earlier versions lack it
     scaling: dict[Literal["shift", "divisor"], Any]
     target_scaling: dict[Literal["shift", "divisor"], Any]
+    table: dict[str, Any] | None = None  # checked by `TableTask`
 
 
 class _ResultRecord(BaseModel, strict=True, extra="allow"):
