@@ -1,4 +1,5 @@
 from .idx import read_idx as read_idx
+from .in_memory import aligned as aligned
 from .in_memory import as_inputs as as_inputs
 from .in_memory import from_memory as from_memory
 from .name_lists import join_names as join_names

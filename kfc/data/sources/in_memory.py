@@ -169,7 +169,7 @@ def _read(part: Any, suffix: str) -> _Part:
         return _Part(from_dataset(part))
     if is_frame(part):
         return _from_frame(read_frame(part), suffix)
-    x, y, *weights = _aligned(part, suffix)
+    x, y, *weights = aligned(part, suffix)
     inputs = read_frame(x) if is_frame(x) else None
     targets = read_frame(y) if is_frame(y) else None
     if inputs is not None:
@@ -216,7 +216,7 @@ def _per_row(values: Any, name: str) -> Any:
     return _array(frame.columns[0], name) if len(frame.columns) == 1 else frame.numbers(name)
 
 
-def _aligned(parts: Sequence[Any], suffix: str) -> list[Any]:
+def aligned(parts: Sequence[Any], suffix: str) -> list[Any]:
     """Returns x, y and weights; those of pandas are sorted by the first index among them.
 
     Raises:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfc.data.rows import Rows, Source
-from kfc.data.sources import join_names
+from kfc.data.sources import aligned, join_names
 from kfc.data.tables.arrow_frames import is_table, read_table
 from kfc.data.tables.column_types import ColumnReport, resolve_columns
 from kfc.data.tables.csv_files import read_csv
@@ -85,18 +85,35 @@ def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
     parts = _parts(data)
     if not parts or not all(is_table(frame) for frame, _ in parts.values()):
         return None
-    tables = {
-        name: _with_targets(read_table(frame, f"data, {name} rows"), targets, spec.target)
-        for name, (frame, targets) in parts.items()
+    if spec.target is None and not spec.columns and _is_matrix(parts["train"][0]):
+        return None
+    return {
+        name: _table_of_part(part, f"data, {name} rows", spec.target)
+        for name, part in parts.items()
     }
-    if spec.target is None and not spec.columns:
-        first, (_, targets) = tables["train"], parts["train"]
-        inputs = [n for n in first.columns.column_names if n not in _TARGET_NAMES]
-        if all(_is_plain(first.columns.column(name)) for name in inputs):
-            return None
-        if targets is None and not set(_TARGET_NAMES) & set(first.columns.column_names):
-            run_checks("table", first, spec.target)
-    return tables
+
+
+def _table_of_part(part: tuple[Any, Any], where: str, target: str | None) -> RawTable:
+    """Returns a frame with the targets that were passed beside it, if there are any.
+
+    Targets of pandas are sorted by the index of the frame, as for arrays.
+    """
+    frame, targets = part
+    if targets is not None:
+        frame, targets = aligned((frame, targets), "")
+    return _with_targets(read_table(frame, where), targets, target)
+
+
+def _is_matrix(frame: Any) -> bool:
+    """Returns whether a frame has only complete numbers, beside its target."""
+    if isinstance(frame, Mapping):
+        return False
+    try:
+        columns = read_table(frame, "data").columns
+    except DataError:  # the reader of matrices refuses it, with its own message
+        return True
+    names = [name for name in columns.column_names if name not in _TARGET_NAMES]
+    return all(_is_plain(columns.column(name)) for name in names)
 
 
 def table_in_memory(data: Any, where: str, target: str | None = None) -> RawTable:
@@ -110,13 +127,14 @@ def table_in_memory(data: Any, where: str, target: str | None = None) -> RawTabl
     Raises:
         DataError: If the rows are no table, or cannot be read.
     """
-    frame, targets = _pair(data)
+    part = _pair(data)
+    frame, _ = part
     if not is_table(frame):
         got = f"{type(frame).__module__}.{type(frame).__name__}"
         remedy = "Pass for example a pandas or polars DataFrame."
         finding = Finding(where, "a DataFrame or a dict of columns", got, remedy)
         raise DataError(finding)
-    return _with_targets(read_table(frame, where), targets, target)
+    return _table_of_part(part, where, target)
 
 
 def _parts(data: Any) -> dict[str, tuple[Any, Any]]:

@@ -9,6 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
+from kfc.data import prepare
 from kfc.data.tables import (
     is_table_source,
     labelled_table,
@@ -156,7 +157,7 @@ def test_a_frame_of_complete_numbers_without_a_target_is_a_matrix():
 
 def test_a_frame_of_text_without_a_target_asks_for_it():
     with pytest.raises(DataError, match=r"data\.target.*size, plan, senior"):
-        tables_in_memory(pd.DataFrame(TABLE).drop(columns="label"), load_spec({}).data)
+        prepare(load_spec({}), pd.DataFrame(TABLE).drop(columns="label"))
 
 
 def test_a_target_that_is_missing_is_refused_with_the_nearest_name():
