@@ -15,6 +15,7 @@ from kfc.errors import DataError, Finding, SpecError, one_line
 
 if TYPE_CHECKING:
     from kfc.data.tables import RawTable
+    from kfc.exporting import Export
     from kfc.runs import Run
 
 
@@ -63,8 +64,8 @@ def write_draft(
     print(f"{'spec':16} {one_line(str(path))}")
 
 
-def read_rows_for(run: Run, file: Path | str) -> RawTable:
-    """Reads a table for a run that was trained on a table.
+def read_rows_for(run: Run | Export, file: Path | str) -> RawTable:
+    """Reads a table for a run that was trained on a table, or for an export of one.
 
     Raises:
         DataError: If the run was trained on arrays, or the file cannot be read.
@@ -77,7 +78,7 @@ def read_rows_for(run: Run, file: Path | str) -> RawTable:
     return read_table_file(file, run.task.table.csv)
 
 
-def say_differences(run: Run, table: RawTable) -> None:
+def say_differences(run: Run | Export, table: RawTable) -> None:
     """Prints on stderr the columns that are ignored, and the values not seen in training."""
     from kfc.runs import typed_rows, unknown_counts
 
@@ -85,7 +86,7 @@ def say_differences(run: Run, table: RawTable) -> None:
         return
     known = {*run.task.table.columns, run.task.table.target}
     extra = [name for name in table.columns.column_names if name not in known]
-    declared = run.spec.data.columns
+    declared = run.spec.data.columns if hasattr(run, "spec") else {}  # not of an export
     new = [name for name in extra if name not in declared]
     if new:
         print(f"ignored columns: {one_line(', '.join(new))}", file=sys.stderr)
