@@ -52,8 +52,9 @@ def recognise(path: Path, content: pa.Buffer, delimiter: str | None) -> Dialect:
         DataError: If no delimiter or several ones do, or if the first record is one cell.
     """
     head, whole = memoryview(content)[:_SAMPLE_BYTES], len(content) <= _SAMPLE_BYTES
-    # The sample may end within a character.
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(bytes(head), final=whole)
+    # The sample may end within a character. Bytes that are no UTF-8 are refused by the reader.
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    text = decoder.decode(bytes(head), final=whole)
     if not text.strip():
         expected, got = "a line of names and rows", "blank lines only"
         raise DataError(Finding(str(path), expected, got, "Check the source."))
@@ -67,7 +68,7 @@ def recognise(path: Path, content: pa.Buffer, delimiter: str | None) -> Dialect:
         raise _no_delimiter(path, f"a first line with the delimiter {delimiter!r}", got)
     rest = _QUOTED.sub("", text if whole else text[: text.rfind("\n") + 1])
     all_quoted = not rest.strip(f"{delimiter}\r\n")
-    return Dialect(delimiter, names, len(lines.encode("utf-8")), all_quoted)
+    return Dialect(delimiter, names, len(lines.encode("utf-8", "surrogateescape")), all_quoted)
 
 
 def _check_delimiter(delimiter: str) -> None:
@@ -103,20 +104,19 @@ def _no_delimiter(path: Path, expected: str, got: str) -> DataError:
 
 
 def _cell_counts(text: str, delimiter: str, whole: bool) -> list[int]:
-    """Returns the number of cells of each of the first records; empty if it cannot be read."""
+    """Returns the number of cells of each of the first records."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     counts = []
     try:
         for record in reader:
             if record:  # no blank line
                 counts.append(len(record))
-            if len(counts) > _RECORDS:
-                break
-        else:
-            whole = whole or not counts
-    except csv.Error:  # such as a cell of more than 128 KiB, between two stray quotes
-        return []
-    return counts if whole else counts[:-1]
+            if len(counts) == _RECORDS:
+                return counts
+    # A cell of more than 128 KiB, real or between two stray quotes.
+    except csv.Error:
+        return counts
+    return counts if whole else counts[:-1]  # the last one may be cut
 
 
 def _first_record(path: Path, text: str, delimiter: str) -> tuple[tuple[str, ...], str]:

@@ -49,6 +49,8 @@ def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
     for part in paths:
         data = read_bytes(part, csv.encoding)
         dialect = recognise(part, data.content, csv.delimiter)
+        if not all(map(_is_text, dialect.names)):
+            data.refuse_bad_text()
         if not tables:
             # The first part settles the form of all others.
             names = dialect.names
@@ -72,6 +74,11 @@ def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
     }
     files = tuple((str(part), len(rows)) for part, rows in zip(paths, tables, strict=True))
     return RawTable(table, name, files, used)
+
+
+def _is_text(name: str) -> bool:
+    """Returns whether a name was read from UTF-8, not from other bytes."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _read_part(data: CsvBytes, dialect: Dialect, missing: Sequence[str]) -> pa.Table:
