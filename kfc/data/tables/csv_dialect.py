@@ -52,9 +52,8 @@ def recognise(path: Path, content: pa.Buffer, delimiter: str | None) -> Dialect:
         DataError: If no delimiter or several ones do, or if the first record is one cell.
     """
     head, whole = memoryview(content)[:_SAMPLE_BYTES], len(content) <= _SAMPLE_BYTES
-    # The sample may end within a character. Bytes that are no UTF-8 are refused by the reader.
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    text = decoder.decode(bytes(head), final=whole)
+    # The sample may end within a character.
+    text = codecs.getincrementaldecoder("utf-8")().decode(bytes(head), final=whole)
     if not text.strip():
         expected, got = "a line of names and rows", "blank lines only"
         raise DataError(Finding(str(path), expected, got, "Check the source."))
@@ -68,7 +67,7 @@ def recognise(path: Path, content: pa.Buffer, delimiter: str | None) -> Dialect:
         raise _no_delimiter(path, f"a first line with the delimiter {delimiter!r}", got)
     rest = _QUOTED.sub("", text if whole else text[: text.rfind("\n") + 1])
     all_quoted = not rest.strip(f"{delimiter}\r\n")
-    return Dialect(delimiter, names, len(lines.encode("utf-8", "surrogateescape")), all_quoted)
+    return Dialect(delimiter, names, len(lines.encode("utf-8")), all_quoted)
 
 
 def _check_delimiter(delimiter: str) -> None:

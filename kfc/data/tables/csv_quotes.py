@@ -12,14 +12,7 @@ from kfc.errors import DataError, Finding
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 _BLANKS = b" \t"
 _WHOLE = "a quoted cell that ends with its closing quote"
-_CHUNK = 1 << 24  # bytes that are searched at a time
-
-
-def has_quotes(content: pa.Buffer) -> bool:
-    """Returns whether a quote is among the bytes of a file."""
-    view = np.frombuffer(content, np.uint8)
-    chunks = (view[start : start + _CHUNK] for start in range(0, len(view), _CHUNK))
-    return any((chunk == _QUOTE).any() for chunk in chunks)
+_CHUNK = 1 << 20  # bytes that are searched at a time
 
 
 def check_quotes(path: Path, content: pa.Buffer, delimiter: str) -> None:
@@ -47,7 +40,7 @@ def check_quotes(path: Path, content: pa.Buffer, delimiter: str) -> None:
         elif len(places):
             opened = _walk(path, view, places, ends, opened)
     if opened >= 0:
-        if b'\\"' in view[opened : opened + 200].tobytes():
+        if b'\\"' in view[max(0, opened - 200) : opened + 200].tobytes():
             raise _escaped(path, view, opened)
         remedy = "Close the quote, or double a quote that belongs to the text."
         raise _refusal(path, view, opened, "a closing quote", "none up to the end", remedy)
