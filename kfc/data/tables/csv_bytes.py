@@ -126,7 +126,7 @@ def _check_mark(path: Path, encoding: str, marked: str | None) -> None:
 def _checked_quotes(path: Path, content: pa.Buffer) -> bool:
     """Returns whether a quote is in a text, and refuses the first byte that is not UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    view, quoted = memoryview(content), False
+    view, quoted = memoryview(content).cast("B"), False
     for start in range(0, len(view), _CHUNK):
         chunk = bytes(view[start : start + _CHUNK])
         kept = decoder.getstate()[0]
