@@ -33,7 +33,7 @@ _OTHER_KINDS = (
     (b"\x1f\x8b", "a gzip file", "Unpack it with gunzip."),
     (b"PAR1", "a Parquet file", "Use parquet:PATH."),
 )
-_CHUNK = 1 << 22  # bytes that are decoded or searched at a time
+_CHUNK = 1 << 20  # bytes that are decoded or searched at a time
 
 
 @dataclass(frozen=True)
@@ -42,33 +42,15 @@ class CsvBytes:
 
     Args:
         path: The file.
-        content: Bytes in UTF-8, or in an encoding that is the same for ASCII and not yet
-            checked; without a byte order mark.
+        content: Its text in UTF-8, without a byte order mark.
         encoding: Encoding of the file, as a spec repeats it.
+        has_quotes: Whether a quote is in the text.
     """
 
     path: Path
     content: pa.Buffer
     encoding: str
-
-    def refuse_bad_text(self) -> None:
-        """Refuses the first byte that is not UTF-8.
-
-        Raises:
-            DataError: If there is one; its message names the line and the byte.
-        """
-        decoder = codecs.getincrementaldecoder("utf-8")("strict")
-        view, line = memoryview(self.content), 1
-        for start in range(0, len(view), _CHUNK):
-            chunk = bytes(view[start : start + _CHUNK])
-            kept = decoder.getstate()[0]
-            try:
-                decoder.decode(chunk, final=start + _CHUNK >= len(view))
-            except UnicodeDecodeError as error:
-                line += (kept + chunk).count(b"\n", 0, error.start)
-                got = f"the byte 0x{error.object[error.start]:02x}"
-                raise _bad_text(self.path, line, got, "data.csv.encoding: latin-1") from error
-            line += chunk.count(b"\n")
+    has_quotes: bool
 
 
 def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
@@ -100,10 +82,12 @@ def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
         _check_mark(path, encoding, marked)
     named = encoding or marked or "utf-8"
     if codecs.lookup(named).name not in ("utf-8", "utf-8-sig", "ascii"):
-        return CsvBytes(path, _recoded(path, mapped, named), named)
-    if (position := mapped.find(b"\0")) >= 0:
-        raise _no_text(path, mapped, position)
-    return CsvBytes(path, pa.py_buffer(mapped).slice(len(mark)), named)
+        content = _recoded(path, mapped, named)
+    else:
+        if (position := mapped.find(b"\0")) >= 0:
+            raise _no_text(path, mapped, position)
+        content = pa.py_buffer(mapped).slice(len(mark))
+    return CsvBytes(path, content, named, _checked_quotes(path, content))
 
 
 def _check_encoding(encoding: str) -> None:
@@ -139,6 +123,24 @@ def _check_mark(path: Path, encoding: str, marked: str | None) -> None:
         raise DataError(Finding(str(path), f"text in {encoding}", got, remedy))
 
 
+def _checked_quotes(path: Path, content: pa.Buffer) -> bool:
+    """Returns whether a quote is in a text, and refuses the first byte that is not UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")("strict")
+    view, quoted = memoryview(content).cast("B"), False
+    for start in range(0, len(view), _CHUNK):
+        chunk = bytes(view[start : start + _CHUNK])
+        kept = decoder.getstate()[0]
+        try:
+            decoder.decode(chunk, final=start + _CHUNK >= len(view))
+        except UnicodeDecodeError as error:
+            position = start - len(kept) + error.start
+            line = bytes(view[:position]).count(b"\n") + 1
+            got = f"the byte 0x{view[position]:02x}"
+            raise _bad_text(path, line, got, "data.csv.encoding: latin-1.") from error
+        quoted = quoted or b'"' in chunk
+    return quoted
+
+
 def _recoded(path: Path, mapped: mmap.mmap, encoding: str) -> pa.Buffer:
     """Returns the text of a file in UTF-8."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
@@ -150,31 +152,23 @@ def _recoded(path: Path, mapped: mmap.mmap, encoding: str) -> pa.Buffer:
         except ValueError as error:  # UnicodeError is one; some codecs raise others
             before = getattr(error, "start", 0)
             line += chunk.count(b"\n", 0, before)
-            remedy = "Name the encoding of the file."
-            raise _bad_text(path, line, str(error), f"data.csv.encoding. {remedy}") from error
+            raise _bad_text(path, line, str(error), "data.csv.encoding.") from error
         if not start:
             text = text.removeprefix("\ufeff")
         line += text.count("\n")
         try:
             sink.write(text.encode("utf-8"))
         except UnicodeEncodeError as error:  # half of a surrogate pair
-            raise _bad_text(path, line, "half a character", "data.csv.encoding") from error
+            raise _bad_text(path, line, "half a character", "data.csv.encoding.") from error
     return sink.getvalue()
 
 
 def _bad_text(path: Path, line: int, got: str, key: str) -> DataError:
+    """Returns the refusal of bytes that are no text in an encoding."""
+    expected = "text in UTF-8" if got.startswith("the byte") else "text"
+    remedy = f"If the file has another encoding, name it: {key}"
     where = f"{path}, line {line}"
-    remedy = f"If the file has another encoding, use {key}"
-    evidence = {"line": line}
-    return DataError(
-        Finding(
-            where,
-            "text in UTF-8" if "0x" in got[:12] else "text",
-            got,
-            f"{remedy.rstrip('.')}.",
-            evidence=evidence,
-        )
-    )
+    return DataError(Finding(where, expected, got, remedy, evidence={"line": line}))
 
 
 def _no_text(path: Path, mapped: mmap.mmap, position: int) -> DataError:

@@ -36,15 +36,15 @@ def recognised_decimal(table: pa.Table, path: Path, delimiter: str) -> str:
     points: dict[str, str] = {}
     unclear: dict[str, str] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if not _has_byte(column, ","):
-            if _has_byte(column, ".") and _is_numeric(column):
-                _note(points, name, _first(column, _POINT))
+        has_comma, has_point = _has_byte(column, ","), _has_byte(column, ".")
+        if not (has_comma or has_point) or not _is_numeric(column):
             continue
-        if not _is_numeric(column):
-            continue
-        _note(commas, name, _first(column, _COMMA, but=_THOUSANDS))
-        _note(points, name, _first(column, _POINT))
-        _note(unclear, name, _first(column, _THOUSANDS))
+        if has_point:
+            _note(points, name, _first(column, _POINT))
+        if has_comma:
+            _note(commas, name, _first(column, _COMMA, but=_THOUSANDS))
+        if has_comma and name not in commas:
+            _note(unclear, name, _first(column, _THOUSANDS))
     if commas and points:
         raise _both(path, commas, points)
     if not commas and unclear:

@@ -53,7 +53,7 @@ def recognise(path: Path, content: pa.Buffer, delimiter: str | None) -> Dialect:
     """
     head, whole = memoryview(content)[:_SAMPLE_BYTES], len(content) <= _SAMPLE_BYTES
     # The sample may end within a character.
-    text = codecs.getincrementaldecoder("utf-8")("replace").decode(bytes(head), final=whole)
+    text = codecs.getincrementaldecoder("utf-8")().decode(bytes(head), final=whole)
     if not text.strip():
         expected, got = "a line of names and rows", "blank lines only"
         raise DataError(Finding(str(path), expected, got, "Check the source."))
@@ -103,20 +103,19 @@ def _no_delimiter(path: Path, expected: str, got: str) -> DataError:
 
 
 def _cell_counts(text: str, delimiter: str, whole: bool) -> list[int]:
-    """Returns the number of cells of each of the first records; empty if it cannot be read."""
+    """Returns the number of cells of each of the first records."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     counts = []
     try:
         for record in reader:
             if record:  # no blank line
                 counts.append(len(record))
-            if len(counts) > _RECORDS:
-                break
-        else:
-            whole = whole or not counts
-    except csv.Error:  # such as a cell of more than 128 KiB, between two stray quotes
-        return []
-    return counts if whole else counts[:-1]
+            if len(counts) == _RECORDS:
+                return counts
+    # A cell of more than 128 KiB, real or between two stray quotes.
+    except csv.Error:
+        return counts
+    return counts if whole else counts[:-1]  # the last one may be cut
 
 
 def _first_record(path: Path, text: str, delimiter: str) -> tuple[tuple[str, ...], str]:

@@ -15,7 +15,7 @@ from kfc.data.tables.csv_bytes import CsvBytes, read_csv_bytes
 from kfc.data.tables.csv_decimal import recognised_decimal
 from kfc.data.tables.csv_dialect import Dialect, recognise
 from kfc.data.tables.csv_header import check_header, check_header_is_no_row
-from kfc.data.tables.csv_quotes import check_quotes, has_quotes
+from kfc.data.tables.csv_quotes import check_quotes
 from kfc.data.tables.parts import no_rows, part_files, refusing
 from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding
@@ -76,7 +76,7 @@ def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
 
 def _read_part(data: CsvBytes, dialect: Dialect, missing: Sequence[str]) -> pa.Table:
     """Returns the rows of a file; the names of the columns are their numbers."""
-    quoted = has_quotes(data.content)
+    quoted = data.has_quotes
     if quoted:
         check_quotes(data.path, data.content, dialect.delimiter)
     rows = data.content.slice(dialect.header_bytes)
@@ -90,6 +90,7 @@ def _read_part(data: CsvBytes, dialect: Dialect, missing: Sequence[str]) -> pa.T
         null_values=["", *missing],
         strings_can_be_null=True,
         quoted_strings_can_be_null=not separate,
+        check_utf8=False,  # `read_bytes` has checked all bytes
     )
     table = _parsed(data, rows, pa_csv.ReadOptions(column_names=columns), parse, convert)
     return _without_quoted_missing(table, missing) if separate else table
@@ -125,7 +126,6 @@ def _parsed(
             ):
                 read.block_size = min(8 * read.block_size, _LARGEST_BLOCK)
             else:
-                data.refuse_bad_text()
                 with refusing(data.path, "rows of cells", "Check the file."):
                     raise
 

@@ -41,14 +41,16 @@ def check_header_is_no_row(table: pa.Table, where: str) -> None:
     Raises:
         DataError: If at least half of the names are cells of their columns.
     """
-    again = [
-        name
-        for name, column in zip(table.column_names, table.columns, strict=True)
-        if name and pc.index(column, pa.scalar(name, column.type)).as_py() >= 0
-    ]
-    if 2 * len(again) >= table.num_columns:
-        got = f"{_some(again)}, which are values of the same columns too"
-        raise DataError(Finding(f"{where}, line 1", "names of columns", got, _ADD_NAMES))
+    again: list[str] = []
+    for number, (name, column) in enumerate(
+        zip(table.column_names, table.columns, strict=True)
+    ):
+        if pc.index(column, pa.scalar(name, column.type)).as_py() >= 0:
+            again.append(name)
+        if 2 * (number + 1 - len(again)) > table.num_columns:
+            return  # most names occur once, and the other columns need no search
+    got = f"{_some(again)}, which are values of the same columns too"
+    raise DataError(Finding(f"{where}, line 1", "names of columns", got, _ADD_NAMES))
 
 
 def _some(cells: Sequence[str]) -> str:

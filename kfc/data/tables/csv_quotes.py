@@ -11,14 +11,8 @@ from kfc.errors import DataError, Finding
 
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 _BLANKS = b" \t"
-_CHUNK = 1 << 24  # bytes that are searched at a time
-
-
-def has_quotes(content: pa.Buffer) -> bool:
-    """Returns whether a quote is among the bytes of a file."""
-    view = np.frombuffer(content, np.uint8)
-    chunks = (view[start : start + _CHUNK] for start in range(0, len(view), _CHUNK))
-    return any((chunk == _QUOTE).any() for chunk in chunks)
+_WHOLE = "a quoted cell that ends with its closing quote"
+_CHUNK = 1 << 20  # bytes that are searched at a time
 
 
 def check_quotes(path: Path, content: pa.Buffer, delimiter: str) -> None:
@@ -46,6 +40,8 @@ def check_quotes(path: Path, content: pa.Buffer, delimiter: str) -> None:
         elif len(places):
             opened = _walk(path, view, places, ends, opened)
     if opened >= 0:
+        if b'\\"' in view[max(0, opened - 200) : opened + 200].tobytes():
+            raise _escaped(path, view, opened)
         remedy = "Close the quote, or double a quote that belongs to the text."
         raise _refusal(path, view, opened, "a closing quote", "none up to the end", remedy)
 
@@ -99,17 +95,20 @@ def _check_literal(path: Path, view: np.ndarray, place: int, ends: np.ndarray) -
     # The end of a cell such as "a \", b", whose first part was taken for a whole cell.
     line = view[:start].tobytes()[-200:].rpartition(b"\n")[2]
     if b'\\"' in line or before.endswith(b"\\"):
-        raise _text_after_quote(path, view, place)
+        raise _escaped(path, view, place)
 
 
 def _text_after_quote(path: Path, view: np.ndarray, place: int) -> DataError:
-    expected = "a quoted cell that ends with its closing quote"
-    remedy = 'Double a quote that belongs to the text: "".'
-    got = "text after it"
     if place and view[place - 1] == _BACKSLASH:
-        got = "a quote escaped with a backslash"
-        remedy = 'Write such a quote as "", as in pandas.to_csv without escapechar.'
-    return _refusal(path, view, place, expected, got, remedy)
+        return _escaped(path, view, place)
+    remedy = 'Double a quote that belongs to the text: "".'
+    return _refusal(path, view, place, _WHOLE, "text after it", remedy)
+
+
+def _escaped(path: Path, view: np.ndarray, place: int) -> DataError:
+    """Returns the refusal of a quote that a backslash escapes, at or after a place."""
+    remedy = 'Write such a quote as "", as in pandas.to_csv without escapechar.'
+    return _refusal(path, view, place, _WHOLE, "a quote escaped with a backslash", remedy)
 
 
 def _refusal(
