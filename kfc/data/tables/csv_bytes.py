@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from kfc.data.tables.parts import refusing
+from kfc.data.tables.part_files import refusing
 from kfc.errors import DataError, Finding
 from kfc.spec import shown_value
 from kfc.system import open_file
@@ -53,7 +53,7 @@ class CsvBytes:
     has_quotes: bool
 
 
-def read_bytes(path: Path, encoding: str | None) -> CsvBytes:
+def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
     """Maps a CSV file into memory, and recodes it where it is not in UTF-8.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from kfc.errors import DataError, Finding
-from kfc.system.user_paths import expanded
+from kfc.system import user_paths
 
 
 def part_files(path: Path, suffix: str) -> tuple[Path, ...]:
@@ -23,7 +23,7 @@ def part_files(path: Path, suffix: str) -> tuple[Path, ...]:
     Raises:
         DataError: If there is no such file, or the folder has no such files.
     """
-    path = expanded(path)
+    path = user_paths.expanded(path)
     with refusing(path, f"a {suffix} file or a folder of them"):
         if not path.is_dir():
             path.stat()
