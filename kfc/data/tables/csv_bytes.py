@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from kfc.data.tables.parts import refusing
+from kfc.data.tables.part_files import refusing
 from kfc.errors import DataError, Finding
 from kfc.spec import shown_value
 from kfc.system import open_file

@@ -57,6 +57,9 @@ def recognise(path: Path, content: pa.Buffer, delimiter: str | None) -> Dialect:
     if not text.strip():
         expected, got = "a line of names and rows", "blank lines only"
         raise DataError(Finding(str(path), expected, got, "Check the source."))
+    if text[:4].lower() == "sep=":  # Excel reads such a line, and writes none
+        got, remedy = shown_value(text[:5]), "Remove this line."
+        raise DataError(Finding(f"{path}, line 1", "names of columns", got, remedy))
     if delimiter is None:
         delimiter = _recognised_delimiter(path, text, whole)
     else:

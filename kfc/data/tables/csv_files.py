@@ -16,7 +16,7 @@ from kfc.data.tables.csv_decimal import recognised_decimal
 from kfc.data.tables.csv_dialect import Dialect, recognise
 from kfc.data.tables.csv_header import check_header, check_header_is_no_row
 from kfc.data.tables.csv_quotes import check_quotes
-from kfc.data.tables.parts import no_rows, part_files, refusing
+from kfc.data.tables.part_files import no_rows, part_files, refusing
 from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding
 from kfc.spec import CsvSpec, shown_value
@@ -90,7 +90,7 @@ def _read_part(data: CsvBytes, dialect: Dialect, missing: Sequence[str]) -> pa.T
         null_values=["", *missing],
         strings_can_be_null=True,
         quoted_strings_can_be_null=not separate,
-        check_utf8=False,  # `read_bytes` has checked all bytes
+        check_utf8=False,  # `read_csv_bytes` has checked all bytes
     )
     table = _parsed(data, rows, pa_csv.ReadOptions(column_names=columns), parse, convert)
     return _without_quoted_missing(table, missing) if separate else table

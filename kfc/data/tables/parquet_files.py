@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from kfc.data.tables.arrow_frames import settled
 from kfc.data.tables.column_names import check_names
-from kfc.data.tables.parts import no_rows, part_files, refusing
+from kfc.data.tables.part_files import no_rows, part_files, refusing
 from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding
 from kfc.system import open_file

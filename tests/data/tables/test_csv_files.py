@@ -178,6 +178,10 @@ def test_a_first_row_whose_cells_occur_again_is_no_header(refused):
     assert "Add a first line" in finding.remedy
 
 
+def test_a_line_for_excel_is_refused(refused):
+    assert refused("sep=;\na;b\n1;2\n").remedy == "Remove this line."
+
+
 def test_bad_names_are_refused(refused):
     assert "'a' for the columns 1 and 3" in refused("a,b,a\n1,2,3\n").got
     assert "blanks" in refused("a,b,a \n1,2,3\n").got
