@@ -20,6 +20,7 @@ from kfc.errors import DataError, Finding, KfcError, NumbersError, Severity, Spe
 Stage = Literal[
     "spec",
     "inputs",
+    "source",
     "table",
     "columns",
     "table_columns",
@@ -89,6 +90,8 @@ CHECKS = (
     Check("input_type", "inputs", DataError, "kfc.data.input_checks"),
     Check("input_not_finite", "inputs", DataError, "kfc.data.input_checks"),
     Check("input_overflow", "inputs", DataError, "kfc.data.input_checks"),
+    # Rows are about to be read: (spec, whether they are a table).
+    Check("key_without_effect", "source", SpecError, "kfc.data.source_reading"),
     # A table is read: (table, target).
     Check("target_column_missing", "table", DataError, _TABLES),
     Check("target_cell_missing", "table", DataError, _TABLES),

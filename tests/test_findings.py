@@ -85,6 +85,7 @@ TRIGGERS = {
     "input_type": fitted(X + 0j, Y),
     "input_not_finite": fitted(changed(X, (3, 2), np.nan), Y),
     "input_overflow": fitted(changed(X, (3, 2), 1e300), Y),
+    "key_without_effect": fitted(X, Y, data={"test": "csv:other.csv"}),
     "target_column_missing": lambda: prepare(load_spec({"data": {"target": "no"}}), TABLE),
     "target_cell_missing": table(label=[None, *Y[1:].tolist()]),
     "no_input_column": table(size=X[:, 0] * 0, kind=[f"name {i}" for i in range(60)]),

@@ -217,7 +217,8 @@ def evaluate(
     run = kfc.load(folder)
     if of_table:
         source = table_commands.read_rows_for(run, str(rows))
-        table_commands.say_differences(run, source)
+        if not quiet:
+            table_commands.say_differences(run, source)
     metrics = run.evaluate(source)
     if source is None:
         printing.print_run({**run.summary(), "metrics": metrics}, as_json)
@@ -280,7 +281,8 @@ def predict(
     if x is None:
         x = table_commands.read_rows_for(model, file)
         kept = table_commands.kept_columns(x, keep or [])
-        table_commands.say_differences(model, x)
+        if not quiet:
+            table_commands.say_differences(model, x)
     predictions = model.predict(x)
     if as_json:
         columns = predictions._asdict().items()

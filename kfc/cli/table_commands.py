@@ -47,14 +47,10 @@ def write_draft(
         raise SpecError(Finding("arguments", expected, other[0], remedy))
     draft = draft_spec(file, target, load_spec({}, overrides).data)
     path = out or Path(f"{draft.name}.yaml")
-    with atomic.disk_errors(path):
-        try:
-            with path.open("x", encoding="utf-8") as opened:
-                opened.write(draft.text)
-        except FileExistsError as error:
-            remedy = "Name another with --out, or remove it."
-            finding = Finding(str(path), "a new file", "one that exists", remedy)
-            raise SpecError(finding) from error
+    if path.exists():
+        remedy = "Name another with --out, or remove it."
+        raise SpecError(Finding(str(path), "a new file", "one that exists", remedy))
+    atomic.write_file(path, draft.text)
     if as_json:
         columns = {report.name: report.column.type for report in draft.reports}
         printing.print_json({"path": str(path), "columns": columns})

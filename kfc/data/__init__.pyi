@@ -6,11 +6,11 @@ from .input_files import read_table_file as read_table_file
 from .preparation import TEST_SHARE as TEST_SHARE
 from .preparation import Prepared as Prepared
 from .preparation import prepare as prepare
-from .preparation import read_source as read_source
 from .row_checks import check_rows as check_rows
 from .rows import Rows as Rows
 from .rows import Source as Source
 from .sample_weight import weighted as weighted
+from .source_reading import read_source as read_source
 from .splits import SplitRequest as SplitRequest
 from .splits import split as split
 from .targets import decode_text as decode_text

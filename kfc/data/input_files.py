@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kfc.data.preparation import read_source
 from kfc.data.rows import Source
+from kfc.data.source_reading import read_source
 from kfc.data.sources import read_idx, read_npy, read_npz
 from kfc.data.tables import RawTable, is_table_source, read_raw, table_kind
 from kfc.errors import DataError, Finding

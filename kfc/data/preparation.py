@@ -19,6 +19,7 @@ from kfc.data.encoded_tables import (
 from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.rows import Rows, Source
+from kfc.data.source_reading import read_source
 from kfc.data.sources import from_memory
 from kfc.data.splits import SplitRequest, split
 from kfc.data.tables import (
@@ -32,10 +33,9 @@ from kfc.data.tables import (
 )
 from kfc.data.targets import Classes, decode_text, read_classes
 from kfc.data.task import Task
-from kfc.errors import DataError, Finding, PluginError, SpecError
+from kfc.errors import DataError, Finding, SpecError
 from kfc.findings import run_checks
 from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
-from kfc.registry import SOURCES
 from kfc.spec import OWN, Spec, shown_value
 from kfc.system import DiskArray, chunks, memory
 
@@ -131,51 +131,6 @@ class _Raw:
         return f"{other}, validation rows"
 
 
-def read_source(name: str) -> Source:
-    """Reads `kind:argument` with the source that is registered for `kind`.
-
-    Raises:
-        DataError: If the data cannot be read.
-        PluginError: If a plug-in's source returns something else than a `Source`.
-    """
-    kind, _, argument = name.partition(":")
-    if is_table_source(name):
-        expected, remedy = "a source of arrays", "Use a table as data.source and data.test."
-        raise DataError(Finding(name, expected, "a table", remedy))
-    read = SOURCES.get(kind, "data.source")
-    with SOURCES.guard(kind, name):
-        source = read(argument)
-    for expected, got in _broken_promises(source):
-        remedy = "Fix the source; kfc.testing.check_source tests it."
-        raise PluginError(Finding(f"source {kind!r}", expected, got, remedy))
-    return source
-
-
-def _broken_promises(source: Any) -> Iterator[tuple[str, str]]:
-    """Yields (expected, got) for each part of a source's answer that is wrong."""
-    if not isinstance(source, Source):
-        yield "a kfc.data.Source", type(source).__name__
-        return
-    for rows in (source.train, source.test, source.validation):
-        parts = rows.parts if isinstance(rows, Rows) else (rows,)
-        missing = rows is None and rows is not source.train
-        if not missing and not all(isinstance(p, (np.ndarray, DiskArray)) for p in parts):
-            got = ", ".join(type(part).__name__ for part in parts)
-            yield "kfc.data.Rows of NumPy arrays", got
-    for noun, names in (
-        ("class names", source.class_names),
-        ("feature names", source.feature_names),
-    ):
-        if names is None and noun == "class names":
-            continue
-        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
-            yield f"{noun} as a tuple of text", shown_value(names)
-        elif len(set(names)) < len(names):
-            yield f"{noun} that differ", shown_value(names)
-    if source.class_names is not None and len(source.class_names) < 2:
-        yield "at least two class names", shown_value(source.class_names)
-
-
 def prepare(
     spec: Spec, data: Any = None, *, read: Callable[[str], Source] = read_source
 ) -> Prepared:
@@ -250,20 +205,18 @@ def prepare(
 
 def _read_rows(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:
     """Reads all rows, of a table or of arrays."""
-    if data is None and is_table_source(spec.data.source):
-        name = str(spec.data.source)
-        tables = read_tables(spec.data, {"train": read_raw(name, spec.data.csv)})
-    elif (in_memory := tables_in_memory(data, spec.data)) is not None:
-        name, tables = "data", read_tables(spec.data, in_memory)
-    else:
+    name = "data" if data is not None else str(spec.data.source)
+    of_file = data is None and is_table_source(spec.data.source)
+    in_memory = tables_in_memory(data, spec.data)
+    run_checks("source", spec, of_file or in_memory is not None)
+    if of_file:
+        in_memory = {"train": read_raw(name, spec.data.csv)}
+    if in_memory is None:
         return _read(spec, data, read)
-    validation: float | str = OWN
-    if tables.source.validation is None:
-        wanted = spec.data.validation
-        validation = _VALIDATION_SHARE if wanted is None else wanted
-    elif is_table_source(str(spec.data.validation)):
-        validation = str(spec.data.validation)
-    return _Raw(tables.source, name, validation, tables)
+    tables = read_tables(spec.data, in_memory)
+    if is_table_source(str(spec.data.validation)):  # read with the tables
+        return _Raw(tables.source, name, str(spec.data.validation), tables)
+    return _Raw(tables.source, name, _validation(spec, tables.source, name), tables)
 
 
 def _read(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:

@@ -6,7 +6,7 @@ import pytest
 
 import kfc
 from kfc.data.input_files import read_inputs
-from kfc.data.preparation import read_source
+from kfc.data.source_reading import read_source
 from kfc.system import user_paths
 
 

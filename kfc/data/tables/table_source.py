@@ -42,7 +42,7 @@ class TableSource:
         target: Name of the target's column.
         columns: Type of each column but the target, in the order of the table.
         csv: Form of the CSV file that was recognised or said.
-        reports: Facts about each column; empty where the spec has all types.
+        reports: Facts about each column, and the reason of its type.
     """
 
     source: Source
