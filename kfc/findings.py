@@ -90,7 +90,7 @@ CHECKS = (
     Check("input_type", "inputs", DataError, "kfc.data.input_checks"),
     Check("input_not_finite", "inputs", DataError, "kfc.data.input_checks"),
     Check("input_overflow", "inputs", DataError, "kfc.data.input_checks"),
-    # Rows are about to be read: (spec, whether they are a table).
+    # Rows are about to be read: (spec, their form).
     Check("key_without_effect", "source", SpecError, "kfc.data.source_reading"),
     # A table is read: (table, target).
     Check("target_column_missing", "table", DataError, _TABLES),

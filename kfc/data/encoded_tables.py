@@ -2,54 +2,94 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from kfc.data.rows import Rows
-from kfc.data.tables import TableSource, TypedTable
+from kfc.data.tables import ColumnReport, TableSource, TypedTable
 from kfc.data.task import TableTask
-from kfc.preprocessing import TableEncoding
-from kfc.spec import Spec
+from kfc.preprocessing import TableEncoding, row_place
+from kfc.spec import ColumnSpec, CsvSpec, Spec
+from kfc.system import CHUNK_BYTES, DiskArray, atomic
+
+_KEPT_ROWS = 64  # test rows of a table that stay beside the encoded ones
 
 
-def table_encoding(
-    spec: Spec, train: Rows, tables: TableSource | None
-) -> TableEncoding | None:
-    """Returns the encoding of a table, fitted on the training rows; None for arrays."""
-    if tables is None:
-        return None
-    used = {name: tables.columns[name] for name in train.x.columns}
-    return TableEncoding.fit(train.x.columns, used, spec.data.missing, spec.data.categories)
+@dataclass(frozen=True)
+class EncodedTable:
+    """Facts about a table whose rows are encoded.
 
+    Args:
+        target: Name of the target's column.
+        columns: Type of each column but the target, in the order of the table.
+        csv: Form of the CSV file that was recognised or said.
+        reports: Facts about each column, and the reason of its type.
+        encoding: Encoding that was fitted on the training rows.
+        test_columns: The columns of some test rows, evenly spaced and not encoded.
+    """
 
-def encoded(encoding: TableEncoding | None, rows: Rows | None) -> Any:
-    """Returns the rows of a table, encoded; rows of arrays, and None, as they are."""
-    if encoding is None or rows is None:
-        return rows
-    return replace(rows, x=encoding.apply(rows.x.columns))
+    target: str
+    columns: Mapping[str, ColumnSpec]
+    csv: CsvSpec
+    reports: tuple[ColumnReport, ...]
+    encoding: TableEncoding
+    test_columns: TypedTable
 
+    @classmethod
+    def fit(cls, spec: Spec, tables: TableSource, train: Rows, test: Rows) -> EncodedTable:
+        """Fits the encoding of a table on its training rows.
 
-def some_rows(rows: Rows, most: int) -> TypedTable:
-    """Returns at most `most` rows of a table that is not encoded yet, evenly spaced."""
-    evenly = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
-    table: TypedTable = rows.x.take(evenly)
-    return table
+        Raises:
+            DataError: If a value cannot be encoded.
+            SpecError: If an option of a column does not fit.
+        """
+        used = {name: tables.columns[name] for name in train.x.columns}
+        encoding = TableEncoding.fit(
+            train.x.columns, used, spec.data.missing, spec.data.categories
+        )
+        evenly = np.linspace(0, len(test) - 1, min(_KEPT_ROWS, len(test))).astype(int)
+        sample = test.x.take(evenly).copied()
+        facts = tables.target, tables.columns, tables.csv, tables.reports
+        return cls(*facts, encoding, sample)
 
+    def encode(self, rows: Rows, file: Path | None) -> Rows:
+        """Returns rows with their inputs encoded, float32.
 
-def table_task(
-    spec: Spec, tables: TableSource | None, encoding: TableEncoding | None
-) -> TableTask | None:
-    """Returns the columns that a network takes, with their encoding; None for arrays."""
-    if tables is None or encoding is None:
-        return None
-    columns = {name: tables.columns[name] for name in tables.source.feature_names}
-    return TableTask(columns, tables.target, tables.csv, spec.data.unknown, encoding)
+        Args:
+            rows: Rows of the table.
+            file: File to write the inputs to, a chunk at a time; None for the memory.
 
+        Raises:
+            DataError: If a value cannot be encoded.
+        """
+        if file is None:
+            return replace(rows, x=self.encoding.apply(rows.x.columns))
+        return replace(rows, x=self._encode_to(file, rows.x))
 
-def table_keys(tables: TableSource | None) -> dict[str, Any]:
-    """Returns the keys of `data` that describe a table; none for arrays."""
-    if tables is None:
-        return {}
-    return {"columns": tables.columns, "target": tables.target, "csv": tables.csv}
+    def _encode_to(self, file: Path, table: TypedTable) -> DiskArray:
+        shape = len(table), self.encoding.num_features
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        size = max(1, CHUNK_BYTES // (4 * shape[1]))
+        atomic.create_file(file)
+        with file.open("r+b") as opened:
+            np.lib.format.write_array_header_1_0(opened, header)
+            for first in range(0, len(table), size):
+                part = table.take(np.arange(first, min(first + size, len(table))))
+                x = self.encoding.apply(
+                    part.columns,
+                    lambda row, column, first=first: row_place(first + row, column),
+                )
+                opened.write(x.astype("<f4", copy=False).data)
+        return DiskArray(np.load(file, mmap_mode="r"))
+
+    def task(self, spec: Spec) -> TableTask:
+        """Returns the columns that a network takes, with their encoding."""
+        used = {name: column for name, column in self.columns.items() if column.type != "ignore"}
+        return TableTask(used, self.target, self.csv, spec.data.unknown, self.encoding)
+
+    def keys(self) -> dict[str, object]:
+        """Returns the keys of `data` that describe the table."""
+        return {"columns": self.columns, "target": self.target, "csv": self.csv}

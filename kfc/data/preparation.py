@@ -2,49 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from kfc.data.encoded_tables import (
-    encoded,
-    some_rows,
-    table_encoding,
-    table_keys,
-    table_task,
-)
+from kfc.data.encoded_parts import EncodedParts
+from kfc.data.encoded_tables import EncodedTable
 from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
+from kfc.data.raw_rows import RawRows, read_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.rows import Rows, Source
 from kfc.data.source_reading import read_source
-from kfc.data.sources import from_memory
 from kfc.data.splits import SplitRequest, split
-from kfc.data.tables import (
-    ColumnReport,
-    TableSource,
-    TypedTable,
-    is_table_source,
-    read_raw,
-    read_tables,
-    tables_in_memory,
-)
-from kfc.data.targets import Classes, decode_text, read_classes
+from kfc.data.table_cache import cached_parts, input_file, streams_table
+from kfc.data.tables import ArrowFiles, ColumnReport, TypedTable
+from kfc.data.targets import Classes, read_classes
 from kfc.data.task import Task
-from kfc.errors import DataError, Finding, SpecError
 from kfc.findings import run_checks
-from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
-from kfc.spec import OWN, Spec, shown_value
-from kfc.system import DiskArray, chunks, memory
+from kfc.preprocessing import NumericScaling, TargetScaling
+from kfc.spec import Spec
+from kfc.system import first_features
 
 TEST_SHARE = 0.2  # of the rows of a source without test rows
-_VALIDATION_SHARE = 0.1  # of the training rows, unless the data or the spec say otherwise
-_KEPT_ROWS = 64  # test rows of a table that stay beside the encoded ones
-_RESIDENT_SHARE = 0.25
-"""Share of the memory that inputs in memory may take: TensorFlow copies them, and a split
-copies them too."""
 
 
 @dataclass(frozen=True)
@@ -88,51 +68,12 @@ class Prepared:
         return next(iter(self.held_out.items()))
 
 
-@dataclass(frozen=True)
-class _Raw:
-    """The rows of a source before they are encoded.
-
-    Args:
-        source: Rows and names.
-        name: Name of the source in messages.
-        validation: Origin of the validation rows: a share of the training rows, the name of
-            another source, or `own`.
-        tables: The table that the rows come from, or None.
-    """
-
-    source: Source
-    name: str
-    validation: float | str
-    tables: TableSource | None = None
-
-    @property
-    def parts(self) -> Iterator[tuple[Rows, str]]:
-        """The rows of each part that there is, training first, with their name in messages."""
-        yield self.source.train, self.train_name
-        if self.source.test is not None:
-            yield self.source.test, self.test_name
-        if self.source.validation is not None:
-            yield self.source.validation, self.validation_name
-
-    @property
-    def train_name(self) -> str:
-        """The name of the training rows in messages."""
-        return f"{self.name}, training rows"
-
-    @property
-    def test_name(self) -> str:
-        """The name of the test rows in messages."""
-        return f"{self.name}, test rows"
-
-    @property
-    def validation_name(self) -> str:
-        """The name of the validation rows in messages, which may be of another source."""
-        other = self.validation if ":" in str(self.validation) else self.name
-        return f"{other}, validation rows"
-
-
 def prepare(
-    spec: Spec, data: Any = None, *, read: Callable[[str], Source] = read_source
+    spec: Spec,
+    data: Any = None,
+    *,
+    read: Callable[[str], Source] = read_source,
+    cache: Path | None = None,
 ) -> Prepared:
     """Reads, checks, encodes and splits the data of `spec`, and fits its scalings.
 
@@ -145,17 +86,53 @@ def prepare(
         spec: Valid spec.
         data: Rows in memory instead of `data.source`, see `kfc.data.sources.from_memory`.
         read: Function that reads a source by name, perhaps with a cache.
+        cache: Folder of encoded tables that are larger than the memory, unless `data.cache`
+            names one; by default `.tables` in the folder `runs`.
 
     Raises:
         DataError: If the data cannot be read, or a check refuses them.
+        DiskError: If a table cannot be written to the cache.
     """
-    raw = _read_rows(spec, data, read)
+    if data is None and streams_table(spec.data):
+
+        def encode(folder: Path, arrow_files: ArrowFiles) -> EncodedParts:
+            return _encoded_parts(spec, read_rows(spec, data, read, arrow_files), folder)
+
+        parts = cached_parts(spec, cache, encode)
+    else:
+        parts = _encoded_parts(spec, read_rows(spec, data, read))
+    task = _task(spec, parts)
+    for x, where in parts.raw_inputs:
+        run_checks("scaled", task.scaling, x, where, task.feature_names)
+    return Prepared(
+        parts.train,
+        parts.validation,
+        parts.test,
+        task,
+        parts.sha256,
+        parts.resolved(),
+        parts.table.reports if parts.table else (),
+        parts.table.test_columns if parts.table else None,
+    )
+
+
+def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> EncodedParts:
+    """Checks, encodes and splits rows.
+
+    Args:
+        spec: Valid spec.
+        raw: Rows as their source gave them.
+        folder: Folder to which the encoded inputs of a table are written; None for the memory.
+
+    Raises:
+        DataError: If a check refuses the rows.
+    """
     source = raw.source
 
     # Check the rows as their source gave them, so that messages show the user's own values.
     for part, where in raw.parts:
         check_rows(replace(part, feature_names=source.feature_names), where)
-    sha256 = _sha256(raw)
+    sha256 = raw.sha256()
     classes = read_classes(source, raw.name, task=spec.data.task)
 
     # Encode: pixels as uint8, other inputs as float32, classes as their numbers.
@@ -181,132 +158,30 @@ def prepare(
     if isinstance(raw.validation, float) and raw.validation > 0:
         train, validation = _split(train, spec, raw.validation, "data.validation", classes)
 
-    # Fit what is learned on the training rows that remain, and encode a table by it.
-    encoding = table_encoding(spec, train, raw.tables)
-    test_columns = some_rows(test, _KEPT_ROWS) if encoding else None
-    train, test, validation = (encoded(encoding, rows) for rows in (train, test, validation))
-    task = _task(spec, train, classes, raw, encoding)
-    for part, where in () if encoding else raw.parts:
-        run_checks("scaled", task.scaling, part.x, where, task.feature_names)
-    resolved = {
-        **table_keys(raw.tables),
-        "task": "classification" if classes else "regression",
-        "pixels": pixels,
-        "validation": raw.validation,
-        "stream": "always" if train.on_disk else "never",
-    }
     # Parts that were split off the training rows may have weights.
-    test = replace(test, sample_weight=None)
+    parts = {"train": train, "test": replace(test, sample_weight=None)}
     if validation is not None:
-        validation = replace(validation, sample_weight=None)
-    reports = raw.tables.reports if raw.tables else ()
-    return Prepared(train, validation, test, task, sha256, resolved, reports, test_columns)
-
-
-def _read_rows(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:
-    """Reads all rows, of a table or of arrays."""
-    name = "data" if data is not None else str(spec.data.source)
-    of_file = data is None and is_table_source(spec.data.source)
-    in_memory = tables_in_memory(data, spec.data)
-    run_checks("source", spec, of_file or in_memory is not None)
-    if of_file:
-        in_memory = {"train": read_raw(name, spec.data.csv)}
-    if in_memory is None:
-        return _read(spec, data, read)
-    tables = read_tables(spec.data, in_memory)
-    if is_table_source(str(spec.data.validation)):  # read with the tables
-        return _Raw(tables.source, name, str(spec.data.validation), tables)
-    return _Raw(tables.source, name, _validation(spec, tables.source, name), tables)
-
-
-def _read(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:
-    """Reads all rows, and leaves training inputs on the disk where they are streamed."""
-    source, name = _source(spec, data, read)
-    validation = _validation(spec, source, name)
-    if ":" in str(validation):
-        rows = _rows_of_other_source(source, str(validation), read)
-        source = replace(source, validation=rows)
-    if _streams(spec, source):
-        source = replace(source, train=_on_disk(source.train))
-    else:
-        loaded = {
-            part: rows.loaded()
-            for part in ("train", "test", "validation")
-            if (rows := getattr(source, part)) is not None
-        }
-        source = replace(source, **loaded)
-    return _Raw(source, name, validation)
-
-
-def _source(spec: Spec, data: Any, read: Callable[[str], Source]) -> tuple[Source, str]:
-    """Returns the source and its name in messages."""
-    if data is not None:
-        return data if isinstance(data, Source) else from_memory(data), "data"
-    if spec.data.source is None:
-        expected = "a source, or data= in Python"
-        remedy = "Add for example source: sklearn:digits."
-        raise SpecError(Finding("data.source", expected, "neither", remedy))
-    return read(spec.data.source), spec.data.source
-
-
-def _validation(spec: Spec, source: Source, name: str) -> float | str:
-    """Returns the origin of the validation rows: a share, another source, or `own`.
-
-    Raises:
-        DataError: If the spec asks for `own` rows and the data have none, or for other rows
-            and the data have their own.
-    """
-    wanted = spec.data.validation
-    if source.validation is None:
-        if wanted == OWN:
-            expected = "validation rows of their own in the data"
-            got = f"{OWN}, while {name} has none"
-            remedy = "Pass data={'train': ..., 'validation': ...}, or set a share such as 0.1."
-            raise DataError(Finding("data.validation", expected, got, remedy))
-        return _VALIDATION_SHARE if wanted is None else wanted
-    if wanted not in (None, OWN):
-        expected = "one place from which validation rows come"
-        got = f"{shown_value(wanted)}, while {name} has validation rows of its own"
-        remedy = f"Leave data.validation out or set it to {OWN}; or drop those rows."
-        raise DataError(Finding("data.validation", expected, got, remedy))
-    return OWN
-
-
-def _rows_of_other_source(source: Source, name: str, read: Callable[[str], Source]) -> Rows:
-    """Returns the validation rows of another source, which must have the same names.
-
-    Raises:
-        DataError: If features or classes have other names, or another order.
-    """
-    other = read(name)
-    if other.train.x.shape[1:] != source.train.x.shape[1:]:
-        return other.train  # refused later, for its shape
-    for noun, wanted, got in (
-        ("columns", source.feature_names, other.feature_names),
-        ("classes", source.class_names, other.class_names),
-    ):
-        if wanted and got and wanted != got:
-            expected = f"the {noun} {', '.join(wanted[:10])}, in this order, as in training"
-            remedy = "Choose a source with the same names."
-            where = f"{name}, validation rows"
-            raise DataError(Finding(where, expected, ", ".join(got[:10]), remedy))
-    return other.train
-
-
-def _streams(spec: Spec, source: Source) -> bool:
-    """Returns whether training rows are read from the disk as they are needed."""
-    if spec.data.stream != "auto":
-        return spec.data.stream == "always"
-    train = source.train
-    return train.on_disk and train.x.nbytes > _RESIDENT_SHARE * memory.limit_bytes()
-
-
-def _on_disk(rows: Rows) -> Rows:
-    """Returns rows whose inputs are read in windows, also where they are in memory now."""
-    # The checks refuse masked arrays and single numbers, so these stay as they are.
-    if isinstance(rows.x, (DiskArray, np.ma.MaskedArray)) or rows.x.ndim == 0:
-        return rows
-    return replace(rows, x=DiskArray(rows.x))
+        parts["validation"] = replace(validation, sample_weight=None)
+    table = None
+    if raw.tables is not None:
+        # Fit the encoding on the training rows that remain.
+        table = EncodedTable.fit(spec, raw.tables, train, test)
+        for name, rows in parts.items():
+            parts[name] = table.encode(rows, None if folder is None else input_file(folder, name))
+    return EncodedParts(
+        name=raw.train_name,
+        train=parts["train"],
+        validation=parts.get("validation"),
+        test=parts["test"],
+        sha256=sha256,
+        class_names=classes.class_names if classes else None,
+        pixels=pixels,
+        origin=raw.validation,
+        feature_names=source.feature_names,
+        targets=source.targets,
+        table=table,
+        raw_inputs=() if table else tuple((rows.x, where) for rows, where in raw.parts),
+    )
 
 
 def _are_pixels(spec: Spec, train: Rows, where: str) -> bool:
@@ -317,29 +192,25 @@ def _are_pixels(spec: Spec, train: Rows, where: str) -> bool:
     return are_pixels(train.x)
 
 
-def _task(
-    spec: Spec,
-    train: Rows,
-    classes: Classes | None,
-    raw: _Raw,
-    encoding: TableEncoding | None,
-) -> Task:
+def _task(spec: Spec, parts: EncodedParts) -> Task:
     """Fits the scalings on the training rows and returns the task."""
-    x = train.x if encoding is None else train.x[:, : encoding.num_numbers]
+    train, table = parts.train, parts.table
+    classification = parts.class_names is not None
+    x = train.x if table is None else first_features(train.x, table.encoding.num_numbers)
     scaling = NumericScaling.fit(spec.data.scale, x) if x.shape[-1] else NumericScaling()
-    scale_target = "none" if classes else spec.data.scale_target
+    scale_target = "none" if classification else spec.data.scale_target
     if x.shape[-1]:
-        run_checks("scaling", scaling, x, raw.train_name, spec.data.scale, accept=spec.accept)
+        run_checks("scaling", scaling, x, parts.name, spec.data.scale, accept=spec.accept)
     return Task(
         input_shape=train.x.shape[1:],
         input_dtype=str(train.x.dtype),
-        class_names=classes.class_names if classes else (),
-        outputs=1 if classes else train.y.shape[1],
+        class_names=parts.class_names or (),
+        outputs=1 if classification else train.y.shape[1],
         scaling=scaling,
         target_scaling=TargetScaling.fit(scale_target, train.y),
-        feature_names=encoding.feature_names if encoding else raw.source.feature_names,
-        targets=() if classes else raw.source.targets,
-        table=table_task(spec, raw.tables, encoding),
+        feature_names=table.encoding.feature_names if table else parts.feature_names,
+        targets=() if classification else parts.targets,
+        table=table.task(spec) if table else None,
     )
 
 
@@ -350,18 +221,3 @@ def _split(
     request = SplitRequest(rows.y, share, spec.seed, stratify=classes is not None, where=where)
     first, second = split(request)
     return rows.take(first), rows.take(second)
-
-
-def _sha256(raw: _Raw) -> str:
-    """Returns the hash of every input, target and weight, which shows when data change."""
-    digest = hashlib.sha256()
-    for rows, _ in raw.parts:
-        for values in rows.parts:
-            if isinstance(values, TypedTable):
-                values.add_to_hash(digest)
-                continue
-            values = values if isinstance(values, DiskArray) else decode_text(values)
-            digest.update(f"{values.shape} {values.dtype}".encode())
-            for _, part in chunks(values):
-                digest.update(np.ascontiguousarray(part).view(np.uint8).data)
-    return digest.hexdigest()

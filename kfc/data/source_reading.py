@@ -60,16 +60,16 @@ def _broken_promises(source: Any) -> Iterator[tuple[str, str]]:
         yield "at least two class names", shown_value(source.class_names)
 
 
-def key_without_effect(spec: Spec, is_table: bool) -> list[Finding]:
+def key_without_effect(spec: Spec, kind: str) -> list[Finding]:
     """Finds keys of `data` that these rows would leave without effect.
 
     Args:
         spec: Spec of the training.
-        is_table: Whether the rows are a table; otherwise they are arrays.
+        kind: Form of the rows: `arrays`, `frame` or `table in a file`.
     """
     data, findings = spec.data, []
-    if not is_table:
-        for key in ("target", "test", "columns"):
+    if kind == "arrays":
+        for key in ("target", "test", "columns", "cache"):
             if getattr(data, key):
                 remedy = "Remove the key; arrays bring their own targets and test rows."
                 findings.append(Finding(f"data.{key}", "a table", "arrays", remedy))
@@ -77,8 +77,9 @@ def key_without_effect(spec: Spec, is_table: bool) -> list[Finding]:
     if data.pixels:
         remedy = "Remove the key."
         findings.append(Finding("data.pixels", "arrays", "a table", remedy))
-    if data.stream == "always":
-        got, remedy = "a table, which is read into memory", "Remove the key."
+    if data.stream == "always" and kind == "frame":
+        got = "always, for a table that is in memory"
+        remedy = "Remove the key, or write the table to a file and use csv:FILE or parquet:FILE."
         findings.append(Finding("data.stream", "auto or never", got, remedy))
     for key in ("test", "validation"):
         name = getattr(data, key)

@@ -1,5 +1,6 @@
 from .column_encoding import Code as Code
 from .column_encoding import ColumnEncoding as ColumnEncoding
+from .column_encoding import row_place as row_place
 from .numeric import NumericScaling as NumericScaling
 from .scaling_layers import TensorScaling as TensorScaling
 from .scaling_layers import given_numbers as given_numbers

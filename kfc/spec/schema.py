@@ -148,7 +148,14 @@ class DataSpec(SpecModel):
     stream: Literal["auto", "always", "never"] = Field(
         "auto",
         description="Whether training rows are read from the disk in windows. auto does so if "
-        "the arrays are on the disk and large compared with the memory of this machine.",
+        "the arrays or the files of the table are on the disk and large compared with the "
+        "memory of this machine.",
+    )
+    cache: str | None = Field(
+        None,
+        description="Folder for the encoded rows of tables that are streamed, which later runs "
+        "on the same files use again; by default .tables beside the run folders.",
+        examples=["/scratch/tables"],
     )
 
 

@@ -9,6 +9,7 @@ from . import user_paths as user_paths
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
 from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks
+from .memmap import first_features as first_features
 from .regular_files import open_file as open_file
 from .signals import Interrupts as Interrupts
 from .signals import hint_on_interrupt as hint_on_interrupt

@@ -89,6 +89,24 @@ class DiskArray:
         return multiple * max(1, CHUNK_BYTES // (row_bytes * multiple))
 
 
+def first_features(x: np.ndarray | DiskArray, count: int) -> np.ndarray | DiskArray:
+    """Returns the first features of all rows, unread where they are on the disk.
+
+    Args:
+        x: Rows, (rows, features).
+        count: Number of features.
+    """
+    if not isinstance(x, DiskArray):
+        return x[:, :count]
+    whole = x._array
+    part: np.ndarray | FileRows
+    if isinstance(whole, FileRows):
+        part = FileRows(whole.place._replace(shape=(len(whole), count)))
+    else:
+        part = whole[:, :count]
+    return DiskArray(part, x.rows, x.dtype)
+
+
 def chunks(x: np.ndarray | DiskArray, multiple: int = 1) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (number of the first row, rows): pieces of a `DiskArray`, or a complete array.
 

@@ -69,6 +69,9 @@ from kfc.data.tables.typed_columns import (
 from kfc.errors import DataError, Finding, nearest, one_line
 from kfc.spec import ColumnSpec
 
+NAMED = "named by the spec"
+"""Reason for the type of a column that the spec says."""
+
 _EXAMPLE = 30
 _NESTED = {"list": "lists", "struct": "records", "binary": "bytes", "duration": "durations"}
 
@@ -124,7 +127,7 @@ def resolve_columns(
     if unknown := [name for name in said if name not in names]:
         raise DataError(*(_unknown_column(raw, name, names) for name in unknown))
     with ThreadPoolExecutor(2) as pool:  # Arrow and NumPy release the interpreter's lock
-        results = list(pool.map(lambda name: _resolve(raw, name, said.get(name)), names))
+        results = list(pool.map(lambda name: _resolved(raw, name, said.get(name)), names))
     if findings := [result for result in results if isinstance(result, Finding)]:
         raise DataError(*findings)
     return tuple(result for result in results if isinstance(result, ColumnReport))
@@ -170,6 +173,14 @@ def _unknown_column(raw: RawTable, name: str, names: list[str]) -> Finding:
     )
 
 
+def _resolved(
+    raw: RawTable, name: str, said: ColumnSpec | None
+) -> ColumnReport | Finding:
+    result = _resolve(raw, name, said)
+    raw.release()
+    return result
+
+
 def _resolve(raw: RawTable, name: str, said: ColumnSpec | None) -> ColumnReport | Finding:
     """Returns the report of a column, or the reason for which the user must decide."""
     values = raw.columns[name]
@@ -179,9 +190,7 @@ def _resolve(raw: RawTable, name: str, said: ColumnSpec | None) -> ColumnReport 
     if pa.types.is_floating(values.type):
         missing += int(pc.sum(pc.is_nan(values)).as_py() or 0)
     if said is not None:
-        return ColumnReport(
-            name, said, _count(values), missing, _example(values), "named by the spec"
-        )
+        return ColumnReport(name, said, _count(values), missing, _example(values), NAMED)
     found = _infer(raw, name, values, missing)
     if isinstance(found, Finding):
         return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import mmap
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
+from kfc.data.tables.arrow_files import ArrowFiles
 from kfc.data.tables.part_files import refusing
 from kfc.errors import DataError, Finding
 from kfc.spec import shown_value
@@ -33,7 +35,8 @@ _OTHER_KINDS = (
     (b"\x1f\x8b", "a gzip file", "Unpack it with gunzip."),
     (b"PAR1", "a Parquet file", "Use parquet:PATH."),
 )
-_CHUNK = 1 << 20  # bytes that are decoded or searched at a time
+CHUNK = 1 << 20  # bytes that are decoded or searched at a time
+_RELEASED = 1 << 26  # bytes that are read before their pages are dropped
 
 
 @dataclass(frozen=True)
@@ -44,22 +47,37 @@ class CsvBytes:
         path: The file.
         content: Its text in UTF-8, without a byte order mark.
         encoding: Encoding of the file, as a spec repeats it.
+        mapped: The mapped file.
         has_quotes: Whether a quote is in the text.
     """
 
     path: Path
     content: pa.Buffer
     encoding: str
-    has_quotes: bool
+    mapped: mmap.mmap
+    has_quotes: bool = False
+
+    def chunk_starts(self) -> Iterator[int]:
+        """Yields the first byte of each chunk of the content, and drops pages that were read."""
+        yield from _chunk_starts(len(self.content), self.mapped)
+
+    def releasing(self, blocks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yields blocks that are parsed from the content, and drops the pages of each."""
+        for block in blocks:
+            yield block
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
+def read_csv_bytes(
+    path: Path, encoding: str | None, files: ArrowFiles | None = None
+) -> CsvBytes:
     """Maps a CSV file into memory, and recodes it where it is not in UTF-8.
 
     Args:
         path: The file.
         encoding: Name of the encoding; by default UTF-8, or the one of which the file has a
             byte order mark.
+        files: Files for a text in UTF-8 that had to be recoded; None to keep it in memory.
 
     Raises:
         DataError: If the file is missing, empty or of another kind, if the encoding is
@@ -82,12 +100,21 @@ def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
         _check_mark(path, encoding, marked)
     named = encoding or marked or "utf-8"
     if codecs.lookup(named).name not in ("utf-8", "utf-8-sig", "ascii"):
-        content = _recoded(path, mapped, named)
+        content = _recoded(path, mapped, named, files)
     else:
-        if (position := mapped.find(b"\0")) >= 0:
-            raise _no_text(path, mapped, position)
+        for start in _chunk_starts(len(mapped), mapped):
+            if (position := mapped.find(b"\0", start, start + CHUNK)) >= 0:
+                raise _no_text(path, mapped, position)
         content = pa.py_buffer(mapped).slice(len(mark))
-    return CsvBytes(path, content, named, _checked_quotes(path, content))
+    data = CsvBytes(path, content, named, mapped)
+    return replace(data, has_quotes=_checked_quotes(data))
+
+
+def _chunk_starts(size: int, mapped: mmap.mmap) -> Iterator[int]:
+    for start in range(0, size, CHUNK):
+        if start % _RELEASED == 0:
+            mapped.madvise(mmap.MADV_DONTNEED)
+        yield start
 
 
 def _check_encoding(encoding: str) -> None:
@@ -123,15 +150,15 @@ def _check_mark(path: Path, encoding: str, marked: str | None) -> None:
         raise DataError(Finding(str(path), f"text in {encoding}", got, remedy))
 
 
-def _checked_quotes(path: Path, content: pa.Buffer) -> bool:
+def _checked_quotes(data: CsvBytes) -> bool:
     """Returns whether a quote is in a text, and refuses the first byte that is not UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    view, quoted = memoryview(content).cast("B"), False
-    for start in range(0, len(view), _CHUNK):
-        chunk = bytes(view[start : start + _CHUNK])
+    path, view, quoted = data.path, memoryview(data.content).cast("B"), False
+    for start in data.chunk_starts():
+        chunk = bytes(view[start : start + CHUNK])
         kept = decoder.getstate()[0]
         try:
-            decoder.decode(chunk, final=start + _CHUNK >= len(view))
+            decoder.decode(chunk, final=start + CHUNK >= len(view))
         except UnicodeDecodeError as error:
             position = start - len(kept) + error.start
             line = bytes(view[:position]).count(b"\n") + 1
@@ -141,14 +168,24 @@ def _checked_quotes(path: Path, content: pa.Buffer) -> bool:
     return quoted
 
 
-def _recoded(path: Path, mapped: mmap.mmap, encoding: str) -> pa.Buffer:
+def _recoded(
+    path: Path, mapped: mmap.mmap, encoding: str, files: ArrowFiles | None
+) -> pa.Buffer:
     """Returns the text of a file in UTF-8."""
-    decoder = codecs.getincrementaldecoder(encoding)("strict")
-    sink, line = pa.BufferOutputStream(), 1
-    for start in range(0, len(mapped), _CHUNK):
-        chunk = mapped[start : start + _CHUNK]
+    if files is not None:
+        return files.content(lambda sink: _recode(path, mapped, encoding, sink))
+    sink = pa.BufferOutputStream()
+    _recode(path, mapped, encoding, sink)
+    return sink.getvalue()
+
+
+def _recode(path: Path, mapped: mmap.mmap, encoding: str, sink: pa.NativeFile) -> None:
+    """Writes the text of a file in UTF-8."""
+    decoder, line = codecs.getincrementaldecoder(encoding)("strict"), 1
+    for start in _chunk_starts(len(mapped), mapped):
+        chunk = mapped[start : start + CHUNK]
         try:
-            text = decoder.decode(chunk, final=start + _CHUNK >= len(mapped))
+            text = decoder.decode(chunk, final=start + CHUNK >= len(mapped))
         except ValueError as error:  # UnicodeError is one; some codecs raise others
             before = getattr(error, "start", 0)
             line += chunk.count(b"\n", 0, before)
@@ -160,7 +197,6 @@ def _recoded(path: Path, mapped: mmap.mmap, encoding: str) -> pa.Buffer:
             sink.write(text.encode("utf-8"))
         except UnicodeEncodeError as error:  # half of a surrogate pair
             raise _bad_text(path, line, "half a character", "data.csv.encoding.") from error
-    return sink.getvalue()
 
 
 def _bad_text(path: Path, line: int, got: str, key: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ _POINT = _BLANK + r"(\d*\.\d+|\d+\.|\d{1,3}(,\d{3})+\.\d+)" + _END
 _NUMBER = _BLANK + r"[\d.,]*\d[.,]?" + _END
 
 
-def recognised_decimal(table: pa.Table, path: Path, delimiter: str) -> str:
+def recognised_decimal(
+    columns: Iterable[tuple[str, pa.ChunkedArray]], path: Path, delimiter: str
+) -> str:
     """Returns the decimal mark of a table, `.` or `,`.
 
     Args:
-        table: Columns of text.
+        columns: Name and texts of each column.
         path: File of the table, for messages.
         delimiter: Character between two cells. Where it is a comma, a decimal comma is
             refused unless the spec says it.
@@ -35,7 +38,7 @@ def recognised_decimal(table: pa.Table, path: Path, delimiter: str) -> str:
     commas: dict[str, str] = {}  # a clear decimal comma of each column that has one
     points: dict[str, str] = {}
     unclear: dict[str, str] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
+    for name, column in columns:
         has_comma, has_point = _has_byte(column, ","), _has_byte(column, ".")
         if not (has_comma or has_point) or not _is_numeric(column):
             continue

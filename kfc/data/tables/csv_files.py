@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from kfc.data.tables.arrow_files import ArrowFiles
 from kfc.data.tables.column_names import check_names
 from kfc.data.tables.csv_bytes import CsvBytes, read_csv_bytes
 from kfc.data.tables.csv_decimal import recognised_decimal
@@ -27,13 +29,16 @@ _NO_TEXT = r"^[\d\s.,:/+\-eETZ]*$"
 """Cells of numbers and dates."""
 
 
-def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
+def read_csv(
+    path: Path, csv: CsvSpec, name: str, arrow_files: ArrowFiles | None = None
+) -> RawTable:
     """Reads a CSV file, or a folder of them with the same columns, as columns of text.
 
     Args:
         path: The file or the folder.
         csv: Form of the files as far as the spec says it; the rest is recognised.
         name: Name of the table in messages, such as `csv:customers.csv`.
+        arrow_files: Files that are to hold the columns; None to have them in memory.
 
     Returns:
         The table. A missing cell, empty or one of `csv.missing_values`, is null. A quoted
@@ -47,7 +52,7 @@ def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
     tables: list[pa.Table] = []
     names: tuple[str, ...] = ()
     for part in paths:
-        data = read_csv_bytes(part, csv.encoding)
+        data = read_csv_bytes(part, csv.encoding, arrow_files)
         dialect = recognise(part, data.content, csv.delimiter)
         if not tables:
             # The first part settles the form of all others.
@@ -58,12 +63,15 @@ def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
             check_header(names, str(part))
         elif dialect.names != names:
             raise _other_header(part, names, dialect.names)
-        tables.append(_read_part(data, dialect, csv.missing_values or ()))
+        tables.append(_read_part(data, dialect, csv.missing_values or (), arrow_files))
     table = _named(pa.concat_tables(tables), names, str(paths[0]))
     if not len(table):
         raise no_rows(path)
-    check_header_is_no_row(table, str(paths[0]))
-    decimal = said.decimal or recognised_decimal(table, path, str(csv.delimiter))
+    release = arrow_files.release if arrow_files else lambda: None
+    check_header_is_no_row(_columns(table, release), len(table.columns), str(paths[0]))
+    decimal = said.decimal or recognised_decimal(
+        _columns(table, release), path, str(csv.delimiter)
+    )
     used: dict[str, Any] = {
         "delimiter": csv.delimiter,
         "decimal": decimal,
@@ -71,14 +79,25 @@ def read_csv(path: Path, csv: CsvSpec, name: str) -> RawTable:
         "missing_values": list(csv.missing_values or ()),
     }
     files = tuple((str(part), len(rows)) for part, rows in zip(paths, tables, strict=True))
-    return RawTable(table, name, files, used)
+    return RawTable(table, name, files, used, arrow_files)
 
 
-def _read_part(data: CsvBytes, dialect: Dialect, missing: Sequence[str]) -> pa.Table:
+def _columns(
+    table: pa.Table, release: Callable[[], None]
+) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Yields the name and the cells of each column; calls `release` after each."""
+    for name in table.column_names:
+        yield name, table.column(name)
+        release()
+
+
+def _read_part(
+    data: CsvBytes, dialect: Dialect, missing: Sequence[str], files: ArrowFiles | None
+) -> pa.Table:
     """Returns the rows of a file; the names of the columns are their numbers."""
     quoted = data.has_quotes
     if quoted:
-        check_quotes(data.path, data.content, dialect.delimiter)
+        check_quotes(data, dialect.delimiter)
     rows = data.content.slice(dialect.header_bytes)
     columns = [str(number) for number in range(len(dialect.names))]
     if not len(rows):
@@ -92,18 +111,42 @@ def _read_part(data: CsvBytes, dialect: Dialect, missing: Sequence[str]) -> pa.T
         quoted_strings_can_be_null=not separate,
         check_utf8=False,  # `read_csv_bytes` has checked all bytes
     )
-    table = _parsed(data, rows, pa_csv.ReadOptions(column_names=columns), parse, convert)
-    return _without_quoted_missing(table, missing) if separate else table
+    read = functools.partial(_read_rows, data, rows, convert, files)
+    table = _parsed(data, len(rows), read, pa_csv.ReadOptions(column_names=columns), parse)
+    return _without_quoted_missing(table, missing, files) if separate else table
+
+
+def _read_rows(
+    data: CsvBytes,
+    rows: pa.Buffer,
+    convert: pa_csv.ConvertOptions,
+    files: ArrowFiles | None,
+    read: pa_csv.ReadOptions,
+    parse: pa_csv.ParseOptions,
+) -> pa.Table:
+    """Returns the rows of a file in memory, or those that are written block by block."""
+    if files is None:
+        return pa_csv.read_csv(pa.BufferReader(rows), read, parse, convert)
+    with pa_csv.open_csv(pa.BufferReader(rows), read, parse, convert) as blocks:
+        return files.table(blocks.schema, data.releasing(blocks))
 
 
 def _parsed(
     data: CsvBytes,
-    rows: pa.Buffer,
+    size: int,
+    read_rows: Callable[[pa_csv.ReadOptions, pa_csv.ParseOptions], pa.Table],
     read: pa_csv.ReadOptions,
     parse: pa_csv.ParseOptions,
-    convert: pa_csv.ConvertOptions,
 ) -> pa.Table:
-    """Returns the rows that pyarrow reads with some options."""
+    """Returns the rows that pyarrow reads with some options.
+
+    Args:
+        data: Content of the file.
+        size: Bytes of its rows.
+        read_rows: Function that reads the rows.
+        read: Options of pyarrow, of which the size of a block is found here.
+        parse: Further options.
+    """
     ragged: list[pa_csv.InvalidRow] = []
 
     def refuse(row: pa_csv.InvalidRow) -> str:
@@ -114,16 +157,14 @@ def _parsed(
     read.block_size = _BLOCK
     while True:
         try:
-            return pa_csv.read_csv(pa.BufferReader(rows), read, parse, convert)
+            return read_rows(read, parse)
         except pa.ArrowInvalid as error:
             if ragged and read.use_threads:
                 # Only one thread knows the number of a row.
                 ragged, read.use_threads = [], False
             elif ragged:
                 raise _ragged(data.path, ragged[0]) from error
-            elif "straddling" in str(error) and read.block_size < min(
-                len(rows), _LARGEST_BLOCK
-            ):
+            elif "straddling" in str(error) and read.block_size < min(size, _LARGEST_BLOCK):
                 read.block_size = min(8 * read.block_size, _LARGEST_BLOCK)
             else:
                 with refusing(data.path, "rows of cells", "Check the file."):
@@ -171,7 +212,9 @@ def _named(table: pa.Table, names: Sequence[str], where: str) -> pa.Table:
     return table.rename_columns(names).select(kept)
 
 
-def _without_quoted_missing(table: pa.Table, missing: Sequence[str]) -> pa.Table:
+def _without_quoted_missing(
+    table: pa.Table, missing: Sequence[str], files: ArrowFiles | None
+) -> pa.Table:
     """Makes quoted cells null that are empty, or missing ones of a column without text.
 
     A quoted `"NA"` is text in a column of text, but cannot be a number or a date.
@@ -184,5 +227,5 @@ def _without_quoted_missing(table: pa.Table, missing: Sequence[str]) -> pa.Table
             others = column.filter(pc.invert(marked)).drop_null()
             if len(others) and pc.all(pc.match_substring_regex(others, _NO_TEXT)).as_py():
                 column = pc.if_else(marked, None, column)
-        columns.append(column)
+        columns.append(files.column(column) if files else column)
     return pa.table(columns, names=table.column_names)

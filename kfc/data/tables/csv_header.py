@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,23 +31,24 @@ def check_header(names: Sequence[str], where: str) -> None:
         raise DataError(Finding(f"{where}, line 1", "names of columns", got, remedy))
 
 
-def check_header_is_no_row(table: pa.Table, where: str) -> None:
+def check_header_is_no_row(
+    columns: Iterable[tuple[str, pa.ChunkedArray]], count: int, where: str
+) -> None:
     """Refuses names that are values of their own columns, as in a file without a header.
 
     Args:
-        table: Columns of text.
+        columns: Name and texts of each column.
+        count: Number of columns.
         where: Name of the file in messages.
 
     Raises:
         DataError: If at least half of the names are cells of their columns.
     """
     again: list[str] = []
-    for number, (name, column) in enumerate(
-        zip(table.column_names, table.columns, strict=True)
-    ):
+    for number, (name, column) in enumerate(columns):
         if pc.index(column, pa.scalar(name, column.type)).as_py() >= 0:
             again.append(name)
-        if 2 * (number + 1 - len(again)) > table.num_columns:
+        if 2 * (number + 1 - len(again)) > count:
             return  # most names occur once, and the other columns need no search
     got = f"{_some(again)}, which are values of the same columns too"
     raise DataError(Finding(f"{where}, line 1", "names of columns", got, _ADD_NAMES))

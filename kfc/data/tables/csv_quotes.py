@@ -5,22 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
+from kfc.data.tables.csv_bytes import CHUNK, CsvBytes
 from kfc.errors import DataError, Finding
 
 _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 _BLANKS = b" \t"
 _WHOLE = "a quoted cell that ends with its closing quote"
-_CHUNK = 1 << 20  # bytes that are searched at a time
 
 
-def check_quotes(path: Path, content: pa.Buffer, delimiter: str) -> None:
+def check_quotes(data: CsvBytes, delimiter: str) -> None:
     """Refuses quotes that begin or end inside of a cell, or never end.
 
     Args:
-        path: File of the bytes, for messages.
-        content: All bytes of the file in UTF-8.
+        data: Content of a file.
         delimiter: Character between two cells.
 
     Raises:
@@ -28,12 +26,12 @@ def check_quotes(path: Path, content: pa.Buffer, delimiter: str) -> None:
             escaped with a backslash, if blanks precede the opening one, or if the last quote
             is never closed. A quote inside of a cell without quotes is text.
     """
-    view = np.frombuffer(content, np.uint8)
+    path, view = data.path, np.frombuffer(data.content, np.uint8)
     ends = np.zeros(256, bool)
     ends[[ord(delimiter), ord("\n"), ord("\r")]] = True
     opened = -1  # position of the quote that is open before a chunk
-    for start in range(0, len(view), _CHUNK):
-        places = np.flatnonzero(view[start : start + _CHUNK] == _QUOTE) + start
+    for start in data.chunk_starts():
+        places = np.flatnonzero(view[start : start + CHUNK] == _QUOTE) + start
         if len(places) and _well_formed(view, places, ends, opened >= 0):
             if len(places) % 2:
                 opened = -1 if opened >= 0 else int(places[-1])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kfc.data.tables.arrow_files import ArrowFiles
 from kfc.data.tables.arrow_frames import settled
 from kfc.data.tables.column_names import check_names
 from kfc.data.tables.part_files import no_rows, part_files, refusing
@@ -19,12 +22,13 @@ _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """Names that pandas gives to an index without a name."""
 
 
-def read_parquet(path: Path, name: str) -> RawTable:
+def read_parquet(path: Path, name: str, arrow_files: ArrowFiles | None = None) -> RawTable:
     """Reads a Parquet file, or a folder of them with one schema.
 
     Args:
         path: The file or the folder.
         name: Name of the table in messages, such as `parquet:customers.parquet`.
+        arrow_files: Files that are to hold the columns; None to have them in memory.
 
     Returns:
         The table with the types of the file. An index of pandas without a name is left out.
@@ -34,21 +38,42 @@ def read_parquet(path: Path, name: str) -> RawTable:
             name, or if a part has another schema than the first one.
     """
     paths = part_files(path, ".parquet")
-    tables: list[pa.Table] = []
+    files: list[tuple[str, int]] = []
+    schema: pa.Schema = None
     for part in paths:
-        remedy = "Write the file again, for example with to_parquet."
-        with refusing(part, "a Parquet file", remedy), open_file(part) as file:
-            table = pq.ParquetFile(file).read()
-        check_names(table.column_names, str(part))
-        if tables and not table.schema.equals(tables[0].schema):
-            raise _other_schema(part, tables[0].schema, table.schema)
-        tables.append(table)
-    table = pa.concat_tables(tables)
-    table = table.drop_columns([n for n in table.column_names if _PANDAS_INDEX.fullmatch(n)])
-    if not len(table) or not table.num_columns:
+        with _refusing_damage(part), open_file(part) as file:
+            opened = pq.ParquetFile(file)
+            found, rows = opened.schema_arrow, opened.metadata.num_rows
+        check_names(found.names, str(part))
+        schema = schema or found
+        if not found.equals(schema):
+            raise _other_schema(part, schema, found)
+        files.append((str(part), rows))
+    names = [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
+    if not sum(rows for _, rows in files) or not names:
         raise no_rows(path)
-    files = tuple((str(part), len(rows)) for part, rows in zip(paths, tables, strict=True))
-    return RawTable(settled(table), name, files)
+    if arrow_files is None:
+        table = _columns(paths, names)
+    else:  # one column at a time is in memory
+        columns = [arrow_files.column(_columns(paths, [name]).column(0)) for name in names]
+        table = pa.table(columns, names=names)
+    return RawTable(table, name, tuple(files), arrow_files=arrow_files)
+
+
+def _columns(paths: Sequence[Path], names: list[str]) -> pa.Table:
+    """Reads columns of all parts."""
+    tables = []
+    for part in paths:
+        with _refusing_damage(part), open_file(part) as file:
+            # A name may be the first part of another one, which is then read too.
+            tables.append(pq.ParquetFile(file).read(names).select(names))
+    return settled(pa.concat_tables(tables))
+
+
+def _refusing_damage(part: Path) -> AbstractContextManager[None]:
+    """Turns every error of reading a part into a `DataError`."""
+    remedy = "Write the file again, for example with to_parquet."
+    return refusing(part, "a Parquet file", remedy)
 
 
 def _other_schema(part: Path, first: pa.Schema, schema: pa.Schema) -> DataError:

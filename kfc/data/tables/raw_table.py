@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from kfc.data.tables.arrow_files import ArrowFiles
+
 
 @dataclass(frozen=True)
 class RawTable:
@@ -20,15 +22,23 @@ class RawTable:
             frame.
         csv: Delimiter, decimal mark, encoding and missing values that were recognised or
             said; empty for a table of another kind.
+        arrow_files: Files in which the columns are, and in which others made of them are
+            kept; None for a table in memory.
     """
 
     columns: pa.Table
     name: str
     files: tuple[tuple[str, int], ...] = ()
     csv: dict[str, Any] = field(default_factory=dict)
+    arrow_files: ArrowFiles | None = None
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
+
+    def release(self) -> None:
+        """Drops the pages of mapped files from memory."""
+        if self.arrow_files is not None:
+            self.arrow_files.release()
 
     def place(self, row: int, column: str | None = None) -> str:
         """Returns the name of a cell in messages: file, row and column.

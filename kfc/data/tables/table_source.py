@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 
 from kfc.data.rows import Rows, Source
 from kfc.data.sources import aligned, join_names
+from kfc.data.tables.arrow_files import ArrowFiles, FiledColumns
 from kfc.data.tables.arrow_frames import is_table, read_table
 from kfc.data.tables.column_types import ColumnReport, resolve_columns
 from kfc.data.tables.csv_files import read_csv
 from kfc.data.tables.parquet_files import read_parquet
+from kfc.data.tables.part_files import part_files
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.typed_columns import typed_column
 from kfc.data.tables.typed_table import TypedTable
@@ -57,15 +59,32 @@ def is_table_source(name: str | None) -> bool:
     return name is not None and name.partition(":")[0] in KINDS
 
 
-def read_raw(name: str, csv: CsvSpec) -> RawTable:
+def table_files(name: str) -> tuple[Path, ...]:
+    """Returns the files of a source such as `csv:FOLDER`, in the order of their rows.
+
+    Raises:
+        DataError: If there are none.
+    """
+    kind, _, argument = name.partition(":")
+    return part_files(Path(argument), f".{kind}")
+
+
+def read_raw(name: str, csv: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
     """Reads the table of a source such as `csv:FILE`.
+
+    Args:
+        name: Kind and path.
+        csv: Form of a CSV file as far as the spec says it.
+        arrow_files: Files that are to hold the columns; None to have them in memory.
 
     Raises:
         DataError: If the file cannot be read, or its form is not clear.
     """
     kind, _, argument = name.partition(":")
     path = Path(user_paths.expanded(argument))
-    return read_csv(path, csv, name) if kind == "csv" else read_parquet(path, name)
+    if kind == "csv":
+        return read_csv(path, csv, name, arrow_files)
+    return read_parquet(path, name, arrow_files)
 
 
 def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
@@ -245,8 +264,14 @@ def select_columns(
         DataError: If a column is missing, or a cell is not of its column's type.
     """
     run_checks("table_columns", raw, tuple(columns), part)
-    typed = {name: typed_column(raw, name, column) for name, column in columns.items()}
-    return TypedTable(typed, len(raw))
+    files = raw.arrow_files
+    if files is None:
+        typed = {name: typed_column(raw, name, column) for name, column in columns.items()}
+        return TypedTable(typed, len(raw))
+    filed = {
+        name: files.column(typed_column(raw, name, column)) for name, column in columns.items()
+    }
+    return TypedTable(FiledColumns(filed, files), len(raw))
 
 
 def labelled_table(

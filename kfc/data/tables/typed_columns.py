@@ -67,7 +67,12 @@ def typed_column(raw: RawTable, name: str, column: ColumnSpec) -> pa.ChunkedArra
 
 
 def keep(raw: RawTable, name: str, column: ColumnSpec, values: pa.ChunkedArray) -> None:
-    """Keeps a converted column, which the next `typed_column` of the same type takes."""
+    """Keeps a converted column, which the next `typed_column` of the same type takes.
+
+    A table in files keeps none: its columns may not fit into memory together.
+    """
+    if raw.arrow_files is not None:
+        return
     table = raw.columns
     if id(table) not in _kept:
         weakref.finalize(table, _kept.pop, id(table), None)

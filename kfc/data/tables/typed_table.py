@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ class TypedTable:
     dictionary of text. A missing cell is null.
 
     Args:
-        columns: Column name -> values.
+        columns: Column name -> values, which may be computed as they are taken.
         num_rows: Number of rows.
     """
 
@@ -35,10 +35,15 @@ class TypedTable:
         return self.num_rows, len(self.columns)
 
     def take(self, rows: np.ndarray) -> TypedTable:
-        """Returns the rows with these numbers, in this order."""
-        indices = pa.array(rows)
-        taken = {name: values.take(indices) for name, values in self.columns.items()}
-        return TypedTable(taken, len(rows))
+        """Returns the rows with these numbers, in this order.
+
+        Each column is copied when it is needed, so that no second table fills the memory.
+        """
+        return TypedTable(_TakenColumns.of(self.columns, np.asarray(rows)), len(rows))
+
+    def copied(self) -> TypedTable:
+        """Returns the same rows, of which no column is computed any more."""
+        return TypedTable(dict(self.columns.items()), self.num_rows)
 
     def add_to_hash(self, digest: Any) -> None:
         """Adds names and values to a hash, which is the same for every origin of a table.
@@ -77,3 +82,37 @@ class TypedTable:
 
 
 _PLAIN = {"double": pa.float64(), "bool": pa.uint8(), "timestamp[us]": pa.int64()}
+
+
+class _TakenColumns(Mapping[str, pa.ChunkedArray]):
+    """Some rows of columns, which are taken from a column when it is asked for.
+
+    Args:
+        columns: Columns by name.
+        rows: Numbers of the rows, in their order.
+    """
+
+    def __init__(self, columns: Mapping[str, pa.ChunkedArray], rows: np.ndarray) -> None:
+        self._columns, self._rows = columns, rows
+        # Arrow copies a column of many chunks before it takes rows of it, so it gets only the
+        # part from the first to the last row.
+        self._first = int(rows.min()) if len(rows) else 0
+        self._end = int(rows.max()) + 1 if len(rows) else 0
+        self._places = pa.array(rows - self._first)
+
+    @classmethod
+    def of(cls, columns: Mapping[str, pa.ChunkedArray], rows: np.ndarray) -> _TakenColumns:
+        """Returns rows of columns that may be taken ones themselves."""
+        if isinstance(columns, _TakenColumns):
+            return cls(columns._columns, columns._rows[rows])
+        return cls(columns, rows)
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        part = self._columns[name].slice(self._first, self._end - self._first)
+        return part.take(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)

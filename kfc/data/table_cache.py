@@ -1,0 +1,256 @@
+"""Keeps tables that are larger than the memory encoded on the disk, found by their content.
+
+    cache/KEY/table/    manifest.json, test_columns.arrow, train_x.npy, train_y.npy, ...
+    cache/KEY/entry     the key of the same table under other keys of a spec
+
+The key is a hash of the files, and of everything in the spec that the encoded rows depend on.
+A folder `table` appears by one rename, when it is complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from kfc.data.encoded_parts import EncodedParts
+from kfc.data.encoded_tables import EncodedTable
+from kfc.data.raw_rows import RESIDENT_SHARE
+from kfc.data.rows import Rows
+from kfc.data.tables import (
+    NAMED,
+    ArrowFiles,
+    ColumnReport,
+    TypedTable,
+    is_table_source,
+    table_files,
+)
+from kfc.preprocessing import TableEncoding
+from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
+from kfc.system import DiskArray, atomic, locks, memory, open_file, user_paths
+
+_FORMAT = 1  # of the files of an entry
+_DEFAULT = Path("runs") / ".tables"
+_SOURCES = ("source", "test", "validation")
+_WITHOUT_EFFECT = ("cache", "stream", "scale", "scale_target", "unknown")
+"""Keys of `data` that do not change the encoded rows."""
+
+
+def streams_table(data: DataSpec) -> bool:
+    """Returns whether the rows are a table in files that is encoded on the disk.
+
+    Raises:
+        DataError: If a file is missing.
+    """
+    if not is_table_source(data.source) or data.stream == "never":
+        return False
+    if data.stream == "always":
+        return True
+    size = sum(path.stat().st_size for paths in _files(data).values() for path in paths)
+    return size > RESIDENT_SHARE * memory.limit_bytes()
+
+
+def input_file(folder: Path, part: str) -> Path:
+    """Returns the file with the encoded inputs of a part, such as `train`."""
+    return folder / f"{part}_x.npy"
+
+
+def cached_parts(
+    spec: Spec, cache: Path | None, encode: Callable[[Path, ArrowFiles], EncodedParts]
+) -> EncodedParts:
+    """Returns the encoded rows of a table from the cache, where they are made if need be.
+
+    Args:
+        spec: Spec whose source is a table in files.
+        cache: Folder of the cache, unless `data.cache` names one; None for the default one.
+        encode: Function that encodes the table. It gets the folder for the encoded inputs, and
+            files for columns, which do not stay.
+
+    Raises:
+        DataError: If the table cannot be read, or a check refuses it.
+        DiskError: If the cache cannot be written.
+    """
+    cache = user_paths.absolute(spec.data.cache or cache or _DEFAULT)
+    hashes = {
+        key: [_file_sha256(path) for path in paths] for key, paths in _files(spec.data).items()
+    }
+    key = _key(spec, spec.data, hashes)
+    if (parts := _find(cache, key, spec)) is not None:
+        return parts
+    with locks.in_turn(cache / key):
+        # Another process may have encoded the table before this one got the lock.
+        if (parts := _find(cache, key, spec)) is not None:
+            return parts
+        with atomic.new_folder(cache / key / "table", replace=True) as folder:
+            columns = folder / "columns"
+            atomic.make_folder(columns)
+            _write(folder, encode(folder, ArrowFiles(columns)))
+            atomic.remove_folder(columns)
+        made = _load(cache / key / "table", spec)
+    # A run's own spec has the types of the columns, so it has another key for the same rows.
+    other = _key(spec, spec.data.model_copy(update=made.resolved()), hashes)
+    if other != key:
+        with locks.in_turn(cache / other):
+            atomic.write_file(cache / other / "entry", key)
+    return made
+
+
+def _files(data: DataSpec) -> dict[str, tuple[Path, ...]]:
+    """Returns the files of each source of a spec."""
+    names = {key: getattr(data, key) for key in _SOURCES}
+    return {
+        key: table_files(name)
+        for key, name in names.items()
+        if isinstance(name, str) and is_table_source(name)
+    }
+
+
+def _file_sha256(path: Path) -> str:
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _key(spec: Spec, data: DataSpec, hashes: dict[str, list[str]]) -> str:
+    """Returns the name of a table in the cache.
+
+    Args:
+        spec: Spec with the seed.
+        data: Its part `data`, perhaps resolved.
+        hashes: Hashes of the files of each source, whose names do not matter.
+    """
+    said = data.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
+    kinds = {key: said.pop(key).partition(":")[0] for key in hashes}
+    facts = [_FORMAT, metadata.version("keras-fully-connected"), spec.seed, said, kinds, hashes]
+    return atomic.sha256(json.dumps(facts, sort_keys=True).encode())[:32]
+
+
+# --- files of an entry ----------------------------------------------------------------------
+
+
+def _write(folder: Path, parts: EncodedParts) -> None:
+    """Writes everything but the encoded inputs, which are in the folder already."""
+    table = _table_of(parts)
+    for name, rows in _parts_of(parts).items():
+        _save(folder / f"{name}_y.npy", rows.y)
+    sample = pa.table(dict(table.test_columns.columns))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, sample.schema) as writer:
+        writer.write_table(sample)
+    atomic.fill_folder(folder, {"test_columns.arrow": sink.getvalue().to_pybytes()})
+    content = {
+        "sha256": parts.sha256,
+        "class_names": parts.class_names,
+        "origin": parts.origin,
+        "feature_names": parts.feature_names,
+        "target": table.target,
+        "columns": {name: column.model_dump() for name, column in table.columns.items()},
+        "csv": table.csv.model_dump(mode="json"),
+        "reports": [
+            {**dataclasses.asdict(report), "column": report.column.model_dump()}
+            for report in table.reports
+        ],
+        "encoding": table.encoding.get_config(),
+        "files": {
+            path.name: _file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file()
+        },
+    }
+    text = json.dumps(content)
+    manifest = json.dumps({"content": text, "sha256": atomic.sha256(text.encode())})
+    atomic.fill_folder(folder, {"manifest.json": manifest.encode()})
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    atomic.create_file(path)
+    with path.open("r+b") as file:
+        np.save(file, values)
+
+
+def _table_of(parts: EncodedParts) -> EncodedTable:
+    if parts.table is None:
+        raise TypeError("rows of arrays, of which no table can be kept")
+    return parts.table
+
+
+def _parts_of(parts: EncodedParts) -> dict[str, Rows]:
+    named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    return {name: rows for name, rows in named.items() if rows is not None}
+
+
+def _find(cache: Path, key: str, spec: Spec) -> EncodedParts | None:
+    """Returns the rows of an entry; None where there is none, or a damaged one."""
+    try:
+        folder = cache / key / "table"
+        if not folder.exists():
+            folder = cache / atomic.read_text(cache / key / "entry") / "table"
+        return _load(folder, spec)
+    # Whatever is wrong with an entry, it is made again.
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _load(folder: Path, spec: Spec) -> EncodedParts:
+    """Reads an entry.
+
+    Raises:
+        OSError: If a file is missing.
+        ValueError: If a file has changed.
+    """
+    manifest = json.loads(atomic.read_text(folder / "manifest.json"))
+    if atomic.sha256(manifest["content"].encode()) != manifest["sha256"]:
+        raise ValueError("a damaged manifest")
+    content = json.loads(manifest["content"])
+    for name, sha256 in content["files"].items():
+        if _file_sha256(folder / name) != sha256:
+            raise ValueError(f"a damaged file {name}")
+    rows = {
+        name: Rows(
+            DiskArray(np.load(input_file(folder, name), mmap_mode="r")),
+            np.load(folder / f"{name}_y.npy"),
+        )
+        for name in ("train", "validation", "test")
+        if input_file(folder, name).name in content["files"]
+    }
+    names = content["class_names"]
+    return EncodedParts(
+        name=f"{spec.data.source}, training rows",
+        train=rows["train"],
+        validation=rows.get("validation"),
+        test=rows["test"],
+        sha256=content["sha256"],
+        class_names=None if names is None else tuple(names),
+        pixels=False,
+        origin=content["origin"],
+        feature_names=tuple(content["feature_names"]),
+        table=_table(content, atomic.read_bytes(folder / "test_columns.arrow"), spec),
+    )
+
+
+def _table(content: dict[str, Any], sample: bytes, spec: Spec) -> EncodedTable:
+    """Returns the facts about the table of an entry."""
+    test_columns = pa.ipc.open_stream(sample).read_all()
+    columns = {
+        name: ColumnSpec.model_validate(column) for name, column in content["columns"].items()
+    }
+    reports = []
+    for values in content["reports"]:
+        values["column"] = ColumnSpec.model_validate(values["column"])
+        report = ColumnReport(**values)
+        if report.name in spec.data.columns:
+            report = dataclasses.replace(report, why=NAMED)
+        reports.append(report)
+    named = {name: test_columns.column(name) for name in test_columns.column_names}
+    return EncodedTable(
+        content["target"],
+        columns,
+        CsvSpec.model_validate(content["csv"]),
+        tuple(reports),
+        TableEncoding.from_config(content["encoding"]),
+        TypedTable(named, len(test_columns)),
+    )
