@@ -87,7 +87,9 @@ class EncodedTable:
 
     def task(self, spec: Spec) -> TableTask:
         """Returns the columns that a network takes, with their encoding."""
-        used = {name: column for name, column in self.columns.items() if column.type != "ignore"}
+        used = {
+            name: column for name, column in self.columns.items() if column.type != "ignore"
+        }
         return TableTask(used, self.target, self.csv, spec.data.unknown, self.encoding)
 
     def keys(self) -> dict[str, object]:

@@ -167,7 +167,9 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
         # Fit the encoding on the training rows that remain.
         table = EncodedTable.fit(spec, raw.tables, train, test)
         for name, rows in parts.items():
-            parts[name] = table.encode(rows, None if folder is None else input_file(folder, name))
+            parts[name] = table.encode(
+                rows, None if folder is None else input_file(folder, name)
+            )
     return EncodedParts(
         name=raw.train_name,
         train=parts["train"],

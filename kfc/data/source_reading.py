@@ -79,7 +79,9 @@ def key_without_effect(spec: Spec, kind: str) -> list[Finding]:
         findings.append(Finding("data.pixels", "arrays", "a table", remedy))
     if data.stream == "always" and kind == "frame":
         got = "always, for a table that is in memory"
-        remedy = "Remove the key, or write the table to a file and use csv:FILE or parquet:FILE."
+        remedy = (
+            "Remove the key, or write the table to a file and use csv:FILE or parquet:FILE."
+        )
         findings.append(Finding("data.stream", "auto or never", got, remedy))
     for key in ("test", "validation"):
         name = getattr(data, key)

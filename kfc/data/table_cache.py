@@ -37,7 +37,7 @@ from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
 from kfc.system import DiskArray, atomic, locks, memory, open_file, user_paths
 
 _FORMAT = 1  # of the files of an entry
-_DEFAULT = Path("runs") / ".tables"
+_TABLES = ".tables"  # name of the default folder
 _SOURCES = ("source", "test", "validation")
 _WITHOUT_EFFECT = ("cache", "stream", "scale", "scale_target", "unknown")
 """Keys of `data` that do not change the encoded rows."""
@@ -55,6 +55,17 @@ def streams_table(data: DataSpec) -> bool:
         return True
     size = sum(path.stat().st_size for paths in _files(data).values() for path in paths)
     return size > RESIDENT_SHARE * memory.limit_bytes()
+
+
+def tables_beside(folder: Path) -> Path:
+    """Returns the default cache of a run: `.tables` in the folder of the run folders.
+
+    Args:
+        folder: Absolute path of a run folder, which need not exist. The winner of a search
+            takes the tables of the search, which are beside the folder of the search.
+    """
+    searches = [parent for parent in folder.parents[:2] if parent.name.endswith(".search")]
+    return (searches[0] if searches else folder).parent / _TABLES
 
 
 def input_file(folder: Path, part: str) -> Path:
@@ -77,7 +88,7 @@ def cached_parts(
         DataError: If the table cannot be read, or a check refuses it.
         DiskError: If the cache cannot be written.
     """
-    cache = user_paths.absolute(spec.data.cache or cache or _DEFAULT)
+    cache = user_paths.absolute(spec.data.cache or cache or Path("runs") / _TABLES)
     hashes = {
         key: [_file_sha256(path) for path in paths] for key, paths in _files(spec.data).items()
     }
@@ -127,7 +138,14 @@ def _key(spec: Spec, data: DataSpec, hashes: dict[str, list[str]]) -> str:
     """
     said = data.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
     kinds = {key: said.pop(key).partition(":")[0] for key in hashes}
-    facts = [_FORMAT, metadata.version("keras-fully-connected"), spec.seed, said, kinds, hashes]
+    facts = [
+        _FORMAT,
+        metadata.version("keras-fully-connected"),
+        spec.seed,
+        said,
+        kinds,
+        hashes,
+    ]
     return atomic.sha256(json.dumps(facts, sort_keys=True).encode())[:32]
 
 
@@ -158,7 +176,9 @@ def _write(folder: Path, parts: EncodedParts) -> None:
         ],
         "encoding": table.encoding.get_config(),
         "files": {
-            path.name: _file_sha256(path) for path in sorted(folder.iterdir()) if path.is_file()
+            path.name: _file_sha256(path)
+            for path in sorted(folder.iterdir())
+            if path.is_file()
         },
     }
     text = json.dumps(content)

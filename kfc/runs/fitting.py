@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from rich.console import Console
 
-from kfc.data import Prepared, prepare
+from kfc.data import Prepared, prepare, tables_beside
 from kfc.data.tables import report_table
 from kfc.network import check_architecture
 from kfc.runs import environment, result_file, resuming
@@ -75,7 +75,13 @@ def fit(
     place, current = user_paths.absolute(runs), user_paths.current()
     valid = load_spec(spec, overrides)
     say_to_terminal(console, f"reading {valid.data.source if data is None else 'data'}")
-    plan = make_plan(valid, data=data, callbacks=callbacks, phases=phases)
+    plan = make_plan(
+        valid,
+        data=data,
+        callbacks=callbacks,
+        cache=tables_beside(place / "run"),
+        phases=phases,
+    )
     if any(report.name not in valid.data.columns for report in plan.prepared.reports):
         console.print(report_table(plan.prepared.reports))
     trainer = compile_trainer(plan)
@@ -171,7 +177,7 @@ def _resume_unfinished(
         given = as_callback_list(callbacks, spec)
         resuming.check_given(unfinished, in_memory=data is not None, callbacks=given)
         with environment.explaining_relative_paths(folder):
-            prepared = prepare(spec, data)
+            prepared = prepare(spec, data, cache=tables_beside(folder))
         resuming.check_data(unfinished, prepared.sha256, len(prepared.train))
         return prepared
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -47,6 +49,7 @@ def make_plan(
     *,
     data: Any = None,
     callbacks: Any = None,
+    cache: Path | None = None,
     preparer: Callable[[Spec], Prepared] | None = None,
     insist_on_threads: bool = True,
     phases: Phases | None = None,
@@ -59,6 +62,7 @@ def make_plan(
         overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
         data: Rows that replace `data.source`, as for `kfc.fit`.
         callbacks: Keras callbacks of the caller: a list, a single one or None.
+        cache: Folder of encoded tables, see `kfc.data.prepare`.
         preparer: Function that prepares the data of a spec; by default `kfc.data.prepare`.
         insist_on_threads: Whether TensorFlow may not run with another number of threads than
             the spec's.
@@ -75,6 +79,7 @@ def make_plan(
     start_for_spec(valid, insist_on_threads=insist_on_threads)
     phases.end("import")
     listed = as_callback_list(callbacks, valid)
+    preparer = preparer or functools.partial(prepare, data=data, cache=cache)
     resolved, prepared = prepare_data(valid, data, preparer=preparer)
     phases.end("data")
     return plan_training(resolved, prepared, listed)

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from kfc.data import Prepared, Rows, Task, prepare
+from kfc.data import Prepared, Rows, Task, prepare, tables_beside
 from kfc.errors import DataError, Finding, SpecError
 from kfc.network import build, raw_model
 from kfc.runs import environment, result_file
@@ -184,7 +184,7 @@ class Run:
                 )
             )
         with environment.explaining_relative_paths(self.folder):
-            prepared = prepare(self.spec, data)
+            prepared = prepare(self.spec, data, cache=tables_beside(self.folder))
         if prepared.sha256 != self.data_sha256:
             raise DataError(
                 Finding(

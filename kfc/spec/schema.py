@@ -153,8 +153,8 @@ class DataSpec(SpecModel):
     )
     cache: str | None = Field(
         None,
-        description="Folder for the encoded rows of tables that are streamed, which later runs "
-        "on the same files use again; by default .tables beside the run folders.",
+        description="Folder for the encoded rows of tables that are streamed, which later "
+        "runs on the same files use again; by default .tables beside the run folders.",
         examples=["/scratch/tables"],
     )
 

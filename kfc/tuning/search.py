@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc.data import Source
+from kfc.data import Source, tables_beside
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
 from kfc.errors import Finding, SpecError
@@ -177,7 +177,8 @@ def tune(
     space = Space.of(checked)
     threads = start_for_spec(space.spec)
     source = _rows_in_memory(data, checked)
-    prepare = Preparer(source)
+    search_path = user_paths.absolute(folder or search_folder(space.spec, Path(runs)))
+    prepare = Preparer(source, tables_beside(search_path))
     resolved, prepared = prepare_data(checked, data, preparer=prepare)
     prepare.resolved(checked, resolved)
     dry_run_callbacks(resolved, prepared)
@@ -187,7 +188,6 @@ def tune(
     run_checks("before_training", space.trial_spec(largest), prepared, processes=workers)
 
     # Search in the folder, which is locked until the search has finished.
-    search_path = user_paths.absolute(folder or search_folder(space.spec, Path(runs)))
     if space.spec.search is None:
         raise TypeError("a space whose spec has no search part")
     classification = space.spec.data.task == "classification"

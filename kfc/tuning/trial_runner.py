@@ -50,10 +50,11 @@ class Preparer:
 
     Args:
         source: Rows given as `data=`; None for the source of the spec.
+        cache: Folder of encoded tables, see `kfc.data.prepare`.
     """
 
-    def __init__(self, source: Any = None) -> None:
-        self._source = source
+    def __init__(self, source: Any = None, cache: Path | None = None) -> None:
+        self._source, self._cache = source, cache
         self._sources: dict[str, Source] = {}
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()  # least recently used first
 
@@ -62,7 +63,7 @@ class Preparer:
         key = _data_key(spec)
         prepared = self._prepared.pop(key, None)
         if prepared is None:
-            prepared = prepare(spec, self._source, read=self._read)
+            prepared = prepare(spec, self._source, read=self._read, cache=self._cache)
         self._prepared[key] = prepared
         if len(self._prepared) > _MAX_PREPARED:
             self._prepared.popitem(last=False)

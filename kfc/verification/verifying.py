@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kfc.data import Prepared, prepare
+from kfc.data import Prepared, prepare, tables_beside
 from kfc.errors import DataError, Finding, SpecError
 from kfc.runs import environment, make_plan, result_file
 from kfc.spec import Spec, SpecLike, load_spec
@@ -168,7 +168,7 @@ def _prepared(spec: Spec, data: Any, folder: Path) -> Prepared:
             )
         )
     with environment.explaining_relative_paths(folder):
-        return prepare(spec, data)
+        return prepare(spec, data, cache=tables_beside(folder))
 
 
 def _run_folder(spec: SpecLike) -> Path | None:

@@ -18,8 +18,8 @@ from .table_source import labelled_table as labelled_table
 from .table_source import read_raw as read_raw
 from .table_source import read_tables as read_tables
 from .table_source import select_columns as select_columns
-from .table_source import table_in_memory as table_in_memory
 from .table_source import table_files as table_files
+from .table_source import table_in_memory as table_in_memory
 from .table_source import tables_in_memory as tables_in_memory
 from .typed_columns import typed_column as typed_column
 from .typed_table import TypedTable as TypedTable

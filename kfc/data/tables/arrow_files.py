@@ -19,7 +19,7 @@ class ArrowFiles:
     after another.
 
     Args:
-        folder: Folder of this process alone. Whoever made it removes it.
+        folder: Empty folder that only this process uses; the caller removes it.
     """
 
     def __init__(self, folder: Path) -> None:

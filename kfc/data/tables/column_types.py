@@ -173,9 +173,7 @@ def _unknown_column(raw: RawTable, name: str, names: list[str]) -> Finding:
     )
 
 
-def _resolved(
-    raw: RawTable, name: str, said: ColumnSpec | None
-) -> ColumnReport | Finding:
+def _resolved(raw: RawTable, name: str, said: ColumnSpec | None) -> ColumnReport | Finding:
     result = _resolve(raw, name, said)
     raw.release()
     return result

@@ -58,7 +58,7 @@ class CsvBytes:
     has_quotes: bool = False
 
     def chunk_starts(self) -> Iterator[int]:
-        """Yields the first byte of each chunk of the content, and drops pages that were read."""
+        """Yields the start of each chunk of the content, and drops pages that were read."""
         yield from _chunk_starts(len(self.content), self.mapped)
 
     def releasing(self, blocks: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
