@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,11 +78,9 @@ class EncodedTable:
         with file.open("r+b") as opened:
             np.lib.format.write_array_header_1_0(opened, header)
             for first in range(0, len(table), size):
+                place = functools.partial(_place, first)
                 part = table.take(np.arange(first, min(first + size, len(table))))
-                x = self.encoding.apply(
-                    part.columns,
-                    lambda row, column, first=first: row_place(first + row, column),
-                )
+                x = self.encoding.apply(part.columns, place)
                 opened.write(x.astype("<f4", copy=False).data)
         return DiskArray(np.load(file, mmap_mode="r"))
 
@@ -95,3 +94,8 @@ class EncodedTable:
     def keys(self) -> dict[str, object]:
         """Returns the keys of `data` that describe the table."""
         return {"columns": self.columns, "target": self.target, "csv": self.csv}
+
+
+def _place(first: int, row: int, column: str) -> str:
+    """Returns the name of a cell of a chunk whose first row has a number."""
+    return row_place(first + row, column)

@@ -7,6 +7,7 @@ prints, for each name, their exit codes. TensorFlow is imported once: a process 
 TensorFlow has started may start it itself.
 """
 
+import functools
 import json
 import math
 import os
@@ -35,6 +36,8 @@ SPEC = {
 
 def moments():
     """What is called at each moment: a class and the name of its method."""
+    from kfc.data.encoded_tables import EncodedTable
+    from kfc.data.tables.arrow_files import ArrowFiles
     from kfc.training.engine.engine import Engine
     from kfc.training.engine.evaluation import Evaluator
     from kfc.training.loop import Loop
@@ -43,6 +46,8 @@ def moments():
         "step": (Engine, "run"),
         "epoch edge": (Loop, "_end_of_epoch"),
         "validation": (Evaluator, "evaluate"),
+        "column": (ArrowFiles, "column"),  # of a table that is larger than the memory
+        "encoded part": (EncodedTable, "encode"),
     }
 
 
@@ -51,6 +56,7 @@ def signal_at(moment, number, *names):
     owner, method = moments()[moment]
     call, calls = getattr(owner, method), []
 
+    @functools.wraps(call)
     def counted(self, *arguments, **options):
         calls.append(1)
         result = call(self, *arguments, **options)

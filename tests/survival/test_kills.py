@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kfc.training.checkpoints import store
@@ -65,6 +66,25 @@ SIGNALS = {
     ],
 }
 
+TABLES = {
+    "table": [["step", 2, "SIGKILL"], ["validation", 1, "SIGKILL"]],
+    "streamed": [
+        ["column", 2, "SIGKILL"],
+        ["encoded part", 2, "SIGKILL"],
+        ["step", 2, "SIGKILL"],
+        ["epoch edge", 1, "SIGKILL"],
+    ],
+}
+
+
+def table_settings(folder, stream):
+    """Writes a table, and returns the values of a spec that trains on it."""
+    rng = np.random.default_rng(0)
+    size, plan = rng.random(200), rng.choice(["basic", "plus", ""], 200)
+    lines = [f"{s:.3f},{p},{s > 0.5}" for s, p in zip(size, plan, strict=True)]
+    (folder / "table.csv").write_text("\n".join(["size,plan,big", *lines]))
+    return [f"data.source=csv:{folder}/table.csv", "data.target=big", f"data.stream={stream}"]
+
 
 # Line by line a process starts in half the time; compiled, it is resumed in test_resume.py.
 @pytest.fixture(
@@ -76,6 +96,10 @@ def killed(request, tmp_path_factory):
     settings = [f"training.engine={request.param}"]
     plans = {name: {"signals": each, "set": settings} for name, each in SIGNALS.items()}
     plans["interrupts"]["set"] = [*settings, "training.checkpoint_seconds=1000000"]
+    for name, stream in (("table", "never"), ("streamed", "always")):
+        of_table = {"set": [*settings, *table_settings(folder, stream)]}
+        plans[name] = {"signals": TABLES[name], **of_table}
+        plans[f"{name}, whole"] = {"signals": [], **of_table}
     script = Path(__file__).with_name("killing.py")
     command = [sys.executable, script, folder, json.dumps(plans)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -121,6 +145,25 @@ def test_an_ended_run_is_resumed_to_the_same_bits(killed, name):
     assert codes[name] == [*expected, 0]
     for got, want in zip(outcome(folder / name), outcome(folder / "whole"), strict=True):
         assert got == want
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_is_killed_as_it_is_encoded_or_trained_ends_with_the_same_bits(
+    killed, name
+):
+    folder, codes, _ = killed
+    assert codes[name] == [*([-9] * len(TABLES[name])), 0]
+    for got, want in zip(
+        outcome(folder / name), outcome(folder / f"{name}, whole"), strict=True
+    ):
+        assert got == want
+
+
+def test_what_killed_processes_wrote_of_a_table_is_gone(killed):
+    folder, _, _ = killed
+    left = {path.name for path in (folder / "streamed" / ".tables").rglob("*")}
+    assert not {name for name in left if name.startswith(".partial")}
+    assert "columns" not in left
 
 
 def test_what_a_kill_costs_is_the_work_since_the_last_checkpoint(killed):
