@@ -165,7 +165,9 @@ def test_a_regression_with_tables_of_its_own_is_the_same(tmp_path):
 
 
 def test_rows_of_a_row_longer_than_a_block_are_the_same(tmp_path, tiny_chunks):
-    FRAME.assign(town=["t" * 900, "u" * 900] * (ROWS // 2)).to_csv(tmp_path / "t.csv")
+    FRAME.assign(town=["t" * 900, "u" * 900] * (ROWS // 2)).to_csv(
+        tmp_path / "t.csv", index=False
+    )
     source = f"csv:{tmp_path / 't.csv'}"
     check_same(streamed(source, tmp_path), prepare(spec_of(source)))
 
@@ -332,6 +334,12 @@ def test_a_cache_that_cannot_be_written_is_refused(table, tmp_path):
 # --- runs ---------------------------------------------------------------------------------
 
 
+def command(*words):
+    with pytest.raises(SystemExit) as ended:
+        app.main([str(word) for word in words])
+    assert not ended.value.code
+
+
 def test_the_command_line_streams_a_table(table, tmp_path, capsys, no_reading):
     spec = {
         "name": "churn",
@@ -341,13 +349,12 @@ def test_the_command_line_streams_a_table(table, tmp_path, capsys, no_reading):
     }
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     runs = tmp_path / "runs"
-    words = ["fit", str(tmp_path / "spec.json"), "data.stream=always", "--runs", str(runs)]
-    app.main(words)
+    command("fit", tmp_path / "spec.json", "data.stream=always", "--runs", runs)
     assert sorted(path.name for path in runs.iterdir()) == [".tables", "0001-churn"]
     no_reading()
-    app.main(["evaluate", str(runs / "0001-churn")])
+    command("evaluate", runs / "0001-churn")
     capsys.readouterr()
-    app.main(["list", "--runs", str(runs)])
+    command("runs", runs)
     assert capsys.readouterr().out.count("churn") == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ class ArrowFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._maps: list[mmap.mmap] = []
+        self._numbers = itertools.count()  # also of files that could not be completed
 
     def table(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
         """Writes batches of rows, and returns them as a mapped table."""
@@ -46,7 +48,7 @@ class ArrowFiles:
 
     def content(self, write: Callable[[pa.NativeFile], None]) -> pa.Buffer:
         """Returns the mapped content of a new file, which `write` has written."""
-        path = self._folder / f"{len(self._maps):06d}"
+        path = self._folder / str(next(self._numbers))
         atomic.create_file(path)
         with pa.OSFile(str(path), "wb") as sink:
             write(sink)
