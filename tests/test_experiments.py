@@ -51,6 +51,17 @@ def test_streamed_and_resident_rows_both_train(experiment, idx_datasets):
 
 
 @pytest.mark.slow
+def test_a_streamed_and_a_resident_table_train_alike(experiment):
+    measured = experiment("streaming", "tables").measure(2000, 6, rounds=1)
+    streamed, resident = (measured["rounds"][name] for name in ("streamed", "resident"))
+    assert streamed["encode"][0]["encoded_bytes"] == resident["encode"][0]["encoded_bytes"]
+    assert (
+        min(streamed["train"][0]["test_accuracy"], resident["train"][0]["test_accuracy"]) > 0.7
+    )
+    assert measured["ratio"] > 0
+
+
+@pytest.mark.slow
 @needs_tfds
 def test_tuned_networks_train_on_a_slice(experiment, tmp_path):
     (measured,) = (

@@ -14,9 +14,10 @@ from kfc.data.tables import ColumnReport, TableSource, TypedTable
 from kfc.data.task import TableTask
 from kfc.preprocessing import TableEncoding, row_place
 from kfc.spec import ColumnSpec, CsvSpec, Spec
-from kfc.system import CHUNK_BYTES, DiskArray, atomic
+from kfc.system import DiskArray, atomic
 
 _KEPT_ROWS = 64  # test rows of a table that stay beside the encoded ones
+_ENCODED_BYTES = 1 << 24  # 16 MiB of rows are encoded before they are written
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class EncodedTable:
     def _encode_to(self, file: Path, table: TypedTable) -> DiskArray:
         shape = len(table), self.encoding.num_features
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        size = max(1, CHUNK_BYTES // (4 * shape[1]))
+        size = max(1, _ENCODED_BYTES // (4 * shape[1]))
         atomic.create_file(file)
         with file.open("r+b") as opened:
             np.lib.format.write_array_header_1_0(opened, header)

@@ -86,6 +86,8 @@ class DiskArray:
     def chunk_rows(self, multiple: int = 1) -> int:
         """Returns a number of rows, a multiple of `multiple`, of some 64 MiB."""
         row_bytes = max(self.nbytes // max(len(self), 1), 1)
+        if isinstance(self._array, FileRows):  # the bytes between two rows are read too
+            row_bytes = max(row_bytes, abs(self._array.place.strides[0]))
         return multiple * max(1, CHUNK_BYTES // (row_bytes * multiple))
 
 

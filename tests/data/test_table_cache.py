@@ -78,7 +78,7 @@ def table(tmp_path):
 @pytest.fixture
 def tiny_chunks(monkeypatch):
     """Chunks of some 30 rows, and blocks of CSV of a few hundred bytes."""
-    monkeypatch.setattr("kfc.data.encoded_tables.CHUNK_BYTES", 3000)
+    monkeypatch.setattr("kfc.data.encoded_tables._ENCODED_BYTES", 1500)
     monkeypatch.setattr("kfc.data.tables.csv_files._BLOCK", 700)
 
 
