@@ -30,8 +30,10 @@ from kfc.data.tables import (
     ColumnReport,
     TypedTable,
     is_table_source,
+    refusing,
     table_files,
 )
+from kfc.errors import DataError, Finding
 from kfc.preprocessing import TableEncoding
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
 from kfc.system import DiskArray, atomic, locks, memory, open_file, user_paths
@@ -53,7 +55,7 @@ def streams_table(data: DataSpec) -> bool:
         return False
     if data.stream == "always":
         return True
-    size = sum(path.stat().st_size for paths in _files(data).values() for path in paths)
+    size = sum(size for size, *_ in _versions(_files(data)))
     return size > RESIDENT_SHARE * memory.limit_bytes()
 
 
@@ -89,9 +91,8 @@ def cached_parts(
         DiskError: If the cache cannot be written.
     """
     cache = user_paths.absolute(spec.data.cache or cache or Path("runs") / _TABLES)
-    hashes = {
-        key: [_file_sha256(path) for path in paths] for key, paths in _files(spec.data).items()
-    }
+    files = _files(spec.data)
+    versions, hashes = _versions(files), _hashes(files)
     key = _key(spec, spec.data, hashes)
     if (parts := _find(cache, key, spec)) is not None:
         return parts
@@ -102,7 +103,10 @@ def cached_parts(
         with atomic.new_folder(cache / key / "table", replace=True) as folder:
             columns = folder / "columns"
             atomic.make_folder(columns)
-            _write(folder, encode(folder, ArrowFiles(columns)))
+            parts = encode(folder, ArrowFiles(columns))
+            if _versions(files) != versions:
+                raise _changed(spec.data)
+            _write(folder, parts)
             atomic.remove_folder(columns)
         made = _load(cache / key / "table", spec)
     # A run's own spec has the types of the columns, so it has another key for the same rows.
@@ -121,6 +125,32 @@ def _files(data: DataSpec) -> dict[str, tuple[Path, ...]]:
         for key, name in names.items()
         if isinstance(name, str) and is_table_source(name)
     }
+
+
+def _versions(files: dict[str, tuple[Path, ...]]) -> list[tuple[int, int, int]]:
+    """Returns the size of each file, and numbers that are others once it is written again."""
+    found = []
+    for path in (path for paths in files.values() for path in paths):
+        with refusing(path, "a file of a table"):
+            status = path.stat()
+        found.append((status.st_size, status.st_mtime_ns, status.st_ino))
+    return found
+
+
+def _hashes(files: dict[str, tuple[Path, ...]]) -> dict[str, list[str]]:
+    """Returns the hashes of the files of each source."""
+    found: dict[str, list[str]] = {}
+    for key, path in ((key, path) for key, paths in files.items() for path in paths):
+        with refusing(path, "a file of a table"):
+            found.setdefault(key, []).append(_file_sha256(path))
+    return found
+
+
+def _changed(data: DataSpec) -> DataError:
+    """Returns the refusal of files that were written while they were read."""
+    got, remedy = "files that changed meanwhile", "Start again when nothing writes them."
+    expected = "files that stay as they are while they are read"
+    return DataError(Finding(str(data.source), expected, got, remedy))
 
 
 def _file_sha256(path: Path) -> str:

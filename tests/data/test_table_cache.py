@@ -325,6 +325,29 @@ def test_two_users_encode_a_table_once(table, tmp_path, monkeypatch):
     assert len(reads) == 1
 
 
+def test_a_file_that_changes_as_it_is_read_is_refused(table, tmp_path, monkeypatch):
+    read = csv_files.read_csv_bytes
+
+    def changing(*arguments):
+        os.utime(tmp_path / "t.csv", (1, 1))
+        return read(*arguments)
+
+    monkeypatch.setattr(csv_files, "read_csv_bytes", changing)
+    with pytest.raises(DataError, match="files that changed meanwhile"):
+        streamed(table, tmp_path)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "parts").mkdir()
+    os.mkfifo(tmp_path / "parts" / "a.csv")
+    with pytest.raises(DataError, match="a device or a pipe"):
+        streamed(f"csv:{tmp_path / 'parts'}", tmp_path)
+    os.symlink(tmp_path / "gone", tmp_path / "parts" / "0.csv")
+    with pytest.raises(DataError, match="no such file"):
+        prepare(spec_of(f"csv:{tmp_path / 'parts'}"))
+
+
 def test_a_cache_that_cannot_be_written_is_refused(table, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(DiskError):
