@@ -7,7 +7,7 @@ import pytest
 from kfc.data import Rows, Source, prepare
 from kfc.errors import DataError, SpecError
 from kfc.spec import load_spec
-from kfc.system.memmap import DiskArray, chunks
+from kfc.system.memmap import DiskArray, chunks, first_features
 
 
 @pytest.fixture
@@ -124,6 +124,20 @@ def test_chunks_cover_every_row_once(on_disk, tiny_chunks):
     pieces = list(chunks(DiskArray(on_disk), multiple=3))
     assert [first for first, _ in pieces] == [0, 6, 12, 18, 24, 30, 36, 42, 48]
     np.testing.assert_array_equal(np.concatenate([part for _, part in pieces]), on_disk)
+
+
+@pytest.mark.parametrize("kind", [np.array, DiskArray, lambda x: DiskArray(np.array(x))])
+def test_the_first_features_are_read_alone(kind, on_disk, tiny_chunks):
+    part = first_features(kind(on_disk), 3)
+    np.testing.assert_array_equal(part[:], on_disk[:, :3])
+    some = np.array([7, 3])
+    np.testing.assert_array_equal(part[some], on_disk[some, :3])
+
+
+def test_a_chunk_of_first_features_counts_the_bytes_between_rows(on_disk, tiny_chunks):
+    assert (
+        first_features(DiskArray(on_disk), 1).chunk_rows() == DiskArray(on_disk).chunk_rows()
+    )
 
 
 def test_an_array_in_memory_is_one_chunk(on_disk):
