@@ -151,6 +151,7 @@ def prepare(
     """
     raw = _read_rows(spec, data, read)
     source = raw.source
+    scale = spec.data.scale or ("unit" if raw.tables is None else "standard")
 
     # Check the rows as their source gave them, so that messages show the user's own values.
     for part, where in raw.parts:
@@ -161,7 +162,7 @@ def prepare(
     # Encode: pixels as uint8, other inputs as float32, classes as their numbers.
     pixels = spec.data.pixels
     if pixels is None:
-        pixels = _are_pixels(spec, source.train, raw.train_name)
+        pixels = _are_pixels(source.train, raw.train_name, scale)
     train = encode_rows(source.train, classes, raw.train_name, pixels=pixels)
     named = replace(source.train, feature_names=source.feature_names)
     run_checks("training_data", named, raw.train_name, regression=classes is None)
@@ -185,13 +186,14 @@ def prepare(
     encoding = table_encoding(spec, train, raw.tables)
     test_columns = some_rows(test, _KEPT_ROWS) if encoding else None
     train, test, validation = (encoded(encoding, rows) for rows in (train, test, validation))
-    task = _task(spec, train, classes, raw, encoding)
+    task = _task(spec, scale, train, classes, raw, encoding)
     for part, where in () if encoding else raw.parts:
         run_checks("scaled", task.scaling, part.x, where, task.feature_names)
     resolved = {
         **table_keys(raw.tables),
         "task": "classification" if classes else "regression",
         "pixels": pixels,
+        "scale": scale,
         "validation": raw.validation,
         "stream": "always" if train.on_disk else "never",
     }
@@ -309,16 +311,17 @@ def _on_disk(rows: Rows) -> Rows:
     return replace(rows, x=DiskArray(rows.x))
 
 
-def _are_pixels(spec: Spec, train: Rows, where: str) -> bool:
+def _are_pixels(train: Rows, where: str, scale: str) -> bool:
     """Returns whether inputs are pixels, where the spec does not say so."""
     if train.is_table:
         return False
-    run_checks("pixels", train.x, where, spec.data.scale in ("unit", "centered"))
+    run_checks("pixels", train.x, where, scale in ("unit", "centered"))
     return are_pixels(train.x)
 
 
 def _task(
     spec: Spec,
+    scale: str,
     train: Rows,
     classes: Classes | None,
     raw: _Raw,
@@ -326,10 +329,10 @@ def _task(
 ) -> Task:
     """Fits the scalings on the training rows and returns the task."""
     x = train.x if encoding is None else train.x[:, : encoding.num_numbers]
-    scaling = NumericScaling.fit(spec.data.scale, x) if x.shape[-1] else NumericScaling()
+    scaling = NumericScaling.fit(scale, x) if x.shape[-1] else NumericScaling()
     scale_target = "none" if classes else spec.data.scale_target
     if x.shape[-1]:
-        run_checks("scaling", scaling, x, raw.train_name, spec.data.scale, accept=spec.accept)
+        run_checks("scaling", scaling, x, raw.train_name, scale, accept=spec.accept)
     return Task(
         input_shape=train.x.shape[1:],
         input_dtype=str(train.x.dtype),

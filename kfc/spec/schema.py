@@ -64,6 +64,11 @@ SCALES = {
 }
 """Description of each value of `data.scale`."""
 
+Scale = Annotated[
+    Literal["none", "unit", "centered", "standard", "robust", "robust_clip"],
+    Field(json_schema_extra={"enumDescriptions": [*SCALES.values()]}),
+]
+
 
 class DataSpec(SpecModel):
     """The source of the rows, their split and their scaling."""
@@ -110,11 +115,12 @@ class DataSpec(SpecModel):
         description="Encoding of the categories of a table.",
     )
     csv: CsvSpec = Field(default_factory=lambda: CsvSpec(), description="Form of a CSV file.")
-    scale: Literal["none", "unit", "centered", "standard", "robust", "robust_clip"] = Field(
-        "unit",
-        description="Scaling of the inputs, fitted on training rows only. "
+    scale: Scale | None = Field(
+        None,
+        description="Scaling of the inputs, fitted on training rows only; by default "
+        "standard for the numbers of a table, unit for arrays. "
         + " ".join(f"{word}: {meaning}." for word, meaning in SCALES.items()),
-        json_schema_extra={"enumDescriptions": [*SCALES.values()]},
+        examples=["standard"],
     )
     scale_target: Literal["none", "standard"] = Field(
         "standard",
