@@ -20,13 +20,11 @@ from kfc.data.tables.parquet_files import read_parquet
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.typed_columns import typed_column
 from kfc.data.tables.typed_table import TypedTable
-from kfc.errors import DataError, Finding, nearest
+from kfc.errors import DataError, Finding, PluginError, nearest
 from kfc.findings import run_checks
+from kfc.registry import TABLES
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, shown_value
 from kfc.system import user_paths
-
-KINDS = ("csv", "parquet")
-"""Kinds of sources that are tables."""
 
 _PARTS = ("train", "validation", "test")
 _TARGET_NAMES = ("target", "label")
@@ -54,7 +52,7 @@ class TableSource:
 
 def is_table_source(name: str | None) -> bool:
     """Returns whether the name of a source, such as `csv:FILE`, is that of a table."""
-    return name is not None and name.partition(":")[0] in KINDS
+    return name is not None and name.partition(":")[0] in TABLES.names()
 
 
 def read_raw(name: str, csv: CsvSpec) -> RawTable:
@@ -62,10 +60,28 @@ def read_raw(name: str, csv: CsvSpec) -> RawTable:
 
     Raises:
         DataError: If the file cannot be read, or its form is not clear.
+        PluginError: If a plug-in's source returns something else than a table.
     """
     kind, _, argument = name.partition(":")
-    path = Path(user_paths.expanded(argument))
-    return read_csv(path, csv, name) if kind == "csv" else read_parquet(path, name)
+    read = TABLES.get(kind, "data.source")
+    with TABLES.guard(kind, name):
+        table = read(argument, csv)
+    if isinstance(table, RawTable):
+        return table
+    if not is_table(table):
+        expected, remedy = "a frame, such as a pyarrow.Table", "Fix the source."
+        raise PluginError(Finding(f"table {kind!r}", expected, type(table).__name__, remedy))
+    return read_table(table, name)
+
+
+def csv(argument: str, form: CsvSpec) -> RawTable:
+    """Reads `csv:FILE`, or a folder of CSV files."""
+    return read_csv(Path(user_paths.expanded(argument)), form, f"csv:{argument}")
+
+
+def parquet(argument: str, form: CsvSpec) -> RawTable:
+    """Reads `parquet:FILE`, or a folder of Parquet files, which have no other form."""
+    return read_parquet(Path(user_paths.expanded(argument)), f"parquet:{argument}")
 
 
 def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
