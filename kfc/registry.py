@@ -10,7 +10,8 @@ import ast
 import functools
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
@@ -23,34 +24,21 @@ from kfc.errors import Finding, KfcError, PluginError, RegistryError, nearest, o
 _SHOWN = 80  # characters of an unknown name in a message
 
 
-class Registry:
-    """The components of one kind, built-in ones and plug-ins.
-
-    A plug-in is an entry point in the group `kfc.<kind>s`. Each name has exactly one owner.
+class Names(ABC):
+    """Names of components, each of which has exactly one owner.
 
     Args:
         kind: Word for such a component in messages, such as `optimizer`.
-        builtins: Address of each built-in component by its name.
     """
 
-    def __init__(self, kind: str, builtins: Mapping[str, str]) -> None:
+    def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.group = f"kfc.{kind}s"
-        self.builtins = dict(builtins)
 
+    @abstractmethod
     def owners(self) -> dict[str, list[str]]:
         """Returns the distributions that offer each name, without importing them."""
-        owners = {name: ["kfc"] for name in self.builtins}
-        for point in _entry_points(self.group, tuple(sys.path)):
-            owner = _distribution(point)
-            if owner not in owners.setdefault(point.name, []):
-                owners[point.name].append(owner)
-        return {name: owners[name] for name in sorted(owners)}
 
-    def names(self) -> list[str]:
-        """Returns the sorted names of all components, without importing them."""
-        return list(self.owners())
-
+    @abstractmethod
     def summary(self, name: str) -> str:
         """Returns the first line of a plug-in's docstring, without importing the plug-in.
 
@@ -60,9 +48,10 @@ class Registry:
         Returns:
             The line; empty for a built-in component, or if the source text is not found.
         """
-        points = _entry_points(self.group, tuple(sys.path))
-        point = next((point for point in points if point.name == name), None)
-        return one_line(_first_line(point)) if point else ""
+
+    def names(self) -> list[str]:
+        """Returns the sorted names of all components, without importing them."""
+        return list(self.owners())
 
     def check(self, name: str, where: str = "") -> None:
         """Checks that exactly one distribution offers a name, without importing it.
@@ -95,6 +84,63 @@ class Registry:
                     "Uninstall all but one.",
                 )
             )
+
+
+class JoinedNames(Names):
+    """The names of several registries, which have one owner among all of them.
+
+    Args:
+        kind: Word for such a component in messages.
+        registries: The registries.
+    """
+
+    def __init__(self, kind: str, registries: Sequence[Registry]) -> None:
+        super().__init__(kind)
+        self._registries = tuple(registries)
+
+    def owners(self) -> dict[str, list[str]]:
+        """Returns the distributions that offer each name, without importing them."""
+        owners: dict[str, list[str]] = {}
+        for registry in self._registries:
+            for name, found in registry.owners().items():
+                owners.setdefault(name, []).extend(found)
+        return {name: owners[name] for name in sorted(owners)}
+
+    def summary(self, name: str) -> str:
+        """Returns the first line of a plug-in's docstring, empty if it is not found."""
+        lines = (registry.summary(name) for registry in self._registries)
+        return next((line for line in lines if line), "")
+
+
+class Registry(Names):
+    """The components of one kind, built-in ones and plug-ins.
+
+    A plug-in is an entry point in the group `kfc.<kind>s`.
+
+    Args:
+        kind: Word for such a component in messages, such as `optimizer`.
+        builtins: Address of each built-in component by its name.
+    """
+
+    def __init__(self, kind: str, builtins: Mapping[str, str]) -> None:
+        super().__init__(kind)
+        self.group = f"kfc.{kind}s"
+        self.builtins = dict(builtins)
+
+    def owners(self) -> dict[str, list[str]]:
+        """Returns the distributions that offer each name, without importing them."""
+        owners = {name: ["kfc"] for name in self.builtins}
+        for point in _entry_points(self.group, tuple(sys.path)):
+            owner = _distribution(point)
+            if owner not in owners.setdefault(point.name, []):
+                owners[point.name].append(owner)
+        return {name: owners[name] for name in sorted(owners)}
+
+    def summary(self, name: str) -> str:
+        """Returns the first line of a plug-in's docstring, empty if it is not found."""
+        points = _entry_points(self.group, tuple(sys.path))
+        point = next((point for point in points if point.name == name), None)
+        return one_line(_first_line(point)) if point else ""
 
     @contextmanager
     def guard(self, name: str, where: str) -> Iterator[None]:
@@ -257,10 +303,18 @@ SOURCES = Registry(
         "idx": "kfc.data.sources.builtin_sources:idx",
         "npz": "kfc.data.sources.builtin_sources:npz",
         "npy": "kfc.data.sources.builtin_sources:npy",
-        "csv": "kfc.data.tables.table_source:read_raw",
-        "parquet": "kfc.data.tables.table_source:read_raw",
     },
 )
+TABLES = Registry(
+    "table",
+    {
+        "csv": "kfc.data.tables.table_source:csv",
+        "parquet": "kfc.data.tables.table_source:parquet",
+    },
+)
+ALL_SOURCES = JoinedNames("source", (SOURCES, TABLES))
+"""The kinds that a source in a spec may have: arrays or tables."""
+
 BLOCKS = Registry(
     "block",
     {
@@ -288,4 +342,4 @@ EXPORTERS = Registry(
         "litert": "kfc.exporting.formats:LITERT",
     },
 )
-REGISTRIES = (SOURCES, BLOCKS, OPTIMIZERS, CALLBACKS, EXPORTERS)
+REGISTRIES = (SOURCES, TABLES, BLOCKS, OPTIMIZERS, CALLBACKS, EXPORTERS)

@@ -626,6 +626,13 @@ def test_a_name_of_two_owners(name, install):
     refused(2, ["alpha", "beta", "Uninstall"], load_spec, at("data.source", f"{name}:any"))
 
 
+@pytest.mark.parametrize("name", ["npz", "parquet"])
+def test_a_source_and_a_table_of_one_name_have_two_owners(name, install):
+    other = "tables" if name == "npz" else "sources"
+    install("alpha", f"[kfc.{other}]\n{name} = MODULE:source\n", "raise RuntimeError")
+    refused(2, ["kfc", "alpha", "Uninstall"], load_spec, at("data.source", f"{name}:any"))
+
+
 def test_a_damaged_distribution_harms_no_other(install):
     install("alpha", SOURCE, HEAD + "def source(a): return Source(Rows(x, y))")
     install("beta", "[kfc.sources]\nthis is no entry point\n", "")

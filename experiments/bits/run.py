@@ -1,4 +1,4 @@
-"""The bits of every spec here, of two searches and of an export: equal before and after?"""
+"""The bits of every spec here, a table, two searches, an export: equal before and after?"""
 
 import argparse
 import hashlib
@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
 from ruamel.yaml import YAML
 
 import kfc
@@ -57,6 +59,8 @@ def measure(*, only: str = "") -> dict[str, str]:
         for name, search in SEARCHES.items():
             if f"search/{name}".startswith(only):
                 bits |= search_bits(name, search, runs)
+        if "table".startswith(only):
+            bits |= table_bits(runs)
         if "export".startswith(only):
             bits["export"] = export_bits(runs)
     return bits
@@ -68,6 +72,47 @@ def outcome(spec: str, changes: dict, runs: Path) -> str:
         return kfc.fit(spec, overrides=changes, runs=runs, verbose=False).weights_sha256
     except kfc.errors.NumbersError as error:
         return str(error)
+
+
+def table() -> pa.Table:
+    """Returns a table with a column of each type, gaps, and a category for an embedding."""
+    random, rows = np.random.RandomState(0), 600
+    fee = np.round(random.normal(50, 20, rows), 2)
+    plan = random.choice(["basic", "plus", "pro"], rows)
+    days = np.datetime64("2021-01-01") + random.randint(0, 900, rows)
+    late = (fee > 60) | (plan == "pro") & (days > np.datetime64("2022-01-01"))
+    return pa.table(
+        {
+            "customer": np.arange(1000, 1000 + rows),
+            "fee": pa.array(fee, mask=random.rand(rows) < 0.1),
+            "visits": random.poisson(3, rows),
+            "plan": pa.array(plan, mask=random.rand(rows) < 0.05),
+            "city": np.char.add("city ", random.zipf(1.3, rows).clip(max=80).astype(str)),
+            "senior": random.rand(rows) < 0.3,
+            "joined": days.astype("datetime64[s]"),
+            "late": np.where(late, "yes", "no"),
+        }
+    )
+
+
+def table_bits(runs: Path) -> dict[str, str]:
+    """Returns the weights of a training on a CSV file, its spec, and its answers."""
+    pyarrow.csv.write_csv(table(), runs / "table.csv")
+    spec = {
+        "name": "table",
+        "data": {"source": f"csv:{runs / 'table.csv'}", "target": "late"},
+        "network": {"hidden": [16]},
+        "training": {"epochs": 2},
+    }
+    run = kfc.fit(spec, runs=runs, verbose=False)
+    columns = {name: column.model_dump() for name, column in run.spec.data.columns.items()}
+    types = json.dumps({"columns": columns, "scale": run.spec.data.scale}).encode()
+    answers = np.ascontiguousarray(run.predict(table()).probabilities)
+    return {
+        "table": run.weights_sha256,
+        "table/types": hashlib.sha256(types).hexdigest(),
+        "table/answers": hashlib.sha256(answers.tobytes()).hexdigest(),
+    }
 
 
 def search_bits(name: str, search: dict, runs: Path) -> dict[str, str]:

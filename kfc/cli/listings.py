@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kfc.cli import printing
-from kfc.registry import REGISTRIES, SOURCES
+from kfc.registry import ALL_SOURCES, REGISTRIES
 from kfc.spec import (
     ActivationSpec,
     CallbackSpec,
@@ -21,6 +21,8 @@ _USES = {
     "idx": ("idx:FOLDER, MNIST-format files, plain or .gz", "never"),
     "npz": ("npz:FILE, arrays x, y (and x_test, y_test)", "never"),
     "npy": ("npy:FOLDER, the same names as .npy files, of any size", "never"),
+    "csv": ("csv:FILE, a table as text, or a folder of such files", "never"),
+    "parquet": ("parquet:FILE, a table, or a folder of such files", "never"),
 }
 """Form of the name in a spec, and when a network is needed, for each kind of source."""
 
@@ -50,15 +52,15 @@ def print_specs(name: str | None, as_json: bool) -> None:
 def print_sources(as_json: bool) -> None:
     """Prints the kinds of sources with their distributions."""
     if as_json:
-        printing.print_json({"sources": SOURCES.owners()})
+        printing.print_json({"sources": ALL_SOURCES.owners()})
         return
     rows = (
         (
             kind,
-            *_USES.get(kind, (SOURCES.summary(kind) or f"{kind}:...", "ask its author")),
+            *_USES.get(kind, (ALL_SOURCES.summary(kind) or f"{kind}:...", "ask its author")),
             " and ".join(owners),
         )
-        for kind, owners in SOURCES.owners().items()
+        for kind, owners in ALL_SOURCES.owners().items()
     )
     printing.print_table(("kind", "use", "network", "from"), rows)
 

@@ -110,7 +110,7 @@ def prepare(
         parts.test,
         task,
         parts.sha256,
-        parts.resolved(),
+        {**parts.resolved(), "scale": _scale(spec, parts.table)},
         parts.table.reports if parts.table else (),
         parts.table.test_columns if parts.table else None,
     )
@@ -138,7 +138,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
     # Encode: pixels as uint8, other inputs as float32, classes as their numbers.
     pixels = spec.data.pixels
     if pixels is None:
-        pixels = _are_pixels(spec, source.train, raw.train_name)
+        pixels = _are_pixels(source.train, raw.train_name, _scale(spec, raw.tables))
     train = encode_rows(source.train, classes, raw.train_name, pixels=pixels)
     named = replace(source.train, feature_names=source.feature_names)
     run_checks("training_data", named, raw.train_name, regression=classes is None)
@@ -186,23 +186,28 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
     )
 
 
-def _are_pixels(spec: Spec, train: Rows, where: str) -> bool:
+def _are_pixels(train: Rows, where: str, scale: str) -> bool:
     """Returns whether inputs are pixels, where the spec does not say so."""
     if train.is_table:
         return False
-    run_checks("pixels", train.x, where, spec.data.scale in ("unit", "centered"))
+    run_checks("pixels", train.x, where, scale in ("unit", "centered"))
     return are_pixels(train.x)
+
+
+def _scale(spec: Spec, table: object | None) -> str:
+    """Returns the scaling of the inputs: by default that of arrays, or that of a table."""
+    return spec.data.scale or ("unit" if table is None else "standard")
 
 
 def _task(spec: Spec, parts: EncodedParts) -> Task:
     """Fits the scalings on the training rows and returns the task."""
-    train, table = parts.train, parts.table
+    train, table, scale = parts.train, parts.table, _scale(spec, parts.table)
     classification = parts.class_names is not None
     x = train.x if table is None else first_features(train.x, table.encoding.num_numbers)
-    scaling = NumericScaling.fit(spec.data.scale, x) if x.shape[-1] else NumericScaling()
+    scaling = NumericScaling.fit(scale, x) if x.shape[-1] else NumericScaling()
     scale_target = "none" if classification else spec.data.scale_target
     if x.shape[-1]:
-        run_checks("scaling", scaling, x, parts.name, spec.data.scale, accept=spec.accept)
+        run_checks("scaling", scaling, x, parts.name, scale, accept=spec.accept)
     return Task(
         input_shape=train.x.shape[1:],
         input_dtype=str(train.x.dtype),

@@ -16,6 +16,7 @@ from kfc.data.tables import (
     ArrowFiles,
     TableSource,
     TypedTable,
+    has_table_files,
     is_table_source,
     read_raw,
     read_tables,
@@ -110,7 +111,9 @@ def read_rows(
     name = "data" if data is not None else str(spec.data.source)
     of_file = data is None and is_table_source(spec.data.source)
     in_memory = tables_in_memory(data, spec.data)
-    kind = "table in a file" if of_file else "arrays" if in_memory is None else "frame"
+    kind = "arrays" if in_memory is None and not of_file else "frame"
+    if of_file and has_table_files(spec.data.source):
+        kind = "table in a file"
     run_checks("source", spec, kind)
     read_table = functools.partial(read_raw, arrow_files=arrow_files)
     if of_file:

@@ -29,7 +29,7 @@ from kfc.data.tables import (
     ArrowFiles,
     ColumnReport,
     TypedTable,
-    is_table_source,
+    has_table_files,
     refusing,
     table_files,
 )
@@ -51,7 +51,7 @@ def streams_table(data: DataSpec) -> bool:
     Raises:
         DataError: If a file is missing.
     """
-    if not is_table_source(data.source) or data.stream == "never":
+    if not has_table_files(data.source) or data.stream == "never":
         return False
     if data.stream == "always":
         return True
@@ -123,7 +123,7 @@ def _files(data: DataSpec) -> dict[str, tuple[Path, ...]]:
     return {
         key: table_files(name)
         for key, name in names.items()
-        if isinstance(name, str) and is_table_source(name)
+        if isinstance(name, str) and has_table_files(name)
     }
 
 

@@ -42,7 +42,7 @@ def scaling_lines(
     names = ["x"] if source.test is None else ["x", "x_test"]
     scaling = prepared.task.scaling
     script = scaling.script_lines(
-        spec.data.scale,
+        str(spec.data.scale),
         np.asarray(prepared.train.x),
         rows=rows,
         fused=spec.training.engine != "graph",

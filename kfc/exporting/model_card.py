@@ -77,7 +77,7 @@ def card_text(
         feature_names=""
         if task.table
         else _features(task, certificate.get("input_names", {})),
-        scale=_code(run.spec.data.scale),
+        scale=_code(str(run.spec.data.scale)),
         data_sha256=run.data_sha256,
         metrics=[(name, f"{value:.4f}") for name, value in run.metrics.items()],
         epochs=f"{run.epochs} epoch{'s' if run.epochs != 1 else ''}",

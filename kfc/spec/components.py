@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema
 from kfc.errors import Finding, RegistryError
 from kfc.registry import BLOCKS, CALLBACKS, Registry
 from kfc.spec.cross_checks import RECORDED
+from kfc.spec.fields import redefined
 from kfc.spec.keras_signatures import REQUIRED, UNREAD, signatures
 from kfc.spec.messages import findings_error
 from kfc.spec.option_checks import option_findings, option_schema
@@ -63,12 +64,16 @@ class ComponentSpec(BaseModel):
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Returns the JSON Schema: a name, or a mapping of a name and options."""
-        reference = handler(core_schema)
-        schema = handler.resolve_ref_schema(reference)
-        description = schema.get("description", "")
-        schema.clear()
-        schema.update(component_schema(cls), title=cls.__name__, description=description)
-        return reference
+
+        def with_names(definition: dict[str, Any]) -> dict[str, Any]:
+            description = definition.get("description", "")
+            return {
+                **component_schema(cls),
+                "title": cls.__name__,
+                "description": description,
+            }
+
+        return redefined(core_schema, handler, with_names)
 
     @classmethod
     def option_schema(cls, option: str, default: Any) -> dict[str, Any]:

@@ -132,12 +132,12 @@ def _meanings(model: type[BaseModel], loc: Keys, words: list[str]) -> str:
     """Returns the descriptions of the values of the field at `loc`, if the field has them."""
     for owner in _models_at(model, loc[:-1]):
         field = owner.model_fields.get(str(loc[-1]))
-        extra = field.json_schema_extra if field else None
-        if isinstance(extra, dict) and "enumDescriptions" in extra:
-            meanings = zip(
-                words, typing.cast(list[str], extra["enumDescriptions"]), strict=True
-            )
-            return "".join(f" {word}: {meaning}." for word, meaning in meanings)
+        # The words of a key that may be left out are one part of a union.
+        for part in typing.get_args(field.annotation) if field else ():
+            for info in getattr(part, "__metadata__", ()):
+                if found := (info.json_schema_extra or {}).get("enumDescriptions"):
+                    meanings = zip(words, found, strict=True)
+                    return "".join(f" {word}: {meaning}." for word, meaning in meanings)
     return ""
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
     ConfigDict,
     Discriminator,
     Field,
-    GetJsonSchemaHandler,
     Tag,
-    model_serializer,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from kfc.findings import checks_of
 from kfc.spec.components import (
@@ -35,6 +30,7 @@ from kfc.spec.fields import (
     NotNegativeInt,
     Positive,
     Share,
+    ShortSpec,
     SpecModel,
     component,
 )
@@ -63,6 +59,11 @@ SCALES = {
     "robust_clip": "robust, then x / sqrt(1 + (x / 3)^2), which stays between -3 and 3",
 }
 """Description of each value of `data.scale`."""
+
+Scale = Annotated[
+    Literal["none", "unit", "centered", "standard", "robust", "robust_clip"],
+    Field(json_schema_extra={"enumDescriptions": [*SCALES.values()]}),
+]
 
 
 class DataSpec(SpecModel):
@@ -110,11 +111,12 @@ class DataSpec(SpecModel):
         description="Encoding of the categories of a table.",
     )
     csv: CsvSpec = Field(default_factory=lambda: CsvSpec(), description="Form of a CSV file.")
-    scale: Literal["none", "unit", "centered", "standard", "robust", "robust_clip"] = Field(
-        "unit",
-        description="Scaling of the inputs, fitted on training rows only. "
+    scale: Scale | None = Field(
+        None,
+        description="Scaling of the inputs, fitted on training rows only; by default "
+        "standard for the numbers of a table, unit for arrays. "
         + " ".join(f"{word}: {meaning}." for word, meaning in SCALES.items()),
-        json_schema_extra={"enumDescriptions": [*SCALES.values()]},
+        examples=["standard"],
     )
     scale_target: Literal["none", "standard"] = Field(
         "standard",
@@ -171,8 +173,11 @@ def of_network(key: str, example: Any) -> Any:
     )
 
 
-class HiddenSpec(SpecModel):
+class HiddenSpec(ShortSpec):
     """One hidden layer. Options left out are inherited from the network."""
+
+    short_key: ClassVar[str] = "units"
+    short_description: ClassVar[str] = "Number of units."
 
     units: Count = Field(description="Number of units of the layer.", examples=[128])
     activation: ActivationSpec | None = of_network("activation", "relu")
@@ -182,31 +187,6 @@ class HiddenSpec(SpecModel):
     l2: NotNegative | None = of_network("l2", 0.001)
     normalization: Normalization | None = of_network("normalization", "none")
     use_bias: bool | None = of_network("use_bias", True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_width(cls, value: Any) -> Any:
-        """Reads a number as a layer with that number of units."""
-        return value if isinstance(value, (Mapping, SpecModel)) else {"units": value}
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Returns the JSON Schema: a number of units, or a mapping of options."""
-        reference = handler(core_schema)
-        schema = handler.resolve_ref_schema(reference)
-        layer = dict(schema)
-        schema.clear()
-        width = {**layer["properties"]["units"], "description": "Number of units."}
-        schema.update({"if": {"type": "object"}, "then": layer, "else": width})
-        return reference
-
-    @model_serializer(mode="wrap")
-    def _shortest(self, handler: Any) -> Any:
-        """Writes a layer without options as its number of units."""
-        said = {key: value for key, value in handler(self).items() if value is not None}
-        return self.units if set(said) == {"units"} else said
 
 
 class NetworkSpec(SpecModel):

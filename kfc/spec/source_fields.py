@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from kfc.errors import Finding, RegistryError, nearest
-from kfc.registry import SOURCES
+from kfc.registry import ALL_SOURCES
 from kfc.spec.messages import findings_error
 from kfc.spec.plain_values import shown_value
 
@@ -25,7 +25,7 @@ class SourceSchema:
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Returns a schema whose pattern has the same meaning in ECMA 262 and Python."""
-        kinds = "|".join(re.escape(kind) for kind in SOURCES.names())
+        kinds = "|".join(re.escape(kind) for kind in ALL_SOURCES.names())
         schema = handler(core_schema)
         return {**schema, "pattern": f"^({kinds}):.", "maxLength": _LONGEST}
 
@@ -34,13 +34,13 @@ def check_source_name(value: str) -> str:
     """Checks that `value` has the form `kind:argument`, and that the kind is known."""
     kind, colon, argument = value.partition(":")
     if not colon or not argument:
-        close = "" if kind in SOURCES.names() else nearest(value, SOURCES.names())
+        close = "" if kind in ALL_SOURCES.names() else nearest(value, ALL_SOURCES.names())
         raise findings_error(
             Finding(
                 "",
                 "kind:argument, such as sklearn:digits",
                 shown_value(value),
-                f"{close}Known kinds: {', '.join(SOURCES.names())}.",
+                f"{close}Known kinds: {', '.join(ALL_SOURCES.names())}.",
             )
         )
     if not value.isprintable() or len(value) > _LONGEST:
@@ -49,7 +49,7 @@ def check_source_name(value: str) -> str:
             Finding("", expected, shown_value(value), "Rename the file or data set.")
         )
     try:
-        SOURCES.check(kind)
+        ALL_SOURCES.check(kind)
     except RegistryError as error:
         finding = error.findings[0]
         raise findings_error(

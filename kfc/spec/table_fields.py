@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, model_serializer, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field
 
-from kfc.spec.fields import Count, Listed, SpecModel
+from kfc.spec.fields import Count, Listed, ShortSpec, SpecModel
 
 ColumnType = Literal["number", "category", "boolean", "date", "ignore"]
 Encoder = Literal["auto", "one_hot", "embedding"]
@@ -55,8 +52,11 @@ class CategoriesSpec(SpecModel):
     )
 
 
-class ColumnSpec(SpecModel):
+class ColumnSpec(ShortSpec):
     """One column of a table. Options left out are inherited from `data.categories`."""
+
+    short_key: ClassVar[str] = "type"
+    short_description: ClassVar[str] = "Type of the column."
 
     type: ColumnType = Field(description="Type of the column.", examples=["number"])
     format: str | None = Field(
@@ -74,28 +74,3 @@ class ColumnSpec(SpecModel):
     min_count: Count | None = Field(
         None, description="Overrides data.categories.min_count.", examples=[5]
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_type(cls, value: Any) -> Any:
-        """Reads a text as a column of that type without options."""
-        return value if isinstance(value, (Mapping, SpecModel)) else {"type": value}
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Returns the JSON Schema: the name of a type, or a mapping of options."""
-        reference = handler(core_schema)
-        schema = handler.resolve_ref_schema(reference)
-        column = dict(schema)
-        schema.clear()
-        kind = {**column["properties"]["type"], "description": "Type of the column."}
-        schema.update({"if": {"type": "object"}, "then": column, "else": kind})
-        return reference
-
-    @model_serializer(mode="wrap")
-    def _shortest(self, handler: Any) -> Any:
-        """Writes a column without options as the name of its type."""
-        said = {key: value for key, value in handler(self).items() if value is not None}
-        return self.type if set(said) == {"type"} else said

@@ -417,3 +417,18 @@ def test_labels_of_another_type_than_in_training_are_named_as_such(train, test, 
     x, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
     with pytest.raises(DataError, match=message):
         prepare(load_spec({}), ((x, y.astype(train)), (x, y.astype(test))))
+
+
+def test_the_default_scaling_is_standard_for_a_table_and_unit_for_arrays():
+    arrays = prepare(load_spec({}), (X, Y))
+    assert arrays.resolved["scale"] == "unit"
+    scaled = arrays.task.scaling.apply(arrays.train.x)
+    assert (scaled.min(), scaled.max()) == (0, 1)
+    table = {"size": X[:, 0] * 10, "label": np.where(Y, "yes", "no")}
+    spec = load_spec({"data": {"target": "label"}})
+    found = prepare(spec, table)
+    assert found.resolved["scale"] == "standard"
+    scaled = found.task.scaling.apply(found.train.x)
+    np.testing.assert_allclose([scaled.mean(), scaled.std()], [0, 1], atol=1e-5)
+    chosen = prepare(load_spec(spec, {"data.scale": "none"}), table)
+    assert chosen.resolved["scale"] == "none"

@@ -83,6 +83,13 @@ def test_a_table_in_memory_trains_the_same_bits_as_its_csv_file(run, tmp_path, o
     assert other.weights_sha256 == run.weights_sha256
 
 
+def test_a_table_without_a_scaling_is_standardised_and_its_spec_says_so(run, tmp_path):
+    spec = {**SPEC, "data": {"target": "churn"}}
+    other = kfc.fit(spec, data=columns(), runs=tmp_path, verbose=False)
+    assert other.weights_sha256 == run.weights_sha256
+    assert "  scale: standard\n" in (other.folder / "spec.yaml").read_text("utf-8")
+
+
 def test_a_parquet_file_trains_the_same_bits_as_a_csv_file(run, tmp_path):
     pyarrow.parquet.write_table(pa.table(columns()), tmp_path / "rows.parquet")
     other = fit(tmp_path / "runs", **{"data.source": f"parquet:{tmp_path / 'rows.parquet'}"})

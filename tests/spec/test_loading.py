@@ -170,7 +170,7 @@ def test_short_and_long_forms_are_equal():
 
 def test_every_default_is_written_out():
     text = dump_spec(load_spec({}))
-    for line in ("seed: 0", "scale: unit", "validation: null", "hidden: [128]", "epochs: 20"):
+    for line in ("seed: 0", "scale: null", "validation: null", "hidden: [128]", "epochs: 20"):
         assert line in text
     for option in ("learning_rate: 0.001", "beta_1: 0.9", "epsilon: 1e-07", "batch_size: 32"):
         assert option in text

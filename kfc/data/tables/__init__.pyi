@@ -14,6 +14,7 @@ from .spec_draft import Draft as Draft
 from .spec_draft import draft_spec as draft_spec
 from .spec_draft import table_kind as table_kind
 from .table_source import TableSource as TableSource
+from .table_source import has_table_files as has_table_files
 from .table_source import is_table_source as is_table_source
 from .table_source import labelled_table as labelled_table
 from .table_source import read_raw as read_raw

@@ -22,13 +22,11 @@ from kfc.data.tables.part_files import part_files
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.typed_columns import typed_column
 from kfc.data.tables.typed_table import TypedTable
-from kfc.errors import DataError, Finding, nearest
+from kfc.errors import DataError, Finding, PluginError, nearest
 from kfc.findings import run_checks
+from kfc.registry import TABLES
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, shown_value
 from kfc.system import user_paths
-
-KINDS = ("csv", "parquet")
-"""Kinds of sources that are tables."""
 
 _PARTS = ("train", "validation", "test")
 _TARGET_NAMES = ("target", "label")
@@ -56,7 +54,12 @@ class TableSource:
 
 def is_table_source(name: str | None) -> bool:
     """Returns whether the name of a source, such as `csv:FILE`, is that of a table."""
-    return name is not None and name.partition(":")[0] in KINDS
+    return name is not None and name.partition(":")[0] in TABLES.names()
+
+
+def has_table_files(name: str | None) -> bool:
+    """Returns whether the name of a source is that of a table in files kfc itself reads."""
+    return name is not None and name.partition(":")[0] in TABLES.builtins
 
 
 def table_files(name: str) -> tuple[Path, ...]:
@@ -66,7 +69,7 @@ def table_files(name: str) -> tuple[Path, ...]:
         DataError: If there are none.
     """
     kind, _, argument = name.partition(":")
-    return part_files(Path(argument), f".{kind}")
+    return part_files(Path(user_paths.expanded(argument)), f".{kind}")
 
 
 def read_raw(name: str, csv: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
@@ -79,12 +82,30 @@ def read_raw(name: str, csv: CsvSpec, arrow_files: ArrowFiles | None = None) -> 
 
     Raises:
         DataError: If the file cannot be read, or its form is not clear.
+        PluginError: If a plug-in's source returns something else than a table.
     """
     kind, _, argument = name.partition(":")
+    read = TABLES.get(kind, "data.source")
+    with TABLES.guard(kind, name):
+        table = read(argument, csv, **({"arrow_files": arrow_files} if arrow_files else {}))
+    if isinstance(table, RawTable):
+        return table
+    if not is_table(table):
+        expected, remedy = "a frame, such as a pyarrow.Table", "Fix the source."
+        raise PluginError(Finding(f"table {kind!r}", expected, type(table).__name__, remedy))
+    return read_table(table, name)
+
+
+def csv(argument: str, form: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
+    """Reads `csv:FILE`, or a folder of CSV files."""
     path = Path(user_paths.expanded(argument))
-    if kind == "csv":
-        return read_csv(path, csv, name, arrow_files)
-    return read_parquet(path, name, arrow_files)
+    return read_csv(path, form, f"csv:{argument}", arrow_files)
+
+
+def parquet(argument: str, form: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
+    """Reads `parquet:FILE`, or a folder of Parquet files, which have no other form."""
+    path = Path(user_paths.expanded(argument))
+    return read_parquet(path, f"parquet:{argument}", arrow_files)
 
 
 def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:

@@ -29,12 +29,18 @@ def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> F
     if needed <= limit:
         return None
     weights, inputs = _num_weights(spec, prepared.task), _inputs(prepared)
+    remedy = "Make the layers narrower or the batches smaller, or set data.stream: always."
+    if _embedded_slots(prepared.task):
+        remedy = (
+            "Make the layers narrower or the batches smaller, or raise "
+            "data.categories.min_count, so that fewer categories have a code of their own."
+        )
     return Finding(
         "network.hidden",
         f"a training that fits in {limit / 1e9:.1f} GB of memory",
         f"{weights:,} weights, batches of {spec.training.batch_size:,} and "
         f"{inputs / 1e9:.1f} GB of inputs, which need {needed / 1e9:,.1f} GB",
-        "Make the layers narrower or the batches smaller, or set data.stream: always.",
+        remedy,
         evidence={"needed_bytes": needed, "limit_bytes": limit, "weights": weights},
     )
 
@@ -44,11 +50,12 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
 
     The prediction is the memory that the process has taken so far, and
 
-        4 bytes * (2 * 4 * weights + 3 * batch * widths) + inputs + compiler
+        4 bytes * (8 * weights + 3 * batch * widths + 2 * batch * slots) + inputs + compiler
 
     A weight has a gradient and two numbers of the optimizer, all of them twice (a compiled
     loop or a checkpoint copies them); a unit of a batch has a value, an activation and a
-    gradient.
+    gradient. An embedding is the product of a matrix with a one-hot row for each row of the
+    batch, which has a number for each slot of the category, and is made of another such row.
 
     Args:
         spec: A resolved spec.
@@ -58,7 +65,10 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
     widths = _widths(spec, prepared.task)
     weights = _num_weights(spec, prepared.task)
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
-    training = _FLOAT32_BYTES * (8 * weights + 3 * batch * sum(widths))
+    numbers = (
+        8 * weights + 3 * batch * sum(widths) + 2 * batch * _embedded_slots(prepared.task)
+    )
+    training = _FLOAT32_BYTES * numbers
     return int(
         processes * (memory.used_bytes() + training + _inputs(prepared) + _COMPILER_BYTES)
     )
@@ -69,6 +79,12 @@ def _num_weights(spec: Spec, task: Task) -> int:
     dense = sum((before + 1) * units for before, units in itertools.pairwise(widths))
     codes = task.encoding.codes if task.encoding is not None else ()
     return dense + sum(code.size * (code.embedding_size or 0) for code in codes)
+
+
+def _embedded_slots(task: Task) -> int:
+    """Returns the length of the one-hot rows of all embeddings together."""
+    codes = task.encoding.codes if task.encoding is not None else ()
+    return sum(code.size for code in codes if code.embedding_size is not None)
 
 
 def _widths(spec: Spec, task: Task) -> list[int]:

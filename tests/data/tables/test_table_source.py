@@ -19,7 +19,8 @@ from kfc.data.tables import (
     table_in_memory,
     tables_in_memory,
 )
-from kfc.errors import DataError
+from kfc.errors import DataError, PluginError
+from kfc.registry import ALL_SOURCES, TABLES
 from kfc.spec import ColumnSpec, CsvSpec, load_spec
 
 TABLE = {
@@ -219,3 +220,18 @@ def test_the_kinds_of_tables():
     assert is_table_source("parquet:folder")
     assert not is_table_source("npz:a.npz")
     assert not is_table_source(None)
+
+
+def test_a_plug_in_adds_a_kind_of_table_by_returning_a_frame(monkeypatch):
+    def shelf(argument, form):
+        return None if argument == "nothing" else {"size": [1.0, 2.0], "plan": [argument] * 2}
+
+    monkeypatch.setitem(TABLES.builtins, "shelf", "kfc.compat:shelf")
+    monkeypatch.setattr("kfc.compat.shelf", shelf, raising=False)
+    assert is_table_source("shelf:a")
+    assert "shelf" in ALL_SOURCES.names()
+    raw = read_raw("shelf:pro", CsvSpec())
+    assert raw.columns.to_pydict() == {"size": [1, 2], "plan": ["pro", "pro"]}
+    assert raw.name == "shelf:pro"
+    with pytest.raises(PluginError, match=r"a frame, such as a pyarrow\.Table, got NoneType"):
+        read_raw("shelf:nothing", CsvSpec())

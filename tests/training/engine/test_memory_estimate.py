@@ -65,3 +65,29 @@ def test_the_matrix_of_an_embedding_takes_memory(monkeypatch):
         return predicted_memory(spec, prepare(spec, table))
 
     assert needed(1001) - needed(1) >= 4 * 8 * 500 * 1000
+
+
+def embedded(num_values, **training):
+    """Returns the spec and the data of a table with one category, which has an embedding."""
+    plan = [f"plan {i % num_values}" for i in range(2000)]
+    table = {"plan": plan, "label": [str(i % 2) for i in range(2000)]}
+    column = {"type": "category", "encoder": "embedding", "embedding_size": 1}
+    data = {"target": "label", "columns": {"plan": column}, "validation": 0}
+    spec = load_spec({"data": data, "network": {"hidden": [1]}, "training": training})
+    return spec, prepare(spec, table)
+
+
+def test_the_one_hot_rows_of_an_embedding_take_memory(monkeypatch):
+    monkeypatch.setattr("kfc.system.memory.used_bytes", lambda: 0)
+
+    def growth(num_values):  # of the memory, for 100,000 more rows in a batch
+        more = predicted_memory(*embedded(num_values, batch_size=200_000))
+        return more - predicted_memory(*embedded(num_values, batch_size=100_000))
+
+    assert growth(400) - growth(100) == 100_000 * 300 * 4 * 2
+
+
+def test_a_table_with_too_many_categories_is_refused_with_their_key(monkeypatch):
+    monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 2**20)
+    with pytest.raises(SpecError, match=r"raise data\.categories\.min_count"):
+        run_checks("before_training", *embedded(400))

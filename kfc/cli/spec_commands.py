@@ -1,0 +1,181 @@
+"""The commands that begin with a spec, or draft one.
+
+Each command imports its modules when it runs, so that `kfc --help` needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kfc.cli import printing, table_commands
+from kfc.cli.arguments import spec_and_overrides, with_eager
+from kfc.cli.options import AsJson, Quiet, SpecArguments
+from kfc.cli.startup import start_for_command
+from kfc.errors import NumbersError
+
+
+def new(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="DATA", help="A CSV or Parquet file, or a folder of parts."),
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[key=value ...]", show_default=False)
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the target.  [default: the last one]", show_default=False
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write.  [default: NAME.yaml]", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draft a commented spec for a table, which `kfc fit` can train as it is.
+
+    key=value says how the table is read, such as data.csv.encoding=latin-1.
+    """
+    table_commands.write_draft(file, overrides or [], target, out, as_json=as_json)
+
+
+def fit(
+    arguments: SpecArguments = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the numbered run folders.")] = Path(
+        "runs"
+    ),
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of a finished run with the same architecture.",
+            show_default=False,
+        ),
+    ] = None,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Run eagerly, line by line, for a debugger; slow.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a network. SPEC is a file or a built-in spec, by default `digits`.
+
+    key=value sets a dotted path of the spec, such as training.epochs=3.
+    """
+    from kfc.spec import load_spec
+
+    spec, overrides = spec_and_overrides(arguments or [])
+    if eager:
+        overrides = with_eager(overrides)
+    checked = load_spec(spec, overrides)  # before TensorFlow is imported
+    start_for_command(quiet)
+    import kfc
+
+    network = kfc.load(start).model if start else None
+    run = kfc.fit(checked, network=network, runs=runs, verbose=not quiet)
+    printing.print_run(run.summary(), as_json)
+
+
+def tune(
+    arguments: SpecArguments = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes that train at once.")
+    ] = 1,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the search.  [default: RUNS/NAME.search]", show_default=False
+        ),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Parent of the default search folder.")] = Path(
+        "runs"
+    ),
+    show: Annotated[
+        bool,
+        typer.Option("--show", help="Print the ranking and the winner without searching."),
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search for better values of SPEC; the same command continues an interrupted search.
+
+    Trial 0 trains SPEC without changes. Trials are ranked on validation rows. The best trials
+    and trial 0 are trained again with new seeds, and only the winner is evaluated on the test
+    rows. The key `search` of SPEC sets the search space and the algorithm.
+    """
+    from kfc.spec import load_spec
+    from kfc.tuning import Space, read_status, search_folder
+
+    spec, overrides = spec_and_overrides(arguments or [])
+    checked = load_spec(spec, overrides)
+    Space.of(checked)  # before TensorFlow is imported
+    place = folder or search_folder(checked, runs)
+    if show:
+        status = read_status(place)
+        if as_json:
+            printing.print_json(status.summary())
+        else:
+            printing.print_search_status(status)
+        return
+    start_for_command(quiet)
+    import kfc
+
+    search = kfc.tune(checked, workers=workers, folder=place, verbose=not quiet)
+    if as_json:
+        printing.print_json(search.summary())
+        return
+    printing.print_search_status(read_status(place))
+    printing.print_search(search)
+
+
+def verify(
+    arguments: SpecArguments = None,
+    steps: Annotated[int, typer.Option(min=2, help="Number of steps to compare.")] = 12,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check that every training path takes the same steps as a float64 reference.
+
+    SPEC may also be a run folder, in which the certificate is saved as verification.json.
+    """
+    from kfc.runs import result_file
+    from kfc.spec import Spec, load_spec
+    from kfc.system import safe_open
+
+    spec, overrides = spec_and_overrides(arguments or [])
+    # The spec is checked before TensorFlow is imported.
+    if (Path(spec) / "spec.yaml").is_file():
+        safe_open.distrust(Path(spec))
+        load_spec(result_file.read_spec(Path(spec)), overrides)
+        verified: str | Spec = spec
+    else:
+        verified, overrides = load_spec(spec, overrides), {}
+    start_for_command(quiet)
+    import kfc
+
+    certificate = kfc.verify(verified, steps=steps, overrides=overrides)
+    if as_json:
+        printing.print_json(certificate.summary())
+    else:
+        printing.print_certificate(certificate)
+    if not certificate.passed:
+        sys.exit(NumbersError.exit_code)
+
+
+def eject(arguments: SpecArguments = None) -> None:
+    """Print a script that trains SPEC to bit-identical weights without kfc."""
+    from kfc.spec import load_spec
+
+    spec, overrides = spec_and_overrides(arguments or [])
+    checked = load_spec(spec, overrides)  # before TensorFlow is imported
+    start_for_command()
+    import kfc
+
+    print(kfc.eject(checked), end="")
