@@ -208,7 +208,7 @@ def _read_rows(spec: Spec, data: Any, read: Callable[[str], Source]) -> _Raw:
     name = "data" if data is not None else str(spec.data.source)
     of_file = data is None and is_table_source(spec.data.source)
     in_memory = tables_in_memory(data, spec.data)
-    run_checks("source", spec, of_file or in_memory is not None)
+    run_checks("source", spec, ("train",) if of_file else in_memory)
     if of_file:
         in_memory = {"train": read_raw(name, spec.data.csv)}
     if in_memory is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,15 +60,16 @@ def _broken_promises(source: Any) -> Iterator[tuple[str, str]]:
         yield "at least two class names", shown_value(source.class_names)
 
 
-def key_without_effect(spec: Spec, is_table: bool) -> list[Finding]:
+def key_without_effect(spec: Spec, parts: Collection[str] | None) -> list[Finding]:
     """Finds keys of `data` that these rows would leave without effect.
 
     Args:
         spec: Spec of the training.
-        is_table: Whether the rows are a table; otherwise they are arrays.
+        parts: Names of the parts of a table that are given without the spec, such as
+            `train`; None for arrays.
     """
     data, findings = spec.data, []
-    if not is_table:
+    if parts is None:
         for key in ("target", "test", "columns"):
             if getattr(data, key):
                 remedy = "Remove the key; arrays bring their own targets and test rows."
@@ -82,7 +83,14 @@ def key_without_effect(spec: Spec, is_table: bool) -> list[Finding]:
         findings.append(Finding("data.stream", "auto or never", got, remedy))
     for key in ("test", "validation"):
         name = getattr(data, key)
-        if isinstance(name, str) and name != OWN and not is_table_source(name):
+        if not isinstance(name, str) or name == OWN:
+            continue
+        if not is_table_source(name):
             remedy = "Write csv:FILE or parquet:FILE."
             findings.append(Finding(f"data.{key}", "a table, as data.source", name, remedy))
+        elif key in parts:
+            expected = f"one place from which {key} rows come"
+            got = f"{name}, while data= has a part {key!r}"
+            remedy = "Remove the key, or the part."
+            findings.append(Finding(f"data.{key}", expected, got, remedy))
     return findings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 
@@ -20,12 +21,14 @@ class RawTable:
             frame.
         csv: Delimiter, decimal mark, encoding and missing values that were recognised or
             said; empty for a table of another kind.
+        sample_weight: Weights of the rows that were passed beside a frame, (rows,), or None.
     """
 
     columns: pa.Table
     name: str
     files: tuple[tuple[str, int], ...] = ()
     csv: dict[str, Any] = field(default_factory=dict)
+    sample_weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)

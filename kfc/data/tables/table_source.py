@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfc.data.rows import Rows, Source
-from kfc.data.sources import aligned, join_names
+from kfc.data.sources import aligned, join_names, per_row
 from kfc.data.tables.arrow_frames import is_table, read_table
-from kfc.data.tables.column_types import ColumnReport, resolve_columns
+from kfc.data.tables.column_types import ColumnReport, resolve_columns, target_report
 from kfc.data.tables.csv_files import read_csv
 from kfc.data.tables.parquet_files import read_parquet
 from kfc.data.tables.raw_table import RawTable
-from kfc.data.tables.typed_columns import typed_column
+from kfc.data.tables.typed_columns import EXACT, typed_column
 from kfc.data.tables.typed_table import TypedTable
 from kfc.errors import DataError, Finding, nearest
 from kfc.findings import run_checks
@@ -52,6 +52,14 @@ class TableSource:
     reports: tuple[ColumnReport, ...]
 
 
+class _Part(NamedTuple):
+    """A frame, with targets and weights where they were passed beside it."""
+
+    frame: Any
+    targets: Any = None
+    sample_weight: Any = None
+
+
 def is_table_source(name: str | None) -> bool:
     """Returns whether the name of a source, such as `csv:FILE`, is that of a table."""
     return name is not None and name.partition(":")[0] in KINDS
@@ -75,17 +83,18 @@ def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
     complete numbers; other frames are matrices of numbers.
 
     Args:
-        data: Frame or dict of columns; `(frame, targets)`; a pair of training and test
-            frames; or a mapping of `train`, `validation` and `test` to frames.
+        data: Frame or dict of columns; `(frame, targets)`, or `(frame, targets,
+            sample_weight)`; a pair of such training and test parts; or a mapping of `train`,
+            `validation` and `test` to them.
         spec: Part `data` of the spec.
 
     Raises:
         DataError: If a frame cannot be read.
     """
     parts = _parts(data)
-    if not parts or not all(is_table(frame) for frame, _ in parts.values()):
+    if not parts or not all(is_table(part.frame) for part in parts.values()):
         return None
-    if spec.target is None and not spec.columns and _is_matrix(parts["train"][0]):
+    if spec.target is None and not spec.columns and _is_matrix(parts["train"].frame):
         return None
     return {
         name: _table_of_part(part, f"data, {name} rows", spec.target)
@@ -93,15 +102,22 @@ def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
     }
 
 
-def _table_of_part(part: tuple[Any, Any], where: str, target: str | None) -> RawTable:
-    """Returns a frame with the targets that were passed beside it, if there are any.
+def _table_of_part(part: _Part, where: str, target: str | None) -> RawTable:
+    """Returns a frame with targets and weights that were passed beside it, if there are any.
 
-    Targets of pandas are sorted by the index of the frame, as for arrays.
+    Targets and weights of pandas are sorted by the index of the frame, as for arrays.
     """
-    frame, targets = part
-    if targets is not None:
-        frame, targets = aligned((frame, targets), "")
-    return _with_targets(read_table(frame, where), targets, target)
+    if part.targets is None:
+        if part.sample_weight is not None:
+            expected, remedy = "targets", "Pass (frame, targets, sample_weight)."
+            raise DataError(Finding(where, expected, "weights without targets", remedy))
+        return read_table(part.frame, where)
+    given = [values for values in part if values is not None]
+    frame, targets, *weights = aligned(given, "")
+    table = _with_targets(read_table(frame, where), targets, target)
+    if not weights:
+        return table
+    return replace(table, sample_weight=per_row(weights[0], "sample_weight"))
 
 
 def _is_matrix(frame: Any) -> bool:
@@ -128,7 +144,7 @@ def table_in_memory(data: Any, where: str, target: str | None = None) -> RawTabl
         DataError: If the rows are no table, or cannot be read.
     """
     part = _pair(data)
-    frame, _ = part
+    frame = part.frame
     if not is_table(frame):
         got = f"{type(frame).__module__}.{type(frame).__name__}"
         remedy = "Pass for example a pandas or polars DataFrame."
@@ -137,8 +153,8 @@ def table_in_memory(data: Any, where: str, target: str | None = None) -> RawTabl
     return _table_of_part(part, where, target)
 
 
-def _parts(data: Any) -> dict[str, tuple[Any, Any]]:
-    """Returns part -> (frame, targets or None); empty if `data` has another form."""
+def _parts(data: Any) -> dict[str, _Part]:
+    """Returns the parts by name; frames of other forms are no tables."""
     if isinstance(data, Mapping) and data and set(data) <= set(_PARTS) and "train" in data:
         return {name: _pair(part) for name, part in data.items() if part is not None}
     if isinstance(data, (tuple, list)) and len(data) == 2:
@@ -146,14 +162,14 @@ def _parts(data: Any) -> dict[str, tuple[Any, Any]]:
         if isinstance(first, (tuple, list)):
             return {"train": _pair(first), "test": _pair(second)}
         if is_table(first) and is_table(second) and _width(second) > 1:
-            return {"train": (first, None), "test": (second, None)}
+            return {"train": _Part(first), "test": _Part(second)}
     return {"train": _pair(data)}
 
 
-def _pair(part: Any) -> tuple[Any, Any]:
-    if isinstance(part, (tuple, list)) and len(part) == 2:
-        return part[0], part[1]
-    return part, None
+def _pair(part: Any) -> _Part:
+    if isinstance(part, (tuple, list)) and len(part) in (2, 3):
+        return _Part(*part)
+    return _Part(part)
 
 
 def _width(frame: Any) -> int:
@@ -178,7 +194,7 @@ def _with_targets(table: RawTable, targets: Any, target: str | None) -> RawTable
         expected = "one target per row, which is not among the inputs"
         raise DataError(Finding("data", expected, got, "Pass (frame, targets)."))
     columns = table.columns.append_column(name, pa.array(values, from_pandas=True))
-    return RawTable(columns, table.name)
+    return replace(table, columns=columns)
 
 
 def _is_plain(values: pa.ChunkedArray) -> bool:
@@ -191,14 +207,12 @@ def _is_plain(values: pa.ChunkedArray) -> bool:
 def read_tables(
     spec: DataSpec,
     tables: Mapping[str, RawTable],
-    read: Callable[[str, CsvSpec], RawTable] = read_raw,
 ) -> TableSource:
     """Returns the rows of the tables of a spec, with the type of each column.
 
     Args:
         spec: Part `data` of the spec.
         tables: Tables by part; `train` at least.
-        read: Function that reads the tables of `data.test` and `data.validation`.
 
     Raises:
         DataError: If a column has no clear type, a cell is not of its column's type, or a
@@ -215,10 +229,15 @@ def read_tables(
     others = dict(tables)
     for part, name in (("test", spec.test), ("validation", spec.validation)):
         if is_table_source(name if isinstance(name, str) else None):
-            others[part] = read(str(name), spec.csv)
+            others[part] = read_raw(str(name), spec.csv)
     target_column = _target_column(train, target, spec.task)
+    classes = spec.task == "classification"
     rows = {
-        part: Rows(select_columns(raw, used, part), _targets(raw, target, target_column))
+        part: Rows(
+            select_columns(raw, used, part),
+            _targets(raw, target, target_column, classes=classes),
+            raw.sample_weight,
+        )
         for part, raw in others.items()
     }
     source = Source(
@@ -265,7 +284,11 @@ def labelled_table(
     """
     run_checks("table", raw, target)
     kind = ColumnSpec(type="category" if classes else "number")
-    return Rows(select_columns(raw, columns), _targets(raw, target, kind))
+    return Rows(
+        select_columns(raw, columns),
+        _targets(raw, target, kind, classes=classes),
+        raw.sample_weight,
+    )
 
 
 def _target(spec: DataSpec, train: RawTable) -> str:
@@ -279,9 +302,7 @@ def _target_column(train: RawTable, target: str, task: str | None) -> ColumnSpec
     """Returns the type of the target: numbers, or text and booleans as classes."""
     if task == "regression":
         return ColumnSpec(type="number")
-    alone = RawTable(train.columns.select([target]), train.name, train.files, train.csv)
-    (report,) = resolve_columns(alone, {}, "")
-    if report.column.type in ("category", "boolean", "date"):
+    if target_report(train, target).column.type in ("category", "boolean", "date"):
         return ColumnSpec(type="category")
     try:
         typed_column(train, target, ColumnSpec(type="number"))
@@ -290,13 +311,18 @@ def _target_column(train: RawTable, target: str, task: str | None) -> ColumnSpec
     return ColumnSpec(type="number")
 
 
-def _targets(raw: RawTable, target: str, column: ColumnSpec) -> np.ndarray:
-    """Returns the targets: text, or numbers, which are integers where they are written so."""
+def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -> np.ndarray:
+    """Returns the targets: text, or numbers, which are integers where they are written so.
+
+    Classes that are whole numbers are integers, also where they are written as 1.0.
+    """
     run_checks("table", raw, target)
     values = typed_column(raw, target, column)
     if column.type == "category":
         return np.asarray(values.cast(pa.string()).to_pylist(), np.str_)
     numbers = np.asarray(values)
+    if classes and bool((np.abs(numbers) < EXACT).all() and (numbers % 1 == 0).all()):
+        return numbers.astype(np.int64)
     kind = raw.columns.schema.field(target).type
     text = raw.columns.column(target)
     fractions = pa.types.is_floating(kind) or (
