@@ -83,14 +83,11 @@ def key_without_effect(spec: Spec, parts: Collection[str] | None) -> list[Findin
         findings.append(Finding("data.stream", "auto or never", got, remedy))
     for key in ("test", "validation"):
         name = getattr(data, key)
-        if not isinstance(name, str) or name == OWN:
-            continue
-        if not is_table_source(name):
+        if isinstance(name, str) and name != OWN and not is_table_source(name):
             remedy = "Write csv:FILE or parquet:FILE."
             findings.append(Finding(f"data.{key}", "a table, as data.source", name, remedy))
-        elif key in parts:
-            expected = f"one place from which {key} rows come"
-            got = f"{name}, while data= has a part {key!r}"
-            remedy = "Remove the key, or the part."
-            findings.append(Finding(f"data.{key}", expected, got, remedy))
+    if data.test is not None and "test" in parts:
+        expected, remedy = "one place from which test rows come", "Remove the key or the part."
+        got = f"{data.test}, while data= has a part 'test'"
+        findings.append(Finding("data.test", expected, got, remedy))
     return findings

@@ -3,6 +3,7 @@ from .arrow_frames import read_table as read_table
 from .column_types import ColumnReport as ColumnReport
 from .column_types import find_missing_markers as find_missing_markers
 from .column_types import resolve_columns as resolve_columns
+from .csv_files import CSV_NAMES as CSV_NAMES
 from .csv_files import read_csv as read_csv
 from .parquet_files import read_parquet as read_parquet
 from .raw_table import RawTable as RawTable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import mmap
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,19 @@ _OTHER_KINDS = (
         "Save the sheet as CSV, or unpack the file.",
     ),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV."),
-    (b"\x1f\x8b", "a gzip file", "Unpack it with gunzip."),
     (b"PAR1", "a Parquet file", "Use parquet:PATH."),
 )
+_COMPRESSED = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "bz2": re.compile(rb"BZh\d(?:1AY&SY|\x17rE8P\x90)"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+}
+"""First bytes of compressed files, by the codec that reads them."""
+
 _CHUNK = 1 << 20  # bytes that are decoded or searched at a time
+
+
+_Bytes = mmap.mmap | bytes
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
     """Maps a CSV file into memory, and recodes it where it is not in UTF-8.
 
     Args:
-        path: The file.
+        path: The file, perhaps compressed by gzip, bzip2 or zstd.
         encoding: Name of the encoding; by default UTF-8, or the one of which the file has a
             byte order mark.
 
@@ -71,7 +81,8 @@ def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
         if not path.stat().st_size:
             got, remedy = "an empty file", "Check the source."
             raise DataError(Finding(str(path), "a line of names and rows", got, remedy))
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped: _Bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = _unpacked(path, mapped)
     for magic, kind, remedy in _OTHER_KINDS:
         if mapped[: len(magic)] == magic:
             raise DataError(Finding(str(path), "a CSV file", kind, remedy))
@@ -88,6 +99,19 @@ def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
             raise _no_text(path, mapped, position)
         content = pa.py_buffer(mapped).slice(len(mark))
     return CsvBytes(path, content, named, _checked_quotes(path, content))
+
+
+def _unpacked(path: Path, mapped: _Bytes) -> _Bytes:
+    """Returns the content of a compressed file, and that of any other file as it is."""
+    codec = next((name for name, magic in _COMPRESSED.items() if magic.match(mapped)), None)
+    if codec is None:
+        return mapped
+    with pa.CompressedInputStream(pa.BufferReader(pa.py_buffer(mapped)), codec) as stream:
+        content: bytes = stream.read()
+    if not content:
+        got, remedy = "an empty file", "Check the source."
+        raise DataError(Finding(str(path), "a line of names and rows", got, remedy))
+    return content
 
 
 def _check_encoding(encoding: str) -> None:
@@ -141,7 +165,7 @@ def _checked_quotes(path: Path, content: pa.Buffer) -> bool:
     return quoted
 
 
-def _recoded(path: Path, mapped: mmap.mmap, encoding: str) -> pa.Buffer:
+def _recoded(path: Path, mapped: _Bytes, encoding: str) -> pa.Buffer:
     """Returns the text of a file in UTF-8."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     sink, line = pa.BufferOutputStream(), 1
@@ -171,7 +195,7 @@ def _bad_text(path: Path, line: int, got: str, key: str) -> DataError:
     return DataError(Finding(where, expected, got, remedy, evidence={"line": line}))
 
 
-def _no_text(path: Path, mapped: mmap.mmap, position: int) -> DataError:
+def _no_text(path: Path, mapped: _Bytes, position: int) -> DataError:
     """Returns the refusal of a file with a NUL, as in UTF-16 without a byte order mark."""
     head = mapped[:2000]
     for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):

@@ -171,12 +171,11 @@ def test_weights_of_a_table_are_used_in_training_and_refused_elsewhere():
         prepare(spec, (frame, None, weight))
 
 
-@pytest.mark.parametrize("part", ["test", "validation"])
-def test_a_part_that_is_given_twice_is_refused(part, tmp_path):
+def test_test_rows_that_are_given_twice_are_refused(tmp_path):
     frame = pd.DataFrame(TABLE)
-    spec = load_spec({"data": {"target": "label", part: file_of("csv", tmp_path)}})
-    with pytest.raises(SpecError, match=f"one place from which {part} rows come"):
-        prepare(spec, {"train": frame, part: frame})
+    spec = load_spec({"data": {"target": "label", "test": file_of("csv", tmp_path)}})
+    with pytest.raises(SpecError, match="one place from which test rows come"):
+        prepare(spec, {"train": frame, "test": frame})
 
 
 def test_a_category_is_one_value_in_every_form_of_a_table(tmp_path):
