@@ -9,7 +9,7 @@ import numpy as np
 from kfc.data.rows import Source
 from kfc.data.source_reading import read_source
 from kfc.data.sources import read_idx, read_npy, read_npz
-from kfc.data.tables import RawTable, is_table_source, read_raw, table_kind
+from kfc.data.tables import CSV_NAMES, RawTable, is_table_source, read_raw, table_kind
 from kfc.errors import DataError, Finding
 from kfc.registry import SOURCES
 from kfc.spec import CsvSpec
@@ -35,7 +35,7 @@ def read_inputs(path: Path) -> np.ndarray:
 def is_table_file(path: str | Path) -> bool:
     """Returns whether a path, or a source such as `csv:FILE`, is that of a table."""
     place = str(path)
-    names = (".csv", ".csv.gz", ".tsv", ".parquet", ".pq")
+    names = (*CSV_NAMES, ".tsv", ".parquet", ".pq")
     return is_table_source(place) or place.lower().endswith(names)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -114,13 +113,12 @@ def read_rows(
     kind = "arrays" if in_memory is None and not of_file else "frame"
     if of_file and has_table_files(spec.data.source):
         kind = "table in a file"
-    run_checks("source", spec, kind)
-    read_table = functools.partial(read_raw, arrow_files=arrow_files)
+    run_checks("source", spec, kind, tuple(in_memory or ()))
     if of_file:
-        in_memory = {"train": read_table(name, spec.data.csv)}
+        in_memory = {"train": read_raw(name, spec.data.csv, arrow_files)}
     if in_memory is None:
         return _read(spec, data, read)
-    tables = read_tables(spec.data, in_memory, read_table)
+    tables = read_tables(spec.data, in_memory, arrow_files)
     if is_table_source(str(spec.data.validation)):  # read with the tables
         return RawRows(tables.source, name, str(spec.data.validation), tables)
     return RawRows(tables.source, name, _validation(spec, tables.source, name), tables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,12 +60,13 @@ def _broken_promises(source: Any) -> Iterator[tuple[str, str]]:
         yield "at least two class names", shown_value(source.class_names)
 
 
-def key_without_effect(spec: Spec, kind: str) -> list[Finding]:
+def key_without_effect(spec: Spec, kind: str, parts: Collection[str] = ()) -> list[Finding]:
     """Finds keys of `data` that these rows would leave without effect.
 
     Args:
         spec: Spec of the training.
         kind: Form of the rows: `arrays`, `frame` or `table in a file`.
+        parts: Names of the parts of frames, such as `train`.
     """
     data, findings = spec.data, []
     if kind == "arrays":
@@ -88,4 +89,8 @@ def key_without_effect(spec: Spec, kind: str) -> list[Finding]:
         if isinstance(name, str) and name != OWN and not is_table_source(name):
             remedy = "Write csv:FILE or parquet:FILE."
             findings.append(Finding(f"data.{key}", "a table, as data.source", name, remedy))
+    if data.test is not None and "test" in parts:
+        expected, remedy = "one place from which test rows come", "Remove the key or the part."
+        got = f"{data.test}, while data= has a part 'test'"
+        findings.append(Finding("data.test", expected, got, remedy))
     return findings

@@ -1,3 +1,4 @@
+from .category_texts import one_text as one_text
 from .column_encoding import Code as Code
 from .column_encoding import ColumnEncoding as ColumnEncoding
 from .column_encoding import row_place as row_place

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfc.errors import Finding, SpecError
+from kfc.preprocessing.category_texts import one_text, other_texts
 from kfc.preprocessing.column_encoding import Block, Code, ColumnEncoding, Place, text_input
 from kfc.spec import CategoriesSpec, ColumnSpec
 
@@ -31,7 +32,8 @@ class CategoryColumn(ColumnEncoding):
     The codes 1 to n are those of the vocabulary; one for missing values follows if the
     training rows had any, and one for others if rare values were merged into it. A value
     that training has not seen gets the code of others, or else 0; so does a missing one
-    where the training rows had none. An empty text is a missing value.
+    where the training rows had none. An empty text is a missing value. In a graph, `1.0` is
+    `1` as in every table that kfc reads, see `category_texts`.
 
     Args:
         name: Name of the column.
@@ -179,6 +181,18 @@ class CategoryColumn(ColumnEncoding):
             return "string"
         return "float64" if self.gaps else "int64"
 
+    @property
+    def _spellings(self) -> tuple[list[str], np.ndarray]:
+        """The vocabulary, then other texts of its values; and the number of each.
+
+        The numbers are those of a lookup, whose 0 is a missing value and 1 an unknown one.
+        """
+        words = {word: number for number, word in enumerate(self.vocabulary, start=2)}
+        for word in self.vocabulary:
+            for other in other_texts(word):
+                words.setdefault(other, words[word])
+        return [*words], np.array([0, 1, *words.values()], np.int64)
+
     @cached_property
     def _unseen_integer(self) -> int:
         """An integer that no training row has."""
@@ -229,10 +243,12 @@ class CategoryColumn(ColumnEncoding):
             unknown = "[UNK]"
             while unknown in self.vocabulary:
                 unknown += "_"
-            vocabulary = list(self.vocabulary) or [f"{unknown}_"]
-            return keras.layers.StringLookup(
-                vocabulary=vocabulary, mask_token="", oov_token=unknown
+            words, numbers = self._spellings
+            number = keras.layers.StringLookup(
+                vocabulary=words or [f"{unknown}_"], mask_token="", oov_token=unknown
             )(raw)
+            # The other texts follow the vocabulary, and take the number of their value.
+            return ops.take(numbers, number) if len(words) > len(self.vocabulary) else number
         unseen = self._unseen_integer
         lookup = keras.layers.IntegerLookup(
             vocabulary=[int(text) for text in self.vocabulary] or [unseen - 1],
@@ -267,7 +283,7 @@ def _dictionary(values: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
     first = values.chunk(0).dictionary
     if not all(chunk.dictionary.equals(first) for chunk in values.chunks):
         values = values.unify_dictionaries()
-    texts = values.chunk(0).dictionary.cast(pa.string())
+    texts = one_text(values.chunk(0).dictionary.cast(pa.string()))
     indices = [
         # The number of a missing text may be beyond the type of the indices, such as int8.
         chunk.indices.cast(pa.int32()).fill_null(len(texts)).to_numpy()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,9 @@ _MOST = np.array([9999, 12, 31, 23, 59, 59])
 _DEFAULT = np.array([0, 1, 1, 0, 0, 0])  # a format always has the year
 _DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
+_HOUR_END = 13  # position behind the hour in ISO 8601, where an offset may begin
+_ZONE = 6  # characters of the longest offset, +HH:MM
+
 # Kinds of characters; the literals of a format are the kinds from 3.
 _END, _OTHER, _DIGIT = 0, 1, 2
 
@@ -46,12 +49,14 @@ class DateText:
         weights: Value of a digit in each of year, month, day, hour, minute, second and
             microsecond, (length, 7).
         default: Value of each but the microsecond where the text has none, (6,).
+        zoned: Whether an offset from UTC may follow the time.
     """
 
     literals: str
     allowed: np.ndarray
     weights: np.ndarray
     default: np.ndarray
+    zoned: bool = False
 
     @classmethod
     def of(cls, form: str | None, where: str) -> DateText:
@@ -74,7 +79,7 @@ class DateText:
     # --- in a graph ----------------------------------------------------------------------
 
     def read(self, texts: Sequence[keras.KerasTensor]) -> DateParts:
-        """Returns the parts of dates.
+        """Returns the parts of dates, in UTC where the texts name an offset from it.
 
         Args:
             texts: Columns, (batch,), text.
@@ -88,10 +93,13 @@ class DateText:
             standardize=None,
             split="character",
             vocabulary=list(digits + self.literals),
-            output_sequence_length=self.length,
+            output_sequence_length=self.length + (_ZONE if self.zoned else 0),
         )
         codes = ops.stack([characters(text) for text in texts], axis=1)
-        kinds = ops.maximum(codes - 9, ops.minimum(codes, _DIGIT))
+        offset = None
+        if self.zoned:
+            codes, offset = _without_offset(codes, self.length, self.literals)
+        kinds = _kinds(codes)
         before = ops.take(kinds, np.array([0, *range(self.length - 1)]), axis=-1)
         count = self.allowed.shape[-1]
         position = np.arange(self.length) * count * count
@@ -101,8 +109,11 @@ class DateText:
         numbers = ops.cast(ops.where(ops.equal(kinds, _DIGIT), codes - 2, 0), "float64")
         fields = ops.cast(ops.matmul(numbers, self.weights.astype(np.float64)), "int64")
         empty = ops.equal(ops.take(kinds, 0, axis=-1), _END)
+        valid = ops.all(ops.equal(follows, 1), axis=-1)
+        if offset is not None:
+            valid = ops.logical_and(valid, offset.valid)
         return _date_parts(
-            fields, self.default, ops.all(ops.equal(follows, 1), axis=-1), empty
+            fields, self.default, valid, empty, None if offset is None else offset.minutes
         )
 
 
@@ -122,11 +133,79 @@ class DateParts:
     missing: keras.KerasTensor
 
 
+class _Offset(NamedTuple):
+    """Offsets from UTC in a graph, each (batch, columns).
+
+    Args:
+        minutes: Minutes by which the time is ahead of UTC, int64; 0 where none is named.
+        valid: Whether the rest of the text is an offset, or nothing.
+    """
+
+    minutes: keras.KerasTensor
+    valid: keras.KerasTensor
+
+
+def _kinds(codes: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns the kinds of characters from their codes."""
+    import keras
+
+    return keras.ops.maximum(codes - 9, keras.ops.minimum(codes, _DIGIT))
+
+
+def _without_offset(
+    codes: keras.KerasTensor, length: int, literals: str
+) -> tuple[keras.KerasTensor, _Offset]:
+    """Separates dates from the offsets that follow their times: Z, +HH, +HHMM or +HH:MM.
+
+    Args:
+        codes: Codes of characters, (batch, columns, length + _ZONE).
+        length: Number of characters of a date.
+        literals: The characters that are no digits.
+
+    Returns:
+        Codes of the dates, (batch, columns, length), and the offsets.
+    """
+    import keras
+
+    ops = keras.ops
+    plus, minus, utc, colon = (3 + literals.index(character) for character in "+-Z:")
+    position, kinds = np.arange(length + _ZONE), _kinds(codes)
+    marks = ops.equal(kinds, plus) | ops.equal(kinds, minus) | ops.equal(kinds, utc)
+    marks = ops.cast(marks & (position >= _HOUR_END), "int64")
+    # The place of the first mark, or the end.
+    first = ops.min(ops.where(ops.equal(marks, 1), position, length + _ZONE), axis=-1)
+    first = ops.expand_dims(first, -1)
+    dates = ops.where(first > position[:length], ops.take(codes, position[:length], -1), 0)
+    padded = ops.pad(codes, [[0, 0], [0, 0], [0, _ZONE + 1]])
+    zone = ops.take_along_axis(padded, first + np.arange(_ZONE + 1), axis=-1)
+    kinds = _kinds(zone)
+    digit, end = ops.equal(kinds, _DIGIT), ops.equal(kinds, _END)
+    digits = ops.where(digit, zone - 2, 0)
+    sign = ops.take(kinds, 0, -1)
+    has_colon = ops.equal(ops.take(kinds, 3, -1), colon)
+
+    def all_of(flags: keras.KerasTensor, *places: int) -> keras.KerasTensor:
+        return ops.all(ops.take(flags, np.array(places), -1), -1)
+
+    def number(place: int) -> keras.KerasTensor:
+        return ops.take(digits, place, -1) * 10 + ops.take(digits, place + 1, -1)
+
+    hour, minute = number(1), ops.where(has_colon, number(4), number(3))
+    ends = all_of(end, 3) | (all_of(digit, 3, 4) & all_of(end, 5))
+    ends = ends | (has_colon & all_of(digit, 4, 5) & all_of(end, 6))
+    signed = ops.equal(sign, plus) | ops.equal(sign, minus)
+    signed = signed & all_of(digit, 1, 2) & ends & (hour <= 23) & (minute <= 59)
+    valid = signed | all_of(end, 0) | (ops.equal(sign, utc) & all_of(end, 1))
+    minutes = ops.where(ops.equal(sign, minus), -1, 1) * (hour * 60 + minute)
+    return dates, _Offset(ops.where(signed, minutes, 0), valid)
+
+
 def _date_parts(
     fields: keras.KerasTensor,
     default: np.ndarray,
     follows: keras.KerasTensor,
     missing: keras.KerasTensor,
+    offset: keras.KerasTensor | None,
 ) -> DateParts:
     import keras
 
@@ -141,8 +220,14 @@ def _date_parts(
     last = ops.take(_DAYS, ops.clip(month, 1, 12) - 1)
     last = last + ops.cast(ops.logical_and(leap, ops.equal(month, 2)), "int64")
     valid = ops.logical_and(ops.logical_and(follows, inside), day <= last)
-    days = _days(year, month, day)
-    time = ops.cast((hour * 60 + minute) * 60 + second, "float64") * 1e6
+    days, minutes = _days(year, month, day), hour * 60 + minute
+    if offset is not None:
+        minutes = minutes - offset
+        shift = minutes // 1440
+        days, minutes = days + shift, minutes - shift * 1440
+        year, month = _year_and_month(days)
+        hour, valid = minutes // 60, valid & (year >= _LEAST[0]) & (year <= _MOST[0])
+    time = ops.cast(minutes * 60 + second, "float64") * 1e6
     time = time + ops.cast(microsecond, "float64")
     numbers = [
         ops.cast(days, "float64") + time / float(MICROSECONDS),
@@ -164,6 +249,22 @@ def _days(
     of_era = year - era * 400
     of_year = (153 * (month - 3 + 12 * early) + 2) // 5 + day - 1
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+
+
+def _year_and_month(
+    days: keras.KerasTensor,
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Returns year and month of days since 1970, the reverse of `_days`."""
+    import keras
+
+    days = days + 719_468
+    era = days // 146_097
+    of_era = days - era * 146_097
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153  # from March
+    early = keras.ops.cast(month >= 10, "int64")
+    return era * 400 + year + early, month + 3 - 12 * early
 
 
 class _Layout:
@@ -193,10 +294,10 @@ class _Layout:
 def _iso() -> DateText:
     """Returns the form YYYY-MM-DD, with or without a time.
 
-    The time is THH:MM, THH:MM:SS or THH:MM:SS.ffffff, with a blank for T; a fraction has up
-    to nine digits, of which six count; Z may follow.
+    The time is THH, THH:MM, THH:MM:SS or THH:MM:SS.ffffff, perhaps with a blank for T; a
+    fraction has up to nine digits, of which six count. An offset from UTC may follow.
     """
-    layout = _Layout(31, "-:T .Z")
+    layout = _Layout(30, "-:T .Z+")
     layout.allowed[0, _DIGIT, _DIGIT] = True
     for position, form in enumerate("0000-00-00", start=0):
         if position:
@@ -205,27 +306,27 @@ def _iso() -> DateText:
     for position, before, after in [
         (11, "T ", "0"),
         (12, "0", "0"),
-        (13, "0", ":"),
+        (13, "0", ":$"),
         (14, ":", "0"),
         (15, "0", "0"),
-        (16, "0", ":Z$"),
+        (16, "0", ":$"),
         (17, ":", "0"),
         (18, "0", "0"),
-        (19, "0", ".Z$"),
+        (19, "0", ".$"),
         (20, ".", "0"),
-        *((position, "0", "0Z$") for position in range(21, 29)),
-        (29, "0", "Z$"),
+        *((position, "0", "0$") for position in range(21, 29)),
+        (29, "0", "$"),
     ]:
         layout.allow(position, before, after)
-    for position in range(11, 31):  # an end ends the text, and so does Z
+    for position in range(11, 30):  # an end ends the text
         layout.allow(position, "$", "$")
-        if position > 16:
-            layout.allow(position, "Z", "$")
     for part, (first, width) in enumerate(
         [(0, 4), (5, 2), (8, 2), (11, 2), (14, 2), (17, 2), (20, 6)]
     ):
         layout.number(first, width, part)
-    return DateText(layout.literals, layout.allowed, layout.weights, np.zeros(6, np.int64))
+    return DateText(
+        layout.literals, layout.allowed, layout.weights, np.zeros(6, np.int64), True
+    )
 
 
 def _custom(form: str, where: str) -> DateText:

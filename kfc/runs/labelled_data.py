@@ -59,6 +59,7 @@ def encode_labelled(data: Any, task: Task) -> Rows:
     """
     if task.table is not None:
         rows = encode_labelled_table(data, task)
+        _check_unweighted(rows, "rows to evaluate")
         if task.classification:
             return Rows(rows.x, _class_numbers(rows.y, task, "rows to evaluate"))
         return Rows(rows.x, _values(rows.y, task))
@@ -87,12 +88,17 @@ def encode_labelled(data: Any, task: Task) -> Rows:
                     "Use frame[columns] with the columns of the training.",
                 )
             )
-    if rows.sample_weight is not None:
-        expected = "rows without weights: all of them count the same in an evaluation"
-        raise DataError(Finding(where, expected, "weights", "Pass (x, y)."))
+    _check_unweighted(rows, where)
     check_rows(rows, where)
     y = _class_numbers(rows.y, task, where) if task.classification else _values(rows.y, task)
     return Rows(raw_rows(rows.x[:], task), y)
+
+
+def _check_unweighted(rows: Rows, where: str) -> None:
+    """Refuses rows with weights."""
+    if rows.sample_weight is not None:
+        expected = "rows without weights: all of them count the same in an evaluation"
+        raise DataError(Finding(where, expected, "weights", "Pass (x, y)."))
 
 
 def decode_targets(y: np.ndarray, task: Task) -> np.ndarray:

@@ -79,7 +79,7 @@ def encode_labelled_table(data: Any, task: Task) -> Rows:
         raise DataError(Finding(where, "a table", got, "Pass a CSV or Parquet file."))
     raw = data if isinstance(data, RawTable) else table_in_memory(data, where, table.target)
     rows = labelled_table(raw, table.columns, table.target, classes=task.classification)
-    return Rows(encoded_rows(rows.x, task, where), rows.y)
+    return Rows(encoded_rows(rows.x, task, where), rows.y, rows.sample_weight)
 
 
 def unknown_counts(typed: TypedTable, task: Task) -> dict[str, int]:

@@ -1,6 +1,8 @@
+import keras
 import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 
 from kfc.preprocessing.category_column import CategoryColumn
 from kfc.preprocessing.column_encoding import row_place
@@ -112,3 +114,21 @@ def test_text_that_is_no_integer_becomes_an_integer_that_training_has_not_seen()
     np.testing.assert_array_equal(
         column.raw_input(words("1", "x", None), row_place), [1, -1, np.nan]
     )
+
+
+def test_a_whole_number_has_one_text_in_numpy_and_in_a_graph():
+    column = fitted(words("1", "1.0", "1.0", "2", "a", "2.50", "03"))
+    assert column.vocabulary == ("1", "03", "2", "2.50", "a")
+    cells = ("1", "1.0", "2.0", "1.00", "2.5", "2.50", "3", "03", "03.0", "a.0", " 1.0")
+    codes = [1, 1, 3, 0, 0, 4, 0, 2, 0, 0, 0]
+    np.testing.assert_array_equal(column.apply(words(*cells)).ravel(), codes)
+    np.testing.assert_array_equal(column.unknown_rows(words(*cells)), np.equal(codes, 0))
+    raw = keras.Input((), dtype="string")
+    (block,) = CategoryColumn.graph([column], [raw])
+    model = keras.Model(raw, block.values)
+    np.testing.assert_array_equal(model(tf.constant(cells)).numpy().ravel(), codes)
+
+
+def test_the_texts_of_a_boolean_are_one_category():
+    column = fitted(words("True", "False", "TRUE", "false", "truE"))
+    assert column.vocabulary == ("false", "true", "truE")

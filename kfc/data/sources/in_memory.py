@@ -176,8 +176,8 @@ def _read(part: Any, suffix: str) -> _Part:
         _check_separate(inputs, targets, y)
     rows = Rows(
         _array(x, f"x{suffix}") if inputs is None else inputs.numbers(f"x{suffix}"),
-        _per_row(y, f"y{suffix}"),
-        _per_row(weights[0], f"sample_weight{suffix}") if weights else None,
+        per_row(y, f"y{suffix}"),
+        per_row(weights[0], f"sample_weight{suffix}") if weights else None,
     )
     # The name of a single column of targets carries no meaning.
     several = targets is not None and len(targets.names) > 1
@@ -208,8 +208,16 @@ def _target_positions(frame: Frame) -> list[int]:
     return [number for number, name in enumerate(frame.names) if name in _TARGET_NAMES]
 
 
-def _per_row(values: Any, name: str) -> Any:
-    """Returns targets or weights as an array; a frame with one column gives this column."""
+def per_row(values: Any, name: str) -> Any:
+    """Returns targets or weights as an array; a frame with one column gives this column.
+
+    Args:
+        values: Array, series, nested lists or frame.
+        name: Name of the values in messages, such as `y`.
+
+    Raises:
+        DataError: If the values are no array.
+    """
     if not is_frame(values):
         return _array(values, name)
     frame = read_frame(values)
@@ -266,7 +274,7 @@ def _check_separate(inputs: Frame, targets: Frame | None, y: Any) -> None:
                 "((x, y), (x_test, y_test)).",
             )
         )
-    values = np.ravel(_per_row(y, "y"))
+    values = np.ravel(per_row(y, "y"))
     for name, column_values in zip(inputs.names, inputs.columns, strict=True):
         # Arithmetic with a column keeps its name, so the values are compared too.
         if name in (*shared, *_TARGET_NAMES) and np.array_equal(column(column_values), values):

@@ -1,10 +1,13 @@
 from .arrow_files import ArrowFiles as ArrowFiles
 from .arrow_frames import is_table as is_table
 from .arrow_frames import read_table as read_table
+from .caller_tables import table_in_memory as table_in_memory
+from .caller_tables import tables_in_memory as tables_in_memory
 from .column_types import NAMED as NAMED
 from .column_types import ColumnReport as ColumnReport
 from .column_types import find_missing_markers as find_missing_markers
 from .column_types import resolve_columns as resolve_columns
+from .csv_files import CSV_NAMES as CSV_NAMES
 from .csv_files import read_csv as read_csv
 from .parquet_files import read_parquet as read_parquet
 from .part_files import refusing as refusing
@@ -21,7 +24,5 @@ from .table_source import read_raw as read_raw
 from .table_source import read_tables as read_tables
 from .table_source import select_columns as select_columns
 from .table_source import table_files as table_files
-from .table_source import table_in_memory as table_in_memory
-from .table_source import tables_in_memory as tables_in_memory
 from .typed_columns import typed_column as typed_column
 from .typed_table import TypedTable as TypedTable

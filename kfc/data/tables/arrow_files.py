@@ -47,6 +47,10 @@ class ArrowFiles:
         return mapped
 
     def content(self, write: Callable[[pa.NativeFile], None]) -> pa.Buffer:
+        """Returns the content of a new file, which `write` has written, as a buffer."""
+        return pa.py_buffer(self.mapped(write))
+
+    def mapped(self, write: Callable[[pa.NativeFile], None]) -> mmap.mmap:
         """Returns the mapped content of a new file, which `write` has written."""
         path = self._folder / str(next(self._numbers))
         atomic.create_file(path)
@@ -55,7 +59,7 @@ class ArrowFiles:
         with open_file(path) as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._maps.append(mapped)
-        return pa.py_buffer(mapped)
+        return mapped
 
     def release(self) -> None:
         """Drops the pages of the files that are in memory; they are read again if needed."""

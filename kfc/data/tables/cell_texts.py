@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfc.preprocessing import one_text
+
 MARKERS = (
     *("NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "Null", "null", "None", "none"),
     *("-", "--", "?", ".", "#N/A"),
@@ -69,6 +71,29 @@ def distinct_values(values: pa.ChunkedArray) -> Distinct:
         chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks
     ]
     return Distinct(encoded.chunk(0).dictionary, np.concatenate(rows), encoded)
+
+
+def named_categories(found: Distinct) -> pa.ChunkedArray:
+    """Returns a column of texts as categories, each named by its one text.
+
+    Args:
+        found: Different texts of the column.
+    """
+    texts = one_text(found.values)
+    return found.encoded if texts is found.values else with_texts(found, texts)
+
+
+def with_texts(found: Distinct, texts: pa.Array) -> pa.ChunkedArray:
+    """Returns a column as categories that are named by texts.
+
+    Args:
+        found: Different values of the column.
+        texts: Text of each of these values; several may have the same.
+    """
+    again = texts.dictionary_encode()
+    rows = pa.array(found.rows, mask=found.rows < 0)
+    indices = again.indices.take(rows)
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, again.dictionary)])
 
 
 def is_text(kind: pa.DataType) -> bool:

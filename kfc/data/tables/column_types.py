@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -131,6 +131,21 @@ def resolve_columns(
     if findings := [result for result in results if isinstance(result, Finding)]:
         raise DataError(*findings)
     return tuple(result for result in results if isinstance(result, ColumnReport))
+
+
+def target_report(raw: RawTable, target: str) -> ColumnReport:
+    """Finds the type that the target's column would have as an input.
+
+    Args:
+        raw: Training table.
+        target: Name of the column to predict.
+
+    Raises:
+        DataError: If the column needs a decision of the user.
+    """
+    alone = replace(raw, columns=raw.columns.select([target]))
+    (report,) = resolve_columns(alone, {}, "")
+    return report
 
 
 def find_missing_markers(raw: RawTable) -> tuple[str, ...]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import mmap
+import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -32,9 +35,15 @@ _OTHER_KINDS = (
         "Save the sheet as CSV, or unpack the file.",
     ),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV."),
-    (b"\x1f\x8b", "a gzip file", "Unpack it with gunzip."),
     (b"PAR1", "a Parquet file", "Use parquet:PATH."),
 )
+_COMPRESSED = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "bz2": re.compile(rb"BZh\d(?:1AY&SY|\x17rE8P\x90)"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+}
+"""First bytes of compressed files, by the codec that reads them."""
+
 CHUNK = 1 << 20  # bytes that are decoded or searched at a time
 _RELEASED = 1 << 26  # bytes that are read before their pages are dropped
 
@@ -74,10 +83,10 @@ def read_csv_bytes(
     """Maps a CSV file into memory, and recodes it where it is not in UTF-8.
 
     Args:
-        path: The file.
+        path: The file, perhaps compressed by gzip, bzip2 or zstd.
         encoding: Name of the encoding; by default UTF-8, or the one of which the file has a
             byte order mark.
-        files: Files for a text in UTF-8 that had to be recoded; None to keep it in memory.
+        files: Files for a text that had to be unpacked or recoded; None to keep it in memory.
 
     Raises:
         DataError: If the file is missing, empty or of another kind, if the encoding is
@@ -90,6 +99,7 @@ def read_csv_bytes(
             got, remedy = "an empty file", "Check the source."
             raise DataError(Finding(str(path), "a line of names and rows", got, remedy))
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = _unpacked(path, mapped, files)
     for magic, kind, remedy in _OTHER_KINDS:
         if mapped[: len(magic)] == magic:
             raise DataError(Finding(str(path), "a CSV file", kind, remedy))
@@ -115,6 +125,31 @@ def _chunk_starts(size: int, mapped: mmap.mmap) -> Iterator[int]:
         if start % _RELEASED == 0:
             mapped.madvise(mmap.MADV_DONTNEED)
         yield start
+
+
+def _unpacked(path: Path, mapped: mmap.mmap, files: ArrowFiles | None) -> mmap.mmap:
+    """Returns the content of a compressed file, and that of any other file as it is."""
+    codec = next((name for name, magic in _COMPRESSED.items() if magic.match(mapped)), None)
+    if codec is None:
+        return mapped
+    with pa.CompressedInputStream(pa.BufferReader(pa.py_buffer(mapped)), codec) as stream:
+        first = stream.read(CHUNK)
+        if not first:
+            got, remedy = "an empty file", "Check the source."
+            raise DataError(Finding(str(path), "a line of names and rows", got, remedy))
+
+        def write(sink: Any) -> None:
+            chunk = first
+            while chunk:
+                sink.write(chunk)
+                chunk = stream.read(CHUNK)
+
+        if files is not None:
+            return files.mapped(write)
+        with tempfile.TemporaryFile() as file:
+            write(file)
+            file.flush()
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _check_encoding(encoding: str) -> None:

@@ -23,6 +23,9 @@ from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding
 from kfc.spec import CsvSpec, shown_value
 
+CSV_NAMES = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
+"""Ends of the names of CSV files, plain and compressed."""
+
 _BLOCK = 1 << 22  # bytes that pyarrow parses at a time; a row must fit into a block
 _LARGEST_BLOCK = (1 << 31) - 1
 _NO_TEXT = r"^[\d\s.,:/+\-eETZ]*$"
@@ -48,7 +51,7 @@ def read_csv(
         DataError: If a file is missing, damaged or without rows, if its form is not clear, or
             if its names or rows do not make a table.
     """
-    paths, said = part_files(path, ".csv"), csv
+    paths, said = part_files(path, *CSV_NAMES), csv
     tables: list[pa.Table] = []
     names: tuple[str, ...] = ()
     for part in paths:

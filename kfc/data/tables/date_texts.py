@@ -10,8 +10,10 @@ import pyarrow.compute as pc
 
 from kfc.data.tables.cell_texts import matches
 
-ISO = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
-ISO_ZONE = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})"
+_DAY = r"\d{4}-\d{2}-\d{2}"
+_TIME = r"[T ]\d{2}(?::\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
+ISO = rf"{_DAY}(?:{_TIME})?"
+ISO_ZONE = rf"{_DAY}{_TIME}(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)"
 
 _DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
 _TIMES = ("", " %H:%M", " %H:%M:%S")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kfc.data.tables.cell_texts import Distinct, is_text
+from kfc.data.tables.cell_texts import Distinct, is_text, named_categories
 from kfc.data.tables.date_texts import read_dates
 
 _ID_NAME = re.compile(
@@ -95,4 +95,4 @@ def word_type(found: Distinct, why: str) -> ProposedType:
         return ProposedType(
             "ignore", "an id or a name: different in nearly every row", distinct
         )
-    return ProposedType("category", why, distinct, values=found.encoded)
+    return ProposedType("category", why, distinct, values=named_categories(found))

@@ -12,17 +12,19 @@ from kfc.errors import DataError, Finding
 from kfc.system import user_paths
 
 
-def part_files(path: Path, suffix: str) -> tuple[Path, ...]:
+def part_files(path: Path, *suffixes: str) -> tuple[Path, ...]:
     """Returns the file at `path`, or the files of the folder there, sorted by name.
 
     Args:
         path: Path of a file or a folder, as the user typed it.
-        suffix: End of the names of files that belong to a folder, such as `.csv`, in any
-            case. Hidden files do not belong to it.
+        *suffixes: Ends of the names of files that belong to a folder, such as `.csv` and
+            `.csv.gz`, in any case. Hidden files do not belong to it.
 
     Raises:
-        DataError: If there is no such file, or the folder has no such files.
+        DataError: If there is no such file, or if the folder has no such files or one of
+            them twice, compressed and not.
     """
+    suffix = suffixes[0]
     path = user_paths.expanded(path)
     with refusing(path, f"a {suffix} file or a folder of them"):
         if not path.is_dir():
@@ -31,10 +33,17 @@ def part_files(path: Path, suffix: str) -> tuple[Path, ...]:
         parts = sorted(
             part
             for part in path.iterdir()
-            if part.name.lower().endswith(suffix)
+            if part.name.lower().endswith(suffixes)
             and not part.name.startswith(".")
             and not part.is_dir()
         )
+    stems: dict[str, Path] = {}
+    for part in parts:
+        plain = part.suffix.lower() == suffix
+        first = stems.setdefault((part.name if plain else part.stem).lower(), part)
+        if first.suffix.lower() != part.suffix.lower():
+            expected, got = "each part once", f"{first.name} and {part.name}"
+            raise DataError(Finding(str(path), expected, got, "Keep one of the two files."))
     if parts:
         return tuple(parts)
     expected = f"a folder with at least one {suffix} file"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from kfc.data.tables.arrow_files import ArrowFiles
@@ -24,6 +25,7 @@ class RawTable:
             said; empty for a table of another kind.
         arrow_files: Files in which the columns are, and in which others made of them are
             kept; None for a table in memory.
+        sample_weight: Weights of the rows that were passed beside a frame, (rows,), or None.
     """
 
     columns: pa.Table
@@ -31,6 +33,7 @@ class RawTable:
     files: tuple[tuple[str, int], ...] = ()
     csv: dict[str, Any] = field(default_factory=dict)
     arrow_files: ArrowFiles | None = None
+    sample_weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)

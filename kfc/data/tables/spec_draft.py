@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from kfc.data.tables.column_types import (
     ColumnReport,
     find_missing_markers,
     resolve_columns,
+    target_report,
 )
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.table_source import read_raw
@@ -111,8 +112,7 @@ def _csv_keys(table: RawTable, markers: Sequence[str]) -> dict[str, object]:
 
 def _task(table: RawTable, target: str) -> str:
     """Returns the task that the values of the target suggest."""
-    alone = replace(table, columns=table.columns.select([target]))
-    (report,) = resolve_columns(alone, {}, "")
+    report = target_report(table, target)
     if report.column.type in ("category", "boolean"):
         return "classification"
     values = table.columns.column(target)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from kfc.data.rows import Rows, Source
-from kfc.data.sources import aligned, join_names
+from kfc.data.sources import join_names
 from kfc.data.tables.arrow_files import ArrowFiles, FiledColumns
 from kfc.data.tables.arrow_frames import is_table, read_table
-from kfc.data.tables.column_types import ColumnReport, resolve_columns
-from kfc.data.tables.csv_files import read_csv
+from kfc.data.tables.column_types import ColumnReport, resolve_columns, target_report
+from kfc.data.tables.csv_files import CSV_NAMES, read_csv
 from kfc.data.tables.parquet_files import read_parquet
 from kfc.data.tables.part_files import part_files
 from kfc.data.tables.raw_table import RawTable
-from kfc.data.tables.typed_columns import typed_column
+from kfc.data.tables.typed_columns import EXACT, typed_column
 from kfc.data.tables.typed_table import TypedTable
 from kfc.errors import DataError, Finding, PluginError, nearest
 from kfc.findings import run_checks
@@ -28,8 +27,7 @@ from kfc.registry import TABLES
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, shown_value
 from kfc.system import user_paths
 
-_PARTS = ("train", "validation", "test")
-_TARGET_NAMES = ("target", "label")
+TARGET_NAMES = ("target", "label")
 """Names that the target's column may have where the spec names none."""
 
 
@@ -69,7 +67,7 @@ def table_files(name: str) -> tuple[Path, ...]:
         DataError: If there are none.
     """
     kind, _, argument = name.partition(":")
-    return part_files(Path(user_paths.expanded(argument)), f".{kind}")
+    return part_files(Path(argument), *(CSV_NAMES if kind == "csv" else (".parquet",)))
 
 
 def read_raw(name: str, csv: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
@@ -108,137 +106,16 @@ def parquet(argument: str, form: CsvSpec, arrow_files: ArrowFiles | None = None)
     return read_parquet(path, f"parquet:{argument}", arrow_files)
 
 
-def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
-    """Returns the tables of a caller's `data=` by part, or None if it holds no tables.
-
-    A frame is a table if the spec names its target, or if it has a column that is not of
-    complete numbers; other frames are matrices of numbers.
-
-    Args:
-        data: Frame or dict of columns; `(frame, targets)`; a pair of training and test
-            frames; or a mapping of `train`, `validation` and `test` to frames.
-        spec: Part `data` of the spec.
-
-    Raises:
-        DataError: If a frame cannot be read.
-    """
-    parts = _parts(data)
-    if not parts or not all(is_table(frame) for frame, _ in parts.values()):
-        return None
-    if spec.target is None and not spec.columns and _is_matrix(parts["train"][0]):
-        return None
-    return {
-        name: _table_of_part(part, f"data, {name} rows", spec.target)
-        for name, part in parts.items()
-    }
-
-
-def _table_of_part(part: tuple[Any, Any], where: str, target: str | None) -> RawTable:
-    """Returns a frame with the targets that were passed beside it, if there are any.
-
-    Targets of pandas are sorted by the index of the frame, as for arrays.
-    """
-    frame, targets = part
-    if targets is not None:
-        frame, targets = aligned((frame, targets), "")
-    return _with_targets(read_table(frame, where), targets, target)
-
-
-def _is_matrix(frame: Any) -> bool:
-    """Returns whether a frame has only complete numbers, beside its target."""
-    if isinstance(frame, Mapping):
-        return False
-    try:
-        columns = read_table(frame, "data").columns
-    except DataError:  # the reader of matrices refuses it, with its own message
-        return True
-    names = [name for name in columns.column_names if name not in _TARGET_NAMES]
-    return all(_is_plain(columns.column(name)) for name in names)
-
-
-def table_in_memory(data: Any, where: str, target: str | None = None) -> RawTable:
-    """Returns a frame, a dict of columns, or `(frame, targets)` as a table.
-
-    Args:
-        data: Rows in memory.
-        where: Name of the rows in messages.
-        target: Name of the column that targets get which are passed beside the frame.
-
-    Raises:
-        DataError: If the rows are no table, or cannot be read.
-    """
-    part = _pair(data)
-    frame, _ = part
-    if not is_table(frame):
-        got = f"{type(frame).__module__}.{type(frame).__name__}"
-        remedy = "Pass for example a pandas or polars DataFrame."
-        finding = Finding(where, "a DataFrame or a dict of columns", got, remedy)
-        raise DataError(finding)
-    return _table_of_part(part, where, target)
-
-
-def _parts(data: Any) -> dict[str, tuple[Any, Any]]:
-    """Returns part -> (frame, targets or None); empty if `data` has another form."""
-    if isinstance(data, Mapping) and data and set(data) <= set(_PARTS) and "train" in data:
-        return {name: _pair(part) for name, part in data.items() if part is not None}
-    if isinstance(data, (tuple, list)) and len(data) == 2:
-        first, second = data
-        if isinstance(first, (tuple, list)):
-            return {"train": _pair(first), "test": _pair(second)}
-        if is_table(first) and is_table(second) and _width(second) > 1:
-            return {"train": (first, None), "test": (second, None)}
-    return {"train": _pair(data)}
-
-
-def _pair(part: Any) -> tuple[Any, Any]:
-    if isinstance(part, (tuple, list)) and len(part) == 2:
-        return part[0], part[1]
-    return part, None
-
-
-def _width(frame: Any) -> int:
-    columns = getattr(frame, "columns", None)
-    if isinstance(frame, Mapping):
-        return len(frame)
-    return 1 if columns is None else len(columns)
-
-
-def _with_targets(table: RawTable, targets: Any, target: str | None) -> RawTable:
-    """Returns the table with targets that were passed beside it as a column."""
-    if targets is None:
-        return table
-    name = target or str(getattr(targets, "name", None) or _TARGET_NAMES[0])
-    values = np.asarray(targets)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1 or len(values) != len(table) or name in table.columns.column_names:
-        got = f"targets of shape {values.shape} for {len(table):,} rows"
-        if name in table.columns.column_names:
-            got = f"a column {name!r} in both"
-        expected = "one target per row, which is not among the inputs"
-        raise DataError(Finding("data", expected, got, "Pass (frame, targets)."))
-    columns = table.columns.append_column(name, pa.array(values, from_pandas=True))
-    return RawTable(columns, table.name)
-
-
-def _is_plain(values: pa.ChunkedArray) -> bool:
-    """Returns whether a column holds complete numbers, of which a matrix can be made."""
-    kind = values.type
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    return (numeric or pa.types.is_boolean(kind)) and not values.null_count
-
-
 def read_tables(
-    spec: DataSpec,
-    tables: Mapping[str, RawTable],
-    read: Callable[[str, CsvSpec], RawTable] = read_raw,
+    spec: DataSpec, tables: Mapping[str, RawTable], arrow_files: ArrowFiles | None = None
 ) -> TableSource:
     """Returns the rows of the tables of a spec, with the type of each column.
 
     Args:
         spec: Part `data` of the spec.
         tables: Tables by part; `train` at least.
-        read: Function that reads the tables of `data.test` and `data.validation`.
+        arrow_files: Files that are to hold the columns of `data.test` and `data.validation`;
+            None to have them in memory.
 
     Raises:
         DataError: If a column has no clear type, a cell is not of its column's type, or a
@@ -255,10 +132,15 @@ def read_tables(
     others = dict(tables)
     for part, name in (("test", spec.test), ("validation", spec.validation)):
         if is_table_source(name if isinstance(name, str) else None):
-            others[part] = read(str(name), spec.csv)
+            others[part] = read_raw(str(name), spec.csv, arrow_files)
     target_column = _target_column(train, target, spec.task)
+    classes = spec.task == "classification"
     rows = {
-        part: Rows(select_columns(raw, used, part), _targets(raw, target, target_column))
+        part: Rows(
+            select_columns(raw, used, part),
+            _targets(raw, target, target_column, classes=classes),
+            raw.sample_weight,
+        )
         for part, raw in others.items()
     }
     source = Source(
@@ -311,13 +193,17 @@ def labelled_table(
     """
     run_checks("table", raw, target)
     kind = ColumnSpec(type="category" if classes else "number")
-    return Rows(select_columns(raw, columns), _targets(raw, target, kind))
+    return Rows(
+        select_columns(raw, columns),
+        _targets(raw, target, kind, classes=classes),
+        raw.sample_weight,
+    )
 
 
 def _target(spec: DataSpec, train: RawTable) -> str:
     if spec.target is not None:
         return spec.target
-    found = [name for name in train.columns.column_names if name in _TARGET_NAMES]
+    found = [name for name in train.columns.column_names if name in TARGET_NAMES]
     return found[0] if len(found) == 1 else ""
 
 
@@ -325,9 +211,7 @@ def _target_column(train: RawTable, target: str, task: str | None) -> ColumnSpec
     """Returns the type of the target: numbers, or text and booleans as classes."""
     if task == "regression":
         return ColumnSpec(type="number")
-    alone = RawTable(train.columns.select([target]), train.name, train.files, train.csv)
-    (report,) = resolve_columns(alone, {}, "")
-    if report.column.type in ("category", "boolean", "date"):
+    if target_report(train, target).column.type in ("category", "boolean", "date"):
         return ColumnSpec(type="category")
     try:
         typed_column(train, target, ColumnSpec(type="number"))
@@ -336,8 +220,11 @@ def _target_column(train: RawTable, target: str, task: str | None) -> ColumnSpec
     return ColumnSpec(type="number")
 
 
-def _targets(raw: RawTable, target: str, column: ColumnSpec) -> np.ndarray:
-    """Returns the targets: text, or numbers, which are integers where they are written so."""
+def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -> np.ndarray:
+    """Returns the targets: text, or numbers, which are integers where they are written so.
+
+    Classes that are whole numbers are integers, also where they are written as 1.0.
+    """
     run_checks("table", raw, target)
     values = typed_column(raw, target, column)
     if column.type == "category":
@@ -346,6 +233,8 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec) -> np.ndarray:
         words = np.asarray(values.chunk(0).dictionary.to_pylist(), np.str_)
         return words[np.concatenate([np.asarray(chunk.indices) for chunk in values.chunks])]
     numbers = np.asarray(values)
+    if classes and bool((np.abs(numbers) < EXACT).all() and (numbers % 1 == 0).all()):
+        return numbers.astype(np.int64)
     kind = raw.columns.schema.field(target).type
     text = raw.columns.column(target)
     fractions = pa.types.is_floating(kind) or (

@@ -15,10 +15,12 @@ from kfc.data.tables.cell_texts import (
     Distinct,
     distinct_values,
     is_text,
+    named_categories,
     number_mask,
     numbers_of,
     truths_of,
     whole_numbers,
+    with_texts,
 )
 from kfc.data.tables.date_texts import format_problem, read_dates
 from kfc.data.tables.raw_table import RawTable
@@ -271,19 +273,17 @@ def categories(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Converts a column to categories, each named by one text.
 
     Integers and floats without a fraction are `1`, other floats their shortest text,
-    booleans `true` and `false`, dates ISO 8601; text stays as it is.
+    booleans `true` and `false`, dates ISO 8601. Text stays as it is, but `1.0` is `1`, and
+    `True` and `TRUE` are `true`, see `kfc.preprocessing.one_text`.
 
     Args:
         values: Column of any type with one text for each value.
     """
     found = distinct_values(values)
     if found.encoded.num_chunks and found.values.type == pa.string():
-        return found.encoded
+        return named_categories(found)
     texts = pa.array([_text_of(value) for value in _plain(found.values)], pa.string())
-    again = texts.dictionary_encode()  # two values may have one text, as 0.0 and -0.0
-    rows = pa.array(found.rows, mask=found.rows < 0)
-    indices = again.indices.take(rows)
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, again.dictionary)])
+    return with_texts(found, texts)
 
 
 def _plain(values: pa.Array) -> list[Any]:

@@ -1,10 +1,13 @@
+import bz2
 import codecs
 import csv as csv_module
+import gzip
 import io
 import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from kfc.data.tables import read_csv
@@ -350,6 +353,45 @@ def test_real_tables_are_read_as_the_csv_module_reads_them(real_tables):
         assert raw.columns.column_names == names
         read = zip(*(column.to_pylist() for column in raw.columns.columns), strict=True)
         assert [[cell or "" for cell in row] for row in read] == rows
+
+
+PACK = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "zst": lambda content: pa.Codec("zstd").compress(content, asbytes=True),
+}
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_a_compressed_file_is_read(suffix, tmp_path):
+    path = tmp_path / f"rows.csv.{suffix}"
+    path.write_bytes(PACK[suffix]("a;b\n1,5;ä\n2,5;ö\n".encode("utf-16")))
+    raw = read_csv(path, CsvSpec(), "csv")
+    assert raw.columns.to_pydict() == {"a": ["1,5", "2,5"], "b": ["ä", "ö"]}
+    assert (raw.csv["encoding"], raw.csv["decimal"]) == ("utf-16", ",")
+    (tmp_path / "more.CSV").write_text("a;b\n3,5;ü\n", encoding="utf-16")
+    assert read_csv(tmp_path, CsvSpec(), "csv").columns["b"].to_pylist() == ["ü", "ä", "ö"]
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_a_damaged_compressed_file_is_refused(suffix, tmp_path):
+    content = PACK[suffix](b"a,b\n" + np.random.default_rng(0).bytes(900).hex().encode())
+    path = tmp_path / "rows.csv"
+    for damaged in (content[:-9], content[:40] + b"?" + content[41:]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError) as caught:
+            read_csv(path, CsvSpec(), "csv")
+        assert caught.value.findings[0].where.startswith(str(path))
+    path.write_bytes(PACK[suffix](b""))
+    with pytest.raises(DataError, match="an empty file"):
+        read_csv(path, CsvSpec(), "csv")
+
+
+def test_a_part_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "rows.csv").write_bytes(b"a,b\n1,2\n")
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    with pytest.raises(DataError, match=r"rows\.csv and rows\.csv\.gz"):
+        read_csv(tmp_path, CsvSpec(), "csv")
 
 
 def test_random_tables_are_read_as_they_were_written(cells):

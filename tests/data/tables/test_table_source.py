@@ -19,7 +19,7 @@ from kfc.data.tables import (
     table_in_memory,
     tables_in_memory,
 )
-from kfc.errors import DataError, PluginError
+from kfc.errors import DataError, PluginError, SpecError
 from kfc.registry import ALL_SOURCES, TABLES
 from kfc.spec import ColumnSpec, CsvSpec, load_spec
 
@@ -135,16 +135,65 @@ def test_parts_have_rows_of_their_own():
 
 
 def test_the_tables_of_test_and_validation_rows_are_read_too(tmp_path):
-    name, other, calls = file_of("csv", tmp_path), file_of("parquet", tmp_path), []
-
-    def reading(source, csv):
-        calls.append(source)
-        return read_raw(source, csv)
-
+    name, other = file_of("csv", tmp_path), file_of("parquet", tmp_path)
     spec = data(source=name, test=other, validation=other)
-    source = read_tables(spec, {"train": read_raw(name, spec.csv)}, reading).source
-    assert calls == [other, other]
+    source = read_tables(spec, {"train": read_raw(name, spec.csv)}).source
     assert len(source.test) == len(source.validation) == 60
+
+
+def test_weights_beside_a_frame_follow_its_index():
+    frame = pd.DataFrame(TABLE)
+    inputs, targets = frame.drop(columns="label"), frame["label"]
+    weight = pd.Series(np.arange(60.0))
+    shuffled = weight.sample(frac=1, random_state=0)
+    source = read({"train": (inputs, targets, shuffled), "test": (inputs, targets)}).source
+    np.testing.assert_array_equal(source.train.sample_weight, weight)
+    assert source.test.sample_weight is None
+    for values in ((inputs, targets, weight), [inputs, targets, weight.to_list()]):
+        np.testing.assert_array_equal(read(values).source.train.sample_weight, weight)
+    pair = read(((inputs, targets, weight), (inputs, targets))).source
+    np.testing.assert_array_equal(pair.train.sample_weight, weight)
+    assert len(pair.test) == 60
+
+
+def test_weights_of_a_table_are_used_in_training_and_refused_elsewhere():
+    frame = pd.DataFrame(TABLE)
+    inputs, targets = frame.drop(columns="label"), frame["label"]
+    weight = 1.0 + np.arange(60.0)
+    spec = load_spec({"data": {"target": "label"}})
+    prepared = prepare(spec, (inputs, targets, weight))
+    assert set(prepared.train.sample_weight) < set(weight)
+    assert prepared.test.sample_weight is None
+    with pytest.raises(DataError, match="rows without weights"):
+        prepare(spec, {"train": (inputs, targets), "test": (inputs, targets, weight)})
+    with pytest.raises(DataError, match="one weight for each row"):
+        prepare(spec, (inputs, targets, weight[:5]))
+    with pytest.raises(DataError, match="weights without targets"):
+        prepare(spec, (frame, None, weight))
+
+
+def test_test_rows_that_are_given_twice_are_refused(tmp_path):
+    frame = pd.DataFrame(TABLE)
+    spec = load_spec({"data": {"target": "label", "test": file_of("csv", tmp_path)}})
+    with pytest.raises(SpecError, match="one place from which test rows come"):
+        prepare(spec, {"train": frame, "test": frame})
+
+
+def test_a_category_is_one_value_in_every_form_of_a_table(tmp_path):
+    kinds = ["1", "2.0", "2", "x"] * 15
+    frame = pd.DataFrame({**NUMBERS, "kind": kinds, "label": [0.0, 1.0] * 30})
+    spec = {"target": "label", "task": "classification", "columns": {"kind": "category"}}
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    name = f"csv:{tmp_path}/rows.csv"
+    for values in ({"source": name}, frame):
+        of_file = isinstance(values, dict)
+        checked = load_spec({"data": spec | (values if of_file else {})}).data
+        tables = {"train": read_raw(name, checked.csv)}
+        tables = tables if of_file else tables_in_memory(values, checked)
+        source = read_tables(checked, tables).source
+        assert source.train.x.columns["kind"].to_pylist() == ["1", "2", "2", "x"] * 15
+        assert source.train.y.tolist() == [0, 1] * 30
+        assert source.train.y.dtype == np.int64
 
 
 def test_a_frame_of_complete_numbers_without_a_target_is_a_matrix():
