@@ -22,10 +22,12 @@ from kfc.data.tables.cell_texts import (
     whole_numbers,
 )
 from kfc.data.tables.date_texts import day_and_month, forms, read_dates
+from kfc.data.tables.different_texts import different_texts
 from kfc.data.tables.number_types import (
     ProposedType,
     are_days,
     day_type,
+    name_type,
     number_type,
     word_type,
 )
@@ -53,6 +55,8 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType
                 return day_type(values, result.distinct)
             return result
         return word_type(distinct_values(values), codes)
+    if (ignored := _name_type(values)) is not None:
+        return ignored
     found = distinct_values(values)
     if len(found.values) == 1 and not missing:
         return ProposedType("ignore", "the same in every row", 1)
@@ -70,6 +74,14 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType
         if judged is not None:
             return judged
     return word_type(found, "text")
+
+
+def _name_type(values: pa.ChunkedArray) -> ProposedType | None:
+    """Returns the type of an id, a name or free text that nothing else can be, or None."""
+    texts = different_texts(values)
+    if texts is None or marker_mask(texts[:1])[0] or looks_numeric(texts).any():
+        return None
+    return name_type(texts, len(values) - values.null_count)
 
 
 def _codes(values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> str:
