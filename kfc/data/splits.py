@@ -50,6 +50,16 @@ class SplitRequest:
         order = np.random.RandomState(self.seed).permutation(len(self.y))
         return order[: self.second_rows]
 
+    @functools.cached_property
+    def strata(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The classes, sorted; the number of each row's class; and the rows of each class."""
+        if self.y.ndim == 1 and self.y.dtype == np.int32 and self.y.min(initial=0) >= 0:
+            counts = np.bincount(self.y)  # the numbers of the classes, as `encode_rows` gives
+            if counts.all():
+                return np.arange(len(counts)), self.y, counts
+        classes, of_class = np.unique(self.y, return_inverse=True)
+        return classes, of_class, np.bincount(of_class)
+
     @property
     def _stratified_rows(self) -> np.ndarray:
         """The second part with the proportions of the classes.
@@ -58,8 +68,7 @@ class SplitRequest:
         Python lists and takes ten times as long.
         """
         random = np.random.RandomState(self.seed)
-        classes, of_class = np.unique(self.y, return_inverse=True)
-        counts = np.bincount(of_class)
+        classes, of_class, counts = self.strata
         # NumPy sorts small integers by radix.
         small = np.min_scalar_type(len(classes))
         by_class = np.split(
@@ -107,11 +116,11 @@ def class_of_one_row(request: SplitRequest) -> Finding | None:
     """Finds classes with a single row, which cannot be in both parts."""
     if not request.stratify:
         return None
-    classes, counts = np.unique(request.y, return_counts=True)
+    classes, of_class, counts = request.strata
     if counts.min() >= 2:
         return None
     alone = int((counts < 2).sum())
-    row = int(np.argmax(request.y == classes[counts.argmin()]))
+    row = int(np.argmax(of_class == counts.argmin()))
     return Finding(
         request.where,
         "at least 2 rows of each class, one for each part of the split",
@@ -125,7 +134,7 @@ def part_without_class(request: SplitRequest) -> Finding | None:
     """Finds a share so small or so large that a part has fewer rows than there are classes."""
     if not request.stratify:
         return None
-    rows, classes, second = len(request.y), len(np.unique(request.y)), request.second_rows
+    rows, classes, second = len(request.y), len(request.strata[0]), request.second_rows
     if classes <= second <= rows - classes:
         return None
     return Finding(
@@ -157,7 +166,8 @@ def class_not_in_training(request: SplitRequest) -> Finding | None:
     if not request.stratify:
         return None
     first, _ = request.parts
-    missing = np.setdiff1d(request.y, request.y[first])
+    classes, of_class, _ = request.strata
+    missing = classes[np.bincount(of_class[first], minlength=len(classes)) == 0]
     if not missing.size:
         return None
     rows = len(request.y)
