@@ -131,6 +131,9 @@ def _checked_quotes(path: Path, content: pa.Buffer) -> bool:
         chunk = bytes(view[start : start + _CHUNK])
         kept = decoder.getstate()[0]
         try:
+            if not kept and chunk.isascii():
+                quoted = quoted or b'"' in chunk
+                continue
             decoder.decode(chunk, final=start + _CHUNK >= len(view))
         except UnicodeDecodeError as error:
             position = start - len(kept) + error.start

@@ -295,7 +295,8 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec) -> np.ndarray:
     run_checks("table", raw, target)
     values = typed_column(raw, target, column)
     if column.type == "category":
-        return np.asarray(values.cast(pa.string()).to_pylist(), np.str_)
+        merged = values.unify_dictionaries().combine_chunks()
+        return np.asarray(merged.dictionary.to_pylist(), np.str_)[np.asarray(merged.indices)]
     numbers = np.asarray(values)
     kind = raw.columns.schema.field(target).type
     text = raw.columns.column(target)
