@@ -48,15 +48,19 @@ class TypedTable:
         """
         for name, values in self.columns.items():
             digest.update(f"{name!r} {values.type}".encode())
-            missing = np.asarray(values.is_null().combine_chunks())
+            missing = np.zeros(len(values), bool)
+            if values.null_count:
+                missing = np.asarray(values.is_null().combine_chunks())
             digest.update(np.packbits(missing).data)
             if pa.types.is_dictionary(values.type):
                 texts = hashlib.sha256()
                 codes = self._codes_in_order(values, texts)
                 digest.update(texts.digest())
-            else:
-                codes = np.asarray(values.cast(_PLAIN[str(values.type)]).fill_null(0))
-            digest.update(np.ascontiguousarray(codes).view(np.uint8).data)
+                digest.update(codes.view(np.uint8).data)
+                continue
+            for chunk in values.chunks:
+                plain = np.asarray(chunk.cast(_PLAIN[str(values.type)]).fill_null(0))
+                digest.update(np.ascontiguousarray(plain).view(np.uint8).data)
 
     @staticmethod
     def _codes_in_order(values: pa.ChunkedArray, texts: Any) -> np.ndarray:
@@ -64,15 +68,15 @@ class TypedTable:
         merged = values.combine_chunks()
         if isinstance(merged, pa.ChunkedArray):
             merged = merged.unify_dictionaries().combine_chunks()
-        indices = np.asarray(merged.indices.fill_null(0)).astype(np.int64)
+        indices = np.asarray(merged.indices.fill_null(0))
         words = merged.dictionary.to_pylist()
         present = np.zeros(max(len(words), 1), bool)
         present[indices] = True
         order = sorted((word, number) for number, word in enumerate(words) if present[number])
         rank = np.zeros(max(len(words), 1), np.int64)
-        for place, (word, number) in enumerate(order):
+        for place, (_, number) in enumerate(order):
             rank[number] = place
-            texts.update(f"{word!r} ".encode())
+        texts.update("".join(f"{word!r} " for word, _ in order).encode())
         return rank[indices]
 
 
