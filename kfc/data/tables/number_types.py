@@ -40,11 +40,17 @@ def number_type(name: str, numbers: pa.ChunkedArray) -> ProposedType:
     distinct = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
     if distinct == 1 and rows == len(present):
         return ProposedType("ignore", "the same in every row", 1)
-    whole = bool(np.all(np.isfinite(present))) and bool(np.all(present == np.floor(present)))
+    # NaN and infinite values are at the ends.
+    finite = bool(np.isfinite(ordered[:1]).all() and np.isfinite(ordered[-1:]).all())
+    whole = finite and all(_whole(part) for part in (present[:1000], present))
     if whole and distinct == rows and _is_id(name, present, ordered):
         return ProposedType("ignore", "an id: a different integer in every row", distinct)
     why = "integers" if whole else "numbers"
     return ProposedType("number", why, distinct, values=numbers)
+
+
+def _whole(values: np.ndarray) -> bool:
+    return bool(np.all(values == np.floor(values)))
 
 
 def _is_id(name: str, values: np.ndarray, ordered: np.ndarray) -> bool:
