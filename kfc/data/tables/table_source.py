@@ -295,8 +295,10 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec) -> np.ndarray:
     run_checks("table", raw, target)
     values = typed_column(raw, target, column)
     if column.type == "category":
-        merged = values.unify_dictionaries().combine_chunks()
-        return np.asarray(merged.dictionary.to_pylist(), np.str_)[np.asarray(merged.indices)]
+        if values.null_count:  # NaN, which is not a missing cell
+            return np.asarray(values.cast(pa.string()).to_pylist(), np.str_)
+        words = np.asarray(values.chunk(0).dictionary.to_pylist(), np.str_)
+        return words[np.concatenate([np.asarray(chunk.indices) for chunk in values.chunks])]
     numbers = np.asarray(values)
     kind = raw.columns.schema.field(target).type
     text = raw.columns.column(target)
