@@ -64,11 +64,11 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType
         pair = " and ".join(text.strip() for text in found.values.to_pylist()[:2])
         truth = spread(pa.array(truths, pa.bool_()), found)
         return ProposedType("boolean", f"only {pair}", len(found.values), values=truth)
-    counts = found.counts
     markers = marker_mask(found.values)
     if markers.all():
         return ProposedType("ignore", "only marks of missing values", len(found.values))
     plain = looks_numeric(found.values) & ~markers
+    counts = found.counts if plain.any() else np.zeros(len(plain), np.int64)
     if 2 * counts[plain].sum() >= max(counts[~markers].sum(), 1):
         judged = _numeric_texts(raw, name, found, counts, markers)
         if judged is not None:
