@@ -21,7 +21,7 @@ from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding
 from kfc.spec import CsvSpec, shown_value
 
-_BLOCK = 1 << 22  # bytes that pyarrow parses at a time; a row must fit into a block
+_BLOCK = 1 << 21  # bytes that pyarrow parses at a time; a row must fit into a block
 _LARGEST_BLOCK = (1 << 31) - 1
 _NO_TEXT = r"^[\d\s.,:/+\-eETZ]*$"
 """Cells of numbers and dates."""
