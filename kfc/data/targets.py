@@ -146,9 +146,10 @@ def missing_label(source: Source, name: str, task: str | None) -> Finding | None
     y = _column(source.train.y)
     if y.dtype.kind != "U":
         return None
-    missing = np.isin(np.char.strip(y), _MISSING)
-    if not missing.any():
+    present = np.unique(y)
+    if not np.isin(np.char.strip(present), _MISSING).any():
         return None
+    missing = np.isin(np.char.strip(y), _MISSING)
     row = int(missing.argmax())
     return Finding(
         f"{name}, training rows, row {row}, targets",

@@ -69,11 +69,15 @@ class CategoryColumn(ColumnEncoding):
         texts, indices = _dictionary(values)
         missing = len(texts)
         counts = np.bincount(_table(texts, texts)[indices], minlength=missing + 1)
-        of_text = zip(counts.tolist(), texts.to_pylist(), strict=False)
-        counted = sorted((-count, text) for count, text in of_text if count)
+        # Arrow sorts the bytes of UTF-8, which is the order of Python's texts; the second sort
+        # keeps it among texts of the same count.
+        order = pc.array_sort_indices(texts).to_numpy()
+        order = order[np.argsort(-counts[order], kind="stable")]
+        order = order[counts[order] > 0]
         least = column.min_count or categories.min_count
-        vocabulary = tuple(text for count, text in counted if -count >= least)
-        rare = tuple(text for count, text in counted if -count < least)
+        frequent = int(np.count_nonzero(counts[order] >= least))
+        counted = texts.take(pa.array(order)).to_pylist()
+        vocabulary, rare = tuple(counted[:frequent]), tuple(counted[frequent:])
         encoding = cls(name, bool(counts[missing]), vocabulary, rare, None)
         slots = encoding.num_slots
         if slots >= _MOST_SLOTS:

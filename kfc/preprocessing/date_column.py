@@ -177,8 +177,13 @@ def _date_parts(name: str, values: pa.ChunkedArray, place: Place) -> list[np.nda
     times = values.fill_null(0).cast(pa.int64()).to_numpy()
     day = times // MICROSECONDS
     time = times - day * MICROSECONDS
-    dates = day.astype("M8[D]")
-    year = dates.astype("M8[Y]").astype(np.int64) + 1970
+    first, last = (int(day.min()), int(day.max())) if len(day) else (0, 0)
+    # The calendar of each day once, where fewer days than rows are between the ends.
+    listed = last - first < len(day)
+    days = np.arange(first, last + 1) if listed else day
+    place_of = day - first if listed else slice(None)
+    dates = days.astype("M8[D]")
+    year = (dates.astype("M8[Y]").astype(np.int64) + 1970)[place_of]
     wrong = (year < _FIRST_YEAR) | (year > _LAST_YEAR)
     if wrong.any():
         row = int(wrong.argmax())
@@ -191,7 +196,8 @@ def _date_parts(name: str, values: pa.ChunkedArray, place: Place) -> list[np.nda
                 evidence={"row": row, "column": name},
             )
         )
-    month = dates.astype("M8[M]").astype(np.int64) % 12 + 1
-    parts = (year, month, (day + 3) % 7, time // (MICROSECONDS // 24))
-    days = day.astype(np.float64) + time.astype(np.float64) / MICROSECONDS
-    return [days, *(part.astype(np.float64) for part in parts)]
+    month = (dates.astype("M8[M]").astype(np.int64) % 12 + 1)[place_of]
+    weekday = ((days + 3) % 7)[place_of]
+    parts = (year, month, weekday, time // (MICROSECONDS // 24))
+    moment = day.astype(np.float64) + time.astype(np.float64) / MICROSECONDS
+    return [moment, *(part.astype(np.float64) for part in parts)]

@@ -21,6 +21,8 @@ from kfc.preprocessing.column_encoding import (
 if TYPE_CHECKING:
     import keras
 
+_SAFE = 1e38
+
 
 @dataclass(frozen=True)
 class NumberColumn(ColumnEncoding):
@@ -57,15 +59,19 @@ class NumberColumn(ColumnEncoding):
         """
         numbers = _float64(values)
         place = place or row_place
-        cls(name, False, 0.0)._checked(numbers, place)  # so that the center is finite
         present = numbers[~np.isnan(numbers)]
+        # Half of float32's range, so that the distance from a center is in it as well.
+        safe = bool(present.size) and present.min() > -_SAFE and present.max() < _SAFE
+        if not safe:
+            cls(name, False, 0.0)._checked(numbers, place)  # so that the center is finite
         center = 0.0
         if present.size:
             by_mean = missing in ("mean", "refuse")
             center = float(present.mean() if by_mean else np.median(present))
         refuse = missing == "refuse"
         column = cls(name, present.size < numbers.size and not refuse, center, refuse)
-        column._checked(numbers, place)
+        if refuse or not safe:
+            column._checked(numbers, place)
         return column
 
     def get_config(self) -> dict[str, Any]:

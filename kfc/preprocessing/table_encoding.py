@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +21,9 @@ from kfc.spec import CategoriesSpec, ColumnSpec
 
 if TYPE_CHECKING:
     import keras
+
+_THREADS = 2  # Arrow and NumPy release the interpreter's lock
+_ROWS_AT_ONCE = 1024
 
 _TYPES: dict[str, type[ColumnEncoding]] = {
     "number": NumberColumn,
@@ -65,18 +69,20 @@ class TableEncoding:
             DataError: If a value cannot be encoded.
             SpecError: If the format of a date is not one that can be read.
         """
-        found: list[ColumnEncoding] = []
-        for name, values in columns.items():
-            spec = specs[name]
+
+        def fitted(name: str) -> ColumnEncoding:
+            spec, values = specs[name], columns[name]
             if spec.type == "number":
-                found.append(NumberColumn.fit(name, values, missing, place))
-            elif spec.type == "boolean":
-                found.append(BooleanColumn.fit(name, values))
-            elif spec.type == "date":
-                found.append(DateColumn.fit(name, values, spec.format, place))
-            elif spec.type == "category":
-                found.append(CategoryColumn.fit(name, values, spec, categories))
-        return cls(tuple(found))
+                return NumberColumn.fit(name, values, missing, place)
+            if spec.type == "boolean":
+                return BooleanColumn.fit(name, values)
+            if spec.type == "date":
+                return DateColumn.fit(name, values, spec.format, place)
+            return CategoryColumn.fit(name, values, spec, categories)
+
+        used = [name for name in columns if specs[name].type != "ignore"]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return cls(tuple(pool.map(fitted, used)))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -149,11 +155,23 @@ class TableEncoding:
         Raises:
             DataError: If a value cannot be encoded.
         """
-        rows = len(columns[self.columns[0].name]) if self.columns else 0
-        features = np.empty((rows, self.num_features), np.float32)
-        for column in self.columns:
-            own = [features[:, i] for i in self._places[column.name]]
+        if not self.columns:
+            return np.empty((0, 0), np.float32)
+
+        def write(column: ColumnEncoding) -> None:
+            own = [by_feature[i] for i in self._places[column.name]]
             column.write(columns[column.name], own, place or row_place)
+
+        # A column is contiguous while it is written, and rows are made of a few at a time:
+        # numbers that are rows apart would miss the cache one by one.
+        rows = len(columns[self.columns[0].name])
+        by_feature = np.empty((self.num_features, rows), np.float32)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(write, self.columns))
+        features = np.empty((rows, self.num_features), np.float32)
+        for first in range(0, rows, _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            features[part] = by_feature[:, part].T
         return features
 
     def unknown_rows(self, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, np.ndarray]:

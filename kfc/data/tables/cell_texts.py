@@ -28,7 +28,10 @@ _NUMBER = r"^\s*[+-]?(?:\d+{mark}?\d*|{mark}\d+)(?:[eE][+-]?\d+)?\s*$"
 _MARKED = r"(?:\d+(?:[.,]\d+)?|\d{1,3}(?:[.,' \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?)"
 _OTHER_MARK = rf"^\s*[$€£]?\s*[+-]?\s*{_MARKED}\s*[%$€£]?\s*$"
 ZEROS = r"^\s*[+-]?0\d+\s*$"
+_PROBE = 1000  # rows that are tried before all are
 _WORK = 500_000  # rows of which the first bytes are looked at together
+_SUSPECT = np.isin(np.arange(256), np.frombuffer(b" \t+-0", np.uint8))
+"""Whether a text that begins with a byte may be an integer with a leading zero."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,12 @@ def distinct_values(values: pa.ChunkedArray) -> Distinct:
     encoded = values.dictionary_encode()
     if not encoded.num_chunks:
         return Distinct(pa.array([], values.type), np.zeros(0, np.int32), encoded)
-    rows = [
-        chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in encoded.chunks
-    ]
-    return Distinct(encoded.chunk(0).dictionary, np.concatenate(rows), encoded)
+    rows, start = np.empty(len(values), np.int32), 0
+    for chunk in encoded.chunks:
+        indices = chunk.indices.fill_null(-1) if chunk.null_count else chunk.indices
+        rows[start : start + len(chunk)] = indices.to_numpy()
+        start += len(chunk)
+    return Distinct(encoded.chunk(0).dictionary, rows, encoded)
 
 
 def named_categories(found: Distinct) -> pa.ChunkedArray:
@@ -127,6 +132,9 @@ def whole_numbers(values: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray | No
     Returns:
         The numbers as float64, or None.
     """
+    first = values.slice(0, _PROBE)
+    if len(values) > len(first) and whole_numbers(first, decimal) is None:
+        return None
     if decimal == ",":
         if pc.any(pc.match_substring(values, ".")).as_py():
             return None
@@ -188,14 +196,17 @@ def _may_lead_with_zero(part: pa.Array) -> bool:
     if part.buffers()[2] is None or offsets[0] == offsets[-1]:
         return False
     data = np.frombuffer(part.buffers()[2], np.uint8)
-    starts = offsets[:-1][np.diff(offsets) > 1]
+    # An empty cell, and a sign and a zero, may end the buffer.
+    last = len(data) - 1
+    starts = offsets[:-1]
+    suspect = _SUSPECT[data[np.minimum(starts, last)]] & (np.diff(offsets) > 1)
+    starts = starts[suspect]
     first = data[starts]
     if bool(((first == 0x20) | (first == 0x09)).any()):
         return True
-    starts = starts + ((first == 0x2D) | (first == 0x2B))  # past the sign
+    starts = starts + (first != 0x30)  # past the sign
     zero = starts[data[starts] == 0x30]
-    # A sign and a zero may end the buffer.
-    second = data[np.minimum(zero + 1, len(data) - 1)]
+    second = data[np.minimum(zero + 1, last)]
     return bool(((second >= 0x30) & (second <= 0x39)).any())
 
 

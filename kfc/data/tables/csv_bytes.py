@@ -193,6 +193,9 @@ def _checked_quotes(data: CsvBytes) -> bool:
         chunk = bytes(view[start : start + CHUNK])
         kept = decoder.getstate()[0]
         try:
+            if not kept and chunk.isascii():
+                quoted = quoted or b'"' in chunk
+                continue
             decoder.decode(chunk, final=start + CHUNK >= len(view))
         except UnicodeDecodeError as error:
             position = start - len(kept) + error.start

@@ -39,9 +39,9 @@ def recognised_decimal(
     points: dict[str, str] = {}
     unclear: dict[str, str] = {}
     for name, column in columns:
-        has_comma, has_point = _has_byte(column, ","), _has_byte(column, ".")
-        if not (has_comma or has_point) or not _is_numeric(column):
+        if not _is_numeric(column):
             continue
+        has_comma, has_point = _has_byte(column, ","), _has_byte(column, ".")
         if has_point:
             _note(points, name, _first(column, _POINT))
         if has_comma:
@@ -85,20 +85,42 @@ def _has_byte(column: pa.ChunkedArray, character: str) -> bool:
             continue
         ends = np.frombuffer(offsets, np.int32)[[chunk.offset, chunk.offset + len(chunk)]]
         view = np.frombuffer(content, np.uint8)[ends[0] : ends[1]]
-        if (view == ord(character)).any():
+        if character.encode() in view.tobytes():  # several times as fast as a comparison
             return True
     return False
 
 
 def _is_numeric(column: pa.ChunkedArray) -> bool:
     """Returns whether at least half of the cells of a sample are numbers in some form."""
-    present = column.drop_null()
-    if not len(present):
-        return False
-    rows = np.linspace(0, len(present) - 1, min(_SAMPLE, len(present))).astype(np.int64)
-    sample = present.take(pa.array(rows))
+    rows = np.linspace(0, len(column) - 1, min(_SAMPLE, len(column))).astype(np.int64)
+    if column.null_count:
+        present = np.flatnonzero(column.is_valid().to_numpy())
+        if not len(present):
+            return False
+        places = np.linspace(0, len(present) - 1, min(_SAMPLE, len(present)))
+        rows = present[places.astype(np.int64)]
+    sample = _cells(column, rows)
     numbers = pc.sum(pc.match_substring_regex(sample, _NUMBER)).as_py()
     return bool(2 * (numbers or 0) >= len(sample))
+
+
+def _cells(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
+    """Returns some cells, without a copy of the column as `take` makes one.
+
+    Args:
+        column: Column of one chunk or more.
+        rows: Numbers of the rows, rising.
+    """
+    ends = np.cumsum([len(chunk) for chunk in column.chunks])
+    firsts = np.append(0, ends[:-1])
+    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    return pa.chunked_array(
+        [
+            chunk.take(pa.array(part - first))
+            for chunk, part, first in zip(column.chunks, parts, firsts, strict=True)
+        ],
+        column.type,
+    )
 
 
 def _first(column: pa.ChunkedArray, pattern: str, but: str | None = None) -> str | None:

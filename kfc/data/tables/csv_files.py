@@ -26,7 +26,7 @@ from kfc.spec import CsvSpec, shown_value
 CSV_NAMES = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
 """Ends of the names of CSV files, plain and compressed."""
 
-_BLOCK = 1 << 22  # bytes that pyarrow parses at a time; a row must fit into a block
+_BLOCK = 1 << 21  # bytes that pyarrow parses at a time; a row must fit into a block
 _LARGEST_BLOCK = (1 << 31) - 1
 _NO_TEXT = r"^[\d\s.,:/+\-eETZ]*$"
 """Cells of numbers and dates."""

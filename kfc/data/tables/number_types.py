@@ -40,11 +40,17 @@ def number_type(name: str, numbers: pa.ChunkedArray) -> ProposedType:
     distinct = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
     if distinct == 1 and rows == len(present):
         return ProposedType("ignore", "the same in every row", 1)
-    whole = bool(np.all(np.isfinite(present))) and bool(np.all(present == np.floor(present)))
+    # NaN and infinite values are at the ends.
+    finite = bool(np.isfinite(ordered[:1]).all() and np.isfinite(ordered[-1:]).all())
+    whole = finite and all(_whole(part) for part in (present[:1000], present))
     if whole and distinct == rows and _is_id(name, present, ordered):
         return ProposedType("ignore", "an id: a different integer in every row", distinct)
     why = "integers" if whole else "numbers"
     return ProposedType("number", why, distinct, values=numbers)
+
+
+def _whole(values: np.ndarray) -> bool:
+    return bool(np.all(values == np.floor(values)))
 
 
 def _is_id(name: str, values: np.ndarray, ordered: np.ndarray) -> bool:
@@ -63,9 +69,10 @@ def is_id_name(name: str) -> bool:
 
 def are_days(numbers: pa.ChunkedArray) -> bool:
     """Returns whether all numbers are days such as 20130131, from 1900 to 2100."""
-    ends = pc.min_max(numbers).as_py()
-    if not 19000101 <= ends["min"] <= ends["max"] <= 21001231:
-        return False
+    for part in (numbers.slice(0, 1000), numbers):  # most columns fail at once
+        ends = pc.min_max(part).as_py()
+        if ends["min"] is not None and not 19000101 <= ends["min"] <= ends["max"] <= 21001231:
+            return False
     days = numbers.drop_null().to_numpy()
     if bool(np.any(days != np.floor(days))):
         return False
@@ -83,16 +90,28 @@ def day_type(values: pa.ChunkedArray, distinct: int) -> ProposedType:
 
 def word_type(found: Distinct, why: str) -> ProposedType:
     """Tells categories from ids, names and free text, line 6 of the rule."""
-    distinct = len(found.values)
     present = int(np.count_nonzero(found.rows >= 0))
-    if distinct == 1 and present == len(found.rows):
+    if len(found.values) == 1 and present == len(found.rows):
         return ProposedType("ignore", "the same in every row", 1)
-    if 2 * distinct > present and present > 1 and is_text(found.values.type):
-        words = 1 + float(pc.mean(pc.count_substring(found.values, " ")).as_py())
+    if (name := name_type(found.values, present)) is not None:
+        return name
+    return ProposedType("category", why, len(found.values), values=named_categories(found))
+
+
+def name_type(values: pa.Array, present: int) -> ProposedType | None:
+    """Returns the type of an id, a name or free text, line 6; None for a category.
+
+    Args:
+        values: The different values in any order.
+        present: Number of rows with a value.
+    """
+    distinct = len(values)
+    if 2 * distinct > present and present > 1 and is_text(values.type):
+        words = 1 + float(pc.mean(pc.count_substring(values, " ")).as_py())
         if words > _FREE_WORDS and present >= 20:
             return ProposedType("ignore", f"free text: {words:.0f} words on average", distinct)
     if (distinct == present >= 20) or (distinct > 0.9 * present and present > 50):
         return ProposedType(
             "ignore", "an id or a name: different in nearly every row", distinct
         )
-    return ProposedType("category", why, distinct, values=named_categories(found))
+    return None

@@ -22,10 +22,12 @@ from kfc.data.tables.cell_texts import (
     whole_numbers,
 )
 from kfc.data.tables.date_texts import day_and_month, forms, read_dates
+from kfc.data.tables.different_texts import different_texts
 from kfc.data.tables.number_types import (
     ProposedType,
     are_days,
     day_type,
+    name_type,
     number_type,
     word_type,
 )
@@ -53,6 +55,8 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType
                 return day_type(values, result.distinct)
             return result
         return word_type(distinct_values(values), codes)
+    if (ignored := _name_type(values)) is not None:
+        return ignored
     found = distinct_values(values)
     if len(found.values) == 1 and not missing:
         return ProposedType("ignore", "the same in every row", 1)
@@ -60,16 +64,24 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType
         pair = " and ".join(text.strip() for text in found.values.to_pylist()[:2])
         truth = spread(pa.array(truths, pa.bool_()), found)
         return ProposedType("boolean", f"only {pair}", len(found.values), values=truth)
-    counts = found.counts
     markers = marker_mask(found.values)
     if markers.all():
         return ProposedType("ignore", "only marks of missing values", len(found.values))
     plain = looks_numeric(found.values) & ~markers
+    counts = found.counts if plain.any() else np.zeros(len(plain), np.int64)
     if 2 * counts[plain].sum() >= max(counts[~markers].sum(), 1):
         judged = _numeric_texts(raw, name, found, counts, markers)
         if judged is not None:
             return judged
     return word_type(found, "text")
+
+
+def _name_type(values: pa.ChunkedArray) -> ProposedType | None:
+    """Returns the type of an id, a name or free text that nothing else can be, or None."""
+    texts = different_texts(values)
+    if texts is None or marker_mask(texts[:1])[0] or looks_numeric(texts).any():
+        return None
+    return name_type(texts, len(values) - values.null_count)
 
 
 def _codes(values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> str:

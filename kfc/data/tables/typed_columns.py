@@ -78,6 +78,8 @@ def keep(raw: RawTable, name: str, column: ColumnSpec, values: pa.ChunkedArray) 
     table = raw.columns
     if id(table) not in _kept:
         weakref.finalize(table, _kept.pop, id(table), None)
+    if values.num_chunks > 1:  # of which Arrow makes one whenever rows are taken
+        values = pa.chunked_array([values.combine_chunks()], values.type)
     _kept.setdefault(id(table), {})[name, column.type, column.format] = values
 
 

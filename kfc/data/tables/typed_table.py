@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
@@ -51,34 +53,52 @@ class TypedTable:
         Args:
             digest: Hash object of `hashlib`.
         """
-        for name, values in self.columns.items():
-            digest.update(f"{name!r} {values.type}".encode())
-            missing = np.asarray(values.is_null().combine_chunks())
-            digest.update(np.packbits(missing).data)
-            if pa.types.is_dictionary(values.type):
-                texts = hashlib.sha256()
-                codes = self._codes_in_order(values, texts)
-                digest.update(texts.digest())
-            else:
-                codes = np.asarray(values.cast(_PLAIN[str(values.type)]).fill_null(0))
-            digest.update(np.ascontiguousarray(codes).view(np.uint8).data)
+        with ThreadPoolExecutor(1) as pool:
+            # The bytes of a column are made while those of the one before are hashed.
+            waiting: Future[list[Any]] | None = None
+            for name in self.columns:
+                made = pool.submit(_hashed_bytes, name, self.columns[name])
+                for part in waiting.result() if waiting else ():
+                    digest.update(part)
+                waiting = made
+            for part in waiting.result() if waiting else ():
+                digest.update(part)
 
-    @staticmethod
-    def _codes_in_order(values: pa.ChunkedArray, texts: Any) -> np.ndarray:
-        """Returns the number of each value in the sorted order of the texts that occur."""
-        merged = values.combine_chunks()
-        if isinstance(merged, pa.ChunkedArray):
-            merged = merged.unify_dictionaries().combine_chunks()
-        indices = np.asarray(merged.indices.fill_null(0)).astype(np.int64)
-        words = merged.dictionary.to_pylist()
-        present = np.zeros(max(len(words), 1), bool)
-        present[indices] = True
-        order = sorted((word, number) for number, word in enumerate(words) if present[number])
-        rank = np.zeros(max(len(words), 1), np.int64)
-        for place, (word, number) in enumerate(order):
-            rank[number] = place
-            texts.update(f"{word!r} ".encode())
-        return rank[indices]
+
+def _hashed_bytes(name: str, values: pa.ChunkedArray) -> list[Any]:
+    """Returns the bytes that stand for a column in a hash."""
+    missing = np.zeros(len(values), bool)
+    if values.null_count:
+        missing = np.asarray(values.is_null().combine_chunks())
+    parts: list[Any] = [f"{name!r} {values.type}".encode(), np.packbits(missing).data]
+    if pa.types.is_dictionary(values.type):
+        codes, texts = _codes_in_order(values)
+        return [*parts, texts, codes.view(np.uint8).data]
+    for chunk in values.chunks:
+        plain = np.asarray(chunk.cast(_PLAIN[str(values.type)]).fill_null(0))
+        parts.append(np.ascontiguousarray(plain).view(np.uint8).data)
+    return parts
+
+
+def _codes_in_order(values: pa.ChunkedArray) -> tuple[np.ndarray, bytes]:
+    """Returns the number of each value in the sorted texts that occur, and their hash.
+
+    A missing value has the number of the first word of the dictionary.
+    """
+    merged = values.combine_chunks()
+    if isinstance(merged, pa.ChunkedArray):
+        merged = merged.unify_dictionaries().combine_chunks()
+    indices = np.asarray(merged.indices.fill_null(0))
+    present = np.zeros(max(len(merged.dictionary), 1), bool)
+    present[indices] = True
+    # Arrow sorts the bytes of UTF-8, which is the order of Python's texts.
+    order = pc.array_sort_indices(merged.dictionary).to_numpy()
+    order = order[present[order]]
+    rank = np.zeros(len(present), np.int64)
+    rank[order] = np.arange(len(order))
+    words = merged.dictionary.take(pa.array(order)).to_pylist()
+    texts = hashlib.sha256("".join(f"{word!r} " for word in words).encode())
+    return rank[indices], texts.digest()
 
 
 _PLAIN = {"double": pa.float64(), "bool": pa.uint8(), "timestamp[us]": pa.int64()}
