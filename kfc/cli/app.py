@@ -218,8 +218,9 @@ def evaluate(
     if of_table:
         source = table_commands.read_rows_for(run, str(rows))
         if not quiet:
-            table_commands.say_differences(run, source)
-    metrics = run.evaluate(source)
+            table_commands.print_ignored_columns(run, source)
+    with table_commands.unseen_values_printed(quiet=quiet):
+        metrics = run.evaluate(source)
     if source is None:
         printing.print_run({**run.summary(), "metrics": metrics}, as_json)
     elif as_json:
@@ -282,8 +283,9 @@ def predict(
         x = table_commands.read_rows_for(model, file)
         kept = table_commands.kept_columns(x, keep or [])
         if not quiet:
-            table_commands.say_differences(model, x)
-    predictions = model.predict(x)
+            table_commands.print_ignored_columns(model, x)
+    with table_commands.unseen_values_printed(quiet=quiet):
+        predictions = model.predict(x)
     if as_json:
         columns = predictions._asdict().items()
         found = {name: values.tolist() for name, values in columns if values.size}
@@ -303,6 +305,12 @@ def export(
     format: Annotated[
         str, typer.Option(help="saved_model, onnx, litert or the format of a plug-in.")
     ] = "saved_model",
+    encoded: Annotated[
+        bool,
+        typer.Option(
+            "--encoded", help="Of a table: the network of encoded rows alone, without text."
+        ),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -317,7 +325,9 @@ def export(
     start_for_command(quiet)
     import kfc
 
-    exported = kfc.export(folder, path, version=version, format=format, verbose=not quiet)
+    exported = kfc.export(
+        folder, path, version=version, format=format, encoded=encoded, verbose=not quiet
+    )
     if as_json:
         printing.print_json(exported.summary())
     else:
