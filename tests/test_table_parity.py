@@ -131,7 +131,7 @@ def test_a_thousand_dirty_rows_get_the_same_answers_everywhere(
 
 
 def write_rows_with_target(file, target, new):
-    """Writes the rows of a file that kfc trains on: flights that were cancelled have no delay."""
+    """Writes the rows that have a target: a flight that was cancelled has no delay."""
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
     frame[frame[target] != ""].to_csv(new, index=False)
 
