@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from rich.console import Console
 
@@ -85,11 +85,18 @@ def unseen_values_printed(*, quiet: bool) -> Iterator[None]:
     """
     show = warnings.showwarning
 
-    def print_line(message: Any, category: type[Warning], *place: Any) -> None:
+    def print_line(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if issubclass(category, UnseenValuesWarning):
             print(message, file=sys.stderr)
         else:
-            show(message, category, *place)
+            show(message, category, filename, lineno, file, line)
 
     with warnings.catch_warnings():
         action: Literal["ignore", "always"] = "ignore" if quiet else "always"

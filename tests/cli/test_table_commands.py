@@ -112,7 +112,7 @@ def test_new_takes_another_target_and_prints_json(folder):
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert found["path"] == "plan.yaml"
-    assert (found["columns"]["fee"], found["columns"]["churn"]) == ("ignore", "boolean")
+    assert (found["columns"]["fee"], found["columns"]["churn"]) == ("ignore", "category")
     assert load_spec(folder / "plan.yaml").data.target == "plan"
 
 
