@@ -28,6 +28,7 @@ from kfc.errors import (
     PluginError,
     RegistryError,
     SpecError,
+    UnseenValuesWarning,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ __all__ = [
     "Search",
     "Spec",
     "SpecError",
+    "UnseenValuesWarning",
     "build",
     "eject",
     "export",

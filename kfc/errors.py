@@ -196,6 +196,27 @@ class PluginError(KfcError, ImportError):
     exit_code = 8
 
 
+class UnseenValuesWarning(UserWarning):
+    """A column of a table has categories that the training rows lack.
+
+    They share the code of rare categories, or have none. `data.unknown: refuse` refuses them.
+
+    Args:
+        column: Name of the column.
+        count: Number of rows with such a category.
+        rows: Number of all rows.
+
+    Examples:
+        >>> print(kfc.UnseenValuesWarning("plan", 2, 10))
+        column plan: 2 of 10 values are not in the training rows
+    """
+
+    def __init__(self, column: str, count: int, rows: int) -> None:
+        text = f"column {column}: {count:,} of {rows:,} values are not in the training rows"
+        super().__init__(one_line(text))
+        self.column, self.count, self.rows = column, count, rows
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns `Did you mean 'x'? ` for the known name closest to `name`, or an empty text."""
     close = nearest_name(name, known)

@@ -129,6 +129,16 @@ def idx_datasets() -> Path:
 
 
 @pytest.fixture(scope="session")
+def table_datasets() -> Path:
+    """A folder of real tables, each a CSV file."""
+    how = "set it to a folder whose folder `tables` has credit_scoring.csv, adult.csv and more"
+    folder = _folder("KFC_DATASETS", how) / "tables"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} does not exist: {how}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def only_finding() -> Callable[..., Any]:
     """Returns the one finding that a call raises, with all four parts."""
 

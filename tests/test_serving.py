@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_iris
 from tensorflow.python.tools import saved_model_cli
@@ -19,6 +20,29 @@ import kfc
 HERE = Path(__file__).parent.parent / "experiments" / "serving"
 SMALL = {"training.epochs": 2, "network.hidden": [16]}
 COLUMNS = ["sepal_length_cm", "sepal_width_cm", "petal_length_cm", "petal_width_cm"]
+
+
+CUSTOMERS = {
+    "name": "customers",
+    "data": {"target": "churn", "scale": "standard", "columns": {"visits": "number"}},
+}
+
+
+def customers(rows, seed, plans=("basic", "plus", "pro")):
+    """A table with gaps in a number, a text and a date."""
+    generator = np.random.default_rng(seed)
+    columns = {
+        "monthly fee": generator.normal(50, 9, rows).round(2),
+        "plan": generator.choice(plans, rows),
+        "senior": generator.random(rows) < 0.3,
+        "since": [f"202{n % 4}-0{n % 9 + 1}-11" for n in generator.integers(0, 999, rows)],
+        "visits": generator.integers(0, 9, rows),
+    }
+    table = pd.DataFrame(columns)
+    table["churn"] = np.where(table["monthly fee"] + 9 * table["senior"] > 55, "yes", "no")
+    for number, name in enumerate(("monthly fee", "plan", "since")):
+        table.loc[number::10, name] = None
+    return table
 
 
 class Served(NamedTuple):
@@ -36,6 +60,7 @@ def served(experiment, tmp_path_factory, unasked):
     sources = {
         "digits": ("digits", {"overrides": SMALL}),
         "flowers": ({"name": "flowers"}, {"overrides": SMALL, "data": table}),
+        "customers": (CUSTOMERS, {"overrides": SMALL, "data": customers(300, 0)}),
     }
     with ExitStack() as stack:
 
@@ -93,12 +118,58 @@ def test_rows_by_column_get_the_labels_of_the_run(served, rows):
     assert labels == [row["label"] for row in post(flowers.url, {"instances": x.tolist()})]
 
 
-@pytest.mark.parametrize("name", [pytest.param("digits", marks=pytest.mark.slow), "flowers"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("digits", marks=pytest.mark.slow), "flowers", "customers"]
+)
 def test_the_exported_request_is_answered_as_it_is(served, name):
     run, folder, url = served(name)
     request = (folder / "assets.extra" / "request.json").read_bytes()
-    (answer,) = post(url, request)
-    assert answer["label"] in run.task.class_names
+    labels = [answer["label"] for answer in post(url, request)]
+    assert len(labels) == (2 if name == "customers" else 1)
+    assert set(labels) <= set(run.task.class_names)
+
+
+def test_rows_of_a_table_with_nulls_and_unseen_values_get_the_answers_of_the_run(served):
+    run, _, url = served("customers")
+    table = customers(200, 1, ("basic", "plus", "pro", "gold"))
+    rows = json.loads(table.drop(columns="churn").to_json(orient="records"))
+    assert [rows[n][name] for n, name in enumerate(("monthly fee", "plan"))] == [None, None]
+    instances = [{"monthly_fee": row.pop("monthly fee"), **row} for row in rows]
+    answers = post(url, {"instances": instances})
+    with pytest.warns(kfc.UnseenValuesWarning, match="column plan"):
+        own = run.predict(table)
+    found = [row["probabilities"] for row in answers]
+    np.testing.assert_allclose(found, own.probabilities, rtol=0, atol=1e-5)
+    assert [row["label"] for row in answers] == own.label.tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("plan", 3, "plan: expected text"),
+        ("monthly_fee", "50", "monthly_fee: expected float64"),
+        ("senior", 1, "senior: expected bool"),
+        ("senior", None, "senior: expected bool"),
+    ],
+)
+def test_a_wrong_value_in_a_column_is_refused_with_the_column(served, column, value, message):
+    _, folder, url = served("customers")
+    request = json.loads((folder / "assets.extra" / "request.json").read_text("utf-8"))
+    request["instances"][0][column] = value
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        post(url, request)
+    with raised.value as refusal:
+        assert refusal.code == 400
+        assert message in refusal.read().decode()
+
+
+def test_a_text_that_is_no_date_gets_no_label(served):
+    _, folder, url = served("customers")
+    request = json.loads((folder / "assets.extra" / "request.json").read_text("utf-8"))
+    request["instances"][0]["since"] = "yesterday"
+    bad, good = post(url, request)
+    assert bad["label"] == ""
+    assert good["label"] in ("yes", "no")
 
 
 @pytest.mark.parametrize(

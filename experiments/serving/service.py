@@ -58,14 +58,27 @@ def batch(instances: list[Any], specs: dict[str, Any]) -> dict[str, np.ndarray]:
     return {name: array([row[name] for row in instances], specs[name]) for name in specs}
 
 
+MISSING = {"float64": float("nan"), "string": ""}
+"""Type of a table's column -> what `null` stands for; the other types have no such value."""
+KINDS = {"string": "U", "bool": "b"}
+"""Type of a spec -> kinds of NumPy arrays that it takes; the other types take numbers."""
+
+
 def array(values: list[Any], spec: Any) -> np.ndarray:
-    """Returns numbers in the shape and type of a spec, none of them changed by it."""
+    """Returns values in the shape and type of a spec, none of them changed by it."""
+    kind = spec.dtype.name
+    if spec.shape.rank == 1 and kind in MISSING:
+        values = [MISSING[kind] if value is None else value for value in values]
+    if kind == "string" and not all(isinstance(value, str) for value in values):
+        raise InvalidArgument(f"{spec.name}: expected text")
     try:
         given = np.asarray(values)
         taken = given.astype(spec.dtype.as_numpy_dtype)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgument(f"{spec.name}: {error}") from error
-    fits = given.dtype.kind in "iuf" and spec.shape.is_compatible_with(taken.shape)
+    fits = given.dtype.kind in KINDS.get(kind, "iuf") and spec.shape.is_compatible_with(
+        taken.shape
+    )
     if not fits or (spec.dtype.is_integer and not np.array_equal(given, taken)):
         expected, got = f"{spec.dtype.name} {spec.shape}", f"{given.dtype} {given.shape}"
         raise InvalidArgument(f"{spec.name}: expected {expected}, got {got}")

@@ -55,8 +55,9 @@ def evaluate(
     if of_table:
         source = table_commands.read_rows_for(run, str(rows))
         if not quiet:
-            table_commands.say_differences(run, source)
-    metrics = run.evaluate(source)
+            table_commands.print_ignored_columns(run, source)
+    with table_commands.unseen_values_printed(quiet=quiet):
+        metrics = run.evaluate(source)
     if source is None:
         printing.print_run({**run.summary(), "metrics": metrics}, as_json)
     elif as_json:
@@ -117,8 +118,9 @@ def predict(
         x = table_commands.read_rows_for(model, file)
         kept = table_commands.kept_columns(x, keep or [])
         if not quiet:
-            table_commands.say_differences(model, x)
-    predictions = model.predict(x)
+            table_commands.print_ignored_columns(model, x)
+    with table_commands.unseen_values_printed(quiet=quiet):
+        predictions = model.predict(x)
     if as_json:
         columns = predictions._asdict().items()
         found = {name: values.tolist() for name, values in columns if values.size}
@@ -137,6 +139,12 @@ def export(
     format: Annotated[
         str, typer.Option(help="saved_model, onnx, litert or the format of a plug-in.")
     ] = "saved_model",
+    encoded: Annotated[
+        bool,
+        typer.Option(
+            "--encoded", help="Of a table: the network of encoded rows alone, without text."
+        ),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -151,7 +159,9 @@ def export(
     start_for_command(quiet)
     import kfc
 
-    exported = kfc.export(folder, path, version=version, format=format, verbose=not quiet)
+    exported = kfc.export(
+        folder, path, version=version, format=format, encoded=encoded, verbose=not quiet
+    )
     if as_json:
         printing.print_json(exported.summary())
     else:

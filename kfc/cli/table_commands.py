@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from rich.console import Console
 
 from kfc.cli import printing
 from kfc.cli.arguments import spec_and_overrides
-from kfc.errors import DataError, Finding, SpecError, one_line
+from kfc.errors import DataError, Finding, SpecError, UnseenValuesWarning, one_line
 
 if TYPE_CHECKING:
     from kfc.data.tables import RawTable
@@ -74,10 +76,37 @@ def read_rows_for(run: Run | Export, file: Path | str) -> RawTable:
     return read_table_file(file, run.task.table.csv)
 
 
-def say_differences(run: Run | Export, table: RawTable) -> None:
-    """Prints on stderr the columns that are ignored, and the values not seen in training."""
-    from kfc.runs import typed_rows, unknown_counts
+@contextmanager
+def unseen_values_printed(*, quiet: bool) -> Iterator[None]:
+    """Prints `UnseenValuesWarning` as a line on stderr, or not at all, as long as it is open.
 
+    Args:
+        quiet: Whether nothing is printed.
+    """
+    show = warnings.showwarning
+
+    def print_line(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, UnseenValuesWarning):
+            print(message, file=sys.stderr)
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        action: Literal["ignore", "always"] = "ignore" if quiet else "always"
+        warnings.simplefilter(action, UnseenValuesWarning)
+        warnings.showwarning = print_line
+        yield
+
+
+def print_ignored_columns(run: Run | Export, table: RawTable) -> None:
+    """Prints on stderr the columns that the training did not have."""
     if run.task.table is None:
         return
     known = {*run.task.table.columns, run.task.table.target}
@@ -86,11 +115,6 @@ def say_differences(run: Run | Export, table: RawTable) -> None:
     new = [name for name in extra if name not in declared]
     if new:
         print(f"ignored columns: {one_line(', '.join(new))}", file=sys.stderr)
-    for name, count in unknown_counts(typed_rows(table, run.task), run.task).items():
-        line = (
-            f"column {name}: {count:,} of {len(table):,} values are not in the training rows"
-        )
-        print(one_line(line), file=sys.stderr)
 
 
 def kept_columns(table: RawTable, names: Sequence[str]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
@@ -98,6 +98,14 @@ class Task:
     def scaled_part(self, x: Any) -> Any:
         """Returns the features of rows that the scaling is for: all, or a table's numbers."""
         return x if self.encoding is None else x[:, : self.num_scaled]
+
+    @property
+    def core(self) -> Task:
+        """The task of the network of a table alone, whose rows are arrays: the encoded ones.
+
+        Its scaling is still that of the first features of a row.
+        """
+        return replace(self, table=None)
 
     @property
     def classification(self) -> bool:

@@ -63,11 +63,14 @@ class _CertificateFields(BaseModel):
     ties: _Count | None = None
     nan_rows: _Count = 0
     input_names: dict[str, str] = {}
+    encoded: bool = False
 
     @model_validator(mode="after")
     def _check_ties(self) -> _CertificateFields:
         if self.task.class_names and self.ties is None:
             raise ValueError("ties: expected a number, for a model of classes")
+        if self.encoded and self.task.table is None:
+            raise ValueError("encoded: expected false, for a model of arrays")
         return self
 
 

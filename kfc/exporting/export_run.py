@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def export(
     *,
     version: int | None = None,
     format: str = "saved_model",
+    encoded: bool = False,
     verbose: bool = True,
 ) -> Export:
     """Exports a run as a new version of a model that takes raw values and returns labels.
@@ -64,6 +65,8 @@ def export(
         path: Folder of the model's versions, in TensorFlow Serving's layout: `path/1`, ...
         version: Number of this version, at least 1; by default the next free one.
         format: Name of the format: `saved_model`, `onnx`, `litert` or a plug-in's.
+        encoded: Whether the model of a table takes encoded rows, as `Run.encode` returns
+            them, instead of raw columns. Every format can, also one without text.
         verbose: Whether to report each step on stderr.
 
     Returns:
@@ -88,8 +91,11 @@ def export(
     console = progress_console(verbose)
     if not isinstance(finished, Run):
         finished = run.load(finished)
-    exporter.check_table(format, finished.task)
+    exporter.check_inputs(format, finished.task, encoded=encoded)
     sample = _checked_sample(finished)
+    if encoded:
+        sample = replace(sample, columns={})
+    task = finished.task.core if encoded else finished.task
 
     with atomic.disk_errors(path), full_disk_as_oserror(), locks.in_turn(path):
         number = version or next_version(path)
@@ -98,7 +104,7 @@ def export(
         target = path / str(number)
         with atomic.new_folder(target) as partial:
             fields = _write_version(
-                partial, target, finished, sample, exporter, format, console
+                partial, target, finished, task, sample, exporter, format, console
             )
             record_version(path, number)  # before it appears, so that no other one gets it
     return Export(target, format, exporter, finished.spec.name, finished.task, fields)
@@ -108,6 +114,7 @@ def _write_version(
     folder: Path,
     target: Path,
     finished: Run,
+    task: Task,
     sample: Sample,
     exporter: Exporter,
     format: str,
@@ -119,18 +126,19 @@ def _write_version(
         folder: Empty folder to write into, which becomes `target`.
         target: Folder of the version.
         finished: The run.
+        task: Task of the exported model.
         sample: Test rows of the run, and its outputs.
         exporter: Format of the export.
         format: Name of the format.
         console: Console for progress.
     """
-    task, place = finished.task, user_paths.shown_path(target)
+    place = user_paths.shown_path(target)
 
     console.print(f"{place}: writing {format}", soft_wrap=True)
     guard = EXPORTERS.guard(format, "export")
     with guard, atomic.disk_errors(target), full_disk_as_oserror():
         exporter.write(finished.network, task, folder)
-    request, has_warmup = _write_requests(folder, exporter, finished, sample)
+    request, has_warmup = _write_requests(folder, exporter, finished, task, sample)
     _write_class_names(folder, task)
 
     console.print(f"{place}: asking it in a fresh process", soft_wrap=True)
@@ -157,7 +165,7 @@ def _write_version(
         "name": finished.spec.name,
         "version": int(target.name),
         "format": format,
-        **_fields(finished, exporter, parity),
+        **_fields(finished, exporter, parity, task),
         "warmup": has_warmup,
         "unlisted": unlisted,
     }
@@ -265,12 +273,11 @@ def _write_class_names(folder: Path, task: Task) -> None:
 
 
 def _write_requests(
-    folder: Path, exporter: Exporter, finished: Run, sample: Sample
+    folder: Path, exporter: Exporter, finished: Run, task: Task, sample: Sample
 ) -> tuple[requests.AnyRequest | None, bool]:
     """Writes a request for TensorFlow Serving, and returns it and whether it can warm up."""
     if not exporter.serves:
         return None, False
-    task = finished.task
     request: requests.AnyRequest
     if task.table is None:
         request = requests.Request.of(sample.x[0], task, finished.network.inputs[0].name)
@@ -280,9 +287,11 @@ def _write_requests(
     return request, requests.write_warmup(folder, request, task, finished.spec.name)
 
 
-def _fields(finished: Run, exporter: Exporter, parity: certificate.Parity) -> dict[str, Any]:
+def _fields(
+    finished: Run, exporter: Exporter, parity: certificate.Parity, task: Task
+) -> dict[str, Any]:
     """Returns the fields of a certificate that do not depend on the version."""
-    task, compared = finished.task, asdict(parity)
+    compared = asdict(parity)
     ties = compared.pop("ties")
     if task.classification:
         compared |= {"labels_equal": not ties, "ties": ties}
@@ -294,11 +303,12 @@ def _fields(finished: Run, exporter: Exporter, parity: certificate.Parity) -> di
     return {
         # A table has no input for a batch, but those of `input_names`.
         "input": "" if task.table else finished.network.inputs[0].name,
+        "encoded": task.table is not finished.task.table,
         **compared,
         "sample_sha256": finished.sample_sha256,
         "weights_sha256": finished.weights_sha256,
         "data_sha256": finished.data_sha256,
         "versions": environment.versions_of((*environment.VERSIONS, *exporter.distributions)),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "task": result_file.task_facts(task),
+        "task": result_file.task_facts(finished.task),
     }

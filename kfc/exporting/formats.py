@@ -72,23 +72,31 @@ class Exporter:
                 )
             )
 
-    def check_table(self, name: str, task: Task) -> None:
-        """Checks that the format takes a table, if the network was trained on one.
+    def check_inputs(self, name: str, task: Task, *, encoded: bool = False) -> None:
+        """Checks that the format takes the inputs of a network.
 
         Args:
             name: Name of the format.
             task: Task of the network.
+            encoded: Whether the export takes the encoded rows of a table.
 
         Raises:
-            SpecError: If it does not.
+            SpecError: If the format cannot take the columns of a table, or if rows are to be
+                encoded that are no table's.
         """
-        if task.table is not None and not self.tables:
+        if encoded:
+            if task.table is None:
+                got = "one on arrays, which are not encoded"
+                finding = Finding("--encoded", "a run on a table", got, "Leave it out.")
+                raise SpecError(finding)
+        elif task.table is not None and not self.tables:
             raise SpecError(
                 Finding(
                     f"--format {name}",
                     "saved_model for a network of a table",
                     "a format that cannot look up the text of a column",
-                    "Export it as saved_model.",
+                    "Export it as saved_model, or with --encoded (encoded=True) the network "
+                    "of encoded rows, which run.encode(frame) makes.",
                 )
             )
 

@@ -64,6 +64,11 @@ class Export:
         return int(self.certificate["version"])
 
     @property
+    def encoded(self) -> bool:
+        """Whether the model of a table takes encoded rows; `predict` encodes them."""
+        return bool(self.certificate.get("encoded", False))
+
+    @property
     def verdict(self) -> str:
         """Result of the comparison with the run, as one line."""
         return certificate_fields.verdict(self.certificate)
@@ -81,8 +86,8 @@ class Export:
         """Returns labels and probabilities, or values, for raw rows.
 
         Args:
-            x: Raw inputs, (rows, *input_shape) or flattened, (rows, features); a frame or a
-                dict of columns for a table.
+            x: Raw inputs, (rows, *input_shape) or flattened, (rows, features); for a table a
+                frame, a dict of columns or the path of a file.
 
         Raises:
             DataError: If `x` are not rows as in training.
@@ -91,7 +96,7 @@ class Export:
                 have other names, shapes or types than an export has.
             NumbersError: If an output is NaN.
         """
-        if self.task.table is None:
+        if self.task.table is None or self.encoded:
             inputs = {self.certificate["input"]: raw_rows(x, self.task)}
         else:
             typed = typed_rows(x, self.task)

@@ -20,6 +20,7 @@ from kfc.errors import one_line
 from kfc.exporting.certificate_fields import verdict
 from kfc.exporting.requests import AnyRequest
 from kfc.exporting.table_requests import TableRequest
+from kfc.preprocessing import TableEncoding
 from kfc.runs import Run
 from kfc.spec import dump_spec
 
@@ -43,7 +44,8 @@ def card_text(
         commands: Commands that serve the model and send a request, if there are any.
         request: The request that is exported beside the model, if there is one.
     """
-    task = run.task
+    encoded = certificate["encoded"]
+    task = run.task.core if encoded else run.task
     template = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         # The output is Markdown; `_escaped` prevents names from becoming Markdown or HTML.
@@ -58,6 +60,7 @@ def card_text(
         kind=_pipeline_tag(task).replace("-", " "),
         row=_row(task),
         columns=_columns(task, request),
+        features=_encoded_features(run.task.encoding) if encoded else [],
         call=_call(request),
         refuses=task.table is not None and task.table.unknown == "refuse",
         outputs=_outputs(task, certificate["format"]),
@@ -75,7 +78,7 @@ def card_text(
         repeats=run.spec.data.source is not None,
         rows=", ".join(f"{count:,} {part}" for part, count in run.rows.items()),
         feature_names=""
-        if task.table
+        if run.task.table
         else _features(task, certificate.get("input_names", {})),
         scale=_code(str(run.spec.data.scale)),
         data_sha256=run.data_sha256,
@@ -152,6 +155,16 @@ def _columns(task: Task, request: AnyRequest | None) -> list[tuple[str, ...]]:
         kind = task.table.columns[column.name].type
         rows.append((_escaped(column.name), kind, _code(name), column.input_dtype, missing))
     return rows
+
+
+def _encoded_features(encoding: TableEncoding | None) -> list[tuple[str, ...]]:
+    """Returns the place, name and kind of each feature of an encoded row."""
+    if encoding is None:
+        return []
+    kinds = ["number"] * encoding.num_numbers + ["-1, 0 or 1"] * encoding.num_flags
+    kinds += [f"code of a category, 0 to {code.size}" for code in encoding.codes]
+    features = zip(encoding.feature_names, kinds, strict=True)
+    return [(str(i), _escaped(name), kind) for i, (name, kind) in enumerate(features)]
 
 
 def _call(request: AnyRequest | None) -> list[str]:

@@ -29,7 +29,8 @@ class RowsWithPredictions:
     A confusion matrix is `sklearn.metrics.confusion_matrix(rows.y, rows.predictions.label)`.
 
     Args:
-        x: Raw inputs, (rows, *input_shape).
+        x: Raw inputs, (rows, *input_shape); of a table the encoded rows, as `Run.encode`
+            returns them, with the columns of `Task.feature_names`.
         y: Class names, (rows,), or target values, (rows, outputs), for a regression.
         predictions: Predictions of the network for these rows.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from kfc.data import Prepared, Rows, Task, prepare, tables_beside
 from kfc.errors import DataError, Finding, SpecError
@@ -18,7 +19,7 @@ from kfc.runs import environment, result_file
 from kfc.runs.description import described, described_as_html
 from kfc.runs.labelled_data import RowsWithPredictions, decode_targets, encode_labelled
 from kfc.runs.measuring import measure_finished, measure_rows
-from kfc.runs.predictions import Predictions, from_outputs, predict
+from kfc.runs.predictions import Predictions, from_outputs, predict, raw_rows
 from kfc.runs.scores import compute_outputs
 from kfc.runs.trainer import weights_sha256
 from kfc.spec import Spec
@@ -140,12 +141,17 @@ class Run:
         such as `loss` and `accuracy`.
 
         Args:
-            data: Labelled rows, `(x, y)`, as for `kfc.fit`; by default the spec's source.
+            data: Labelled rows, `(x, y)`, as for `kfc.fit`; for a table also the path of a
+                file. By default the spec's source.
 
         Raises:
             DataError: If the rows of the spec's source have changed, or if the rows passed do
                 not have the shape and targets of the training rows.
             NumbersError: If a metric is NaN or infinite.
+
+        Warns:
+            UnseenValuesWarning: Once for each column of another table with categories that
+                the training rows lack.
         """
         tensorflow_startup.check_process()
         if data is None:
@@ -219,13 +225,40 @@ class Run:
         """Returns labels and probabilities, or values, for raw rows.
 
         Args:
-            x: Raw inputs, (rows, *input_shape) or flattened, (rows, features).
+            x: Raw inputs, (rows, *input_shape) or flattened, (rows, features); for a table a
+                frame, a dict of columns or the path of a file, with its columns by name.
 
         Raises:
-            DataError: If the rows do not have the shape of the training rows, or hold NaN.
+            DataError: If the rows do not have the shape or the columns of the training rows,
+                or hold NaN.
             NumbersError: If an output is NaN or infinite.
+
+        Warns:
+            UnseenValuesWarning: Once for each column of a table with categories that the
+                training rows lack.
         """
         return predict(self.network, self.task, x)
+
+    def encode(self, x: Any) -> np.ndarray:
+        """Returns the rows of a table as `network` takes them, (rows, features), float32.
+
+        `task.feature_names` names the features in their order. `kfc.export(..., encoded=True)`
+        exports a model that takes these rows.
+
+        Args:
+            x: Frame, dict of columns or path of a file, as for `predict`.
+
+        Raises:
+            DataError: If `predict` refuses the rows, or if the run was trained on arrays.
+
+        Warns:
+            UnseenValuesWarning: As for `predict`.
+        """
+        if self.task.table is None:
+            remedy = "Pass the rows to the network as they are; it scales them."
+            got = "one on arrays, which are not encoded"
+            raise DataError(Finding(str(self.folder), "a run on a table", got, remedy))
+        return raw_rows(x, self.task)
 
     def __repr__(self) -> str:
         return described(f"Run {self.folder.name}", self._facts())

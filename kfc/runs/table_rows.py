@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kfc.data import Rows, Source, TableTask, Task
+from kfc.data import Rows, Source, TableTask, Task, read_table_file
 from kfc.data.tables import (
     RawTable,
     TypedTable,
@@ -14,7 +17,7 @@ from kfc.data.tables import (
     select_columns,
     table_in_memory,
 )
-from kfc.errors import DataError, Finding
+from kfc.errors import DataError, Finding, UnseenValuesWarning
 from kfc.findings import run_checks
 from kfc.spec import shown_value
 
@@ -30,20 +33,30 @@ def typed_rows(x: Any, task: Task, where: str = "rows to predict") -> TypedTable
     """Returns the columns of a table that a network takes, in their types.
 
     Args:
-        x: `RawTable`, frame or dict of columns. Their order does not matter, and other
-            columns are left out.
+        x: Path of a CSV or Parquet file, `RawTable`, frame or dict of columns. Their order
+            does not matter, and other columns are left out.
         task: Task that the network was trained for.
         where: Name of the rows in messages.
 
     Raises:
         DataError: If a column is missing, or a cell is not of its column's type.
     """
-    raw = x if isinstance(x, RawTable) else table_in_memory(x, where)
-    return select_columns(raw, table_of(task).columns, where)
+    return select_columns(_raw_table(x, task, where), table_of(task).columns, where)
+
+
+def _raw_table(x: Any, task: Task, where: str, target: str | None = None) -> RawTable:
+    """Returns a file, a frame or a dict of columns as a table."""
+    if isinstance(x, RawTable):
+        return x
+    if isinstance(x, (str, Path)):
+        return read_table_file(x, table_of(task).csv)
+    return table_in_memory(x, where, target)
 
 
 def encoded_rows(typed: TypedTable, task: Task, where: str = "rows to predict") -> np.ndarray:
     """Returns the encoded rows of a table, (rows, features), float32.
+
+    It warns of each column with values that training has not seen, by `UnseenValuesWarning`.
 
     Args:
         typed: Columns that the network takes.
@@ -59,14 +72,31 @@ def encoded_rows(typed: TypedTable, task: Task, where: str = "rows to predict") 
     x = table.encoding.apply(typed.columns)
     if task.num_scaled:
         run_checks("scaled", task.scaling, task.scaled_part(x), where, task.feature_names)
+    _warn_of_unknown(typed, task)
     return x
+
+
+def _warn_of_unknown(typed: TypedTable, task: Task) -> None:
+    """Warns of each column with categories that training has not seen."""
+    level = _level_of_caller()
+    for name, count in unknown_counts(typed, task).items():
+        warnings.warn(UnseenValuesWarning(name, count, len(typed)), stacklevel=level)
+
+
+def _level_of_caller() -> int:
+    """Returns the `stacklevel`, in the calling function, of the line that called kfc."""
+    # Python shows equal warnings once for each line, so that line must not be one of kfc.
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "kfc":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def encode_labelled_table(data: Any, task: Task) -> Rows:
     """Returns the rows of another labelled table as a trained network takes them.
 
     Args:
-        data: `RawTable` or frame with the columns of the training and the target; or
+        data: File, `RawTable` or frame with the columns of the training and the target; or
             `(frame, targets)`.
         task: Task that the network was trained for.
 
@@ -77,7 +107,7 @@ def encode_labelled_table(data: Any, task: Task) -> Rows:
     if isinstance(data, Source):
         got = "arrays"
         raise DataError(Finding(where, "a table", got, "Pass a CSV or Parquet file."))
-    raw = data if isinstance(data, RawTable) else table_in_memory(data, where, table.target)
+    raw = _raw_table(data, task, where, table.target)
     rows = labelled_table(raw, table.columns, table.target, classes=task.classification)
     return Rows(encoded_rows(rows.x, task, where), rows.y, rows.sample_weight)
 

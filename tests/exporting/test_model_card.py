@@ -43,7 +43,7 @@ def card_text(run, format="SAVED_MODEL"):
     """Returns the card of a run's export, of no real one."""
     exporter = getattr(formats, format)
     parity = Parity(64, (), 3, 0.0, LIMIT, 0)
-    fields = export_run._fields(run, exporter, parity)
+    fields = export_run._fields(run, exporter, parity, run.task)
     fields |= {"version": 1, "format": format.lower()}
     commands = requests.serving_commands(Path("models/1"), run.spec.name, portable=True)
     return model_card.card_text(run, fields, commands if exporter.serves else None)

@@ -4,14 +4,16 @@ import datetime
 import json
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
 import kfc
 from kfc.errors import SpecError
 from kfc.exporting import load_export
-from kfc.runs import sample_file
+from kfc.runs import sample_file, typed_rows
 
 COLORS = ("red", "green", "bl,ue", "naïve")
 
@@ -89,7 +91,9 @@ def test_a_thousand_rows_with_missing_and_unseen_values_get_the_answers_of_the_r
     run, exported, serve
 ):
     rows = frame(1000, 1, (*COLORS, "pink", "[UNK]"), (10115, 80331, 99999))
-    wanted, got = run.predict(rows), asked(serve, exported, rows)
+    with pytest.warns(kfc.UnseenValuesWarning):
+        wanted = run.predict(rows)
+    got = asked(serve, exported, rows)
     np.testing.assert_allclose(got["probabilities"], wanted.probabilities, atol=1e-5)
     labels = [label.decode() for label in got["label"].numpy()]
     assert labels == wanted.label.tolist()
@@ -157,3 +161,71 @@ def test_a_format_without_text_is_refused(format, run, tmp_path):
     with pytest.raises(SpecError, match="look up the text") as error:
         kfc.export(run, tmp_path / "m", format=format, verbose=False)
     assert "saved_model" in error.value.findings[0].remedy
+    assert "--encoded" in error.value.findings[0].remedy
+
+
+@pytest.fixture(scope="module", params=["saved_model", "onnx", "litert"])
+def core(request, run, tmp_path_factory):
+    """An export of the network of encoded rows."""
+    path = tmp_path_factory.mktemp("core") / "m"
+    return kfc.export(run, path, format=request.param, encoded=True, verbose=False)
+
+
+def answer_of_runtime(export, rows):
+    """Logits from the runtime of the format alone."""
+    if export.format == "onnx":
+        session = onnxruntime.InferenceSession(export.path / "model.onnx")
+        return session.run(["logits"], {"features": rows})[0]
+    if export.format == "litert":
+        interpreter = Interpreter(str(export.path / "model.tflite"))
+        return interpreter.get_signature_runner("serving_default")(features=rows)["logits"]
+    model = tf.saved_model.load(str(export.path))
+    return model.signatures["serving_default"](features=tf.constant(rows))["logits"].numpy()
+
+
+def test_every_runtime_answers_encoded_rows_as_the_run_answers_their_table(run, core):
+    table = frame(200, 4)
+    rows = run.encode(table)
+    assert rows.shape == (200, len(run.task.feature_names))
+    assert rows.dtype == np.float32
+    logits = answer_of_runtime(core, rows)
+    own = np.asarray(run.model(raw_tensors(run, table)))
+    np.testing.assert_allclose(logits, own, rtol=0, atol=1e-5 * np.abs(own).max())
+    predicted = load_export(core.path).predict(table)
+    np.testing.assert_allclose(
+        predicted.probabilities, run.predict(table).probabilities, atol=1e-6
+    )
+
+
+def raw_tensors(run, table):
+    typed = typed_rows(table, run.task)
+    return run.task.encoding.raw_inputs(typed.columns, (run.network.name,))
+
+
+def test_the_certificate_of_encoded_rows_is_of_real_ones(core):
+    certificate = core.certificate
+    assert certificate["encoded"] is True
+    assert certificate["rows"] == 120
+    assert certificate["nan_rows"] >= 3
+    assert certificate["max_difference"] <= 1e-5
+    assert core.encoded
+    assert load_export(core.path).encoded
+
+
+def test_the_card_of_encoded_rows_lists_the_features_in_their_order(run, core):
+    card = (core.path / "card.md").read_text("utf-8")
+    assert f"a batch of encoded rows, {len(run.task.feature_names)} numbers" in card
+    rows = card.split("| number | feature | values |\n|---|---|---|\n")[1].split("\n\n")[0]
+    names = [line.split(" | ")[1].replace("\\", "") for line in rows.splitlines()]
+    assert names == list(run.task.feature_names)
+    assert "run.encode" in card
+
+
+def test_rows_of_arrays_have_no_encoding(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    spec = {"network": {"hidden": [2]}, "training": {"epochs": 1}}
+    arrays = kfc.fit(spec, data=(x, x[:, 0] > 0), runs=tmp_path, verbose=False)
+    with pytest.raises(SpecError, match="--encoded: expected a run on a table"):
+        kfc.export(arrays, tmp_path / "m", encoded=True, verbose=False)
+    with pytest.raises(kfc.DataError, match="a run on a table"):
+        arrays.encode(x)

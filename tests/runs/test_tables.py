@@ -200,12 +200,49 @@ def test_engines_agree(folder, tmp_path, engine, encoder):
 def test_unknown_categories_are_refused_where_the_spec_says_so(run, tmp_path):
     frame = pd.DataFrame(columns())
     frame.loc[7, "plan"] = "gold"
-    assert len(run.predict(frame).label) == len(frame)
+    with pytest.warns(kfc.UnseenValuesWarning):
+        assert len(run.predict(frame).label) == len(frame)
     strict = fit(tmp_path, columns(), **{"data.unknown": "refuse"})
     with pytest.raises(kfc.DataError, match=r"row 7, column 'plan'.*gold") as caught:
         strict.predict(frame)
     assert caught.value.findings[0].code == "unknown_category"
     strict.predict(columns())
+
+
+def test_unknown_categories_are_said_once_per_column_where_kfc_was_called(run):
+    frame = pd.DataFrame(columns())
+    frame.loc[[7, 8], "plan"] = ["gold", "silver"]
+    calls = [
+        lambda: run.predict(frame),
+        lambda: run.evaluate(frame),
+        lambda: run.encode(frame),
+    ]
+    for call in calls:
+        with pytest.warns(kfc.UnseenValuesWarning) as caught:
+            call()
+        (warning,) = caught
+        said = warning.message
+        assert (said.column, said.count, said.rows) == ("plan", 2, 120)
+        assert str(said) == "column plan: 2 of 120 values are not in the training rows"
+        assert warning.filename == __file__
+
+
+def test_a_file_is_encoded_predicted_and_measured_as_its_frame_is(run, tmp_path):
+    frame = pd.DataFrame(columns())
+    rows = run.encode(frame)
+    assert rows.shape == (120, len(run.task.feature_names))
+    for file in (csv_file(tmp_path / "new.csv"), str(tmp_path / "new.csv")):
+        np.testing.assert_array_equal(run.encode(file), rows)
+        np.testing.assert_array_equal(run.predict(file).label, run.predict(frame).label)
+        assert run.evaluate(file) == run.evaluate(frame)
+    with pytest.raises(kfc.DataError, match="no column 'plan'"):
+        run.encode(frame.drop(columns="plan"))
+
+
+def test_the_rows_of_a_part_are_encoded(run):
+    rows = run.rows("test")
+    assert rows.x.shape == (24, len(run.task.feature_names))
+    assert rows.x.dtype == np.float32
 
 
 def test_tables_with_other_codes_share_no_graph(tmp_path):
