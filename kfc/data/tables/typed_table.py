@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ class TypedTable:
         """
         with ThreadPoolExecutor(1) as pool:
             # The bytes of a column are made while those of the one before are hashed.
-            waiting = None
+            waiting: Future[list[Any]] | None = None
             for name in self.columns:
                 made = pool.submit(_hashed_bytes, name, self.columns[name])
                 for part in waiting.result() if waiting else ():
