@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,12 @@ def _warn_of_unknown(typed: TypedTable, task: Task) -> None:
 def _level_of_caller() -> int:
     """Returns the `stacklevel`, in the calling function, of the line that called kfc."""
     # Python shows equal warnings once for each line, so that line must not be one of kfc.
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "kfc":
+    frame, level = inspect.currentframe(), 0
+    while (
+        frame
+        and frame.f_back
+        and frame.f_globals.get("__name__", "").partition(".")[0] == "kfc"
+    ):
         frame, level = frame.f_back, level + 1
     return level
 
