@@ -11,6 +11,7 @@ from kfc.data import Source, Task
 from kfc.data.tables import is_table_source
 from kfc.errors import Finding, SpecError
 from kfc.network import num_outputs
+from kfc.preprocessing import BooleanColumn, CategoryColumn, DateColumn
 from kfc.registry import BLOCKS
 from kfc.spec import ActivationSpec, CosineSpec, InitializerSpec, LossSpec, Spec, signatures
 
@@ -65,6 +66,7 @@ def check_resolved(spec: Spec, source: Source, task: Task) -> None:
         SpecError: If the script would train another network.
     """
     findings = [*_task_findings(spec, source, task), *_layer_findings(spec, task)]
+    findings += _column_findings(task)
     if findings:
         raise SpecError(*findings)
 
@@ -87,16 +89,26 @@ def _data_findings(spec: Spec) -> Iterator[Finding]:
     if data.source is None:
         yield _finding("data.source", "a source", None)
     elif is_table_source(data.source):
-        got = f"{data.source!r}, a table"
-        expected = "inputs that are arrays of numbers, which a short script can do"
-        remedy = "Keep this spec with kfc; its run's model.keras loads in plain Keras."
-        yield Finding("data.source", expected, got, remedy)
+        yield from _table_findings(spec)
     elif data.source.partition(":")[0] not in SOURCES:
         yield _finding("data.source", f"one of {', '.join(SOURCES)}", data.source)
     if isinstance(data.validation, str):
         yield _finding("data.validation", "a share of the training rows", data.validation)
     if data.stream == "always":
         yield _finding("data.stream", "rows in memory (auto or never)", data.stream)
+
+
+def _table_findings(spec: Spec) -> Iterator[Finding]:
+    data = spec.data
+    if not str(data.source).startswith("csv:"):
+        got = f"{data.source!r}, a table"
+        expected = "a CSV file or arrays of numbers, which a short script can read"
+        remedy = "Keep this spec with kfc; its run's model.keras loads in plain Keras."
+        yield Finding("data.source", expected, got, remedy)
+    if data.test is not None:
+        yield _finding("data.test", "test rows of the same file", data.test)
+    if data.csv.decimal == ",":
+        yield _finding("data.csv.decimal", "numbers with a point", data.csv.decimal)
 
 
 def _network_findings(spec: Spec) -> Iterator[Finding]:
@@ -193,6 +205,19 @@ def _task_findings(spec: Spec, source: Source, task: Task) -> Iterator[Finding]:
         yield _finding("data.source", "classes numbered 0, 1, 2, ...", f"{got}, ...")
     if task.outputs > 1 and spec.data.scale_target != "none":
         yield _finding("data.scale_target", "none for several targets", "standard")
+
+
+def _column_findings(task: Task) -> Iterator[Finding]:
+    for column in task.encoding.columns if task.encoding else ():
+        where = f"data.columns.{column.name}"
+        if isinstance(column, DateColumn):
+            yield _finding(where, "a number, a boolean, a category or ignore", "date")
+        elif isinstance(column, BooleanColumn) and column.gaps:
+            yield _finding(where, "a boolean without gaps, or a category", "boolean with gaps")
+        elif isinstance(column, CategoryColumn) and column.embedding_size is not None:
+            yield _finding(f"{where}.encoder", "one_hot", "embedding")
+        elif isinstance(column, CategoryColumn) and column.rare:
+            yield _finding(f"{where}.min_count", "a code for each value", column.rare[:3])
 
 
 def _layer_findings(spec: Spec, task: Task) -> Iterator[Finding]:

@@ -19,10 +19,17 @@ import jinja2
 import numpy as np
 
 from kfc.data import Prepared, Source, prepare, read_source
+from kfc.data.tables import is_table_source
 from kfc.ejecting.refusals import check_ejectable, check_resolved, refused
 from kfc.ejecting.script_layers import script_layers
 from kfc.ejecting.script_scaling import scaling_lines
-from kfc.ejecting.script_splits import script_splits
+from kfc.ejecting.script_splits import script_splits, splits_by_sklearn
+from kfc.ejecting.script_table import (
+    ScriptTable,
+    check_table_lines,
+    script_table,
+    table_scaling,
+)
 from kfc.runs import make_plan
 from kfc.spec import Spec, SpecLike, load_spec
 from kfc.training.engine import EVALUATION_BATCH
@@ -72,7 +79,11 @@ def eject(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> str:
         checked, preparer=functools.partial(prepare, read=read), insist_on_threads=False
     )
     check_ejectable(plan.spec)
-    script = _render(plan.spec, read(str(plan.spec.data.source)), plan.prepared)
+    table = None
+    if is_table_source(plan.spec.data.source):
+        table = script_table(plan.spec, plan.prepared)
+    source = table.source if table else read(str(plan.spec.data.source))
+    script = _render(plan.spec, source, plan.prepared, table)
     lines = script.splitlines()
     if len(lines) > MAX_LINES or max(map(len, lines)) > MAX_COLUMNS:
         raise refused(
@@ -83,7 +94,7 @@ def eject(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> str:
     return script
 
 
-def _render(spec: Spec, source: Source, prepared: Prepared) -> str:
+def _render(spec: Spec, source: Source, prepared: Prepared, table: ScriptTable | None) -> str:
     """Returns the template with all values filled in."""
     check_resolved(spec, source, prepared.task)
     environment = jinja2.Environment(
@@ -97,15 +108,20 @@ def _render(spec: Spec, source: Source, prepared: Prepared) -> str:
     environment.filters.update(
         first_that_fits=_first_that_fits,
         indented=lambda text, width: textwrap.indent(text.rstrip("\n"), " " * width),
-        quoted=json.dumps,
+        quoted=functools.partial(json.dumps, ensure_ascii=False),
     )
-    return environment.get_template("script.py.jinja").render(
-        spec=spec,
-        task=prepared.task,
-        **_data_values(spec, source, prepared),
+    values = {
+        "spec": spec,
+        "task": prepared.task,
+        "table": table,
+        **_data_values(spec, source, prepared, table),
         **_network_values(spec, prepared),
         **_training_values(spec, len(prepared.train)),
-    )
+    }
+    if table is not None:
+        lines = environment.get_template("data.py.jinja").render(values)
+        check_table_lines(lines, prepared, table)
+    return environment.get_template("script.py.jinja").render(values)
 
 
 def _first_that_fits(text: str, indent: int = 0) -> str:
@@ -120,13 +136,18 @@ def _first_that_fits(text: str, indent: int = 0) -> str:
     return next(fits, last)
 
 
-def _data_values(spec: Spec, source: Source, prepared: Prepared) -> dict[str, Any]:
+def _data_values(
+    spec: Spec, source: Source, prepared: Prepared, table: ScriptTable | None
+) -> dict[str, Any]:
     """Returns the values of the lines that read, split and scale the data."""
     kind, _, argument = str(spec.data.source).partition(":")
     idx_files = _idx_files(Path(argument)) if kind == "idx" else []
     splits = script_splits(spec, source, prepared)
-    rows = "x[rows]" if splits else "x"
-    scaling = scaling_lines(spec, source, prepared, rows=rows, columns=MAX_COLUMNS)
+    if table is not None:
+        scaling = table_scaling(spec, prepared, table)
+    else:
+        rows = "x[rows]" if splits else "x"
+        scaling = scaling_lines(spec, source, prepared, rows=rows, columns=MAX_COLUMNS)
     return {
         "kind": kind,
         "argument": argument,
@@ -137,6 +158,7 @@ def _data_values(spec: Spec, source: Source, prepared: Prepared) -> dict[str, An
         "idx_files": idx_files,
         "gzipped": any(file.suffix == ".gz" for file in idx_files),
         "splits": splits,
+        "by_sklearn": splits_by_sklearn(spec),
         "scaling": scaling,
     }
 

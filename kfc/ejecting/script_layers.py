@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from kfc.data import Task
 from kfc.ejecting.refusals import ACTIVATIONS, refused
-from kfc.network import layer_seed, num_outputs
+from kfc.network import layer_seed, num_inputs, num_outputs
 from kfc.spec import HiddenSpec, InitializerSpec, Spec
 from kfc.training.engine import graph_key, keep_threshold
 
@@ -131,7 +130,7 @@ def script_layers(spec: Spec, task: Task, *, num_rows: int) -> list[ScriptLayer]
         SpecError: If one loop over the hidden layers cannot add biases as Keras does.
     """
     hidden = spec.network.layers()
-    inputs, outputs = math.prod(task.input_shape), num_outputs(spec, task)
+    inputs, outputs = num_inputs(task), num_outputs(spec, task)
     widths = [inputs, *(layer.units for layer in hidden), outputs]
     # kfc's function is traced once for these widths, so Keras does not know them.
     shared = graph_key(spec, task, num_rows=num_rows)

@@ -1,7 +1,8 @@
 """Computes the numbers of the splits of a script, which selects the rows that `fit` selects.
 
-Scikit-learn splits its own data sets. A script for other sources does not import it, and does
-the work of `train_test_split` by hand: NumPy's legacy generator permutes class after class.
+Scikit-learn splits its own data sets, and tables, whose script has no line to spare. A script
+for other sources does not import it, and does the work of `train_test_split` by hand: NumPy's
+legacy generator permutes class after class.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ class ScriptSplit(NamedTuple):
     tied_classes: list[int]
 
 
+def splits_by_sklearn(spec: Spec) -> bool:
+    """Returns whether the script imports scikit-learn to split: its data sets, or a table."""
+    return str(spec.data.source).startswith(("sklearn:", "csv:"))
+
+
 def script_splits(spec: Spec, source: Source, prepared: Prepared) -> list[ScriptSplit]:
     """Returns the splits of a source, in the order of `kfc.data.prepare`.
 
@@ -64,7 +70,7 @@ def script_splits(spec: Spec, source: Source, prepared: Prepared) -> list[Script
         if second == "rows" and share >= len(rows):
             continue  # `data.rows` selects all of them
         parts = split(SplitRequest(y[rows], share, spec.seed, stratify, where="data"))
-        by_hand = stratify and not str(spec.data.source).startswith("sklearn:")
+        by_hand = stratify and not splits_by_sklearn(spec)
         counts, tied = _by_class(y[rows], parts[0], spec.seed) if by_hand else ([], [])
         size = len(parts[1])
         splits.append(ScriptSplit(first, second, bool(splits), share, size, counts, tied))

@@ -1,7 +1,11 @@
+from .boolean_column import BooleanColumn as BooleanColumn
+from .category_column import CategoryColumn as CategoryColumn
 from .category_texts import one_text as one_text
 from .column_encoding import Code as Code
 from .column_encoding import ColumnEncoding as ColumnEncoding
 from .column_encoding import row_place as row_place
+from .date_column import DateColumn as DateColumn
+from .number_column import NumberColumn as NumberColumn
 from .numeric import NumericScaling as NumericScaling
 from .scaling_layers import TensorScaling as TensorScaling
 from .scaling_layers import given_numbers as given_numbers

@@ -18,7 +18,16 @@ from kfc.ejecting.script import MAX_COLUMNS, MAX_LINES, eject  # noqa: E402
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SLOW = pytest.mark.slow
 SMALL = {"network.hidden": [16], "data.rows": 100, "training.loss": "mse"}
-ALLOWED = {"gzip", "hashlib", "numpy", "os", "sklearn", "tensorflow", "tensorflow_datasets"}
+ALLOWED = {
+    "csv",
+    "gzip",
+    "hashlib",
+    "numpy",
+    "os",
+    "sklearn",
+    "tensorflow",
+    "tensorflow_datasets",
+}
 FORBIDS_KFC = (
     "import sys, runpy\n"
     "class No:\n"
@@ -191,6 +200,31 @@ def test_specs_of_images_in_full_give_the_same_bits(spec, prepared_tfds, tmp_pat
 def test_the_network_of_numpy_autodiff_gives_the_same_bits(idx_datasets, tmp_path):
     source = {"data.source": f"idx:{idx_datasets / 'mnist'}"}
     compare(str(EXPERIMENTS / "numpy_autodiff" / "spec.yaml"), source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"training.engine": "xla"},
+        pytest.param({"data.missing": "mean", "data.scale": "robust"}, marks=SLOW),
+        pytest.param(
+            {"data.columns.fee": "ignore", "data.columns.visits": "ignore"}, marks=SLOW
+        ),
+        pytest.param({"data.columns.plan": "ignore", "data.scale": "none"}, marks=SLOW),
+        pytest.param(
+            {"data.target": "visits", "data.task": "regression", "data.scale_target": "none"},
+            marks=SLOW,
+        ),
+    ],
+    ids=str,
+)
+def test_a_table_gives_the_same_bits(overrides, customers, tmp_path):
+    spec = {
+        "data": {"source": f"csv:{customers}", "target": "late", "rows": 100},
+        "network": {"hidden": [16]},
+        "training": {"epochs": 2},
+    }
+    compare(spec, overrides, tmp_path)
 
 
 @pytest.mark.slow
