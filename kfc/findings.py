@@ -21,9 +21,12 @@ Stage = Literal[
     "spec",
     "inputs",
     "source",
+    "names",
     "table",
     "columns",
+    "other_table",
     "table_columns",
+    "encoded_table",
     "encoding_table",
     "data",
     "task",
@@ -67,8 +70,11 @@ class Check:
         found = (found,) if isinstance(found, Finding) else found
         return tuple(replace(each, code=self.code, severity=self.severity) for each in found)
 
-    def run(self, *arguments: Any, **options: Any) -> None:
+    def run(self, *arguments: Any, **options: Any) -> tuple[Finding, ...]:
         """Runs the check and refuses where its severity is `error`.
+
+        Returns:
+            The findings of a warning; none of an error.
 
         Raises:
             KfcError: The `error` of this row, with all findings.
@@ -76,9 +82,11 @@ class Check:
         found = self.find(*arguments, **options)
         if found and self.severity == "error":
             raise self.error(*found)
+        return found
 
 
 _TABLES = "kfc.data.tables.table_source"
+_COLUMNS = "kfc.data.tables.column_checks"
 
 CHECKS = (
     # A spec is loaded: (spec).
@@ -92,13 +100,36 @@ CHECKS = (
     Check("input_overflow", "inputs", DataError, "kfc.data.input_checks"),
     # Rows are about to be read: (spec, their form).
     Check("key_without_effect", "source", SpecError, "kfc.data.source_reading"),
+    # The names of a table are read: (names, where).
+    Check("column_name_empty", "names", DataError, "kfc.data.tables.column_names"),
+    Check("column_name_repeated", "names", DataError, "kfc.data.tables.column_names"),
     # A table is read: (table, target).
     Check("target_column_missing", "table", DataError, _TABLES),
     Check("target_cell_missing", "table", DataError, _TABLES),
     # The columns of a training table have types: (table, target, reports).
     Check("no_input_column", "columns", DataError, _TABLES),
+    Check("column_constant", "columns", DataError, _COLUMNS, "warning"),
+    Check("category_nearly_unique", "columns", DataError, _COLUMNS, "warning"),
+    Check("number_is_id", "columns", DataError, _COLUMNS, "warning"),
+    # A table of test or validation rows is read: (training table, other table).
+    Check("column_not_in_training", "other_table", DataError, _COLUMNS, "warning"),
     # The columns of a table are selected: (table, names, part).
     Check("input_column_missing", "table_columns", DataError, _TABLES),
+    # A table is encoded: (encoding, training rows, other tables by their name in messages).
+    Check(
+        "target_in_column",
+        "encoded_table",
+        DataError,
+        "kfc.data.target_leaks",
+        "warning",
+    ),
+    Check(
+        "training_rows_repeated",
+        "encoded_table",
+        DataError,
+        "kfc.data.repeated_rows",
+        "warning",
+    ),
     # Another table is encoded for a trained network: (typed, table, where).
     Check("table_empty", "encoding_table", DataError, "kfc.runs.table_rows"),
     Check("unknown_category", "encoding_table", DataError, "kfc.runs.table_rows"),
@@ -178,8 +209,8 @@ def checks_of(stage: Stage) -> tuple[Check, ...]:
 
 def run_checks(
     stage: Stage, *arguments: Any, accept: Collection[str] = (), **options: Any
-) -> None:
-    """Runs the checks of a stage; the first one that finds a problem refuses.
+) -> tuple[Finding, ...]:
+    """Runs the checks of a stage; the first error that finds a problem refuses.
 
     A later check relies on the earlier ones: NaN is looked for among real numbers.
 
@@ -189,12 +220,18 @@ def run_checks(
         accept: Codes of the checks that are left out.
         **options: Keyword arguments of these checks.
 
+    Returns:
+        The findings of the warnings.
+
     Raises:
         KfcError: The error of the check that refuses.
     """
-    for check in checks_of(stage):
-        if check.code not in accept:
-            check.run(*arguments, **options)
+    return tuple(
+        finding
+        for check in checks_of(stage)
+        if check.code not in accept
+        for finding in check.run(*arguments, **options)
+    )
 
 
 def run_check(code: str, *arguments: Any) -> None:

@@ -55,6 +55,16 @@ def table(**columns):
     return lambda: prepare(load_spec({"data": {"target": "label"}}), {**TABLE, **columns})
 
 
+def declared(values, **columns):
+    spec = load_spec({"data": {"target": "label", "columns": columns}})
+    return lambda: prepare(spec, {**TABLE, **values})
+
+
+def held_out(**columns):
+    parts = {"train": TABLE, "test": {**TABLE, **columns}}
+    return lambda: prepare(load_spec({"data": {"target": "label"}}), parts)
+
+
 def applied(rows, unknown="slot", some=slice(None)):
     task = prepare(load_spec({"data": {"target": "label", "unknown": unknown}}), TABLE).task
     return encoded_rows(typed_rows(rows, task).take(np.arange(60)[some]), task)
@@ -86,6 +96,16 @@ TRIGGERS = {
     "input_not_finite": fitted(changed(X, (3, 2), np.nan), Y),
     "input_overflow": fitted(changed(X, (3, 2), 1e300), Y),
     "key_without_effect": fitted(X, Y, data={"test": "csv:other.csv"}),
+    "column_name_empty": table(**{" ": X[:, 0]}),
+    "column_name_repeated": table(**{" size": X[:, 0]}),
+    "column_constant": declared(size="number", values={"size": [0.5] * 60}),
+    "category_nearly_unique": declared(
+        kind="category", values={"kind": [f"name {i}" for i in range(60)]}
+    ),
+    "number_is_id": declared(size="number", values={"size": np.arange(60)}),
+    "column_not_in_training": held_out(note=X[:, 1]),
+    "target_in_column": table(code=np.array(["a", "b", "c"])[Y]),
+    "training_rows_repeated": held_out(),
     "target_column_missing": lambda: prepare(load_spec({"data": {"target": "no"}}), TABLE),
     "target_cell_missing": table(label=[None, *Y[1:].tolist()]),
     "no_input_column": table(size=X[:, 0] * 0, kind=[f"name {i}" for i in range(60)]),
@@ -146,15 +166,24 @@ TRIGGERS = {
     "weights_not_finite": lambda: run_check("weights_not_finite", False, 0, 10),
     "metric_not_finite": lambda: run_check("metric_not_finite", {"loss": np.inf}, "epoch 1"),
 }
-"""Code -> a call that the check refuses."""
+"""Code -> a call that the check refuses, or warns of."""
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
-def test_every_check_of_the_table_refuses_its_problem_with_its_code(check):
+def findings_of(check):
+    if check.severity == "warning":
+        found = TRIGGERS[check.code]().warnings
+        return [finding for finding in found if finding.code == check.code]
     with pytest.raises(KfcError) as caught:
         TRIGGERS[check.code]()
     assert type(caught.value) is check.error
-    for finding in caught.value.findings:
+    return caught.value.findings
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+def test_every_check_of_the_table_finds_its_problem_with_its_code(check):
+    findings = findings_of(check)
+    assert findings
+    for finding in findings:
         assert (finding.code, finding.severity) == (check.code, check.severity)
         facts = finding.as_json()
         assert all(facts[key] for key in ("code", "severity", "cause", "path", "cure"))
@@ -180,8 +209,10 @@ def test_the_checks_of_a_stage_keep_the_order_of_the_table():
         assert checks_of(stage) == tuple(check for check in CHECKS if check.stage == stage)
 
 
-def test_a_spec_may_accept_only_checks_of_the_table():
-    assert set(typing.get_args(AcceptedCheck)) <= {check.code for check in CHECKS}
+def test_a_spec_may_accept_every_warning_and_only_checks_of_the_table():
+    accepted = set(typing.get_args(AcceptedCheck))
+    assert accepted <= {check.code for check in CHECKS}
+    assert accepted >= {check.code for check in CHECKS if check.severity == "warning"}
 
 
 def test_only_the_table_gives_a_finding_its_code():
@@ -212,10 +243,16 @@ def one_check(monkeypatch):
 def test_a_warning_is_found_and_does_not_refuse(one_check):
     (finding,) = one_check.find(3)
     assert (finding.code, finding.severity) == ("odd", "warning")
-    one_check.run(3)
+    assert one_check.run(3) == (finding,)
     with pytest.raises(SpecError, match="here: expected even numbers, got 3"):
         run_checks("data", 3)
-    run_checks("data", 4)
+    assert run_checks("data", 4) == ()
+
+
+def test_the_warnings_of_a_stage_are_returned(one_check, monkeypatch):
+    monkeypatch.setattr("kfc.findings.CHECKS", (one_check,))
+    (finding,) = run_checks("data", 3)
+    assert (finding.code, finding.severity) == ("odd", "warning")
 
 
 def test_an_accepted_check_is_left_out(one_check):

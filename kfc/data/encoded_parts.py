@@ -7,6 +7,7 @@ from typing import Any
 
 from kfc.data.encoded_tables import EncodedTable
 from kfc.data.rows import Rows
+from kfc.errors import Finding
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class EncodedParts:
         table: Facts about the table; None for arrays.
         raw_inputs: Inputs of arrays as their source gave them, with the name of each part in
             messages; none for tables, whose inputs were checked when they were encoded.
+        warnings: Findings that do not refuse the rows.
     """
 
     name: str
@@ -42,6 +44,7 @@ class EncodedParts:
     targets: tuple[str, ...] = ()
     table: EncodedTable | None = None
     raw_inputs: tuple[tuple[Any, str], ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
     def resolved(self) -> dict[str, Any]:
         """Returns the keys of the spec's `data` whose values depend on the rows."""

@@ -19,6 +19,7 @@ from kfc.data.table_cache import cached_parts, input_file, streams_table
 from kfc.data.tables import ArrowFiles, ColumnReport, TypedTable
 from kfc.data.targets import Classes, read_classes
 from kfc.data.task import Task
+from kfc.errors import Finding
 from kfc.findings import run_checks
 from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.spec import Spec
@@ -45,6 +46,7 @@ class Prepared:
         reports: Facts about each column of a table, and the reason of its type.
         test_columns: The columns of some test rows of a table, evenly spaced and not yet
             encoded, of which a run keeps a sample; None for arrays.
+        warnings: Findings that do not refuse the rows, without those that the spec accepts.
     """
 
     train: Rows
@@ -55,6 +57,7 @@ class Prepared:
     resolved: Mapping[str, Any] = field(default_factory=dict)
     reports: tuple[ColumnReport, ...] = ()
     test_columns: TypedTable | None = None
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def held_out(self) -> dict[str, Rows]:
@@ -113,6 +116,7 @@ def prepare(
         {**parts.resolved(), "scale": _scale(spec, parts.table)},
         parts.table.reports if parts.table else (),
         parts.table.test_columns if parts.table else None,
+        tuple(finding for finding in parts.warnings if finding.code not in spec.accept),
     )
 
 
@@ -163,6 +167,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
     if validation is not None:
         parts["validation"] = replace(validation, sample_weight=None)
     table = None
+    warnings: tuple[Finding, ...] = ()
     if raw.tables is not None:
         # Fit the encoding on the training rows that remain.
         table = EncodedTable.fit(spec, raw.tables, train, test)
@@ -170,6 +175,15 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
             parts[name] = table.encode(
                 rows, None if folder is None else input_file(folder, name)
             )
+        names = {"test": raw.test_name, "validation": raw.validation_name}
+        others = {
+            where: parts[name]
+            for name, where in names.items()
+            if getattr(source, name) is not None
+        }
+        warnings = raw.tables.warnings + run_checks(
+            "encoded_table", table.encoding, parts["train"], others
+        )
     return EncodedParts(
         name=raw.train_name,
         train=parts["train"],
@@ -183,6 +197,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
         targets=source.targets,
         table=table,
         raw_inputs=() if table else tuple((rows.x, where) for rows, where in raw.parts),
+        warnings=warnings,
     )
 
 

@@ -205,6 +205,7 @@ def _write(folder: Path, parts: EncodedParts) -> None:
             for report in table.reports
         ],
         "encoding": table.encoding.get_config(),
+        "warnings": [dataclasses.asdict(finding) for finding in parts.warnings],
         "files": {
             path.name: _file_sha256(path)
             for path in sorted(folder.iterdir())
@@ -278,6 +279,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
         pixels=False,
         origin=content["origin"],
         feature_names=tuple(content["feature_names"]),
+        warnings=tuple(Finding(**finding) for finding in content["warnings"]),
         table=_table(content, atomic.read_bytes(folder / "test_columns.arrow"), spec),
     )
 

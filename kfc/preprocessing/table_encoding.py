@@ -129,7 +129,7 @@ class TableEncoding:
         return (*numbers, *flags, *(code.name for code in self.codes))
 
     @cached_property
-    def _places(self) -> dict[str, list[int]]:
+    def places(self) -> dict[str, list[int]]:
         """Positions of the features of each column, by its name."""
         number, flag, code = 0, self.num_numbers, self.num_numbers + self.num_flags
         places = {}
@@ -159,7 +159,7 @@ class TableEncoding:
             return np.empty((0, 0), np.float32)
 
         def write(column: ColumnEncoding) -> None:
-            own = [by_feature[i] for i in self._places[column.name]]
+            own = [by_feature[i] for i in self.places[column.name]]
             column.write(columns[column.name], own, place or row_place)
 
         # A column is contiguous while it is written, and rows are made of a few at a time:
@@ -240,7 +240,7 @@ class TableEncoding:
             group = [column for column in self.columns if type(column) is kind]
             if group:
                 blocks += kind.graph(group, [inputs[names[column.name]] for column in group])
-        found = [self._places[name][i] for block in blocks for name, i in block.keys]
+        found = [self.places[name][i] for block in blocks for name, i in block.keys]
         values = [block.values for block in blocks]
         joined = values[0] if len(values) == 1 else keras.ops.concatenate(values, axis=1)
         order = np.argsort(found)

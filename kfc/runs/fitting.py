@@ -84,6 +84,8 @@ def fit(
     )
     if any(report.name not in valid.data.columns for report in plan.prepared.reports):
         console.print(report_table(plan.prepared.reports))
+    for finding in plan.prepared.warnings:
+        say(console, f"warning: {finding} [{finding.code}]")
     trainer = compile_trainer(plan)
     if network is not None:
         check_architecture(plan.network, network)

@@ -47,6 +47,7 @@ class _ResultRecord(BaseModel, strict=True, extra="allow"):
     folder: str
     metrics: dict[str, float]
     baseline: dict[str, float] = {}
+    warnings: list[dict[str, Any]] = []
     epochs: int
     seconds: float
     weights_sha256: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,8 @@ class Run:
             search.
         sample_sha256: SHA-256 of `sample.npz`, which holds some test rows and the network's
             outputs for them; None for a trial of a search, which uses no test rows.
+        warnings: Findings about the data that did not refuse the training, as
+            `Finding.as_json` returns them.
     """
 
     spec: Spec
@@ -102,6 +104,7 @@ class Run:
     num_rows: dict[str, int]
     sample_sha256: str | None
     baseline: dict[str, float]
+    warnings: list[dict[str, Any]] = field(default_factory=list)
 
     @functools.cached_property
     def model(self) -> keras.Model:
@@ -327,5 +330,6 @@ def load(folder: str | Path) -> Run:
         data_sha256=result["data_sha256"],
         num_rows=result.get("rows", {}),
         baseline=result.get("baseline", {}),
+        warnings=result.get("warnings", []),
         sample_sha256=result.get("sample_sha256"),
     )

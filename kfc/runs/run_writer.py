@@ -108,6 +108,7 @@ class RunWriter:
             num_rows={"train": len(plan.prepared.train)}
             | {name: len(rows) for name, rows in plan.prepared.held_out.items()},
             sample_sha256=sample_sha256,
+            warnings=[finding.as_json() for finding in plan.prepared.warnings],
         )
         stateless = _without_state(callbacks)
         facts = {
@@ -116,6 +117,7 @@ class RunWriter:
             "data_sha256": run.data_sha256,
             "rows": run.num_rows,
             "sample_sha256": run.sample_sha256,
+            "warnings": run.warnings,
             "history": run.history,
             "phases": phases.seconds,
             "memory": {"predicted": plan.memory_bytes, "peak": memory.peak_bytes()},

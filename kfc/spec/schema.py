@@ -41,7 +41,15 @@ from kfc.spec.source_fields import SourceSchema, check_source_name, check_valida
 from kfc.spec.table_fields import CategoriesSpec, ColumnSpec, CsvSpec
 
 # Codes of the checks that a spec may accept, see `kfc/findings.py`.
-AcceptedCheck = Literal["unscaled_input"]
+AcceptedCheck = Literal[
+    "unscaled_input",
+    "column_constant",
+    "category_nearly_unique",
+    "number_is_id",
+    "column_not_in_training",
+    "target_in_column",
+    "training_rows_repeated",
+]
 
 
 # --- data ---------------------------------------------------------------------------------
@@ -350,7 +358,7 @@ class Spec(SpecModel):
     )
     accept: Listed[AcceptedCheck] = Field(
         (),
-        description="Codes of data checks that do not stop this run.",
+        description="Codes of data checks that neither stop this run nor warn.",
         examples=[["unscaled_input"]],
     )
     data: DataSpec = Field(default_factory=lambda: DataSpec())

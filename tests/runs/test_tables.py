@@ -264,3 +264,17 @@ def test_a_target_of_numbers_is_a_regression(tmp_path):
     values = trained.predict(table).value
     assert values.shape == (120, 1)
     assert keras.ops.isfinite(values).numpy().all()
+
+
+def test_a_run_says_and_keeps_the_warnings_of_its_table(tmp_path, capsys):
+    table = columns()
+    table["outcome"] = ["left" if word == "yes" else "stayed" for word in table["churn"]]
+    run = kfc.fit(SPEC, data=table, runs=tmp_path)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "warning: training rows, column outcome: expected inputs that leave" in said
+    (warning,) = kfc.load(run.folder).warnings
+    assert warning == run.warnings[0]
+    assert (warning["code"], warning["severity"]) == ("target_in_column", "warning")
+    accepted = fit(tmp_path, table, accept=["target_in_column"])
+    assert accepted.warnings == []
+    assert accepted.weights_sha256 == run.weights_sha256

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kfc.data.tables.column_names import check_names
 from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding, reason
+from kfc.findings import run_checks
 from kfc.spec import shown_value
 
 
@@ -56,7 +56,7 @@ def read_table(values: Any, name: str) -> RawTable:
             table = pa.table(values)
         except Exception as error:  # other libraries raise errors of any class
             raise _no_frame(values, name, f", {reason(error)}") from error
-        check_names(table.column_names, name)
+        run_checks("names", table.column_names, name)
     else:
         raise _no_frame(values, name)
     if not len(table) or not table.num_columns:
@@ -120,7 +120,7 @@ def _no_frame(values: Any, name: str, cause: str = "") -> DataError:
 def _from_columns(titles: Sequence[Any], columns: Sequence[Any], name: str) -> pa.Table:
     """Returns named columns of pandas, NumPy, lists and other kinds as a table."""
     names = [_text_name(title, name) for title in titles]
-    check_names(names, name)
+    run_checks("names", names, name)
     arrays = [
         _as_arrow(values, name, text) for text, values in zip(names, columns, strict=True)
     ]

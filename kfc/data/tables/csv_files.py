@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from kfc.data.tables.arrow_files import ArrowFiles
-from kfc.data.tables.column_names import check_names
 from kfc.data.tables.csv_bytes import CsvBytes, read_csv_bytes
 from kfc.data.tables.csv_decimal import recognised_decimal
 from kfc.data.tables.csv_dialect import Dialect, recognise
@@ -21,6 +20,7 @@ from kfc.data.tables.csv_quotes import check_quotes
 from kfc.data.tables.part_files import no_rows, part_files, refusing
 from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding
+from kfc.findings import run_checks
 from kfc.spec import CsvSpec, shown_value
 
 CSV_NAMES = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
@@ -211,7 +211,7 @@ def _named(table: pa.Table, names: Sequence[str], where: str) -> pa.Table:
         if name.strip() or table.column(number).null_count < len(table)
     ]
     names = [name if number in kept else f"?{number}" for number, name in enumerate(names)]
-    check_names(names, f"{where}, line 1")
+    run_checks("names", names, f"{where}, line 1")
     return table.rename_columns(names).select(kept)
 
 

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from kfc.data.tables.arrow_files import ArrowFiles
 from kfc.data.tables.arrow_frames import settled
-from kfc.data.tables.column_names import check_names
 from kfc.data.tables.part_files import no_rows, part_files, refusing
 from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding
+from kfc.findings import run_checks
 from kfc.system import open_file
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -44,7 +44,7 @@ def read_parquet(path: Path, name: str, arrow_files: ArrowFiles | None = None) -
         with _refusing_damage(part), open_file(part) as file:
             opened = pq.ParquetFile(file)
             found, rows = opened.schema_arrow, opened.metadata.num_rows
-        check_names(found.names, str(part))
+        run_checks("names", found.names, str(part))
         schema = schema or found
         if not found.equals(schema):
             raise _other_schema(part, schema, found)

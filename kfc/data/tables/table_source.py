@@ -41,6 +41,7 @@ class TableSource:
         columns: Type of each column but the target, in the order of the table.
         csv: Form of the CSV file that was recognised or said.
         reports: Facts about each column, and the reason of its type.
+        warnings: Findings that do not refuse the table.
     """
 
     source: Source
@@ -48,6 +49,7 @@ class TableSource:
     columns: Mapping[str, ColumnSpec]
     csv: CsvSpec
     reports: tuple[ColumnReport, ...]
+    warnings: tuple[Finding, ...] = ()
 
 
 def is_table_source(name: str | None) -> bool:
@@ -127,12 +129,14 @@ def read_tables(
     reports = resolve_columns(train, spec.columns, target)
     columns = {report.name: report.column for report in reports}
     used = {name: column for name, column in columns.items() if column.type != "ignore"}
-    run_checks("columns", train, target, reports)
+    warnings = run_checks("columns", train, target, reports)
 
     others = dict(tables)
     for part, name in (("test", spec.test), ("validation", spec.validation)):
         if is_table_source(name if isinstance(name, str) else None):
             others[part] = read_raw(str(name), spec.csv, arrow_files)
+    for part in set(others) - {"train"}:
+        warnings += run_checks("other_table", train, others[part])
     target_column = _target_column(train, target, spec.task)
     classes = spec.task == "classification"
     rows = {
@@ -150,7 +154,7 @@ def read_tables(
         validation=rows.get("validation"),
     )
     csv = CsvSpec.model_validate(train.csv) if train.csv else spec.csv
-    return TableSource(source, target, columns, csv, reports)
+    return TableSource(source, target, columns, csv, reports, warnings)
 
 
 def select_columns(

@@ -1,0 +1,132 @@
+"""Finds columns that give the target away, such as a price in another currency.
+
+A column is compared with the target on some rows, and on all rows if it fits there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kfc.data.rows import Rows
+from kfc.data.sources import join_names
+from kfc.errors import Finding
+from kfc.preprocessing import TableEncoding
+
+_SAMPLE = 10_000  # rows that a column must fit before all rows are looked at
+_FEW = 10  # rows outside the most frequent value that a relation needs
+_REPEATS = 20.0  # rows that chance would let contradict a rule
+_LINEAR = 0.999999  # share of the target's variance that a linear relation explains
+_MOST_SUMMED = 100  # numbers of which a sum is looked for; the time grows with the square
+_PART = 0.001  # standard deviations of the target that a column of a sum adds at least
+
+
+def target_in_column(
+    encoding: TableEncoding, train: Rows, others: Mapping[str, Rows]
+) -> list[Finding]:
+    """Finds columns that tell the target, have its order, or add up to it.
+
+    Args:
+        encoding: Encoding of the table.
+        train: Encoded training rows.
+        others: Other encoded rows, which make no difference here.
+    """
+    y = train.y[:, 0] if train.y.ndim == 2 else train.y
+    some = np.linspace(0, len(y) - 1, min(len(y), _SAMPLE)).astype(np.int64)
+    x_some = np.asarray(train.x[some])
+    # Equal rows say nothing: each column would tell their target.
+    _, once = np.unique(x_some, axis=0, return_index=True)
+    found = []
+    for name, features in encoding.places.items():
+        for feature in features:
+            ordered = feature < encoding.num_numbers
+            how = _relation(x_some[once, feature], y[some][once], ordered)
+            if how and len(some) < len(y):
+                how = _relation(np.asarray(train.x[:, feature]), y, ordered)
+            if how:
+                found.append(_finding([name], f"a column {how}", len(y)))
+                break
+    if y.dtype.kind == "f" and not found:
+        names = _summed(encoding, x_some[once], y[some][once])
+        if names:
+            got = "columns of which a sum, with constant factors, is the target"
+            found.append(_finding(names, got, len(y)))
+    return found
+
+
+def _summed(encoding: TableEncoding, x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Returns the numbers of which a weighted sum is the target, or none."""
+    x = x[:, : encoding.num_numbers].astype(np.float64)
+    if not 1 < x.shape[1] <= _MOST_SUMMED or len(x) < 2 * x.shape[1] + _FEW or np.ptp(y) == 0:
+        return []
+    spread = x.std(axis=0)
+    x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    y = (y - y.mean()) / y.std()
+    factors = np.linalg.lstsq(x, y)[0]
+    if 1 - float(np.square(y - x @ factors).mean()) <= _LINEAR:
+        return []
+    column_of = {place: name for name, places in encoding.places.items() for place in places}
+    terms = np.flatnonzero(np.abs(factors) > _PART)
+    return list(dict.fromkeys(column_of[int(place)] for place in terms))
+
+
+def _finding(names: list[str], got: str, rows: int) -> Finding:
+    return Finding(
+        f"training rows, {'column' if len(names) == 1 else 'columns'} {join_names(names)}",
+        "inputs that leave the target open",
+        f"{got}, in {rows:,} rows",
+        f"Use {{{names[-1]}: ignore}} in data.columns if it is not known before the target; "
+        "else accept: [target_in_column].",
+        evidence={"rows": rows, "columns": len(names)},
+    )
+
+
+def _relation(x: np.ndarray, y: np.ndarray, ordered: bool) -> str:
+    """Returns the way in which a feature gives the target away, or an empty text."""
+    if not (_varied(x) and _varied(y)):
+        return ""
+    if _tells(x, y):
+        return "whose value tells the target"
+    numbers = y.dtype.kind == "f"
+    if ordered and numbers:
+        same = _rises(x, y) or _rises(-x, y) or _proportional(x, y)
+    elif ordered:
+        same = _separates(x, y)
+    else:
+        same = numbers and _separates(y, x)
+    return "whose order is that of the target" if same else ""
+
+
+def _tells(x: np.ndarray, y: np.ndarray) -> bool:
+    """Returns whether rows with one value have one target, more often than by chance."""
+    values, places = np.unique(x, return_inverse=True)
+    _, classes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    differ = 1 - float(((counts / len(y)) ** 2).sum())
+    if (len(x) - len(values)) * differ < _REPEATS:
+        return False
+    first = np.zeros(len(values), np.int64)
+    first[places] = classes
+    return bool((first[places] == classes).all())
+
+
+def _varied(values: np.ndarray) -> bool:
+    """Returns whether enough rows are outside the most frequent value."""
+    return len(values) - int(np.unique(values, return_counts=True)[1].max()) >= _FEW
+
+
+def _rises(x: np.ndarray, y: np.ndarray) -> bool:
+    return bool((np.diff(y[np.lexsort((y, x))]) >= 0).all())
+
+
+def _proportional(x: np.ndarray, y: np.ndarray) -> bool:
+    return float(np.corrcoef(x, y)[0, 1]) ** 2 > _LINEAR
+
+
+def _separates(ordered: np.ndarray, groups: np.ndarray) -> bool:
+    """Returns whether each group is an interval of the ordered values."""
+    order = np.lexsort((groups, ordered))
+    ordered, groups = ordered[order], groups[order]
+    changes = groups[1:] != groups[:-1]
+    apart = ordered[1:][changes] != ordered[:-1][changes]
+    return int(changes.sum()) == len(np.unique(groups)) - 1 and bool(apart.all())

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from kfc.data import prepare
+from kfc.spec import load_spec
+
+RNG = np.random.default_rng(0)
+ROWS = 400
+SIZE, NOISE = RNG.normal(size=ROWS), RNG.normal(size=ROWS)
+PRICE = 3 * SIZE + NOISE
+CLASS = np.where(PRICE > 0, "high", "low")
+
+
+def warned(target, task="regression", **columns):
+    table = {"size": SIZE, **columns, "target": target}
+    spec = load_spec({"data": {"target": "target", "task": task}})
+    return prepare(spec, table).warnings
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        PRICE * 1.1 + 5,
+        -PRICE,
+        np.exp(PRICE),
+        np.round(PRICE, 6),
+        np.where(PRICE > 1, "dear", "cheap"),
+    ],
+    ids=["in another currency", "negative", "in another scale", "rounded", "in bands"],
+)
+def test_a_column_with_the_order_of_a_numeric_target_is_said(column):
+    (finding,) = warned(PRICE, other=column)
+    assert (finding.code, finding.severity) == ("target_in_column", "warning")
+    assert finding.where == "training rows, column other"
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.where(CLASS == "high", RNG.choice(["a", "b"], ROWS), RNG.choice(["c", "d"], ROWS)),
+        PRICE,
+        CLASS == "low",
+    ],
+    ids=["of categories", "of numbers with a threshold", "of booleans"],
+)
+def test_a_column_that_tells_the_class_is_said(column):
+    (finding,) = warned(CLASS, "classification", other=column)
+    assert finding.code == "target_in_column"
+
+
+def test_columns_that_add_up_to_the_target_are_said():
+    (finding,) = warned(SIZE + NOISE, noise=NOISE)
+    assert finding.where == "training rows, columns size, noise"
+    assert "a sum" in finding.got
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "column"),
+    [
+        (PRICE, "regression", PRICE + 0.1 * RNG.normal(size=ROWS)),
+        (PRICE, "regression", np.where(PRICE + NOISE > 1, "dear", "cheap")),
+        (CLASS, "classification", PRICE + 0.1 * RNG.normal(size=ROWS)),
+        (CLASS, "classification", np.arange(ROWS).astype(float) / 7),
+        (CLASS, "classification", np.where(np.arange(ROWS) < 3, "rare", "usual")),
+    ],
+    ids=["nearly equal", "nearly in bands", "nearly a threshold", "never equal", "too rare"],
+)
+def test_a_column_that_leaves_the_target_open_is_not_said(target, task, column):
+    assert warned(target, task, other=column) == ()
+
+
+def test_a_relation_of_the_first_rows_alone_is_not_said():
+    rows = 20_001
+    target = RNG.normal(size=rows)
+    column = target.copy()
+    column[1::2] = RNG.normal(size=rows // 2)  # between the rows that are looked at first
+    table = {"other": column, "target": target}
+    spec = load_spec({"data": {"target": "target", "validation": 0}})
+    assert prepare(spec, {"train": table, "test": table}).warnings[1:] == ()
