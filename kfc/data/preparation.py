@@ -35,7 +35,12 @@ from kfc.data.targets import Classes, decode_text, read_classes
 from kfc.data.task import Task
 from kfc.errors import DataError, Finding, SpecError
 from kfc.findings import run_checks
-from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
+from kfc.preprocessing import (
+    NumericScaling,
+    TableEncoding,
+    TargetScaling,
+    fit_scaling,
+)
 from kfc.spec import OWN, Spec, shown_value
 from kfc.system import DiskArray, chunks, memory
 
@@ -326,7 +331,7 @@ def _task(
 ) -> Task:
     """Fits the scalings on the training rows and returns the task."""
     x = train.x if encoding is None else train.x[:, : encoding.num_numbers]
-    scaling = NumericScaling.fit(spec.data.scale, x) if x.shape[-1] else NumericScaling()
+    scaling = fit_scaling(spec.data.scale, x) if x.shape[-1] else NumericScaling()
     scale_target = "none" if classes else spec.data.scale_target
     if x.shape[-1]:
         run_checks("scaling", scaling, x, raw.train_name, spec.data.scale, accept=spec.accept)
