@@ -96,8 +96,13 @@ class TensorPieces(keras.layers.Layer):
         """The layer's numbers, which a compiled step takes as inputs."""
         return self._given()
 
-    def call(self, x: Any) -> Any:
-        """Returns the functions of `x`, (batch, features)."""
+    def call(self, x: Any, mask: Any = None) -> Any:
+        """Returns the functions of `x`, (batch, features).
+
+        Args:
+            x: Inputs, (batch, features).
+            mask: Nothing; a cloned model gives it, since it gave it to the layer's model.
+        """
         pieces = Pieces(*(keras.ops.convert_to_tensor(number) for number in self.given))
         return piecewise_linear(keras.ops.cast(x, "float32"), pieces, self._shape)
 
