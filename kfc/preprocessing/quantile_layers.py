@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
+from kfc.preprocessing.quantile_scaling import Pieces
 from kfc.preprocessing.scaling_layers import given_numbers
-
-
-class Pieces(NamedTuple):
-    """Numbers of an increasing piecewise-linear function of each feature.
-
-    In a piece that starts at s, has the width w, and rises by r from v, the function is
-
-        v + r * clip((x - s) / w, 0, 1)
-
-    Args:
-        middle: Start of the piece in the middle, (features,).
-        starts: Starts of all pieces, (features * pieces,), rising within a feature.
-        numbers: (s, w, v, r) of all pieces, (features * pieces, 4).
-    """
-
-    middle: Any
-    starts: Any
-    numbers: Any
 
 
 def piecewise_linear(x: Any, pieces: Pieces, shape: tuple[int, int]) -> Any:

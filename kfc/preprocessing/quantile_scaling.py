@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -15,8 +15,6 @@ from kfc.system import CHUNK_BYTES, DiskArray, chunks, memory
 
 if TYPE_CHECKING:
     import keras
-
-    from kfc.preprocessing.quantile_layers import Pieces
 
 _PIECES = 128
 """Pieces per feature. Their ends are 0.08 apart in standard deviations, so that a value that
@@ -34,15 +32,34 @@ _MEMORY_SHARE = 16
 """Part of the memory that sorts columns of rows which are on the disk."""
 
 
+class Pieces(NamedTuple):
+    """Numbers of an increasing piecewise-linear function of each feature.
+
+    In a piece that starts at s, has the width w, and rises by r from v, the function is
+
+        v + r * clip((x - s) / w, 0, 1)
+
+    Args:
+        middle: Start of the piece in the middle, (features,).
+        starts: Starts of all pieces, (features * pieces,), rising within a feature.
+        numbers: (s, w, v, r) of all pieces, (features * pieces, 4).
+    """
+
+    middle: Any
+    starts: Any
+    numbers: Any
+
+
 @dataclass(frozen=True)
 class QuantileScaling:
     """Maps each feature to a standard normal distribution, as far as training rows tell.
 
     A training value that is larger than a share p of the training rows becomes the normal
     quantile of p. Equal values get the mean of their shares, as in scikit-learn's
-    `QuantileTransformer`. Some 128 values per feature are kept, at equal distances of their
-    normal quantiles; the function is linear between them, and constant outside. A feature that
-    is constant in training becomes 0.
+    `QuantileTransformer`; there, however, the smallest and the largest value become -5.2 and
+    5.2 even if many rows have them, and so does a constant, which is 0 here. At most 129
+    values per feature are kept, at equal distances of their normal quantiles; the function is
+    linear between them, and constant outside.
 
     Args:
         values: Training values of each feature, (features, pieces + 1), float32. They rise;
@@ -161,8 +178,6 @@ class QuantileScaling:
 
     @functools.cached_property
     def _pieces(self) -> Pieces:
-        from kfc.preprocessing.quantile_layers import Pieces
-
         starts, values = self.values[:, :-1], self.scores[:, :-1]
         widths = np.diff(self.values)
         widths[widths == 0] = 1
