@@ -21,7 +21,7 @@ from kfc.data.targets import Classes, read_classes
 from kfc.data.task import Task
 from kfc.errors import Finding
 from kfc.findings import run_checks
-from kfc.preprocessing import NumericScaling, TargetScaling
+from kfc.preprocessing import NumericScaling, TargetScaling, fit_scaling
 from kfc.spec import Spec
 from kfc.system import first_features
 
@@ -219,7 +219,7 @@ def _task(spec: Spec, parts: EncodedParts) -> Task:
     train, table, scale = parts.train, parts.table, _scale(spec, parts.table)
     classification = parts.class_names is not None
     x = train.x if table is None else first_features(train.x, table.encoding.num_numbers)
-    scaling = NumericScaling.fit(scale, x) if x.shape[-1] else NumericScaling()
+    scaling = fit_scaling(scale, x) if x.shape[-1] else NumericScaling()
     scale_target = "none" if classification else spec.data.scale_target
     if x.shape[-1]:
         run_checks("scaling", scaling, x, parts.name, scale, accept=spec.accept)

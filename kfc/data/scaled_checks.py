@@ -6,7 +6,7 @@ import numpy as np
 
 from kfc.data.bad_cells import first_bad_cell
 from kfc.errors import Finding
-from kfc.preprocessing import NumericScaling
+from kfc.preprocessing import InputScaling
 from kfc.system import DiskArray, chunks
 
 _UNSCALED_RMS = 30.0
@@ -15,7 +15,7 @@ have 79, scikit-learn's raw 0..16 digits 7.8, standardised inputs 1."""
 
 
 def unscaled_input(
-    scaling: NumericScaling, x: np.ndarray | DiskArray, where: str, scale: str
+    scaling: InputScaling, x: np.ndarray | DiskArray, where: str, scale: str
 ) -> Finding | None:
     """Finds training inputs that are far too large for a network even when scaled.
 
@@ -39,7 +39,7 @@ def unscaled_input(
 
 
 def scaled_not_finite(
-    scaling: NumericScaling,
+    scaling: InputScaling,
     x: np.ndarray | DiskArray,
     where: str,
     feature_names: tuple[str, ...] = (),
@@ -69,6 +69,6 @@ def scaled_not_finite(
     return None
 
 
-def _stays_finite(scaling: NumericScaling, x: np.ndarray) -> bool:
+def _stays_finite(scaling: InputScaling, x: np.ndarray) -> bool:
     with np.errstate(over="ignore"):
         return bool(np.isfinite(scaling.apply(x)).all())

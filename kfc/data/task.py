@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
+from kfc.preprocessing import InputScaling, NumericScaling, TableEncoding, TargetScaling
 from kfc.spec import ColumnSpec, CsvSpec
 
 
@@ -77,7 +77,7 @@ class Task:
     input_dtype: str
     class_names: tuple[str, ...]
     outputs: int = 1
-    scaling: NumericScaling = field(default_factory=NumericScaling)
+    scaling: InputScaling = field(default_factory=NumericScaling)
     target_scaling: TargetScaling = field(default_factory=TargetScaling)
     feature_names: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()

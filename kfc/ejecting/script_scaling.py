@@ -48,7 +48,10 @@ def scaling_lines(
         fused=spec.training.engine != "graph",
     )
     if script is None:
-        expected = "no clip, and features of common sizes, none almost constant"
+        expected = (
+            "none, unit, centered, standard or robust, with features of common sizes, none "
+            "almost constant"
+        )
         raise refused("data.scale", expected, spec.data.scale)
     flat = "{0}"
     if len(prepared.task.input_shape) > 1 and not str(spec.data.source).startswith("idx:"):

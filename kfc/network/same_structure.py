@@ -48,7 +48,7 @@ def first_difference(expected: keras.Model, actual: keras.Model) -> Finding | No
     return None
 
 
-_WEIGHTLESS = ("InputLayer", "Flatten", "Reshape", "Rescaling", "Normalization")
+_WEIGHTLESS = ("Flatten", "Functional", "InputLayer", "Normalization", "Rescaling", "Reshape")
 _COMPARED = (
     "units",
     "trainable",

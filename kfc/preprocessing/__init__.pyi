@@ -5,8 +5,14 @@ from .column_encoding import Code as Code
 from .column_encoding import ColumnEncoding as ColumnEncoding
 from .column_encoding import row_place as row_place
 from .date_column import DateColumn as DateColumn
+from .input_scaling import InputScaling as InputScaling
+from .input_scaling import fit_scaling as fit_scaling
+from .input_scaling import scaling_from_config as scaling_from_config
 from .number_column import NumberColumn as NumberColumn
 from .numeric import NumericScaling as NumericScaling
+from .quantile_layers import TensorPieces as TensorPieces
+from .quantile_layers import is_piecewise_layer as is_piecewise_layer
+from .quantile_scaling import QuantileScaling as QuantileScaling
 from .scaling_layers import TensorScaling as TensorScaling
 from .scaling_layers import given_numbers as given_numbers
 from .scaling_layers import is_learned_scaling as is_learned_scaling

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kfc.system import DiskArray, chunks
@@ -39,6 +41,19 @@ def quartiles(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     flat = flattened(x).astype(np.float64)
     low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
     return low, middle, high
+
+
+def root_mean_square(
+    scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray | DiskArray
+) -> float:
+    """Returns the root mean square of scaled rows, from a sample of at most 4,000.
+
+    Args:
+        scale: Function from rows to scaled rows.
+        x: Rows.
+    """
+    sample = x[:: max(1, len(x) // 2000)]
+    return float(np.sqrt(np.mean(np.square(scale(sample).astype(np.float64)))))
 
 
 def nonzero(width: np.ndarray, size: np.ndarray, constant: float) -> np.ndarray:

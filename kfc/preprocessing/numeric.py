@@ -16,6 +16,7 @@ from kfc.preprocessing.feature_statistics import (
     nonzero,
     quartiles,
     ranges,
+    root_mean_square,
 )
 from kfc.system import DiskArray
 
@@ -109,7 +110,7 @@ class NumericScaling(AffineScaling):
         if isinstance(x, DiskArray):
             finding = Finding(
                 "data.scale",
-                "none, unit, centered or standard, for rows that are streamed from the disk",
+                "none, unit, centered, standard or quantile, for rows that stay on the disk",
                 repr(name),
                 "Quartiles need all rows at once: use standard.",
             )
@@ -153,8 +154,7 @@ class NumericScaling(AffineScaling):
 
     def rms(self, x: np.ndarray | DiskArray) -> float:
         """Returns the root mean square of scaled rows, from a sample of at most 4,000."""
-        sample = x[:: max(1, len(x) // 2000)]
-        return float(np.sqrt(np.mean(np.square(self.apply(sample).astype(np.float64)))))
+        return root_mean_square(self.apply, x)
 
     # --- in a graph ----------------------------------------------------------------------
 

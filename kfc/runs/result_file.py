@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from kfc.data import TableTask, Task
 from kfc.errors import CheckpointError, Finding, SpecError, reason
-from kfc.preprocessing import NumericScaling, TargetScaling
+from kfc.preprocessing import TargetScaling, scaling_from_config
 from kfc.spec import Spec, load_spec
 from kfc.system import atomic, safe_open
 from kfc.training import for_json, from_json
@@ -208,7 +208,7 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         TypeError: If a value has the wrong type.
     """
     shape = tuple(facts["input_shape"])
-    scaling = NumericScaling.from_config(facts["scaling"])
+    scaling = scaling_from_config(facts["scaling"])
     table = facts.get("table")
     task = Task(
         input_shape=shape,

@@ -23,7 +23,7 @@ def test_unscaled_pixels_are_refused_with_scale_none_unless_accepted(refused, dt
     prepare(load_spec({"data": {"scale": "none"}, "accept": ["unscaled_input"]}), data)
 
 
-@pytest.mark.parametrize("scale", ["unit", "centered", "standard", "robust"])
+@pytest.mark.parametrize("scale", ["unit", "centered", "standard", "robust", "quantile"])
 def test_scaled_pixels_are_fine(scale):
     prepare(load_spec({"data": {"scale": scale}}), (X * 255, Y))
 
@@ -78,6 +78,12 @@ def test_rows_that_overflow_after_scaling_are_refused_before_training(scale, par
     (finding,) = caught.value.findings
     assert finding.where == f"data, {part} rows, row 31, column 1"
     assert finding.got == "1e+20"
+
+
+def test_no_value_overflows_where_quantiles_end():
+    train = SMALL.copy()
+    train[31, 1] = 1e20
+    prepare(load_spec({"data": {"scale": "quantile"}}), ((train, SIGN), (1e17 * train, SIGN)))
 
 
 def test_rows_to_predict_that_overflow_after_scaling_are_refused():

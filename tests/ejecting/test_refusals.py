@@ -30,6 +30,7 @@ RATE = {"initial_learning_rate": 0.01}
         ({"training.early_stopping": {"monitor": "loss"}}, "training.early_stopping.monitor"),
         ({"data.source": "npy:here"}, "data.source"),
         ({"data.stream": "always"}, "data.stream"),
+        ({"data.scale": "quantile"}, "data.scale"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -54,10 +54,21 @@ def table_case():
     return spec, (x, y)
 
 
+def quantile_case():
+    """A table whose numbers are scaled by their quantiles."""
+    spec, data = table_case()
+    return {**spec, "name": "quantiles", "data": {"scale": "quantile"}}, data
+
+
 @pytest.fixture(scope="session")
 def cases():
     """Kind -> a spec and its data; the last one is disease progression, in its own units."""
-    return {"image": image_case(), "table": table_case(), "regression": ("diabetes", None)}
+    return {
+        "image": image_case(),
+        "table": table_case(),
+        "quantiles": quantile_case(),
+        "regression": ("diabetes", None),
+    }
 
 
 def fitted(case, folder):
@@ -74,6 +85,11 @@ def image(cases, tmp_path_factory):
 @pytest.fixture(scope="session")
 def table(cases, tmp_path_factory):
     return fitted(cases["table"], tmp_path_factory.mktemp("table"))
+
+
+@pytest.fixture(scope="session")
+def quantiles(cases, tmp_path_factory):
+    return fitted(cases["quantiles"], tmp_path_factory.mktemp("quantiles"))
 
 
 @pytest.fixture(scope="session")

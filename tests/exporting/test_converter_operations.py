@@ -39,9 +39,10 @@ CHANGES = {
 }
 
 
-def test_exports_of_ours_hold_nothing_else(exported):
-    assert unlisted_in_onnx(exported("table", "onnx").path) == []
-    assert unlisted_in_litert(exported("table", "litert").path) == []
+@pytest.mark.parametrize("kind", ["table", "quantiles"])
+def test_exports_of_ours_hold_nothing_else(exported, kind):
+    assert unlisted_in_onnx(exported(kind, "onnx").path) == []
+    assert unlisted_in_litert(exported(kind, "litert").path) == []
 
 
 @pytest.mark.parametrize("found", CHANGES)

@@ -18,7 +18,7 @@ from kfc.exporting.graph_check import unlisted_in_saved_model
 from kfc.exporting.loaded_export import load_export
 from kfc.exporting.versions import CERTIFICATE, file_sha256s
 from kfc.network import building
-from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling
+from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling, fit_scaling
 from kfc.runs import result_file
 from kfc.spec import CategoriesSpec, ColumnSpec, CsvSpec
 from kfc.spec.keras_signatures import signatures
@@ -45,7 +45,7 @@ def task_of(
     scale="standard", labels=CLASSES, dtype="float32", outputs=1, feature_names=COLUMNS
 ):
     x = np.random.default_rng(0).integers(0, 256, (50, 4)).astype(dtype)
-    inputs = NumericScaling.fit(scale, x)
+    inputs = fit_scaling(scale, x)
     targets = TargetScaling.fit("standard", x[:, :outputs])
     return Task((4,), dtype, labels, outputs, inputs, targets, feature_names)
 
@@ -101,6 +101,7 @@ def everything(tmp_path_factory):
         built(folder / "classes", {"hidden": hidden}, task_of(feature_names=())),
         built(folder / "values", small, task_of("none", (), outputs=2), **bfloat16),
         built(folder / "value", small, task_of("centered", ())),
+        built(folder / "quantiles", small, task_of("quantile", feature_names=())),
         built(folder / "pixels", small, pixels, **one_logit),
         built(folder / "table", small, table_task()),
     ]

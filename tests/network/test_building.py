@@ -10,7 +10,7 @@ from kfc.data import Task
 from kfc.errors import PluginError, SpecError
 from kfc.network.building import build
 from kfc.network.same_structure import check_architecture, first_difference
-from kfc.preprocessing import NumericScaling, TargetScaling
+from kfc.preprocessing import NumericScaling, TargetScaling, fit_scaling
 from kfc.spec import load_spec
 from kfc.spec.keras_signatures import REQUIRED, signatures
 
@@ -319,8 +319,10 @@ def test_an_extra_layer_at_the_end_is_named():
         check_architecture(network({"hidden": [5]}), longer)
 
 
-def test_layers_without_weights_before_the_first_one_do_not_matter():
-    ours = network({"hidden": [5]})
+@pytest.mark.parametrize("scale", ["none", "standard", "quantile"])
+def test_layers_without_weights_before_the_first_one_do_not_matter(scale):
+    scaling = fit_scaling(scale, rows())
+    ours = network({"hidden": [5]}, Task((4,), "float32", ("a", "b", "c"), scaling=scaling))
     plain = kfc.build({"network": {"hidden": [5]}}, input_shape=(4,), classes=3)
     assert first_difference(ours, plain) is None
 
@@ -353,9 +355,9 @@ def test_something_else_than_a_model_is_refused():
     ],
     ids=["leaky relu", "celu, batch normalisation", "residual"],
 )
-@pytest.mark.parametrize("scale", ["none", "unit", "standard"])
+@pytest.mark.parametrize("scale", ["none", "unit", "standard", "quantile"])
 def test_a_saved_network_gives_the_same_outputs(overrides, scale, tmp_path):
-    task = Task((4,), "float32", ("a", "b"), scaling=NumericScaling.fit(scale, rows((50, 4))))
+    task = Task((4,), "float32", ("a", "b"), scaling=fit_scaling(scale, rows((50, 4))))
     model = network(overrides, task)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -13,7 +13,14 @@ from kfc.data import Task
 from kfc.exporting import formats
 from kfc.exporting.runtimes import onnx as onnx_runtime
 from kfc.exporting.runtimes import saved_model as saved_model_runtime
-from kfc.preprocessing import NumericScaling, TargetScaling, TensorScaling
+from kfc.preprocessing import (
+    QuantileScaling,
+    TargetScaling,
+    TensorPieces,
+    TensorScaling,
+    fit_scaling,
+    scaling_from_config,
+)
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 4)).astype(np.uint8)
@@ -22,7 +29,7 @@ CONSTANT = np.where(np.arange(4) == 1, np.float32(7.25), ROWS)
 # Divisors for which Keras's `Normalization` has no variance in float32.
 EXTREME = (ROWS * np.array([1, 1e-20, 1, 1e22])).astype(np.float32)
 
-NAMES = ("unit", "centered", "standard", "robust", "robust_clip")
+NAMES = ("unit", "centered", "standard", "robust", "robust_clip", "quantile")
 INPUTS = {
     "none of pixels": ("none", PIXELS),
     "unit of pixels": ("unit", PIXELS),
@@ -39,7 +46,7 @@ TARGETS = {
     "targets with extreme divisors": ("standard", EXTREME),
 }
 SCALINGS = {
-    **{case: NumericScaling.fit(name, x) for case, (name, x) in INPUTS.items()},
+    **{case: fit_scaling(name, x) for case, (name, x) in INPUTS.items()},
     **{case: TargetScaling.fit(name, y) for case, (name, y) in TARGETS.items()},
 }
 # What the layer of a case takes: raw inputs, or the scaled outputs of a network.
@@ -102,7 +109,9 @@ def in_graphs(dtype, folder):
     for case in cases:
         layer = layer_of(case)
         found[case]["layer"] = scaled_by(case, layer, RAW[case]).numpy()
-        with_tensors = scaled_by(case, TensorScaling(layer), RAW[case])
+        quantiles = isinstance(SCALINGS[case], QuantileScaling)
+        tensors = TensorPieces(layer) if quantiles else TensorScaling(layer)
+        with_tensors = scaled_by(case, tensors, RAW[case])
         found[case]["layer with tensors"] = with_tensors.numpy()
     return found
 
@@ -126,13 +135,18 @@ def check_close(actual, exact, *terms):
 
 def scaled_terms(case):
     scaling, x = SCALINGS[case], INPUTS[case][1].astype(np.float64)
+    if isinstance(
+        scaling, QuantileScaling
+    ):  # a piece starts at one score and rises to another
+        return scaling.scores[:, 0], scaling.scores[:, -1]
     return x / scaling.divisor, scaling.shift / scaling.divisor
 
 
 @pytest.mark.parametrize("case", INPUTS)
 def test_numpy_scales_inputs_as_the_reference(case):
     _, x = INPUTS[case]
-    check_close(SCALINGS[case].apply(x), SCALINGS[case].apply_float64(x))
+    found, exact = SCALINGS[case].apply(x), SCALINGS[case].apply_float64(x)
+    check_close(found, exact, *(scaled_terms(case) if "quantile" in case else ()))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -156,7 +170,7 @@ def test_numbers_as_tensors_and_a_saved_model_keep_the_bits_of_the_layer(case, g
 def test_script_lines_scale_inputs_as_the_reference(case, fused):
     name, x = INPUTS[case]
     script = SCALINGS[case].script_lines(name, x, rows="x_train", fused=fused)
-    if "extreme" in case or name == "robust_clip":
+    if "extreme" in case or name in ("robust_clip", "quantile"):
         assert script is None
         return
     names = {"np": np, "x_train": x.astype(np.float32), "x": x.astype(script.dtype)}
@@ -198,7 +212,11 @@ def test_script_lines_scale_a_target_and_return_its_unit():
 @pytest.mark.parametrize("case", SCALINGS)
 def test_a_scaling_is_rebuilt_from_its_config(case):
     scaling = SCALINGS[case]
-    again = type(scaling).from_config(scaling.get_config())
-    for part in ("shift", "divisor"):
+    is_target = isinstance(scaling, TargetScaling)
+    rebuild = TargetScaling.from_config if is_target else scaling_from_config
+    again = rebuild(scaling.get_config())
+    assert type(again) is type(scaling)
+    quantiles = isinstance(scaling, QuantileScaling)
+    for part in ("values", "scores") if quantiles else ("shift", "divisor"):
         np.testing.assert_array_equal(getattr(again, part), getattr(scaling, part))
         assert getattr(again, part).dtype == np.float32

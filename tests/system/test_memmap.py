@@ -173,6 +173,15 @@ def test_streamed_rows_are_those_that_would_be_resident(on_disk, tiny_chunks, sc
         )
 
 
+def test_quantiles_of_streamed_rows_are_those_of_resident_ones(on_disk, tiny_chunks):
+    streamed = prepared((on_disk, targets()), stream="always", scale="quantile")
+    resident = prepared((on_disk, targets()), stream="never", scale="quantile")
+    for part in ("values", "scores"):
+        np.testing.assert_array_equal(
+            getattr(streamed.task.scaling, part), getattr(resident.task.scaling, part)
+        )
+
+
 def test_quartiles_of_streamed_rows_are_refused(on_disk):
     with pytest.raises(SpecError, match="Quartiles need all rows at once"):
         prepared((on_disk, targets()), stream="always", scale="robust")

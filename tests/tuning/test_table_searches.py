@@ -25,7 +25,7 @@ SPEC = {
         "repeats": 0,
         "space": {
             "network.hidden": {"depth": [1, 1], "width": [3, 5]},
-            "data.scale": {"choice": ["standard", "robust"]},
+            "data.scale": {"choice": ["standard", "quantile"]},
         },
     },
 }

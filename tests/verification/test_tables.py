@@ -19,8 +19,9 @@ SPEC = {
 }
 
 
-def test_every_path_makes_the_steps_of_the_formulas():
-    certificate = kfc.verify(SPEC, data=TABLE, steps=4)
+@pytest.mark.parametrize("scale", ["standard", "quantile"])
+def test_every_path_makes_the_steps_of_the_formulas(scale):
+    certificate = kfc.verify(SPEC, data=TABLE, steps=4, overrides={"data.scale": scale})
     assert certificate.passed, certificate.failures
     assert certificate.float64_unsupported == ""
     names = [path["name"] for path in certificate.paths]

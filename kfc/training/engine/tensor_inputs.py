@@ -1,6 +1,7 @@
 """Makes the network that trains: it shares all layers of the network except two kinds.
 
-Keras's `Dropout` is replaced by `CounterDropout`, and a learned scaling by `TensorScaling`.
+Keras's `Dropout` is replaced by `CounterDropout`, and a learned scaling by `TensorScaling` or
+`TensorPieces`.
 Keras writes the numbers of these layers into a compiled step as constants. The replacements
 take them as inputs of the step, so that trainings on other rows and with other dropout rates
 share one compiled step.
@@ -10,20 +11,26 @@ from __future__ import annotations
 
 import keras
 
-from kfc.preprocessing import TensorScaling, is_learned_scaling
+from kfc.preprocessing import (
+    TensorPieces,
+    TensorScaling,
+    is_learned_scaling,
+    is_piecewise_layer,
+)
 from kfc.training.engine.counter_dropout import CounterDropout
 
 
 def training_network(network: keras.Model) -> keras.Model:
     """Returns a functional model that shares every layer of `network` that is not replaced."""
-    if not any(_is_dropout(layer) or is_learned_scaling(layer) for layer in network.layers):
+    if not any(map(_is_replaced, network.layers)):
         return network
     return keras.models.clone_model(network, clone_function=_replaced)
 
 
 def given_variables(model: keras.Model) -> list[keras.Variable]:
     """Returns the variables that a compiled step takes as inputs; none is a weight."""
-    replaced = [x for x in model.layers if isinstance(x, (CounterDropout, TensorScaling))]
+    kinds = (CounterDropout, TensorPieces, TensorScaling)
+    replaced = [layer for layer in model.layers if isinstance(layer, kinds)]
     return [variable for layer in replaced for variable in layer.given]
 
 
@@ -32,7 +39,13 @@ def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
         return CounterDropout(
             layer.rate, layer.seed, name=layer.name, dtype=layer.dtype_policy
         )
+    if is_piecewise_layer(layer):
+        return TensorPieces(layer)
     return TensorScaling(layer) if is_learned_scaling(layer) else layer
+
+
+def _is_replaced(layer: keras.layers.Layer) -> bool:
+    return _is_dropout(layer) or is_learned_scaling(layer) or is_piecewise_layer(layer)
 
 
 def _is_dropout(layer: keras.layers.Layer) -> bool:

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from kfc.data import Task
-from kfc.preprocessing import NumericScaling, TensorScaling, is_learned_scaling
+from kfc.preprocessing import (
+    TensorPieces,
+    TensorScaling,
+    fit_scaling,
+    is_learned_scaling,
+)
 from kfc.training.checkpoints.training_state import Progress
 from kfc.training.engine.tensor_inputs import given_variables, training_network
 
@@ -58,6 +63,17 @@ def test_a_twin_trains_the_layers_of_the_network():
     assert trained.layers[-1] is network.layers[-1]
 
 
+def test_a_scaling_by_quantiles_gives_the_bits_of_its_network():
+    x = np.random.default_rng(0).normal(0, 50, (64, 3)).astype(np.float32)
+    scaling = fit_scaling("quantile", x[:40])
+    network, trained = scaled(scaling.layer())
+    np.testing.assert_array_equal(trained(x), network(x))
+    assert isinstance(trained.layers[1], TensorPieces)
+    assert len(trained.weights) == 2
+    middle, starts, numbers = given_variables(trained)
+    assert [middle.shape, starts.shape, numbers.shape] == [(3,), (3 * 128,), (3 * 128, 4)]
+
+
 def train_both(cases, kept):
     """Trains each with shared steps and with its own, which must agree; returns the losses."""
     ends = []
@@ -89,11 +105,12 @@ def test_trainings_with_other_rates_of_dropout_share_steps_and_keep_their_own(pr
 
 
 @pytest.mark.parametrize("engine", ["graph", pytest.param("xla", marks=pytest.mark.slow)])
-def test_trainings_on_other_rows_share_steps_and_keep_their_own_numbers(problem, kept, engine):
-    scalings = [
-        NumericScaling(np.full(4, shift, np.float32), np.full(4, 0.5, np.float32))
-        for shift in (0.0, 0.3)
-    ]
+@pytest.mark.parametrize("kind", ["standard", "quantile"])
+def test_trainings_on_other_rows_share_steps_and_keep_their_own_numbers(
+    problem, kept, engine, kind
+):
+    x = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    scalings = [fit_scaling(kind, x + np.float32(shift)) for shift in (0.0, 0.3)]
     cases = [
         problem({"training.engine": engine}, task=replace(CLASSES, scaling=scaling))
         for scaling in scalings
