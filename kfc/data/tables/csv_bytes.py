@@ -97,7 +97,12 @@ def read_csv_bytes(path: Path, encoding: str | None) -> CsvBytes:
     else:
         if (position := mapped.find(b"\0")) >= 0:
             raise _no_text(path, mapped, position)
-        content = pa.py_buffer(mapped).slice(len(mark))
+        start = len(mark)
+        while (
+            mark and mapped[start : start + len(mark)] == mark
+        ):  # of a program that added one
+            start += len(mark)
+        content = pa.py_buffer(mapped).slice(start)
     return CsvBytes(path, content, named, _checked_quotes(path, content))
 
 
@@ -178,7 +183,7 @@ def _recoded(path: Path, mapped: _Bytes, encoding: str) -> pa.Buffer:
             line += chunk.count(b"\n", 0, before)
             raise _bad_text(path, line, str(error), "data.csv.encoding.") from error
         if not start:
-            text = text.removeprefix("\ufeff")
+            text = text.lstrip("\ufeff")
         line += text.count("\n")
         try:
             sink.write(text.encode("utf-8"))

@@ -21,7 +21,7 @@ from kfc.data.tables.cell_texts import (
     truths_of,
     whole_numbers,
 )
-from kfc.data.tables.date_texts import day_and_month, forms, read_dates
+from kfc.data.tables.date_texts import OTHER_DATE, day_and_month, forms, read_dates
 from kfc.data.tables.number_types import (
     ProposedType,
     are_days,
@@ -69,6 +69,9 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType
         judged = _numeric_texts(raw, name, found, counts, markers)
         if judged is not None:
             return judged
+    other = matches(pc.utf8_trim_whitespace(found.values), OTHER_DATE) & ~markers
+    if 2 * counts[other].sum() >= max(counts[~markers].sum(), 1):
+        return _unread_date(raw, name, found, other)
     return word_type(found, "text")
 
 
@@ -149,6 +152,16 @@ def _other_mark(raw: RawTable, name: str, found: Distinct, odd: np.ndarray) -> F
         remedy = f"Remove such signs, or use {declare(name, 'category')}."
     expected = f"numbers with the decimal mark {decimal_mark(raw)!r} and no other sign"
     return bad_cell(raw, name, row, expected, remedy)
+
+
+def _unread_date(raw: RawTable, name: str, found: Distinct, dates: np.ndarray) -> Finding:
+    """Returns the finding for a column of dates in a form that is not read."""
+    expected = "dates with digits only, a year of four and hours up to 23"
+    remedy = (
+        "Write them as 2020-01-31 or 31/01/2020, or use "
+        f"{declare(name, 'category')} or {declare(name, 'ignore')}."
+    )
+    return bad_cell(raw, name, found.first_row(dates), expected, remedy)
 
 
 def _date(raw: RawTable, name: str, found: Distinct, form: str) -> ProposedType | Finding:
