@@ -174,7 +174,7 @@ def labels_differ_in_blanks(source: Source, name: str, task: str | None) -> Find
         f"{name}, training rows, targets",
         "labels that differ in more than blanks",
         " and ".join(shown_value(str(label)) for label in same),
-        "Use numpy.char.strip(y).",
+        "Remove the blanks, for example with numpy.char.strip(y).",
     )
 
 

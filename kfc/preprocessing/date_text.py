@@ -93,7 +93,7 @@ class DateText:
             standardize=None,
             split="character",
             vocabulary=list(digits + self.literals),
-            output_sequence_length=self.length + (_ZONE if self.zoned else 0),
+            output_sequence_length=self.length + (2 * _ZONE + 1 if self.zoned else 0),
         )
         codes = ops.stack([characters(text) for text in texts], axis=1)
         offset = None
@@ -158,7 +158,7 @@ def _without_offset(
     """Separates dates from the offsets that follow their times: Z, +HH, +HHMM or +HH:MM.
 
     Args:
-        codes: Codes of characters, (batch, columns, length + _ZONE).
+        codes: Codes of characters, (batch, columns, length + 2 * _ZONE + 1).
         length: Number of characters of a date.
         literals: The characters that are no digits.
 
@@ -169,15 +169,14 @@ def _without_offset(
 
     ops = keras.ops
     plus, minus, utc, colon = (3 + literals.index(character) for character in "+-Z:")
-    position, kinds = np.arange(length + _ZONE), _kinds(codes)
+    end_of_text = length + _ZONE
+    position, kinds = np.arange(end_of_text + _ZONE + 1), _kinds(codes)
     marks = ops.equal(kinds, plus) | ops.equal(kinds, minus) | ops.equal(kinds, utc)
-    marks = ops.cast(marks & (position >= _HOUR_END), "int64")
-    # The place of the first mark, or the end.
-    first = ops.min(ops.where(ops.equal(marks, 1), position, length + _ZONE), axis=-1)
+    marks = (marks & (position >= _HOUR_END)) | (position == end_of_text)
+    first = ops.cast(ops.argmax(ops.cast(marks, "int32"), axis=-1), "int64")
     first = ops.expand_dims(first, -1)
     dates = ops.where(first > position[:length], ops.take(codes, position[:length], -1), 0)
-    padded = ops.pad(codes, [[0, 0], [0, 0], [0, _ZONE + 1]])
-    zone = ops.take_along_axis(padded, first + np.arange(_ZONE + 1), axis=-1)
+    zone = ops.take_along_axis(codes, first + np.arange(_ZONE + 1), axis=-1)
     kinds = _kinds(zone)
     digit, end = ops.equal(kinds, _DIGIT), ops.equal(kinds, _END)
     digits = ops.where(digit, zone - 2, 0)

@@ -7,10 +7,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 _OPERATIONS = (
-    "absolute|add|all|cast|clip|concatenate|divide|equal|expand_dims|floor|floor_divide|"
+    "absolute|add|all|argmax|cast|clip|concatenate|divide|equal|expand_dims|floor|floor_divide|"
     "get_item|greater|greater_equal|integer_lookup|isinf|isnan|less|less_equal|logical_and|"
-    "logical_not|logical_or|matmul|maximum|min|minimum|mod|multiply|not_equal|pad|reshape|stack|"
-    "string_lookup|subtract|take|take_along_axis|text_vectorization|true_divide|where|zeros_like"
+    "logical_not|logical_or|matmul|maximum|minimum|mod|multiply|not_equal|reshape|stack|string_lookup|"
+    "subtract|take|take_along_axis|text_vectorization|true_divide|where|zeros_like"
 )
 _TAKEN = re.compile(rf"(?:{_OPERATIONS})(?:_[0-9]+)?")
 """Names that Keras gives the operations of the graph; those of a model must be different."""

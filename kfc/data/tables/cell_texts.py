@@ -24,9 +24,12 @@ TRUTHS = (
 
 _DIGITS = r"^\s*[+-]?\d+\s*$"
 _NUMBER = r"^\s*[+-]?(?:\d+{mark}?\d*|{mark}\d+)(?:[eE][+-]?\d+)?\s*$"
-# Numbers as people write them: 1,5 and 1'234.50 and $5 and 12 %.
+# Numbers as people write them: 1,5 and 1'234.50 and $5 and 12 % and (3.00) and '7'.
 _MARKED = r"(?:\d+(?:[.,]\d+)?|\d{1,3}(?:[.,' \x{a0}\x{202f}]\d{3})+(?:[.,]\d+)?)"
-_OTHER_MARK = rf"^\s*[$€£]?\s*[+-]?\s*{_MARKED}\s*[%$€£]?\s*$"
+_OTHER_MARK = (
+    rf"""^\s*(?:["'(]|=")?\s*[$€£¥]?\s*[+\-\x{{2212}}]?\s*[$€£¥]?\s*{_MARKED}\s*-?\s*"""
+    r"""(?:[%$€£¥]|USD|EUR|GBP|CHF|JPY)?\s*["')]?\s*$"""
+)
 ZEROS = r"^\s*[+-]?0\d+\s*$"
 _PROBE = 1000  # rows that are tried before all are
 _WORK = 500_000  # rows of which the first bytes are looked at together
@@ -150,6 +153,7 @@ def whole_numbers(values: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray | No
 
 def number_mask(texts: pa.Array, decimal: str) -> np.ndarray:
     """Returns for each text whether it is a finite decimal number."""
+    texts = pc.utf8_trim_whitespace(texts)  # also blanks that `\s` is not, as U+00A0
     mask = matches(texts, _NUMBER.format(mark=re.escape(decimal)))
     mask[mask] = np.isfinite(numbers_of(texts.filter(pa.array(mask)), decimal))
     return mask
@@ -220,7 +224,7 @@ def looks_numeric(texts: pa.Array) -> np.ndarray:
     data = np.frombuffer(texts.buffers()[2], np.uint8)
     first = data[np.minimum(offsets[:-1], len(data) - 1)]
     digits = (first >= 0x30) & (first <= 0x39)
-    others = np.isin(first, np.frombuffer(" \t+-.,$€£".encode(), np.uint8))
+    others = np.isin(first, np.frombuffer(" \t+-.,$€£¥\u2212'(=\u00a0".encode(), np.uint8))
     return np.asarray((digits | others) & (np.diff(offsets) > 0))
 
 

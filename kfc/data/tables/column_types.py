@@ -16,7 +16,8 @@ always wins. Blanks around a number, a boolean or a date do not matter.
       column is named as one (id, *_id, number, index, key, ...).
 4. Dates: ISO 8601, or one of dd/mm/yyyy, mm/dd/yyyy, yyyy/mm/dd, also with `.` or `-`, and
    with a time. A part above 12 tells the day from the month; where no row has one, the
-   column is refused and the spec must say the format.
+   column is refused and the spec must say the format. So is one of dates with two digits
+   for the year, names of months, or am and pm, which are not read.
 5. A column of which at least half of the values, markers of missing values such as NA not
    counted, are numbers or dates of one form, but not all, is refused: a cell may be wrong, or
    the marker unnamed. So is one whose numbers have another decimal mark, marks of

@@ -115,7 +115,10 @@ def read_csv_bytes(
         for start in _chunk_starts(len(mapped), mapped):
             if (position := mapped.find(b"\0", start, start + CHUNK)) >= 0:
                 raise _no_text(path, mapped, position)
-        content = pa.py_buffer(mapped).slice(len(mark))
+        begin = len(mark)
+        while mark and mapped[begin : begin + len(mark)] == mark:  # a program added one
+            begin += len(mark)
+        content = pa.py_buffer(mapped).slice(begin)
     data = CsvBytes(path, content, named, mapped)
     return replace(data, has_quotes=_checked_quotes(data))
 
@@ -229,7 +232,7 @@ def _recode(path: Path, mapped: mmap.mmap, encoding: str, sink: pa.NativeFile) -
             line += chunk.count(b"\n", 0, before)
             raise _bad_text(path, line, str(error), "data.csv.encoding.") from error
         if not start:
-            text = text.removeprefix("\ufeff")
+            text = text.lstrip("\ufeff")
         line += text.count("\n")
         try:
             sink.write(text.encode("utf-8"))

@@ -15,6 +15,7 @@ _SAMPLE = 1000  # cells of a column that show whether it holds numbers
 _BLANK = r"^\s*[+-]?"
 _END = r"([eE][+-]?\d+)?\s*$"
 _THOUSANDS = _BLANK + r"[1-9]\d{0,2}(,\d{3})+\s*$"
+_THOUSANDS_POINT = _BLANK + r"[1-9]\d{0,2}(\.\d{3})+\s*$"
 _COMMA = _BLANK + r"(\d*,\d+|\d+,|\d{1,3}(\.\d{3})+,\d+)" + _END
 _POINT = _BLANK + r"(\d*\.\d+|\d+\.|\d{1,3}(,\d{3})+\.\d+)" + _END
 _NUMBER = _BLANK + r"[\d.,]*\d[.,]?" + _END
@@ -32,28 +33,31 @@ def recognised_decimal(
             refused unless the spec says it.
 
     Raises:
-        DataError: If numbers have both marks, or if their commas may as well separate
+        DataError: If numbers have both marks, or if their marks may as well separate
             thousands.
     """
     commas: dict[str, str] = {}  # a clear decimal comma of each column that has one
     points: dict[str, str] = {}
     unclear: dict[str, str] = {}
+    grouped: dict[str, str] = {}  # 1.200, which may be a decimal point or thousands
     for name, column in columns:
         if not _is_numeric(column):
             continue
         has_comma, has_point = _has_byte(column, ","), _has_byte(column, ".")
         if has_point:
-            _note(points, name, _first(column, _POINT))
+            # Programs that write semicolons often write thousands with points.
+            but = _THOUSANDS_POINT if delimiter == ";" else None
+            _note(points, name, _first(column, _POINT, but=but))
+            if name not in points:
+                _note(grouped, name, _first(column, _THOUSANDS_POINT))
         if has_comma:
             _note(commas, name, _first(column, _COMMA, but=_THOUSANDS))
         if has_comma and name not in commas:
             _note(unclear, name, _first(column, _THOUSANDS))
     if commas and points:
         raise _both(path, commas, points)
-    if not commas and unclear:
-        name, cell = next(iter(unclear.items()))
-        got = f"{cell!r} in column {name!r}, which may be a decimal comma or thousands"
-        raise _refusal(path, "a clear decimal mark", got)
+    if not commas:
+        _check_clear(path, unclear | ({} if points else grouped))
     if commas and delimiter == ",":
         name, cell = next(iter(commas.items()))
         raise _refusal(path, "numbers with a decimal point", f"{cell!r} in column {name!r}")
@@ -63,6 +67,14 @@ def recognised_decimal(
 def _note(found: dict[str, str], name: str, cell: str | None) -> None:
     if cell is not None:
         found[name] = cell
+
+
+def _check_clear(path: Path, unclear: dict[str, str]) -> None:
+    """Refuses the first number whose mark is a decimal one or separates thousands."""
+    for name, cell in unclear.items():
+        mark = "comma" if "," in cell else "point"
+        got = f"{cell!r} in column {name!r}, which may be a decimal {mark} or thousands"
+        raise _refusal(path, "a clear decimal mark", got)
 
 
 def _both(path: Path, commas: dict[str, str], points: dict[str, str]) -> DataError:

@@ -16,6 +16,7 @@ from kfc.data.tables.csv_bytes import CsvBytes, read_csv_bytes
 from kfc.data.tables.csv_decimal import recognised_decimal
 from kfc.data.tables.csv_dialect import Dialect, recognise
 from kfc.data.tables.csv_header import check_header, check_header_is_no_row
+from kfc.data.tables.csv_last_row import check_last_row
 from kfc.data.tables.csv_quotes import check_quotes
 from kfc.data.tables.part_files import no_rows, part_files, refusing
 from kfc.data.tables.raw_table import RawTable
@@ -82,7 +83,9 @@ def read_csv(
         "missing_values": list(csv.missing_values or ()),
     }
     files = tuple((str(part), len(rows)) for part, rows in zip(paths, tables, strict=True))
-    return RawTable(table, name, files, used, arrow_files)
+    raw = RawTable(table, name, files, used, arrow_files)
+    check_last_row(raw)
+    return raw
 
 
 def _columns(

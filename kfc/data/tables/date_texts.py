@@ -15,6 +15,14 @@ _TIME = r"[T ]\d{2}(?::\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
 ISO = rf"{_DAY}(?:{_TIME})?"
 ISO_ZONE = rf"{_DAY}{_TIME}(?:Z|[+-]\d{{2}}(?::?\d{{2}})?)"
 
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+OTHER_DATE = (
+    r"(?i)^(?:\d{1,2}[/-]\d{1,2}[/-]\d{2}|\d{2}\.\d{2}\.\d{2}"
+    rf"|\d{{1,2}}[ /-]{_MONTH},?[ /-](?:\d{{4}}|\d{{2}})|{_MONTH} \d{{1,2}},? \d{{4}}"
+    r"|\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4},? \d{1,2}:\d{2}(?::\d{2})? ?[ap]m)(?:[ T]\d{1,2}:.*)?$"
+)
+"""Dates that are not read: a year of two digits, the name of a month, am and pm."""
+
 _DIGITS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
 _TIMES = ("", " %H:%M", " %H:%M:%S")
 

@@ -21,7 +21,7 @@ from kfc.data.tables.cell_texts import (
     truths_of,
     whole_numbers,
 )
-from kfc.data.tables.date_texts import day_and_month, forms, read_dates
+from kfc.data.tables.date_texts import OTHER_DATE, day_and_month, forms, read_dates
 from kfc.data.tables.different_texts import different_texts
 from kfc.data.tables.number_types import (
     ProposedType,
@@ -42,6 +42,8 @@ from kfc.data.tables.typed_columns import (
     spread,
 )
 from kfc.errors import Finding
+
+_FIRST = 1000  # different texts that are looked at for dates in words
 
 
 def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType | Finding:
@@ -67,19 +69,38 @@ def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType
     markers = marker_mask(found.values)
     if markers.all():
         return ProposedType("ignore", "only marks of missing values", len(found.values))
+    return _by_most_cells(raw, name, found, markers) or word_type(found, "text")
+
+
+def _by_most_cells(
+    raw: RawTable, name: str, found: Distinct, markers: np.ndarray
+) -> ProposedType | Finding | None:
+    """Judges texts of which most begin like numbers, or are dates in words; else None."""
     plain = looks_numeric(found.values) & ~markers
-    counts = found.counts if plain.any() else np.zeros(len(plain), np.int64)
-    if 2 * counts[plain].sum() >= max(counts[~markers].sum(), 1):
+    other = _other_dates(found.values) & ~markers
+    if not (plain.any() or other.any()):
+        return None
+    counts = found.counts
+    half = max(counts[~markers].sum(), 1) / 2
+    if counts[plain].sum() >= half:
         judged = _numeric_texts(raw, name, found, counts, markers)
         if judged is not None:
             return judged
-    return word_type(found, "text")
+    if counts[other].sum() >= half:
+        return _unread_date(raw, name, found, other)
+    return None
+
+
+def _other_dates(texts: pa.Array) -> np.ndarray:
+    return matches(pc.utf8_trim_whitespace(texts), OTHER_DATE)
 
 
 def _name_type(values: pa.ChunkedArray) -> ProposedType | None:
     """Returns the type of an id, a name or free text that nothing else can be, or None."""
     texts = different_texts(values)
     if texts is None or marker_mask(texts[:1])[0] or looks_numeric(texts).any():
+        return None
+    if _other_dates(texts[:_FIRST]).any():
         return None
     return name_type(texts, len(values) - values.null_count)
 
@@ -161,6 +182,16 @@ def _other_mark(raw: RawTable, name: str, found: Distinct, odd: np.ndarray) -> F
         remedy = f"Remove such signs, or use {declare(name, 'category')}."
     expected = f"numbers with the decimal mark {decimal_mark(raw)!r} and no other sign"
     return bad_cell(raw, name, row, expected, remedy)
+
+
+def _unread_date(raw: RawTable, name: str, found: Distinct, dates: np.ndarray) -> Finding:
+    """Returns the finding for a column of dates in a form that is not read."""
+    expected = "dates with digits only, a year of four and hours up to 23"
+    remedy = (
+        "Write them as 2020-01-31 or 31/01/2020, or use "
+        f"{declare(name, 'category')} or {declare(name, 'ignore')}."
+    )
+    return bad_cell(raw, name, found.first_row(dates), expected, remedy)
 
 
 def _date(raw: RawTable, name: str, found: Distinct, form: str) -> ProposedType | Finding:

@@ -18,6 +18,7 @@ from kfc.data.tables.cell_texts import (
     named_categories,
     number_mask,
     numbers_of,
+    other_mark_mask,
     truths_of,
     whole_numbers,
     with_texts,
@@ -128,7 +129,7 @@ def number_cell_remedy(raw: RawTable, name: str, cell: str, marks: Iterable[str]
     if raw.csv and number_mask(pa.array([cell]), other)[0]:
         return f'Use data.csv.decimal: "{other}" if it is the decimal mark, else fix the cell.'
     change = f"fix the cell, or use {declare(name, 'category')}."
-    if len(cell) > _LONGEST_MARK:
+    if len(cell) > _LONGEST_MARK or other_mark_mask(pa.array([cell]))[0]:
         return f"F{change[1:]}"
     return f"{missing_remedy(raw, [*marks, cell])} Else {change}"
 

@@ -46,6 +46,7 @@ def finding(*cells, **options):
         (["0", "1"], "number", "integers"),
         (["1.5", "-2e3", "+.5", None, "7."], "number", "numbers"),
         ([" 1.5", "2 "], "number", "numbers"),
+        (["1.5\u00a0", "\u00a02"], "number", "numbers"),
         (["0", "0.5", "-0.5"], "number", "numbers"),
         (["0", "-0"], "ignore", "the same in every row"),
         (["01234", "12345", "01234"], "category", "leading zeros: a code, not a number"),
@@ -248,3 +249,47 @@ def test_empty_tables_and_chunks_are_understood():
     )
     assert report(of_values(chunks.slice(1))).distinct == 2
     assert report(of_text()).why == "empty"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("(1.50)", "(2.00)"),
+        ("\u22121.5", "\u22122"),
+        ("1.5-", "2-"),
+        ("'1'", "'2'"),
+        ('="007"', '="008"'),
+        ("1.50 EUR", "2.00 EUR"),
+    ],
+)
+def test_numbers_with_other_signs_are_refused(cells):
+    found = finding(*cells)
+    assert found.where.endswith("row 1, column 'x'")
+    assert found.remedy.startswith("Remove such signs")
+
+
+@pytest.mark.parametrize("cell", ["1,201.5", "5%", "(3.0)"])
+def test_a_cell_with_other_signs_is_no_mark_of_a_missing_value(cell):
+    assert finding("1.5", "2.5", cell).remedy.startswith("Fix the cell")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("01/02/20", "3/4/21"),
+        ("01.02.20", "03.04.21"),
+        ("1-Jan-2020", "3 March 2021"),
+        ("Jan 1, 2020", "Sep. 3, 2021"),
+        ("01/02/2020 1:30 PM", "01/02/2020 11:30:00 am"),
+        ("01/02/20 13:30", None),
+    ],
+)
+def test_dates_that_are_not_read_are_refused(cells):
+    found = finding(*cells, "x")
+    assert found.got == repr(cells[0])
+    assert "2020-01-31" in found.remedy
+
+
+@pytest.mark.parametrize("cells", [("1.10.2", "1.11.3"), ("10-20", "20-30"), ("may", "june")])
+def test_texts_like_dates_are_categories(cells):
+    assert kind(*cells) == "category"

@@ -152,6 +152,7 @@ def test_the_decimal_mark_is_recognised(table, text, decimal):
     "text",
     [
         "a;b\n1,234;x\n",
+        "a;b\n1.234;x\n",
         "a;b\n1,5;2.5\n",
         "a;b\n1,5;x\n2.5;x\n",
         'a,b\n"1,5",x\n',
@@ -353,6 +354,32 @@ def test_real_tables_are_read_as_the_csv_module_reads_them(real_tables):
         assert raw.columns.column_names == names
         read = zip(*(column.to_pylist() for column in raw.columns.columns), strict=True)
         assert [[cell or "" for cell in row] for row in read] == rows
+
+
+def test_a_point_before_three_digits_is_clear_beside_another_point(table):
+    assert table("a;b\n1.234;0.5\n2.345;1.5\n").csv["decimal"] == "."
+    assert table("a,b\n1.234,x\n").csv["decimal"] == "."
+    assert table("a;b\n1.234;0,5\n").csv["decimal"] == ","
+
+
+@pytest.mark.parametrize("word", ["Total", " grand total:", "Summe"])
+def test_a_last_row_of_sums_is_refused_by_its_cell(table, word):
+    with pytest.raises(DataError) as caught:
+        table(f"plan,fee\na,1\nb,2\n{word},3\n")
+    (finding,) = caught.value.findings
+    assert finding.where.endswith("rows.csv, row 3, column 'plan'")
+    assert finding.remedy.startswith("Remove the last row")
+
+
+def test_a_last_row_with_a_word_of_other_rows_is_a_row(cells):
+    assert cells("plan,fee\nTotal,1\nb,2\nTotal,3\n")["plan"] == ["Total", "b", "Total"]
+    assert cells("plan,fee\ntotal cover,1\n")["plan"] == ["total cover"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_second_byte_order_mark_is_no_part_of_a_name(table, encoding):
+    raw = table(f"\ufeff\ufeff{ROWS}".encode(encoding))
+    assert raw.columns.column_names == ["a", "b", "c"]
 
 
 PACK = {
