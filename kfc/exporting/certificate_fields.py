@@ -27,6 +27,13 @@ class _ScalingFields(BaseModel):
     clip: bool = False
 
 
+class _QuantileFields(BaseModel):
+    model_config = _STRICT
+
+    values: list[list[float]]
+    scores: list[list[float]]
+
+
 class _TaskFields(BaseModel):
     model_config = _STRICT
 
@@ -36,7 +43,7 @@ class _TaskFields(BaseModel):
     outputs: _Size
     feature_names: list[str]
     targets: list[str] = []
-    scaling: _ScalingFields
+    scaling: _ScalingFields | _QuantileFields
     target_scaling: _ScalingFields
     table: dict[str, Any] | None = None  # checked where it is read, by `TableTask`
 

@@ -36,7 +36,7 @@ COMPUTE = frozenset(
         *("Selu", "Shape", "Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt", "Square"),
         *("SquaredDifference", "StatefulPartitionedCall", "StopGradient", "StridedSlice"),
         *("Sub", "Sum", "Tanh", "TopKV2", "Transpose", "UnicodeDecode", "UnicodeEncode"),
-        *("ZerosLike"),
+        "ZerosLike",
     }
 )
 """Operations of a function that predicts, or that fills a table of categories.

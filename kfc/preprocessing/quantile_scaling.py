@@ -21,7 +21,7 @@ _PIECES = 128
 training rows have is off by less than that, and by some 0.003 where the density is smooth."""
 
 _MOST_PIECES = 1 << 18
-"""Pieces of all features together, which take 10 MB of JSON in a saved network."""
+"""Pieces of all features together, which take 50 MB of JSON in a saved network."""
 
 _FEWEST_PIECES = 16
 

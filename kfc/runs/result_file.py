@@ -36,7 +36,10 @@ class _TaskRecord(BaseModel, strict=True, extra="forbid"):
     outputs: PositiveInt
     feature_names: list[str]
     targets: list[str] = []  # runs of earlier versions lack it
-    scaling: dict[Literal["shift", "divisor", "clip"], Any]
+    scaling: (
+        dict[Literal["shift", "divisor", "clip"], Any]
+        | dict[Literal["values", "scores"], list[list[float]]]
+    )
     target_scaling: dict[Literal["shift", "divisor"], Any]
     table: dict[str, Any] | None = None  # `TableTask.from_config` checks its values
 

@@ -38,6 +38,7 @@ TASKS = {
     "outputs of none": {"outputs": 0},
     "a type that is none": {"input_dtype": "object"},
     "a scaling of text": {"scaling": {"shift": "0", "divisor": "1"}},
+    "a scaling of quantiles of text": {"scaling": {"values": [["0"]], "scores": [[0.0]]}},
     "a scaling of nested lists": {"scaling": {"shift": [[0.0]], "divisor": 1.0}},
     "a scaling that is missing": {"target_scaling": None},
     "feature names that are none": {"feature_names": [None]},

@@ -131,11 +131,13 @@ def test_a_regression_gives_values_in_the_targets_own_units(regression, elsewher
     np.testing.assert_allclose(found["value"], wanted, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["table", "quantiles"])
 @pytest.mark.parametrize("format", FORMATS)
-def test_predictions_of_an_export_are_those_of_the_run(format, table, exported):
-    x = np.repeat(other_rows_of(table), 40, axis=0)  # more than one batch of 1,024
-    again = load_export(exported("table", format).path.parent).predict(x)
-    wanted = table.predict(x)
+def test_predictions_of_an_export_are_those_of_the_run(format, kind, request, exported):
+    run = kfc.load(request.getfixturevalue(kind).folder)
+    x = np.repeat(other_rows_of(run), 40, axis=0)  # more than one batch of 1,024
+    again = load_export(exported(kind, format).path.parent).predict(x)
+    wanted = run.predict(x)
     assert again.label.tolist() == wanted.label.tolist()
     np.testing.assert_allclose(again.probabilities, wanted.probabilities, atol=1e-6)
 

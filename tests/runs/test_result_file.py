@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 import kfc
 from kfc.data import Task
+from kfc.preprocessing import fit_scaling
 from kfc.runs import environment, result_file
 
 RESULT = {
@@ -24,6 +26,15 @@ def test_what_is_written_is_read_again(folder):
     result, task = result_file.read_result(folder)
     assert {key: result[key] for key in RESULT} == RESULT
     assert result_file.task_facts(task) == result_file.task_facts(TASK)
+
+
+@pytest.mark.parametrize("scale", ["none", "standard", "robust_clip", "quantile"])
+def test_any_scaling_is_read_again(scale, folder):
+    x = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    task = Task((4,), "float32", ("a", "b"), scaling=fit_scaling(scale, x))
+    result_file.write_result(folder, RESULT, task)
+    read = result_file.read_result(folder)[1]
+    np.testing.assert_array_equal(read.scaling.apply(x), task.scaling.apply(x))
 
 
 @pytest.mark.parametrize("name", ["result.json", "spec.yaml"])
