@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -60,6 +61,7 @@ def write_draft(
     width = None if sys.stderr.isatty() else 160
     Console(stderr=True, width=width).print(report_table(draft.reports))
     print(f"{'spec':16} {one_line(str(path))}")
+    print(f"{'train':16} kfc fit {one_line(shlex.quote(str(path)))}")
 
 
 def read_rows_for(run: Run | Export, file: Path | str) -> RawTable:

@@ -83,7 +83,8 @@ def printed(ended):
 
 def test_new_prints_the_path_and_shows_each_column_with_its_reason(drafted, folder):
     assert drafted.returncode == 0, drafted.stderr
-    assert drafted.stdout.split() == ["spec", "customers.yaml"]
+    said = [line.split(maxsplit=1) for line in drafted.stdout.splitlines()]
+    assert said == [["spec", "customers.yaml"], ["train", "kfc fit customers.yaml"]]
     lines = {line.split()[0]: line for line in drafted.stderr.splitlines()}
     assert {"id", "plan", "fee", "senior", "since"} <= lines.keys()
     types = [lines[name].split()[1] for name in ("plan", "fee", "senior", "since")]
