@@ -176,11 +176,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
                 rows, None if folder is None else input_file(folder, name)
             )
         names = {"test": raw.test_name, "validation": raw.validation_name}
-        others = {
-            where: parts[name]
-            for name, where in names.items()
-            if getattr(source, name) is not None
-        }
+        others = {where: parts[name] for name, where in names.items() if name in parts}
         warnings = raw.tables.warnings + run_checks(
             "encoded_table", table.encoding, parts["train"], others
         )

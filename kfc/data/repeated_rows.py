@@ -13,7 +13,8 @@ from kfc.system import chunks
 
 _LEAST = 10  # repeated rows, and
 _LEAST_SHARE = 0.01  # their share of a part, from which they are said
-_MORE = 2.0  # times the share of training rows that equal another training row
+_OFTENER = 10.0  # times the share that equal a training row by chance
+_SAMPLE = 1000  # rows from which that chance is estimated
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio: a product with it spreads keys (Fibonacci hashing)."""
 
@@ -21,31 +22,46 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 def training_rows_repeated(
     encoding: TableEncoding, train: Rows, others: Mapping[str, Rows]
 ) -> list[Finding]:
-    """Finds tables of test or validation rows that repeat training rows, target included.
+    """Finds test or validation rows that repeat training rows, target included.
 
-    A table with few different rows has repeated ones by nature, in the training rows as well,
-    and is left alone.
+    Rows of a few categories repeat by chance, and are left alone.
 
     Args:
         encoding: Encoding of the table.
         train: Encoded training rows.
-        others: Encoded rows of other files by their name in messages.
+        others: Encoded test and validation rows by their name in messages.
     """
-    if not others:
-        return []
-    known = np.sort(_row_keys(train))
-    natural = float((known[1:] == known[:-1]).mean()) if len(known) > 1 else 0.0
+    known = _row_keys(train)
+    by_chance = _equal_by_chance(encoding, train, known)
+    known.sort()
     found = []
     for where, rows in others.items():
-        repeated = int(np.isin(_row_keys(rows), known).sum())
-        share = repeated / len(rows)
-        if repeated >= _LEAST and share >= max(_LEAST_SHARE, _MORE * natural):
+        keys = _row_keys(rows)
+        places = np.searchsorted(known, keys).clip(max=len(known) - 1)
+        repeated = int((known[places] == keys).sum())
+        share = repeated / max(len(rows), 1)
+        if repeated >= _LEAST and share >= max(_LEAST_SHARE, _OFTENER * by_chance):
             got = f"{repeated:,} of {len(rows):,} rows that are training rows too"
-            remedy = "Remove them from one of the files; metrics on them are too good."
+            remedy = "Remove repeated rows from the table; metrics on them are too good."
             evidence = {"rows": repeated, "share": share}
             expected = "rows that the training does not have"
             found.append(Finding(where, expected, got, remedy, evidence=evidence))
     return found
+
+
+def _equal_by_chance(encoding: TableEncoding, train: Rows, keys: np.ndarray) -> float:
+    """Returns the number of rows that equal a given one, if columns were independent."""
+    some = np.linspace(0, len(train) - 1, min(len(train), _SAMPLE)).astype(np.int64)
+    # Rows that are repeated would make the values of all columns seem to repeat.
+    some = some[np.unique(keys[some], return_index=True)[1]]
+    x, y = np.asarray(train.x[some]), train.y[some].reshape(len(some), -1)
+    # The first feature of a column: a date's others follow from it.
+    columns = [x[:, places[0]] for places in encoding.places.values()]
+    equal = 1.0
+    for values in (*columns, *y.T):
+        counts = np.unique(values, return_counts=True)[1]
+        equal *= float((counts * (counts - 1)).sum()) / max(len(some) * (len(some) - 1), 1)
+    return len(train) * equal
 
 
 def _row_keys(rows: Rows) -> np.ndarray:

@@ -17,6 +17,7 @@ from kfc.preprocessing import TableEncoding
 _SAMPLE = 10_000  # rows that a column must fit before all rows are looked at
 _FEW = 10  # rows outside the most frequent value that a relation needs
 _REPEATS = 20.0  # rows that chance would let contradict a rule
+_EXCEPTIONS = 0.001  # share of these that may contradict it: real files have typing errors
 _LINEAR = 0.999999  # share of the target's variance that a linear relation explains
 _MOST_SUMMED = 100  # numbers of which a sum is looked for; the time grows with the square
 _PART = 0.001  # standard deviations of the target that a column of a sum adds at least
@@ -39,11 +40,16 @@ def target_in_column(
     _, once = np.unique(x_some, axis=0, return_index=True)
     found = []
     for name, features in encoding.places.items():
+        # Where a number has gaps, its second feature marks them, and they are filled.
+        gaps = features[1:] if features[0] < encoding.num_numbers <= features[-1] else []
         for feature in features:
             ordered = feature < encoding.num_numbers
-            how = _relation(x_some[once, feature], y[some][once], ordered)
+            present = once if not gaps else once[x_some[once, gaps[0]] == 0]
+            how = _relation(x_some[present, feature], y[some][present], ordered)
             if how and len(some) < len(y):
-                how = _relation(np.asarray(train.x[:, feature]), y, ordered)
+                x = np.asarray(train.x[:, [feature, *gaps]])
+                all_present = x[:, -1] == 0 if gaps else slice(None)
+                how = _relation(x[all_present, 0], y[all_present], ordered)
             if how:
                 found.append(_finding([name], f"a column {how}", len(y)))
                 break
@@ -84,7 +90,7 @@ def _finding(names: list[str], got: str, rows: int) -> Finding:
 
 def _relation(x: np.ndarray, y: np.ndarray, ordered: bool) -> str:
     """Returns the way in which a feature gives the target away, or an empty text."""
-    if not (_varied(x) and _varied(y)):
+    if len(x) <= _FEW or not (_varied(x) and _varied(y)):
         return ""
     if _tells(x, y):
         return "whose value tells the target"
@@ -100,14 +106,33 @@ def _relation(x: np.ndarray, y: np.ndarray, ordered: bool) -> str:
 
 def _tells(x: np.ndarray, y: np.ndarray) -> bool:
     """Returns whether rows with one value have one target, more often than by chance."""
-    values, places = np.unique(x, return_inverse=True)
-    _, classes, counts = np.unique(y, return_inverse=True, return_counts=True)
-    differ = 1 - float(((counts / len(y)) ** 2).sum())
-    if (len(x) - len(values)) * differ < _REPEATS:
-        return False
-    first = np.zeros(len(values), np.int64)
-    first[places] = classes
-    return bool((first[places] == classes).all())
+    usual, exceptions = _usual(x, y)
+    return _nearly_none(exceptions, by_chance=(len(x) - len(usual)) * _differ(y))
+
+
+def _nearly_none(exceptions: float, by_chance: float) -> bool:
+    return by_chance >= _REPEATS and exceptions <= _EXCEPTIONS * by_chance
+
+
+def _differ(values: np.ndarray) -> float:
+    """Returns the probability that two random rows have different values."""
+    counts = np.unique(values, return_counts=True)[1]
+    return 1 - float(((counts / len(values)) ** 2).sum())
+
+
+def _usual(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, int]:
+    """Finds the most frequent `y` of each value of `x`.
+
+    Returns:
+        One number for each different value of `x`, in their order: the place of its most
+        frequent `y` among the different ones. And the number of rows with another `y`.
+    """
+    _, places = np.unique(x, return_inverse=True)
+    kinds, classes = np.unique(y, return_inverse=True)
+    pairs, counts = np.unique(places * len(kinds) + classes, return_counts=True)
+    order = np.lexsort((counts, pairs // len(kinds)))  # the most frequent is the last of each
+    chosen = order[np.r_[np.diff(pairs[order] // len(kinds)) != 0, True]]
+    return pairs[chosen] % len(kinds), len(x) - int(counts[chosen].sum())
 
 
 def _varied(values: np.ndarray) -> bool:
@@ -124,9 +149,9 @@ def _proportional(x: np.ndarray, y: np.ndarray) -> bool:
 
 
 def _separates(ordered: np.ndarray, groups: np.ndarray) -> bool:
-    """Returns whether each group is an interval of the ordered values."""
-    order = np.lexsort((groups, ordered))
-    ordered, groups = ordered[order], groups[order]
-    changes = groups[1:] != groups[:-1]
-    apart = ordered[1:][changes] != ordered[:-1][changes]
-    return int(changes.sum()) == len(np.unique(groups)) - 1 and bool(apart.all())
+    """Returns whether each group is an interval of the ordered values, but for few rows."""
+    usual, exceptions = _usual(ordered, groups)
+    changes = int(np.count_nonzero(np.diff(usual))) - len(np.unique(groups)) + 1
+    # A row that is elsewhere makes two changes.
+    exceptions_of_order = exceptions + max(changes, 0) / 2
+    return _nearly_none(exceptions_of_order, by_chance=len(groups) * _differ(groups))

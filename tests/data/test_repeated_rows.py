@@ -49,6 +49,9 @@ def test_a_spec_accepts_repeated_rows():
     assert warned(table(0), test, accept=["training_rows_repeated"]) == ()
 
 
-def test_parts_of_one_table_are_not_compared():
+def test_rows_that_a_split_of_one_table_separates_are_said():
     rows = with_rows_of(table(0), table(0), 300)
-    assert prepare(load_spec({"data": {"target": "target"}}), rows).warnings == ()
+    found = prepare(load_spec({"data": {"target": "target"}}), rows).warnings
+    assert [finding.code for finding in found] == ["training_rows_repeated"] * 2
+    assert "test rows" in found[0].where
+    assert "validation rows" in found[1].where

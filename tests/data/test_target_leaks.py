@@ -69,6 +69,22 @@ def test_a_column_that_leaves_the_target_open_is_not_said(target, task, column):
     assert warned(target, task, other=column) == ()
 
 
+def test_a_few_wrong_cells_do_not_hide_a_column():
+    rows = 10_000
+    rate = np.random.default_rng(1).normal(size=rows)
+    grade = np.array(["d", "c", "b", "a"])[np.digitize(rate, [-1.0, 0.0, 1.0])]
+    grade[[3, 700]] = "a"
+    table = {"size": np.random.default_rng(2).normal(size=rows), "grade": grade, "rate": rate}
+    (finding,) = prepare(load_spec({"data": {"target": "rate"}}), table).warnings
+    assert finding.where == "training rows, column grade"
+
+
+def test_gaps_do_not_hide_a_column():
+    column = [None if i % 5 == 0 else value for i, value in enumerate(PRICE * 1.1 + 5)]
+    (finding,) = warned(PRICE, other=column)
+    assert finding.where == "training rows, column other"
+
+
 def test_a_relation_of_the_first_rows_alone_is_not_said():
     rows = 20_001
     target = RNG.normal(size=rows)
