@@ -69,7 +69,7 @@ class DateColumn(ColumnEncoding):
         DateText.of(form, f"data.columns.{name}.format")
         missing = missing_rows(values)
         parts = _date_parts(name, values, place or row_place)
-        present = [part[~missing] for part in parts]
+        present = [part[~missing] for part in parts] if missing.any() else parts
         days = present[0]
         count = len(_PARTS) if (days != np.floor(days)).any() else len(_PARTS) - 1
         centers = tuple(float(p.mean()) if len(p) else 0.0 for p in present[:count])
@@ -183,21 +183,23 @@ def _date_parts(name: str, values: pa.ChunkedArray, place: Place) -> list[np.nda
     days = np.arange(first, last + 1) if listed else day
     place_of = day - first if listed else slice(None)
     dates = days.astype("M8[D]")
-    year = (dates.astype("M8[Y]").astype(np.int64) + 1970)[place_of]
+    year = dates.astype("M8[Y]").astype(np.int64) + 1970
     wrong = (year < _FIRST_YEAR) | (year > _LAST_YEAR)
-    if wrong.any():
+    if wrong.any() and (wrong := wrong[place_of]).any():
         row = int(wrong.argmax())
         raise DataError(
             Finding(
                 place(row, name),
                 f"a date in the years {_FIRST_YEAR} to {_LAST_YEAR}",
-                f"the year {year[row]}",
+                f"the year {year[place_of][row]}",
                 "Correct the cell.",
                 evidence={"row": row, "column": name},
             )
         )
-    month = (dates.astype("M8[M]").astype(np.int64) % 12 + 1)[place_of]
-    weekday = ((days + 3) % 7)[place_of]
-    parts = (year, month, weekday, time // (MICROSECONDS // 24))
-    moment = day.astype(np.float64) + time.astype(np.float64) / MICROSECONDS
-    return [moment, *(part.astype(np.float64) for part in parts)]
+    month = dates.astype("M8[M]").astype(np.int64) % 12 + 1
+    calendar = (part.astype(np.float64)[place_of] for part in (year, month, (days + 3) % 7))
+    moment, hour = day.astype(np.float64), np.zeros(len(day))
+    if time.any():  # a slow division
+        moment += time.astype(np.float64) / MICROSECONDS
+        hour += time // (MICROSECONDS // 24)
+    return [moment, *calendar, hour]

@@ -67,7 +67,7 @@ class NumberColumn(ColumnEncoding):
         center = 0.0
         if present.size:
             by_mean = missing in ("mean", "refuse")
-            center = float(present.mean() if by_mean else np.median(present))
+            center = float(present.mean() if by_mean else _median(present))
         refuse = missing == "refuse"
         column = cls(name, present.size < numbers.size and not refuse, center, refuse)
         if refuse or not safe:
@@ -161,6 +161,21 @@ class NumberColumn(ColumnEncoding):
         numbers = ops.where(missing, fill, centered)
         keys = [(column.name, 0) for column in columns]
         return [Block(keys, numbers), *flag_block(columns, missing)]
+
+
+def _median(numbers: np.ndarray) -> float:
+    """Returns the median of numbers without NaN, four times as fast as `numpy.median`.
+
+    That looks for NaN too, in a way which keeps NumPy from its fast partition.
+
+    Args:
+        numbers: One number or more, (rows,).
+    """
+    middle = len(numbers) // 2
+    parted = np.partition(numbers, middle)
+    if len(numbers) % 2:
+        return float(parted[middle])
+    return float(np.mean([parted[:middle].max(), parted[middle]]))
 
 
 def _float64(values: pa.ChunkedArray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -18,12 +17,13 @@ from kfc.preprocessing.date_column import DateColumn
 from kfc.preprocessing.input_names import keras_names, signature_names
 from kfc.preprocessing.number_column import NumberColumn
 from kfc.spec import CategoriesSpec, ColumnSpec
+from kfc.system import in_threads
 
 if TYPE_CHECKING:
     import keras
 
-_THREADS = 2  # Arrow and NumPy release the interpreter's lock
-_ROWS_AT_ONCE = 1024
+_ROWS_AT_ONCE = 1 << 10
+_ROWS_OF_THREAD = 1 << 17
 
 _TYPES: dict[str, type[ColumnEncoding]] = {
     "number": NumberColumn,
@@ -81,8 +81,7 @@ class TableEncoding:
             return CategoryColumn.fit(name, values, spec, categories)
 
         used = [name for name in columns if specs[name].type != "ignore"]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            return cls(tuple(pool.map(fitted, used)))
+        return cls(tuple(in_threads(fitted, used)))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -166,12 +165,15 @@ class TableEncoding:
         # numbers that are rows apart would miss the cache one by one.
         rows = len(columns[self.columns[0].name])
         by_feature = np.empty((self.num_features, rows), np.float32)
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(write, self.columns))
+        in_threads(write, self.columns)
         features = np.empty((rows, self.num_features), np.float32)
-        for first in range(0, rows, _ROWS_AT_ONCE):
-            part = slice(first, first + _ROWS_AT_ONCE)
-            features[part] = by_feature[:, part].T
+
+        def turn(start: int) -> None:
+            for first in range(start, min(start + _ROWS_OF_THREAD, rows), _ROWS_AT_ONCE):
+                part = slice(first, first + _ROWS_AT_ONCE)
+                features[part] = by_feature[:, part].T
+
+        in_threads(turn, range(0, rows, _ROWS_OF_THREAD))
         return features
 
     def unknown_rows(self, columns: Mapping[str, pa.ChunkedArray]) -> dict[str, np.ndarray]:

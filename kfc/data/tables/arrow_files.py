@@ -6,10 +6,13 @@ import itertools
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
-from kfc.system import atomic, open_file
+from kfc.system import atomic, in_threads, open_file
+
+_Result = TypeVar("_Result")
 
 
 class ArrowFiles:
@@ -65,6 +68,29 @@ class ArrowFiles:
         """Drops the pages of the files that are in memory; they are read again if needed."""
         for mapped in self._maps:
             mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def of_columns(
+    function: Callable[[str, pa.ChunkedArray], _Result],
+    table: pa.Table,
+    files: ArrowFiles | None,
+) -> list[_Result]:
+    """Returns the results of a function for the columns of a table, in their order.
+
+    Args:
+        function: Function of the name and the cells of a column. Two threads call it.
+        table: Table whose columns have different names.
+        files: Files that hold the columns, of which the pages are dropped after each column;
+            None for columns in memory.
+    """
+
+    def of_column(name: str) -> _Result:
+        result = function(name, table.column(name))
+        if files is not None:
+            files.release()
+        return result
+
+    return in_threads(of_column, table.column_names)
 
 
 class FiledColumns(Mapping[str, pa.ChunkedArray]):

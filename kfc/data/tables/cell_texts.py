@@ -202,9 +202,10 @@ def _may_lead_with_zero(part: pa.Array) -> bool:
     data = np.frombuffer(part.buffers()[2], np.uint8)
     # An empty cell, and a sign and a zero, may end the buffer.
     last = len(data) - 1
-    starts = offsets[:-1]
-    suspect = _SUSPECT[data[np.minimum(starts, last)]] & (np.diff(offsets) > 1)
-    starts = starts[suspect]
+    # No byte of _SUSPECT is beyond the zero, and most columns have few such cells.
+    rows = np.flatnonzero(data.take(offsets[:-1], mode="clip") <= ord("0"))
+    starts, ends = offsets[rows], offsets[rows + 1]
+    starts = starts[(ends - starts > 1) & _SUSPECT[data.take(starts, mode="clip")]]
     first = data[starts]
     if bool(((first == 0x20) | (first == 0x09)).any()):
         return True

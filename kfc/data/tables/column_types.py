@@ -35,7 +35,6 @@ are categories by 1 and 6, and all other types are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -69,6 +68,7 @@ from kfc.data.tables.typed_columns import (
 )
 from kfc.errors import DataError, Finding, nearest, one_line
 from kfc.spec import ColumnSpec
+from kfc.system import in_threads
 
 NAMED = "named by the spec"
 """Reason for the type of a column that the spec says."""
@@ -127,8 +127,7 @@ def resolve_columns(
         )
     if unknown := [name for name in said if name not in names]:
         raise DataError(*(_unknown_column(raw, name, names) for name in unknown))
-    with ThreadPoolExecutor(2) as pool:  # Arrow and NumPy release the interpreter's lock
-        results = list(pool.map(lambda name: _resolved(raw, name, said.get(name)), names))
+    results = in_threads(lambda name: _resolved(raw, name, said.get(name)), names)
     if findings := [result for result in results if isinstance(result, Finding)]:
         raise DataError(*findings)
     return tuple(result for result in results if isinstance(result, ColumnReport))

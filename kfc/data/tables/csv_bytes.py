@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from kfc.data.tables.arrow_files import ArrowFiles
 from kfc.data.tables.part_files import refusing
 from kfc.errors import DataError, Finding
 from kfc.spec import shown_value
-from kfc.system import open_file
+from kfc.system import in_threads, open_file
 
 _MARKS = (  # UTF-32 first: the mark of UTF-16 is the beginning of its own
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -44,6 +45,7 @@ _COMPRESSED = {
 }
 """First bytes of compressed files, by the codec that reads them."""
 
+_QUOTE = ord('"')
 CHUNK = 1 << 20  # bytes that are decoded or searched at a time
 _RELEASED = 1 << 26  # bytes that are read before their pages are dropped
 
@@ -110,17 +112,18 @@ def read_csv_bytes(
         _check_mark(path, encoding, marked)
     named = encoding or marked or "utf-8"
     if codecs.lookup(named).name not in ("utf-8", "utf-8-sig", "ascii"):
-        content = _recoded(path, mapped, named, files)
-    else:
-        for start in _chunk_starts(len(mapped), mapped):
-            if (position := mapped.find(b"\0", start, start + CHUNK)) >= 0:
-                raise _no_text(path, mapped, position)
-        begin = len(mark)
-        while mark and mapped[begin : begin + len(mark)] == mark:  # a program added one
-            begin += len(mark)
-        content = pa.py_buffer(mapped).slice(begin)
-    data = CsvBytes(path, content, named, mapped)
-    return replace(data, has_quotes=_checked_quotes(data))
+        data = CsvBytes(path, _recoded(path, mapped, named, files), named, mapped)
+        return replace(data, has_quotes=_look_at(data).quote)
+    begin = len(mark)
+    while mark and mapped[begin : begin + len(mark)] == mark:  # a program added one
+        begin += len(mark)
+    data = CsvBytes(path, pa.py_buffer(mapped).slice(begin), named, mapped)
+    seen = _look_at(data)
+    if seen.nul:
+        raise _no_text(path, mapped, mapped.find(b"\0"))
+    if seen.bad is not None:
+        raise _no_utf8(data, seen.bad)
+    return replace(data, has_quotes=seen.quote)
 
 
 def _chunk_starts(size: int, mapped: mmap.mmap) -> Iterator[int]:
@@ -188,25 +191,70 @@ def _check_mark(path: Path, encoding: str, marked: str | None) -> None:
         raise DataError(Finding(str(path), f"text in {encoding}", got, remedy))
 
 
-def _checked_quotes(data: CsvBytes) -> bool:
-    """Returns whether a quote is in a text, and refuses the first byte that is not UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    path, view, quoted = data.path, memoryview(data.content).cast("B"), False
-    for start in data.chunk_starts():
-        chunk = bytes(view[start : start + CHUNK])
-        kept = decoder.getstate()[0]
-        try:
-            if not kept and chunk.isascii():
-                quoted = quoted or b'"' in chunk
-                continue
-            decoder.decode(chunk, final=start + CHUNK >= len(view))
-        except UnicodeDecodeError as error:
-            position = start - len(kept) + error.start
-            line = bytes(view[:position]).count(b"\n") + 1
-            got = f"the byte 0x{view[position]:02x}"
-            raise _bad_text(path, line, got, "data.csv.encoding: latin-1.") from error
-        quoted = quoted or b'"' in chunk
-    return quoted
+@dataclass(frozen=True)
+class _Seen:
+    """Whether a NUL and a quote are in a text, and its first part that is not UTF-8."""
+
+    nul: bool
+    quote: bool
+    bad: slice | None
+
+
+def _look_at(data: CsvBytes) -> _Seen:
+    """Looks at all bytes of a text, in two threads."""
+    content = data.content
+    if not len(content):
+        return _Seen(nul=False, quote=False, bad=None)
+    view = np.frombuffer(content, np.uint8)
+
+    def look(part: slice) -> _Seen:
+        own = view[part]
+        good = own.max() < 0x80 or _is_utf8(content.slice(part.start, len(own)))
+        quote = bool((own == _QUOTE).any())
+        return _Seen(nul=not own.min(), quote=quote, bad=None if good else part)
+
+    starts = [_character_start(view, start) for start in range(0, len(view), CHUNK)]
+    parts = [slice(*ends) for ends in zip(starts, [*starts[1:], len(view)], strict=True)]
+    seen, together = list[_Seen](), _RELEASED // CHUNK
+    for first in range(0, len(parts), together):
+        data.mapped.madvise(mmap.MADV_DONTNEED)
+        seen += in_threads(look, parts[first : first + together])
+    return _Seen(
+        nul=any(part.nul for part in seen),
+        quote=any(part.quote for part in seen),
+        bad=next((part.bad for part in seen if part.bad), None),
+    )
+
+
+def _character_start(view: np.ndarray, start: int) -> int:
+    """Returns the first place from `start` on where a character of UTF-8 may begin."""
+    # Up to three bytes continue a character; a fourth one is wrong wherever a part begins.
+    following = view[start : start + 3] if start else view[:0]
+    return start + next(
+        (n for n, b in enumerate(following) if b & 0xC0 != 0x80), len(following)
+    )
+
+
+def _is_utf8(part: pa.Buffer) -> bool:
+    ends = pa.py_buffer(np.array([0, len(part)], np.int32))
+    try:
+        pa.StringArray.from_buffers(1, ends, part).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _no_utf8(data: CsvBytes, part: slice) -> DataError:
+    """Returns the refusal of the first byte of a part that is not UTF-8."""
+    view = memoryview(data.content).cast("B")
+    position = part.start
+    try:
+        bytes(view[part]).decode()
+    except UnicodeDecodeError as error:
+        position += error.start
+    line = bytes(view[:position]).count(b"\n") + 1
+    got = f"the byte 0x{view[position]:02x}"
+    return _bad_text(data.path, line, got, "data.csv.encoding: latin-1.")
 
 
 def _recoded(

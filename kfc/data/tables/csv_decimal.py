@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfc.data.tables.arrow_files import ArrowFiles, of_columns
 from kfc.errors import DataError, Finding
 
 _SAMPLE = 1000  # cells of a column that show whether it holds numbers
@@ -22,38 +23,31 @@ _NUMBER = _BLANK + r"[\d.,]*\d[.,]?" + _END
 
 
 def recognised_decimal(
-    columns: Iterable[tuple[str, pa.ChunkedArray]], path: Path, delimiter: str
+    table: pa.Table, path: Path, delimiter: str, files: ArrowFiles | None = None
 ) -> str:
     """Returns the decimal mark of a table, `.` or `,`.
 
     Args:
-        columns: Name and texts of each column.
+        table: Columns of texts with their names.
         path: File of the table, for messages.
         delimiter: Character between two cells. Where it is a comma, a decimal comma is
             refused unless the spec says it.
+        files: Files that hold the columns; None for the memory.
 
     Raises:
         DataError: If numbers have both marks, or if their marks may as well separate
             thousands.
     """
-    commas: dict[str, str] = {}  # a clear decimal comma of each column that has one
-    points: dict[str, str] = {}
-    unclear: dict[str, str] = {}
-    grouped: dict[str, str] = {}  # 1.200, which may be a decimal point or thousands
-    for name, column in columns:
-        if not _is_numeric(column):
-            continue
-        has_comma, has_point = _has_byte(column, ","), _has_byte(column, ".")
-        if has_point:
-            # Programs that write semicolons often write thousands with points.
-            but = _THOUSANDS_POINT if delimiter == ";" else None
-            _note(points, name, _first(column, _POINT, but=but))
-            if name not in points:
-                _note(grouped, name, _first(column, _THOUSANDS_POINT))
-        if has_comma:
-            _note(commas, name, _first(column, _COMMA, but=_THOUSANDS))
-        if has_comma and name not in commas:
-            _note(unclear, name, _first(column, _THOUSANDS))
+    marks = of_columns(functools.partial(_marks, delimiter), table, files)
+    # A cell of each column that has one, by the column's name.
+    commas, points, unclear, grouped = (
+        {
+            name: cell
+            for name, cell in zip(table.column_names, cells, strict=True)
+            if cell is not None
+        }
+        for cells in zip(*marks, strict=True)
+    )
     if commas and points:
         raise _both(path, commas, points)
     if not commas:
@@ -64,9 +58,24 @@ def recognised_decimal(
     return "," if commas else "."
 
 
-def _note(found: dict[str, str], name: str, cell: str | None) -> None:
-    if cell is not None:
-        found[name] = cell
+def _marks(delimiter: str, name: str, column: pa.ChunkedArray) -> tuple[str | None, ...]:
+    """Returns cells of a column of numbers: None where it has no such cell.
+
+    Returns:
+        A clear decimal comma, a clear decimal point, an unclear comma and an unclear point
+        (1.200), which may as well separate thousands.
+    """
+    comma = point = unclear = grouped = None
+    marks = _bytes_among(column, (b",", b".")) if _is_numeric(column) else ()
+    if b"." in marks:
+        # Programs that write semicolons often write thousands with points.
+        but = _THOUSANDS_POINT if delimiter == ";" else None
+        point = _first(column, _POINT, but=but)
+        grouped = _first(column, _THOUSANDS_POINT) if point is None else None
+    if b"," in marks:
+        comma = _first(column, _COMMA, but=_THOUSANDS)
+        unclear = _first(column, _THOUSANDS) if comma is None else None
+    return comma, point, unclear, grouped
 
 
 def _check_clear(path: Path, unclear: dict[str, str]) -> None:
@@ -89,17 +98,18 @@ def _refusal(path: Path, expected: str, got: str) -> DataError:
     return DataError(Finding(str(path), expected, got, remedy))
 
 
-def _has_byte(column: pa.ChunkedArray, character: str) -> bool:
-    """Returns whether a character is in some cell, without a look at each cell."""
+def _bytes_among(column: pa.ChunkedArray, wanted: tuple[bytes, ...]) -> set[bytes]:
+    """Returns which bytes are in some cell, without a look at each cell."""
+    found: set[bytes] = set()
     for chunk in column.chunks:
         _, offsets, content = chunk.buffers()
         if content is None or not len(chunk):
             continue
         ends = np.frombuffer(offsets, np.int32)[[chunk.offset, chunk.offset + len(chunk)]]
         view = np.frombuffer(content, np.uint8)[ends[0] : ends[1]]
-        if character.encode() in view.tobytes():  # several times as fast as a comparison
-            return True
-    return False
+        cells = view.tobytes()  # several times as fast as a comparison
+        found.update(byte for byte in wanted if byte in cells)
+    return found
 
 
 def _is_numeric(column: pa.ChunkedArray) -> bool:
@@ -116,22 +126,21 @@ def _is_numeric(column: pa.ChunkedArray) -> bool:
     return bool(2 * (numbers or 0) >= len(sample))
 
 
-def _cells(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
-    """Returns some cells, without a copy of the column as `take` makes one.
+def _cells(column: pa.ChunkedArray, rows: np.ndarray) -> pa.Array:
+    """Returns some cells as one array, for each of which Arrow compiles a pattern anew.
+
+    `take` would copy the whole column.
 
     Args:
         column: Column of one chunk or more.
         rows: Numbers of the rows, rising.
     """
-    ends = np.cumsum([len(chunk) for chunk in column.chunks])
-    firsts = np.append(0, ends[:-1])
-    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
-    return pa.chunked_array(
-        [
-            chunk.take(pa.array(part - first))
-            for chunk, part, first in zip(column.chunks, parts, firsts, strict=True)
-        ],
-        column.type,
+    firsts = np.cumsum([0, *(len(chunk) for chunk in column.chunks)])
+    bounds = np.searchsorted(rows, firsts)
+    places = pa.array(rows - np.repeat(firsts[:-1], np.diff(bounds)))
+    return pa.concat_arrays(
+        chunk.take(places.slice(start, end - start))
+        for chunk, start, end in zip(column.chunks, bounds[:-1], bounds[1:], strict=True)
     )
 
 

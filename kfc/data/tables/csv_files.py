@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,8 @@ def read_csv(
     table = _named(pa.concat_tables(tables), names, str(paths[0]))
     if not len(table):
         raise no_rows(path)
-    release = arrow_files.release if arrow_files else lambda: None
-    check_header_is_no_row(_columns(table, release), len(table.columns), str(paths[0]))
-    decimal = said.decimal or recognised_decimal(
-        _columns(table, release), path, str(csv.delimiter)
-    )
+    check_header_is_no_row(table, str(paths[0]), arrow_files)
+    decimal = said.decimal or recognised_decimal(table, path, str(csv.delimiter), arrow_files)
     used: dict[str, Any] = {
         "delimiter": csv.delimiter,
         "decimal": decimal,
@@ -86,15 +83,6 @@ def read_csv(
     raw = RawTable(table, name, files, used, arrow_files)
     check_last_row(raw)
     return raw
-
-
-def _columns(
-    table: pa.Table, release: Callable[[], None]
-) -> Iterator[tuple[str, pa.ChunkedArray]]:
-    """Yields the name and the cells of each column; calls `release` after each."""
-    for name in table.column_names:
-        yield name, table.column(name)
-        release()
 
 
 def _read_part(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kfc.data.tables.arrow_files import ArrowFiles, of_columns
 from kfc.errors import DataError, Finding
 
 _NUMBER = re.compile(r"\s*[+-]?(\d[\d.,:/ -]*|[.,]\d+)([eE][+-]?\d+)?\s*")
@@ -32,26 +33,32 @@ def check_header(names: Sequence[str], where: str) -> None:
 
 
 def check_header_is_no_row(
-    columns: Iterable[tuple[str, pa.ChunkedArray]], count: int, where: str
+    table: pa.Table, where: str, files: ArrowFiles | None = None
 ) -> None:
     """Refuses names that are values of their own columns, as in a file without a header.
 
     Args:
-        columns: Name and texts of each column.
-        count: Number of columns.
+        table: Columns of texts with their names.
         where: Name of the file in messages.
+        files: Files that hold the columns; None for the memory.
 
     Raises:
         DataError: If at least half of the names are cells of their columns.
     """
-    again: list[str] = []
-    for number, (name, column) in enumerate(columns):
-        if pc.index(column, pa.scalar(name, column.type)).as_py() >= 0:
-            again.append(name)
-        if 2 * (number + 1 - len(again)) > count:
-            return  # most names occur once, and the other columns need no search
+    names = table.column_names
+    half = len(names) // 2 + 1
+    found = of_columns(_is_cell, table.select(names[:half]), files)
+    if any(found):  # otherwise the other columns need no search
+        found += of_columns(_is_cell, table.select(names[half:]), files)
+    if 2 * found.count(False) > len(names):
+        return
+    again = [name for name, is_cell in zip(names, found, strict=True) if is_cell]
     got = f"{_some(again)}, which are values of the same columns too"
     raise DataError(Finding(f"{where}, line 1", "names of columns", got, _ADD_NAMES))
+
+
+def _is_cell(name: str, column: pa.ChunkedArray) -> bool:
+    return bool(pc.index(column, pa.scalar(name, column.type)).as_py() >= 0)
 
 
 def _some(cells: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from kfc.errors import DataError, Finding, PluginError, nearest
 from kfc.findings import run_checks
 from kfc.registry import TABLES
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, shown_value
-from kfc.system import user_paths
+from kfc.system import in_threads, user_paths
 
 TARGET_NAMES = ("target", "label")
 """Names that the target's column may have where the spec names none."""
@@ -173,8 +173,8 @@ def select_columns(
     run_checks("table_columns", raw, tuple(columns), part)
     files = raw.arrow_files
     if files is None:
-        typed = {name: typed_column(raw, name, column) for name, column in columns.items()}
-        return TypedTable(typed, len(raw))
+        typed = in_threads(lambda name: typed_column(raw, name, columns[name]), columns)
+        return TypedTable(dict(zip(columns, typed, strict=True)), len(raw))
     filed = {
         name: files.column(typed_column(raw, name, column)) for name, column in columns.items()
     }

@@ -109,10 +109,13 @@ def _codes(values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> str:
     """Returns the reason why numbers are codes, or an empty text."""
     if has_leading_zeros(values):
         return "leading zeros: a code, not a number"
+    ends = pc.min_max(numbers).as_py()
+    if ends["min"] is None or -EXACT < ends["min"] <= ends["max"] < EXACT:
+        return ""
     large = pc.greater_equal(pc.abs(numbers), EXACT)  # 2^53 + 1 reads as 2^53
-    if pc.any(large).as_py() and only_digits(values.filter(large)):
-        return "integers beyond 2^53: codes, not numbers"
-    return ""
+    return (
+        "integers beyond 2^53: codes, not numbers" if only_digits(values.filter(large)) else ""
+    )
 
 
 def _numeric_texts(
