@@ -30,13 +30,12 @@ COMPUTE = frozenset(
         *("FloorDiv", "FloorMod", "GatherV2", "Greater", "GreaterEqual", "HashTableV2"),
         *("Identity", "IdentityN", "IsInf", "IsNan", "LeakyRelu", "Less", "LessEqual"),
         *("LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "LookupTableFindV2"),
-        *("LookupTableImportV2", "MatMul", "Max", "Maximum", "Mean", "Min", "Minimum", "Mul"),
-        *("Neg", "NoOp", "Pack", "Pad", "Pow", "Prod", "RaggedTensorToTensor", "Range"),
-        *("ReadVariableOp", "RealDiv", "Relu", "Relu6", "Reshape", "Rsqrt", "SelectV2"),
-        *("Selu", "Shape", "Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt", "Square"),
-        *("SquaredDifference", "StatefulPartitionedCall", "StopGradient", "StridedSlice"),
-        *("Sub", "Sum", "Tanh", "TopKV2", "Transpose", "UnicodeDecode", "UnicodeEncode"),
-        "ZerosLike",
+        *("LookupTableImportV2", "MatMul", "Max", "Maximum", "Mean", "Minimum", "Mul", "Neg"),
+        *("NoOp", "Pack", "Pow", "Prod", "RaggedTensorToTensor", "Range", "ReadVariableOp"),
+        *("RealDiv", "Relu", "Relu6", "Reshape", "Rsqrt", "SelectV2", "Selu", "Shape"),
+        *("Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt", "Square", "SquaredDifference"),
+        *("StatefulPartitionedCall", "StopGradient", "StridedSlice", "Sub", "Sum", "Tanh"),
+        *("TopKV2", "Transpose", "UnicodeDecode", "UnicodeEncode", "ZerosLike"),
     }
 )
 """Operations of a function that predicts, or that fills a table of categories.
