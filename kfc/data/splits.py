@@ -40,66 +40,15 @@ class SplitRequest:
     @functools.cached_property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """The row numbers of the two parts, each in rising order."""
-        in_second = np.zeros(len(self.y), bool)
-        in_second[self._stratified_rows if self.stratify else self._shuffled_rows] = True
-        return np.flatnonzero(~in_second), np.flatnonzero(in_second)
+        from sklearn.model_selection import train_test_split  # its import takes seconds
 
-    @property
-    def _shuffled_rows(self) -> np.ndarray:
-        """The second part without strata, as scikit-learn's `ShuffleSplit` draws it."""
-        order = np.random.RandomState(self.seed).permutation(len(self.y))
-        return order[: self.second_rows]
-
-    @functools.cached_property
-    def strata(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The classes, sorted; the number of each row's class; and the rows of each class."""
-        if self.y.ndim == 1 and self.y.dtype == np.int32 and self.y.min(initial=0) >= 0:
-            counts = np.bincount(self.y)  # the numbers of the classes, as `encode_rows` gives
-            if counts.all():
-                return np.arange(len(counts)), self.y, counts
-        classes, of_class = np.unique(self.y, return_inverse=True)
-        return classes, of_class, np.bincount(of_class)
-
-    @property
-    def _stratified_rows(self) -> np.ndarray:
-        """The second part with the proportions of the classes.
-
-        These are the rows of scikit-learn's `train_test_split`, which copies them through
-        Python lists and takes ten times as long.
-        """
-        random = np.random.RandomState(self.seed)
-        classes, of_class, counts = self.strata
-        # NumPy sorts small integers by radix.
-        small = np.min_scalar_type(len(classes))
-        by_class = np.split(
-            np.argsort(of_class.astype(small), kind="stable"), np.cumsum(counts)[:-1]
+        first, second = train_test_split(
+            np.arange(len(self.y)),
+            test_size=self.share,
+            random_state=self.seed,
+            stratify=self.y if self.stratify else None,
         )
-        first = _proportional(counts, len(self.y) - self.second_rows, random)
-        second = _proportional(counts - first, self.second_rows, random)
-        chosen = [
-            rows[random.permutation(len(rows))[left : left + taken]]
-            for rows, left, taken in zip(by_class, first, second, strict=True)
-        ]
-        return np.concatenate(chosen)
-
-
-def _proportional(counts: np.ndarray, drawn: int, random: np.random.RandomState) -> np.ndarray:
-    """Returns how many rows of each class are drawn, in proportion to their number.
-
-    Rows that rounding down leaves over go to the largest remainders, and ties are broken at
-    random, as in scikit-learn's stratified splits.
-    """
-    exact = counts / counts.sum() * drawn
-    found = np.floor(exact)
-    left, remainder = int(drawn - found.sum()), exact - found
-    for value in np.unique(remainder)[::-1]:
-        if left <= 0:
-            break
-        tied = np.flatnonzero(remainder == value)
-        tied = random.choice(tied, size=min(len(tied), left), replace=False)
-        found[tied] += 1
-        left -= len(tied)
-    return found.astype(np.int64)
+        return np.sort(first), np.sort(second)
 
 
 def split(request: SplitRequest) -> tuple[np.ndarray, np.ndarray]:
@@ -116,11 +65,11 @@ def class_of_one_row(request: SplitRequest) -> Finding | None:
     """Finds classes with a single row, which cannot be in both parts."""
     if not request.stratify:
         return None
-    classes, of_class, counts = request.strata
+    classes, first_rows, counts = np.unique(request.y, return_index=True, return_counts=True)
     if counts.min() >= 2:
         return None
     alone = int((counts < 2).sum())
-    row = int(np.argmax(of_class == counts.argmin()))
+    row = int(first_rows[counts.argmin()])
     return Finding(
         request.where,
         "at least 2 rows of each class, one for each part of the split",
@@ -134,7 +83,7 @@ def part_without_class(request: SplitRequest) -> Finding | None:
     """Finds a share so small or so large that a part has fewer rows than there are classes."""
     if not request.stratify:
         return None
-    rows, classes, second = len(request.y), len(request.strata[0]), request.second_rows
+    rows, classes, second = len(request.y), len(np.unique(request.y)), request.second_rows
     if classes <= second <= rows - classes:
         return None
     return Finding(
@@ -166,8 +115,7 @@ def class_not_in_training(request: SplitRequest) -> Finding | None:
     if not request.stratify:
         return None
     first, _ = request.parts
-    classes, of_class, _ = request.strata
-    missing = classes[np.bincount(of_class[first], minlength=len(classes)) == 0]
+    missing = np.setdiff1d(request.y, request.y[first])
     if not missing.size:
         return None
     rows = len(request.y)

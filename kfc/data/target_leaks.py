@@ -13,6 +13,7 @@ from kfc.data.rows import Rows
 from kfc.data.sources import join_names
 from kfc.errors import Finding
 from kfc.preprocessing import TableEncoding
+from kfc.system import chunks
 
 _SAMPLE = 10_000  # rows that a column must fit before all rows are looked at
 _FEW = 10  # rows outside the most frequent value that a relation needs
@@ -40,16 +41,15 @@ def target_in_column(
     _, once = np.unique(x_some, axis=0, return_index=True)
     found = []
     for name, features in encoding.places.items():
-        # Where a number has gaps, its second feature marks them, and they are filled.
-        gaps = features[1:] if features[0] < encoding.num_numbers <= features[-1] else []
+        # Where a number or a date has gaps, they are filled, and the last feature marks them.
+        has_gaps = features[0] < encoding.num_numbers <= features[-1]
         for feature in features:
             ordered = feature < encoding.num_numbers
-            present = once if not gaps else once[x_some[once, gaps[0]] == 0]
-            how = _relation(x_some[present, feature], y[some][present], ordered)
+            places = [feature, *features[-1:]] if has_gaps and ordered else [feature]
+            how = _relation(x_some[once][:, places], y[some][once], ordered)
             if how and len(some) < len(y):
-                x = np.asarray(train.x[:, [feature, *gaps]])
-                all_present = x[:, -1] == 0 if gaps else slice(None)
-                how = _relation(x[all_present, 0], y[all_present], ordered)
+                parts = [part[:, places] for _, part in chunks(train.x)]
+                how = _relation(np.concatenate(parts), y, ordered)
             if how:
                 found.append(_finding([name], f"a column {how}", len(y)))
                 break
@@ -88,8 +88,18 @@ def _finding(names: list[str], got: str, rows: int) -> Finding:
     )
 
 
-def _relation(x: np.ndarray, y: np.ndarray, ordered: bool) -> str:
-    """Returns the way in which a feature gives the target away, or an empty text."""
+def _relation(features: np.ndarray, y: np.ndarray, ordered: bool) -> str:
+    """Returns the way in which a feature gives the target away, or an empty text.
+
+    Args:
+        features: The feature, and perhaps another one that marks its gaps, (rows, 1 or 2).
+        y: Targets, (rows,).
+        ordered: Whether the feature is a number.
+    """
+    x = features[:, 0]
+    if features.shape[1] == 2:
+        present = features[:, 1] == 0
+        x, y = x[present], y[present]
     if len(x) <= _FEW or not (_varied(x) and _varied(y)):
         return ""
     if _tells(x, y):

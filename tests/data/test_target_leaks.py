@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from kfc.data import prepare
@@ -93,3 +94,21 @@ def test_a_relation_of_the_first_rows_alone_is_not_said():
     table = {"other": column, "target": target}
     spec = load_spec({"data": {"target": "target", "validation": 0}})
     assert prepare(spec, {"train": table, "test": table}).warnings[1:] == ()
+
+
+def test_a_date_with_gaps_that_has_the_order_of_the_target_is_said():
+    days = np.round(PRICE * 1000).astype("timedelta64[D]") + np.datetime64("2000-01-01")
+    column = [None if i % 5 == 0 else str(day) for i, day in enumerate(days)]
+    (finding,) = warned(np.round(PRICE * 1000), seen=column)
+    assert finding.where == "training rows, column seen"
+
+
+def test_a_column_of_many_rows_on_the_disk_is_said_too(tmp_path):
+    rows = 15_000
+    target = np.random.default_rng(1).normal(size=rows)
+    column = pd.Series(target * 2 + 1).where(np.arange(rows) % 7 > 0)
+    table = {"size": np.random.default_rng(2).normal(size=rows), "other": column}
+    pd.DataFrame({**table, "target": target}).to_csv(tmp_path / "rows.csv", index=False)
+    data = {"source": f"csv:{tmp_path / 'rows.csv'}", "target": "target", "stream": "always"}
+    (finding,) = prepare(load_spec({"data": data}), cache=tmp_path / "cache").warnings
+    assert finding.where == "training rows, column other"
