@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import train_test_split
 
 from kfc.data.splits import SplitRequest, split
 from kfc.errors import DataError
@@ -41,29 +40,6 @@ def test_sorted_rows_are_shuffled_before_they_are_cut():
 def test_rows_keep_their_order_within_a_part():
     for part in halves():
         assert (np.diff(part) > 0).all()
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.integers(0, 5), min_size=8, max_size=300),
-    st.sampled_from([0.1, 0.2, 0.333, 0.5, 7]),
-    st.integers(0, 1000),
-    st.booleans(),
-)
-def test_the_parts_are_those_of_scikit_learn(labels, share, seed, stratify):
-    y = np.array(labels)
-    try:
-        expected = train_test_split(
-            np.arange(len(y)),
-            test_size=share,
-            random_state=seed,
-            stratify=y if stratify else None,
-        )
-    except ValueError:  # too few rows of a class, or in a part
-        return
-    found = SplitRequest(y, share, seed, stratify, where="rows").parts
-    for part, rows in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(part, np.sort(rows))
 
 
 def test_the_same_seed_gives_the_same_parts_and_another_others():
