@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kfc.data.rows import Rows
+from kfc.data.tables import mixed_keys
 from kfc.errors import Finding
 from kfc.preprocessing import TableEncoding
 from kfc.system import chunks
@@ -15,8 +16,6 @@ _LEAST = 10  # repeated rows, and
 _LEAST_SHARE = 0.01  # their share of a part, from which they are said
 _OFTENER = 10.0  # times the share that equal a training row by chance
 _SAMPLE = 1000  # rows from which that chance is estimated
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: a product with it spreads keys (Fibonacci hashing)."""
 
 
 def training_rows_repeated(
@@ -75,7 +74,6 @@ def _row_keys(rows: Rows) -> np.ndarray:
         key = np.zeros(len(x), np.uint64)
         for column in (*np.asarray(x, np.float32).T, *y.T):
             bits = np.ascontiguousarray(column + np.float32(0)).view(np.uint32)
-            key = (key ^ bits) * _ODD
-            key ^= key >> np.uint64(29)
+            key = mixed_keys(key, bits)
         keys[first : first + len(x)] = key
     return keys

@@ -9,6 +9,7 @@ from .column_types import find_missing_markers as find_missing_markers
 from .column_types import resolve_columns as resolve_columns
 from .csv_files import CSV_NAMES as CSV_NAMES
 from .csv_files import read_csv as read_csv
+from .different_texts import mixed_keys as mixed_keys
 from .parquet_files import read_parquet as read_parquet
 from .part_files import refusing as refusing
 from .raw_table import RawTable as RawTable

@@ -24,13 +24,13 @@ def column_constant(
             raw,
             report,
             "an input that varies",
-            "no value in any row" if not report.distinct else "one value in every row",
+            "no value in any row" if report.missing else "one value in every row",
             distinct=report.distinct,
             missing=report.missing,
         )
         for report in reports
         if report.column.type != "ignore"
-        and (not report.distinct or (report.distinct == 1 and not report.missing))
+        and (report.missing == len(raw) or (report.distinct == 1 and not report.missing))
     ]
 
 

@@ -14,7 +14,6 @@ _PROBE = 20_000  # rows that show whether to look at all
 _SHARE = 0.9  # of the rows that must differ
 _LONGEST = 64  # bytes of a text on average, beyond which hashing is no faster
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, as in splitmix64
-_SHIFT = np.uint64(29)
 
 
 def different_texts(values: pa.ChunkedArray) -> pa.Array | None:
@@ -61,6 +60,16 @@ def _hashes(texts: pa.Array) -> np.ndarray:
         unused = (8 - np.minimum(left[rows], 8)).astype(np.uint64) * np.uint64(8)
         # The first byte of a text is the lowest one of its word.
         word = words[starts[rows] + first] << unused
-        mixed = (hashes[rows] ^ word) * _ODD
-        hashes[rows] = mixed ^ (mixed >> _SHIFT)
+        hashes[rows] = mixed_keys(hashes[rows], word)
     return hashes
+
+
+def mixed_keys(keys: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Returns keys, uint64, that depend on both arguments and are spread over all bits.
+
+    Args:
+        keys: Keys, uint64.
+        more: Unsigned integers to mix into them, of the same shape.
+    """
+    mixed: np.ndarray = (keys ^ more) * _ODD
+    return mixed ^ (mixed >> np.uint64(29))

@@ -135,7 +135,7 @@ def read_tables(
     for part, name in (("test", spec.test), ("validation", spec.validation)):
         if is_table_source(name if isinstance(name, str) else None):
             others[part] = read_raw(str(name), spec.csv, arrow_files)
-    for part in set(others) - {"train"}:
+    for part in (part for part in others if part != "train"):
         warnings += run_checks("other_table", train, others[part])
     target_column = _target_column(train, target, spec.task)
     classes = spec.task == "classification"
