@@ -17,28 +17,13 @@ from kfc.system import locks
 SMALL = ("training.epochs=2", "network.hidden=[16]")
 
 
-def run_kfc(*arguments, folder):
-    """Runs the command here, in `folder`: TensorFlow is imported once for all of them."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        app.main(list(arguments))
-    return subprocess.CompletedProcess(
-        arguments, ended.value.code or 0, out.getvalue(), err.getvalue()
-    )
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("here")
 
 
 @pytest.fixture(scope="module")
-def trained(folder):
+def trained(run_kfc, folder):
     folder = folder / "trained"
     folder.mkdir()
     return run_kfc("fit", *SMALL, "--json", folder=folder)
@@ -61,7 +46,7 @@ def test_the_run_folder_says_how_long_each_phase_took(trained, folder):
     assert min(phases.values()) >= 0
 
 
-def test_eager_is_an_engine_that_the_run_folder_names(folder):
+def test_eager_is_an_engine_that_the_run_folder_names(run_kfc, folder):
     small = ("training.epochs=1", "network.hidden=[16]", "data.rows=100")
     result = run_kfc("fit", *small, "--eager", "--json", folder=folder)
     assert result.returncode == 0, result.stderr
@@ -80,14 +65,14 @@ def test_python_gives_the_same_bits_as_the_command(trained, tmp_path):
     assert run.weights_sha256 == json.loads(trained.stdout)["weights_sha256"]
 
 
-def test_evaluate_repeats_the_numbers(trained, folder):
+def test_evaluate_repeats_the_numbers(run_kfc, trained, folder):
     folder = folder / "trained"
     again = run_kfc("evaluate", "runs/0001-digits", "--json", folder=folder)
     assert json.loads(again.stdout) == json.loads(trained.stdout)
     assert again.stderr == ""
 
 
-def test_predict_writes_label_and_probabilities(trained, folder):
+def test_predict_writes_label_and_probabilities(run_kfc, trained, folder):
     np.save(folder / "rows.npy", np.zeros((3, 64)))
     result = run_kfc("predict", "trained/runs/0001-digits", "rows.npy", folder=folder)
     head, *rows = result.stdout.splitlines()
@@ -97,12 +82,12 @@ def test_predict_writes_label_and_probabilities(trained, folder):
 
 
 @pytest.fixture(scope="module")
-def exported(trained, folder, unasked):
+def exported(run_kfc, trained, folder, unasked):
     with unasked():
         return run_kfc("export", "runs/0001-digits", "models", folder=folder / "trained")
 
 
-def test_export_prints_one_json_object_and_nothing_else(trained, folder, unasked):
+def test_export_prints_one_json_object_and_nothing_else(run_kfc, trained, folder, unasked):
     arguments = ("export", "trained/runs/0001-digits", "onnx", "--format", "onnx", "--json")
     with unasked():
         result = run_kfc(*arguments, "--quiet", folder=folder)
@@ -132,14 +117,16 @@ def test_export_prints_the_lines_that_serve_and_ask(exported, folder):
 
 
 @pytest.mark.parametrize("place", ["models", "models/1"])
-def test_predict_prints_the_same_for_an_export_as_for_its_run(place, exported, folder):
+def test_predict_prints_the_same_for_an_export_as_for_its_run(
+    run_kfc, place, exported, folder
+):
     folder = folder / "trained"
     np.save(folder / "some.npy", np.random.default_rng(0).uniform(0, 16, (5, 64)))
     wanted = run_kfc("predict", "runs/0001-digits", "some.npy", folder=folder)
     assert run_kfc("predict", place, "some.npy", folder=folder).stdout == wanted.stdout
 
 
-def test_quiet_leaves_results_only(folder):
+def test_quiet_leaves_results_only(run_kfc, folder):
     result = run_kfc("fit", *SMALL, "--quiet", folder=folder)
     assert result.stderr == ""
     head, *rows = (line.split() for line in result.stdout.splitlines())
@@ -173,7 +160,7 @@ def test_quiet_leaves_results_only(folder):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_mistake_ends_with_its_code_and_a_message(arguments, code, message, folder):
+def test_a_mistake_ends_with_its_code_and_a_message(run_kfc, arguments, code, message, folder):
     (folder / "a-file").write_text("")
     result = run_kfc(*arguments, folder=folder)
     assert result.returncode == code, result.stderr
@@ -182,31 +169,31 @@ def test_a_mistake_ends_with_its_code_and_a_message(arguments, code, message, fo
     assert result.stdout == ""
 
 
-def test_numbers_that_explode_end_with_code_6(folder):
+def test_numbers_that_explode_end_with_code_6(run_kfc, folder):
     result = run_kfc("fit", *SMALL, "training.optimizer.learning_rate=1e30", folder=folder)
     assert result.returncode == 6
     assert "Lower training.optimizer.learning_rate" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_specs_lists_and_prints_the_built_in_ones(folder):
+def test_specs_lists_and_prints_the_built_in_ones(run_kfc, folder):
     listed = run_kfc("specs", "--json", folder=folder)
     assert "digits" in json.loads(listed.stdout)["specs"]
     assert "source: sklearn:digits" in run_kfc("specs", "digits", folder=folder).stdout
 
 
-def test_schema_is_a_json_schema_with_every_key(folder):
+def test_schema_is_a_json_schema_with_every_key(run_kfc, folder):
     schema = json.loads(run_kfc("schema", folder=folder).stdout)
     assert set(schema["properties"]) == set(kfc.Spec.model_fields)
 
 
 @pytest.mark.parametrize("command", ["sources", "plugins"])
-def test_listings_name_kfcs_own(command, folder):
+def test_listings_name_kfcs_own(run_kfc, command, folder):
     assert "tfds" in run_kfc(command, folder=folder).stdout
     assert "tfds" in run_kfc(command, "--json", folder=folder).stdout
 
 
-def test_help_names_every_command(folder):
+def test_help_names_every_command(run_kfc, folder):
     text = run_kfc("--help", folder=folder).stdout
     for command in (
         "fit",
@@ -236,7 +223,7 @@ TUNED = (
 
 
 @pytest.fixture(scope="module")
-def tuned(folder):
+def tuned(run_kfc, folder):
     folder = folder / "tuned"
     folder.mkdir()
     return run_kfc("tune", *TUNED, "--json", folder=folder)
@@ -264,12 +251,12 @@ def test_tune_shows_a_line_for_each_trial_on_stderr(tuned):
     assert all(len(line) <= 80 for line in (first, *lines))
 
 
-def test_tune_again_prints_the_same_without_training(tuned, folder):
+def test_tune_again_prints_the_same_without_training(run_kfc, tuned, folder):
     again = run_kfc("tune", *TUNED, "--json", folder=folder / "tuned")
     assert (again.stdout, again.stderr) == (tuned.stdout, "")
 
 
-def test_tune_prints_a_table_the_reasons_and_the_winner(tuned, folder):
+def test_tune_prints_a_table_the_reasons_and_the_winner(run_kfc, tuned, folder):
     result = run_kfc("tune", *TUNED, "--quiet", folder=folder / "tuned")
     assert (result.returncode, result.stderr) == (0, "")
     head, *rows = result.stdout.splitlines()
@@ -289,14 +276,14 @@ def test_tune_prints_a_table_the_reasons_and_the_winner(tuned, folder):
     assert "runs/digits.search/best.yaml" in result.stdout
 
 
-def test_the_winner_of_tune_is_fitted_to_the_same_bits(tuned, folder):
+def test_the_winner_of_tune_is_fitted_to_the_same_bits(run_kfc, tuned, folder):
     arguments = ("fit", "runs/digits.search/best.yaml", "--json", "--quiet")
     result = run_kfc(*arguments, folder=folder / "tuned")
     best = json.loads(tuned.stdout)["best"]
     assert json.loads(result.stdout)["weights_sha256"] == best["weights_sha256"]
 
 
-def test_tune_shows_how_a_search_stands(tuned, folder):
+def test_tune_shows_how_a_search_stands(run_kfc, tuned, folder):
     place = folder / "tuned"
     as_json = json.loads(run_kfc("tune", *TUNED, "--show", "--json", folder=place).stdout)
     assert as_json["trials"] == json.loads(tuned.stdout)["trials"]
@@ -352,7 +339,9 @@ def test_tune_show_imports_no_tensorflow(tuned, folder):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_a_mistake_of_tune_ends_with_its_code(arguments, code, message, tuned, folder):
+def test_a_mistake_of_tune_ends_with_its_code(
+    run_kfc, arguments, code, message, tuned, folder
+):
     (folder / "a-file").write_text("")
     keys = {argument.partition("=")[0] for argument in arguments if "=" in argument}
     others = [each for each in TUNED if each.partition("=")[0] not in keys]
@@ -362,7 +351,7 @@ def test_a_mistake_of_tune_ends_with_its_code(arguments, code, message, tuned, f
     assert "Traceback" not in result.stderr
 
 
-def test_tune_ends_with_code_6_where_every_trial_diverges(folder):
+def test_tune_ends_with_code_6_where_every_trial_diverges(run_kfc, folder):
     explode = "search.space={training.optimizer.learning_rate: {choice: [1.0e+30]}}"
     own = "training.optimizer={name: sgd, learning_rate: 1.0e+30}"
     others = [each for each in TUNED[:-1] if not each.startswith("training.optimizer")]
@@ -374,7 +363,7 @@ def test_tune_ends_with_code_6_where_every_trial_diverges(folder):
     assert "diverged" in shown.stdout
 
 
-def test_tune_ends_with_code_3_where_another_process_searches(tuned, folder):
+def test_tune_ends_with_code_3_where_another_process_searches(run_kfc, tuned, folder):
     place = folder / "tuned"
     with locks.locked(place / "runs" / "digits.search"):
         began = time.monotonic()
@@ -404,19 +393,19 @@ cli.main(["fit", "digits"])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_version_is_printed(folder):
+def test_the_version_is_printed(run_kfc, folder):
     printed = run_kfc("--version", folder=folder)
     assert printed.stdout == f"kfc {kfc.__version__}\n"
 
 
-def test_a_shell_can_complete_commands(folder, monkeypatch):
+def test_a_shell_can_complete_commands(run_kfc, folder, monkeypatch):
     # Without it, the test depends on the shell in which pytest was started.
     monkeypatch.setattr("shellingham.detect_shell", lambda *_: ("bash", "/bin/bash"))
     completion = run_kfc("--show-completion", folder=folder)
     assert "COMP_WORDS" in completion.stdout
 
 
-def test_letters_that_stdout_lacks_are_written_by_their_numbers(folder):
+def test_letters_that_stdout_lacks_are_written_by_their_numbers(run_kfc, folder):
     """A label that is not ASCII, to a terminal or a file that is."""
     np.savez(folder / "names.npz", x=np.arange(40.0)[:, None], y=["größe", "länge"] * 20)
     spec = ("data.source=npz:names.npz", "data.scale=standard", "name=names", "--runs=names")
@@ -435,7 +424,7 @@ def test_letters_that_stdout_lacks_are_written_by_their_numbers(folder):
     assert rb"label,probability,gr\xf6\xdfe,l\xe4nge" in written.getvalue()
 
 
-def test_evaluate_measures_other_labelled_rows(trained, folder):
+def test_evaluate_measures_other_labelled_rows(run_kfc, trained, folder):
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -451,13 +440,13 @@ def test_evaluate_measures_other_labelled_rows(trained, folder):
     assert [line.split()[0] for line in printed.splitlines()] == list(metrics)
 
 
-def test_evaluate_refuses_a_file_that_is_no_labelled_rows(trained, folder):
+def test_evaluate_refuses_a_file_that_is_no_labelled_rows(run_kfc, trained, folder):
     result = run_kfc("evaluate", "trained/runs/0001-digits", "rows.txt", folder=folder)
     assert (result.returncode, result.stdout) == (4, "")
     assert "expected labelled rows" in result.stderr
 
 
-def test_a_training_starts_from_the_weights_of_another_run(trained, folder):
+def test_a_training_starts_from_the_weights_of_another_run(run_kfc, trained, folder):
     arguments = ("fit", *SMALL, "--from", "trained/runs/0001-digits", "--runs", "further")
     result = run_kfc(*arguments, "--json", folder=folder)
     assert result.returncode == 0, result.stderr
@@ -467,7 +456,7 @@ def test_a_training_starts_from_the_weights_of_another_run(trained, folder):
     assert environment["given"]["network"] == json.loads(trained.stdout)["weights_sha256"]
 
 
-def test_runs_lists_what_there_is(trained, folder):
+def test_runs_lists_what_there_is(run_kfc, trained, folder):
     listed = run_kfc("runs", "trained/runs", folder=folder)
     assert listed.stdout.startswith("0001-digits")
     assert "test_accuracy" in listed.stdout

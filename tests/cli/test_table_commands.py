@@ -1,35 +1,17 @@
 """The commands for tables, on one file with a column of each type."""
 
-import contextlib
 import csv
 import io
 import json
-import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from kfc.cli import app
 from kfc.runs import result_file
 from kfc.spec import load_spec
 
 FEW = ("training.epochs=2", "network.hidden=[8]")
-
-
-def run_kfc(*arguments, folder):
-    """Runs the command here, in `folder`: TensorFlow is imported once for all of them."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):
-        app.main(list(arguments))
-    return subprocess.CompletedProcess(
-        arguments, ended.value.code or 0, out.getvalue(), err.getvalue()
-    )
 
 
 def customers(rows=200):
@@ -56,12 +38,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def drafted(folder):
+def drafted(run_kfc, folder):
     return run_kfc("new", "customers.csv", folder=folder)
 
 
 @pytest.fixture(scope="module")
-def trained(drafted, folder):
+def trained(run_kfc, drafted, folder):
     """A run of the draft as it is, but for its size."""
     ended = run_kfc("fit", drafted.stdout.split()[1], *FEW, "--json", folder=folder)
     assert ended.returncode == 0, ended.stderr
@@ -98,7 +80,7 @@ def test_new_prints_the_path_and_shows_each_column_with_its_reason(drafted, fold
     }
 
 
-def test_new_never_overwrites_a_file(drafted, folder):
+def test_new_never_overwrites_a_file(run_kfc, drafted, folder):
     before = (folder / "customers.yaml").read_bytes()
     for option in ((), ("--out", "customers.yaml"), ("--target", "plan")):
         again = run_kfc("new", "customers.csv", *option, folder=folder)
@@ -107,7 +89,7 @@ def test_new_never_overwrites_a_file(drafted, folder):
     assert (folder / "customers.yaml").read_bytes() == before
 
 
-def test_new_takes_another_target_and_prints_json(folder):
+def test_new_takes_another_target_and_prints_json(run_kfc, folder):
     options = ("--target", "plan", "--out", "plan.yaml", "--json")
     ended = run_kfc("new", "customers.csv", "data.columns.fee=ignore", *options, folder=folder)
     assert ended.returncode == 0, ended.stderr
@@ -123,7 +105,7 @@ def test_the_draft_trains_as_it_is(trained, folder):
     assert spec.data.columns["since"].type == "date"
 
 
-def test_predict_finds_columns_by_name_and_says_others(trained, new_rows, folder):
+def test_predict_finds_columns_by_name_and_says_others(run_kfc, trained, new_rows, folder):
     same = folder / "same.csv"
     customers(8).to_csv(same, index=False)
     wanted = run_kfc("predict", trained, str(same), folder=folder)
@@ -135,7 +117,7 @@ def test_predict_finds_columns_by_name_and_says_others(trained, new_rows, folder
 
 
 def test_predict_prints_a_label_and_probabilities_beside_the_kept_columns(
-    trained, new_rows, folder
+    run_kfc, trained, new_rows, folder
 ):
     keep = ("--keep", "id", "--keep", "region")
     rows = printed(run_kfc("predict", trained, "new.csv", *keep, folder=folder))
@@ -154,7 +136,7 @@ def test_predict_prints_a_label_and_probabilities_beside_the_kept_columns(
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
-def test_unseen_values_are_said_once_per_column(command, trained, folder):
+def test_unseen_values_are_said_once_per_column(run_kfc, command, trained, folder):
     table = customers(8)
     table.loc[2:4, "plan"] = "gold"
     table.to_csv(folder / "gold.csv", index=False)
@@ -164,7 +146,7 @@ def test_unseen_values_are_said_once_per_column(command, trained, folder):
     assert run_kfc(command, trained, "gold.csv", "-q", folder=folder).stderr == ""
 
 
-def test_evaluate_measures_another_labelled_file(trained, new_rows, folder):
+def test_evaluate_measures_another_labelled_file(run_kfc, trained, new_rows, folder):
     labels = printed(run_kfc("predict", trained, "new.csv", folder=folder))
     share = np.mean([row["label"] for row in labels] == new_rows["churn"])
     ended = run_kfc("evaluate", trained, "new.csv", "--json", folder=folder)
@@ -173,7 +155,9 @@ def test_evaluate_measures_another_labelled_file(trained, new_rows, folder):
     assert f"accuracy {share:.4f}" in " ".join(shown.stdout.split())
 
 
-def test_export_of_encoded_rows_goes_where_text_cannot(trained, new_rows, folder, unasked):
+def test_export_of_encoded_rows_goes_where_text_cannot(
+    run_kfc, trained, new_rows, folder, unasked
+):
     refused = run_kfc("export", trained, "onnx", "--format", "onnx", folder=folder)
     assert refused.returncode == 2
     assert "with --encoded (encoded=True)" in refused.stderr
@@ -236,7 +220,7 @@ def spoiled(folder, name, change):
     ],
 )
 def test_a_mistake_ends_with_its_code_and_a_message(
-    arguments, change, code, message, trained, folder
+    run_kfc, arguments, change, code, message, trained, folder
 ):
     file = spoiled(folder, "spoiled.csv", change)
     words = [{"RUN": trained, "FILE": file}.get(word, word) for word in arguments]
