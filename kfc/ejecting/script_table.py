@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from kfc.data import Prepared, Rows, Source
-from kfc.data.tables import RawTable, read_raw, read_tables
+from kfc.data.tables import CSV_NAMES, RawTable, read_raw, read_tables
 from kfc.ejecting.refusals import refused
 from kfc.ejecting.script_scaling import ScalingLines
 from kfc.errors import reason
@@ -86,7 +86,7 @@ def script_table(spec: Spec, prepared: Prepared) -> ScriptTable:
     """
     name, encoding = str(spec.data.source), _encoding(prepared)
     path = Path(user_paths.expanded(name.partition(":")[2]))
-    if not path.is_file() or str(path).endswith(".gz"):
+    if not path.is_file() or path.name.lower().endswith(CSV_NAMES[1:]):
         raise refused("data.source", "a single file that is not compressed", name)
     raw = read_raw(name, spec.data.csv)
     inputs = {column.name for column in encoding.columns}
