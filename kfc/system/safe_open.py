@@ -131,11 +131,17 @@ def make_folders(path: Path) -> list[Path]:
 def _make_folders(path: Path) -> list[Path]:
     """Calls `Path.mkdir(parents=True, exist_ok=True)`; returns the folders it created."""
     try:
-        path.mkdir()
+        return _make_folder(path)
     except FileNotFoundError:
         if path.parent == path:
             raise
-        return [*_make_folders(path.parent), *_make_folders(path)]
+    # Where nobody can make a folder, as in /proc, the second answer is the first one.
+    return [*_make_folders(path.parent), *_make_folder(path)]
+
+
+def _make_folder(path: Path) -> list[Path]:
+    try:
+        path.mkdir()
     except OSError:  # a read-only disk raises this before FileExistsError
         if not path.is_dir():
             raise

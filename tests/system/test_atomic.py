@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -223,3 +224,8 @@ def test_an_unwritable_place_is_a_disk_error_with_all_four_parts(blocked, write)
 
 def test_sha256_is_the_known_one():
     assert atomic.sha256(b"").startswith("e3b0c44298fc1c14")
+
+
+def test_a_folder_where_the_system_makes_none_is_refused():
+    with pytest.raises(DiskError, match="a place that can be written"):
+        atomic.make_folder(Path("/proc/no folder/below"))
