@@ -438,7 +438,9 @@ def check_prepared(prepared):
         assert np.isfinite(x).all()
         assert np.isfinite(rows.y).all()
         assert len(x) == len(rows.y)
-    scaled = prepared.task.scaling.apply(np.asarray(prepared.train.x[:]))
+    # Of a table only the numbers are scaled, not the codes of its categories.
+    numbers = prepared.task.scaled_part(np.asarray(prepared.train.x[:]))
+    scaled = prepared.task.scaling.apply(numbers)
     assert np.isfinite(scaled).all()
     if prepared.task.classification:
         assert set(prepared.train.y) == set(range(len(prepared.task.class_names)))
