@@ -225,7 +225,7 @@ def _look_at(data: CsvBytes) -> _Seen:
 
 def _character_start(view: np.ndarray, start: int) -> int:
     """Returns the first place from `start` on where a character of UTF-8 may begin."""
-    # Up to three bytes continue a character; a fourth one is wrong wherever a part begins.
+    # Up to three bytes continue a character; a fourth one is wrong in any part.
     following = view[start : start + 3] if start else view[:0]
     return start + next(
         (n for n, b in enumerate(following) if b & 0xC0 != 0x80), len(following)
