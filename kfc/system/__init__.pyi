@@ -15,4 +15,5 @@ from .signals import Interrupts as Interrupts
 from .signals import hint_on_interrupt as hint_on_interrupt
 from .standard_streams import progress_console as progress_console
 from .tensorflow_startup import import_tensorflow as import_tensorflow
+from .two_threads import both_in_threads as both_in_threads
 from .two_threads import in_threads as in_threads

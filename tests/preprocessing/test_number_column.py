@@ -30,6 +30,13 @@ def test_a_missing_number_is_the_center_and_has_a_flag(missing, center):
     )
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 1000, 1001])
+def test_the_median_is_that_of_numpy(count):
+    values = np.random.default_rng(count).normal(size=count)
+    column = NumberColumn.fit("age", numbers(*values), "median")
+    assert column.center == np.median(values)
+
+
 def test_a_column_without_gaps_has_no_flag():
     column = NumberColumn.fit("age", numbers(1, 3), "mean")
     np.testing.assert_array_equal(column.apply(numbers(None, 2.5)), [[0], [0.5]])

@@ -33,8 +33,6 @@ _OTHER_MARK = (
 ZEROS = r"^\s*[+-]?0\d+\s*$"
 _PROBE = 1000  # rows that are tried before all are
 _WORK = 500_000  # rows of which the first bytes are looked at together
-_SUSPECT = np.isin(np.arange(256), np.frombuffer(b" \t+-0", np.uint8))
-"""Whether a text that begins with a byte may be an integer with a leading zero."""
 
 
 @dataclass(frozen=True)
@@ -196,30 +194,45 @@ def has_leading_zeros(values: pa.ChunkedArray) -> bool:
 
 def _may_lead_with_zero(part: pa.Array) -> bool:
     """Returns whether a text begins with a zero and a digit, or with a blank."""
-    offsets = np.frombuffer(part.buffers()[1], np.int32, len(part) + 1, part.offset * 4)
+    offsets = _offsets(part)
     if part.buffers()[2] is None or offsets[0] == offsets[-1]:
         return False
     data = np.frombuffer(part.buffers()[2], np.uint8)
-    # An empty cell, and a sign and a zero, may end the buffer.
-    last = len(data) - 1
-    # No byte of _SUSPECT is beyond the zero, and most columns have few such cells.
-    rows = np.flatnonzero(data.take(offsets[:-1], mode="clip") <= ord("0"))
-    starts, ends = offsets[rows], offsets[rows + 1]
-    starts = starts[(ends - starts > 1) & _SUSPECT[data.take(starts, mode="clip")]]
-    first = data[starts]
-    if bool(((first == 0x20) | (first == 0x09)).any()):
+    starts, longer = offsets[:-1], np.diff(offsets) > 1
+    # An empty cell, and a sign and a zero, may end the buffer, which `clip` allows.
+    first = data.take(starts, mode="clip")
+    if bool((longer & ((first == 0x20) | (first == 0x09))).any()):
         return True
-    starts = starts + (first != 0x30)  # past the sign
-    zero = starts[data[starts] == 0x30]
-    second = data[np.minimum(zero + 1, last)]
-    return bool(((second >= 0x30) & (second <= 0x39)).any())
+    signed = (first == 0x2B) | (first == 0x2D)
+    if signed.any():
+        starts = starts + signed
+        first = data.take(starts, mode="clip")
+    zeros = longer & (first == 0x30)
+    if not zeros.any():
+        return False
+    second = data.take(starts + 1, mode="clip")
+    return bool((zeros & (second >= 0x30) & (second <= 0x39)).any())
+
+
+def longest(values: pa.ChunkedArray) -> int:
+    """Returns the number of bytes of the longest text of a column.
+
+    Args:
+        values: Column of strings with 32-bit offsets.
+    """
+    return max((int(np.diff(_offsets(c)).max()) for c in values.chunks if len(c)), default=0)
+
+
+def _offsets(texts: pa.Array) -> np.ndarray:
+    """Returns the place of each text in the bytes of all, and the end of the last one."""
+    return np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4)
 
 
 def looks_numeric(texts: pa.Array) -> np.ndarray:
     """Returns for each text whether it begins like a number or a date, the rest unseen."""
     if not len(texts):
         return np.zeros(0, bool)
-    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4)
+    offsets = _offsets(texts)
     if texts.buffers()[2] is None or offsets[0] == offsets[-1]:
         return np.zeros(len(texts), bool)
     data = np.frombuffer(texts.buffers()[2], np.uint8)

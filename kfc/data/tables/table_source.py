@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +20,13 @@ from kfc.data.tables.csv_files import CSV_NAMES, read_csv
 from kfc.data.tables.parquet_files import read_parquet
 from kfc.data.tables.part_files import part_files
 from kfc.data.tables.raw_table import RawTable
-from kfc.data.tables.typed_columns import EXACT, typed_column
+from kfc.data.tables.typed_columns import EXACT, keep, typed_column
 from kfc.data.tables.typed_table import TypedTable
 from kfc.errors import DataError, Finding, PluginError, nearest
 from kfc.findings import run_checks
 from kfc.registry import TABLES
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, shown_value
-from kfc.system import in_threads, user_paths
+from kfc.system import both_in_threads, in_threads, user_paths
 
 TARGET_NAMES = ("target", "label")
 """Names that the target's column may have where the spec names none."""
@@ -126,18 +127,13 @@ def read_tables(
     train = tables["train"]
     target = _target(spec, train)
     run_checks("table", train, target)
-    reports = resolve_columns(train, spec.columns, target)
+    # The target is a column among many. An error in the inputs comes before one in it.
+    (reports, others, warnings), target_column = both_in_threads(
+        lambda: _read_inputs(spec, tables, target, arrow_files),
+        lambda: _target_column(train, target, spec.task),
+    )
     columns = {report.name: report.column for report in reports}
     used = {name: column for name, column in columns.items() if column.type != "ignore"}
-    warnings = run_checks("columns", train, target, reports)
-
-    others = dict(tables)
-    for part, name in (("test", spec.test), ("validation", spec.validation)):
-        if is_table_source(name if isinstance(name, str) else None):
-            others[part] = read_raw(str(name), spec.csv, arrow_files)
-    for part in (part for part in others if part != "train"):
-        warnings += run_checks("other_table", train, others[part])
-    target_column = _target_column(train, target, spec.task)
     classes = spec.task == "classification"
     rows = {
         part: Rows(
@@ -155,6 +151,33 @@ def read_tables(
     )
     csv = CsvSpec.model_validate(train.csv) if train.csv else spec.csv
     return TableSource(source, target, columns, csv, reports, warnings)
+
+
+class _Inputs(NamedTuple):
+    """The columns but the target, the tables by part, and the findings of both."""
+
+    reports: tuple[ColumnReport, ...]
+    tables: Mapping[str, RawTable]
+    warnings: tuple[Finding, ...]
+
+
+def _read_inputs(
+    spec: DataSpec,
+    tables: Mapping[str, RawTable],
+    target: str,
+    arrow_files: ArrowFiles | None,
+) -> _Inputs:
+    """Finds the types of the columns but the target, and reads the other tables."""
+    train = tables["train"]
+    reports = resolve_columns(train, spec.columns, target)
+    warnings = run_checks("columns", train, target, reports)
+    others = dict(tables)
+    for part, name in (("test", spec.test), ("validation", spec.validation)):
+        if is_table_source(name if isinstance(name, str) else None):
+            others[part] = read_raw(str(name), spec.csv, arrow_files)
+    for part in (part for part in others if part != "train"):
+        warnings += run_checks("other_table", train, others[part])
+    return _Inputs(reports, others, warnings)
 
 
 def select_columns(
@@ -213,15 +236,18 @@ def _target(spec: DataSpec, train: RawTable) -> str:
 
 def _target_column(train: RawTable, target: str, task: str | None) -> ColumnSpec:
     """Returns the type of the target: numbers, or text and booleans as classes."""
+    number, classes = ColumnSpec(type="number"), ColumnSpec(type="category")
     if task == "regression":
-        return ColumnSpec(type="number")
-    if target_report(train, target).column.type in ("category", "boolean", "date"):
-        return ColumnSpec(type="category")
-    try:
-        typed_column(train, target, ColumnSpec(type="number"))
-    except DataError:  # a column of text only: a mixed one has been refused above
-        return ColumnSpec(type="category")
-    return ColumnSpec(type="number")
+        return number
+    if target_report(train, target).column.type not in ("category", "boolean", "date"):
+        try:
+            keep(train, target, number, typed_column(train, target, number))
+            return number
+        except DataError:  # a column of text only: a mixed one has been refused above
+            pass
+    if train.arrow_files is None:
+        keep(train, target, classes, typed_column(train, target, classes))
+    return classes
 
 
 def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -> np.ndarray:

@@ -11,6 +11,7 @@ from kfc.data.tables.cell_texts import (
     Distinct,
     distinct_values,
     has_leading_zeros,
+    longest,
     looks_numeric,
     marker_mask,
     matches,
@@ -44,6 +45,7 @@ from kfc.data.tables.typed_columns import (
 from kfc.errors import Finding
 
 _FIRST = 1000  # different texts that are looked at for dates in words
+_EXACT_DIGITS = 16  # of 2^53
 
 
 def text_type(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType | Finding:
@@ -109,13 +111,12 @@ def _codes(values: pa.ChunkedArray, numbers: pa.ChunkedArray) -> str:
     """Returns the reason why numbers are codes, or an empty text."""
     if has_leading_zeros(values):
         return "leading zeros: a code, not a number"
-    ends = pc.min_max(numbers).as_py()
-    if ends["min"] is None or -EXACT < ends["min"] <= ends["max"] < EXACT:
+    if longest(values) < _EXACT_DIGITS:
         return ""
     large = pc.greater_equal(pc.abs(numbers), EXACT)  # 2^53 + 1 reads as 2^53
-    return (
-        "integers beyond 2^53: codes, not numbers" if only_digits(values.filter(large)) else ""
-    )
+    if pc.any(large).as_py() and only_digits(values.filter(large)):
+        return "integers beyond 2^53: codes, not numbers"
+    return ""
 
 
 def _numeric_texts(

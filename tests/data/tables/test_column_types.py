@@ -50,6 +50,9 @@ def finding(*cells, **options):
         (["0", "0.5", "-0.5"], "number", "numbers"),
         (["0", "-0"], "ignore", "the same in every row"),
         (["01234", "12345", "01234"], "category", "leading zeros: a code, not a number"),
+        (["+07", "1.5"], "category", "leading zeros: a code, not a number"),
+        ([" 07", "1.5"], "category", "leading zeros: a code, not a number"),
+        (["0", "0.5", "-0.5", "+0"], "number", "numbers"),
         (["-05", "12"], "category", "leading zeros: a code, not a number"),
         (
             ["9007199254740993", "1", "1"],

@@ -84,6 +84,24 @@ def test_latin_1_in_the_first_line_is_refused(refused):
     assert "line 1" in refused("größe,ort\n1,Rom\n".encode("latin-1")).where
 
 
+@pytest.mark.parametrize("size", range(4, 12))
+def test_a_character_may_be_in_two_of_the_parts_that_are_looked_at(
+    cells, refused, monkeypatch, size
+):
+    monkeypatch.setattr("kfc.data.tables.csv_bytes.CHUNK", size)
+    text = "a,ort\n1,größe\n2,日本\n3,😀😀\n"
+    assert cells(text)["ort"] == ["größe", "日本", "😀😀"]
+    for bad in (b"\x80", b"\x80\x80\x80\x80", b"\xe6", b"\xf0\x9f\x98"):
+        content = text.encode() + b"4," + bad + "\n5,ö\n".encode()
+        with pytest.raises(UnicodeDecodeError) as error:
+            content.decode()
+        line = content[: error.value.start].count(b"\n") + 1
+        finding = refused(content)
+        assert finding.evidence == {"line": line}
+        assert finding.got == f"the byte 0x{bad[0]:02x}"
+    assert "0x00" in refused(text + "4,\0\n").got
+
+
 @pytest.mark.parametrize("encoding", ["klingon", "rot13", "base64"])
 def test_an_encoding_must_be_one_of_text(refused, encoding):
     assert refused("a,b\n1,2\n", encoding=encoding).where == "data.csv.encoding"
