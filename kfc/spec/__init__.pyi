@@ -15,8 +15,12 @@ from .loading import dump_spec as dump_spec
 from .loading import load_spec as load_spec
 from .optimizer_fields import ConstantSpec as ConstantSpec
 from .optimizer_fields import CosineSpec as CosineSpec
+from .optimizer_fields import CoslogSpec as CoslogSpec
+from .optimizer_fields import DecayFactorsSpec as DecayFactorsSpec
 from .optimizer_fields import ExponentialSpec as ExponentialSpec
+from .optimizer_fields import FlatCosineSpec as FlatCosineSpec
 from .optimizer_fields import OptimizerSpec as OptimizerSpec
+from .optimizer_fields import RateFactorsSpec as RateFactorsSpec
 from .optimizer_fields import ScheduleSpec as ScheduleSpec
 from .optimizer_fields import StepSpec as StepSpec
 from .overrides import override as override

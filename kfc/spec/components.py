@@ -33,6 +33,7 @@ class ComponentSpec(BaseModel):
         default: Name of the component if the spec has only options.
         registry: Registry of the plug-ins; None if there can be none.
         short: Keras's name of each short name that kfc defines.
+        added: Options that kfc adds to every component of the kind, none of them by default.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow")
@@ -40,6 +41,7 @@ class ComponentSpec(BaseModel):
     default: ClassVar[str] = ""
     registry: ClassVar[Registry | None] = None
     short: ClassVar[Mapping[str, str]] = {}
+    added: ClassVar[tuple[str, ...]] = ()
 
     name: str = Field(description="Name of the component; its options are beside it.")
 
@@ -58,6 +60,12 @@ class ComponentSpec(BaseModel):
     def full_name(cls, name: str) -> str:
         """Returns Keras's name of a component; other names than short ones are unchanged."""
         return cls.short.get(name, name)
+
+    @classmethod
+    def option_defaults(cls, name: str) -> dict[str, Any] | None:
+        """Returns the options of a component with their defaults; None for a plug-in."""
+        defaults = signatures(cls.kind).get(cls.full_name(name))
+        return None if defaults is None else {**defaults, **dict.fromkeys(cls.added)}
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -98,7 +106,7 @@ class ComponentSpec(BaseModel):
         options = {key: v for key, v in value.items() if key != "name"}
         if findings := list(cls._name_findings(name)):
             raise findings_error(*findings)
-        defaults = signatures(cls.kind).get(cls.full_name(name))
+        defaults = cls.option_defaults(name)
         if defaults is None:  # a plug-in: its options are checked when it is imported
             found = (cls._value_findings(key, v, UNREAD) for key, v in options.items())
             if findings := list(itertools.chain.from_iterable(found)):
@@ -184,7 +192,7 @@ def component_schema(component: type[ComponentSpec]) -> dict[str, Any]:
     by_options: dict[str, tuple[dict[str, Any], list[str]]] = {}
     bare = []
     for name in component.known():
-        defaults = signatures(component.kind).get(component.full_name(name))
+        defaults = component.option_defaults(name)
         options = _options_schema(component, defaults)
         by_options.setdefault(repr(options), (options, []))[1].append(name)
         if not options.get("required"):

@@ -100,11 +100,109 @@ class StepSpec(ScheduleSpec):
         return self
 
 
-AnySchedule = ConstantSpec | CosineSpec | ExponentialSpec | StepSpec
+class CoslogSpec(ScheduleSpec):
+    """Cosine waves from 0 to the rate, each twice as long as the one before.
+
+    With `t` from 0 to 1 over the training: `(1 - cos(2 pi log2(1 + (2^cycles - 1) t))) / 2`
+    times the rate.
+    """
+
+    name: Literal["coslog"]
+    initial_learning_rate: Annotated[
+        Positive, Field(description="Largest learning rate.", examples=[0.04])
+    ]
+    cycles: Annotated[int, Field(ge=1, le=16)] = Field(
+        4, description="Number of waves until training ends."
+    )
+
+
+class FlatCosineSpec(ScheduleSpec):
+    """The initial rate for half of the training, then half a cosine wave to 0."""
+
+    name: Literal["flat_cosine"]
+    initial_learning_rate: InitialRate
+
+
+AnySchedule = (
+    ConstantSpec | CosineSpec | ExponentialSpec | StepSpec | CoslogSpec | FlatCosineSpec
+)
+
+
+class FlatCosineDecaySpec(SpecModel):
+    """The initial weight decay for half of the training, then half a cosine wave to 0."""
+
+    name: Literal["flat_cosine"]
+    initial_weight_decay: Positive = Field(
+        description="Weight decay at the start of the schedule.", examples=[0.02]
+    )
+
+
+Factor = Annotated[NotNegative, Field(description="Factor of the learning rate.")]
+RateFactor = Literal["fan_in"] | Factor
+
+
+class RateFactorsSpec(SpecModel):
+    """Factors of the learning rate, by the kind of a variable.
+
+    A number, or `fan_in`, which is `1 / sqrt(inputs)` of a kernel with so many inputs.
+    """
+
+    kernel: RateFactor = Field(1.0, description="Kernels of dense layers.")
+    bias: RateFactor = Field(1.0, description="Biases, and parameters of normalizations.")
+    input_scale: RateFactor = Field(1.0, description="Factors of network.input_scale.")
+    embedding: RateFactor = Field(1.0, description="Embeddings of categories.")
+    numeric_embedding: RateFactor = Field(
+        1.0, description="Variables of network.numeric_embedding."
+    )
+    activation: RateFactor = Field(
+        1.0, description="Factors of network.parametric_activation."
+    )
+
+
+class DecayFactorsSpec(SpecModel):
+    """Factors of the weight decay, by the kind of a variable.
+
+    With any of them, a step multiplies a variable by `1 - rate * weight_decay * factor`
+    before its update; `rate` is the learning rate without its factor.
+    """
+
+    kernel: NotNegative = Field(1.0, description="Kernels of dense layers.")
+    bias: NotNegative = Field(1.0, description="Biases, and parameters of normalizations.")
+    input_scale: NotNegative = Field(1.0, description="Factors of network.input_scale.")
+    embedding: NotNegative = Field(1.0, description="Embeddings of categories.")
+    numeric_embedding: NotNegative = Field(
+        1.0, description="Variables of network.numeric_embedding."
+    )
+    activation: NotNegative = Field(
+        1.0, description="Factors of network.parametric_activation."
+    )
 
 
 class _Rate(SpecModel):
     learning_rate: Annotated[AnySchedule, Discriminator("name")] = Field(examples=[0.001])
+
+
+class _Decay(SpecModel):
+    weight_decay: FlatCosineDecaySpec = Field(examples=[0.001])
+
+
+class _RateFactors(SpecModel):
+    rate_factors: RateFactorsSpec
+
+
+class _DecayFactors(SpecModel):
+    decay_factors: DecayFactorsSpec
+
+
+_MAPPINGS: dict[str, type[SpecModel]] = {
+    "learning_rate": _Rate,
+    "weight_decay": _Decay,
+    "rate_factors": _RateFactors,
+    "decay_factors": _DecayFactors,
+}
+"""Options of an optimizer that may be mappings, and the model that reads each."""
+
+_SCHEDULED = {"learning_rate": AnySchedule, "weight_decay": FlatCosineDecaySpec}
 
 
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -116,36 +214,40 @@ class OptimizerSpec(ComponentSpec):
     kind = "optimizer"
     default = "adam"
     registry = OPTIMIZERS
+    added = ("rate_factors", "decay_factors")
 
     @classmethod
     def option_schema(cls, option: str, default: Any) -> dict[str, Any]:
-        """Returns the JSON Schema of one option; a learning rate may be a schedule.
+        """Returns the JSON Schema of one option; a rate or a decay may be a schedule.
 
         Args:
             option: Name of the option.
             default: Default of the option; `UNREAD` for an option of a plug-in.
         """
+        if option in cls.added:
+            schema = _MAPPINGS[option].model_json_schema()
+            return dict(next(iter(schema["$defs"].values())))
         number = super().option_schema(option, default)
-        if option != "learning_rate":
+        if option not in _SCHEDULED:
             return number
-        rate = _Rate.model_json_schema()
-        schedules = [rate["$defs"][kind.__name__] for kind in typing.get_args(AnySchedule)]
+        defined = _MAPPINGS[option].model_json_schema()["$defs"]
+        kinds = typing.get_args(_SCHEDULED[option]) or (_SCHEDULED[option],)
         return {
-            "description": "A number above 0, or a schedule by its name and options.",
+            "description": "A number, or a schedule by its name and options.",
             "default": number.pop("default", None),
             "if": {"type": "object"},
-            "then": {"anyOf": schedules},
+            "then": {"anyOf": [defined[kind.__name__] for kind in kinds]},
             "else": number,
         }
 
     @classmethod
     def _value_findings(cls, option: str, value: Any, default: Any) -> Iterator[Finding]:
-        if option == "learning_rate" and isinstance(value, Mapping):
-            raw = {option: value}
+        if option in cls.added or (option in _MAPPINGS and isinstance(value, Mapping)):
+            raw, model = {option: value}, _MAPPINGS[option]
             try:
-                _Rate.model_validate(raw)
+                model.model_validate(raw)
             except ValidationError as error:
-                yield from (finding for _, finding in read_findings(error, raw, _Rate))
+                yield from (finding for _, finding in read_findings(error, raw, model))
         else:
             yield from super()._value_findings(option, value, default)
 
@@ -167,9 +269,9 @@ class OptimizerSpec(ComponentSpec):
 
     @classmethod
     def _written_out(cls, option: str, value: Any, default: Any) -> Any:
-        if option == "learning_rate" and isinstance(value, Mapping):
-            rate = _Rate.model_validate({option: value}).learning_rate
-            return rate.model_dump(mode="json", exclude_none=True)
+        if option in _MAPPINGS and isinstance(value, Mapping):
+            read = _MAPPINGS[option].model_validate({option: value})
+            return read.model_dump(mode="json", exclude_none=True)[option]
         return super()._written_out(option, value, default)
 
     def schedule(self) -> AnySchedule | None:
@@ -178,3 +280,23 @@ class OptimizerSpec(ComponentSpec):
         if not isinstance(rate, Mapping):
             return None
         return _Rate.model_validate({"learning_rate": rate}).learning_rate
+
+    def decay_schedule(self) -> FlatCosineDecaySpec | None:
+        """Returns the schedule of the weight decay, or None where it is a number."""
+        decay = self.options.get("weight_decay")
+        if not isinstance(decay, Mapping):
+            return None
+        return _Decay.model_validate({"weight_decay": decay}).weight_decay
+
+    @property
+    def follows_time(self) -> bool:
+        """Whether an update depends on the number of its step among all steps."""
+        return self.schedule() is not None or self.decay_schedule() is not None
+
+    def rate_factors(self) -> RateFactorsSpec:
+        """Returns the factors of the learning rate, all 1 by default."""
+        return RateFactorsSpec.model_validate(self.options.get("rate_factors") or {})
+
+    def decay_factors(self) -> DecayFactorsSpec:
+        """Returns the factors of the weight decay, all 1 by default."""
+        return DecayFactorsSpec.model_validate(self.options.get("decay_factors") or {})

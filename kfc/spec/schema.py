@@ -212,6 +212,12 @@ class NetworkSpec(SpecModel):
     init: InitializerSpec = component("glorot_uniform", "Initializer of every kernel.")
     block: BlockSpec = component("dense", "Block of layers that one entry of hidden adds.")
     dropout: Share = Field(0.0, description="Share of outputs set to 0 during training.")
+    dropout_schedule: Literal["flat_cosine"] | None = Field(
+        None,
+        description="flat_cosine: the rates of dropout hold for half of the training and fall "
+        "to 0 by half a cosine wave.",
+        examples=["flat_cosine"],
+    )
     l1: NotNegative = Field(
         0.0, description="Factor of the sum of absolute kernel weights in the loss."
     )

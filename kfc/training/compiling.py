@@ -7,10 +7,16 @@ import keras
 from kfc.data import Task
 from kfc.network import num_outputs
 from kfc.spec import Spec
-from kfc.training.engine import EVALUATION_BATCH, Evaluator, graph_key
+from kfc.training.engine import (
+    EVALUATION_BATCH,
+    Evaluator,
+    graph_key,
+    schedule_dropout,
+)
 from kfc.training.losses import build_loss, is_mean_of_rows
 from kfc.training.metrics import build_metrics
 from kfc.training.optimizers import build_optimizer
+from kfc.training.schedules import FlatCosine
 from kfc.training.step import TapeModel
 
 
@@ -34,7 +40,10 @@ def compile_for_training(
     optimizer = build_optimizer(
         training.optimizer, steps_per_epoch=steps_per_epoch, epochs=training.epochs
     )
-    return _compiled(network, spec, task, optimizer)
+    model = _compiled(network, spec, task, optimizer)
+    if spec.network.dropout_schedule:
+        schedule_dropout(model, FlatCosine(1.0, steps_per_epoch * training.epochs))
+    return model
 
 
 def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Evaluator:

@@ -7,7 +7,7 @@ from kfc.errors import PluginError
 from kfc.spec import load_spec
 from kfc.spec.keras_signatures import signatures
 from kfc.training.checkpoints.training_state import Progress
-from kfc.training.optimizers import TapeSGD, build_optimizer, build_schedule
+from kfc.training.optimizers import TapeSGD, build_optimizer
 
 # A kernel and a bias are all an update rule needs to see; depth is tests/training/test_step.
 SHORT = {"network.hidden": [], "training.epochs": 2}
@@ -98,97 +98,6 @@ def test_a_plug_in_that_builds_no_optimizer_is_named(monkeypatch):
     monkeypatch.setattr("kfc.training.optimizers.TapeSGD", lambda **options: "rubbish")
     with pytest.raises(PluginError, match="'tape_sgd': expected a keras"):
         build_optimizer(optimizer_of("tape_sgd"), steps_per_epoch=1, epochs=1)
-
-
-# --- schedules ----------------------------------------------------------------------------
-
-STEPS, EPOCHS = 7, 5
-
-
-def cosine(step, lasting, alpha=0.0, rate=0.1):
-    wave = 0.5 * (1 + np.cos(np.pi * min(step, lasting) / lasting))
-    return rate * ((1 - alpha) * wave + alpha)
-
-
-SCHEDULES = {
-    "constant": ({"name": "constant"}, lambda s: 0.1),
-    "constant, warm-up": (
-        {"name": "constant", "warmup_epochs": 2},
-        lambda s: 0.1 * min(1, (s + 1) / 14),
-    ),
-    "cosine to the end": ({"name": "cosine"}, lambda s: cosine(s, 35)),
-    "cosine, 2 epochs": (
-        {"name": "cosine", "decay_epochs": 2, "alpha": 0.1},
-        lambda s: cosine(s, 14, 0.1),
-    ),
-    "cosine, warm-up": (
-        {"name": "cosine", "warmup_epochs": 1},
-        lambda s: min(1, (s + 1) / 7) * cosine(max(0, s - 7), 28),
-    ),
-    "exponential": (
-        {"name": "exponential", "decay_rate": 0.5, "decay_epochs": 2},
-        lambda s: 0.1 * 0.5 ** (s / 14),
-    ),
-    "exponential, stairs": (
-        {"name": "exponential", "decay_rate": 0.5, "staircase": True},
-        lambda s: 0.1 * 0.5 ** (s // 7),
-    ),
-    "exponential, warm-up of half an epoch": (
-        {"name": "exponential", "decay_rate": 0.5, "warmup_epochs": 0.5},
-        lambda s: min(1, (s + 1) / 4) * 0.1 * 0.5 ** (max(0, s - 4) / 7),
-    ),
-    "step": (
-        {"name": "step", "boundaries": [1, 3], "values": [0.3, 0.2, 0.1]},
-        lambda s: 0.3 if s < 7 else 0.2 if s < 21 else 0.1,
-    ),
-    "step, warm-up": (
-        {"name": "step", "boundaries": [2], "values": [0.3, 0.1], "warmup_epochs": 1},
-        lambda s: min(1, (s + 1) / 7) * (0.3 if s < 14 else 0.1),
-    ),
-    "step within the warm-up": (
-        {"name": "step", "boundaries": [1, 3], "values": [0.3, 0.2, 0.1], "warmup_epochs": 2},
-        lambda s: min(1, (s + 1) / 14) * (0.3 if s < 7 else 0.2 if s < 21 else 0.1),
-    ),
-}
-
-
-def schedule_of(options):
-    rate = {} if options["name"] == "step" else {"initial_learning_rate": 0.1}
-    optimizer = optimizer_of({"name": "sgd", "learning_rate": {**options, **rate}})
-    return build_schedule(optimizer.schedule(), steps_per_epoch=STEPS, epochs=EPOCHS)
-
-
-@pytest.mark.parametrize(("options", "formula"), SCHEDULES.values(), ids=SCHEDULES)
-def test_a_schedule_follows_its_formula_at_every_step(options, formula):
-    schedule = schedule_of(options)
-    actual = [float(schedule(step)) for step in range(STEPS * EPOCHS + 3)]
-    expected = [formula(step) for step in range(STEPS * EPOCHS + 3)]
-    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-8)
-
-
-@pytest.mark.parametrize(
-    "options", [options for options, _ in SCHEDULES.values()], ids=SCHEDULES
-)
-def test_a_schedule_survives_the_config_of_its_optimizer(options):
-    optimizer = TapeSGD(schedule_of(options))
-    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-    for step in range(0, STEPS * EPOCHS, 4):
-        optimizer.iterations.assign(step)
-        again.iterations.assign(step)
-        assert float(again.learning_rate) == float(optimizer.learning_rate)
-
-
-def test_a_schedule_is_followed_while_training(problem):
-    rate = {"name": "step", "boundaries": [1, 2], "values": [0.25, 0.5, 1.0]}
-    case = problem({"training.optimizer": {"name": "tape_sgd", "learning_rate": rate}})
-    loop = case.loop()
-    rates = []
-    for step in range(9):
-        loop.engine.set_row_orders(np.arange(70, dtype=np.int32)[None])
-        loop.engine.run(step % 3, step % 3 + 1)
-        rates.append(float(loop.engine.model.optimizer.learning_rate))
-    # The rate shown after a step is the one of the step to come.
-    assert rates == [0.25, 0.25, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0]
 
 
 def test_tape_sgd_casts_gradients_as_sgd_does():

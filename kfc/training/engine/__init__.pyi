@@ -2,6 +2,7 @@ from .choice import choose_engine as choose_engine
 from .choice import is_stateless as is_stateless
 from .counter_dropout import count_steps as count_steps
 from .counter_dropout import keep_threshold as keep_threshold
+from .counter_dropout import schedule_dropout as schedule_dropout
 from .engine import Engine as Engine
 from .engine import ExecutionResult as ExecutionResult
 from .evaluation import EVALUATION_BATCH as EVALUATION_BATCH

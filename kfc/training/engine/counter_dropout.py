@@ -24,6 +24,8 @@ class CounterDropout(keras.layers.Layer):
 
         y = x * keep / (1 - rate)    with keep = hash(seed, step, position) >= rate * 2**32
 
+    The rate may follow a schedule, a factor of `rate` by the step.
+
     Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple way to
     prevent neural networks from overfitting", 2014, https://jmlr.org/papers/v15/.
 
@@ -40,6 +42,7 @@ class CounterDropout(keras.layers.Layer):
         # Only its variable is used: Keras keeps it with the seeds, not among the weights.
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.step: Callable[[], Any] = lambda: 0
+        self.schedule: Callable[[Any], Any] | None = None
 
     @property
     def given(self) -> tuple[keras.Variable, ...]:
@@ -50,9 +53,13 @@ class CounterDropout(keras.layers.Layer):
         """Returns `x`, (batch, units), masked if `training`."""
         if not training:
             return x
+        step = self.step()
         least_hash, keep_share = (number.value for number in self.given)
+        if self.schedule is not None:
+            rate = (1.0 - keep_share) * self.schedule(step)  # ()
+            least_hash, keep_share = _threshold(rate), 1.0 - rate
         seed = tf.cast(self.seed_generator.state.value[0], tf.uint32)
-        keep = keep_mask(seed, tf.cast(self.step(), tf.uint32), tf.shape(x), least_hash)
+        keep = keep_mask(seed, tf.cast(step, tf.uint32), tf.shape(x), least_hash)
         # keep: (batch, units) booleans
         return tf.where(keep, x / tf.cast(keep_share, x.dtype), tf.zeros([], x.dtype))
 
@@ -68,14 +75,35 @@ def count_steps(model: keras.Model, step: Callable[[], Any]) -> None:
         model: Network whose `CounterDropout` layers need it.
         step: Function that returns the number of the step, a scalar tensor.
     """
-    for layer in model.layers:
-        if isinstance(layer, CounterDropout):
-            layer.step = step
+    for layer in _dropouts(model):
+        layer.step = step
+
+
+def schedule_dropout(model: keras.Model, schedule: Callable[[Any], Any]) -> None:
+    """Gives the dropout layers of a model a schedule.
+
+    Args:
+        model: Network with `CounterDropout` layers.
+        schedule: Function from the number of a step to the factor of the rate in it.
+    """
+    for layer in _dropouts(model):
+        layer.schedule = schedule
+
+
+def _dropouts(model: keras.Model) -> list[CounterDropout]:
+    return [layer for layer in model.layers if isinstance(layer, CounterDropout)]
 
 
 def keep_threshold(rate: float) -> int:
     """Returns the smallest hash whose position is kept, at a dropout rate."""
     return min(round(rate * 2**32), 2**32 - 1)
+
+
+def _threshold(rate: tf.Tensor) -> tf.Tensor:
+    """Returns `keep_threshold` of a rate that is a tensor, to 2^-23 of it."""
+    # By 2^31, which an int64 and a float32 hold, and doubled: XLA casts no float to uint32.
+    half = tf.cast(tf.round(rate * 2.0**31), tf.int64)
+    return tf.cast(2 * half, tf.uint32)
 
 
 def keep_mask(

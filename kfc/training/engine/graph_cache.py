@@ -56,10 +56,10 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
         for layer in spec.network.layers()
     ]
     optimizer = training.optimizer.model_dump()
-    schedule = training.optimizer.schedule()
-    if schedule is None:
+    if training.optimizer.schedule() is None:
         optimizer.pop("learning_rate", None)
-    length = [training.epochs, num_rows] if schedule else []
+    scheduled = training.optimizer.follows_time or spec.network.dropout_schedule
+    length = [training.epochs, num_rows, spec.network.dropout_schedule] if scheduled else []
     scalings = [task.scaling.compile_key(), task.target_scaling.compile_key()]
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.class_names), task.outputs]

@@ -1,0 +1,59 @@
+"""Optimizers whose learning rate and weight decay have factors by the kind of a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kfc.spec import DecayFactorsSpec, RateFactorsSpec
+from kfc.training.variable_kinds import fan_in, kind_of
+
+
+def with_factors(
+    kind: type[keras.optimizers.Optimizer], rates: RateFactorsSpec, decays: DecayFactorsSpec
+) -> type[keras.optimizers.Optimizer]:
+    """Returns a subclass of an optimizer that multiplies its learning rate and its decay.
+
+    For a variable `w` with gradient `g`, rate factor `f` and decay factor `d`, a step is
+
+        w <- w (1 - rate * weight_decay * d)
+        w <- w + update(g, rate * f)
+
+    where `update` is the rule of `kind`. The decay is decoupled (Loshchilov and Hutter,
+    "Decoupled weight decay regularization", 2019, https://arxiv.org/abs/1711.05101) and uses
+    the rate without its factor.
+
+    Args:
+        kind: Class of a Keras optimizer.
+        rates: Factors of the learning rate; `fan_in` is `1 / sqrt(inputs)`.
+        decays: Factors of the weight decay.
+    """
+
+    class Factored(kind):  # type: ignore[misc, valid-type]
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            factor = getattr(rates, self._kind(variable))
+            if factor == "fan_in":
+                factor = keras.ops.rsqrt(fan_in(variable))
+            rate = keras.ops.cast(learning_rate, "float32") * factor
+            super().update_step(gradient, variable, rate)
+
+        def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+            decay = self.weight_decay
+            if decay is None:
+                return
+            if callable(decay):
+                decay = decay(self._iterations)
+            shrinkage = keras.ops.cast(self.learning_rate, "float32") * decay
+            for variable in variables:
+                factor = getattr(decays, kind_of(variable))
+                if factor and self._use_weight_decay(variable):
+                    variable.assign(variable * (1.0 - shrinkage * factor))
+
+        def _kind(self, variable: Any) -> str:
+            # Keras's own variables have paths, those of TensorFlow only an index.
+            return kind_of(self._trainable_variables[self._get_variable_index(variable)])
+
+    Factored.__name__ = Factored.__qualname__ = kind.__name__
+    return Factored
