@@ -115,6 +115,8 @@ def _network_findings(spec: Spec) -> Iterator[Finding]:
     network = spec.network
     if network.block.name not in BLOCKS.builtins or network.block.name != "dense":
         yield _finding("network.block", "dense", network.block.name)
+    if network.dropout_schedule:
+        yield _finding("network.dropout_schedule", "none", network.dropout_schedule)
     yield from _initializer_findings("network.init", network.init)
     for number, layer in enumerate(network.layers()):
         where = f"network.hidden[{number}]"
@@ -149,6 +151,7 @@ def _training_findings(spec: Spec) -> Iterator[Finding]:
     yield from _optimizer_findings(spec)
     plain: dict[str, tuple[object, object]] = {
         "class_weight": (training.class_weight, None),
+        "drop_last": (training.drop_last, False),
         "precision": (training.precision, "float32"),
         "callbacks": ([callback.name for callback in training.callbacks], []),
     }
@@ -161,6 +164,10 @@ def _training_findings(spec: Spec) -> Iterator[Finding]:
     if stopping and stopping.monitor not in _MONITORS:
         expected = " or ".join(_MONITORS)
         yield _finding("training.early_stopping.monitor", expected, stopping.monitor)
+    if stopping and stopping.patience is None:
+        yield _finding("training.early_stopping.patience", "a number of epochs", "null")
+    if stopping and stopping.ties != "first":
+        yield _finding("training.early_stopping.ties", "first", stopping.ties)
 
 
 def _loss_findings(loss: LossSpec) -> Iterator[Finding]:

@@ -208,7 +208,7 @@ def _network_values(spec: Spec, prepared: Prepared) -> dict[str, Any]:
 
 def _cosine_values(spec: Spec, schedule: Any, num_rows: int) -> dict[str, int]:
     """Returns the steps of a cosine's warmup and of its decay."""
-    steps_per_epoch = -(-num_rows // spec.training.batch_size)
+    steps_per_epoch = spec.training.steps_per_epoch(num_rows)
     rest = max(spec.training.epochs - schedule.warmup_epochs, 1 / steps_per_epoch)
     return {
         "warmup_steps": max(1, round(schedule.warmup_epochs * steps_per_epoch)),

@@ -160,7 +160,7 @@ def check_data(unfinished: Unfinished, data_sha256: str, num_rows: int) -> None:
             )
         )
     start, folder = unfinished.start, unfinished.folder
-    steps = -(-num_rows // unfinished.spec.training.batch_size)
+    steps = unfinished.spec.training.steps_per_epoch(num_rows)
     if start and start.facts["progress"]["step"] >= steps:
         got = f"{start.facts['progress']['step']} steps done"
         raise _damaged(folder, folder / "checkpoints", f"epochs of {steps} steps", got)

@@ -143,7 +143,7 @@ class RunWriter:
         )
         if start:
             done = start.facts["progress"]
-            steps = -(-num_rows // spec.training.batch_size)
+            steps = spec.training.steps_per_epoch(num_rows)
             within = f" and {done['step']} of {steps} steps" if done["step"] else ""
             epochs = f"{done['epoch']} of {spec.training.epochs} epochs"
             self._say(f"resuming after {epochs}{within}")

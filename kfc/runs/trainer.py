@@ -77,7 +77,8 @@ class Trainer:
         engine = Engine(
             self.model,
             prepared.train,
-            training.batch_size,
+            training.rows_per_step(len(prepared.train)),
+            drop_last=training.drop_last,
             form=training.engine,
             evaluator=self.evaluator,
             held_out=prepared.watched,

@@ -253,14 +253,19 @@ class EarlyStoppingSpec(SpecModel):
         description="Recorded metric; kfc knows whether lower or higher is better.",
         json_schema_extra={"enum": [*RECORDED]},
     )
-    patience: NotNegativeInt = Field(
-        5, description="Epochs without improvement after which training stops."
+    patience: NotNegativeInt | None = Field(
+        5,
+        description="Epochs without improvement after which training stops; null never stops, "
+        "and only finds the best epoch.",
     )
     min_delta: NotNegative = Field(
         0.0, description="Smallest change of the metric that counts as an improvement."
     )
     restore_best_weights: bool = Field(
         True, description="Whether the final weights are those of the best epoch."
+    )
+    ties: Literal["first", "last"] = Field(
+        "first", description="Best epoch among equally good ones."
     )
 
 
@@ -296,6 +301,11 @@ class TrainingSpec(SpecModel):
         examples=[2],
     )
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
+    drop_last: bool = Field(
+        False,
+        description="Whether an epoch leaves out its last batch if it is short; with fewer "
+        "rows than batch_size, a batch is all rows.",
+    )
     epochs: Count = Field(20, description="Number of passes over the training rows.")
     shuffle: bool = Field(True, description="Whether each epoch has a new order of rows.")
     early_stopping: EarlyStoppingSpec | None = Field(
@@ -323,6 +333,23 @@ class TrainingSpec(SpecModel):
         description="Seconds between checkpoints; more if writing them takes more than 3 % of "
         "the time.",
     )
+
+    def rows_per_step(self, num_rows: int) -> int:
+        """Returns the number of rows of every batch but a short last one.
+
+        Args:
+            num_rows: Number of training rows.
+        """
+        return min(self.batch_size, num_rows) if self.drop_last else self.batch_size
+
+    def steps_per_epoch(self, num_rows: int) -> int:
+        """Returns the number of batches of an epoch.
+
+        Args:
+            num_rows: Number of training rows.
+        """
+        rows_per_step = self.rows_per_step(num_rows)
+        return num_rows // rows_per_step if self.drop_last else -(-num_rows // rows_per_step)
 
 
 # --- spec ---------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def compile_for_training(
         PluginError: If a plug-in's optimizer fails.
     """
     training = spec.training
-    steps_per_epoch = -(-num_rows // training.batch_size)
+    steps_per_epoch = training.steps_per_epoch(num_rows)
     optimizer = build_optimizer(
         training.optimizer, steps_per_epoch=steps_per_epoch, epochs=training.epochs
     )

@@ -66,7 +66,8 @@ def known_mistakes(
     state, problem = states[-1], exact.problem
     _, right = exact.gradients(state, step)
     batch = problem.batch(step)
-    rows, size, rate = len(batch[1]), problem.spec.training.batch_size, exact.learning_rate
+    size = problem.spec.training.rows_per_step(len(problem.rows))
+    rows, rate = len(batch[1]), exact.learning_rate
     classes = right[-1].size
 
     def scaled(factor: float) -> State:
@@ -157,7 +158,7 @@ def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradien
     """Returns the gradients of a batch that begins `shift` rows later."""
     problem = exact.problem
     epoch, place = divmod(step, problem.steps_per_epoch)
-    size = problem.spec.training.batch_size
+    size = problem.spec.training.rows_per_step(len(problem.rows))
     order = np.roll(problem.order(epoch), -shift)
     chosen = order[place * size :][:size]  # (batch,)
     x, y = exact.rows(problem.rows.x[chosen], problem.rows.y[chosen])

@@ -61,16 +61,17 @@ class Problem:
 
     @classmethod
     def of(cls, spec: Spec, train: Rows, task: Task, steps: int) -> Problem:
-        """Selects the training rows for two epochs, each with a short last batch."""
-        batch_size = spec.training.batch_size
-        wanted = (steps // 2 - 1) * batch_size + max(1, batch_size // 2)
+        """Selects the training rows for two epochs, each with rows for a short last batch."""
+        batch_size = spec.training.rows_per_step(len(train))
+        steps_before = steps // 2 - (0 if spec.training.drop_last else 1)
+        wanted = steps_before * batch_size + max(1, batch_size // 2)
         chosen = train.take(np.sort(_order(spec, len(train), 0)[:wanted]))
         return cls(spec, task, replace(chosen, x=np.asarray(chosen.x[:])), steps)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Number of batches of an epoch, with the short last one."""
-        return -(-len(self.rows) // self.spec.training.batch_size)
+        """Number of batches of an epoch, with the short last one unless it is left out."""
+        return self.spec.training.steps_per_epoch(len(self.rows))
 
     def order(self, epoch: int) -> np.ndarray:
         """Returns the order of the rows in an epoch, (rows,), as in `fit`."""
@@ -79,7 +80,7 @@ class Problem:
     def batch(self, step: int) -> tuple[np.ndarray, ...]:
         """Returns raw inputs, targets and, if there are any, sample weights of a step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        size = self.spec.training.batch_size
+        size = self.spec.training.rows_per_step(len(self.rows))
         chosen = self.order(epoch)[place * size :][:size]  # (batch,)
         return tuple(part[chosen] for part in self.rows.parts)
 

@@ -187,7 +187,8 @@ class EnginePath(TrainingPath):
         self._engine = Engine(
             self.model,
             problem.rows,
-            spec.training.batch_size,
+            spec.training.rows_per_step(len(problem.rows)),
+            drop_last=spec.training.drop_last,
             form=spec.training.engine,
             graph_key=graph_key(spec, problem.task, num_rows=len(problem.rows)),
         )

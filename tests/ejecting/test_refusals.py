@@ -13,11 +13,16 @@ RATE = {"initial_learning_rate": 0.01}
     [
         ({"network.block": "residual"}, "network.block"),
         ({"network.normalization": "layer"}, "network.hidden[0].normalization"),
+        ({"network.dropout_schedule": "flat_cosine"}, "network.dropout_schedule"),
         ({"network.activation": "mish"}, "network.hidden[0].activation"),
         ({"training.optimizer": "lion"}, "training.optimizer.name"),
         (
             {"training.optimizer.learning_rate": {"name": "cosine", **RATE}},
             "training.optimizer.learning_rate",
+        ),
+        (
+            {"training.optimizer.rate_factors": {"bias": 0.1}},
+            "training.optimizer.rate_factors",
         ),
         ({"training.optimizer.clipnorm": 1.0}, "training.optimizer.clipnorm"),
         ({"training.optimizer.use_ema": True}, "training.optimizer.use_ema"),

@@ -85,7 +85,8 @@ class Problem:
         engine = Engine(
             model,
             self.train,
-            training.batch_size,
+            training.rows_per_step(rows),
+            drop_last=training.drop_last,
             form="graph" if training.engine == "auto" else training.engine,
             evaluator=evaluator,
             held_out=held_out,

@@ -54,10 +54,13 @@ class EarlyStopping(keras.callbacks.Callback):
         monitor: Name of a recorded metric, such as `val_loss` or `val_accuracy`.
         patience: Number of epochs without an improvement before the stop, at least 0. As in
             Keras, 0 means the same as 1: the first epoch without an improvement is the last.
+            None never stops, and only finds the best epoch.
         min_delta: Smallest change that is an improvement, at least 0.
         restore_best_weights: Whether training ends with the weights of the best epoch.
         mode: Direction in which the metric improves, `min` or `max`; `auto` knows it for the
             metrics that kfc records.
+        ties: Best epoch among equally good ones, `first` or `last`. An epoch that only equals
+            the best one does not count as an improvement for `patience`.
     """
 
     called_every = None
@@ -65,12 +68,17 @@ class EarlyStopping(keras.callbacks.Callback):
     def __init__(
         self,
         monitor: str = "val_loss",
-        patience: int = 5,
+        patience: int | None = 5,
         min_delta: float = 0.0,
         restore_best_weights: bool = True,
         mode: str = "auto",
+        ties: str = "first",
     ) -> None:
         super().__init__()
+        if ties not in ("first", "last"):
+            got = repr(ties)
+            raise SpecError(Finding("ties", "first or last", got, "Choose one of them."))
+        self.ties = ties
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self.restore_best_weights = restore_best_weights
         self._sign = 1.0 if monitor_mode(monitor, mode) == "min" else -1.0
@@ -95,10 +103,11 @@ class EarlyStopping(keras.callbacks.Callback):
         if better:
             self.best, self.wait = value, 0
         # The first epoch is the best so far even if its metric is NaN.
-        if better or self.best_epoch < 0:
+        equal = self.ties == "last" and value == self.best
+        if better or equal or self.best_epoch < 0:
             self.best_epoch = epoch
             self.best_weights = self.model.get_weights() if self.restore_best_weights else []
-        if self.wait >= max(1, self.patience) and epoch > 0:
+        if self.patience is not None and self.wait >= max(1, self.patience) and epoch > 0:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs = None) -> None:
@@ -126,15 +135,13 @@ class BestWeights(EarlyStopping):
         monitor: Name of a recorded metric, such as `val_loss` or `val_accuracy`.
         mode: Direction in which the metric improves, `min` or `max`; `auto` knows it for the
             metrics that kfc records.
+        ties: Best epoch among equally good ones, `first` or `last`.
     """
 
-    def __init__(self, monitor: str = "val_loss", mode: str = "auto") -> None:
-        super().__init__(monitor, restore_best_weights=True, mode=mode)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Keeps the weights of a better epoch."""
-        self.wait = -1  # so the patience never ends
-        super().on_epoch_end(epoch, logs)
+    def __init__(
+        self, monitor: str = "val_loss", mode: str = "auto", ties: str = "first"
+    ) -> None:
+        super().__init__(monitor, None, restore_best_weights=True, mode=mode, ties=ties)
 
 
 def _monitored(monitor: str, logs: Logs) -> float:

@@ -77,7 +77,7 @@ def xla_savings(spec: Spec, *, num_rows: int, num_weights: int) -> float:
         num_rows: Number of training rows.
         num_weights: Number of weights of the network.
     """
-    steps = -(-num_rows // spec.training.batch_size) * spec.training.epochs
+    steps = spec.training.steps_per_epoch(num_rows) * spec.training.epochs
     products = 3.0 * num_weights * num_rows * spec.training.epochs
     return _SAVED_SHARE * products + _SAVED_PER_STEP * steps
 

@@ -94,6 +94,7 @@ class Engine:
         model: Compiled model.
         train: Training rows.
         batch_size: Number of rows per step; the last step of an epoch may have fewer.
+        drop_last: Whether an epoch leaves out a short last batch.
         form: `xla`, `graph` or `eager`.
         evaluator: Evaluates `held_out` at the end of epochs.
         held_out: Prefix of the names of held-out metrics, such as `val`, and the rows.
@@ -106,6 +107,7 @@ class Engine:
         train: Rows,
         batch_size: int,
         *,
+        drop_last: bool = False,
         form: str = "graph",
         evaluator: Evaluator | None = None,
         held_out: tuple[str, Rows] | None = None,
@@ -113,7 +115,11 @@ class Engine:
     ) -> None:
         self.model, self.batch_size, self.form = model, batch_size, form
         self.num_rows = len(train)
-        self.steps_per_epoch = -(-self.num_rows // batch_size)  # rounded up
+        # The rows of an epoch; its order has all rows, of which the last ones may be left.
+        self._epoch_rows = self.num_rows
+        if drop_last:
+            self._epoch_rows -= self.num_rows % batch_size
+        self.steps_per_epoch = -(-self._epoch_rows // batch_size)  # rounded up
         self._graph_key = graph_key
 
         # The rows: in memory, or window by window.
@@ -148,7 +154,7 @@ class Engine:
         self._multi_step = MultiStep(
             model,
             self._variables,
-            num_rows=self.num_rows,
+            num_rows=self._epoch_rows,
             batch_size=batch_size,
             evaluator=evaluator if self._held_out else None,
             prefix=prefix,
@@ -192,7 +198,7 @@ class Engine:
             self._multi_step.__call__,
             [self._signature(inputs)],
             key=self._graph_key,
-            constants=(self.batch_size, self.num_rows, self._multi_step.held_out_names),
+            constants=(self.batch_size, self._epoch_rows, self._multi_step.held_out_names),
             xla=self.form == "xla",
         )
         if self.form == "xla":

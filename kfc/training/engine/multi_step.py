@@ -87,7 +87,7 @@ class MultiStep:
     Args:
         model: Compiled model whose variables all exist.
         variables: Whether variables are assigned, or are tensors within the call.
-        num_rows: Number of training rows.
+        num_rows: Number of rows that an epoch visits.
         batch_size: Number of rows per step; the last step of an epoch may have fewer.
         evaluator: Evaluates the held-out rows, if there are any.
         prefix: Prefix of the names of held-out metrics, such as `val`.

@@ -92,6 +92,25 @@ def test_best_weights_ends_with_the_best_and_never_stops(values):
     assert (last, weight) == (len(values) * 4 - 1, 1 if values[0] == 3 else 0)
 
 
+@pytest.mark.parametrize(
+    ("ties", "stops_after", "ends_with"), [("first", 4, 1), ("last", 4, 3)]
+)
+def test_the_best_epoch_among_equals_is_the_first_or_the_last(ties, stops_after, ends_with):
+    values = [3, 1, 2, 1, 2, 0]
+    assert play(EarlyStopping(patience=3, ties=ties), values) == (stops_after, ends_with)
+    assert play(BestWeights(ties=ties), values[:5]) == (4, ends_with)
+
+
+def test_without_patience_it_only_finds_the_best_epoch():
+    values = [2, 1, *[3] * 50]
+    assert play(EarlyStopping(patience=None), values) == (51, 1)
+
+
+def test_other_ties_are_refused():
+    with pytest.raises(SpecError, match="ties: expected first or last, got 'any'"):
+        EarlyStopping(ties="any")
+
+
 def test_a_callback_used_again_forgets_the_earlier_training():
     callback = EarlyStopping(patience=2)
     first = play(callback, [0.1, 0.2, 0.3])

@@ -75,6 +75,27 @@ def test_dropout_masks_a_new_share_in_each_step_and_keeps_the_mean(problem):
     assert (np.asarray(tap(x, training=True)) != dropped).any()
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_rate_of_dropout_follows_its_schedule(problem, jit_compile):
+    changes = {
+        "network.hidden": [2000],
+        "network.dropout": 0.4,
+        "network.dropout_schedule": "flat_cosine",
+        "training.epochs": 10,
+    }
+    model = problem(changes).model()  # 30 steps
+    tap = keras.Model(model.inputs[0], model.get_layer("hidden_1_dropout").output)
+    call = tf.function(lambda x: tap(x, training=True), jit_compile=jit_compile)
+    x = np.ones((16, 4), np.float32)
+    plain = np.asarray(tap(x, training=False))
+    for step, rate in ((0, 0.4), (15, 0.4), (20, 0.3), (25, 0.1), (30, 0.0)):
+        model.optimizer.iterations.assign(step)
+        dropped = np.asarray(call(x))
+        zeros = dropped == 0
+        assert zeros.mean() == pytest.approx(rate, abs=0.015)
+        np.testing.assert_allclose(dropped[~zeros], plain[~zeros] / (1 - rate), rtol=1e-5)
+
+
 def test_masks_change_while_gradients_accumulate(problem):
     optimizer = {"name": "sgd", "gradient_accumulation_steps": 2}
     case = problem({"network.dropout": 0.5, "training.optimizer": optimizer})
