@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from kfc.errors import Finding
 from kfc.registry import OPTIMIZERS
@@ -137,24 +137,27 @@ class FlatCosineDecaySpec(SpecModel):
     )
 
 
-Factor = Annotated[NotNegative, Field(description="Factor of the learning rate.")]
-RateFactor = Literal["fan_in"] | Factor
+# One of two types by the value itself, so that a wrong one has one finding.
+RateFactor = Annotated[
+    Annotated[Literal["fan_in"], Tag("word")] | Annotated[NotNegative, Tag("number")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "number"),
+]
 
 
 class RateFactorsSpec(SpecModel):
     """Factors of the learning rate, by the kind of a variable.
 
-    A number, or `fan_in`, which is `1 / sqrt(inputs)` of a kernel with so many inputs.
+    Kernels may have `fan_in`, which is `1 / sqrt(inputs)` of a kernel with so many inputs.
     """
 
     kernel: RateFactor = Field(1.0, description="Kernels of dense layers.")
-    bias: RateFactor = Field(1.0, description="Biases, and parameters of normalizations.")
-    input_scale: RateFactor = Field(1.0, description="Factors of network.input_scale.")
-    embedding: RateFactor = Field(1.0, description="Embeddings of categories.")
-    numeric_embedding: RateFactor = Field(
+    bias: NotNegative = Field(1.0, description="Biases, and parameters of normalizations.")
+    input_scale: NotNegative = Field(1.0, description="Factors of network.input_scale.")
+    embedding: NotNegative = Field(1.0, description="Embeddings of categories.")
+    numeric_embedding: NotNegative = Field(
         1.0, description="Variables of network.numeric_embedding."
     )
-    activation: RateFactor = Field(
+    activation: NotNegative = Field(
         1.0, description="Factors of network.parametric_activation."
     )
 
@@ -242,6 +245,8 @@ class OptimizerSpec(ComponentSpec):
 
     @classmethod
     def _value_findings(cls, option: str, value: Any, default: Any) -> Iterator[Finding]:
+        if option in cls.added and value is None:
+            return  # as if it were left out
         if option in cls.added or (option in _MAPPINGS and isinstance(value, Mapping)):
             raw, model = {option: value}, _MAPPINGS[option]
             try:
@@ -264,6 +269,7 @@ class OptimizerSpec(ComponentSpec):
                 f"it beside {clipping[0]}",
                 "Remove all but one.",
             )
+        yield from _factor_findings(name, {**defaults, **options})
         if name == "lion" and options.get("beta_1") == 0:
             yield Finding("beta_1", "a number in (0, 1)", "0", "Use for example beta_1: 0.9.")
 
@@ -300,3 +306,32 @@ class OptimizerSpec(ComponentSpec):
     def decay_factors(self) -> DecayFactorsSpec:
         """Returns the factors of the weight decay, all 1 by default."""
         return DecayFactorsSpec.model_validate(self.options.get("decay_factors") or {})
+
+
+def _factor_findings(name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yields findings about factors that would have no effect, or a wrong one."""
+    factors = [key for key in OptimizerSpec.added if options.get(key)]
+    if "decay_factors" in factors and options.get("weight_decay") is None:
+        yield Finding(
+            "decay_factors",
+            "a weight_decay, which they multiply",
+            "none",
+            "Add weight_decay, or remove decay_factors.",
+        )
+    if name == "muon" and factors and options.get("adam_weight_decay"):
+        yield Finding(
+            "adam_weight_decay",
+            "one weight decay beside factors",
+            str(options["adam_weight_decay"]),
+            "Set it to 0, and use weight_decay with decay_factors.",
+        )
+    rate, rates = options.get("learning_rate"), options.get("rate_factors")
+    from_zero = isinstance(rate, Mapping) and rate.get("name") == "coslog"
+    no_rate = isinstance(rates, Mapping) and 0 in rates.values()
+    if name == "ftrl" and (from_zero or no_rate):
+        yield Finding(
+            "learning_rate" if from_zero else "rate_factors",
+            "rates above 0, since ftrl divides by them",
+            "coslog, which begins at 0" if from_zero else "a factor of 0",
+            "Use another optimizer, such as adam.",
+        )

@@ -33,9 +33,11 @@ def with_factors(
 
     class Factored(kind):  # type: ignore[misc, valid-type]
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            factor = getattr(rates, self._kind(variable))
+            # Keras's own variables have paths, those of TensorFlow only an index.
+            original = self._trainable_variables[self._get_variable_index(variable)]
+            factor = getattr(rates, kind_of(original))
             if factor == "fan_in":
-                factor = keras.ops.rsqrt(fan_in(variable))
+                factor = keras.ops.rsqrt(fan_in(original))
             rate = keras.ops.cast(learning_rate, "float32") * factor
             super().update_step(gradient, variable, rate)
 
@@ -50,10 +52,6 @@ def with_factors(
                 factor = getattr(decays, kind_of(variable))
                 if factor and self._use_weight_decay(variable):
                     variable.assign(variable * (1.0 - shrinkage * factor))
-
-        def _kind(self, variable: Any) -> str:
-            # Keras's own variables have paths, those of TensorFlow only an index.
-            return kind_of(self._trainable_variables[self._get_variable_index(variable)])
 
     Factored.__name__ = Factored.__qualname__ = kind.__name__
     return Factored

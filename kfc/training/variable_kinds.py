@@ -29,13 +29,15 @@ def kind_of(variable: Any) -> VariableKind:
     return "kernel" if name == "kernel" else "bias"
 
 
-def fan_in(variable: Any) -> Any:
+def fan_in(variable: keras.Variable) -> Any:
     """Returns the number of inputs that one output of a kernel has, a float32 scalar.
 
     It is read from the value, since a compiled step may serve networks of several widths.
 
     Args:
-        variable: Kernel, (inputs, units) or (members, inputs, units).
+        variable: Kernel, (inputs, units) or (members, inputs, units); that of `member_scale`,
+            (members, inputs), multiplies each input alone.
     """
-    value = variable.value if isinstance(variable, keras.Variable) else variable
-    return keras.ops.cast(keras.ops.shape(value)[-2], "float32")
+    if "member_scale/" in variable.path:
+        return keras.ops.ones((), "float32")
+    return keras.ops.cast(keras.ops.shape(variable.value)[-2], "float32")

@@ -72,3 +72,60 @@ def test_the_defaults_of_a_schedule_are_written_out():
         **RATE,
     }
     assert spec.training.optimizer.schedule().decay_rate == 0.96
+
+
+OPT = "training.optimizer"
+WRONG_FACTORS = {
+    "below 0": ({"rate_factors": {"bias": -1}}, ".rate_factors.bias", "at least 0"),
+    "no number": ({"rate_factors": {"kernel": "fanin"}}, ".rate_factors.kernel", "'fan_in'"),
+    "no kernel": ({"rate_factors": {"bias": "fan_in"}}, ".rate_factors.bias", NUMBER),
+    "other kind": ({"rate_factors": {"kernels": 1}}, ".rate_factors.kernels", "known key"),
+    "a list": (
+        {"weight_decay": 0.1, "decay_factors": [1]},
+        ".decay_factors",
+        "keys and values",
+    ),
+    "no decay": ({"decay_factors": {"bias": 0}}, ".decay_factors", "a weight_decay"),
+    "schedule of the decay": (
+        {"weight_decay": {"name": "cosine", "initial_weight_decay": 0.1}},
+        ".weight_decay.name",
+        "flat_cosine",
+    ),
+    "muon's two decays": (
+        {"name": "muon", "adam_weight_decay": 1, "rate_factors": {"bias": 0.1}},
+        ".adam_weight_decay",
+        "one weight decay",
+    ),
+    "ftrl from 0": (
+        {"name": "ftrl", "learning_rate": {"name": "coslog", **RATE}},
+        ".learning_rate",
+        "rates above 0",
+    ),
+    "ftrl without a rate": (
+        {"name": "ftrl", "rate_factors": {"bias": 0}},
+        ".rate_factors",
+        "rates above 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_FACTORS)
+def test_a_wrong_factor_is_refused_at_its_place(case, findings_of):
+    options, where, expected = WRONG_FACTORS[case]
+    (finding,) = findings_of({OPT: options})
+    assert finding.where == OPT + where
+    assert expected in finding.expected
+
+
+def test_the_factors_of_all_kinds_are_written_out():
+    factors = {"rate_factors": {"kernel": "fan_in", "bias": 0.1}}
+    spec = load_spec("digits", {OPT: factors})
+    ones = ("input_scale", "embedding", "numeric_embedding", "activation")
+    expected = {"kernel": "fan_in", "bias": 0.1, **dict.fromkeys(ones, 1.0)}
+    assert spec.training.optimizer.options["rate_factors"] == expected
+    assert load_spec(spec.model_dump(mode="json")) == spec
+
+
+def test_factors_of_nothing_are_no_factors():
+    spec = load_spec("digits", {OPT: {"rate_factors": None}})
+    assert spec.training.optimizer.rate_factors().kernel == 1

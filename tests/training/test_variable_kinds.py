@@ -30,3 +30,6 @@ def test_the_kind_of_a_variable_follows_from_its_layer(path, kind):
 def test_the_inputs_of_a_kernel_are_counted_for_each_member():
     assert float(fan_in(keras.Variable(np.zeros((5, 3))))) == 5
     assert float(fan_in(keras.Variable(np.zeros((8, 5, 3))))) == 5
+    with keras.name_scope("member_scale"):
+        variable = keras.Variable(np.zeros((8, 5)), name="kernel")
+    assert float(fan_in(variable)) == 1

@@ -59,7 +59,8 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     if training.optimizer.schedule() is None:
         optimizer.pop("learning_rate", None)
     scheduled = training.optimizer.follows_time or spec.network.dropout_schedule
-    length = [training.epochs, num_rows, spec.network.dropout_schedule] if scheduled else []
+    steps = training.steps_per_epoch(num_rows)
+    length = [training.epochs, steps, spec.network.dropout_schedule] if scheduled else []
     scalings = [task.scaling.compile_key(), task.target_scaling.compile_key()]
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.class_names), task.outputs]
