@@ -238,6 +238,16 @@ def _layers(weights: Weights, activation: Names) -> list[Any]:
 # --- updates, as in Keras -----------------------------------------------------------------
 
 _ZEROS: Any = repeat(0.0)  # the first v and m
+_ONES: Any = repeat(1.0)  # factors of the rate, by weight
+
+
+def decay(weights: Weights, shrinkages: Sequence[float]) -> list[Array]:
+    """Returns the weights after a decoupled decay, w <- w (1 - shrinkage), before an update.
+
+    Loshchilov and Hutter, "Decoupled weight decay regularization", 2019,
+    https://arxiv.org/abs/1711.05101.
+    """
+    return [w * (1 - s) for w, s in zip(weights, shrinkages, strict=True)]
 
 
 @dataclass
@@ -252,11 +262,13 @@ class Momentum:
     learning_rate: float
     momentum: float
     nesterov: bool = False
+    factors: Sequence[float] = _ONES
     v = _ZEROS
 
     def step(self, weights: Weights, gradients: Weights) -> list[Array]:
         """Returns the weights after one update."""
-        moves = [-self.learning_rate * g for g in gradients]
+        factors = zip(self.factors, gradients, strict=False)
+        moves = [-self.learning_rate * factor * g for factor, g in factors]
         self.v = [self.momentum * v + move for v, move in zip(self.v, moves, strict=False)]
         ahead = zip(self.v, moves, strict=True)
         moves = [self.momentum * v + move for v, move in ahead] if self.nesterov else self.v
@@ -286,6 +298,7 @@ class Adam:
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
+    factors: Sequence[float] = _ONES
     t, m, v = 0, _ZEROS, _ZEROS
 
     def step(self, weights: Weights, gradients: Weights) -> list[Array]:
@@ -294,8 +307,8 @@ class Adam:
         self.m = [b1 * m + (1 - b1) * g for m, g in zip(self.m, gradients, strict=False)]
         self.v = [b2 * v + (1 - b2) * g**2 for v, g in zip(self.v, gradients, strict=False)]
         rate = self.learning_rate * np.sqrt(1 - b2**self.t) / (1 - b1**self.t)
-        parts = zip(weights, self.m, self.v, strict=True)
-        return [w - rate * m / (np.sqrt(v) + self.epsilon) for w, m, v in parts]
+        parts = zip(weights, self.m, self.v, self.factors, strict=False)
+        return [w - rate * f * m / (np.sqrt(v) + self.epsilon) for w, m, v, f in parts]
 
 
 UPDATES: dict[str, Callable[..., Any]] = {"sgd": SGD, "momentum": Momentum, "adam": Adam}

@@ -9,3 +9,4 @@ from .losses import default_loss as default_loss
 from .metrics import build_metrics as build_metrics
 from .row_order import epoch_order as epoch_order
 from .step import TapeModel as TapeModel
+from .variable_kinds import kind_of as kind_of

@@ -31,7 +31,7 @@ def with_factors(
         decays: Factors of the weight decay.
     """
 
-    class Factored(kind):  # type: ignore[misc, valid-type]
+    class Factored(kind):
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             # Keras's own variables have paths, those of TensorFlow only an index.
             original = self._trainable_variables[self._get_variable_index(variable)]

@@ -17,7 +17,8 @@ def kind_of(variable: Any) -> VariableKind:
     Args:
         variable: Variable of a network of kfc, such as `hidden_1/kernel`.
     """
-    *_, layer, name = ("", *variable.path.split("/"))
+    parts = ["", *variable.path.split("/")]
+    layer, name = parts[-2], parts[-1]
     if layer == "input_scale":
         return "input_scale"
     if layer.startswith("embedding_"):
@@ -29,7 +30,7 @@ def kind_of(variable: Any) -> VariableKind:
     return "kernel" if name == "kernel" else "bias"
 
 
-def fan_in(variable: keras.Variable) -> Any:
+def fan_in(variable: Any) -> Any:
     """Returns the number of inputs that one output of a kernel has, a float32 scalar.
 
     It is read from the value, since a compiled step may serve networks of several widths.

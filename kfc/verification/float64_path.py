@@ -10,7 +10,8 @@ import numpy as np
 from kfc import reference
 from kfc.compat import optimizer_slots
 from kfc.network import has_embeddings, num_outputs, table_features_float64
-from kfc.spec import ActivationSpec, Spec
+from kfc.spec import ActivationSpec, OptimizerSpec, Spec
+from kfc.training import kind_of
 from kfc.verification.problem import Problem, State, changed_options
 from kfc.verification.training_paths import StepResult
 
@@ -43,6 +44,7 @@ class Float64Path:
             for name, variables in optimizer_slots(optimizer).items()
         }
         self._iterations = place[id(optimizer.iterations)]
+        self._rates, self._decays = self._factors()
 
     def run(self, state: State, first: int, last: int) -> list[StepResult]:
         """Makes the steps `first` to `last` - 1 from a state, and returns their results."""
@@ -79,27 +81,53 @@ class Float64Path:
             gradients: Gradients in the order of the weights.
             rate: Learning rate; None takes that of the spec.
         """
-        update = self._update(rate)
+        update = self._update(self.learning_rate(state) if rate is None else rate)
         values = [np.asarray(value, np.float64) for value in state.optimizer]
         update.t = int(values[self._iterations])
         for name, places in self._slots.items():
             setattr(update, name, [values[place] for place in places])
-        weights = update.step([np.asarray(w, np.float64) for w in state.weights], gradients)
+        weights = [np.asarray(w, np.float64) for w in state.weights]
+        if shrinkage := self.learning_rate(state) * self._weight_decay(state):
+            weights = reference.decay(weights, [shrinkage * d for d in self._decays])
+        weights = update.step(weights, gradients)
         values[self._iterations] = np.asarray(update.t)
         for name, places in self._slots.items():
             for place, value in zip(places, getattr(update, name), strict=True):
                 values[place] = value
         return State(weights, values)
 
-    @property
-    def learning_rate(self) -> float:
-        """Learning rate of the spec."""
-        return float(self.problem.spec.training.optimizer.options["learning_rate"])
+    def learning_rate(self, state: State) -> float:
+        """Returns the learning rate of the step after a state."""
+        if self.problem.spec.training.optimizer.schedule() is None:
+            return float(self.problem.spec.training.optimizer.options["learning_rate"])
+        optimizer = self.problem.untrained_model.optimizer
+        optimizer.iterations.assign(int(state.optimizer[self._iterations]))
+        return float(optimizer.learning_rate)
 
-    def _update(self, rate: float | None) -> Any:
+    def _weight_decay(self, state: State) -> float:
         optimizer = self.problem.spec.training.optimizer
-        options = {"learning_rate": self.learning_rate if rate is None else rate}
-        if optimizer.name == "adam":
+        if optimizer.decay_schedule() is None:
+            return float(optimizer.options.get("weight_decay") or 0.0)
+        schedule: Any = self.problem.untrained_model.optimizer.weight_decay
+        return float(schedule(int(state.optimizer[self._iterations])))
+
+    def _factors(self) -> tuple[list[float], list[float]]:
+        """Returns the factors of the rate and of the decay of each weight."""
+        optimizer = self.problem.spec.training.optimizer
+        rates, decays = optimizer.rate_factors(), optimizer.decay_factors()
+        of_rate, of_decay = [], []
+        for variable in self.problem.untrained_model.trainable_variables:
+            kind = kind_of(variable)
+            factor = getattr(rates, kind)
+            fan_in = 1 / np.sqrt(variable.shape[-2]) if factor == "fan_in" else factor
+            of_rate.append(float(fan_in))
+            of_decay.append(float(getattr(decays, kind)))
+        return of_rate, of_decay
+
+    def _update(self, rate: float) -> Any:
+        optimizer = self.problem.spec.training.optimizer
+        options: dict[str, Any] = {"learning_rate": rate, "factors": self._rates}
+        if optimizer.name in ("adam", "adamw"):
             return reference.Adam(
                 **options, **_given(optimizer, "beta_1", "beta_2", "epsilon")
             )
@@ -114,15 +142,16 @@ def float64_unsupported(problem: Problem) -> str:
     spec = problem.spec
     network, training = spec.network, spec.training
     optimizer = training.optimizer
-    known = {"sgd": {"momentum", "nesterov"}, "adam": {"beta_1", "beta_2", "epsilon"}}
-    extra = set(changed_options(optimizer)) - {"learning_rate", *known.get(optimizer.name, ())}
+    adam = {"beta_1", "beta_2", "epsilon"}
+    known = {"sgd": {"momentum", "nesterov"}, "adam": adam, "adamw": adam}
+    everywhere = {"learning_rate", "weight_decay", *OptimizerSpec.added}
+    extra = set(changed_options(optimizer)) - everywhere - known.get(optimizer.name, set())
     reasons = {
         f"network.block {network.block.name}": network.block.name != "dense",
         f"training.loss {training.loss and training.loss.name}": not _loss_of(spec),
         f"training.optimizer {optimizer.name}": optimizer.name
-        not in ("sgd", "tape_sgd", "adam"),
+        not in ("sgd", "tape_sgd", "adam", "adamw"),
         f"training.optimizer.{'/'.join(sorted(extra))}": bool(extra),
-        "a schedule of the learning rate": optimizer.schedule() is not None,
         "training.precision": training.precision != "float32",
         "embeddings of categories": has_embeddings(problem.task),
         "sample weights": problem.rows.sample_weight is not None,

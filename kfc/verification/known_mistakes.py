@@ -67,7 +67,7 @@ def known_mistakes(
     _, right = exact.gradients(state, step)
     batch = problem.batch(step)
     size = problem.spec.training.rows_per_step(len(problem.rows))
-    rows, rate = len(batch[1]), exact.learning_rate
+    rows, rate = len(batch[1]), exact.learning_rate(state)
     classes = right[-1].size
 
     def scaled(factor: float) -> State:
@@ -118,7 +118,7 @@ def _backward_mistakes(
                     f"hidden_{other + 1}"
                 )
                 yield Mistake("mask", cause, exact.updated(state, wrong))
-    early = _backward(exact, state, step, masks={}, update=exact.learning_rate)
+    early = _backward(exact, state, step, masks={}, update=exact.learning_rate(state))
     cause = "a layer's weights are updated before the gradient has passed through them"
     yield Mistake("order", cause, exact.updated(state, early))
 

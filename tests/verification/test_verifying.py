@@ -7,6 +7,14 @@ from kfc.cli import app
 from kfc.verification.baseline import run_baseline
 from kfc.verification.verifying import certify, other_paths
 
+FACTORED = {
+    "name": "adam",
+    "learning_rate": {"name": "coslog", "initial_learning_rate": 0.04},
+    "weight_decay": {"name": "flat_cosine", "initial_weight_decay": 0.5},
+    "rate_factors": {"kernel": "fan_in", "bias": 0.1},
+    "decay_factors": {"kernel": 2, "bias": 0},
+}
+
 
 @pytest.mark.parametrize(
     "overrides",
@@ -16,6 +24,8 @@ from kfc.verification.verifying import certify, other_paths
         {"network.normalization": "batch", "network.dropout": 0.2},
         {"training.optimizer": "adam", "network.activation": "elu"},
         {"training.optimizer": "adamw", "network.activation": "mish"},
+        {"training.optimizer": FACTORED, "training.engine": "xla"},
+        {"training.optimizer": FACTORED | {"name": "sgd"}, "training.engine": "graph"},
         {"training.loss": "mse", "network.activation": "tanh"},
     ],
     ids=str,
@@ -30,7 +40,7 @@ def check_paths(certificate, overrides):
     assert certificate.passed, certificate.failures
     by_name = {path["name"]: path for path in certificate.paths}
     assert "fit" in by_name["graph"]["same_bits"]
-    unreached = {"adamw": "adamw", "normalization": "dropout, normalization"}
+    unreached = {"mish": "mish", "normalization": "dropout, normalization"}
     wanted = next((v for k, v in unreached.items() if k in str(overrides)), "")
     assert wanted in certificate.float64_unsupported
     assert ("float64" in by_name) == (not certificate.float64_unsupported)
