@@ -116,10 +116,21 @@ def _network_findings(spec: Spec) -> Iterator[Finding]:
     if network.block.name not in BLOCKS.builtins or network.block.name != "dense":
         yield _finding("network.block", "dense", network.block.name)
     yield from _initializer_findings("network.init", network.init)
+    if network.output_init is not None:
+        yield from _initializer_findings("network.output_init", network.output_init)
+    biases = network.output_bias_init
+    if biases is not None and biases.name != "zeros":
+        yield _finding("network.output_bias_init", "zeros", biases.name)
+    if network.input_scale:
+        yield _finding("network.input_scale", "false", True)
     for number, layer in enumerate(network.layers()):
         where = f"network.hidden[{number}]"
         if layer.normalization == "layer":
             yield _finding(f"{where}.normalization", "none or batch", layer.normalization)
+        if layer.parametric_activation:
+            yield _finding(f"{where}.parametric_activation", "false", True)
+        if layer.bias_init is not None and layer.bias_init.name != "zeros":
+            yield _finding(f"{where}.bias_init", "zeros", layer.bias_init.name)
         if layer.activation is not None:
             yield from _activation_findings(f"{where}.activation", layer.activation)
         if layer.init is not None and layer.init != network.init:
@@ -137,6 +148,8 @@ def _activation_findings(where: str, activation: ActivationSpec) -> Iterator[Fin
 
 
 def _initializer_findings(where: str, init: InitializerSpec) -> Iterator[Finding]:
+    if init.needs_rows:
+        yield _finding(where, "an initializer of Keras", init.name)
     for option, value in init.options.items():
         if not isinstance(value, (int, float, str)):
             yield _finding(f"{where}.{option}", "a number or a name", value)
