@@ -13,7 +13,16 @@ from kfc.errors import Finding, SpecError
 from kfc.network import num_outputs
 from kfc.preprocessing import BooleanColumn, CategoryColumn, DateColumn
 from kfc.registry import BLOCKS
-from kfc.spec import ActivationSpec, CosineSpec, InitializerSpec, LossSpec, Spec, signatures
+from kfc.spec import (
+    ActivationSpec,
+    BiasInitializerSpec,
+    CosineSpec,
+    HiddenSpec,
+    InitializerSpec,
+    LossSpec,
+    Spec,
+    signatures,
+)
 
 SOURCES = ("idx", "npz", "sklearn", "tfds")
 """Kinds of sources that a line or two can read."""
@@ -115,26 +124,31 @@ def _network_findings(spec: Spec) -> Iterator[Finding]:
     network = spec.network
     if network.block.name not in BLOCKS.builtins or network.block.name != "dense":
         yield _finding("network.block", "dense", network.block.name)
+    if network.input_scale:
+        yield _finding("network.input_scale", "false", True)
     yield from _initializer_findings("network.init", network.init)
     if network.output_init is not None:
         yield from _initializer_findings("network.output_init", network.output_init)
-    biases = network.output_bias_init
-    if biases is not None and biases.name != "zeros":
-        yield _finding("network.output_bias_init", "zeros", biases.name)
-    if network.input_scale:
-        yield _finding("network.input_scale", "false", True)
+    yield from _bias_findings("network.output_bias_init", network.output_bias_init)
     for number, layer in enumerate(network.layers()):
-        where = f"network.hidden[{number}]"
-        if layer.normalization == "layer":
-            yield _finding(f"{where}.normalization", "none or batch", layer.normalization)
-        if layer.parametric_activation:
-            yield _finding(f"{where}.parametric_activation", "false", True)
-        if layer.bias_init is not None and layer.bias_init.name != "zeros":
-            yield _finding(f"{where}.bias_init", "zeros", layer.bias_init.name)
-        if layer.activation is not None:
-            yield from _activation_findings(f"{where}.activation", layer.activation)
+        yield from _hidden_findings(f"network.hidden[{number}]", layer)
         if layer.init is not None and layer.init != network.init:
-            yield from _initializer_findings(f"{where}.init", layer.init)
+            yield from _initializer_findings(f"network.hidden[{number}].init", layer.init)
+
+
+def _hidden_findings(where: str, layer: HiddenSpec) -> Iterator[Finding]:
+    if layer.normalization == "layer":
+        yield _finding(f"{where}.normalization", "none or batch", layer.normalization)
+    if layer.activation is not None:
+        yield from _activation_findings(f"{where}.activation", layer.activation)
+    if layer.parametric_activation:
+        yield _finding(f"{where}.parametric_activation", "false", True)
+    yield from _bias_findings(f"{where}.bias_init", layer.bias_init)
+
+
+def _bias_findings(where: str, init: BiasInitializerSpec | None) -> Iterator[Finding]:
+    if init is not None and init.name != "zeros":
+        yield _finding(where, "zeros", init.name)
 
 
 def _activation_findings(where: str, activation: ActivationSpec) -> Iterator[Finding]:
