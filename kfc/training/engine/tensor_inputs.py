@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import keras
 
-from kfc.network import multiplies_by_factors
+from kfc.network import FactorProduct, multiplies_by_factors
 from kfc.preprocessing import (
     TensorPieces,
     TensorScaling,
@@ -20,7 +20,6 @@ from kfc.preprocessing import (
     is_piecewise_layer,
 )
 from kfc.training.engine.counter_dropout import CounterDropout
-from kfc.training.engine.factor_product import FactorProduct
 
 
 def training_network(network: keras.Model) -> keras.Model:

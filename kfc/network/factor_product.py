@@ -1,4 +1,4 @@
-"""Multiplication by a factor for each unit, for networks in training."""
+"""Multiplication by a factor for each unit, for networks that train or are exported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class FactorProduct(keras.layers.Layer):
 
     TensorFlow's einsum transposes the batch and multiplies one small matrix for each unit,
     forward and backward; outside XLA, a step of three hidden layers of 256 units then takes
-    twice as long. A product element by element costs almost nothing.
+    twice as long, and LiteRT cannot run what its converter makes of it. A product element by
+    element costs almost nothing.
 
     Args:
         layer: A built `keras.layers.EinsumDense`, see `kfc.network.multiplies_by_factors`.
