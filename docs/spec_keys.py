@@ -33,6 +33,7 @@ _SECTIONS = {  # definition of the schema -> title and the path of its keys
 _COMPONENTS = {
     "ActivationSpec": "Activations",
     "InitializerSpec": "Initializers",
+    "BiasInitializerSpec": "Bias initializers",
     "BlockSpec": "Blocks",
     "LossSpec": "Losses",
     "OptimizerSpec": "Optimizers",
@@ -118,7 +119,7 @@ def _values(value: Mapping[str, Any]) -> str:
     if target := value.get("$ref", "").rpartition("/")[2]:
         if target in _COMPONENTS:
             title = _COMPONENTS[target]
-            return f"a name, see [{title}](#{title.lower()})"
+            return f"a name, see [{title}](#{title.lower().replace(' ', '-')})"
         return "a mapping" if target != "HiddenSpec" else "a width or a mapping"
     return _simple(value)
 

@@ -5,7 +5,9 @@ f's result and returns the gradient with respect to x, derived by hand. The test
 with TensorFlow's tape and with central differences.
 
 Weights are `[W1, b1, W2, b2, ...]`, as Keras's `get_weights()` returns them: kernels
-(inputs, units), biases (units,). Rows x are scaled, (batch, inputs).
+(inputs, units), biases (units,). A vector s before them is a learned input scale, (inputs,); a
+vector a after a layer's bias is the factor of its parametric activation, (units,). Rows x are
+scaled, (batch, inputs).
 """
 
 from collections.abc import Callable, Sequence
@@ -118,12 +120,46 @@ class Activation(NamedTuple):
     backward: Callable[[Array, Array], Array]
 
 
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def selu(x: Array) -> Array:
+    """Returns c x where x > 0, else c d (exp(x) - 1), c = 1.0507..., d = 1.6733....
+
+    Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks", 2017,
+    https://arxiv.org/abs/1706.02515.
+    """
+    return _SELU_SCALE * (relu(x) + _SELU_ALPHA * np.expm1(-relu(-x)))
+
+
+def selu_backward(x: Array, g: Array) -> Array:
+    """Returns g c where x >= 0, else g c d exp(x); at x = 0 as in TensorFlow."""
+    return g * _SELU_SCALE * np.where(x >= 0, 1, _SELU_ALPHA * np.exp(-relu(-x)))
+
+
+def mish(x: Array) -> Array:
+    """Returns x tanh(log(1 + exp(x))).
+
+    Misra, "Mish: a self regularized non-monotonic activation function", 2019,
+    https://arxiv.org/abs/1908.08681.
+    """
+    return x * np.tanh(np.logaddexp(0, x))
+
+
+def mish_backward(x: Array, g: Array) -> Array:
+    """Returns g (t + x (1 - t^2) s), t = tanh(log(1 + exp(x))), s = sigmoid(x)."""
+    t = np.tanh(np.logaddexp(0, x))
+    return g * (t + x * (1 - t**2) * sigmoid(x))
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "linear": Activation(lambda x: x, lambda x, g: g),
     "relu": Activation(relu, relu_backward),
     "leaky_relu": Activation(leaky_relu, leaky_relu_backward),
     "sigmoid": Activation(sigmoid, sigmoid_backward),
     "tanh": Activation(tanh, tanh_backward),
+    "selu": Activation(selu, selu_backward),
+    "mish": Activation(mish, mish_backward),
     "softplus": Activation(lambda x: np.logaddexp(0, x), lambda x, g: g * sigmoid(x)),
     # x where x > 0, else exp(x) - 1: Clevert et al., 2015, https://arxiv.org/abs/1511.07289
     "elu": Activation(
@@ -173,18 +209,47 @@ LOSSES: dict[str, Loss] = {f.__name__: f for f in (mse, cross_entropy, binary_cr
 # --- the network --------------------------------------------------------------------------
 
 
+class Layer(NamedTuple):
+    """A dense layer: `kernel`, `bias`, its `activation`, and the factors of its `slope`.
+
+    The slope is None for an ordinary activation.
+    """
+
+    kernel: Array
+    bias: Array
+    activation: Activation
+    slope: Array | None
+
+    def forward(self, z: Array) -> Array:
+        """Returns f(z), or z + a (f(z) - z) with factors a: RealMLP, see `kfc.network`."""
+        activated = self.activation.forward(z)
+        return activated if self.slope is None else z + self.slope * (activated - z)
+
+    def backward(self, z: Array, g: Array) -> tuple[Array, list[Array]]:
+        """Returns the gradient with respect to z, and with respect to the factors, if any.
+
+        dz = (1 - a) g + f_backward(z, a g)        da = sum_b g (f(z) - z)
+        """
+        if self.slope is None:
+            return self.activation.backward(z, g), []
+        inside = (1 - self.slope) * g + self.activation.backward(z, self.slope * g)
+        return inside, [(g * (self.activation.forward(z) - z)).sum(axis=0)]
+
+
 def forward(
     weights: Weights, x: Array, *, activation: Names
 ) -> tuple[Array, list[tuple[Array, Array]]]:
     """Returns the outputs, (batch, outputs), and (x_l, a_l) of each layer.
 
-    That is a_l = x_l W_l + b_l and x_(l+1) = f_l(a_l); the last a is the output.
+    That is a_l = x_l W_l + b_l and x_(l+1) = f_l(a_l); the last a is the output. x_1 is the
+    input, times the input scale if there is one.
     """
-    x, layers = np.asarray(x, np.float64), []
-    for kernel, bias, f in _layers(weights, activation):
-        layers.append((x, matmul(x, kernel) + bias))  # (batch, units)
-        x = f.forward(layers[-1][1])
-    return x, layers
+    scale, found = layers(weights, activation)
+    x, passed = np.asarray(x, np.float64) * (1 if scale is None else scale), []
+    for layer in found:
+        passed.append((x, matmul(x, layer.kernel) + layer.bias))  # (batch, units)
+        x = layer.forward(passed[-1][1])
+    return x, passed
 
 
 def gradients(
@@ -193,17 +258,34 @@ def gradients(
     """Returns the loss and its gradient with respect to each weight, by the chain rule.
 
     da_l = f_l'(a_l) dx_(l+1)   dW_l = x_l^T da_l   db_l = sum_b da_l   dx_l = da_l W_l^T
+    ds = sum_b x dx_1
     """
     outputs, passed = forward(weights, x, activation=activation)
     value, g = LOSSES[loss](outputs, y)
     found: list[Array] = []
-    layers = _layers(weights, activation)
-    for (x, a), (kernel, _, f) in zip(passed[::-1], layers[::-1], strict=True):
-        g = f.backward(a, g)
+    scale, of_layers = layers(weights, activation)
+    for (signal, a), layer in zip(passed[::-1], of_layers[::-1], strict=True):
+        g, slope_gradient = layer.backward(a, g)
         bias_gradient = g.sum(axis=0)
-        g, kernel_gradient = matmul_backward(x, kernel, g)
-        found = [kernel_gradient, bias_gradient, *found]
+        g, kernel_gradient = matmul_backward(signal, layer.kernel, g)
+        found = [kernel_gradient, bias_gradient, *slope_gradient, *found]
+    if scale is not None:
+        found = [(np.asarray(x, np.float64) * g).sum(axis=0), *found]
     return float(value), found
+
+
+def layers(weights: Weights, activation: Names) -> tuple[Array | None, list[Layer]]:
+    """Returns the input scale, or None, and each layer with its weights in float64."""
+    exact = [np.asarray(weight, np.float64) for weight in weights]
+    scale = exact.pop(0) if exact[0].ndim == 1 else None
+    starts = [place for place, weight in enumerate(exact) if weight.ndim == 2]
+    names = [activation] * (len(starts) - 1) if isinstance(activation, str) else activation
+    found = []
+    for place, name in zip(starts, (*names, "linear"), strict=True):
+        kernel, bias, *after = exact[place : place + 3]
+        slope = after[0] if after and after[0].ndim == 1 else None
+        found.append(Layer(kernel, bias, ACTIVATIONS[name], slope))
+    return scale, found
 
 
 def delta_rule(weights: Weights, x: Array, targets: Array) -> list[Array]:
@@ -225,14 +307,6 @@ def delta_rule(weights: Weights, x: Array, targets: Array) -> list[Array]:
         deltas.insert(0, signal * (1 - signal) * (deltas[0] @ kernel.T))
     pairs = zip(inputs, deltas, strict=True)
     return [part for signal, delta in pairs for part in (signal.T @ delta, delta.sum(axis=0))]
-
-
-def _layers(weights: Weights, activation: Names) -> list[Any]:
-    exact = [np.asarray(weight, np.float64) for weight in weights]
-    hidden = len(exact) // 2 - 1
-    names = [activation] * hidden if isinstance(activation, str) else activation
-    fs = [ACTIVATIONS[name] for name in (*names, "linear")]
-    return list(zip(exact[::2], exact[1::2], fs, strict=True))
 
 
 # --- updates, as in Keras -----------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_an_activation_and_its_slope_are_keras_s(draw, name):
     np.testing.assert_allclose(backward(x, g), numbers, **DIFFERENCES)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu"])
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "selu"])
 def test_at_the_kink_the_slope_is_tensorflow_s(name):
     (expected,) = tape(lambda v: in_keras(name, v), np.zeros(1))
     found = ACTIVATIONS[name].backward(np.zeros(1), np.ones(1))
@@ -191,6 +191,36 @@ def test_each_hidden_layer_may_have_an_activation_of_its_own(draw, float64):
     expected = tape_of_network(weights, x, y, names, "cross_entropy")
     for by_hand, recorded in zip(found, expected, strict=True):
         np.testing.assert_allclose(by_hand, recorded, **IN_FLOAT32)
+
+
+@pytest.mark.parametrize("name", ["relu", "selu", "mish"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_gradients_of_an_input_scale_and_of_slopes_are_the_tape_s(
+    draw, float64, loss, name
+):
+    outputs = 1 if loss == "binary_cross_entropy" else 3
+    w1, b1, w2, b2, w3, b3 = network(draw, 4, 6, 5, outputs)
+    weights = [draw(4), w1, b1, draw(6), w2, b2, w3, b3]  # the second layer has no slope
+    x, y = draw(7, 4), labels_of(loss, 7, outputs)
+    value, found = reference.gradients(weights, x, y, activation=name, loss=loss)
+
+    def computed(s, w1, b1, a1, w2, b2, w3, b3):
+        z = (s * x) @ w1 + b1
+        signal = z + a1 * (in_keras(name, z) - z)
+        return KERAS_LOSSES[loss](y, in_keras(name, signal @ w2 + b2) @ w3 + b3)
+
+    assert value == pytest.approx(float(computed(*map(tf.constant, weights))), rel=1e-12)
+    for by_hand, recorded in zip(found, tape(computed, *weights), strict=True):
+        np.testing.assert_allclose(by_hand, recorded, rtol=1e-10, atol=1e-12)
+
+
+def test_a_slope_of_1_is_the_activation_and_of_0_is_none(draw):
+    w1, b1, w2, b2 = weights = network(draw, 4, 6, 2)
+    x = draw(7, 4)
+    for slope, name in ((np.ones(6), "mish"), (np.zeros(6), "linear")):
+        bent, _ = reference.forward([w1, b1, slope, w2, b2], x, activation="mish")
+        plain, _ = reference.forward(weights, x, activation=name)
+        np.testing.assert_allclose(bent, plain, rtol=1e-13)
 
 
 def test_a_network_s_gradients_are_its_central_differences(draw):

@@ -13,7 +13,16 @@ from kfc.errors import Finding, SpecError
 from kfc.network import num_outputs
 from kfc.preprocessing import BooleanColumn, CategoryColumn, DateColumn
 from kfc.registry import BLOCKS
-from kfc.spec import ActivationSpec, CosineSpec, InitializerSpec, LossSpec, Spec, signatures
+from kfc.spec import (
+    ActivationSpec,
+    BiasInitializerSpec,
+    CosineSpec,
+    HiddenSpec,
+    InitializerSpec,
+    LossSpec,
+    Spec,
+    signatures,
+)
 
 SOURCES = ("idx", "npz", "sklearn", "tfds")
 """Kinds of sources that a line or two can read."""
@@ -117,15 +126,31 @@ def _network_findings(spec: Spec) -> Iterator[Finding]:
         yield _finding("network.block", "dense", network.block.name)
     if network.dropout_schedule:
         yield _finding("network.dropout_schedule", "none", network.dropout_schedule)
+    if network.input_scale:
+        yield _finding("network.input_scale", "false", True)
     yield from _initializer_findings("network.init", network.init)
+    if network.output_init is not None:
+        yield from _initializer_findings("network.output_init", network.output_init)
+    yield from _bias_findings("network.output_bias_init", network.output_bias_init)
     for number, layer in enumerate(network.layers()):
-        where = f"network.hidden[{number}]"
-        if layer.normalization == "layer":
-            yield _finding(f"{where}.normalization", "none or batch", layer.normalization)
-        if layer.activation is not None:
-            yield from _activation_findings(f"{where}.activation", layer.activation)
+        yield from _hidden_findings(f"network.hidden[{number}]", layer)
         if layer.init is not None and layer.init != network.init:
-            yield from _initializer_findings(f"{where}.init", layer.init)
+            yield from _initializer_findings(f"network.hidden[{number}].init", layer.init)
+
+
+def _hidden_findings(where: str, layer: HiddenSpec) -> Iterator[Finding]:
+    if layer.normalization == "layer":
+        yield _finding(f"{where}.normalization", "none or batch", layer.normalization)
+    if layer.activation is not None:
+        yield from _activation_findings(f"{where}.activation", layer.activation)
+    if layer.parametric_activation:
+        yield _finding(f"{where}.parametric_activation", "false", True)
+    yield from _bias_findings(f"{where}.bias_init", layer.bias_init)
+
+
+def _bias_findings(where: str, init: BiasInitializerSpec | None) -> Iterator[Finding]:
+    if init is not None and init.name != "zeros":
+        yield _finding(where, "zeros", init.name)
 
 
 def _activation_findings(where: str, activation: ActivationSpec) -> Iterator[Finding]:
@@ -139,6 +164,8 @@ def _activation_findings(where: str, activation: ActivationSpec) -> Iterator[Fin
 
 
 def _initializer_findings(where: str, init: InitializerSpec) -> Iterator[Finding]:
+    if init.needs_rows:
+        yield _finding(where, "an initializer of Keras", init.name)
     for option, value in init.options.items():
         if not isinstance(value, (int, float, str)):
             yield _finding(f"{where}.{option}", "a number or a name", value)

@@ -144,7 +144,8 @@ def script_layers(spec: Spec, task: Task, *, num_rows: int) -> list[ScriptLayer]
             inputs=widths[number - 1],
             units=units,
             seed=layer_seed(spec.seed, f"hidden_{number}" if options else "logits"),
-            initializer=(options.init if options else None) or spec.network.init,
+            initializer=(options.init if options else spec.network.output_init)
+            or spec.network.init,
             bias_add=bool(use_bias and units > 1 and units not in unknown),
             hidden=options,
         )

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from kfc.data import Task
+from kfc.network import FactorProduct, multiplies_by_factors
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -93,9 +94,16 @@ def rows_within(tensor: Any, limit: float) -> Any:
 
 
 def _clone(network: keras.Model, clone_function: Any, call_function: Any) -> keras.Model:
-    """Returns a copy with weights of its own, so that the network is not changed."""
+    """Returns a copy with weights of its own, so that the network is not changed.
+
+    Learned factors are shared: `FactorProduct` replaces their layers.
+    """
     copy = keras.models.clone_model(
-        network, clone_function=clone_function, call_function=call_function
+        network,
+        clone_function=lambda layer: (
+            FactorProduct(layer) if multiplies_by_factors(layer) else clone_function(layer)
+        ),
+        call_function=call_function,
     )
     # By name: the layers of a copy may come in another order if the network branches.
     for layer in network.layers:

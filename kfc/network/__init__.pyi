@@ -2,6 +2,10 @@ from .building import BINARY_LOSSES as BINARY_LOSSES
 from .building import build as build
 from .building import layer_seed as layer_seed
 from .building import num_outputs as num_outputs
+from .factor_product import FactorProduct as FactorProduct
+from .learned_factors import multiplies_by_factors as multiplies_by_factors
+from .row_initializers import initialize_from_rows as initialize_from_rows
+from .row_initializers import keys_of_rows as keys_of_rows
 from .same_structure import check_architecture as check_architecture
 from .table_inputs import has_embeddings as has_embeddings
 from .table_inputs import num_inputs as num_inputs

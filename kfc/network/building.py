@@ -14,18 +14,27 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
+from kfc.network.learned_factors import INPUT_SCALE, parametric, with_factors
 from kfc.network.table_inputs import table_features
 from kfc.registry import BLOCKS, keras_class
-from kfc.spec import ActivationSpec, HiddenSpec, InitializerSpec, Spec, signatures
+from kfc.spec import (
+    ActivationSpec,
+    BiasInitializerSpec,
+    HiddenSpec,
+    InitializerSpec,
+    Spec,
+    signatures,
+)
 
 
 def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     """Builds the network of `spec`, with weights initialized from the spec's seed.
 
-    The layers are `flatten` (for inputs of several dimensions), `scaling`, `hidden_1` to
-    `hidden_n` and `logits`; for a regression also `value`, which returns values in the
-    target's own units. Each layer has a seed made of the spec's seed and the layer's name, so
-    that equal specs give equal weights.
+    The layers are `flatten` (for inputs of several dimensions), `scaling`, `input_scale` (if
+    the spec has it), `hidden_1` to `hidden_n` and `logits`; for a regression also `value`,
+    which returns values in the target's own units. Each layer has a seed made of the spec's
+    seed and the layer's name, so that equal specs give equal weights. Of an initializer that
+    computes weights from rows, only the part without rows is done: see `initialize_from_rows`.
 
     Args:
         spec: A checked spec.
@@ -51,11 +60,15 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         x = table_features(x, task, seed_of=seed_of, scaled=scaled)
     elif scaled:
         x = task.scaling.graph(x)
+    if spec.network.input_scale:
+        x = with_factors(x, INPUT_SCALE)
     with _dtype_policy(spec.training.precision):
         x = _hidden_layers(x, spec)  # (batch, units)
+    network, seed = spec.network, layer_seed(spec.seed, "logits")
     x = keras.layers.Dense(
         num_outputs(spec, task),
-        kernel_initializer=initializer(spec.network.init, layer_seed(spec.seed, "logits")),
+        kernel_initializer=initializer(network.output_init or network.init, seed),
+        bias_initializer=_bias_initializer(network.output_bias_init, seed),
         name="logits",
     )(x)  # (batch, outputs)
     if scaled and not task.classification:
@@ -127,11 +140,13 @@ def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
     """
     normalized = hidden.normalization != "none"
     activation = _activation(hidden.activation)
+    separate = normalized or hidden.parametric_activation
     tensor = keras.layers.Dense(
         hidden.units,
-        activation=None if normalized else activation,
+        activation=None if separate else activation,
         use_bias=hidden.use_bias,
         kernel_initializer=initializer(hidden.init, seed),
+        bias_initializer=_bias_initializer(hidden.bias_init, seed),
         kernel_regularizer=_regularizer(hidden),
         name=name,
     )(tensor)  # (batch, units)
@@ -141,6 +156,9 @@ def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
             "layer": keras.layers.LayerNormalization,
         }[str(hidden.normalization)]
         tensor = layer(name=f"{name}_normalization")(tensor)
+    if hidden.parametric_activation:
+        tensor = parametric(tensor, activation, name=name)
+    elif normalized:
         tensor = keras.layers.Activation(activation, name=f"{name}_activation")(tensor)
     if hidden.dropout:
         tensor = keras.layers.Dropout(hidden.dropout, seed=seed, name=f"{name}_dropout")(
@@ -211,13 +229,33 @@ class ActivationWithOptions:
 
 
 def initializer(init: InitializerSpec | None, seed: int) -> keras.initializers.Initializer:
-    """Returns the Keras initializer of a spec's `init`, with the seed if it is random."""
+    """Returns the Keras initializer of a spec's `init`, with the seed if it is random.
+
+    For one that needs rows, it is the initializer of what `initialize_from_rows` begins with:
+    normal kernels of variance 1 / inputs, and biases of 0.
+    """
     if init is None:
         raise ValueError("init: expected a filled-in layer; use Network.layers().")
+    if init.needs_rows:
+        if isinstance(init, BiasInitializerSpec):
+            return keras.initializers.Zeros()
+        return keras.initializers.VarianceScaling(
+            1.0, "fan_in", distribution="untruncated_normal", seed=seed
+        )
     # `keras.initializers.get` cannot build a Constant without its value.
     kind = keras_class(keras.initializers, init.name)
     is_random = "seed" in inspect.signature(kind).parameters
     return kind(**init.options, **({"seed": seed} if is_random else {}))
+
+
+def _bias_initializer(
+    init: BiasInitializerSpec | None, seed: int
+) -> keras.initializers.Initializer:
+    """Returns the initializer of the biases of a layer, from the seed of the layer."""
+    if init is None:
+        return keras.initializers.Zeros()
+    # A seed of its own: with the kernel's, the biases would repeat the kernel's numbers.
+    return initializer(init, layer_seed(seed, "bias"))
 
 
 def layer_seed(seed: int, name: str) -> int:

@@ -6,6 +6,7 @@ from . import run as run
 from . import sample_file as sample_file
 from .fitting import fit as fit
 from .fitting import resume as resume
+from .plan import Plan as Plan
 from .plan import make_plan as make_plan
 from .plan import plan_training as plan_training
 from .plan import prepare_data as prepare_data

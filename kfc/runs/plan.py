@@ -12,7 +12,7 @@ import keras
 
 from kfc.data import Prepared, prepare, weighted
 from kfc.findings import run_checks
-from kfc.network import build
+from kfc.network import build, initialize_from_rows
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plugins import bind_plugins
@@ -155,6 +155,7 @@ def plan_training(
     run_checks("before_training", spec, prepared)  # before the weights take any memory
     memory_bytes = predicted_memory(spec, prepared)
     network = build(spec, prepared.task)
+    initialize_from_rows(network, spec, prepared.train)
     engine = choose_engine(
         spec,
         num_rows=len(prepared.train),

@@ -10,7 +10,7 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.errors import Finding, SpecError
-from kfc.network import build
+from kfc.network import build, keys_of_rows
 from kfc.runs.plan import start_for_spec
 from kfc.spec import SpecLike, load_spec
 
@@ -21,7 +21,7 @@ def build_untrained(
     """Builds the untrained network of a spec without reading data.
 
     Scaling is learned from data, so the network has no scaling layer. Its weights are the
-    initial weights of `fit`.
+    initial weights of `fit`; a spec whose initial weights are computed from rows is refused.
 
     Examples:
         >>> model = kfc.build("digits", input_shape=(64,), classes=10)
@@ -37,7 +37,8 @@ def build_untrained(
         A plain `keras.Model`, (batch, *input_shape) -> logits.
 
     Raises:
-        SpecError: If the spec, the shape or the number of classes is wrong.
+        SpecError: If the spec, the shape or the number of classes is wrong, or an initializer
+            of the spec needs rows.
     """
     if classes is not None and not _is_count(classes, 2):
         raise SpecError(
@@ -50,6 +51,14 @@ def build_untrained(
         )
     class_names = tuple(str(number) for number in range(int(classes or 0)))
     valid = load_spec(spec)
+    if keys := keys_of_rows(valid):
+        remedy = (
+            "Train with kfc.fit, or choose for example glorot_uniform, and zeros of biases."
+        )
+        expected = "initializers that need no rows, since kfc.build has none"
+        raise SpecError(
+            *(Finding(key, expected, "one that needs training rows", remedy) for key in keys)
+        )
     start_for_spec(valid, insist_on_threads=False)
     return build(valid, Task(tuple(map(int, sizes)), "float32", class_names), scaled=False)
 

@@ -1,4 +1,5 @@
 from .components import ActivationSpec as ActivationSpec
+from .components import BiasInitializerSpec as BiasInitializerSpec
 from .components import CallbackSpec as CallbackSpec
 from .components import ComponentSpec as ComponentSpec
 from .components import InitializerSpec as InitializerSpec

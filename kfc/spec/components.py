@@ -251,10 +251,28 @@ class ActivationSpec(ComponentSpec):
 
 
 class InitializerSpec(ComponentSpec):
-    """Any Keras initializer, with its options; the seed comes from the spec's seed."""
+    """Any Keras initializer, or unit_variance; the seed comes from the spec's seed.
+
+    Attributes:
+        of_rows: Name of the initializer that computes the weights from training rows.
+    """
 
     kind = "initializer"
     default = "glorot_uniform"
+    of_rows: ClassVar[str] = "unit_variance"
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether the weights are computed from training rows."""
+        return self.name == self.of_rows
+
+
+class BiasInitializerSpec(InitializerSpec):
+    """Any Keras initializer of vectors, or he_plus_5; the seed comes from the spec's seed."""
+
+    kind = "bias_initializer"
+    default = "zeros"
+    of_rows: ClassVar[str] = "he_plus_5"
 
 
 class LossSpec(ComponentSpec):

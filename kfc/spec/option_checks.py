@@ -54,11 +54,14 @@ _CHOICES = {
     ("callback", "mode"): ("auto", "min", "max"),
     ("callback", "save_freq"): ("epoch",),
     ("callback", "update_freq"): ("epoch", "batch"),
-    ("initializer", "mode"): ("fan_in", "fan_out", "fan_avg"),
-    ("initializer", "distribution"): (
-        *("truncated_normal", "untruncated_normal", "uniform"),
-        "normal",
-    ),
+    **{
+        (kind, option): words
+        for kind in ("initializer", "bias_initializer")
+        for option, words in {
+            "mode": ("fan_in", "fan_out", "fan_avg"),
+            "distribution": ("truncated_normal", "untruncated_normal", "uniform", "normal"),
+        }.items()
+    },
     ("loss", "reduction"): ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight"),
 }
 _FLOAT32_MAX = 3.4028234663852886e38

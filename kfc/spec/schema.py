@@ -16,6 +16,7 @@ from pydantic import (
 from kfc.findings import checks_of
 from kfc.spec.components import (
     ActivationSpec,
+    BiasInitializerSpec,
     BlockSpec,
     CallbackSpec,
     InitializerSpec,
@@ -39,6 +40,14 @@ from kfc.spec.optimizer_fields import OptimizerSpec
 from kfc.spec.search_fields import SearchSpec
 from kfc.spec.source_fields import SourceSchema, check_source_name, check_validation
 from kfc.spec.table_fields import CategoriesSpec, ColumnSpec, CsvSpec
+from kfc.spec.unit_fields import (
+    BIAS_INIT,
+    INIT,
+    INPUT_SCALE,
+    OUTPUT_BIAS_INIT,
+    OUTPUT_INIT,
+    PARAMETRIC_ACTIVATION,
+)
 
 # Codes of the checks that a spec may accept, see `kfc/findings.py`.
 AcceptedCheck = Literal[
@@ -191,7 +200,9 @@ class HiddenSpec(ShortSpec):
 
     units: Count = Field(description="Number of units of the layer.", examples=[128])
     activation: ActivationSpec | None = of_network("activation", "relu")
+    parametric_activation: bool | None = of_network("parametric_activation", True)
     init: InitializerSpec | None = of_network("init", "glorot_uniform")
+    bias_init: BiasInitializerSpec | None = of_network("bias_init", "zeros")
     dropout: Share | None = of_network("dropout", 0.5)
     l1: NotNegative | None = of_network("l1", 0.001)
     l2: NotNegative | None = of_network("l2", 0.001)
@@ -209,7 +220,12 @@ class NetworkSpec(SpecModel):
         examples=[[256, 128]],
     )
     activation: ActivationSpec = component("relu", "Activation of every hidden layer.")
-    init: InitializerSpec = component("glorot_uniform", "Initializer of every kernel.")
+    parametric_activation: bool = PARAMETRIC_ACTIVATION
+    input_scale: bool = INPUT_SCALE
+    init: InitializerSpec = component("glorot_uniform", INIT)
+    bias_init: BiasInitializerSpec = component("zeros", BIAS_INIT)
+    output_init: InitializerSpec | None = OUTPUT_INIT
+    output_bias_init: BiasInitializerSpec | None = OUTPUT_BIAS_INIT
     block: BlockSpec = component("dense", "Block of layers that one entry of hidden adds.")
     dropout: Share = Field(0.0, description="Share of outputs set to 0 during training.")
     dropout_schedule: Literal["flat_cosine"] | None = Field(

@@ -87,8 +87,10 @@ def known_mistakes(
     squared = exact.updated(state, right, rate=rate**2)
     yield Mistake("rate", "the learning rate is applied twice", squared)
     still = exact.updated(state, right)
-    pairs = zip(state.weights, still.weights, strict=True)
-    kept = [new if new.ndim > 1 else old for old, new in pairs]
+    # A bias follows its kernel; other vectors are learned factors.
+    after_kernel = [False, *(weight.ndim == 2 for weight in state.weights[:-1])]
+    weights = zip(after_kernel, state.weights, still.weights, strict=True)
+    kept = [old if is_bias else new for is_bias, old, new in weights]
     yield Mistake("bias", "the biases are not updated", State(kept, still.optimizer))
     if len(states) > 1:
         _, old = exact.gradients(states[-2], step - 1)
@@ -100,17 +102,16 @@ def known_mistakes(
         moved = exact.updated(state, _shifted(exact, state, step, shift))
         yield Mistake("rows", f"the batch begins {shift:+d} row off", moved)
 
-    yield from _backward_mistakes(exact, state, step, right)
+    yield from _backward_mistakes(exact, state, step)
 
 
-def _backward_mistakes(
-    exact: Float64Path, state: State, step: int, right: Gradients
-) -> Iterator[Mistake]:
+def _backward_mistakes(exact: Float64Path, state: State, step: int) -> Iterator[Mistake]:
     """Makes the mistakes in the backward pass."""
     depth = len(exact.activation)
+    _, layers = reference.layers(state.weights, exact.activation)
     for layer in range(depth):
         for other in range(depth):
-            widths = [right[2 * place + 1].size for place in (layer, other)]
+            widths = [layers[place].bias.size for place in (layer, other)]
             if layer != other and widths[0] == widths[1]:
                 wrong = _backward(exact, state, step, masks={layer: other})
                 cause = (
@@ -143,15 +144,14 @@ def _backward(
     x, y = exact.rows(*exact.problem.batch(step))
     outputs, passed = reference.forward(state.weights, x, activation=exact.activation)
     _, g = reference.LOSSES[exact.loss](outputs, y)  # (batch, outputs)
+    scale, layers = reference.layers(state.weights, exact.activation)
     found: Gradients = []
-    for layer in reversed(range(len(passed))):
-        if layer < len(exact.activation):
-            values = passed[masks.get(layer, layer)][1]  # (batch, units)
-            g = reference.ACTIVATIONS[exact.activation[layer]].backward(values, g)
-        kernel = np.asarray(state.weights[2 * layer], np.float64)
-        found = [passed[layer][0].T @ g, g.sum(axis=0), *found]
-        g = g @ (kernel - update * found[0]).T  # (batch, inputs)
-    return found
+    for number, layer in reversed([*enumerate(layers)]):
+        values = passed[masks.get(number, number)][1]  # (batch, units)
+        g, slope_gradient = layer.backward(values, g)
+        found = [passed[number][0].T @ g, g.sum(axis=0), *slope_gradient, *found]
+        g = g @ (layer.kernel - update * found[0]).T  # (batch, inputs)
+    return found if scale is None else [(x * g).sum(axis=0), *found]
 
 
 def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradients:

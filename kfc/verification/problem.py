@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kfc.data import Rows, Task
 from kfc.network import build
+from kfc.runs import Plan
 from kfc.spec import ComponentSpec, Spec
 from kfc.training import TapeModel, compile_for_training, epoch_order
 from kfc.training.engine import build_optimizer_once
@@ -52,21 +53,26 @@ class Problem:
         task: Task of its data.
         rows: Training rows, (rows, ...); each epoch visits all of them.
         steps: Number of steps, over two epochs or more.
+        initial_weights: Weights before the first step; None takes those of `build`.
     """
 
     spec: Spec
     task: Task
     rows: Rows
     steps: int
+    initial_weights: Sequence[np.ndarray] | None = None
 
     @classmethod
-    def of(cls, spec: Spec, train: Rows, task: Task, steps: int) -> Problem:
-        """Selects the training rows for two epochs, each with rows for a short last batch."""
+    def of(cls, plan: Plan, steps: int) -> Problem:
+        """Selects the rows of a plan for two epochs, each with rows for a short last batch."""
+        spec, train = plan.spec, plan.prepared.train
         batch_size = spec.training.rows_per_step(len(train))
         steps_before = steps // 2 - (0 if spec.training.drop_last else 1)
         wanted = steps_before * batch_size + max(1, batch_size // 2)
         chosen = train.take(np.sort(_order(spec, len(train), 0)[:wanted]))
-        return cls(spec, task, replace(chosen, x=np.asarray(chosen.x[:])), steps)
+        rows = replace(chosen, x=np.asarray(chosen.x[:]))
+        # Some initial weights are computed from all training rows.
+        return cls(spec, plan.prepared.task, rows, steps, plan.network.get_weights())
 
     @property
     def steps_per_epoch(self) -> int:
@@ -98,6 +104,8 @@ class Problem:
     def model(self) -> TapeModel:
         """Builds a new model with the initial weights of `fit`."""
         network = build(self.spec, self.task)
+        if self.initial_weights is not None:
+            network.set_weights(self.initial_weights)
         model = compile_for_training(network, self.spec, self.task, num_rows=len(self.rows))
         build_optimizer_once(model)
         return model

@@ -14,7 +14,7 @@ from kfc import reference
 from kfc.verification.float64_path import Float64Path
 from kfc.verification.problem import State
 
-_RELUS = ("relu", "leaky_relu")
+_RELUS = ("relu", "leaky_relu", "selu")
 _MAX_FOUND = 20  # of one step
 
 
@@ -48,12 +48,13 @@ def find_relu_zeros(exact: Float64Path, state: State, step: int) -> list[ReluZer
     """
     x, _ = exact.rows(*exact.problem.batch(step))
     _, passed = reference.forward(state.weights, x, activation=exact.activation)
+    _, layers = reference.layers(state.weights, exact.activation)
     found = []
     for number, name in enumerate(exact.activation):
         if name not in _RELUS:
             continue
         rows, values = passed[number]  # (batch, inputs), (batch, units)
-        kernel, bias = state.weights[2 * number : 2 * number + 2]
+        kernel, bias, *_ = layers[number]
         rounding = 2**-24 * (np.abs(rows) @ np.abs(kernel) + np.abs(bias))
         # A sum of zeros is 0 in every precision.
         near = (np.abs(values) <= rounding) & (rounding > 0)

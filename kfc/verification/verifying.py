@@ -147,7 +147,7 @@ def verify(
         None if folder is None else functools.partial(_prepared, data=data, folder=folder)
     )
     plan = make_plan(checked, data=data, preparer=preparer)
-    problem = Problem.of(plan.spec, plan.prepared.train, plan.prepared.task, steps)
+    problem = Problem.of(plan, steps)
     own_steps = [UserPath(problem, step)] if step else []
     certificate = certify(run_baseline(problem), [*other_paths(problem), *own_steps])
     if folder is not None:

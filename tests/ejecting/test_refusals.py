@@ -15,6 +15,15 @@ RATE = {"initial_learning_rate": 0.01}
         ({"network.normalization": "layer"}, "network.hidden[0].normalization"),
         ({"network.dropout_schedule": "flat_cosine"}, "network.dropout_schedule"),
         ({"network.activation": "mish"}, "network.hidden[0].activation"),
+        ({"network.input_scale": True}, "network.input_scale"),
+        ({"network.init": "unit_variance"}, "network.init"),
+        ({"network.output_init": "unit_variance"}, "network.output_init"),
+        ({"network.bias_init": "he_plus_5"}, "network.hidden[0].bias_init"),
+        ({"network.output_bias_init": "ones"}, "network.output_bias_init"),
+        (
+            {"network.parametric_activation": True},
+            "network.hidden[0].parametric_activation",
+        ),
         ({"training.optimizer": "lion"}, "training.optimizer.name"),
         (
             {"training.optimizer.learning_rate": {"name": "cosine", **RATE}},

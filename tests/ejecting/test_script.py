@@ -134,6 +134,7 @@ def test_the_script_ends_with_the_weights_of_fit(spec, overrides, tmp_path):
         {"network.l1": 0.001, "network.use_bias": False, "data.scale": "robust"},
         {"network.init": {"name": "truncated_normal", "stddev": 0.1}},
         {"network.init": "he_normal"},
+        {"network.output_init": "zeros", "network.hidden": [64]},
         {"network.init": "orthogonal", "data.scale": "none"},
         {"network.init": {"name": "random_uniform", "minval": -0.1, "maxval": 0.1}},
         {"training.optimizer": {"name": "rmsprop", "rho": 0.8, "epsilon": 1e-05}},

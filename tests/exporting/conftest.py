@@ -55,9 +55,11 @@ def table_case():
 
 
 def quantile_case():
-    """A table whose numbers are scaled by their quantiles."""
+    """A table whose numbers are scaled by their quantiles, and by learned factors."""
     spec, data = table_case()
-    return {**spec, "name": "quantiles", "data": {"scale": "quantile"}}, data
+    factors = {"hidden": [8], "input_scale": True, "parametric_activation": True}
+    changed = {"name": "quantiles", "data": {"scale": "quantile"}, "network": factors}
+    return {**spec, **changed}, data
 
 
 @pytest.fixture(scope="session")

@@ -93,12 +93,17 @@ def everything(tmp_path_factory):
     ]
     hidden = [{"units": 4, "activation": activation} for activation in activations]
     hidden += [{"units": 4, "normalization": kind} for kind in ("batch", "layer")]
+    hidden += [{"units": 4, "parametric_activation": True}]
     small = {"hidden": [3, 3], "block": "residual", "dropout": 0.2}
     bfloat16 = {"precision": "bfloat16"}
     one_logit = {"loss": "binary_crossentropy"}
     pixels = task_of("unit", CLASSES[:2], "uint8", feature_names=())
     return [
-        built(folder / "classes", {"hidden": hidden}, task_of(feature_names=())),
+        built(
+            folder / "classes",
+            {"hidden": hidden, "input_scale": True},
+            task_of(feature_names=()),
+        ),
         built(folder / "values", small, task_of("none", (), outputs=2), **bfloat16),
         built(folder / "value", small, task_of("centered", ())),
         built(folder / "quantiles", small, task_of("quantile", feature_names=())),

@@ -82,7 +82,10 @@ def test_every_activation_of_keras_builds(name):
     )
 
 
-@pytest.mark.parametrize("name", signatures("initializer"))
+KERAS_INITIALIZERS = [*signatures("initializer").keys() - {"unit_variance"}]
+
+
+@pytest.mark.parametrize("name", sorted(KERAS_INITIALIZERS))
 def test_every_initialiser_of_keras_builds(name):
     init = {"name": name, **required_options("initializer", name)}
     model = network({"hidden": [6], "init": init})

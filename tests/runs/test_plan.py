@@ -98,8 +98,43 @@ def test_a_plan_has_no_auto_left():
     assert plan.spec.training.loss.name == "cross_entropy"
 
 
+FROM_ROWS = {
+    "network.init": "unit_variance",
+    "network.bias_init": "he_plus_5",
+    "network.output_bias_init": "he_plus_5",
+}
+
+
+def test_a_plan_starts_from_weights_of_its_training_rows():
+    plan = make_plan(IRIS, FROM_ROWS)
+    x = plan.prepared.train.x
+    for name in ("hidden_1", "logits"):
+        layer = plan.network.get_layer(name)
+        inputs = keras.Model(plan.network.inputs[0], layer.input)(x)
+        z = inputs.numpy().astype(np.float64) @ layer.kernel.numpy()
+        np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-6)
+        assert layer.bias.numpy().all()
+
+
+def test_a_trial_starts_from_weights_of_its_training_rows(run_trial, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        plan_module,
+        "initialize_from_rows",
+        lambda network, spec, rows: started.append((spec.network.init.name, len(rows))),
+    )
+    run_trial()
+    assert started == [("glorot_uniform", 108)]
+
+
+def test_a_run_that_is_loaded_does_not_start_from_rows_again(tmp_path, monkeypatch):
+    run = kfc.fit(IRIS, overrides=FROM_ROWS, runs=tmp_path, verbose=False)
+    monkeypatch.delattr(plan_module, "initialize_from_rows")
+    assert kfc.load(run.folder).weights_sha256 == run.weights_sha256
+
+
 def test_the_plan_of_a_resolved_spec_is_the_same():
-    plan = make_plan(IRIS, {"seed": 3})
+    plan = make_plan(IRIS, {"seed": 3, **FROM_ROWS})
     again = make_plan(plan.spec)
     assert again.spec == plan.spec
     assert again.memory_bytes > 0

@@ -28,6 +28,14 @@ def test_build_gives_the_tutorials_network():
     assert [layer.name for layer in model.layers[1:]] == ["hidden_1", "hidden_2", "logits"]
 
 
+def test_initial_weights_that_need_rows_are_refused_by_their_keys():
+    network = {"hidden": [{"units": 8, "init": "unit_variance"}, 4], "bias_init": "he_plus_5"}
+    with pytest.raises(kfc.SpecError, match=r"kfc\.build has none") as caught:
+        kfc.build({"network": network}, input_shape=(784,), classes=10)
+    keys = [finding.where for finding in caught.value.findings]
+    assert keys == ["network.hidden[0].init", "network.bias_init"]
+
+
 def test_keras_settings_that_change_the_numbers_are_refused(monkeypatch):
     monkeypatch.setattr(keras.config, "floatx", lambda: "float64")
     with pytest.raises(kfc.SpecError, match="expected float32, got 'float64'"):

@@ -17,6 +17,7 @@ from keras.src.utils.naming import to_snake_case
 
 import kfc.spec
 from kfc.registry import BLOCKS, CALLBACKS, OPTIMIZERS
+from kfc.spec import BiasInitializerSpec, InitializerSpec
 from kfc.spec.keras_signatures import REQUIRED
 
 TABLE = Path(kfc.spec.__file__).with_name("signatures.json")
@@ -32,6 +33,7 @@ _LEFT_OUT = {
     "optimizer": {"LossScaleOptimizer", "MultiOptimizer", "OptimizerMap", "Optimizer"},
     "loss": {"Loss", "LossFunctionWrapper", "CTC", "Circle"},
     "initializer": {"Initializer", "STFT"},
+    "bias_initializer": {"identity", "orthogonal"},  # of matrices alone
     "activation": {"glu"},
     # kfc keeps history, progress and checkpoints itself; the others need Python
     # functions, or open a connection.
@@ -53,6 +55,13 @@ def read_installed() -> dict[str, dict[str, dict[str, Any]]]:
         "activation": _options("activation", functions, str),
         "callback": _options("callback", callbacks, str),
     }
+    of_vectors = {
+        name: options
+        for name, options in table["initializer"].items()
+        if name not in _LEFT_OUT["bias_initializer"]
+    }
+    table["bias_initializer"] = {**of_vectors, BiasInitializerSpec.of_rows: {}}
+    table["initializer"][InitializerSpec.of_rows] = {}
     base = table["optimizer"]["sgd"]
     base = {k: v for k, v in base.items() if k not in ("momentum", "nesterov")}
     for registry in (BLOCKS, CALLBACKS, OPTIMIZERS):

@@ -5,6 +5,7 @@ import pytest
 from kfc.spec import load_spec
 from kfc.spec.components import (
     ActivationSpec,
+    BiasInitializerSpec,
     BlockSpec,
     CallbackSpec,
     InitializerSpec,
@@ -119,7 +120,11 @@ def test_a_wrong_callback_is_refused_at_its_place(case, findings_of):
 
 
 @pytest.mark.parametrize(
-    "kind", [ActivationSpec, BlockSpec, InitializerSpec, LossSpec, OptimizerSpec, CallbackSpec]
+    "kind",
+    [
+        *(ActivationSpec, BiasInitializerSpec, BlockSpec, InitializerSpec, LossSpec),
+        *(OptimizerSpec, CallbackSpec),
+    ],
 )
 def test_every_component_fills_in_its_defaults_and_comes_back(kind):
     values = {"filename": "a.csv", "filepath": "a.keras", "threshold": 1, "default_value": 0}
@@ -133,6 +138,23 @@ def test_every_component_fills_in_its_defaults_and_comes_back(kind):
         component = kind.model_validate({"name": name, **needed})
         assert kind.model_validate(component.model_dump()) == component
         assert {k for k, v in defaults.items() if v is not None} <= set(component.options)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("init", "he_plus_5"),
+        ("output_init", "he_plus_5"),
+        ("bias_init", "unit_variance"),
+        ("bias_init", "orthogonal"),
+        ("output_bias_init", "identity"),
+    ],
+)
+def test_an_initializer_of_other_weights_is_refused(key, name, findings_of):
+    (finding,) = findings_of({f"network.{key}": name})
+    assert finding.where == f"network.{key}.name"
+    assert finding.got == repr(name)
+    assert "Known: " in finding.remedy
 
 
 def test_options_are_a_copy():

@@ -14,7 +14,10 @@ read_installed = runpy.run_path(str(Path(__file__).with_name("installed_signatur
     "read_installed"
 ]
 
-KINDS = ("activation", "block", "callback", "initializer", "loss", "optimizer")
+KINDS = (
+    *("activation", "bias_initializer", "block", "callback", "initializer", "loss"),
+    "optimizer",
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,7 @@ HOSTILE = (True, False, 0, 1, 3, -1, 0.5, 1.0, 2.5, -0.5, 1e-30, 1e30, "", "x", 
 
 def keras_names(kind):
     own = kind.registry.builtins if kind.registry else {}
+    own = {*own, getattr(kind, "of_rows", "")}
     return [name for name in signatures(kind.kind) if name not in own]
 
 

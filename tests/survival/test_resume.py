@@ -90,6 +90,16 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(interrupted, whole,
     assert (result(folder)["resume"], result(folder)["without_state"]) == ("exact", [])
 
 
+FACTORS = {"network.input_scale": True, "network.parametric_activation": True}
+FROM_ROWS = {"network.init": "unit_variance", "network.bias_init": "he_plus_5"}
+
+
+def test_learned_factors_and_weights_from_rows_go_on_exactly(interrupted, tmp_path):
+    options = {"overrides": {**FACTORS, **FROM_ROWS}}
+    whole = kfc.fit(SPEC, runs=tmp_path / "whole", verbose=False, **options)
+    check_same(kfc.resume(interrupted(**options), verbose=False), whole)
+
+
 def test_a_run_without_a_checkpoint_begins_again(interrupted, whole, capsys):
     rarely = {"log_every": 1, "checkpoint_seconds": 1e6}
     folder = interrupted(spec={**SPEC, "training": {**SPEC["training"], **rarely}})

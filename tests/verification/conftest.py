@@ -25,7 +25,7 @@ SPEC = {
 
 def make_problem(overrides=None, steps=6):
     plan = make_plan(SPEC, overrides)
-    return Problem.of(plan.spec, plan.prepared.train, plan.prepared.task, steps)
+    return Problem.of(plan, steps)
 
 
 @pytest.fixture(scope="session")

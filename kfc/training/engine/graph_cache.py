@@ -52,7 +52,10 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     if block.name not in BLOCKS.builtins or not is_stateless(spec):
         return None
     layers = [
-        {**layer.model_dump(exclude={"init", "units"}), "dropout": bool(layer.dropout)}
+        {
+            **layer.model_dump(exclude={"init", "bias_init", "units"}),
+            "dropout": bool(layer.dropout),
+        }
         for layer in spec.network.layers()
     ]
     optimizer = training.optimizer.model_dump()
@@ -67,7 +70,7 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     if task.encoding is not None:  # the codes of categories are constants of the graph
         codes = [(code.size, code.embedding_size) for code in task.encoding.codes]
         shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
-    facts = [layers, block.model_dump(), optimizer, length, loss]
+    facts = [layers, block.model_dump(), optimizer, length, loss, spec.network.input_scale]
     text = repr([facts, training.precision, shape, *scalings])
 
     hidden = spec.network.layers()

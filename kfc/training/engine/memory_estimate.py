@@ -54,8 +54,9 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
 
     A weight has a gradient and two numbers of the optimizer, all of them twice (a compiled
     loop or a checkpoint copies them); a unit of a batch has a value, an activation and a
-    gradient. An embedding is the product of a matrix with a one-hot row for each row of the
-    batch, which has a number for each slot of the category, and is made of another such row.
+    gradient, and a parametric one has as many again. An embedding is the product of a matrix
+    with a one-hot row for each row of the batch, which has a number for each slot of the
+    category, and is made of another such row.
 
     Args:
         spec: A resolved spec.
@@ -65,9 +66,8 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
     widths = _widths(spec, prepared.task)
     weights = _num_weights(spec, prepared.task)
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
-    numbers = (
-        8 * weights + 3 * batch * sum(widths) + 2 * batch * _embedded_slots(prepared.task)
-    )
+    numbers = 8 * weights + 3 * batch * (sum(widths) + sum(_bent_widths(spec)))
+    numbers += 2 * batch * _embedded_slots(prepared.task)
     training = _FLOAT32_BYTES * numbers
     return int(
         processes * (memory.used_bytes() + training + _inputs(prepared) + _COMPILER_BYTES)
@@ -77,8 +77,14 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
 def _num_weights(spec: Spec, task: Task) -> int:
     widths = _widths(spec, task)
     dense = sum((before + 1) * units for before, units in itertools.pairwise(widths))
+    dense += sum(_bent_widths(spec)) + (widths[0] if spec.network.input_scale else 0)
     codes = task.encoding.codes if task.encoding is not None else ()
     return dense + sum(code.size * (code.embedding_size or 0) for code in codes)
+
+
+def _bent_widths(spec: Spec) -> list[int]:
+    """Returns the widths of the layers with a parametric activation."""
+    return [layer.units for layer in spec.network.layers() if layer.parametric_activation]
 
 
 def _embedded_slots(task: Task) -> int:

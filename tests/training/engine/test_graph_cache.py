@@ -22,6 +22,7 @@ def text(overrides=None, **facts):
     [
         {"seed": 7},
         {"network.init": {"name": "random_normal", "stddev": 0.3}},
+        {"network.bias_init": "he_plus_5", "network.output_init": "zeros"},
         {"training.optimizer.learning_rate": 0.5},
         {"training.epochs": 3},
         {"name": "other"},
@@ -37,6 +38,8 @@ def test_what_a_variable_holds_does_not_count(overrides):
     [
         {"network.hidden": [64, 64]},
         {"network.activation": "tanh"},
+        {"network.parametric_activation": True},
+        {"network.input_scale": True},
         {"network.dropout": 0.1},
         {"network.l2": 0.1},
         {"network.use_bias": False},

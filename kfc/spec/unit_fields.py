@@ -1,0 +1,36 @@
+"""Describes the keys of learned factors and of initial weights, for the network's section."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+PARAMETRIC_ACTIVATION: Any = Field(
+    False,
+    description="Whether each hidden unit learns how much of its activation it has: "
+    "z + a (activation(z) - z), with a = 1 at the start.",
+)
+INPUT_SCALE: Any = Field(
+    False,
+    description="Whether the network learns a factor, 1 at the start, for each input of the "
+    "first hidden layer.",
+)
+INIT = (
+    "Initializer of every kernel. unit_variance divides each column of a normal kernel, so "
+    "that its outputs have variance 1 over training rows."
+)
+BIAS_INIT = (
+    "Initializer of the biases of hidden layers. he_plus_5 puts the zero of each unit at a "
+    "random mean of five training rows."
+)
+OUTPUT_INIT: Any = Field(
+    None,
+    description="Initializer of the kernel of the output layer; by default init.",
+    examples=["zeros"],
+)
+OUTPUT_BIAS_INIT: Any = Field(
+    None,
+    description="Initializer of the biases of the output layer; by default zeros.",
+    examples=["he_plus_5"],
+)
