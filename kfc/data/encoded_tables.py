@@ -12,7 +12,7 @@ import numpy as np
 from kfc.data.rows import Rows
 from kfc.data.tables import ColumnReport, TableSource, TypedTable
 from kfc.data.task import TableTask
-from kfc.preprocessing import TableEncoding, row_place
+from kfc.preprocessing import TableEncoding, fit_category_scaling, row_place
 from kfc.spec import ColumnSpec, CsvSpec, Spec
 from kfc.system import DiskArray, atomic
 
@@ -85,16 +85,31 @@ class EncodedTable:
                 opened.write(x.astype("<f4", copy=False).data)
         return DiskArray(np.load(file, mmap_mode="r"))
 
-    def task(self, spec: Spec) -> TableTask:
-        """Returns the columns that a network takes, with their encoding."""
+    def task(self, spec: Spec, scale: str, x: np.ndarray | DiskArray) -> TableTask:
+        """Returns the columns that a network takes, with their encoding.
+
+        Args:
+            spec: Valid spec.
+            scale: Name of the scaling of the inputs.
+            x: Encoded training rows.
+        """
         used = {
             name: column for name, column in self.columns.items() if column.type != "ignore"
         }
-        return TableTask(used, self.target, self.csv, spec.data.unknown, self.encoding)
+        scaling = None
+        if spec.data.categories.scale and _has_category_inputs(self.encoding):
+            scaling = fit_category_scaling(scale, x, self.encoding)
+        facts = self.target, self.csv, spec.data.unknown, self.encoding
+        return TableTask(used, *facts, scaling)
 
     def keys(self) -> dict[str, object]:
         """Returns the keys of `data` that describe the table."""
         return {"columns": self.columns, "target": self.target, "csv": self.csv}
+
+
+def _has_category_inputs(encoding: TableEncoding) -> bool:
+    one_hot = any(code.embedding_size is None for code in encoding.codes)
+    return bool(encoding.num_flags) or one_hot
 
 
 def _place(first: int, row: int, column: str) -> str:

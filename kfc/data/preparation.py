@@ -228,7 +228,7 @@ def _task(spec: Spec, parts: EncodedParts) -> Task:
         target_scaling=TargetScaling.fit(scale_target, train.y),
         feature_names=table.encoding.feature_names if table else parts.feature_names,
         targets=() if classification else parts.targets,
-        table=table.task(spec) if table else None,
+        table=table.task(spec, scale, train.x) if table else None,
     )
 
 

@@ -21,6 +21,7 @@ class TableTask:
         csv: Form of the CSV files of the training.
         unknown: Treatment of unknown categories, `slot` or `refuse`.
         encoding: Encoding that was fitted on the training rows.
+        category_scaling: Scaling of flags and one-hot inputs; None where they have none.
     """
 
     columns: Mapping[str, ColumnSpec]
@@ -28,6 +29,7 @@ class TableTask:
     csv: CsvSpec
     unknown: str
     encoding: TableEncoding
+    category_scaling: NumericScaling | None = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TableTask:
@@ -36,12 +38,14 @@ class TableTask:
             name: ColumnSpec.model_validate(column)
             for name, column in config["columns"].items()
         }
+        scaling = config.get("category_scaling")
         return cls(
             columns,
             str(config["target"]),
             CsvSpec.model_validate(config["csv"]),
             str(config["unknown"]),
             TableEncoding.from_config(config["encoding"]),
+            NumericScaling.from_config(scaling) if scaling else None,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -53,6 +57,11 @@ class TableTask:
             "csv": self.csv.model_dump(mode="json"),
             "unknown": self.unknown,
             "encoding": self.encoding.get_config(),
+            **(
+                {"category_scaling": self.category_scaling.get_config()}
+                if self.category_scaling
+                else {}
+            ),
         }
 
 

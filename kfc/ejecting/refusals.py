@@ -116,6 +116,10 @@ def _table_findings(spec: Spec) -> Iterator[Finding]:
         yield Finding("data.source", expected, got, remedy)
     if data.test is not None:
         yield _finding("data.test", "test rows of the same file", data.test)
+    if data.categories.scale:
+        yield _finding("data.categories.scale", "false", True)
+    if data.categories.binary != "one_hot":
+        yield _finding("data.categories.binary", "one_hot", data.categories.binary)
     if data.csv.decimal == ",":
         yield _finding("data.csv.decimal", "numbers with a point", data.csv.decimal)
 

@@ -173,6 +173,8 @@ def conversion_network(network: keras.Model, task: Task) -> keras.Model:
     def clone_function(layer: keras.Layer) -> keras.Layer:
         if layer.name == "scaling":
             return task.scaling.export_layer()
+        if layer.name == "category_scaling" and task.table and task.table.category_scaling:
+            return task.table.category_scaling.export_layer(layer.name)
         return type(layer).from_config(layer.get_config())
 
     other = {layer.compute_dtype for layer in network.layers} - {"float32"}

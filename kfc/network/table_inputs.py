@@ -40,13 +40,12 @@ def table_features(
     if first:
         numbers = x[:, :first]
         parts.append(task.scaling.graph(numbers) if scaled else numbers)
-    if encoding.num_flags:
-        parts.append(x[:, first : first + encoding.num_flags])
-    places, slots = _one_hot_slots(encoding)
-    if slots:
-        # The code of a category, once for each of its slots, is compared with all of them.
-        codes = ops.take(x, np.asarray(places, np.int32), axis=1)  # (batch, slots)
-        parts.append(ops.cast(ops.equal(codes, np.asarray(slots, np.float32)), "float32"))
+    parts += _category_inputs(x, encoding)
+    scaling = None if task.table is None else task.table.category_scaling
+    if scaling is not None and scaled:
+        numbers, categories = parts[: bool(first)], parts[bool(first) :]
+        joined = categories[0] if len(categories) == 1 else ops.concatenate(categories, 1)
+        parts = [*numbers, scaling.graph(joined, scaling.layer("category_scaling"))]
     for place, code in _embedded(encoding):
         numbers_of_slots = np.arange(1, code.size + 1, dtype=np.float32)
         one_hot = ops.cast(ops.equal(x[:, place : place + 1], numbers_of_slots), "float32")
@@ -63,12 +62,31 @@ def table_features(
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="inputs")(parts)
 
 
+def _category_inputs(x: Any, encoding: TableEncoding) -> list[Any]:
+    """Returns the flags, the signs and the one-hot inputs, as far as there are any."""
+    ops, first, parts = keras.ops, encoding.num_numbers, []
+    if encoding.num_flags:
+        parts.append(x[:, first : first + encoding.num_flags])
+    if signs := _sign_places(encoding):
+        codes = ops.take(x, np.asarray(signs, np.int32), axis=1)  # (batch, signs)
+        first_value, second_value = (
+            ops.cast(ops.equal(codes, np.float32(code)), "float32") for code in (1, 2)
+        )
+        parts.append(first_value - second_value)
+    places, slots = _one_hot_slots(encoding)
+    if slots:
+        # The code of a category, once for each of its slots, is compared with all of them.
+        codes = ops.take(x, np.asarray(places, np.int32), axis=1)  # (batch, slots)
+        parts.append(ops.cast(ops.equal(codes, np.asarray(slots, np.float32)), "float32"))
+    return parts
+
+
 def num_inputs(task: Task) -> int:
     """Returns the number of inputs of the first hidden layer."""
     if task.encoding is None:
         return math.prod(task.input_shape)
     encoding = task.encoding
-    slots = sum(code.embedding_size or code.size for code in encoding.codes)
+    slots = sum(code.num_inputs for code in encoding.codes)
     return encoding.num_numbers + encoding.num_flags + slots
 
 
@@ -82,14 +100,19 @@ def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:
     encoding = _encoding(task)
     first = encoding.num_numbers
     places, slots = _one_hot_slots(encoding)
-    return np.concatenate(
+    signs = x[:, _sign_places(encoding)]
+    categories = np.concatenate(
         [
-            task.scaling.apply_float64(x[:, :first]),
             x[:, first : first + encoding.num_flags].astype(np.float64),
+            (signs == 1).astype(np.float64) - (signs == 2),
             (x[:, places] == np.asarray(slots)).astype(np.float64),
         ],
         axis=1,
     )
+    scaling = None if task.table is None else task.table.category_scaling
+    if scaling is not None:
+        categories = scaling.apply_float64(categories)
+    return np.concatenate([task.scaling.apply_float64(x[:, :first]), categories], axis=1)
 
 
 def has_embeddings(task: Task) -> bool:
@@ -130,10 +153,16 @@ def _one_hot_slots(encoding: TableEncoding) -> tuple[list[int], list[int]]:
     places: list[int] = []
     slots: list[int] = []
     for place, code in enumerate(encoding.codes, start=_first_code(encoding)):
-        if code.embedding_size is None:
+        if code.embedding_size is None and not code.sign:
             places += [place] * code.size
             slots += range(1, code.size + 1)
     return places, slots
+
+
+def _sign_places(encoding: TableEncoding) -> list[int]:
+    """Returns the feature of each category of two values that is one input."""
+    codes = enumerate(encoding.codes, start=_first_code(encoding))
+    return [place for place, code in codes if code.sign]
 
 
 def _embedded(encoding: TableEncoding) -> list[tuple[int, Code]]:

@@ -1,5 +1,6 @@
 from .boolean_column import BooleanColumn as BooleanColumn
 from .category_column import CategoryColumn as CategoryColumn
+from .category_scaling import fit_category_scaling as fit_category_scaling
 from .category_texts import one_text as one_text
 from .column_encoding import Code as Code
 from .column_encoding import ColumnEncoding as ColumnEncoding

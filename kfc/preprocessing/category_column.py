@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,11 +41,13 @@ class CategoryColumn(ColumnEncoding):
         vocabulary: Values with a slot of their own, by frequency, then by text.
         rare: Values of the training rows that share the slot of others.
         embedding_size: Length of an embedding, or None for one-hot.
+        sign: Whether two values are one input of the network, 1 or -1, in place of two.
     """
 
     vocabulary: tuple[str, ...]
     rare: tuple[str, ...]
     embedding_size: int | None
+    sign: bool = False
 
     @classmethod
     def fit(
@@ -91,7 +93,8 @@ class CategoryColumn(ColumnEncoding):
             )
         encoder = column.encoder or categories.encoder
         if encoder == "one_hot" or (encoder == "auto" and slots <= categories.max_one_hot):
-            return encoding
+            two = slots == len(vocabulary) == 2
+            return replace(encoding, sign=two and categories.binary == "sign")
         size = column.embedding_size or categories.embedding_size
         return cls(name, encoding.gaps, vocabulary, rare, size)
 
@@ -109,6 +112,7 @@ class CategoryColumn(ColumnEncoding):
             "vocabulary": list(self.vocabulary),
             "rare": list(self.rare),
             "embedding_size": self.embedding_size,
+            **({"sign": True} if self.sign else {}),
         }
 
     @property
@@ -134,7 +138,7 @@ class CategoryColumn(ColumnEncoding):
     @property
     def codes(self) -> tuple[Code, ...]:
         """The code of the category."""
-        return (Code(self.name, self.num_slots, self.embedding_size),)
+        return (Code(self.name, self.num_slots, self.embedding_size, self.sign),)
 
     def write(
         self, values: pa.ChunkedArray, features: Sequence[np.ndarray], place: Place

@@ -25,11 +25,20 @@ class Code(NamedTuple):
         size: Number of slots, each of which the training rows have trained.
         embedding_size: Length of the vector that the network learns for each slot, or None
             for one-hot.
+        sign: Whether the two slots of a one-hot encoding are one input, 1 or -1.
     """
 
     name: str
     size: int
     embedding_size: int | None
+    sign: bool = False
+
+    @property
+    def num_inputs(self) -> int:
+        """Number of inputs of the network."""
+        if self.embedding_size is not None:
+            return self.embedding_size
+        return 1 if self.sign else self.size
 
 
 class Block(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kfc.preprocessing.counted_columns import CountedColumns
 from kfc.system import DiskArray, chunks
 
 
@@ -14,8 +15,10 @@ def flattened(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1)
 
 
-def ranges(x: np.ndarray | DiskArray) -> tuple[np.ndarray, np.ndarray]:
+def ranges(x: np.ndarray | DiskArray | CountedColumns) -> tuple[np.ndarray, np.ndarray]:
     """Returns the smallest and the largest value of each feature, (features,), float64."""
+    if isinstance(x, CountedColumns):
+        return x.ranges()
     lows, highs = zip(
         *((flattened(part).min(axis=0), flattened(part).max(axis=0)) for _, part in chunks(x)),
         strict=True,
@@ -23,8 +26,10 @@ def ranges(x: np.ndarray | DiskArray) -> tuple[np.ndarray, np.ndarray]:
     return np.min(lows, axis=0).astype(np.float64), np.max(highs, axis=0).astype(np.float64)
 
 
-def moments(x: np.ndarray | DiskArray) -> tuple[np.ndarray, np.ndarray]:
+def moments(x: np.ndarray | DiskArray | CountedColumns) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and standard deviation of each feature, (features,), float64."""
+    if isinstance(x, CountedColumns):
+        return x.moments()
     if not isinstance(x, DiskArray):
         flat = flattened(x)
         return flat.mean(axis=0, dtype=np.float64), flat.std(axis=0, dtype=np.float64)
@@ -36,8 +41,12 @@ def moments(x: np.ndarray | DiskArray) -> tuple[np.ndarray, np.ndarray]:
     return scaler.mean_, np.sqrt(scaler.var_)
 
 
-def quartiles(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quartiles(
+    x: np.ndarray | CountedColumns,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns first quartile, median and third quartile of each feature, float64."""
+    if isinstance(x, CountedColumns):
+        return x.quartiles()
     flat = flattened(x).astype(np.float64)
     low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
     return low, middle, high

@@ -10,6 +10,7 @@ import numpy as np
 
 from kfc.errors import Finding, SpecError
 from kfc.preprocessing.affine import AffineScaling
+from kfc.preprocessing.counted_columns import CountedColumns
 from kfc.preprocessing.feature_statistics import (
     flattened,
     moments,
@@ -79,7 +80,7 @@ class NumericScaling(AffineScaling):
         return {**super().get_config(), **({"clip": True} if self.clip else {})}
 
     @classmethod
-    def fit(cls, name: str, x: np.ndarray | DiskArray) -> NumericScaling:
+    def fit(cls, name: str, x: np.ndarray | DiskArray | CountedColumns) -> NumericScaling:
         """Learns the scaling called `name` from training rows.
 
         `none` changes nothing. `unit` divides 8-bit pixels (dtype uint8) by 255, and maps
@@ -91,7 +92,8 @@ class NumericScaling(AffineScaling):
 
         Args:
             name: One of `none`, `unit`, `centered`, `standard`, `robust`, `robust_clip`.
-            x: Training inputs, (rows, ...), uint8 for pixels or else float32.
+            x: Training inputs, (rows, ...), uint8 for pixels or else float32, or the counts
+                of their values.
 
         Raises:
             SpecError: If quartiles are to be learned from rows that are on the disk.
@@ -172,28 +174,34 @@ class NumericScaling(AffineScaling):
             return scaled
         return scaled / keras.ops.sqrt(1.0 + keras.ops.square(scaled / 3.0))
 
-    def layer(self) -> keras.layers.Layer:
-        """Returns the Keras layer that shifts and divides, to float32, as it is saved."""
+    def layer(self, name: str = "scaling") -> keras.layers.Layer:
+        """Returns the Keras layer that shifts and divides, to float32, as it is saved.
+
+        Args:
+            name: Name of the layer.
+        """
         import keras
 
         if self._is_normalization:
             variance = np.square(self.divisor)
-            return keras.layers.Normalization(
-                mean=self.shift, variance=variance, name="scaling"
-            )
+            return keras.layers.Normalization(mean=self.shift, variance=variance, name=name)
         scale = 1.0 / self.divisor.astype(np.float64)
         offset = -self.shift * scale
-        return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="scaling")
+        return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=name)
 
-    def export_layer(self) -> keras.layers.Layer:
-        """Returns the layer that replaces `layer` in a network that is converted to ONNX."""
+    def export_layer(self, name: str = "scaling") -> keras.layers.Layer:
+        """Returns the layer that replaces `layer` in a network that is converted to ONNX.
+
+        Args:
+            name: Name of the layer.
+        """
         from kfc.preprocessing.scaling_layers import ConstantScaling
 
         # tf2onnx turns the tensors of a `Normalization` into further inputs of the model. Here
         # the numbers are constants of the graph.
         if self._is_normalization:
-            return ConstantScaling(self.shift, self.divisor, name="scaling")
-        return self.layer()
+            return ConstantScaling(self.shift, self.divisor, name=name)
+        return self.layer(name)
 
     def compile_key(self) -> Any:
         """Returns a value that is equal for scalings which may share a compiled step.

@@ -28,6 +28,13 @@ def conflicting_keys(spec: Spec) -> Iterator[Finding]:
     if spec.search:
         yield from _no_objective(spec, spec.search.objective)
     yield from _several_set_the_rate(spec)
+    if spec.data.scale == "quantile" and spec.data.categories.scale:
+        yield Finding(
+            "data.categories.scale",
+            "a scaling of 0 and 1, beside data.scale",
+            "true beside the scale 'quantile'",
+            "Set data.categories.scale to false.",
+        )
 
 
 def _no_other_rows(spec: Spec) -> Iterator[Finding]:

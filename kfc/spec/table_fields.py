@@ -50,6 +50,16 @@ class CategoriesSpec(SpecModel):
         description="Training rows that a value needs to get a code of its own. Rarer values "
         "share the code of unknown ones, which is then trained.",
     )
+    binary: Literal["one_hot", "sign"] = Field(
+        "one_hot",
+        description="One-hot encoding of two values: two inputs, or sign, one input of 1 and "
+        "-1, and 0 for unknown ones.",
+    )
+    scale: bool = Field(
+        False,
+        description="Whether data.scale also scales flags and one-hot inputs, by their own "
+        "statistics. quantile has no meaning for them.",
+    )
 
 
 class ColumnSpec(ShortSpec):

@@ -65,10 +65,12 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     steps = training.steps_per_epoch(num_rows)
     length = [training.epochs, steps, spec.network.dropout_schedule] if scheduled else []
     scalings = [task.scaling.compile_key(), task.target_scaling.compile_key()]
+    if task.table is not None and task.table.category_scaling is not None:
+        scalings.append(task.table.category_scaling.compile_key())
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.class_names), task.outputs]
     if task.encoding is not None:  # the codes of categories are constants of the graph
-        codes = [(code.size, code.embedding_size) for code in task.encoding.codes]
+        codes = [code[1:] for code in task.encoding.codes]
         shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
     facts = [layers, block.model_dump(), optimizer, length, loss, spec.network.input_scale]
     text = repr([facts, training.precision, shape, *scalings])
