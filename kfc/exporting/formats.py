@@ -18,6 +18,7 @@ from kfc.errors import Finding, SpecError
 from kfc.exporting import converter_operations, graph_check, serving_signature
 from kfc.exporting.nan_guard import add_nan_guard
 from kfc.network import raw_model
+from kfc.preprocessing import constant_scaling
 from kfc.system import tensorflow_startup
 
 _RUNTIMES = Path(__file__).parent / "runtimes"
@@ -173,8 +174,8 @@ def conversion_network(network: keras.Model, task: Task) -> keras.Model:
     def clone_function(layer: keras.Layer) -> keras.Layer:
         if layer.name == "scaling":
             return task.scaling.export_layer()
-        if layer.name == "category_scaling" and task.table and task.table.category_scaling:
-            return task.table.category_scaling.export_layer(layer.name)
+        if isinstance(layer, keras.layers.Normalization):  # of flags and one-hot inputs
+            return constant_scaling(layer)
         return type(layer).from_config(layer.get_config())
 
     other = {layer.compute_dtype for layer in network.layers} - {"float32"}

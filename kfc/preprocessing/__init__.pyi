@@ -15,6 +15,7 @@ from .quantile_layers import TensorPieces as TensorPieces
 from .quantile_layers import is_piecewise_layer as is_piecewise_layer
 from .quantile_scaling import QuantileScaling as QuantileScaling
 from .scaling_layers import TensorScaling as TensorScaling
+from .scaling_layers import constant_scaling as constant_scaling
 from .scaling_layers import given_numbers as given_numbers
 from .scaling_layers import is_learned_scaling as is_learned_scaling
 from .table_encoding import TableEncoding as TableEncoding

@@ -189,19 +189,15 @@ class NumericScaling(AffineScaling):
         offset = -self.shift * scale
         return keras.layers.Rescaling(scale.tolist(), offset.tolist(), name=name)
 
-    def export_layer(self, name: str = "scaling") -> keras.layers.Layer:
-        """Returns the layer that replaces `layer` in a network that is converted to ONNX.
-
-        Args:
-            name: Name of the layer.
-        """
+    def export_layer(self) -> keras.layers.Layer:
+        """Returns the layer that replaces `layer` in a network that is converted to ONNX."""
         from kfc.preprocessing.scaling_layers import ConstantScaling
 
         # tf2onnx turns the tensors of a `Normalization` into further inputs of the model. Here
         # the numbers are constants of the graph.
         if self._is_normalization:
-            return ConstantScaling(self.shift, self.divisor, name=name)
-        return self.layer(name)
+            return ConstantScaling(self.shift, self.divisor, name="scaling")
+        return self.layer()
 
     def compile_key(self) -> Any:
         """Returns a value that is equal for scalings which may share a compiled step.

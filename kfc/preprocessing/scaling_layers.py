@@ -69,6 +69,12 @@ class ConstantScaling(keras.layers.Layer):
         return (keras.ops.cast(x, "float32") - self._shift) / self._divisor
 
 
+def constant_scaling(layer: keras.layers.Normalization) -> ConstantScaling:
+    """Returns the layer that replaces a Keras layer in a network that is converted to ONNX."""
+    shift, variance = np.asarray(layer.mean), np.asarray(layer.variance)
+    return ConstantScaling(shift, np.sqrt(variance), layer.name)
+
+
 def is_learned_scaling(layer: keras.layers.Layer) -> bool:
     """Returns whether a layer scales by numbers that other training rows would change."""
     if isinstance(layer, keras.layers.Rescaling):
