@@ -12,7 +12,7 @@ from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.network import build
 from kfc.runs.plan import start_for_spec
-from kfc.spec import SpecLike, load_spec
+from kfc.spec import SpecLike, load_spec, settle_preset
 
 
 def build_untrained(
@@ -49,7 +49,7 @@ def build_untrained(
             Finding("input_shape", "sizes of at least 1", repr(input_shape), "Use (784,).")
         )
     class_names = tuple(str(number) for number in range(int(classes or 0)))
-    valid = load_spec(spec)
+    valid = settle_preset(load_spec(spec), classification=bool(class_names))
     start_for_spec(valid, insist_on_threads=False)
     return build(valid, Task(tuple(map(int, sizes)), "float32", class_names), scaled=False)
 
