@@ -133,7 +133,7 @@ def _choosing_metrics(values: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _merged(of_preset: Any, own: Any) -> Any:
-    """Returns `own` with the keys that it leaves out, wherever both are mappings."""
+    """Returns `own` with the keys that it leaves out, where both are mappings."""
     if not (isinstance(of_preset, Mapping) and isinstance(own, Mapping)) or "name" in own:
         return copy.deepcopy(own)
     filled = {key: _merged(of_preset[key], own[key]) for key in own if key in of_preset}
