@@ -8,7 +8,6 @@ it, beside an indicator; a date is the number of its day. Networks learn standar
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -246,6 +245,11 @@ def installed_contenders() -> list[str]:
     ]
 
 
+def library_of(name: str) -> str:
+    """Returns the name of the module of a contender's library."""
+    return _CONTENDERS[name].module
+
+
 def train_contender(
     name: str, table: FoldedTable, fold: Fold, *, threads: int, seed: int
 ) -> tuple[np.ndarray, list[str]]:
@@ -261,7 +265,6 @@ def train_contender(
     Returns:
         Probabilities, (rows, classes), or values, (rows,); and the names of the classes.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     given = frames(table, fold)
     model, taken = _CONTENDERS[name].build(table.classification, threads, seed, given)
     model.fit(taken.train, taken.target)

@@ -1,8 +1,8 @@
 """Compares models pairwise on the folds that both have, and ranks them.
 
-The interval of a mean difference over k folds is Student's t with k - 1 degrees of freedom. Its
-variance is that of the differences times (1 / k + test rows / training rows), because training
-rows of folds overlap:
+The interval of a mean difference over k folds is Student's t with k - 1 degrees of freedom.
+Its variance is that of the differences times (1 / k + test rows / training rows), because the
+training rows of folds overlap:
 
     Nadeau, Bengio: Inference for the Generalization Error, Machine Learning 52, 2003,
     https://doi.org/10.1023/A:1024068626366
@@ -142,8 +142,8 @@ def mean_ranks(errors: Mapping[str, Mapping[str, Any]], models: Sequence[str]) -
             ranks.append(stats.rankdata(means))
     if not ranks:
         return {}
-    mean = np.mean(ranks, axis=0)
-    return {"tables": len(ranks), **{m: round(float(r), 3) for m, r in zip(models, mean, strict=True)}}  # fmt: skip
+    mean = [round(float(rank), 3) for rank in np.mean(ranks, axis=0)]
+    return {"tables": len(ranks), **dict(zip(models, mean, strict=True))}
 
 
 def error_ratios(errors: Mapping[str, Any], model: str, models: Sequence[str]) -> Any:

@@ -10,21 +10,27 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import json
 import os
 import platform
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contenders import CONTENDERS, installed_contenders, train_contender
+from contenders import CONTENDERS, installed_contenders, library_of, train_contender
 from folded_tables import FoldedTable, read_table, table_names
 from networks import NETWORKS, train_network
 from report import summary, summary_text
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, roc_auc_score
+from threadpoolctl import threadpool_limits
+
+from kfc import UnseenValuesWarning
 
 ROOT = Path(os.environ.get("KFC_DATASETS", ".")) / "tables"
 SHORT_MODELS = ("default", "realmlp_s", "sk_mlp", "hgb")
@@ -50,12 +56,18 @@ def measure(
         squared error; `seconds` are those of fitting and of predicting the test rows.
     """
     fold = table.parts(number)
+    import_for(model)  # imports take seconds, once for a process
     began = time.perf_counter()
     options: dict[str, Any] = {"threads": threads, "seed": number}
-    if model in NETWORKS:
-        outputs, classes = train_network(model, table, fold, short=short, **options)
-    else:
-        outputs, classes = train_contender(model, table, fold, **options)
+    with warnings.catch_warnings(), threadpool_limits(threads):
+        # scikit-learn's network stops after 200 epochs by default, and says so.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # Folds of some tables have categories that the training rows lack.
+        warnings.simplefilter("ignore", UnseenValuesWarning)
+        if model in NETWORKS:
+            outputs, classes = train_network(model, table, fold, short=short, **options)
+        else:
+            outputs, classes = train_contender(model, table, fold, **options)
     seconds = time.perf_counter() - began
     return {
         "table": table.name,
@@ -71,19 +83,24 @@ def measure(
     }
 
 
+def import_for(model: str) -> None:
+    """Imports the library of a model."""
+    importlib.import_module("tensorflow" if model in NETWORKS else library_of(model))
+
+
 def _errors(target: np.ndarray, outputs: np.ndarray, classes: list[str]) -> dict[str, Any]:
-    """Returns the error of predictions, and for classes log-loss and AUC (one against rest)."""
+    """Returns the error of predictions, and for classes log-loss and AUC, one against rest."""
     if not classes:
         difference = outputs - target.astype(float)
         return {"error": float(np.sqrt(np.mean(np.square(difference))))}
     labels = np.array([classes.index(str(label)) for label in target])
     shares = outputs / outputs.sum(axis=1, keepdims=True)
-    binary = len(classes) == 2
+    scores = shares[:, 1] if len(classes) == 2 else shares
     return {
         "error": float(np.mean(shares.argmax(axis=1) != labels)),
         "log_loss": float(log_loss(labels, shares, labels=range(len(classes)))),
-        "auc": float(roc_auc_score(labels, shares[:, 1] if binary else shares, multi_class="ovr")),
-    }  # fmt: skip
+        "auc": float(roc_auc_score(labels, scores, multi_class="ovr")),
+    }
 
 
 def jobs(

@@ -122,7 +122,8 @@ def prepare_data(
         preset in place of the preset; and the data. Its engine may still be `auto`.
 
     Raises:
-        SpecError: If the values of the preset contradict the spec, or it monitors a metric that its task does not have.
+        SpecError: If the values of the preset contradict the spec, or it monitors a metric
+            that its task does not have.
         DataError: If the data cannot be read or must not be trained on.
     """
     prepared = preparer(spec) if preparer else prepare(spec, data)

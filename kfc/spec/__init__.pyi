@@ -22,8 +22,8 @@ from .optimizer_fields import ScheduleSpec as ScheduleSpec
 from .optimizer_fields import StepSpec as StepSpec
 from .overrides import override as override
 from .parsing import SpecText as SpecText
-from .parsing import read_yaml as read_yaml
 from .parsing import read_value as read_value
+from .parsing import read_yaml as read_yaml
 from .plain_values import shown_value as shown_value
 from .preset_values import from_preset as from_preset
 from .preset_values import preset_names as preset_names

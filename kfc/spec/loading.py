@@ -124,7 +124,7 @@ def _said_values(spec: Spec) -> dict[str, Any]:
 
     Values that `model_copy` has replaced since then count as said.
     """
-    said = copy.deepcopy(dict(spec.said or {}))
+    said = {"name": spec.name, **copy.deepcopy(dict(spec.said or {}))}
     now = spec.model_dump(mode="json")
     then = Spec.model_validate(said).model_dump(mode="json")
     for key, value in now.items():
