@@ -1,8 +1,9 @@
 """Other libraries' models on the rows of a fold, with their own defaults.
 
-Columns are prepared in the usual way of each model: categories are text, or codes of the training
-rows' values; a missing number is left to boosted trees, and for networks the median replaces
-it, beside an indicator; a date is the number of its day. Networks learn standardized targets.
+Columns are prepared in the usual way of each model. Categories are text, or codes of the
+training rows' values. A missing number is left to boosted trees; for networks the median
+replaces it, beside an indicator. A date is the number of its day. scikit-learn's network learns
+standardized targets; pytabkit's models standardize them by themselves.
 """
 
 from __future__ import annotations
