@@ -2,8 +2,8 @@
 
 Columns are prepared in the usual way of each model. Categories are text, or codes of the
 training rows' values. A missing number is left to boosted trees; for networks the median
-replaces it, beside an indicator. A date is the number of its day. scikit-learn's network learns
-standardized targets; pytabkit's models standardize them by themselves.
+replaces it, beside an indicator. A date is the number of its day. scikit-learn's network
+learns standardized targets; pytabkit's models standardize them by themselves.
 """
 
 from __future__ import annotations

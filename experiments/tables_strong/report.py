@@ -32,15 +32,16 @@ def summary(lines: Sequence[Line], baselines: Path) -> dict[str, Any]:
 
     Args:
         lines: Lines of trainings, see `run.measure`.
-        baselines: CSV file of other models on the same folds, whose names get the prefix
-            `csv:`; it may be missing.
+        baselines: CSV file of other models, whose names get the prefix `csv:`; only tables and
+            folds of `lines` count. It may be missing.
     """
     errors: Errors = defaultdict(lambda: defaultdict(dict))
     for line in lines:
         errors[line["table"]][line["model"]][line["fold"]] = line
     ours = list(dict.fromkeys(line["model"] for line in lines))
+    measured = {(line["table"], line["fold"]) for line in lines}
     for line in _baselines(baselines):
-        if line["table"] in errors:
+        if (line["table"], line["fold"]) in measured:
             errors[line["table"]][line["model"]][line["fold"]] = line
     return {
         "tables": {name: _table(models) for name, models in errors.items()},

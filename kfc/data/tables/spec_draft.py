@@ -114,8 +114,8 @@ def _predicted_time(rows: int) -> str:
     """Returns the time that a draft's training takes, in words.
 
     Args:
-        rows: Rows of the file, of which 64 % are trained on: 20 % are test rows, and a fifth of
-            the others are validation rows.
+        rows: Rows of the file, of which 64 % are trained on: 20 % are test rows, and a fifth
+            of the others are validation rows.
     """
     minutes = 0.64 * rows * _EPOCHS * _SECONDS_OF_A_ROW / 60
     if minutes < 1:
