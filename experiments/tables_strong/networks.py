@@ -77,7 +77,6 @@ def _spec(
         **keys,
         "name": table.name,
         "seed": seed,
-        # Such findings are about tables, not about networks.
         "data": {
             "target": table.target,
             "task": "classification" if table.classification else "regression",
