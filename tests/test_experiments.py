@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -124,3 +125,65 @@ def test_the_trials_of_both_contenders_are_counted(experiment):
     arguments = ["--rounds", "1", "--trials", "5", "--space", "digits"]
     rates = experiment("tune_speed").main(arguments)["digits"]
     assert all(rate > 0 for measured in rates.values() for rate in measured)
+
+
+def write_tables(root):
+    """Writes two small tables with folds in the form of the real ones."""
+    random = np.random.default_rng(0)
+    (root / "folds").mkdir(parents=True)
+    meta = {}
+    for name, task in (("kinds", "multiclass"), ("sizes", "regression")):
+        x, plan = random.normal(size=120), random.choice(["a", "b", "c"], 120)
+        target = plan if task == "multiclass" else 3 * x + (plan == "a")
+        lines = [
+            f"{i},{x[i]:.4f},{plan[i]},2024-01-{1 + i % 28:02},{target[i]}" for i in range(120)
+        ]
+        (root / f"{name}.csv").write_text("\n".join(["id,x,plan,day,y", *lines]) + "\n")
+        fold = np.repeat([0, 1], 60)
+        np.savez(root / "folds" / f"{name}.npz", rows=random.permutation(120), fold=fold)
+        facts = {"numeric": ["x"], "category": ["plan"], "date": ["day"], "drop": ["id"]}
+        meta[name] = {
+            "file": f"{name}.csv",
+            "target": "y",
+            "task": task,
+            "rows": 120,
+            "missing": [""],
+        }
+        meta[name] |= facts
+    (root / "meta.json").write_text(json.dumps(meta))
+    (root / "baselines.csv").write_text(
+        "set,model,fold,n_train,n_test,accuracy,logloss,auc,rmse,r2,fit_s,predict_s,note\n"
+        "kinds,hgb,0,60,60,0.9,0.3,0.99,,,0.1,0.1,\nsizes,hgb,1,60,60,,,,1.5,0.9,0.1,0.1,\n"
+    )
+
+
+@pytest.mark.slow
+def test_networks_and_contenders_are_compared_on_the_same_folds(experiment, tmp_path):
+    root, out = tmp_path / "tables", tmp_path / "strong.jsonl"
+    write_tables(root)
+    run = experiment("tables_strong")
+    arguments = ["--short", "--root", str(root), "--out", str(out), "--threads", "1"]
+    found = run.main(arguments)
+    lines = out.read_text().splitlines()
+    assert [json.loads(line)["model"] for line in lines] == [*run.SHORT_MODELS] * 2
+    assert found["mean_rank"]["tables"] == 2
+    assert found["tables"]["kinds"]["csv:hgb"]["error"] == pytest.approx(0.1)
+    assert "csv:hgb" not in found["tables"]["sizes"]  # of a fold that was not measured
+    assert found["tables"]["kinds"]["sk_mlp"]["error"] < 0.1
+    # A line that was cut off is measured again, and the others are not.
+    out.write_text("\n".join([*lines[:-1], lines[-1][:20]]))
+    run.main(arguments)
+    assert out.read_text().splitlines()[: len(lines) - 1] == lines[:-1]
+    assert json.loads(out.read_text().splitlines()[-1])["model"] == "hgb"
+
+
+def test_an_interval_is_wider_than_that_of_independent_folds(experiment):
+    report = experiment("tables_strong", "report")
+    rows = {"train_rows": 80, "test_rows": 20}
+    errors = ([0.1, 0.2, 0.3, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2, 0.2])
+    ours, theirs = ({i: {"error": e, **rows} for i, e in enumerate(each)} for each in errors)
+    found = report.difference(ours, theirs)
+    # Differences -0.1, 0, 0.1, 0, 0: variance 0.005; t of 4 degrees of freedom 2.776445.
+    half = 2.776445 * (0.005 * (1 / 5 + 20 / 80)) ** 0.5
+    assert (found["folds"], found["mean"]) == (5, 0)
+    assert (found["low"], found["high"]) == pytest.approx((-half, half), rel=1e-4)

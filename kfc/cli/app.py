@@ -56,6 +56,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "verify": spec_commands.verify,
     "eject": spec_commands.eject,
     "specs": listing_commands.list_specs,
+    "presets": listing_commands.list_presets,
     "sources": listing_commands.sources,
     "plugins": listing_commands.plugins,
     "schema": listing_commands.schema,

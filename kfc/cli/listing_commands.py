@@ -24,6 +24,17 @@ def list_specs(
     print_specs(name, as_json)
 
 
+def list_presets(
+    name: Annotated[str | None, typer.Argument(help="Name of the preset to print.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the presets, or print the values of one of them."""
+    from kfc.cli.listings import print_presets
+
+    print_presets(name, as_json)
+
+
 def sources(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """List the kinds of data sources, built in and from plug-ins."""
     from kfc.cli.listings import print_sources

@@ -13,6 +13,9 @@ from kfc.spec import (
     builtin_specs,
     builtin_text,
     load_spec,
+    preset_names,
+    preset_text,
+    read_yaml,
 )
 
 _USES = {
@@ -47,6 +50,26 @@ def print_specs(name: str | None, as_json: bool) -> None:
     else:
         rows = ((n, builtin_text(n).splitlines()[0].lstrip("# ")) for n in builtin_specs())
         printing.print_table(("spec", "description"), rows)
+
+
+def print_presets(name: str | None, as_json: bool) -> None:
+    """Prints the presets, or the text of one of them.
+
+    Args:
+        name: Name of the preset to print; None lists all.
+        as_json: Whether to print JSON.
+
+    Raises:
+        SpecError: If there is no preset of that name.
+    """
+    if name:
+        text = preset_text(name)
+        printing.print_json(read_yaml(text, name).values) if as_json else print(text, end="")
+    elif as_json:
+        printing.print_json({"presets": preset_names()})
+    else:
+        rows = ((n, preset_text(n).splitlines()[0].lstrip("# ")) for n in preset_names())
+        printing.print_table(("preset", "description"), rows)
 
 
 def print_sources(as_json: bool) -> None:

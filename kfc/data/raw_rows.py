@@ -24,7 +24,7 @@ from kfc.data.tables import (
 from kfc.data.targets import decode_text
 from kfc.errors import DataError, Finding, SpecError
 from kfc.findings import run_checks
-from kfc.spec import OWN, Spec, shown_value
+from kfc.spec import OWN, Spec, from_preset, shown_value
 from kfc.system import DiskArray, chunks, memory
 
 _VALIDATION_SHARE = 0.1  # of the training rows, unless the data or the spec say otherwise
@@ -169,7 +169,8 @@ def _validation(spec: Spec, source: Source, name: str) -> float | str:
             remedy = "Pass data={'train': ..., 'validation': ...}, or set a share such as 0.1."
             raise DataError(Finding("data.validation", expected, got, remedy))
         return _VALIDATION_SHARE if wanted is None else wanted
-    if wanted not in (None, OWN):
+    # A share of a preset is for data that have no validation rows of their own.
+    if wanted not in (None, OWN) and not from_preset(spec.said, ("data", "validation")):
         expected = "one place from which validation rows come"
         got = f"{shown_value(wanted)}, while {name} has validation rows of its own"
         remedy = f"Leave data.validation out or set it to {OWN}; or drop those rows."

@@ -16,7 +16,7 @@ from kfc.network import build, initialize_from_rows
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plugins import bind_plugins
-from kfc.spec import Spec, SpecLike, load_spec
+from kfc.spec import Spec, SpecLike, load_spec, settle_preset
 from kfc.system import tensorflow_startup
 from kfc.training import default_loss
 from kfc.training.engine import choose_engine, predicted_memory
@@ -118,14 +118,16 @@ def prepare_data(
         preparer: Function that prepares the data of a spec; by default `kfc.data.prepare`.
 
     Returns:
-        The spec with its task, loss and data keys filled in, and the data. Its engine may
-        still be `auto`.
+        The spec with its task, loss and data keys filled in, and with the values of its
+        preset in place of the preset; and the data. Its engine may still be `auto`.
 
     Raises:
-        SpecError: If the spec monitors a metric that its task does not have.
+        SpecError: If the values of the preset contradict the spec, or it monitors a metric
+            that its task does not have.
         DataError: If the data cannot be read or must not be trained on.
     """
     prepared = preparer(spec) if preparer else prepare(spec, data)
+    spec = settle_preset(spec, classification=prepared.task.classification)
     found = dict(prepared.resolved)
     if data is not None:
         found["source"] = None

@@ -12,7 +12,7 @@ from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.network import build, keys_of_rows
 from kfc.runs.plan import start_for_spec
-from kfc.spec import SpecLike, load_spec
+from kfc.spec import SpecLike, load_spec, settle_preset
 
 
 def build_untrained(
@@ -50,7 +50,7 @@ def build_untrained(
             Finding("input_shape", "sizes of at least 1", repr(input_shape), "Use (784,).")
         )
     class_names = tuple(str(number) for number in range(int(classes or 0)))
-    valid = load_spec(spec)
+    valid = settle_preset(load_spec(spec), classification=bool(class_names))
     if keys := keys_of_rows(valid):
         remedy = (
             "Train with kfc.fit, or choose for example glorot_uniform, and zeros of biases."

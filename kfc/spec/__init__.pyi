@@ -14,6 +14,7 @@ from .loading import builtin_specs as builtin_specs
 from .loading import builtin_text as builtin_text
 from .loading import dump_spec as dump_spec
 from .loading import load_spec as load_spec
+from .loading import settle_preset as settle_preset
 from .optimizer_fields import ConstantSpec as ConstantSpec
 from .optimizer_fields import CosineSpec as CosineSpec
 from .optimizer_fields import CoslogSpec as CoslogSpec
@@ -27,7 +28,11 @@ from .optimizer_fields import StepSpec as StepSpec
 from .overrides import override as override
 from .parsing import SpecText as SpecText
 from .parsing import read_value as read_value
+from .parsing import read_yaml as read_yaml
 from .plain_values import shown_value as shown_value
+from .preset_values import from_preset as from_preset
+from .preset_values import preset_names as preset_names
+from .preset_values import preset_text as preset_text
 from .schema import DataSpec as DataSpec
 from .schema import HiddenSpec as HiddenSpec
 from .schema import NetworkSpec as NetworkSpec

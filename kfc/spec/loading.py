@@ -20,6 +20,7 @@ from kfc.spec.messages import example, read_findings
 from kfc.spec.overrides import override
 from kfc.spec.parsing import SUFFIXES, SpecText, read_file, read_yaml
 from kfc.spec.plain_values import plain_copy, shown_value
+from kfc.spec.preset_values import from_preset, with_preset
 from kfc.spec.schema import Spec
 from kfc.spec.suggestions import paths_by_key, suggested_file
 from kfc.spec.yaml_text import core_scalar
@@ -84,31 +85,77 @@ def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spe
     source = _read(spec)
     values, findings = plain_copy(source.values)
     source = override(dataclasses.replace(source, values=values), overrides or {})
-    values, of_overrides = plain_copy(source.values)
+    said, of_overrides = plain_copy(source.values)
+    values = with_preset(said)
     findings = [
         found for found in findings if not source.is_overridden(found[0])
     ] + of_overrides
     try:
-        checked = Spec.model_validate(values)
+        checked = Spec.model_validate(said)
         if not findings:
             return checked
     except ValidationError as error:
         findings += _others(read_findings(error, values, Spec, paths_by_key(Spec)), findings)
     while behind := _findings_behind(values, findings):
         findings += behind
-    raise SpecError(*_with_lines(findings, source))
+    raise SpecError(*_with_lines(findings, source, said))
+
+
+def settle_preset(spec: Spec, *, classification: bool) -> Spec:
+    """Returns a spec with every value of its preset for the task, and without a preset.
+
+    Args:
+        spec: Any spec; one without a preset is returned as it is.
+        classification: Whether the targets are classes.
+
+    Raises:
+        SpecError: If the values of the preset contradict those of the spec.
+    """
+    if spec.preset is None:
+        return spec
+    values = _said_values(spec)
+    task = "classification" if classification else "regression"
+    values["data"] = {**values.get("data", {}), "task": task}
+    return load_spec({**with_preset(values), "preset": None})
+
+
+def _said_values(spec: Spec) -> dict[str, Any]:
+    """Returns the values of a spec with a preset, without those that the preset filled in.
+
+    Values that `model_copy` has replaced since then count as said.
+    """
+    said = {"name": spec.name, **copy.deepcopy(dict(spec.said or {}))}
+    now = spec.model_dump(mode="json")
+    then = Spec.model_validate(said).model_dump(mode="json")
+    for key, value in now.items():
+        if value == then[key]:
+            continue
+        if isinstance(value, dict) and isinstance(then[key], dict):
+            changed = {k: v for k, v in value.items() if v != then[key].get(k)}
+            said[key] = {**said.get(key, {}), **changed}
+        else:
+            said[key] = value
+    return said
 
 
 def dump_spec(spec: Spec) -> str:
-    """Returns a spec as YAML, with every default written out."""
+    """Returns a spec as YAML, with every default written out.
+
+    A spec whose preset has not been settled for a task is written as its author wrote it:
+    written out, it would not let the preset fill in the values of the task.
+    """
     yaml = YAML()
     yaml.default_flow_style = None  # lists and small mappings on one line
     yaml.width = 1000  # a long line is more readable than a mapping over several lines
     yaml.representer.add_representer(type(None), _explicit_null)
     yaml.representer.add_representer(str, _text)
     text = io.StringIO()
-    yaml.dump(spec.model_dump(mode="json"), text)
+    yaml.dump(_plain_values(spec), text)
     return text.getvalue()
+
+
+def _plain_values(spec: Spec) -> dict[str, Any]:
+    return spec.model_dump(mode="json") if spec.preset is None else _said_values(spec)
 
 
 def _explicit_null(representer: Any, _: None) -> Any:
@@ -124,7 +171,7 @@ def _text(representer: Any, text: str) -> Any:
 
 def _read(spec: SpecLike) -> SpecText:
     if isinstance(spec, Spec):
-        return SpecText(spec.model_dump(mode="json"))
+        return SpecText(_plain_values(spec))
     if isinstance(spec, Mapping):
         return SpecText(dict(spec))
     if isinstance(spec, Path) or str(spec).lower().endswith(SUFFIXES):
@@ -180,10 +227,14 @@ def _findings_behind(values: dict[str, Any], findings: Findings) -> Findings:
     return []
 
 
-def _with_lines(findings: Findings, source: SpecText) -> Iterator[Finding]:
+def _with_lines(
+    findings: Findings, source: SpecText, said: Mapping[str, Any]
+) -> Iterator[Finding]:
     """Yields the first findings with their lines, and one with the number of the rest."""
     for path, finding in findings[:_MOST_FINDINGS]:
-        yield dataclasses.replace(finding, line=source.line(path))
+        filled = from_preset(said, path)
+        line = f"preset {said['preset']}" if filled else source.line(path)
+        yield dataclasses.replace(finding, line=line)
     if (more := len(findings) - _MOST_FINDINGS) > 0:
         yield Finding(
             "spec", "no errors", f"{more:,} more errors", "Fix the errors above first."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -9,6 +11,8 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     Tag,
     model_validator,
 )
@@ -37,6 +41,7 @@ from kfc.spec.fields import (
 )
 from kfc.spec.messages import findings_error
 from kfc.spec.optimizer_fields import OptimizerSpec
+from kfc.spec.preset_values import check_preset, preset_names, with_preset
 from kfc.spec.search_fields import SearchSpec
 from kfc.spec.source_fields import SourceSchema, check_source_name, check_validation
 from kfc.spec.table_fields import CategoriesSpec, ColumnSpec, CsvSpec
@@ -356,7 +361,7 @@ class TrainingSpec(SpecModel):
         Args:
             num_rows: Number of training rows.
         """
-        return min(self.batch_size, num_rows) if self.drop_last else self.batch_size
+        return min(self.batch_size, max(1, num_rows)) if self.drop_last else self.batch_size
 
     def steps_per_epoch(self, num_rows: int) -> int:
         """Returns the number of batches of an epoch.
@@ -412,12 +417,37 @@ class Spec(SpecModel):
         description="Codes of data checks that neither stop this run nor warn.",
         examples=[["unscaled_input"]],
     )
+    preset: Annotated[str, AfterValidator(check_preset)] | None = Field(
+        None,
+        description="Name of values for the keys of data, network and training that this spec "
+        "leaves out; `kfc presets NAME` prints them. The spec of a run has these values and "
+        "no preset.",
+        examples=["realmlp_s"],
+        json_schema_extra={"enum": [*preset_names(), None]},
+    )
     data: DataSpec = Field(default_factory=lambda: DataSpec())
     network: NetworkSpec = Field(default_factory=lambda: NetworkSpec())
     training: TrainingSpec = Field(default_factory=lambda: TrainingSpec())
     search: SearchSpec | None = Field(
         None, description="Search space and algorithm of `kfc tune`."
     )
+
+    _said: Mapping[str, Any] | None = PrivateAttr(None)
+
+    @property
+    def said(self) -> Mapping[str, Any] | None:
+        """Values as they were before the preset filled in the others; None without one."""
+        return self._said
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_preset(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Fills in the keys that are left out, and keeps the values without them."""
+        if not isinstance(values, Mapping) or values.get("preset") is None:
+            return handler(values)
+        checked = handler(with_preset(values))
+        checked._said = copy.deepcopy(dict(values))
+        return checked
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:

@@ -182,6 +182,15 @@ def test_specs_lists_and_prints_the_built_in_ones(run_kfc, folder):
     assert "source: sklearn:digits" in run_kfc("specs", "digits", folder=folder).stdout
 
 
+def test_presets_lists_and_prints_them(run_kfc, folder):
+    listed = run_kfc("presets", "--json", folder=folder)
+    assert json.loads(listed.stdout)["presets"] == ["realmlp_s"]
+    printed = run_kfc("presets", "realmlp_s", folder=folder)
+    assert "common:" in printed.stdout
+    unknown = run_kfc("presets", "realmlp_t", folder=folder)
+    assert (unknown.returncode, "Did you mean 'realmlp_s'?" in unknown.stderr) == (2, True)
+
+
 def test_schema_is_a_json_schema_with_every_key(run_kfc, folder):
     schema = json.loads(run_kfc("schema", folder=folder).stdout)
     assert set(schema["properties"]) == set(kfc.Spec.model_fields)
@@ -204,6 +213,7 @@ def test_help_names_every_command(run_kfc, folder):
         "verify",
         "eject",
         "specs",
+        "presets",
         "sources",
         "plugins",
         "schema",

@@ -1,0 +1,1 @@
+"""The presets of kfc: one YAML file of ordinary values for each name."""
