@@ -35,6 +35,8 @@ Stage = Literal[
     "encoding",
     "training_data",
     "held_out",
+    "row_labels",
+    "fold",
     "split",
     "scaling",
     "scaled",
@@ -171,7 +173,16 @@ CHECKS = (
     Check("held_out_weight", "held_out", DataError, "kfc.data.encoding"),
     Check("held_out_type", "held_out", DataError, "kfc.data.encoding"),
     Check("held_out_shape", "held_out", DataError, "kfc.data.encoding"),
+    # Columns arrange the rows of a table: (table, key, name).
+    Check("label_column_missing", "row_labels", DataError, "kfc.data.tables.row_labels"),
+    Check("label_cell_missing", "row_labels", DataError, "kfc.data.tables.row_labels"),
+    # Rows are split into the two parts of a fold: (request).
+    Check("fold_not_of_rows", "fold", DataError, "kfc.data.fold_splits"),
+    Check("too_few_for_folds", "fold", DataError, "kfc.data.fold_splits"),
+    Check("group_on_both_sides", "fold", DataError, "kfc.data.fold_splits"),
+    Check("class_not_in_fold", "fold", DataError, "kfc.data.fold_splits"),
     # Rows are split into two parts: (request).
+    Check("one_group_alone", "split", DataError, "kfc.data.splits"),
     Check("class_of_one_row", "split", DataError, "kfc.data.splits"),
     Check("part_without_class", "split", DataError, "kfc.data.splits"),
     Check("no_row_left", "split", DataError, "kfc.data.splits"),

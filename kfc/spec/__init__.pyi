@@ -5,6 +5,7 @@ from .components import InitializerSpec as InitializerSpec
 from .components import LossSpec as LossSpec
 from .cross_checks import METRICS as METRICS
 from .cross_checks import monitors as monitors
+from .fold_fields import FoldSpec as FoldSpec
 from .keras_signatures import signatures as signatures
 from .key_paths import Keys as Keys
 from .key_paths import split_path as split_path

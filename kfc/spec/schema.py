@@ -34,6 +34,7 @@ from kfc.spec.fields import (
     SpecModel,
     component,
 )
+from kfc.spec.fold_fields import FoldSpec
 from kfc.spec.messages import findings_error
 from kfc.spec.optimizer_fields import OptimizerSpec
 from kfc.spec.search_fields import SearchSpec
@@ -150,6 +151,26 @@ class DataSpec(SpecModel):
         description="Share of the training rows (shuffled, stratified, seeded), a source, or "
         "own: the validation rows of the data. By default own if there are any, else 0.1.",
         examples=[0.1],
+    )
+    groups: str | None = Field(
+        None,
+        description="Column of a table whose equal values are never split between parts or "
+        "folds; it is no input.",
+        examples=["patient"],
+    )
+    order: str | None = Field(
+        None,
+        description="Column of numbers or dates by which rows are split: the last ones are "
+        "held out, and a fold trains on the rows before it.",
+        examples=["date"],
+    )
+    fold: FoldSpec | None = Field(
+        None,
+        description="Fold whose rows are the test rows of this run.",
+        examples=[{"number": 0, "of": 5}],
+    )
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
+        None, description="Seed of all splits of rows; by default seed.", examples=[0]
     )
     rows: Count | None = Field(
         None,
@@ -291,6 +312,11 @@ class TrainingSpec(SpecModel):
     )
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
     epochs: Count = Field(20, description="Number of passes over the training rows.")
+    members: Count = Field(
+        1,
+        description="Number of networks with the seeds seed, seed + 1, ..., which are trained "
+        "on the same rows and averaged.",
+    )
     shuffle: bool = Field(True, description="Whether each epoch has a new order of rows.")
     early_stopping: EarlyStoppingSpec | None = Field(
         None,
@@ -369,6 +395,11 @@ class Spec(SpecModel):
     search: SearchSpec | None = Field(
         None, description="Search space and algorithm of `kfc tune`."
     )
+
+    @property
+    def seed_of_rows(self) -> int:
+        """The seed of all splits of rows."""
+        return self.seed if self.data.split_seed is None else self.data.split_seed
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
