@@ -43,6 +43,7 @@ Stage = Literal[
     "weighting",
     "before_training",
     "while_training",
+    "averaging",
 ]
 
 
@@ -202,6 +203,9 @@ CHECKS = (
     Check(
         "memory_too_small", "before_training", SpecError, "kfc.training.engine.memory_estimate"
     ),
+    # Runs are averaged: (runs).
+    Check("members_missing", "averaging", SpecError, "kfc.ensembles.ensemble"),
+    Check("members_differ", "averaging", SpecError, "kfc.ensembles.ensemble"),
     # Training runs; each check has arguments of its own.
     Check("no_gradient", "while_training", NumbersError, "kfc.training.step"),
     Check("loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),

@@ -18,6 +18,7 @@ from .sample_weight import weighted as weighted
 from .source_reading import read_source as read_source
 from .splits import SplitRequest as SplitRequest
 from .splits import split as split
+from .table_cache import streams_table as streams_table
 from .table_cache import tables_beside as tables_beside
 from .targets import decode_text as decode_text
 from .targets import no_label_per_row as no_label_per_row

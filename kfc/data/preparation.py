@@ -89,8 +89,8 @@ def prepare(
     The test rows are those of the source, or 20 % of it. The validation rows are those of the
     source, those of another source, or a share of the rest. With `data.fold` the test rows are
     the held-out rows of that fold. Splits are shuffled, stratified and seeded, or follow
-    `data.groups` or `data.order`; scalings are fitted on the training rows that remain. Rows keep their order
-    within a part.
+    `data.groups` or `data.order`; scalings are fitted on the training rows that remain. Rows
+    keep their order within a part.
 
     Args:
         spec: Valid spec.

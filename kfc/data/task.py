@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kfc.preprocessing import InputScaling, NumericScaling, TableEncoding, TargetScaling
+from kfc.preprocessing import (
+    InputScaling,
+    NumericScaling,
+    TableEncoding,
+    TargetScaling,
+    encoding_from_config,
+)
 from kfc.spec import ColumnSpec, CsvSpec
 
 
@@ -41,7 +47,7 @@ class TableTask:
             str(config["target"]),
             CsvSpec.model_validate(config["csv"]),
             str(config["unknown"]),
-            TableEncoding.from_config(config["encoding"]),
+            encoding_from_config(config["encoding"]),
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from .date_column import DateColumn as DateColumn
 from .input_scaling import InputScaling as InputScaling
 from .input_scaling import fit_scaling as fit_scaling
 from .input_scaling import scaling_from_config as scaling_from_config
+from .joint_encoding import JointEncoding as JointEncoding
+from .joint_encoding import encoding_from_config as encoding_from_config
 from .number_column import NumberColumn as NumberColumn
 from .numeric import NumericScaling as NumericScaling
 from .quantile_layers import TensorPieces as TensorPieces

@@ -5,7 +5,12 @@ from . import resuming as resuming
 from . import run as run
 from . import sample_file as sample_file
 from .fitting import fit as fit
+from .fitting import fit_member as fit_member
 from .fitting import resume as resume
+from .description import described as described
+from .description import described_as_html as described_as_html
+from .labelled_data import decode_targets as decode_targets
+from .labelled_data import encode_labelled as encode_labelled
 from .plan import make_plan as make_plan
 from .plan import plan_training as plan_training
 from .plan import prepare_data as prepare_data
@@ -13,6 +18,7 @@ from .plan import start_for_spec as start_for_spec
 from .predictions import Predictions as Predictions
 from .predictions import class_logits as class_logits
 from .predictions import from_outputs as from_outputs
+from .predictions import predict as predict
 from .predictions import raw_rows as raw_rows
 from .predictions import table as table
 from .run import Run as Run
@@ -20,6 +26,9 @@ from .run import load as load
 from .run_list import ListedRun as ListedRun
 from .run_list import list_runs as list_runs
 from .sample_file import Sample as Sample
+from .scores import baseline_scores as baseline_scores
+from .scores import compute_outputs as compute_outputs
+from .scores import scores as scores
 from .table_rows import encoded_rows as encoded_rows
 from .table_rows import typed_rows as typed_rows
 from .table_rows import unknown_counts as unknown_counts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from kfc.runs.phases import Phases
 from kfc.runs.plan import make_plan
 from kfc.runs.run import Run, load
 from kfc.runs.run_writer import RunWriter, say, say_to_terminal
-from kfc.runs.trainer import compile_trainer, weights_sha256
+from kfc.runs.trainer import Trainer, compile_trainer, weights_sha256
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
 from kfc.system import atomic, locks, progress_console, user_paths
 from kfc.training.checkpoints import store
@@ -71,17 +73,91 @@ def fit(
         PluginError: If a plug-in fails.
         DiskError: If the run folder cannot be written.
     """
-    phases, console = Phases(), progress_console(verbose)
-    place, current = user_paths.absolute(runs), user_paths.current()
+    console = progress_console(verbose)
+    place = user_paths.absolute(runs)
     valid = load_spec(spec, overrides)
-    say_to_terminal(console, f"reading {valid.data.source if data is None else 'data'}")
-    plan = make_plan(
+    begun = _begin(
         valid,
+        console,
         data=data,
+        network=network,
         callbacks=callbacks,
-        cache=tables_beside(place / "run"),
-        phases=phases,
+        preparer=functools.partial(prepare, data=data, cache=tables_beside(place / "run")),
     )
+    # The folder appears with both files, so a killed run can always be resumed.
+    with locks.new_numbered_folder(place, valid.name, begun.contents) as folder:
+        return begun.train(folder, console)
+
+
+def fit_member(
+    folder: Path, spec: Spec, preparer: Callable[[Spec], Prepared], *, data: Any, verbose: bool
+) -> Run:
+    """Trains one of several runs in a folder of its own, or goes on where it was killed.
+
+    Args:
+        folder: Absolute path of the run folder; a finished run in it is only loaded.
+        spec: Valid spec.
+        preparer: Function that prepares the data of a spec.
+        data: Rows that replace `data.source`, as for `fit`.
+        verbose: Whether progress is shown on stderr.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        KfcError: As `fit` and `resume` do.
+    """
+    console = progress_console(verbose)
+    if resuming.is_run(folder):
+        return _load_or_resume(folder, data, None, console, preparer)
+    begun = _begin(spec, console, data=data, network=None, callbacks=None, preparer=preparer)
+    with locks.new_locked_folder(folder, begun.contents):
+        return begun.train(folder, console)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A compiled training without a folder.
+
+    Args:
+        trainer: Trainer of the untrained network.
+        beginning: Content of `environment.json`.
+        phases: Stopwatch of the run.
+        own_weights: Whether the initial weights are not those of the spec's seed.
+    """
+
+    trainer: Trainer
+    beginning: dict[str, Any]
+    phases: Phases
+    own_weights: bool
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """The files with which a run folder appears."""
+        return {
+            "spec.yaml": dump_spec(self.trainer.plan.spec).encode(),
+            environment.FILE: environment.environment_text(self.beginning).encode(),
+        }
+
+    def train(self, folder: Path, console: Console) -> Run:
+        """Trains to the end in a locked folder that has `contents`."""
+        writer = RunWriter(folder, self.beginning, console, self.phases)
+        return writer.train(self.trainer, checkpoint_first=self.own_weights)
+
+
+def _begin(
+    valid: Spec,
+    console: Console,
+    *,
+    data: Any,
+    network: keras.Model | None,
+    callbacks: Sequence[keras.callbacks.Callback] | None,
+    preparer: Callable[[Spec], Prepared],
+) -> _Begun:
+    """Prepares and compiles a training, see `fit`."""
+    phases, current = Phases(), user_paths.current()
+    say_to_terminal(console, f"reading {valid.data.source if data is None else 'data'}")
+    plan = make_plan(valid, data=data, callbacks=callbacks, preparer=preparer, phases=phases)
     if any(report.name not in valid.data.columns for report in plan.prepared.reports):
         console.print(report_table(plan.prepared.reports))
     for finding in plan.prepared.warnings:
@@ -102,14 +178,7 @@ def fit(
         "resumed": [],
         "cwd": str(current),
     }
-    # The folder appears with both files, so a killed run can always be resumed.
-    contents = {
-        "spec.yaml": dump_spec(plan.spec).encode(),
-        environment.FILE: environment.environment_text(beginning).encode(),
-    }
-    with locks.new_numbered_folder(place, plan.spec.name, contents) as folder:
-        writer = RunWriter(folder, beginning, console, phases)
-        return writer.train(trainer, checkpoint_first=network is not None)
+    return _Begun(trainer, beginning, phases, network is not None)
 
 
 def resume(
@@ -155,15 +224,28 @@ def resume(
     """
     folder, console = user_paths.absolute(folder), progress_console(verbose)
     resuming.check_is_run(folder)
+    preparer = functools.partial(prepare, data=data, cache=tables_beside(folder))
+    if result_file.is_finished(folder):
+        place = user_paths.shown_path(folder)
+        say(console, f"{place} is finished: there is nothing to resume.")
+    return _load_or_resume(folder, data, callbacks, console, preparer)
+
+
+def _load_or_resume(
+    folder: Path,
+    data: Any,
+    callbacks: Sequence[keras.callbacks.Callback] | None,
+    console: Console,
+    preparer: Callable[[Spec], Prepared],
+) -> Run:
+    """Returns a finished run, or resumes an unfinished one, see `resume`."""
     if not result_file.is_finished(folder):
         with locks.locked(folder):
             # Another process may have finished the run before this one got the lock.
             if not result_file.is_finished(folder):
                 unfinished = resuming.read_unfinished(folder)
-                return _resume_unfinished(unfinished, data, callbacks, console)
-    run = load(folder)
-    say(console, f"{user_paths.shown_path(folder)} is finished: there is nothing to resume.")
-    return run
+                return _resume_unfinished(unfinished, data, callbacks, console, preparer)
+    return load(folder)
 
 
 def _resume_unfinished(
@@ -171,6 +253,7 @@ def _resume_unfinished(
     data: Any,
     callbacks: Sequence[keras.callbacks.Callback] | None,
     console: Console,
+    preparer: Callable[[Spec], Prepared],
 ) -> Run:
     """Trains an unfinished run, whose folder is locked, to its end."""
     phases, folder, start = Phases(), unfinished.folder, unfinished.start
@@ -179,7 +262,7 @@ def _resume_unfinished(
         given = as_callback_list(callbacks, spec)
         resuming.check_given(unfinished, in_memory=data is not None, callbacks=given)
         with environment.explaining_relative_paths(folder):
-            prepared = prepare(spec, data, cache=tables_beside(folder))
+            prepared = preparer(spec)
         resuming.check_data(unfinished, prepared.sha256, len(prepared.train))
         return prepared
 
