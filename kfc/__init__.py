@@ -33,8 +33,8 @@ from kfc.errors import (
 
 if TYPE_CHECKING:
     from kfc.ejecting import eject
-    from kfc.exporting import Export, export
     from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
+    from kfc.exporting import Export, export
     from kfc.runs import Predictions, Run
     from kfc.runs import build_untrained as build
     from kfc.spec import Spec

@@ -75,7 +75,7 @@ class CrossValidation:
 
     @property
     def spread(self) -> dict[str, float]:
-        """Standard deviation of each score from fold to fold, which is no error of the mean."""
+        """Standard deviation of each score over the folds, which is no error of the mean."""
         return mean_and_spread(self.folds)[1]
 
     @property

@@ -62,7 +62,7 @@ class HeldOutRows:
         self._task = run.task
 
     def pooled_scores(self) -> dict[str, float]:
-        """Returns the scores of all held-out rows of a repeat together, averaged over repeats."""
+        """Returns the scores of all held-out rows together, averaged over repeats."""
         found = []
         for repeat in sorted({member.repeat for member, *_ in self._parts}):
             parts = [part for part in self._parts if part[0].repeat == repeat]

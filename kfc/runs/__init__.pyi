@@ -4,11 +4,11 @@ from . import result_file as result_file
 from . import resuming as resuming
 from . import run as run
 from . import sample_file as sample_file
+from .description import described as described
+from .description import described_as_html as described_as_html
 from .fitting import fit as fit
 from .fitting import fit_member as fit_member
 from .fitting import resume as resume
-from .description import described as described
-from .description import described_as_html as described_as_html
 from .labelled_data import decode_targets as decode_targets
 from .labelled_data import encode_labelled as encode_labelled
 from .plan import make_plan as make_plan
