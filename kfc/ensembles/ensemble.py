@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kfc.data import Task
 from kfc.ensembles import average_file
@@ -18,16 +19,18 @@ from kfc.ensembles.plan_file import read_plan
 from kfc.errors import CheckpointError, DataError, Finding
 from kfc.findings import run_checks
 from kfc.network import averaged_network, raw_model
-from kfc.preprocessing import JointEncoding, NumericScaling
+from kfc.preprocessing import JointEncoding, NumericScaling, as_input
 from kfc.runs import (
     Predictions,
     Run,
+    Sample,
     compute_outputs,
     described,
     described_as_html,
     encode_labelled,
     predict,
     run,
+    sample_file,
     scores,
     weights_sha256,
 )
@@ -107,9 +110,8 @@ class Ensemble:
 
         For classes the outputs are the logarithms of the averaged probabilities.
         """
-        return averaged_network(
-            [each.network for each in self.runs], [each.task for each in self.runs]
-        )
+        networks, first = [each.network for each in self.runs], self.runs[0].task
+        return averaged_network(networks, first, joint=first.table is not None)
 
     @functools.cached_property
     def model(self) -> keras.Model:
@@ -132,9 +134,45 @@ class Ensemble:
         return weights_sha256(self.network)
 
     @property
+    def rows(self) -> dict[str, int]:
+        """Number of rows in each part of the first run."""
+        return dict(self.runs[0].num_rows)
+
+    @property
     def data_sha256(self) -> str:
         """SHA-256 of all rows of the source of the first run."""
         return self.runs[0].data_sha256
+
+    @property
+    def sample_sha256(self) -> str | None:
+        """SHA-256 of the sample of the first run."""
+        return self.runs[0].sample_sha256
+
+    def sample_of(self, first: Sample) -> Sample:
+        """Returns the rows of the first run's sample, with the outputs of the average.
+
+        Args:
+            first: Sample of the first run.
+        """
+        x, encoding = first.x, self.task.encoding
+        if encoding is not None:
+            reserved = (self.network.name,)
+            inputs = encoding.inputs(reserved)
+            encoder = keras.Model(inputs, encoding.features(inputs, reserved))
+            names = encoding.input_names(reserved)
+            signature = encoding.signature_names(reserved)
+            columns = {
+                names[column]: tf.convert_to_tensor(
+                    as_input(first.columns[signature[column]], inputs[names[column]].dtype)
+                )
+                for column in names
+            }
+            with tf.device("CPU:0"):
+                x = np.asarray(encoder(columns))
+            by_name = {signature[name]: columns[names[name]].numpy() for name in names}
+            first = replace(first, columns={n: _text(v) for n, v in by_name.items()})
+        outputs = sample_file.outputs_on_cpu(self.network, x)
+        return replace(first, x=x, outputs=outputs)
 
     def predict(self, x: Any) -> Predictions:
         """Returns labels and averaged probabilities, or averaged values, for raw rows.
@@ -246,6 +284,13 @@ def load_ensemble(folder: Path) -> Ensemble:
         remedy = f"Remove {folder / average_file.FILE}, and run `kfc resume` on the folder."
         raise CheckpointError(Finding(str(folder), "the runs of this ensemble", got, remedy))
     return ensemble
+
+
+def _text(values: np.ndarray) -> np.ndarray:
+    """Returns an array without Python's bytes."""
+    if values.dtype != object:
+        return values
+    return np.array([text.decode() for text in values], np.str_)
 
 
 # --- checks --------------------------------------------------------------------------------

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.exporting import converter_operations, graph_check, serving_signature
 from kfc.exporting.nan_guard import add_nan_guard
-from kfc.network import raw_model
+from kfc.network import member_networks, raw_model
+from kfc.preprocessing import ConstantScaling
 from kfc.system import tensorflow_startup
 
 _RUNTIMES = Path(__file__).parent / "runtimes"
@@ -169,13 +171,19 @@ def conversion_network(network: keras.Model, task: Task) -> keras.Model:
     Raises:
         SpecError: If a layer computes in bfloat16, which the runtimes do not support.
     """
+    members = member_networks(network)
 
     def clone_function(layer: keras.Layer) -> keras.Layer:
-        if layer.name == "scaling":
+        if members and isinstance(layer, keras.layers.Normalization):
+            # Each member has a scaling of its own, which its layer knows.
+            shift, variance = np.asarray(layer.mean), np.asarray(layer.variance)
+            return ConstantScaling(shift, np.sqrt(variance), name=layer.name)
+        if layer.name == "scaling" and not members:
             return task.scaling.export_layer()
         return type(layer).from_config(layer.get_config())
 
-    other = {layer.compute_dtype for layer in network.layers} - {"float32"}
+    layers = [layer for each in members or [network] for layer in each.layers]
+    other = {layer.compute_dtype for layer in layers} - {"float32"}
     if other:
         raise SpecError(
             Finding(

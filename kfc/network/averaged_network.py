@@ -12,9 +12,12 @@ from kfc.data import Task
 
 SMALLEST = 1e-37
 """A probability below this counts as this, so that its logarithm is finite."""
+_LARGEST = float(np.finfo(np.float32).max)
 
 
-def averaged_network(networks: Sequence[keras.Model], tasks: Sequence[Task]) -> keras.Model:
+def averaged_network(
+    networks: Sequence[keras.Model], task: Task, *, joint: bool, guarded: bool = False
+) -> keras.Model:
     """Returns a plain network whose outputs stand for the average of several networks.
 
     For classes the probabilities are averaged, and the outputs are their logarithms, of which
@@ -22,39 +25,50 @@ def averaged_network(networks: Sequence[keras.Model], tasks: Sequence[Task]) -> 
 
         outputs = log(mean over members of softmax(logits of the member))
 
-    For numbers the values are averaged. Networks of arrays get the same row; networks of a
-    table get their own part of the joint row, see `kfc.preprocessing.JointEncoding`.
+    For numbers the values are averaged.
 
     Args:
         networks: Trained networks, of the same columns and classes; they share their weights
             with the result.
-        tasks: Task of each network.
+        task: Task of any of them.
+        joint: Whether each network gets its own part of a joint row, the encoded row of a
+            table, see `kfc.preprocessing.JointEncoding`; otherwise all get the same row.
+        guarded: Whether the outputs for a row are NaN if those of any network are, also in a
+            runtime whose softmax of NaN is a number.
 
     Returns:
         A functional model, (batch, features) -> (batch, outputs), whose layers are `member_1`
         to `member_n`.
     """
-    first, ops = tasks[0], keras.ops
-    (batch,) = networks[0].inputs
-    if first.encoding is None:
-        x = keras.Input(first.input_shape, dtype=first.input_dtype, name=batch.name)
-        rows = [x] * len(networks)
-    else:
-        sizes = [task.input_shape[0] for task in tasks]
-        x = keras.Input((sum(sizes),), dtype=first.input_dtype, name=batch.name)
-        ends = np.cumsum(sizes).tolist()
-        rows = [x[:, end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    ops, batches = keras.ops, [network.inputs[0] for network in networks]
+    shape = tuple(batches[0].shape[1:])
+    sizes = [each.shape[1] for each in batches]
+    x = keras.Input(
+        (sum(sizes),) if joint else shape, dtype=batches[0].dtype, name=batches[0].name
+    )
+    ends = np.cumsum(sizes).tolist()
+    rows = [
+        x[:, end - size : end] if joint else x for end, size in zip(ends, sizes, strict=True)
+    ]
     outputs = [
-        keras.Model(network.inputs, network.outputs[0], name=f"member_{number}")(row)
+        keras.Model(network.inputs[0], network.outputs[0], name=f"member_{number}")(row)
         for number, (network, row) in enumerate(zip(networks, rows, strict=True), 1)
     ]
-    if first.classification:
+    if task.classification:
         probabilities = [ops.softmax(_class_logits(each)) for each in outputs]
         average = ops.mean(ops.stack(probabilities), axis=0)
         y = ops.log(ops.maximum(average, SMALLEST))
     else:
         y = ops.mean(ops.stack(outputs), axis=0)
+    if guarded:
+        fits = [ops.all(ops.abs(each) <= _LARGEST, axis=1) for each in outputs]
+        y = ops.where(ops.all(ops.stack(fits), axis=0)[:, None], y, float("nan"))
     return keras.Model(x, y, name="network")
+
+
+def takes_joint_rows(network: keras.Model, members: Sequence[keras.Model]) -> bool:
+    """Returns whether an averaged network gives each member a part of its row."""
+    return tuple(network.inputs[0].shape) != tuple(members[0].inputs[0].shape)
 
 
 def member_networks(network: keras.Model) -> list[keras.Model]:

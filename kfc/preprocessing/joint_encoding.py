@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +28,7 @@ class JointEncoding(TableEncoding):
     and a network of the joint row gives each member its own features.
 
     Args:
-        columns: The encodings of the columns of the first member.
+        columns: The encoding of each column, of a member whose raw input can say most.
         members: The encoding of each member, of the same columns.
     """
 
@@ -39,7 +38,8 @@ class JointEncoding(TableEncoding):
     def of(cls, members: Collection[TableEncoding]) -> JointEncoding:
         """Returns the joint encoding of several members."""
         each = tuple(members)
-        return cls(each[0].columns, each)
+        of_column = zip(*(member.columns for member in each), strict=True)
+        return cls(tuple(_widest(columns) for columns in of_column), each)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the learned values as plain ones, for JSON."""
@@ -95,41 +95,28 @@ class JointEncoding(TableEncoding):
 
     # --- in a graph ----------------------------------------------------------------------
 
-    @cached_property
-    def _widest(self) -> dict[str, ColumnEncoding]:
-        """The encoding of each column whose raw input every member can read.
-
-        Raises:
-            SpecError: If one member reads a column as text and another as integers.
-        """
-        found = {}
-        for each in zip(*(member.columns for member in self.members), strict=True):
-            types = {column.input_dtype for column in each}
-            wide = next((pair for pair in _WIDER if types <= pair), types)
-            if len(types) > 1 and wide is types:
-                raise SpecError(
-                    Finding(
-                        f"column {each[0].name!r}",
-                        "one type of its values for all members",
-                        " and ".join(sorted(types)),
-                        f"Give the values of this column letters, or set data.columns."
-                        f"{each[0].name}: number.",
-                    )
-                )
-            last = "string" if "string" in types else "float64"
-            of_type = [column for column in each if column.input_dtype == last]
-            found[each[0].name] = (of_type or list(each))[0]
-        return found
-
     def inputs(self, reserved: Collection[str] = ()) -> dict[str, keras.KerasTensor]:
         """Returns the Keras inputs of the raw columns, each (batch,), by their names."""
-        import keras
+        self._check_types()
+        return super().inputs(reserved)
 
-        names = self.input_names(reserved)
-        return {
-            names[name]: keras.Input((), name=names[name], dtype=column.input_dtype)
-            for name, column in self._widest.items()
-        }
+    def _check_types(self) -> None:
+        """Checks that no column is text for one member and integers for another.
+
+        Raises:
+            SpecError: If one is.
+        """
+        for wide, *each in zip(self.columns, *(m.columns for m in self.members), strict=True):
+            types = {column.input_dtype for column in each}
+            if len(types) > 1 and types not in _WIDER:
+                raise SpecError(
+                    Finding(
+                        f"column {wide.name!r}",
+                        "one type of its values for all members",
+                        " and ".join(sorted(types)),
+                        "Give the values of this column letters, so that all read text.",
+                    )
+                )
 
     def features(
         self, inputs: Mapping[str, keras.KerasTensor], reserved: Collection[str] = ()
@@ -137,8 +124,7 @@ class JointEncoding(TableEncoding):
         """Returns the features of all members, (batch, features), float32."""
         import keras
 
-        names = self.input_names(reserved)
-        parts = []
+        names, parts = self.input_names(reserved), []
         for member in self.members:
             raw = {
                 names[column.name]: _as_read(inputs[names[column.name]], column)
@@ -147,15 +133,23 @@ class JointEncoding(TableEncoding):
             parts.append(member.features(raw, reserved))
         return keras.ops.concatenate(parts, axis=1)
 
-    def raw_inputs(
-        self,
-        columns: Mapping[str, pa.ChunkedArray],
-        reserved: Collection[str] = (),
-        place: Any = None,
-    ) -> dict[str, Any]:
-        """Returns the raw columns as tensors for the Keras model, by the inputs' names."""
-        widest = TableEncoding(tuple(self._widest.values()))
-        return widest.raw_inputs(columns, reserved, place)
+
+def _widest(columns: Sequence[ColumnEncoding]) -> ColumnEncoding:
+    """Returns the encoding of one column whose raw input can say most, of several members."""
+    order = ("string", "float64", "int64", "bool")
+    return min(columns, key=lambda column: order.index(column.input_dtype))
+
+
+def as_input(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Returns raw values of a column in a type that can also express a missing value.
+
+    Args:
+        values: Values of one member's raw input, (rows,).
+        dtype: Type of the joint input.
+    """
+    if dtype == "string" and values.dtype.kind == "b":
+        return np.where(values, "true", "false")
+    return values if dtype == "string" else values.astype(dtype)
 
 
 def encoding_from_config(config: Mapping[str, Any]) -> TableEncoding:
@@ -172,9 +166,9 @@ def _as_read(raw: keras.KerasTensor, column: ColumnEncoding) -> keras.KerasTenso
     ops, dtype = keras.ops, column.input_dtype
     if raw.dtype == dtype:
         return raw
-    if dtype == "bool":  # of text; a missing value counts as false
-        lookup = keras.layers.StringLookup(vocabulary=["true"], mask_token="")
-        return ops.equal(lookup(raw), 2)
+    if dtype == "bool":  # of text: a missing value is half way, so that its sign is 0
+        lookup = keras.layers.StringLookup(vocabulary=["false", "true"], mask_token="")
+        return ops.take(np.array([0.5, np.nan, 0.0, 1.0], np.float32), lookup(raw))
     unseen = float(column._unseen_integer)  # type: ignore[attr-defined]
     whole = ops.equal(ops.floor(raw), raw)  # false for NaN
     return ops.cast(ops.where(whole, raw, unseen), "int64")
