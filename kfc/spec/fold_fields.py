@@ -46,6 +46,35 @@ class FoldSpec(SpecModel):
         return self
 
 
+Groups = Annotated[
+    str | None,
+    Field(
+        description="Column of a table whose equal values are never split between parts or "
+        "folds; it is no input.",
+        examples=["patient"],
+    ),
+]
+Order = Annotated[
+    str | None,
+    Field(
+        description="Column of numbers or dates by which rows are split: the last ones are "
+        "held out, and a fold trains on the rows before it.",
+        examples=["date"],
+    ),
+]
+Fold = Annotated[
+    FoldSpec | None,
+    Field(
+        description="Fold whose rows are the test rows of this run.",
+        examples=[{"number": 0, "of": 5}],
+    ),
+]
+SplitSeed = Annotated[
+    Annotated[int, Field(ge=0, lt=2**32)] | None,
+    Field(description="Seed of all splits of rows; by default seed.", examples=[0]),
+]
+
+
 def arranged_twice(spec: Spec) -> Iterator[Finding]:
     """Yields findings about keys that arrange rows in groups or in an order."""
     data = spec.data

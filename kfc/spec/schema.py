@@ -34,7 +34,7 @@ from kfc.spec.fields import (
     SpecModel,
     component,
 )
-from kfc.spec.fold_fields import FoldSpec
+from kfc.spec.fold_fields import Fold, Groups, Order, SplitSeed
 from kfc.spec.messages import findings_error
 from kfc.spec.optimizer_fields import OptimizerSpec
 from kfc.spec.search_fields import SearchSpec
@@ -152,26 +152,10 @@ class DataSpec(SpecModel):
         "own: the validation rows of the data. By default own if there are any, else 0.1.",
         examples=[0.1],
     )
-    groups: str | None = Field(
-        None,
-        description="Column of a table whose equal values are never split between parts or "
-        "folds; it is no input.",
-        examples=["patient"],
-    )
-    order: str | None = Field(
-        None,
-        description="Column of numbers or dates by which rows are split: the last ones are "
-        "held out, and a fold trains on the rows before it.",
-        examples=["date"],
-    )
-    fold: FoldSpec | None = Field(
-        None,
-        description="Fold whose rows are the test rows of this run.",
-        examples=[{"number": 0, "of": 5}],
-    )
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
-        None, description="Seed of all splits of rows; by default seed.", examples=[0]
-    )
+    groups: Groups = None
+    order: Order = None
+    fold: Fold = None
+    split_seed: SplitSeed = None
     rows: Count | None = Field(
         None,
         description="Number of rows used for training and validation, stratified, seeded; by "
