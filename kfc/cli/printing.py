@@ -46,7 +46,9 @@ def print_cross_validation(result: CrossValidation, as_json: bool) -> None:
 
 def print_any(result: Run | Ensemble | CrossValidation, as_json: bool) -> None:
     """Prints a run, an ensemble or a cross-validation."""
-    if hasattr(result, "folds"):
+    from kfc.ensembles import CrossValidation
+
+    if isinstance(result, CrossValidation):
         print_cross_validation(result, as_json)
     else:
         print_run(result.summary(), as_json)

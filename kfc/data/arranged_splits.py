@@ -33,6 +33,8 @@ def split_arranged(
         second = share if isinstance(share, int) else math.ceil(share * rows)
         by_time = np.argsort(labels.order, kind="stable")
         return np.sort(by_time[: rows - second]), np.sort(by_time[rows - second :])
+    if labels.groups is None:
+        raise TypeError("labels: expected groups or an order, got neither")
     of = round(1 / (share / rows if isinstance(share, int) else share))
     of = max(2, min(of, len(np.unique(labels.groups))))
     return fold_parts(y, 0, of, seed, stratify=stratify, labels=labels)

@@ -73,9 +73,7 @@ class HeldOutRows:
     def table(self) -> OutOfFold:
         """Returns the predictions of all rows."""
         task = self._known_task
-        numbers, y, outputs = (
-            np.concatenate([part[i] for part in self._parts]) for i in (1, 2, 3)
-        )
+        numbers, y = (np.concatenate([part[i] for part in self._parts]) for i in (1, 2))
         repeat, fold = (
             np.concatenate(
                 [np.full(len(part[1]), getattr(part[0], name)) for part in self._parts]
@@ -83,14 +81,17 @@ class HeldOutRows:
             for name in ("repeat", "number")
         )
         order = np.lexsort((numbers, repeat))
-        predictions = from_outputs(outputs[order], task)
+        # Fold by fold, since the last bit of a softmax depends on the number of rows.
+        each = [from_outputs(part[3], task) for part in self._parts]
+        probabilities = np.concatenate([found.probabilities for found in each])
+        value = np.concatenate([found.value for found in each])
         return OutOfFold(
             numbers[order],
             repeat[order],
             fold[order],
             decode_targets(y[order], task),
-            predictions.probabilities,
-            predictions.value,
+            probabilities[order] if task.classification else probabilities,
+            value if task.classification else value[order],
         )
 
     @property

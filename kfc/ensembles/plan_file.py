@@ -57,8 +57,8 @@ class EnsemblePlan:
     def _spec_of(self, folder: Path, repeat: int, number: int) -> Spec:
         spec, data = self.spec, self.spec.data
         if self.kind == "seeds":
-            seed, rows = spec.seed + number, spec.seed_of_rows
-            data = data.model_copy(update={"split_seed": rows})
+            seed = spec.seed + number
+            data = data.model_copy(update={"split_seed": spec.seed_of_rows})
         else:
             seed = spec.seed + repeat
             file = str(folder / FOLDS_FILE) if self.given else None

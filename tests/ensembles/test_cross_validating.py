@@ -66,7 +66,7 @@ def test_the_csv_file_has_a_line_for_each_row(validated):
     assert len(lines) == 151
 
 
-@pytest.mark.parametrize("stop", [1, 3, 4, 7, 9])
+@pytest.mark.parametrize("stop", [1, 5, 9])
 def test_an_interrupted_cross_validation_ends_with_the_same_table(
     stop, small, validated, tmp_path, monkeypatch
 ):
