@@ -16,7 +16,7 @@ from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.member_training import MemberRunner, train_members
 from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
 from kfc.errors import DataError, Finding, SpecError
-from kfc.runs import Run, baseline_scores, fitting, run, start_for_spec
+from kfc.runs import Run, baseline_scores, fitting, load_run, start_for_spec
 from kfc.spec import SpecLike, load_spec
 from kfc.system import hint_on_interrupt, locks, progress_console, user_paths
 
@@ -70,7 +70,7 @@ def fit(
     """
     valid = load_spec(spec, overrides)
     if valid.training.members == 1:
-        return fitting.fit(
+        return fitting.fit_run(
             valid, data=data, network=network, callbacks=callbacks, runs=runs, verbose=verbose
         )
     for name, given in (("network", network), ("callbacks", callbacks)):
@@ -106,7 +106,7 @@ def load(folder: str | Path) -> Run | Ensemble:
         CheckpointError: If the folder holds no finished run, or its weights are damaged.
     """
     place = user_paths.absolute(folder)
-    return load_ensemble(place) if is_ensemble(place) else run.load(folder)
+    return load_ensemble(place) if is_ensemble(place) else load_run(folder)
 
 
 def resume(
@@ -152,7 +152,7 @@ def resume(
     """
     place = user_paths.absolute(folder)
     if not is_ensemble(place):
-        return fitting.resume(folder, data=data, callbacks=callbacks, verbose=verbose)
+        return fitting.resume_run(folder, data=data, callbacks=callbacks, verbose=verbose)
     plan = read_plan(place)
     if plan.in_memory != (data is not None):
         expected = "the rows that it was given in Python" if plan.in_memory else "no rows"

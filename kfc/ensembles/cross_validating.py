@@ -154,6 +154,12 @@ def cross_validate(
     Returns:
         The finished cross-validation.
 
+    Examples:
+        >>> short = {"training.epochs": 1}
+        >>> cv = kfc.cross_validate("digits", folds=2, overrides=short, verbose=False)
+        >>> cv.mean["accuracy"] > 0.5, len(cv.folds)
+        (True, 2)
+
     Raises:
         SpecError: If the spec or an argument is wrong.
         DataError: If the data cannot be read, or cannot be split into these folds.

@@ -28,8 +28,8 @@ from kfc.runs import (
     described,
     described_as_html,
     encode_labelled,
+    load_run,
     predict,
-    run,
     sample_file,
     scores,
     weights_sha256,
@@ -71,13 +71,13 @@ class Ensemble:
         """Returns the ensemble of finished runs, or of their folders.
 
         Args:
-            runs: At least two runs.
+            runs: Two or more runs.
 
         Raises:
             SpecError: If they have other classes, columns or targets than the first one.
             CheckpointError: If a folder holds no finished run.
         """
-        loaded = tuple(each if isinstance(each, Run) else run.load(each) for each in runs)
+        loaded = tuple(each if isinstance(each, Run) else load_run(each) for each in runs)
         run_checks("averaging", loaded)
         return cls(loaded, loaded[0].folder)
 
@@ -275,7 +275,7 @@ def load_ensemble(folder: Path) -> Ensemble:
         remedy = f"Run `kfc resume {user_paths.shown_path(folder)}` to continue it."
         finding = Finding(str(folder), "a finished ensemble", "an unfinished one", remedy)
         raise CheckpointError(finding)
-    runs = tuple(run.load(member.folder) for member in plan.members(folder))
+    runs = tuple(load_run(member.folder) for member in plan.members(folder))
     facts = average_file.read_average(folder)
     ensemble = Ensemble(runs, folder, facts["metrics"], facts["baseline"])
     found = [each.weights_sha256 for each in runs]

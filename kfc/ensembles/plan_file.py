@@ -119,7 +119,7 @@ def is_ensemble(folder: Path) -> bool:
     """Returns whether a folder holds an ensemble, finished or not."""
     try:
         return (folder / FILE).is_file()
-    except (OSError, ValueError):  # no path at all; whoever reads it says so
+    except (OSError, ValueError):  # no path at all, which its reader says
         return False
 
 

@@ -6,9 +6,9 @@ from . import run as run
 from . import sample_file as sample_file
 from .description import described as described
 from .description import described_as_html as described_as_html
-from .fitting import fit as fit
 from .fitting import fit_member as fit_member
-from .fitting import resume as resume
+from .fitting import fit_run as fit_run
+from .fitting import resume_run as resume_run
 from .labelled_data import decode_targets as decode_targets
 from .labelled_data import encode_labelled as encode_labelled
 from .plan import make_plan as make_plan
@@ -22,7 +22,7 @@ from .predictions import predict as predict
 from .predictions import raw_rows as raw_rows
 from .predictions import table as table
 from .run import Run as Run
-from .run import load as load
+from .run import load_run as load_run
 from .run_list import ListedRun as ListedRun
 from .run_list import list_runs as list_runs
 from .sample_file import Sample as Sample

@@ -19,7 +19,7 @@ from kfc.runs import environment, result_file, resuming
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plan import make_plan
-from kfc.runs.run import Run, load
+from kfc.runs.run import Run, load_run
 from kfc.runs.run_writer import RunWriter, say, say_to_terminal
 from kfc.runs.trainer import Trainer, compile_trainer, weights_sha256
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
@@ -27,7 +27,7 @@ from kfc.system import atomic, locks, progress_console, user_paths
 from kfc.training.checkpoints import store
 
 
-def fit(
+def fit_run(
     spec: SpecLike,
     *,
     overrides: Mapping[str, Any] | None = None,
@@ -37,27 +37,13 @@ def fit(
     runs: str | Path = "runs",
     verbose: bool = True,
 ) -> Run:
-    """Trains the network of a spec in a new run folder.
-
-    Ctrl-C and SIGTERM end the training after a checkpoint; `resume` continues from there, as
-    it does after a crash.
-
-    Examples:
-        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-        >>> run.metrics["test_accuracy"] > 0.5
-        True
+    """Trains the network of a spec in a new run folder, as `kfc.fit` does for one network.
 
     Args:
         spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
         overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
-        data: Rows that replace `data.source`: `(x, y)` or `(x, y, sample_weight)`; a DataFrame
-            of pandas or polars, or an Arrow table, with a column `target` or `label`; or a
-            `tf.data.Dataset` of rows or of batches. A pair of these is training and test
-            rows, as in `((x, y), (x_test, y_test))`; a mapping of the names `train`,
-            `validation` and `test` brings validation rows too. A `numpy.memmap` as x is
-            streamed from the disk where it is large for this machine's memory.
-        network: Network whose weights are the initial weights. It is not changed, and its
-            architecture must be the spec's.
+        data: Rows that replace `data.source`, as for `kfc.fit`.
+        network: Network whose weights are the initial weights; it is not changed.
         callbacks: Keras callbacks, called after those that the spec names and before kfc's
             logs.
         runs: Folder that holds the numbered run folders.
@@ -67,11 +53,7 @@ def fit(
         The finished run.
 
     Raises:
-        SpecError: If the spec is wrong, with every finding.
-        DataError: If the data cannot be read or must not be trained on.
-        NumbersError: If a loss or a weight becomes NaN or infinite.
-        PluginError: If a plug-in fails.
-        DiskError: If the run folder cannot be written.
+        KfcError: As `kfc.fit` does.
     """
     console = progress_console(verbose)
     place = user_paths.absolute(runs)
@@ -92,7 +74,7 @@ def fit(
 def fit_member(
     folder: Path, spec: Spec, preparer: Callable[[Spec], Prepared], *, data: Any, verbose: bool
 ) -> Run:
-    """Trains one of several runs in a folder of its own, or goes on where it was killed.
+    """Trains one of several runs in a folder of its own, or continues it after a kill.
 
     Args:
         folder: Absolute path of the run folder; a finished run in it is only loaded.
@@ -181,25 +163,14 @@ def _begin(
     return _Begun(trainer, beginning, phases, network is not None)
 
 
-def resume(
+def resume_run(
     folder: str | Path,
     *,
     data: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     verbose: bool = True,
 ) -> Run:
-    """Resumes an interrupted run; the result has the bits of an uninterrupted one.
-
-    Training continues from the newest complete checkpoint, or from the beginning if there is
-    none yet. Versions, processors and flags that differ from those of the beginning are
-    printed and recorded, because they may change bits. Callbacks that do not save their state
-    may change bits too.
-
-    Examples:
-        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-        >>> again = kfc.resume(run.folder, verbose=False)  # finished, so it is only loaded
-        >>> again.weights_sha256 == run.weights_sha256
-        True
+    """Resumes one interrupted run, as `kfc.resume` does.
 
     Args:
         folder: Run folder.
@@ -212,15 +183,7 @@ def resume(
         The finished run. A run that was finished already is loaded.
 
     Raises:
-        CheckpointError: If the folder holds no run, its spec was changed, or a file that the
-            training depends on is damaged.
-        BusyError: If another process works in the folder.
-        DataError: If the rows are not those of the run.
-        SpecError: If the callbacks are not those of the run, or the machine has too little
-            memory.
-        NumbersError: If a loss or a weight becomes NaN or infinite.
-        PluginError: If a plug-in fails.
-        DiskError: If the run folder cannot be written.
+        KfcError: As `kfc.resume` does.
     """
     folder, console = user_paths.absolute(folder), progress_console(verbose)
     resuming.check_is_run(folder)
@@ -245,7 +208,7 @@ def _load_or_resume(
             if not result_file.is_finished(folder):
                 unfinished = resuming.read_unfinished(folder)
                 return _resume_unfinished(unfinished, data, callbacks, console, preparer)
-    return load(folder)
+    return load_run(folder)
 
 
 def _resume_unfinished(

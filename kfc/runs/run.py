@@ -289,16 +289,8 @@ class Run:
         }
 
 
-def load(folder: str | Path) -> Run:
-    """Loads a finished run from its folder.
-
-    The network is rebuilt from the spec, and its weights come from the newest checkpoint
-    with a correct sha256. No code from the folder is executed.
-
-    Examples:
-        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-        >>> kfc.load(run.folder).metrics == run.metrics
-        True
+def load_run(folder: str | Path) -> Run:
+    """Loads a finished run from its folder, as `kfc.load` does.
 
     Args:
         folder: Run folder.

@@ -84,7 +84,7 @@ class Search:
     @property
     def run(self) -> Run:
         """The winner's final run, an ordinary run."""
-        return runs_module.load(self.run_folder)
+        return runs_module.load_run(self.run_folder)
 
     @property
     def ensemble(self) -> Ensemble:
