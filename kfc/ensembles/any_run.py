@@ -16,7 +16,7 @@ from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.member_training import MemberRunner, train_members
 from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
 from kfc.errors import DataError, Finding, SpecError
-from kfc.runs import Run, baseline_scores, fitting, load_run, start_for_spec
+from kfc.runs import Run, fitting, load_run, scores, start_for_spec
 from kfc.spec import SpecLike, load_spec
 from kfc.system import hint_on_interrupt, locks, progress_console, user_paths
 
@@ -178,7 +178,9 @@ def _finish_seeds(plan: EnsemblePlan, folder: Path, data: Any, console: Console)
         for member, each in train_members(plan, folder, runner, workers=1, threads=None):
             prepared = runner.prepare.again(member.spec)
             average.add(each, prepared.test)
-            baseline = baseline or baseline_scores(prepared.train, prepared.test, each.task)
+            baseline = baseline or scores.baseline_scores(
+                prepared.train, prepared.test, each.task
+            )
             trained.append(each)
             line = f"{member.folder.name}: {each.epochs} epochs, {each.seconds:.1f} s"
             console.print(f"{line}  {len(trained)}/{len(plan.numbers)}", soft_wrap=True)

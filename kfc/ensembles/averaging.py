@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from kfc.data import Rows, Task
 from kfc.network import SMALLEST
-from kfc.runs import Run, class_logits, compute_outputs, scores
+from kfc.runs import Run, class_logits, scores
 
 
 def averaged_outputs(outputs: Sequence[np.ndarray], task: Task) -> np.ndarray:
@@ -40,7 +40,7 @@ class AverageScore:
 
     def add(self, run: Run, rows: Rows) -> None:
         """Adds the outputs of a member for the rows, as it encodes them."""
-        self._outputs.append(compute_outputs(run.network, rows.x))
+        self._outputs.append(scores.compute_outputs(run.network, rows.x))
         self._y, self._task = rows.y, run.task
 
     def scores(self, prefix: str) -> dict[str, float]:
@@ -48,5 +48,5 @@ class AverageScore:
         if self._y is None or self._task is None:
             return {}
         average = averaged_outputs(self._outputs, self._task)
-        found = scores(average, self._y, self._task)
+        found = scores.scores(average, self._y, self._task)
         return {f"{prefix}{name}": value for name, value in found.items()}

@@ -30,7 +30,7 @@ from kfc.ensembles.plan_file import (
     read_plan,
 )
 from kfc.errors import Finding, SpecError
-from kfc.runs import Run, baseline_scores, start_for_spec
+from kfc.runs import Run, scores, start_for_spec
 from kfc.spec import Spec, SpecLike, load_spec
 from kfc.system import atomic, hint_on_interrupt, locks, progress_console, user_paths
 
@@ -251,7 +251,7 @@ def _train(
             trained.append(run)
             if prepared.outside is not None:
                 average.add(run, prepared.outside)
-                baseline = baseline or baseline_scores(
+                baseline = baseline or scores.baseline_scores(
                     prepared.train, prepared.outside, run.task
                 )
             console.print(_line(scored[-1], len(scored), total), soft_wrap=True)

@@ -24,7 +24,6 @@ from kfc.runs import (
     Predictions,
     Run,
     Sample,
-    compute_outputs,
     described,
     described_as_html,
     encode_labelled,
@@ -203,7 +202,9 @@ class Ensemble:
         tensorflow_startup.check_process()
         if data is not None:
             rows = encode_labelled(data, self.task)
-            return scores(compute_outputs(self.network, rows.x), rows.y, self.task)
+            return scores.scores(
+                scores.compute_outputs(self.network, rows.x), rows.y, self.task
+            )
         average = AverageScore()
         for each in self.runs:
             prepared = each.prepared(None)

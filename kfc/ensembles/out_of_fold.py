@@ -13,7 +13,7 @@ from kfc.data import Prepared, Task
 from kfc.data.sources import arrays_in
 from kfc.ensembles.plan_file import Member
 from kfc.errors import CheckpointError, Finding, reason
-from kfc.runs import Run, compute_outputs, decode_targets, from_outputs, scores
+from kfc.runs import Run, decode_targets, from_outputs, scores
 from kfc.system import atomic
 
 CSV_FILE, NPZ_FILE = "out_of_fold.csv", "out_of_fold.npz"
@@ -54,7 +54,7 @@ class HeldOutRows:
             run: Run that was not trained on these rows.
             prepared: Its data, whose test rows they are.
         """
-        outputs = compute_outputs(run.network, prepared.test.x)
+        outputs = scores.compute_outputs(run.network, prepared.test.x)
         numbers = prepared.test_numbers
         if numbers is None:
             raise TypeError("prepared.test_numbers: expected the rows of a fold, got None")
@@ -67,7 +67,7 @@ class HeldOutRows:
         for repeat in sorted({member.repeat for member, *_ in self._parts}):
             parts = [part for part in self._parts if part[0].repeat == repeat]
             y, outputs = (np.concatenate([part[i] for part in parts]) for i in (2, 3))
-            found.append(scores(outputs, y, self._known_task))
+            found.append(scores.scores(outputs, y, self._known_task))
         return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
 
     def table(self) -> OutOfFold:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from kfc.data import Task
 
 SMALLEST = 1e-37
 """A probability below this counts as this, so that its logarithm is finite."""
+_MEMBER = re.compile(r"member_\d+")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -73,7 +75,8 @@ def takes_joint_rows(network: keras.Model, members: Sequence[keras.Model]) -> bo
 
 def member_networks(network: keras.Model) -> list[keras.Model]:
     """Returns the members of an averaged network; none for another network."""
-    members = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    # A scaling may be a model too, but has another name.
+    members = [layer for layer in network.layers if _MEMBER.fullmatch(layer.name)]
     return sorted(members, key=lambda member: int(member.name.rpartition("_")[2]))
 
 

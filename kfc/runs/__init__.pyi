@@ -4,6 +4,7 @@ from . import result_file as result_file
 from . import resuming as resuming
 from . import run as run
 from . import sample_file as sample_file
+from . import scores as scores
 from .description import described as described
 from .description import described_as_html as described_as_html
 from .fitting import fit_member as fit_member
@@ -26,9 +27,6 @@ from .run import load_run as load_run
 from .run_list import ListedRun as ListedRun
 from .run_list import list_runs as list_runs
 from .sample_file import Sample as Sample
-from .scores import baseline_scores as baseline_scores
-from .scores import compute_outputs as compute_outputs
-from .scores import scores as scores
 from .table_rows import encoded_rows as encoded_rows
 from .table_rows import typed_rows as typed_rows
 from .table_rows import unknown_counts as unknown_counts
