@@ -33,8 +33,9 @@ from kfc.errors import (
 
 if TYPE_CHECKING:
     from kfc.ejecting import eject
+    from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
     from kfc.exporting import Export, export
-    from kfc.runs import Predictions, Run, fit, load, resume
+    from kfc.runs import Predictions, Run
     from kfc.runs import build_untrained as build
     from kfc.spec import Spec
     from kfc.tuning import Search, tune
@@ -44,8 +45,10 @@ __all__ = [
     "BusyError",
     "Certificate",
     "CheckpointError",
+    "CrossValidation",
     "DataError",
     "DiskError",
+    "Ensemble",
     "Export",
     "Finding",
     "KfcError",
@@ -59,6 +62,7 @@ __all__ = [
     "SpecError",
     "UnseenValuesWarning",
     "build",
+    "cross_validate",
     "eject",
     "export",
     "fit",
@@ -70,15 +74,18 @@ __all__ = [
 
 _ON_FIRST_USE = {
     "Certificate": "kfc.verification.verifying:Certificate",
+    "CrossValidation": "kfc.ensembles.cross_validating:CrossValidation",
+    "Ensemble": "kfc.ensembles.ensemble:Ensemble",
     "Export": "kfc.exporting.loaded_export:Export",
     "Predictions": "kfc.runs.predictions:Predictions",
     "Run": "kfc.runs.run:Run",
+    "cross_validate": "kfc.ensembles.cross_validating:cross_validate",
     "build": "kfc.runs.untrained:build_untrained",
     "eject": "kfc.ejecting.script:eject",
     "export": "kfc.exporting.export_run:export",
-    "fit": "kfc.runs.fitting:fit",
-    "load": "kfc.runs.run:load",
-    "resume": "kfc.runs.fitting:resume",
+    "fit": "kfc.ensembles.any_run:fit",
+    "load": "kfc.ensembles.any_run:load",
+    "resume": "kfc.ensembles.any_run:resume",
     "Search": "kfc.tuning.search:Search",
     "Spec": "kfc.spec:Spec",
     "tune": "kfc.tuning.search:tune",

@@ -35,12 +35,15 @@ Stage = Literal[
     "encoding",
     "training_data",
     "held_out",
+    "row_labels",
+    "fold",
     "split",
     "scaling",
     "scaled",
     "weighting",
     "before_training",
     "while_training",
+    "averaging",
 ]
 
 
@@ -171,7 +174,16 @@ CHECKS = (
     Check("held_out_weight", "held_out", DataError, "kfc.data.encoding"),
     Check("held_out_type", "held_out", DataError, "kfc.data.encoding"),
     Check("held_out_shape", "held_out", DataError, "kfc.data.encoding"),
+    # Columns arrange the rows of a table: (table, key, name).
+    Check("label_column_missing", "row_labels", DataError, "kfc.data.tables.row_labels"),
+    Check("label_cell_missing", "row_labels", DataError, "kfc.data.tables.row_labels"),
+    # Rows are split into the two parts of a fold: (request).
+    Check("fold_not_of_rows", "fold", DataError, "kfc.data.fold_splits"),
+    Check("too_few_for_folds", "fold", DataError, "kfc.data.fold_splits"),
+    Check("group_on_both_sides", "fold", DataError, "kfc.data.fold_splits"),
+    Check("class_not_in_fold", "fold", DataError, "kfc.data.fold_splits"),
     # Rows are split into two parts: (request).
+    Check("one_group_alone", "split", DataError, "kfc.data.splits"),
     Check("class_of_one_row", "split", DataError, "kfc.data.splits"),
     Check("part_without_class", "split", DataError, "kfc.data.splits"),
     Check("no_row_left", "split", DataError, "kfc.data.splits"),
@@ -191,6 +203,9 @@ CHECKS = (
     Check(
         "memory_too_small", "before_training", SpecError, "kfc.training.engine.memory_estimate"
     ),
+    # Runs are averaged: (runs).
+    Check("members_missing", "averaging", SpecError, "kfc.ensembles.ensemble"),
+    Check("members_differ", "averaging", SpecError, "kfc.ensembles.ensemble"),
     # Training runs; each check has arguments of its own.
     Check("no_gradient", "while_training", NumbersError, "kfc.training.step"),
     Check("loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),

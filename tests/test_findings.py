@@ -12,12 +12,14 @@ import pytest
 
 import kfc
 from kfc.data import Prepared, Rows, Task, prepare, weighted
+from kfc.data.fold_splits import FoldRequest, as_folds, split_fold
 from kfc.data.row_checks import check_rows
 from kfc.data.splits import SplitRequest, split
+from kfc.data.tables import RowLabels
 from kfc.errors import Finding, KfcError, SpecError
 from kfc.findings import CHECKS, Check, checks_of, run_check, run_checks
 from kfc.runs.table_rows import encoded_rows, typed_rows
-from kfc.spec import load_spec
+from kfc.spec import FoldSpec, load_spec
 from kfc.spec.schema import AcceptedCheck
 
 X = np.random.default_rng(0).random((60, 4))
@@ -53,6 +55,17 @@ def cut(y, share, stratify=True):
 
 def table(**columns):
     return lambda: prepare(load_spec({"data": {"target": "label"}}), {**TABLE, **columns})
+
+
+def table_by(groups, **columns):
+    spec = load_spec({"data": {"target": "label", "groups": groups}})
+    return lambda: prepare(spec, {**TABLE, **columns})
+
+
+def member(class_names):
+    return SimpleNamespace(
+        task=Task((4,), "float32", class_names), folder=pathlib.Path("0001")
+    )
 
 
 def declared(values, **columns):
@@ -143,6 +156,25 @@ TRIGGERS = {
     "input_precision": fitted(np.c_[X, SECONDS], Y),
     "target_precision": fitted(X, SECONDS[:, 0]),
     "target_constant": fitted(X, X[:, 0] * 0, data={"task": "regression"}),
+    "label_column_missing": table_by(groups="no"),
+    "label_cell_missing": table_by(groups="g", g=[None, *"ab" * 29, "c"]),
+    "fold_not_of_rows": lambda: split_fold(
+        FoldRequest(Y, FoldSpec(number=3, file="f.npz"), 0, True, given=as_folds(Y))
+    ),
+    "too_few_for_folds": fitted(X, Y, data={"fold": {"number": 0, "of": 21}}),
+    "group_on_both_sides": lambda: split_fold(
+        FoldRequest(
+            Y, FoldSpec(number=0, file="f.npz"), 0, True, RowLabels(Y // 2), as_folds(Y)
+        )
+    ),
+    "class_not_in_fold": lambda: split_fold(
+        FoldRequest(Y, FoldSpec(number=0, file="f.npz"), 0, True, given=as_folds(Y))
+    ),
+    "one_group_alone": table_by(groups="g", g=["a"] * 60),
+    "members_missing": lambda: run_check("members_missing", ()),
+    "members_differ": lambda: run_check(
+        "members_differ", (member(("a", "b")), member(("c",)))
+    ),
     "class_of_one_row": fitted(X, np.arange(60)),
     "part_without_class": cut([0, 1, 2] * 4, 2),
     "no_row_left": cut([0.5], 0.5, stratify=False),

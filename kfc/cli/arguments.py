@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from kfc.errors import Finding, SpecError
@@ -50,3 +51,27 @@ def with_eager(overrides: dict[str, Any]) -> dict[str, Any]:
         got = f"--eager and training.engine={overrides['training.engine']}"
         raise SpecError(Finding("arguments", "one engine", got, "Remove one of them."))
     return {**overrides, "training.engine": "eager"}
+
+
+def check_fold_options(
+    folds: int | None, repeats: int, workers: int, start: Path | None
+) -> None:
+    """Checks that options of a cross-validation come with `--folds`, and no other ones do.
+
+    Args:
+        folds: Value of `--folds`.
+        repeats: Value of `--repeats`.
+        workers: Value of `--workers`.
+        start: Value of `--from`.
+
+    Raises:
+        SpecError: If an option would be without effect.
+    """
+    if folds is not None:
+        if start is not None:
+            remedy = "Leave one of them out."
+            raise SpecError(Finding("--from", "no --folds beside it", f"{folds}", remedy))
+        return
+    for name, value in (("--repeats", repeats), ("--workers", workers)):
+        if value > 1:
+            raise SpecError(Finding(name, "--folds N beside it", "none", "Add --folds 5."))

@@ -15,8 +15,9 @@ from kfc.errors import one_line
 from kfc.system import user_paths
 
 if TYPE_CHECKING:
+    from kfc.ensembles import CrossValidation, Ensemble
     from kfc.exporting import Export
-    from kfc.runs import ListedRun
+    from kfc.runs import ListedRun, Run
     from kfc.tuning import Search, SearchStatus
     from kfc.verification import Certificate
 
@@ -30,6 +31,27 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
     print(f"{'epochs':18} {summary['epochs']}")
     print(f"{'seconds':18} {summary['seconds']:.2f}")
     print(f"{'folder':18} {one_line(summary['folder'])}")
+
+
+def print_cross_validation(result: CrossValidation, as_json: bool) -> None:
+    """Prints a line for each fold, the mean and the spread; then the scores of the average."""
+    if as_json:
+        print_json(result.summary())
+        return
+    Console(width=None if sys.stdout.isatty() else 250).print(result.table())
+    if result.metrics:
+        print_metrics(result.metrics, result.baseline)
+    print(f"{'folder':18} {one_line(user_paths.shown_path(result.folder))}")
+
+
+def print_any(result: Run | Ensemble | CrossValidation, as_json: bool) -> None:
+    """Prints a run, an ensemble or a cross-validation."""
+    from kfc.ensembles import CrossValidation
+
+    if isinstance(result, CrossValidation):
+        print_cross_validation(result, as_json)
+    else:
+        print_run(result.summary(), as_json)
 
 
 def print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -> None:

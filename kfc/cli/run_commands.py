@@ -18,13 +18,15 @@ from kfc.cli.startup import start_for_command
 
 def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Resume an interrupted RUN; the result is bit-identical to an uninterrupted one."""
+    from kfc.ensembles import is_ensemble
     from kfc.runs import resuming
 
-    resuming.check_resumable(folder)  # before TensorFlow is imported
+    if not is_ensemble(folder):
+        resuming.check_resumable(folder)  # before TensorFlow is imported
     start_for_command(quiet)
     import kfc
 
-    printing.print_run(kfc.resume(folder, verbose=not quiet).summary(), as_json)
+    printing.print_any(kfc.resume(folder, verbose=not quiet), as_json)
 
 
 def evaluate(

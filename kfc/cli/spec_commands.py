@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kfc.cli import printing, table_commands
-from kfc.cli.arguments import spec_and_overrides, with_eager
+from kfc.cli.arguments import check_fold_options, spec_and_overrides, with_eager
 from kfc.cli.options import AsJson, Quiet, SpecArguments
 from kfc.cli.startup import start_for_command
 from kfc.errors import NumbersError
@@ -62,6 +62,21 @@ def fit(
     eager: Annotated[
         bool, typer.Option("--eager", help="Run eagerly, line by line, for a debugger; slow.")
     ] = False,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Train a run for each of N folds, measured on the rows it has not seen.",
+            metavar="N",
+            show_default=False,
+        ),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Number of times that all folds are trained.")
+    ] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes that train folds at once.")
+    ] = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -71,6 +86,7 @@ def fit(
     """
     from kfc.spec import load_spec
 
+    check_fold_options(folds, repeats, workers, start)
     spec, overrides = spec_and_overrides(arguments or [])
     if eager:
         overrides = with_eager(overrides)
@@ -78,6 +94,11 @@ def fit(
     start_for_command(quiet)
     import kfc
 
+    if folds is not None:
+        options: dict[str, Any] = {"repeats": repeats, "workers": workers, "runs": runs}
+        result = kfc.cross_validate(checked, folds=folds, verbose=not quiet, **options)
+        printing.print_cross_validation(result, as_json)
+        return
     network = kfc.load(start).model if start else None
     run = kfc.fit(checked, network=network, runs=runs, verbose=not quiet)
     printing.print_run(run.summary(), as_json)

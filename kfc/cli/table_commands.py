@@ -18,6 +18,7 @@ from kfc.errors import DataError, Finding, SpecError, UnseenValuesWarning, one_l
 
 if TYPE_CHECKING:
     from kfc.data.tables import RawTable
+    from kfc.ensembles import Ensemble
     from kfc.exporting import Export
     from kfc.runs import Run
 
@@ -64,7 +65,7 @@ def write_draft(
     print(f"{'train':16} kfc fit {one_line(shlex.quote(str(path)))}")
 
 
-def read_rows_for(run: Run | Export, file: Path | str) -> RawTable:
+def read_rows_for(run: Run | Ensemble | Export, file: Path | str) -> RawTable:
     """Reads a table for a run that was trained on a table, or for an export of one.
 
     Raises:
@@ -107,7 +108,7 @@ def unseen_values_printed(*, quiet: bool) -> Iterator[None]:
         yield
 
 
-def print_ignored_columns(run: Run | Export, table: RawTable) -> None:
+def print_ignored_columns(run: Run | Ensemble | Export, table: RawTable) -> None:
     """Prints on stderr the columns that the training did not have."""
     if run.task.table is None:
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from kfc.data.encoded_tables import EncodedTable
 from kfc.data.rows import Rows
 from kfc.errors import Finding
@@ -30,6 +32,9 @@ class EncodedParts:
         raw_inputs: Inputs of arrays as their source gave them, with the name of each part in
             messages; none for tables, whose inputs were checked when they were encoded.
         warnings: Findings that do not refuse the rows.
+        outside: Test rows of the source itself, where the test rows are those of a fold.
+        test_numbers: Numbers of the source's rows that are the test rows; None where the
+            source has test rows of its own.
     """
 
     name: str
@@ -45,6 +50,8 @@ class EncodedParts:
     table: EncodedTable | None = None
     raw_inputs: tuple[tuple[Any, str], ...] = ()
     warnings: tuple[Finding, ...] = ()
+    outside: Rows | None = None
+    test_numbers: np.ndarray | None = None
 
     def resolved(self) -> dict[str, Any]:
         """Returns the keys of the spec's `data` whose values depend on the rows."""

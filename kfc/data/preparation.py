@@ -7,25 +7,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kfc.data.encoded_parts import EncodedParts
 from kfc.data.encoded_tables import EncodedTable
 from kfc.data.encoding import are_pixels, encode_held_out, encode_rows
 from kfc.data.raw_rows import RawRows, read_rows
 from kfc.data.row_checks import check_rows
+from kfc.data.row_parts import choose_parts
 from kfc.data.rows import Rows, Source
 from kfc.data.source_reading import read_source
-from kfc.data.splits import SplitRequest, split
 from kfc.data.table_cache import cached_parts, input_file, streams_table
-from kfc.data.tables import ArrowFiles, ColumnReport, TypedTable
-from kfc.data.targets import Classes, read_classes
+from kfc.data.tables import ArrowFiles, ColumnReport, RowLabels, TypedTable
+from kfc.data.targets import read_classes
 from kfc.data.task import Task
 from kfc.errors import Finding
 from kfc.findings import run_checks
 from kfc.preprocessing import NumericScaling, TargetScaling, fit_scaling
 from kfc.spec import Spec
 from kfc.system import first_features
-
-TEST_SHARE = 0.2  # of the rows of a source without test rows
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Prepared:
         test_columns: The columns of some test rows of a table, evenly spaced and not yet
             encoded, of which a run keeps a sample; None for arrays.
         warnings: Findings that do not refuse the rows, without those that the spec accepts.
+        outside: Test rows of the source itself, where the test rows are those of a fold.
+        test_numbers: Numbers of the source's rows that are the test rows; None where the
+            source has test rows of its own.
     """
 
     train: Rows
@@ -58,6 +61,8 @@ class Prepared:
     reports: tuple[ColumnReport, ...] = ()
     test_columns: TypedTable | None = None
     warnings: tuple[Finding, ...] = ()
+    outside: Rows | None = None
+    test_numbers: np.ndarray | None = None
 
     @property
     def held_out(self) -> dict[str, Rows]:
@@ -77,13 +82,15 @@ def prepare(
     *,
     read: Callable[[str], Source] = read_source,
     cache: Path | None = None,
+    raw: RawRows | None = None,
 ) -> Prepared:
     """Reads, checks, encodes and splits the data of `spec`, and fits its scalings.
 
     The test rows are those of the source, or 20 % of it. The validation rows are those of the
-    source, those of another source, or a share of the rest. Splits are shuffled, stratified
-    and seeded; scalings are fitted on the training rows that remain. Rows keep their order
-    within a part.
+    source, those of another source, or a share of the rest. With `data.fold` the test rows are
+    the held-out rows of that fold. Splits are shuffled, stratified and seeded, or follow
+    `data.groups` or `data.order`; scalings are fitted on the training rows that remain. Rows
+    keep their order within a part.
 
     Args:
         spec: Valid spec.
@@ -91,6 +98,7 @@ def prepare(
         read: Function that reads a source by name, perhaps with a cache.
         cache: Folder of encoded tables that are larger than the memory, unless `data.cache`
             names one; by default `.tables` in the folder `runs`.
+        raw: Rows that `read_rows` has read for a spec with the same source; None to read them.
 
     Raises:
         DataError: If the data cannot be read, or a check refuses them.
@@ -103,7 +111,7 @@ def prepare(
 
         parts = cached_parts(spec, cache, encode)
     else:
-        parts = _encoded_parts(spec, read_rows(spec, data, read))
+        parts = _encoded_parts(spec, raw or read_rows(spec, data, read))
     task = _task(spec, parts)
     for x, where in parts.raw_inputs:
         run_checks("scaled", task.scaling, x, where, task.feature_names)
@@ -117,6 +125,8 @@ def prepare(
         parts.table.reports if parts.table else (),
         parts.table.test_columns if parts.table else None,
         tuple(finding for finding in parts.warnings if finding.code not in spec.accept),
+        parts.outside,
+        parts.test_numbers,
     )
 
 
@@ -154,23 +164,38 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
         )
     )
 
-    # Split. Of the training rows `data.rows` are kept, the second part of such a split.
-    if test is None:
-        train, test = _split(train, spec, TEST_SHARE, raw.test_name, classes)
-    if spec.data.rows is not None and spec.data.rows < len(train):
-        _, train = _split(train, spec, spec.data.rows, "data.rows", classes)
-    if isinstance(raw.validation, float) and raw.validation > 0:
-        train, validation = _split(train, spec, raw.validation, "data.validation", classes)
+    # Choose the rows of each part. In a fold, the source's own test rows are outside.
+    labels = raw.tables.labels if raw.tables else RowLabels()
+    chosen = choose_parts(
+        spec,
+        train.y,
+        stratify=classes is not None,
+        labels=labels,
+        given=raw.folds,
+        has_test=test is not None,
+        validation=raw.validation,
+        test_name=raw.test_name,
+    )
+    outside = test if spec.data.fold is not None else None
+    if chosen.validation is not None:
+        validation = train.take(chosen.validation)
+    if chosen.test is not None:
+        test = train.take(chosen.test)
+    if len(chosen.train) < len(train):
+        train = train.take(chosen.train)
 
     # Parts that were split off the training rows may have weights.
-    parts = {"train": train, "test": replace(test, sample_weight=None)}
-    if validation is not None:
-        parts["validation"] = replace(validation, sample_weight=None)
+    held_out = {"test": test, "validation": validation, "outside": outside}
+    parts = {"train": train} | {
+        name: replace(rows, sample_weight=None)
+        for name, rows in held_out.items()
+        if rows is not None
+    }
     table = None
     warnings: tuple[Finding, ...] = ()
     if raw.tables is not None:
         # Fit the encoding on the training rows that remain.
-        table = EncodedTable.fit(spec, raw.tables, train, test)
+        table = EncodedTable.fit(spec, raw.tables, train, parts["test"])
         for name, rows in parts.items():
             parts[name] = table.encode(
                 rows, None if folder is None else input_file(folder, name)
@@ -185,6 +210,8 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
         train=parts["train"],
         validation=parts.get("validation"),
         test=parts["test"],
+        outside=parts.get("outside"),
+        test_numbers=chosen.test,
         sha256=sha256,
         class_names=classes.class_names if classes else None,
         pixels=pixels,
@@ -230,12 +257,3 @@ def _task(spec: Spec, parts: EncodedParts) -> Task:
         targets=() if classification else parts.targets,
         table=table.task(spec, scale, train.x) if table else None,
     )
-
-
-def _split(
-    rows: Rows, spec: Spec, share: float | int, where: str, classes: Classes | None
-) -> tuple[Rows, Rows]:
-    """Returns two parts of the rows, the second one with `share` of them."""
-    request = SplitRequest(rows.y, share, spec.seed, stratify=classes is not None, where=where)
-    first, second = split(request)
-    return rows.take(first), rows.take(second)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kfc.data.fold_splits import GivenFolds, read_folds
 from kfc.data.rows import Rows, Source
 from kfc.data.sources import from_memory
 from kfc.data.tables import (
@@ -43,12 +44,14 @@ class RawRows:
         validation: Origin of the validation rows: a share of the training rows, the name of
             another source, or `own`.
         tables: The table that the rows come from, or None.
+        folds: Folds of the file that the spec names, if it does.
     """
 
     source: Source
     name: str
     validation: float | str
     tables: TableSource | None = None
+    folds: GivenFolds | None = None
 
     @property
     def parts(self) -> Iterator[tuple[Rows, str]]:
@@ -87,6 +90,11 @@ class RawRows:
                 digest.update(f"{values.shape} {values.dtype}".encode())
                 for _, part in chunks(values):
                     digest.update(np.ascontiguousarray(part).view(np.uint8).data)
+        if self.tables is not None:
+            self.tables.labels.add_to_hash(digest)
+        if self.folds is not None:
+            for values in (self.folds.rows, self.folds.fold):
+                digest.update(values.data)
         return digest.hexdigest()
 
 
@@ -96,7 +104,7 @@ def read_rows(
     read: Callable[[str], Source],
     arrow_files: ArrowFiles | None = None,
 ) -> RawRows:
-    """Reads all rows, of a table or of arrays.
+    """Reads all rows, of a table or of arrays, and the folds of a file.
 
     Args:
         spec: Valid spec.
@@ -107,6 +115,15 @@ def read_rows(
     Raises:
         DataError: If the data cannot be read, or a check refuses them.
     """
+    rows = _read_rows(spec, data, read, arrow_files)
+    if spec.data.fold is None or spec.data.fold.file is None:
+        return rows
+    return replace(rows, folds=read_folds(spec.data.fold.file))
+
+
+def _read_rows(
+    spec: Spec, data: Any, read: Callable[[str], Source], arrow_files: ArrowFiles | None
+) -> RawRows:
     name = "data" if data is not None else str(spec.data.source)
     of_file = data is None and is_table_source(spec.data.source)
     in_memory = tables_in_memory(data, spec.data)

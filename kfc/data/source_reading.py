@@ -70,7 +70,7 @@ def key_without_effect(spec: Spec, kind: str, parts: Collection[str] = ()) -> li
     """
     data, findings = spec.data, []
     if kind == "arrays":
-        for key in ("target", "test", "columns", "cache"):
+        for key in ("target", "test", "columns", "cache", "groups", "order"):
             if getattr(data, key):
                 remedy = "Remove the key; arrays bring their own targets and test rows."
                 findings.append(Finding(f"data.{key}", "a table", "arrays", remedy))

@@ -1,13 +1,19 @@
-"""Splits rows into two parts: shuffled, seeded and, for classes, stratified."""
+"""Splits rows into two parts: shuffled, seeded and, for classes, stratified.
+
+Groups of rows stay together, and rows with an order are not shuffled: the last ones are the
+second part.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from kfc.data.arranged_splits import split_arranged
+from kfc.data.tables import RowLabels
 from kfc.errors import Finding
 from kfc.findings import run_checks
 
@@ -22,6 +28,7 @@ class SplitRequest:
         seed: Seed of the shuffling; the same seed gives the same parts.
         stratify: Whether both parts keep the proportions of the classes in `y`.
         where: Key or data in messages, such as `data.validation`.
+        labels: Groups that no split divides, or the order by which the second part is last.
     """
 
     y: np.ndarray
@@ -29,6 +36,7 @@ class SplitRequest:
     seed: int
     stratify: bool
     where: str
+    labels: RowLabels = field(default_factory=RowLabels)
 
     @property
     def second_rows(self) -> int:
@@ -40,6 +48,10 @@ class SplitRequest:
     @functools.cached_property
     def parts(self) -> tuple[np.ndarray, np.ndarray]:
         """The row numbers of the two parts, each in rising order."""
+        if self.labels.groups is not None or self.labels.order is not None:
+            return split_arranged(
+                self.y, self.share, self.seed, stratify=self.stratify, labels=self.labels
+            )
         from sklearn.model_selection import train_test_split  # its import takes seconds
 
         first, second = train_test_split(
@@ -108,6 +120,15 @@ def no_row_left(request: SplitRequest) -> Finding | None:
         "Change the share, or add rows.",
         evidence={"rows": rows, "second_rows": second},
     )
+
+
+def one_group_alone(request: SplitRequest) -> Finding | None:
+    """Finds rows of a single group, which no split can divide."""
+    groups = request.labels.groups
+    if groups is None or len(np.unique(groups)) > 1:
+        return None
+    expected, got = "rows of at least two groups, for a split by data.groups", "one group"
+    return Finding(request.where, expected, got, "Remove data.groups, or add rows.")
 
 
 def class_not_in_training(request: SplitRequest) -> Finding | None:

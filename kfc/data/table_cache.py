@@ -39,6 +39,7 @@ from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
 from kfc.system import DiskArray, atomic, locks, memory, open_file, user_paths
 
 _FORMAT = 1  # of the files of an entry
+_NUMBERS = "test_numbers.npy"
 _TABLES = ".tables"  # name of the default folder
 _SOURCES = ("source", "test", "validation")
 _WITHOUT_EFFECT = ("cache", "stream", "scale", "scale_target", "unknown")
@@ -92,7 +93,8 @@ def cached_parts(
     """
     cache = user_paths.absolute(spec.data.cache or cache or Path("runs") / _TABLES)
     files = _files(spec.data)
-    versions, hashes = _versions(files), _hashes(files)
+    fold = spec.data.fold.file if spec.data.fold else None
+    versions, hashes = _versions(files), _hashes(files, fold)
     key = _key(spec, spec.data, hashes)
     if (parts := _find(cache, key, spec)) is not None:
         return parts
@@ -137,8 +139,10 @@ def _versions(files: dict[str, tuple[Path, ...]]) -> list[tuple[int, int, int]]:
     return found
 
 
-def _hashes(files: dict[str, tuple[Path, ...]]) -> dict[str, list[str]]:
-    """Returns the hashes of the files of each source."""
+def _hashes(files: dict[str, tuple[Path, ...]], fold: str | None) -> dict[str, list[str]]:
+    """Returns the hashes of the files of each source, and of the file of given folds."""
+    if fold is not None:
+        files = {**files, "fold": (Path(user_paths.expanded(fold)),)}
     found: dict[str, list[str]] = {}
     for key, path in ((key, path) for key, paths in files.items() for path in paths):
         with refusing(path, "a file of a table"):
@@ -167,11 +171,11 @@ def _key(spec: Spec, data: DataSpec, hashes: dict[str, list[str]]) -> str:
         hashes: Hashes of the files of each source, whose names do not matter.
     """
     said = data.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
-    kinds = {key: said.pop(key).partition(":")[0] for key in hashes}
+    kinds = {key: said.pop(key).partition(":")[0] for key in hashes if key != "fold"}
     facts = [
         _FORMAT,
         metadata.version("keras-fully-connected"),
-        spec.seed,
+        spec.seed_of_rows,
         said,
         kinds,
         hashes,
@@ -187,6 +191,8 @@ def _write(folder: Path, parts: EncodedParts) -> None:
     table = _table_of(parts)
     for name, rows in _parts_of(parts).items():
         _save(folder / f"{name}_y.npy", rows.y)
+    if parts.test_numbers is not None:
+        _save(folder / _NUMBERS, parts.test_numbers)
     sample = pa.table(dict(table.test_columns.columns))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, sample.schema) as writer:
@@ -231,6 +237,7 @@ def _table_of(parts: EncodedParts) -> EncodedTable:
 
 def _parts_of(parts: EncodedParts) -> dict[str, Rows]:
     named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    named["outside"] = parts.outside
     return {name: rows for name, rows in named.items() if rows is not None}
 
 
@@ -265,7 +272,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
             DiskArray(np.load(input_file(folder, name), mmap_mode="r")),
             np.load(folder / f"{name}_y.npy"),
         )
-        for name in ("train", "validation", "test")
+        for name in ("train", "validation", "test", "outside")
         if input_file(folder, name).name in content["files"]
     }
     names = content["class_names"]
@@ -274,6 +281,8 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
         train=rows["train"],
         validation=rows.get("validation"),
         test=rows["test"],
+        outside=rows.get("outside"),
+        test_numbers=np.load(folder / _NUMBERS) if _NUMBERS in content["files"] else None,
         sha256=content["sha256"],
         class_names=None if names is None else tuple(names),
         pixels=False,

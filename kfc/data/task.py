@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kfc.preprocessing import InputScaling, NumericScaling, TableEncoding, TargetScaling
+from kfc.preprocessing import (
+    InputScaling,
+    NumericScaling,
+    TableEncoding,
+    TargetScaling,
+    encoding_from_config,
+)
 from kfc.spec import ColumnSpec, CsvSpec
 
 
@@ -44,7 +50,7 @@ class TableTask:
             str(config["target"]),
             CsvSpec.model_validate(config["csv"]),
             str(config["unknown"]),
-            TableEncoding.from_config(config["encoding"]),
+            encoding_from_config(config["encoding"]),
             NumericScaling.from_config(scaling) if scaling else None,
         )
 

@@ -103,6 +103,9 @@ def _data_findings(spec: Spec) -> Iterator[Finding]:
         yield _finding("data.source", f"one of {', '.join(SOURCES)}", data.source)
     if isinstance(data.validation, str):
         yield _finding("data.validation", "a share of the training rows", data.validation)
+    for key in ("fold", "groups", "order"):
+        if getattr(data, key) is not None:
+            yield _finding(f"data.{key}", "a shuffled split", getattr(data, key))
     if data.stream == "always":
         yield _finding("data.stream", "rows in memory (auto or never)", data.stream)
 
@@ -184,6 +187,7 @@ def _training_findings(spec: Spec) -> Iterator[Finding]:
         "class_weight": (training.class_weight, None),
         "drop_last": (training.drop_last, False),
         "precision": (training.precision, "float32"),
+        "members": (training.members, 1),
         "callbacks": ([callback.name for callback in training.callbacks], []),
     }
     for key, (value, wanted) in plain.items():

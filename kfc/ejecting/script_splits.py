@@ -69,9 +69,9 @@ def script_splits(spec: Spec, source: Source, prepared: Prepared) -> list[Script
     for first, second, share in wanted:
         if second == "rows" and share >= len(rows):
             continue  # `data.rows` selects all of them
-        parts = split(SplitRequest(y[rows], share, spec.seed, stratify, where="data"))
+        parts = split(SplitRequest(y[rows], share, spec.seed_of_rows, stratify, where="data"))
         by_hand = stratify and not splits_by_sklearn(spec)
-        counts, tied = _by_class(y[rows], parts[0], spec.seed) if by_hand else ([], [])
+        counts, tied = _by_class(y[rows], parts[0], spec.seed_of_rows) if by_hand else ([], [])
         size = len(parts[1])
         splits.append(ScriptSplit(first, second, bool(splits), share, size, counts, tied))
         rows = rows[parts[0] if first == "rows" else parts[1]]

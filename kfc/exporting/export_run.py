@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from kfc.data import Task
+from kfc.ensembles import Ensemble, load
 from kfc.errors import CheckpointError, Finding, SpecError, one_line
 from kfc.exporting import certificate, model_card, requests, serving_signature
 from kfc.exporting.formats import Exporter, full_disk_as_oserror
@@ -41,7 +42,7 @@ _NOT_VERSIONS = ("result.json", "checkpoints", CERTIFICATE)
 
 
 def export(
-    finished: Run | str | Path,
+    finished: Run | Ensemble | str | Path,
     path: str | Path,
     *,
     version: int | None = None,
@@ -61,7 +62,7 @@ def export(
         '1'
 
     Args:
-        finished: A run, or its folder.
+        finished: A run, an ensemble, or its folder.
         path: Folder of the model's versions, in TensorFlow Serving's layout: `path/1`, ...
         version: Number of this version, at least 1; by default the next free one.
         format: Name of the format: `saved_model`, `onnx`, `litert` or a plug-in's.
@@ -89,10 +90,10 @@ def export(
     safe_open.distrust(path)
     _check_path(path, exporter)
     console = progress_console(verbose)
-    if not isinstance(finished, Run):
-        finished = run.load(finished)
+    if not isinstance(finished, (Run, Ensemble)):
+        finished = load(finished)
     exporter.check_inputs(format, finished.task, encoded=encoded)
-    sample = _checked_sample(finished)
+    sample = _sample_of(finished)
     if encoded:
         sample = replace(sample, columns={})
     task = finished.task.core if encoded else finished.task
@@ -113,7 +114,7 @@ def export(
 def _write_version(
     folder: Path,
     target: Path,
-    finished: Run,
+    finished: Run | Ensemble,
     task: Task,
     sample: Sample,
     exporter: Exporter,
@@ -235,6 +236,14 @@ def _check_free(path: Path, number: int, format: str) -> None:
         )
 
 
+def _sample_of(finished: Run | Ensemble) -> Sample:
+    """Returns the sample of a run; of an ensemble the average's, after a check of each run."""
+    if isinstance(finished, Run):
+        return _checked_sample(finished)
+    samples = [_checked_sample(each) for each in finished.runs]
+    return finished.sample_of(samples[0])
+
+
 def _checked_sample(finished: Run) -> Sample:
     """Returns the run's sample, after a check that its network still gives the same outputs.
 
@@ -273,7 +282,7 @@ def _write_class_names(folder: Path, task: Task) -> None:
 
 
 def _write_requests(
-    folder: Path, exporter: Exporter, finished: Run, task: Task, sample: Sample
+    folder: Path, exporter: Exporter, finished: Run | Ensemble, task: Task, sample: Sample
 ) -> tuple[requests.AnyRequest | None, bool]:
     """Writes a request for TensorFlow Serving, and returns it and whether it can warm up."""
     if not exporter.serves:
@@ -288,7 +297,7 @@ def _write_requests(
 
 
 def _fields(
-    finished: Run, exporter: Exporter, parity: certificate.Parity, task: Task
+    finished: Run | Ensemble, exporter: Exporter, parity: certificate.Parity, task: Task
 ) -> dict[str, Any]:
     """Returns the fields of a certificate that do not depend on the version."""
     compared = asdict(parity)

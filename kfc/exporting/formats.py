@@ -17,7 +17,7 @@ from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.exporting import converter_operations, graph_check, serving_signature
 from kfc.exporting.nan_guard import add_nan_guard
-from kfc.network import raw_model
+from kfc.network import member_networks, raw_model
 from kfc.preprocessing import constant_scaling
 from kfc.system import tensorflow_startup
 
@@ -170,15 +170,18 @@ def conversion_network(network: keras.Model, task: Task) -> keras.Model:
     Raises:
         SpecError: If a layer computes in bfloat16, which the runtimes do not support.
     """
+    members = member_networks(network)
 
     def clone_function(layer: keras.Layer) -> keras.Layer:
-        if layer.name == "scaling":
+        # Each member of an ensemble has a scaling of its own, which its layer knows.
+        if layer.name == "scaling" and not members:
             return task.scaling.export_layer()
-        if isinstance(layer, keras.layers.Normalization):  # of flags and one-hot inputs
+        if isinstance(layer, keras.layers.Normalization):
             return constant_scaling(layer)
         return type(layer).from_config(layer.get_config())
 
-    other = {layer.compute_dtype for layer in network.layers} - {"float32"}
+    layers = [layer for each in members or [network] for layer in each.layers]
+    other = {layer.compute_dtype for layer in layers} - {"float32"}
     if other:
         raise SpecError(
             Finding(

@@ -29,7 +29,7 @@ COMPUTE = frozenset(
         *("Const", "Cumsum", "Elu", "Equal", "Erfc", "Exp", "ExpandDims", "Expm1", "Floor"),
         *("FloorDiv", "FloorMod", "GatherV2", "Greater", "GreaterEqual", "HashTableV2"),
         *("Identity", "IdentityN", "IsInf", "IsNan", "LeakyRelu", "Less", "LessEqual"),
-        *("LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "LookupTableFindV2"),
+        *("Log", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "LookupTableFindV2"),
         *("LookupTableImportV2", "MatMul", "Max", "Maximum", "Mean", "Minimum", "Mul", "Neg"),
         *("NoOp", "Pack", "Pow", "Prod", "RaggedTensorToTensor", "Range", "ReadVariableOp"),
         *("RealDiv", "Relu", "Relu6", "Reshape", "Rsqrt", "SelectV2", "Selu", "Shape"),

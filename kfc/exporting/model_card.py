@@ -16,11 +16,12 @@ import jinja2
 from ruamel.yaml import YAML
 
 from kfc.data import Task
+from kfc.ensembles import Ensemble
 from kfc.errors import one_line
 from kfc.exporting.certificate_fields import verdict
 from kfc.exporting.requests import AnyRequest
 from kfc.exporting.table_requests import TableRequest
-from kfc.preprocessing import TableEncoding
+from kfc.preprocessing import JointEncoding, TableEncoding
 from kfc.runs import Run
 from kfc.spec import dump_spec
 
@@ -31,7 +32,7 @@ _SHOWN = 30  # names of classes or features
 
 
 def card_text(
-    run: Run,
+    run: Run | Ensemble,
     certificate: Mapping[str, Any],
     commands: tuple[str, str] | None,
     request: AnyRequest | None = None,
@@ -73,6 +74,7 @@ def card_text(
         version=certificate["version"],
         format=certificate["format"],
         input=certificate["input"],
+        members=len(run.runs) if isinstance(run, Ensemble) else 1,
         repeatability=_repeatability(run),
         source=_code(run.spec.data.source or "arrays in memory"),
         repeats=run.spec.data.source is not None,
@@ -93,7 +95,7 @@ def card_text(
     )
 
 
-def _front_matter(run: Run, format: str) -> str:
+def _front_matter(run: Run | Ensemble, format: str) -> str:
     """Returns the machine-readable part of the card, YAML."""
     source = run.spec.data.source
     dataset = {"name": source or "arrays in memory", "type": source or "memory"}
@@ -161,6 +163,10 @@ def _encoded_features(encoding: TableEncoding | None) -> list[tuple[str, ...]]:
     """Returns the place, name and kind of each feature of an encoded row."""
     if encoding is None:
         return []
+    if isinstance(encoding, JointEncoding):
+        parts = [kind for member in encoding.members for *_, kind in _encoded_features(member)]
+        joined = zip(encoding.feature_names, parts, strict=True)
+        return [(str(i), _escaped(name), kind) for i, (name, kind) in enumerate(joined)]
     kinds = ["number"] * encoding.num_numbers + ["-1, 0 or 1"] * encoding.num_flags
     kinds += [f"code of a category, 0 to {code.size}" for code in encoding.codes]
     features = zip(encoding.feature_names, kinds, strict=True)
@@ -190,7 +196,7 @@ def _outputs(task: Task, format: str) -> str:
     return "logits and probabilities, in the order of `assets/labels.txt`"
 
 
-def _repeatability(run: Run) -> str:
+def _repeatability(run: Run | Ensemble) -> str:
     if run.spec.data.source is None:
         return (
             "The training rows were arrays that are not stored with the model, so that only "
@@ -199,7 +205,7 @@ def _repeatability(run: Run) -> str:
     return "The training repeats to the same bits only on the same versions and machine kind."
 
 
-def _test_rows(run: Run) -> str:
+def _test_rows(run: Run | Ensemble) -> str:
     if "val" in run.rows:
         return "No test row was used in training or in the choice of an epoch."
     return (

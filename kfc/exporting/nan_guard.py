@@ -15,7 +15,13 @@ import keras
 import numpy as np
 
 from kfc.data import Task
-from kfc.network import FactorProduct, multiplies_by_factors
+from kfc.network import (
+    FactorProduct,
+    averaged_network,
+    member_networks,
+    multiplies_by_factors,
+    takes_joint_rows,
+)
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -42,6 +48,10 @@ def add_nan_guard(
         clone_function: Function that returns a copy of one layer, or another layer with equal
             weights, as for `keras.models.clone_model`.
     """
+    if members := member_networks(network):
+        copies = [add_nan_guard(member, task, clone_function) for member in members]
+        joint = takes_joint_rows(network, members)
+        return averaged_network(copies, task, joint=joint, guarded=True)
     if not np.issubdtype(np.dtype(task.input_dtype), np.floating):
         return _clone(
             network, clone_function, lambda layer, *args, **kwargs: layer(*args, **kwargs)

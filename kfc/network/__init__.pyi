@@ -1,3 +1,7 @@
+from .averaged import SMALLEST as SMALLEST
+from .averaged import averaged_network as averaged_network
+from .averaged import member_networks as member_networks
+from .averaged import takes_joint_rows as takes_joint_rows
 from .building import BINARY_LOSSES as BINARY_LOSSES
 from .building import build as build
 from .building import layer_seed as layer_seed

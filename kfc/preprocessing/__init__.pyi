@@ -9,11 +9,15 @@ from .date_column import DateColumn as DateColumn
 from .input_scaling import InputScaling as InputScaling
 from .input_scaling import fit_scaling as fit_scaling
 from .input_scaling import scaling_from_config as scaling_from_config
+from .joint_encoding import JointEncoding as JointEncoding
+from .joint_encoding import as_input as as_input
+from .joint_encoding import encoding_from_config as encoding_from_config
 from .number_column import NumberColumn as NumberColumn
 from .numeric import NumericScaling as NumericScaling
 from .quantile_layers import TensorPieces as TensorPieces
 from .quantile_layers import is_piecewise_layer as is_piecewise_layer
 from .quantile_scaling import QuantileScaling as QuantileScaling
+from .scaling_layers import ConstantScaling as ConstantScaling
 from .scaling_layers import TensorScaling as TensorScaling
 from .scaling_layers import constant_scaling as constant_scaling
 from .scaling_layers import given_numbers as given_numbers

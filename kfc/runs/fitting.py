@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,15 @@ from kfc.runs import environment, result_file, resuming
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plan import make_plan
-from kfc.runs.run import Run, load
+from kfc.runs.run import Run, load_run
 from kfc.runs.run_writer import RunWriter, say, say_to_terminal
-from kfc.runs.trainer import compile_trainer, weights_sha256
+from kfc.runs.trainer import Trainer, compile_trainer, weights_sha256
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
 from kfc.system import atomic, locks, progress_console, user_paths
 from kfc.training.checkpoints import store
 
 
-def fit(
+def fit_run(
     spec: SpecLike,
     *,
     overrides: Mapping[str, Any] | None = None,
@@ -35,27 +37,13 @@ def fit(
     runs: str | Path = "runs",
     verbose: bool = True,
 ) -> Run:
-    """Trains the network of a spec in a new run folder.
-
-    Ctrl-C and SIGTERM end the training after a checkpoint; `resume` continues from there, as
-    it does after a crash.
-
-    Examples:
-        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-        >>> run.metrics["test_accuracy"] > 0.5
-        True
+    """Trains the network of a spec in a new run folder, as `kfc.fit` does for one network.
 
     Args:
         spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
         overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
-        data: Rows that replace `data.source`: `(x, y)` or `(x, y, sample_weight)`; a DataFrame
-            of pandas or polars, or an Arrow table, with a column `target` or `label`; or a
-            `tf.data.Dataset` of rows or of batches. A pair of these is training and test
-            rows, as in `((x, y), (x_test, y_test))`; a mapping of the names `train`,
-            `validation` and `test` brings validation rows too. A `numpy.memmap` as x is
-            streamed from the disk where it is large for this machine's memory.
-        network: Network whose weights are the initial weights. It is not changed, and its
-            architecture must be the spec's.
+        data: Rows that replace `data.source`, as for `kfc.fit`.
+        network: Network whose weights are the initial weights; it is not changed.
         callbacks: Keras callbacks, called after those that the spec names and before kfc's
             logs.
         runs: Folder that holds the numbered run folders.
@@ -65,23 +53,93 @@ def fit(
         The finished run.
 
     Raises:
-        SpecError: If the spec is wrong, with every finding.
-        DataError: If the data cannot be read or must not be trained on.
-        NumbersError: If a loss or a weight becomes NaN or infinite.
-        PluginError: If a plug-in fails.
-        DiskError: If the run folder cannot be written.
+        KfcError: As `kfc.fit` does.
     """
-    phases, console = Phases(), progress_console(verbose)
-    place, current = user_paths.absolute(runs), user_paths.current()
+    console = progress_console(verbose)
+    place = user_paths.absolute(runs)
     valid = load_spec(spec, overrides)
-    say_to_terminal(console, f"reading {valid.data.source if data is None else 'data'}")
-    plan = make_plan(
+    begun = _begin(
         valid,
+        console,
         data=data,
+        network=network,
         callbacks=callbacks,
-        cache=tables_beside(place / "run"),
-        phases=phases,
+        preparer=functools.partial(prepare, data=data, cache=tables_beside(place / "run")),
     )
+    # The folder appears with both files, so a killed run can always be resumed.
+    with locks.new_numbered_folder(place, valid.name, begun.contents) as folder:
+        return begun.train(folder, console)
+
+
+def fit_member(
+    folder: Path, spec: Spec, preparer: Callable[[Spec], Prepared], *, data: Any, verbose: bool
+) -> Run:
+    """Trains one of several runs in a folder of its own, or continues it after a kill.
+
+    Args:
+        folder: Absolute path of the run folder; a finished run in it is only loaded.
+        spec: Valid spec.
+        preparer: Function that prepares the data of a spec.
+        data: Rows that replace `data.source`, as for `fit`.
+        verbose: Whether progress is shown on stderr.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        KfcError: As `fit` and `resume` do.
+    """
+    console = progress_console(verbose)
+    if resuming.is_run(folder):
+        return _load_or_resume(folder, data, None, console, preparer)
+    begun = _begin(spec, console, data=data, network=None, callbacks=None, preparer=preparer)
+    with locks.new_locked_folder(folder, begun.contents):
+        return begun.train(folder, console)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A compiled training without a folder.
+
+    Args:
+        trainer: Trainer of the untrained network.
+        beginning: Content of `environment.json`.
+        phases: Stopwatch of the run.
+        own_weights: Whether the initial weights are not those of the spec's seed.
+    """
+
+    trainer: Trainer
+    beginning: dict[str, Any]
+    phases: Phases
+    own_weights: bool
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """The files with which a run folder appears."""
+        return {
+            "spec.yaml": dump_spec(self.trainer.plan.spec).encode(),
+            environment.FILE: environment.environment_text(self.beginning).encode(),
+        }
+
+    def train(self, folder: Path, console: Console) -> Run:
+        """Trains to the end in a locked folder that has `contents`."""
+        writer = RunWriter(folder, self.beginning, console, self.phases)
+        return writer.train(self.trainer, checkpoint_first=self.own_weights)
+
+
+def _begin(
+    valid: Spec,
+    console: Console,
+    *,
+    data: Any,
+    network: keras.Model | None,
+    callbacks: Sequence[keras.callbacks.Callback] | None,
+    preparer: Callable[[Spec], Prepared],
+) -> _Begun:
+    """Prepares and compiles a training, see `fit`."""
+    phases, current = Phases(), user_paths.current()
+    say_to_terminal(console, f"reading {valid.data.source if data is None else 'data'}")
+    plan = make_plan(valid, data=data, callbacks=callbacks, preparer=preparer, phases=phases)
     if any(report.name not in valid.data.columns for report in plan.prepared.reports):
         console.print(report_table(plan.prepared.reports))
     for finding in plan.prepared.warnings:
@@ -102,35 +160,17 @@ def fit(
         "resumed": [],
         "cwd": str(current),
     }
-    # The folder appears with both files, so a killed run can always be resumed.
-    contents = {
-        "spec.yaml": dump_spec(plan.spec).encode(),
-        environment.FILE: environment.environment_text(beginning).encode(),
-    }
-    with locks.new_numbered_folder(place, plan.spec.name, contents) as folder:
-        writer = RunWriter(folder, beginning, console, phases)
-        return writer.train(trainer, checkpoint_first=network is not None)
+    return _Begun(trainer, beginning, phases, network is not None)
 
 
-def resume(
+def resume_run(
     folder: str | Path,
     *,
     data: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     verbose: bool = True,
 ) -> Run:
-    """Resumes an interrupted run; the result has the bits of an uninterrupted one.
-
-    Training continues from the newest complete checkpoint, or from the beginning if there is
-    none yet. Versions, processors and flags that differ from those of the beginning are
-    printed and recorded, because they may change bits. Callbacks that do not save their state
-    may change bits too.
-
-    Examples:
-        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-        >>> again = kfc.resume(run.folder, verbose=False)  # finished, so it is only loaded
-        >>> again.weights_sha256 == run.weights_sha256
-        True
+    """Resumes one interrupted run, as `kfc.resume` does.
 
     Args:
         folder: Run folder.
@@ -143,27 +183,32 @@ def resume(
         The finished run. A run that was finished already is loaded.
 
     Raises:
-        CheckpointError: If the folder holds no run, its spec was changed, or a file that the
-            training depends on is damaged.
-        BusyError: If another process works in the folder.
-        DataError: If the rows are not those of the run.
-        SpecError: If the callbacks are not those of the run, or the machine has too little
-            memory.
-        NumbersError: If a loss or a weight becomes NaN or infinite.
-        PluginError: If a plug-in fails.
-        DiskError: If the run folder cannot be written.
+        KfcError: As `kfc.resume` does.
     """
     folder, console = user_paths.absolute(folder), progress_console(verbose)
     resuming.check_is_run(folder)
+    preparer = functools.partial(prepare, data=data, cache=tables_beside(folder))
+    if result_file.is_finished(folder):
+        place = user_paths.shown_path(folder)
+        say(console, f"{place} is finished: there is nothing to resume.")
+    return _load_or_resume(folder, data, callbacks, console, preparer)
+
+
+def _load_or_resume(
+    folder: Path,
+    data: Any,
+    callbacks: Sequence[keras.callbacks.Callback] | None,
+    console: Console,
+    preparer: Callable[[Spec], Prepared],
+) -> Run:
+    """Returns a finished run, or resumes an unfinished one, see `resume`."""
     if not result_file.is_finished(folder):
         with locks.locked(folder):
             # Another process may have finished the run before this one got the lock.
             if not result_file.is_finished(folder):
                 unfinished = resuming.read_unfinished(folder)
-                return _resume_unfinished(unfinished, data, callbacks, console)
-    run = load(folder)
-    say(console, f"{user_paths.shown_path(folder)} is finished: there is nothing to resume.")
-    return run
+                return _resume_unfinished(unfinished, data, callbacks, console, preparer)
+    return load_run(folder)
 
 
 def _resume_unfinished(
@@ -171,6 +216,7 @@ def _resume_unfinished(
     data: Any,
     callbacks: Sequence[keras.callbacks.Callback] | None,
     console: Console,
+    preparer: Callable[[Spec], Prepared],
 ) -> Run:
     """Trains an unfinished run, whose folder is locked, to its end."""
     phases, folder, start = Phases(), unfinished.folder, unfinished.start
@@ -179,7 +225,7 @@ def _resume_unfinished(
         given = as_callback_list(callbacks, spec)
         resuming.check_given(unfinished, in_memory=data is not None, callbacks=given)
         with environment.explaining_relative_paths(folder):
-            prepared = prepare(spec, data, cache=tables_beside(folder))
+            prepared = preparer(spec)
         resuming.check_data(unfinished, prepared.sha256, len(prepared.train))
         return prepared
 

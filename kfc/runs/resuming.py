@@ -67,14 +67,24 @@ def check_is_run(folder: Path) -> None:
     Raises:
         CheckpointError: If it does not.
     """
-    safe_open.distrust(folder)
     try:
-        str(folder).encode()
-        found = any((folder / name).is_file() for name in (*_BEGINNING, "result.json"))
+        found = is_run(folder)
     except (OSError, ValueError) as error:  # the name is too long, or not UTF-8
         raise result_file.no_run(folder, f"a path that cannot be read ({error})") from error
     if not found:
         raise result_file.no_run(folder, "none")
+
+
+def is_run(folder: Path) -> bool:
+    """Returns whether a folder has a file of a run, finished or not.
+
+    Raises:
+        OSError: If its name is too long.
+        ValueError: If its name is not UTF-8.
+    """
+    safe_open.distrust(folder)
+    str(folder).encode()
+    return any((folder / name).is_file() for name in (*_BEGINNING, "result.json"))
 
 
 def read_unfinished(folder: Path) -> Unfinished:

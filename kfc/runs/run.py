@@ -158,7 +158,7 @@ class Run:
         """
         tensorflow_startup.check_process()
         if data is None:
-            return self._measured(self._prepared(None))
+            return self._measured(self.prepared(None))
         if self.spec.data.source is None:
             with suppress(DataError):  # other rows may not even split
                 prepared = prepare(self.spec, data)
@@ -177,7 +177,7 @@ class Run:
     def _evaluator(self) -> Evaluator:
         return compile_for_evaluation(self.network, self.spec, self.task)
 
-    def _prepared(self, data: Any) -> Prepared:
+    def prepared(self, data: Any) -> Prepared:
         """Returns the data of this run, read again.
 
         Raises:
@@ -219,7 +219,7 @@ class Run:
                 )
             )
         tensorflow_startup.check_process()
-        prepared = self._prepared(data)
+        prepared = self.prepared(data)
         rows = prepared.train if prefix == "train" else prepared.held_out[prefix]
         predictions = from_outputs(compute_outputs(self.network, rows.x), self.task)
         return RowsWithPredictions(rows.x[:], decode_targets(rows.y, self.task), predictions)
@@ -289,16 +289,8 @@ class Run:
         }
 
 
-def load(folder: str | Path) -> Run:
-    """Loads a finished run from its folder.
-
-    The network is rebuilt from the spec, and its weights come from the newest checkpoint
-    with a correct sha256. No code from the folder is executed.
-
-    Examples:
-        >>> run = kfc.fit("digits", overrides={"training.epochs": 1}, verbose=False)
-        >>> kfc.load(run.folder).metrics == run.metrics
-        True
+def load_run(folder: str | Path) -> Run:
+    """Loads a finished run from its folder, as `kfc.load` does.
 
     Args:
         folder: Run folder.

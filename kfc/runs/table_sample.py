@@ -27,7 +27,7 @@ def take_table_sample(
         encoding: Encoding of the table.
         table: Some test rows, in their types.
     """
-    table = _with_copies(encoding, table)
+    table = _with_copies(encoding, _without_gaps(encoding, table))
     x = encoding.apply(table.columns)
     # The names depend on that of the network, a layer of the model that takes raw columns.
     columns = raw_columns(encoding, table, encoding.signature_names((network.name,)))
@@ -56,6 +56,19 @@ def _array(tensor: Any) -> np.ndarray:
     if values.dtype != object:
         return values
     return np.array([text.decode() for text in values], np.str_)
+
+
+def _without_gaps(encoding: TableEncoding, table: TypedTable) -> TypedTable:
+    """Returns rows with `false` for a missing value that no raw input can express.
+
+    No training row lacks a value of such a column, but a test row may, as in a small fold.
+    """
+    filled = {c.name for c in encoding.columns if c.input_dtype == "bool"}
+    columns = {
+        name: values.fill_null(False) if name in filled else values
+        for name, values in table.columns.items()
+    }
+    return TypedTable(columns, len(table))
 
 
 def _with_copies(encoding: TableEncoding, table: TypedTable) -> TypedTable:

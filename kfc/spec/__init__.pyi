@@ -1,11 +1,13 @@
+from .callback_fields import CallbackSpec as CallbackSpec
 from .components import ActivationSpec as ActivationSpec
 from .components import BiasInitializerSpec as BiasInitializerSpec
-from .components import CallbackSpec as CallbackSpec
 from .components import ComponentSpec as ComponentSpec
 from .components import InitializerSpec as InitializerSpec
 from .components import LossSpec as LossSpec
 from .cross_checks import METRICS as METRICS
 from .cross_checks import monitors as monitors
+from .data_fields import DataSpec as DataSpec
+from .fold_fields import FoldSpec as FoldSpec
 from .keras_signatures import signatures as signatures
 from .key_paths import Keys as Keys
 from .key_paths import split_path as split_path
@@ -33,11 +35,9 @@ from .plain_values import shown_value as shown_value
 from .preset_values import from_preset as from_preset
 from .preset_values import preset_names as preset_names
 from .preset_values import preset_text as preset_text
-from .schema import DataSpec as DataSpec
 from .schema import HiddenSpec as HiddenSpec
 from .schema import NetworkSpec as NetworkSpec
 from .schema import Spec as Spec
-from .schema import TrainingSpec as TrainingSpec
 from .search_fields import ChoiceSpec as ChoiceSpec
 from .search_fields import DimensionSpec as DimensionSpec
 from .search_fields import RangeSpec as RangeSpec
@@ -47,3 +47,4 @@ from .source_fields import OWN as OWN
 from .table_fields import CategoriesSpec as CategoriesSpec
 from .table_fields import ColumnSpec as ColumnSpec
 from .table_fields import CsvSpec as CsvSpec
+from .training_fields import TrainingSpec as TrainingSpec

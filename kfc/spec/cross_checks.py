@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kfc.errors import Finding, nearest
+from kfc.spec.fold_fields import arranged_twice
 from kfc.spec.keras_signatures import signatures
 from kfc.spec.source_fields import OWN
 
@@ -22,6 +23,7 @@ RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
 def conflicting_keys(spec: Spec) -> Iterator[Finding]:
     """Yields findings about keys that are valid one by one and contradict each other."""
     yield from _no_other_rows(spec)
+    yield from arranged_twice(spec)
     yield from _several_restore(spec)
     for where, metric in monitors(spec):
         yield from _not_recorded(spec, where, metric)

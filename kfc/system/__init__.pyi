@@ -6,6 +6,7 @@ from . import safe_open as safe_open
 from . import standard_streams as standard_streams
 from . import tensorflow_startup as tensorflow_startup
 from . import user_paths as user_paths
+from . import worker_process as worker_process
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
 from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks

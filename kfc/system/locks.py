@@ -110,11 +110,27 @@ def new_numbered_folder(
             found = (re.match(r"([0-9]{4,})-", name) for name in safe_open.names_in(parent))
             numbers = [int(match[1]) for match in found if match]
             path = parent / f"{max(numbers, default=0) + 1:04d}-{name}"
-            with atomic.new_folder(path) as partial:
-                atomic.fill_folder(partial, contents or {})
-                locks.enter_context(locked(partial))
-            safe_open.distrust(path)
+            locks.enter_context(new_locked_folder(path, contents or {}))
         yield path
+
+
+@contextmanager
+def new_locked_folder(path: Path, contents: Mapping[str, bytes]) -> Iterator[None]:
+    """Creates a folder, which appears under its name complete and locked.
+
+    Args:
+        path: Path of the folder; a folder with files in its place is an error.
+        contents: Bytes of each file by its name.
+
+    Raises:
+        DiskError: If the folder cannot be created.
+    """
+    with ExitStack() as locks:
+        with atomic.new_folder(path) as partial:
+            atomic.fill_folder(partial, contents)
+            locks.enter_context(locked(partial))
+        safe_open.distrust(path)
+        yield
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from kfc.spec import DecayFactorsSpec, RateFactorsSpec
 from kfc.training.variable_kinds import fan_in, kind_of
 
 
-def with_factors(
+def with_rate_factors(
     kind: type[keras.optimizers.Optimizer], rates: RateFactorsSpec, decays: DecayFactorsSpec
 ) -> type[keras.optimizers.Optimizer]:
     """Returns a subclass of an optimizer that multiplies its learning rate and its decay.

@@ -9,7 +9,7 @@ import keras
 from kfc.errors import Finding, SpecError
 from kfc.registry import OPTIMIZERS, keras_class
 from kfc.spec import OptimizerSpec
-from kfc.training.factored_updates import with_factors
+from kfc.training.factored_updates import with_rate_factors
 from kfc.training.schedules import FlatCosine, build_schedule
 
 
@@ -70,7 +70,7 @@ def build_optimizer(
         options["name"] = optimizer.name
     given = [options.pop(option, None) for option in OptimizerSpec.added]
     if decay or any(given):
-        kind = with_factors(kind, optimizer.rate_factors(), optimizer.decay_factors())
+        kind = with_rate_factors(kind, optimizer.rate_factors(), optimizer.decay_factors())
     with OPTIMIZERS.guard(optimizer.name, where):
         try:
             built = kind(**options)

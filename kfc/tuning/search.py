@@ -11,6 +11,7 @@ from typing import Any
 from kfc.data import Source, tables_beside
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
+from kfc.ensembles import Ensemble
 from kfc.errors import Finding, SpecError
 from kfc.findings import run_checks
 from kfc.network import num_inputs
@@ -83,7 +84,13 @@ class Search:
     @property
     def run(self) -> Run:
         """The winner's final run, an ordinary run."""
-        return runs_module.load(self.run_folder)
+        return runs_module.load_run(self.run_folder)
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The average of the finalists, as they were trained in the search."""
+        folders = [self.folder / finalist.trial.folder for finalist in self.finalists]
+        return Ensemble.of(each for each in folders if (each / "checkpoints").is_dir())
 
     def summary(self) -> dict[str, Any]:
         """Returns the search as `kfc tune --json` prints it, in plain values."""
@@ -174,6 +181,10 @@ def tune(
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise SpecError(Finding("workers", "a number of at least 1", repr(workers), "Use 1."))
     checked = load_spec(spec, overrides)
+    if checked.training.members > 1:
+        remedy = "Set it to 1; search.ensemble averages the finalists of a search."
+        got = str(checked.training.members)
+        raise SpecError(Finding("training.members", "1 in a search", got, remedy))
     space = Space.of(checked)
     threads = start_for_spec(space.spec)
     source = _rows_in_memory(data, checked)

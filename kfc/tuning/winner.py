@@ -92,7 +92,7 @@ def _final_run(
         result = folder / event["folder"] / "result.json"
         if event["number"] == trial.number and result.exists():
             return event
-    winner = _resumed_run(trial, folder / "winner", source) or fitting.fit(
+    winner = _resumed_run(trial, folder / "winner", source) or fitting.fit_run(
         space.trial_spec(trial.values, seed=space.spec.seed),
         data=source,
         runs=folder / "winner",
@@ -116,7 +116,7 @@ def _resumed_run(trial: Trial, folder: Path, source: Any) -> run.Run | None:
         if not name[0].isdigit():
             continue
         try:
-            resumed = fitting.resume(folder / name, data=source, verbose=False)
+            resumed = fitting.resume_run(folder / name, data=source, verbose=False)
         except (CheckpointError, DataError, NumbersError, SpecError):
             # It is damaged, or the run of another finalist that could not be measured.
             atomic.remove_folder(folder / name)

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kfc.errors import Finding, SpecError
-from kfc.system import safe_open
-from kfc.tuning import worker_process
+from kfc.system import safe_open, worker_process
 from kfc.tuning.trial import Trial, worst_score
 from kfc.tuning.trial_runner import Job, TrialRunner
 

@@ -17,7 +17,7 @@ from kfc.exporting.formats import write_saved_model
 from kfc.exporting.graph_check import unlisted_in_saved_model
 from kfc.exporting.loaded_export import load_export
 from kfc.exporting.versions import CERTIFICATE, file_sha256s
-from kfc.network import building
+from kfc.network import averaged_network, building
 from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling, fit_scaling
 from kfc.runs import result_file
 from kfc.spec import CategoriesSpec, ColumnSpec, CsvSpec
@@ -38,6 +38,15 @@ def built(folder, network_of_spec, task, **training):
     checked = spec.load_spec({"network": network_of_spec, "training": training})
     folder.mkdir()
     write_saved_model(building.build(checked, task), task, folder)
+    return folder
+
+
+def averaged(folder):
+    """An export of the average of two untrained networks of arrays."""
+    folder.mkdir()
+    networks = [building.build(spec.load_spec({"seed": seed}), task_of()) for seed in (0, 1)]
+    average = averaged_network(networks, task_of(), joint=False)
+    write_saved_model(average, task_of(), folder)
     return folder
 
 
@@ -109,6 +118,7 @@ def everything(tmp_path_factory):
         built(folder / "quantiles", small, task_of("quantile", feature_names=())),
         built(folder / "pixels", small, pixels, **one_logit),
         built(folder / "table", small, table_task()),
+        averaged(folder / "average"),
     ]
 
 

@@ -3,11 +3,11 @@ import math
 import pytest
 
 from kfc.spec import load_spec
+from kfc.spec.callback_fields import CallbackSpec
 from kfc.spec.components import (
     ActivationSpec,
     BiasInitializerSpec,
     BlockSpec,
-    CallbackSpec,
     InitializerSpec,
     LossSpec,
 )

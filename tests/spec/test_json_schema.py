@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from kfc.errors import SpecError
 from kfc.spec import Spec, builtin_specs, builtin_text, load_spec
-from kfc.spec.schema import SCALES, DataSpec
+from kfc.spec.data_fields import SCALES, DataSpec
 
 SCHEMA = Spec.model_json_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -6,7 +6,8 @@ import keras
 import pytest
 
 from kfc.registry import keras_class
-from kfc.spec.components import ActivationSpec, CallbackSpec, InitializerSpec, LossSpec
+from kfc.spec.callback_fields import CallbackSpec
+from kfc.spec.components import ActivationSpec, InitializerSpec, LossSpec
 from kfc.spec.keras_signatures import REQUIRED, signatures
 from kfc.spec.optimizer_fields import OptimizerSpec
 

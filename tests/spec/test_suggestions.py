@@ -3,7 +3,7 @@ import pytest
 from kfc.errors import SpecError
 from kfc.spec import Spec, load_spec
 from kfc.spec import suggestions as suggesting
-from kfc.spec.schema import SCALES
+from kfc.spec.data_fields import SCALES
 from kfc.spec.suggestions import paths_by_key
 
 

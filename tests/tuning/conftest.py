@@ -105,7 +105,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
         return SimpleNamespace(folder=folder, metrics=metrics, weights_sha256=weights_of(spec))
 
     monkeypatch.setattr(TrialRunner, "run", run)
-    monkeypatch.setattr(fitting, "fit", fit)
+    monkeypatch.setattr(fitting, "fit_run", fit)
 
 
 @pytest.fixture

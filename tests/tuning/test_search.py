@@ -236,7 +236,7 @@ def unmeasured(monkeypatch):
     """Makes the test loss of trials infinite, and lists the final runs that were trained."""
 
     def make(*trials):
-        measure, fit, trained = run_writer.measure_finished, fitting.fit, []
+        measure, fit, trained = run_writer.measure_finished, fitting.fit_run, []
 
         def infinite(network, *arguments):
             if weights_sha256(network) in hashes:
@@ -249,7 +249,7 @@ def unmeasured(monkeypatch):
 
         hashes = {trial.weights_sha256 for trial in trials}
         monkeypatch.setattr(run_writer, "measure_finished", infinite)
-        monkeypatch.setattr(fitting, "fit", counted)
+        monkeypatch.setattr(fitting, "fit_run", counted)
         return trained
 
     return make

@@ -14,6 +14,7 @@ from .parquet_files import read_parquet as read_parquet
 from .part_files import refusing as refusing
 from .raw_table import RawTable as RawTable
 from .report_rows import report_table as report_table
+from .row_labels import RowLabels as RowLabels
 from .spec_draft import Draft as Draft
 from .spec_draft import draft_spec as draft_spec
 from .spec_draft import table_kind as table_kind

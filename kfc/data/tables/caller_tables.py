@@ -45,7 +45,8 @@ def tables_in_memory(data: Any, spec: DataSpec) -> dict[str, RawTable] | None:
     parts = _parts(data)
     if not parts or not all(is_table(part.frame) for part in parts.values()):
         return None
-    if spec.target is None and not spec.columns and _is_matrix(parts["train"].frame):
+    named = spec.target or spec.columns or spec.groups or spec.order
+    if not named and _is_matrix(parts["train"].frame):
         return None
     return {
         name: _table_of_part(part, f"data, {name} rows", spec.target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from kfc.data.tables.csv_files import CSV_NAMES, read_csv
 from kfc.data.tables.parquet_files import read_parquet
 from kfc.data.tables.part_files import part_files
 from kfc.data.tables.raw_table import RawTable
+from kfc.data.tables.row_labels import RowLabels, read_labels
 from kfc.data.tables.typed_columns import EXACT, keep, typed_column
 from kfc.data.tables.typed_table import TypedTable
 from kfc.errors import DataError, Finding, PluginError, nearest
@@ -43,6 +44,7 @@ class TableSource:
         csv: Form of the CSV file that was recognised or said.
         reports: Facts about each column, and the reason of its type.
         warnings: Findings that do not refuse the table.
+        labels: Groups and order of the training rows.
     """
 
     source: Source
@@ -51,6 +53,7 @@ class TableSource:
     csv: CsvSpec
     reports: tuple[ColumnReport, ...]
     warnings: tuple[Finding, ...] = ()
+    labels: RowLabels = field(default_factory=RowLabels)
 
 
 def is_table_source(name: str | None) -> bool:
@@ -127,6 +130,7 @@ def read_tables(
     train = tables["train"]
     target = _target(spec, train)
     run_checks("table", train, target)
+    labels = read_labels(spec, train)
     # The target is a column among many. An error in the inputs comes before one in it.
     (reports, others, warnings), target_column = both_in_threads(
         lambda: _read_inputs(spec, tables, target, arrow_files),
@@ -150,7 +154,7 @@ def read_tables(
         validation=rows.get("validation"),
     )
     csv = CsvSpec.model_validate(train.csv) if train.csv else spec.csv
-    return TableSource(source, target, columns, csv, reports, warnings)
+    return TableSource(source, target, columns, csv, reports, warnings, labels)
 
 
 class _Inputs(NamedTuple):
@@ -169,7 +173,10 @@ def _read_inputs(
 ) -> _Inputs:
     """Finds the types of the columns but the target, and reads the other tables."""
     train = tables["train"]
-    reports = resolve_columns(train, spec.columns, target)
+    said = dict(spec.columns)
+    if spec.groups is not None:
+        said[spec.groups] = ColumnSpec(type="ignore")
+    reports = resolve_columns(train, said, target)
     warnings = run_checks("columns", train, target, reports)
     others = dict(tables)
     for part, name in (("test", spec.test), ("validation", spec.validation)):

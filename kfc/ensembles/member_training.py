@@ -1,0 +1,167 @@
+"""Trains the runs of an ensemble, one after the other or in several processes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfc.data import Prepared, RawRows, prepare, read_rows, read_source, streams_table
+from kfc.ensembles.plan_file import EnsemblePlan, Member
+from kfc.errors import Finding, SpecError
+from kfc.runs import Run, fit_member
+from kfc.spec import Spec
+from kfc.system import safe_open, worker_process
+
+_OF_SPLITS = {"fold", "split_seed"}
+"""Keys of `data` that do not change the rows which are read."""
+
+
+class MemberPreparer:
+    """Prepares the data of each member; reads the source once.
+
+    Args:
+        data: Rows given as `data=`; None for the source of the spec.
+        cache: Folder of encoded tables that are larger than the memory.
+    """
+
+    def __init__(self, data: Any, cache: Path) -> None:
+        self._data, self._cache = data, cache
+        self._raw: tuple[str, RawRows] | None = None
+        self._last: tuple[str, Prepared] | None = None
+
+    def __call__(self, spec: Spec) -> Prepared:
+        """Returns the prepared data of a spec."""
+        if self._data is None and streams_table(spec.data):
+            prepared = prepare(spec, cache=self._cache)
+        else:
+            prepared = prepare(spec, self._data, raw=self._read(spec))
+        self._last = _key(spec), prepared
+        return prepared
+
+    def again(self, spec: Spec) -> Prepared:
+        """Returns the data of a spec, without new work if it was the last one."""
+        if self._last is not None and self._last[0] == _key(spec):
+            return self._last[1]
+        return self(spec)
+
+    def _read(self, spec: Spec) -> RawRows:
+        key = _key(spec, without=_OF_SPLITS)
+        if self._raw is None or self._raw[0] != key:
+            self._raw = key, read_rows(spec, self._data, read_source)
+        return self._raw[1]
+
+
+def _key(spec: Spec, without: set[str] | None = None) -> str:
+    data = spec.data.model_dump(mode="json", exclude=without or set())
+    rest = [] if without else [spec.seed, spec.accept]
+    # A resolved spec names what its data decide; the fold alone tells members apart.
+    return json.dumps([data, rest])
+
+
+class MemberRunner:
+    """Trains members in this process.
+
+    Args:
+        data: Rows given as `data=`, or None.
+        cache: Folder of encoded tables, in the folder of the ensemble.
+        verbose: Whether the epochs of each member are shown on stderr.
+    """
+
+    def __init__(self, data: Any, cache: Path, *, verbose: bool = False) -> None:
+        safe_open.distrust(cache.parent)  # also in a worker process
+        self.data, self.cache, self.verbose = data, cache, verbose
+        self.prepare = MemberPreparer(data, cache)
+
+    def run(self, member: Member) -> Run:
+        """Trains a member, continues it, or loads it if it is finished."""
+        return fit_member(
+            member.folder, member.spec, self.prepare, data=self.data, verbose=self.verbose
+        )
+
+
+class _Remote:
+    """A runner in a worker process, which returns nothing: its run is in its folder."""
+
+    def __init__(self, data: Any, cache: Path) -> None:
+        self._runner = MemberRunner(data, cache)
+
+    def run(self, member: Member) -> None:
+        self._runner.run(member)
+
+
+def train_members(
+    plan: EnsemblePlan,
+    folder: Path,
+    runner: MemberRunner,
+    *,
+    workers: int,
+    threads: int | None,
+) -> Iterator[tuple[Member, Run]]:
+    """Yields each member with its finished run, in the order of their numbers.
+
+    Args:
+        plan: Plan of the ensemble.
+        folder: Folder of the ensemble, locked by this process.
+        runner: Runner of this process.
+        workers: Number of processes that train at once; 1 trains in this one.
+        threads: Number of TensorFlow's threads in each process.
+
+    Raises:
+        KfcError: The error of a member's training.
+    """
+    members = list(plan.members(folder))
+    if workers == 1:
+        for member in members:
+            yield member, runner.run(member)
+        return
+    executor = ProcessPoolExecutor(
+        min(workers, len(members)),
+        multiprocessing.get_context("spawn"),  # a forked process hangs after TensorFlow began
+        initializer=_start_worker,
+        initargs=(pickle.dumps(_MakeRemote(runner.data, runner.cache)), threads),
+    )
+    try:
+        futures = [executor.submit(worker_process.run_job, member) for member in members]
+        for member, future in zip(members, futures, strict=True):
+            _wait(future)
+            yield member, runner.run(member)  # it is finished, so it is loaded
+    finally:
+        for process in list((executor._processes or {}).values()):
+            process.kill()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _MakeRemote:
+    data: Any
+    cache: Path
+
+    def __call__(self) -> _Remote:
+        return _Remote(self.data, self.cache)
+
+
+def _start_worker(pickled: bytes, threads: int | None) -> None:
+    worker_process.end_with_parent()
+    worker_process.start_worker(pickled, threads)
+
+
+def _wait(future: Future[None]) -> None:
+    try:
+        future.result()
+    except BrokenProcessPool as error:
+        raise SpecError(
+            Finding(
+                "workers",
+                "processes that train to their end",
+                "one that died",
+                "Free memory or use fewer workers; the same command continues. In a script, "
+                'call kfc below `if __name__ == "__main__":`.',
+            )
+        ) from error

@@ -1,0 +1,138 @@
+"""Defines the keys of `training`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+)
+
+from kfc.spec.callback_fields import CallbackSpec
+from kfc.spec.components import (
+    LossSpec,
+)
+from kfc.spec.cross_checks import RECORDED
+from kfc.spec.fields import (
+    ClassWeight,
+    Count,
+    Listed,
+    NotNegative,
+    NotNegativeInt,
+    Positive,
+    SpecModel,
+    component,
+)
+from kfc.spec.optimizer_fields import OptimizerSpec
+
+
+class EarlyStoppingSpec(SpecModel):
+    """Stops training when a metric has not improved for `patience` epochs."""
+
+    monitor: str = Field(
+        "val_loss",
+        description="Recorded metric; kfc knows whether lower or higher is better.",
+        json_schema_extra={"enum": [*RECORDED]},
+    )
+    patience: NotNegativeInt | None = Field(
+        5,
+        description="Epochs without improvement after which training stops; null never stops, "
+        "and only finds the best epoch.",
+    )
+    min_delta: NotNegative = Field(
+        0.0, description="Smallest change of the metric that counts as an improvement."
+    )
+    restore_best_weights: bool = Field(
+        True, description="Whether the final weights are those of the best epoch."
+    )
+    ties: Literal["first", "last"] = Field(
+        "first", description="Best epoch among equally good ones."
+    )
+
+
+class TrainingSpec(SpecModel):
+    """The training: loss, optimizer, epochs, engine and callbacks."""
+
+    loss: LossSpec | None = Field(
+        None,
+        description="Loss; by default cross_entropy for classification, mse for regression.",
+    )
+    class_weight: ClassWeight | None = Field(
+        None,
+        description="balanced, or a factor of the loss of each class's rows.",
+        examples=["balanced"],
+    )
+    optimizer: OptimizerSpec = component(
+        "adam", "A Keras optimizer, tape_sgd, or a plug-in's."
+    )
+    engine: Literal["auto", "xla", "graph", "eager"] = Field(
+        "auto",
+        description="Execution of the steps: a graph compiled by XLA, a plain graph, or eager "
+        "(for debugging). auto depends only on the spec and the rows; the run prints it.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Arithmetic of the hidden layers. bfloat16 is faster for large layers and "
+        "less exact; weights stay float32.",
+    )
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        None,
+        description="Threads of TensorFlow, for one operation and for operations at once; by "
+        "default every core. The first run of a process sets the number for all runs.",
+        examples=[2],
+    )
+    batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
+    drop_last: bool = Field(
+        False,
+        description="Whether an epoch leaves out its last batch if it is short; with fewer "
+        "rows than batch_size, a batch is all rows.",
+    )
+    epochs: Count = Field(20, description="Number of passes over the training rows.")
+    members: Count = Field(
+        1,
+        description="Number of networks with the seeds seed, seed + 1, ..., which are trained "
+        "on the same rows and averaged.",
+    )
+    shuffle: bool = Field(True, description="Whether each epoch has a new order of rows.")
+    early_stopping: EarlyStoppingSpec | None = Field(
+        None,
+        description="Early stopping; off by default.",
+        examples=[{"monitor": "val_loss", "patience": 5}],
+    )
+    log_every: Count | None = Field(
+        None,
+        description="Steps between log lines; the end of an epoch always has one.",
+        examples=[100],
+    )
+    evaluate_every: Count | None = Field(
+        None,
+        description="Steps between evaluations; the end of an epoch always has one.",
+        examples=[500],
+    )
+    callbacks: Listed[CallbackSpec] = Field(
+        (),
+        description="Keras callbacks by class name, kfc's callbacks, or plug-ins'.",
+        examples=[[{"name": "TerminateOnNaN"}]],
+    )
+    checkpoint_seconds: Positive = Field(
+        10.0,
+        description="Seconds between checkpoints; more if writing them takes more than 3 % of "
+        "the time.",
+    )
+
+    def rows_per_step(self, num_rows: int) -> int:
+        """Returns the number of rows of every batch but a short last one.
+
+        Args:
+            num_rows: Number of training rows.
+        """
+        return min(self.batch_size, max(1, num_rows)) if self.drop_last else self.batch_size
+
+    def steps_per_epoch(self, num_rows: int) -> int:
+        """Returns the number of batches of an epoch.
+
+        Args:
+            num_rows: Number of training rows.
+        """
+        rows_per_step = self.rows_per_step(num_rows)
+        return num_rows // rows_per_step if self.drop_last else -(-num_rows // rows_per_step)
