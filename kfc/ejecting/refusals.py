@@ -133,6 +133,9 @@ def _network_findings(spec: Spec) -> Iterator[Finding]:
         yield _finding("network.block", "dense", network.block.name)
     if network.dropout_schedule:
         yield _finding("network.dropout_schedule", "none", network.dropout_schedule)
+    if network.numeric_embedding:
+        got = network.numeric_embedding.name
+        yield _finding("network.numeric_embedding", "none", got)
     if network.input_scale:
         yield _finding("network.input_scale", "false", True)
     yield from _initializer_findings("network.init", network.init)

@@ -130,7 +130,7 @@ def script_layers(spec: Spec, task: Task, *, num_rows: int) -> list[ScriptLayer]
         SpecError: If one loop over the hidden layers cannot add biases as Keras does.
     """
     hidden = spec.network.layers()
-    inputs, outputs = num_inputs(task), num_outputs(spec, task)
+    inputs, outputs = num_inputs(spec, task), num_outputs(spec, task)
     widths = [inputs, *(layer.units for layer in hidden), outputs]
     # kfc's function is traced once for these widths, so Keras does not know them.
     shared = graph_key(spec, task, num_rows=num_rows)

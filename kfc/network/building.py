@@ -15,6 +15,7 @@ import numpy as np
 from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
 from kfc.network.learned_factors import INPUT_SCALE, parametric, with_factors
+from kfc.network.numeric_embeddings import embedded_numbers
 from kfc.network.table_inputs import table_features
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import (
@@ -55,11 +56,13 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     )
     if several:
         x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
+    seed_of = functools.partial(layer_seed, spec.seed)
+    embedding = spec.network.numeric_embedding
     if task.encoding is not None:
-        seed_of = functools.partial(layer_seed, spec.seed)
-        x = table_features(x, task, seed_of=seed_of, scaled=scaled)
-    elif scaled:
-        x = task.scaling.graph(x)
+        x = table_features(x, task, seed_of=seed_of, embedding=embedding, scaled=scaled)
+    else:
+        x = task.scaling.graph(x) if scaled else x
+        x = x if embedding is None else embedded_numbers(x, embedding, seed_of)
     if spec.network.input_scale:
         x = with_factors(x, INPUT_SCALE)
     with _dtype_policy(spec.training.precision):

@@ -14,11 +14,18 @@ import keras
 import numpy as np
 
 from kfc.data import Task
+from kfc.network.numeric_embeddings import embedded_numbers, embedded_size
 from kfc.preprocessing import Code, TableEncoding
+from kfc.spec import NumericEmbeddingSpec, Spec
 
 
 def table_features(
-    x: Any, task: Task, *, seed_of: Callable[[str], int], scaled: bool = True
+    x: Any,
+    task: Task,
+    *,
+    seed_of: Callable[[str], int],
+    embedding: NumericEmbeddingSpec | None = None,
+    scaled: bool = True,
 ) -> Any:
     """Adds the layers from encoded rows to the inputs of the first hidden layer.
 
@@ -29,6 +36,7 @@ def table_features(
         x: Symbolic encoded rows, (batch, features), float32.
         task: Task with the encoding of a table.
         seed_of: Function from the name of a layer to its seed.
+        embedding: Embedding of the numbers; None if they are inputs as they are.
         scaled: Whether the numbers are scaled.
 
     Returns:
@@ -39,7 +47,10 @@ def table_features(
     parts = []
     if first:
         numbers = x[:, :first]
-        parts.append(task.scaling.graph(numbers) if scaled else numbers)
+        numbers = task.scaling.graph(numbers) if scaled else numbers
+        if embedding is not None:
+            numbers = embedded_numbers(numbers, embedding, seed_of)
+        parts.append(numbers)
     parts += _category_inputs(x, encoding)
     scaling = None if task.table is None else task.table.category_scaling
     if scaling is not None and scaled:
@@ -81,13 +92,14 @@ def _category_inputs(x: Any, encoding: TableEncoding) -> list[Any]:
     return parts
 
 
-def num_inputs(task: Task) -> int:
+def num_inputs(spec: Spec, task: Task) -> int:
     """Returns the number of inputs of the first hidden layer."""
+    size = embedded_size(spec.network.numeric_embedding)
     if task.encoding is None:
-        return math.prod(task.input_shape)
+        return size * math.prod(task.input_shape)
     encoding = task.encoding
     slots = sum(code.num_inputs for code in encoding.codes)
-    return encoding.num_numbers + encoding.num_flags + slots
+    return size * encoding.num_numbers + encoding.num_flags + slots
 
 
 def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:

@@ -48,3 +48,4 @@ from .table_fields import CategoriesSpec as CategoriesSpec
 from .table_fields import ColumnSpec as ColumnSpec
 from .table_fields import CsvSpec as CsvSpec
 from .training_fields import TrainingSpec as TrainingSpec
+from .unit_fields import NumericEmbeddingSpec as NumericEmbeddingSpec

@@ -40,9 +40,11 @@ from kfc.spec.unit_fields import (
     BIAS_INIT,
     INIT,
     INPUT_SCALE,
+    NUMERIC_EMBEDDING,
     OUTPUT_BIAS_INIT,
     OUTPUT_INIT,
     PARAMETRIC_ACTIVATION,
+    NumericEmbeddingSpec,
 )
 
 # Codes of the checks that a spec may accept, see `kfc/findings.py`.
@@ -98,6 +100,7 @@ class NetworkSpec(SpecModel):
     )
     activation: ActivationSpec = component("relu", "Activation of every hidden layer.")
     parametric_activation: bool = PARAMETRIC_ACTIVATION
+    numeric_embedding: NumericEmbeddingSpec | None = NUMERIC_EMBEDDING
     input_scale: bool = INPUT_SCALE
     init: InitializerSpec = component("glorot_uniform", INIT)
     bias_init: BiasInitializerSpec = component("zeros", BIAS_INIT)

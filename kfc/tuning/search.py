@@ -195,7 +195,7 @@ def tune(
     dry_run_callbacks(resolved, prepared)
     space = Space.of(resolved)
     # The largest network must fit into the memory, once for each process.
-    largest = space.largest(num_inputs=num_inputs(prepared.task))
+    largest = space.largest(num_inputs=num_inputs(resolved, prepared.task))
     run_checks("before_training", space.trial_spec(largest), prepared, processes=workers)
 
     # Search in the folder, which is locked until the search has finished.

@@ -154,6 +154,7 @@ def float64_unsupported(problem: Problem) -> str:
         f"training.optimizer.{'/'.join(sorted(extra))}": bool(extra),
         "training.precision": training.precision != "float32",
         "embeddings of categories": has_embeddings(problem.task),
+        "embeddings of numbers": network.numeric_embedding is not None,
         "sample weights": problem.rows.sample_weight is not None,
         **_unsupported_layers(spec),
         "several outputs of a binary loss": (

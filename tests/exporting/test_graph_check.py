@@ -110,7 +110,7 @@ def everything(tmp_path_factory):
     return [
         built(
             folder / "classes",
-            {"hidden": hidden, "input_scale": True},
+            {"hidden": hidden, "input_scale": True, "numeric_embedding": "periodic_linear"},
             task_of(feature_names=()),
         ),
         built(folder / "values", small, task_of("none", (), outputs=2), **bfloat16),

@@ -46,7 +46,7 @@ def test_numbers_are_scaled_flags_stay_and_categories_are_one_hot():
     spec, task, x = made()
     _, got = first_inputs(spec, task, x)
     first = task.encoding.num_numbers
-    assert got.shape == (len(x), num_inputs(task))
+    assert got.shape == (len(x), num_inputs(load_spec({}), task))
     np.testing.assert_allclose(got[:, 0].mean(), 0, atol=1e-5)
     np.testing.assert_allclose(got[:, 0].std(), 1, atol=1e-4)
     after = first + task.encoding.num_flags
@@ -96,7 +96,9 @@ def test_the_network_of_numbers_alone_has_no_other_inputs():
     data = {"target": "label"}
     table = {"fee": TABLE["fee"], "size": [*range(59), 0], "label": TABLE["label"]}
     task = prepare(load_spec({"data": data}), table).task
-    assert num_inputs(task) == task.encoding.num_numbers + task.encoding.num_flags
+    assert (
+        num_inputs(load_spec({}), task) == task.encoding.num_numbers + task.encoding.num_flags
+    )
     assert not task.encoding.codes
 
 
@@ -121,5 +123,5 @@ def test_inputs_that_are_arrays_stay_as_they_are():
     task = prepare(spec, (x, np.arange(60) % 2)).task
     network = build(spec, task)
     assert raw_model(network, task) is network
-    assert num_inputs(task) == math.prod(task.input_shape) == 6
+    assert num_inputs(load_spec({}), task) == math.prod(task.input_shape) == 6
     assert not has_embeddings(task)

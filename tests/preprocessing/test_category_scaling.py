@@ -81,7 +81,7 @@ def test_the_network_scales_flags_signs_and_one_hot_inputs():
         ],
         axis=1,
     )
-    assert actual.shape[1] == num_inputs(task)
+    assert actual.shape[1] == num_inputs(load_spec({}), task)
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(actual, table_features_float64(x, task), rtol=1e-5, atol=1e-6)
     assert np.abs(actual).max() < 3

@@ -72,7 +72,8 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     if task.encoding is not None:  # the codes of categories are constants of the graph
         codes = [code[1:] for code in task.encoding.codes]
         shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
-    facts = [layers, block.model_dump(), optimizer, length, loss, spec.network.input_scale]
+    facts: list[Any] = [layers, block.model_dump(), optimizer, length, loss]
+    facts += [spec.network.input_scale, spec.network.numeric_embedding]
     text = repr([facts, training.precision, shape, *scalings])
 
     hidden = spec.network.layers()
@@ -86,7 +87,7 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     if reads_shapes:
         return GraphKey(f"{text} {[layer.units for layer in hidden]}", frozenset())
     # A width that equals the number of inputs or outputs could be either, so it is fixed.
-    fixed = {num_inputs(task), num_outputs(spec, task)}
+    fixed = {num_inputs(spec, task), num_outputs(spec, task)}
     return GraphKey(text, frozenset(units - fixed))
 
 

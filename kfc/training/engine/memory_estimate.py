@@ -6,7 +6,7 @@ import itertools
 
 from kfc.data import Prepared, Task
 from kfc.errors import Finding
-from kfc.network import num_inputs, num_outputs
+from kfc.network import embedding_weights, num_inputs, num_outputs
 from kfc.spec import Spec
 from kfc.system import CHUNK_BYTES, memory
 from kfc.training.engine.evaluation import EVALUATION_BATCH
@@ -79,7 +79,8 @@ def _num_weights(spec: Spec, task: Task) -> int:
     dense = sum((before + 1) * units for before, units in itertools.pairwise(widths))
     dense += sum(_bent_widths(spec)) + (widths[0] if spec.network.input_scale else 0)
     codes = task.encoding.codes if task.encoding is not None else ()
-    return dense + sum(code.size * (code.embedding_size or 0) for code in codes)
+    embedded = task.num_scaled * embedding_weights(spec.network.numeric_embedding)
+    return dense + embedded + sum(code.size * (code.embedding_size or 0) for code in codes)
 
 
 def _bent_widths(spec: Spec) -> list[int]:
@@ -95,7 +96,7 @@ def _embedded_slots(task: Task) -> int:
 
 def _widths(spec: Spec, task: Task) -> list[int]:
     hidden = [layer.units for layer in spec.network.layers()]
-    return [num_inputs(task), *hidden, num_outputs(spec, task)]
+    return [num_inputs(spec, task), *hidden, num_outputs(spec, task)]
 
 
 def _inputs(prepared: Prepared) -> int:
