@@ -40,6 +40,7 @@ Stage = Literal[
     "scaled",
     "weighting",
     "before_training",
+    "before_search",
     "while_training",
 ]
 
@@ -187,10 +188,12 @@ CHECKS = (
     Check("class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
     Check("class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
-    Check("monitor_undefined", "before_training", DataError, "kfc.training.metrics"),
+    Check("monitor_undefined", "before_training", DataError, "kfc.training.metric_checks"),
     Check(
         "memory_too_small", "before_training", SpecError, "kfc.training.engine.memory_estimate"
     ),
+    # A search is about to begin: (objective, prepared).
+    Check("objective_undefined", "before_search", DataError, "kfc.training.metric_checks"),
     # Training runs; each check has arguments of its own.
     Check("no_gradient", "while_training", NumbersError, "kfc.training.step"),
     Check("loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),

@@ -14,10 +14,10 @@ from pydantic_core import CoreSchema
 
 from kfc.errors import Finding, RegistryError
 from kfc.registry import BLOCKS, CALLBACKS, Registry
-from kfc.spec.cross_checks import RECORDED
 from kfc.spec.fields import redefined
 from kfc.spec.keras_signatures import REQUIRED, UNREAD, signatures
 from kfc.spec.messages import findings_error
+from kfc.spec.metric_names import MONITORED
 from kfc.spec.option_checks import option_findings, option_schema
 from kfc.spec.plain_values import shown_value
 from kfc.spec.suggestions import suggested_key, suggested_word
@@ -330,7 +330,7 @@ class CallbackSpec(ComponentSpec):
         if option in cls.PATHS:
             schema |= {"type": "string", "description": "A path inside the run folder."}
         if option == "monitor":
-            schema |= {"enum": RECORDED, "description": "A recorded metric."}
+            schema |= {"enum": MONITORED, "description": "A recorded metric."}
         return schema
 
     @classmethod

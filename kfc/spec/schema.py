@@ -22,7 +22,6 @@ from kfc.spec.components import (
     InitializerSpec,
     LossSpec,
 )
-from kfc.spec.cross_checks import RECORDED
 from kfc.spec.fields import (
     ClassWeight,
     Count,
@@ -36,6 +35,7 @@ from kfc.spec.fields import (
     component,
 )
 from kfc.spec.messages import findings_error
+from kfc.spec.metric_names import MONITORED, OF_OUTPUTS
 from kfc.spec.optimizer_fields import OptimizerSpec
 from kfc.spec.search_fields import SearchSpec
 from kfc.spec.source_fields import SourceSchema, check_source_name, check_validation
@@ -267,7 +267,7 @@ class EarlyStoppingSpec(SpecModel):
     monitor: str = Field(
         "val_loss",
         description="Recorded metric; kfc knows whether lower or higher is better.",
-        json_schema_extra={"enum": [*RECORDED]},
+        json_schema_extra={"enum": [*MONITORED]},
     )
     patience: NotNegativeInt | None = Field(
         5,
@@ -338,6 +338,12 @@ class TrainingSpec(SpecModel):
         None,
         description="Steps between evaluations; the end of an epoch always has one.",
         examples=[500],
+    )
+    metrics: Listed[Annotated[str, Field(json_schema_extra={"enum": [*OF_OUTPUTS]})]] = Field(
+        (),
+        description="Further metrics of held-out rows that each epoch records, computed by "
+        "scikit-learn. A monitored metric needs no entry.",
+        examples=[["auc"]],
     )
     callbacks: Listed[CallbackSpec] = Field(
         (),
