@@ -362,7 +362,8 @@ class TrainingSpec(SpecModel):
         Args:
             num_rows: Number of training rows.
         """
-        return min(self.batch_size, num_rows) if self.drop_last else self.batch_size
+        # An evaluation trains on no row, and has batches too.
+        return min(self.batch_size, max(1, num_rows)) if self.drop_last else self.batch_size
 
     def steps_per_epoch(self, num_rows: int) -> int:
         """Returns the number of batches of an epoch.
