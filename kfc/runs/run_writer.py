@@ -21,7 +21,7 @@ from kfc.runs.run import Run
 from kfc.runs.scores import further_scores
 from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.system import atomic, hint_on_interrupt, memory, user_paths
-from kfc.training.callbacks import build_callbacks, keeps_state
+from kfc.training.callbacks import build_callbacks, keeps_state, restored_epoch
 from kfc.training.checkpoints import Checkpoint, Progress
 
 
@@ -122,6 +122,7 @@ class RunWriter:
             "sample_sha256": run.sample_sha256,
             "warnings": run.warnings,
             "history": run.history,
+            "best_epoch": restored_epoch(callbacks),
             "phases": phases.seconds,
             "memory": {"predicted": plan.memory_bytes, "peak": memory.peak_bytes()},
             "resume": "approximate" if stateless else "exact",

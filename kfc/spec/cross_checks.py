@@ -117,19 +117,17 @@ def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Finding]:
 def _not_of_task(spec: Spec) -> Iterator[Finding]:
     """Checks that the task of the spec has each of the metrics that it lists."""
     known = [name for name in metrics_of(spec.data.task) if name in OF_OUTPUTS]
-    for index, name in enumerate(spec.training.metrics):
-        if name not in known:
-            remedy = f"{nearest(name, known)}Known: {', '.join(known)}."
-            if name in IN_GRAPH:
-                remedy = (
-                    "Leave it out: the metrics that a training always records are not listed."
-                )
-            yield Finding(
-                f"training.metrics[{index}]",
-                f"a further metric{_of_task(spec)}, without a prefix",
-                _named(name),
-                remedy,
-            )
+    wrong = [name for name in spec.training.metrics if name not in known]
+    if wrong:
+        remedy = f"{nearest(wrong[0], known)}Known: {', '.join(known)}."
+        if wrong[0] in IN_GRAPH:
+            remedy = f"Leave {wrong[0]} out: every training records it."
+        yield Finding(
+            "training.metrics",
+            f"further metrics{_of_task(spec)}, without a prefix",
+            ", ".join(map(_named, wrong)),
+            remedy,
+        )
 
 
 def _named(metric: str) -> str:
