@@ -42,6 +42,7 @@ Stage = Literal[
     "scaled",
     "weighting",
     "before_training",
+    "before_search",
     "while_training",
     "averaging",
 ]
@@ -199,10 +200,12 @@ CHECKS = (
     Check("class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
     Check("class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
-    Check("monitor_undefined", "before_training", DataError, "kfc.training.metrics"),
+    Check("monitor_undefined", "before_training", DataError, "kfc.training.metric_checks"),
     Check(
         "memory_too_small", "before_training", SpecError, "kfc.training.engine.memory_estimate"
     ),
+    # A search is about to begin: (objective, prepared).
+    Check("objective_undefined", "before_search", DataError, "kfc.training.metric_checks"),
     # Runs are averaged: (runs).
     Check("members_missing", "averaging", SpecError, "kfc.ensembles.ensemble"),
     Check("members_differ", "averaging", SpecError, "kfc.ensembles.ensemble"),

@@ -96,8 +96,12 @@ def prepared(x, y):
 
 
 def undefined_monitor():
-    spec = load_spec({"training": {"early_stopping": {"monitor": "val_r2"}}})
-    run_checks("before_training", spec, prepared(X, np.ones((60, 1), np.float32)))
+    spec = load_spec({"training": {"early_stopping": {"monitor": "val_auc"}}})
+    run_checks("before_training", spec, prepared(X, np.zeros(60, np.int32)))
+
+
+def undefined_objective():
+    run_checks("before_search", "val_auc", prepared(X, np.zeros(60, np.int32)))
 
 
 TRIGGERS = {
@@ -190,6 +194,7 @@ TRIGGERS = {
     "class_weight_all_zero": weights({"0": 0.0, "1": 0.0, "2": 0.0}),
     "class_weight_overflow": weights({"0": 1e300}),
     "monitor_undefined": undefined_monitor,
+    "objective_undefined": undefined_objective,
     "memory_too_small": too_small_memory,
     "no_gradient": lambda: run_check(
         "no_gradient", [SimpleNamespace(path="a/kernel")], [None]

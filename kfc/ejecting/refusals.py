@@ -189,6 +189,7 @@ def _training_findings(spec: Spec) -> Iterator[Finding]:
     plain: dict[str, tuple[object, object]] = {
         "class_weight": (training.class_weight, None),
         "drop_last": (training.drop_last, False),
+        "metrics": (list(training.metrics), []),
         "precision": (training.precision, "float32"),
         "members": (training.members, 1),
         "callbacks": ([callback.name for callback in training.callbacks], []),

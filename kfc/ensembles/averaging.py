@@ -9,7 +9,8 @@ from scipy.special import softmax
 
 from kfc.data import Rows, Task
 from kfc.network import SMALLEST
-from kfc.runs import Run, class_logits, scores
+from kfc.runs import Run, scores
+from kfc.training import class_logits
 
 
 def averaged_outputs(outputs: Sequence[np.ndarray], task: Task) -> np.ndarray:

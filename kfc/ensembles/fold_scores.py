@@ -80,7 +80,7 @@ def mean_and_spread(
 
     The spread says how much one fold's score differs from another's. It is no error of the
     mean: the folds share training rows, so that their scores are not independent. A score
-    that some fold does not have, such as `roc_auc` without a class, is left out.
+    that some fold does not have, such as `auc` without a class, is left out.
 
     Args:
         folds: Scores of all folds of all repeats.

@@ -24,7 +24,8 @@ from kfc.exporting import serving_signature
 from kfc.exporting.formats import Exporter
 from kfc.exporting.requests import AnyRequest
 from kfc.exporting.table_requests import with_bad_rows
-from kfc.runs import Sample, class_logits, from_outputs
+from kfc.runs import Sample, from_outputs
+from kfc.training import class_logits
 
 LIMIT = 1e-5
 """Largest relative difference of logits; one float32 operation rounds by 6e-8."""

@@ -18,7 +18,6 @@ from .plan import plan_training as plan_training
 from .plan import prepare_data as prepare_data
 from .plan import start_for_spec as start_for_spec
 from .predictions import Predictions as Predictions
-from .predictions import class_logits as class_logits
 from .predictions import from_outputs as from_outputs
 from .predictions import predict as predict
 from .predictions import raw_rows as raw_rows

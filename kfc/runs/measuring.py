@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import keras
+from collections.abc import Collection
 
 from kfc.data import Prepared, Rows, Task
-from kfc.runs.scores import baseline_scores, compute_outputs, scores
+from kfc.runs.scores import baseline_scores, scores
 from kfc.training import check_finite
 from kfc.training.engine import Evaluator
 
 
 def measure_rows(
-    network: keras.Model, evaluator: Evaluator, rows: Rows, task: Task
+    evaluator: Evaluator, rows: Rows, task: Task, further: Collection[str] = ()
 ) -> dict[str, float]:
     """Returns the metrics that training records, and those of `kfc.runs.scores.scores`.
 
     Args:
-        network: Trained network that takes raw rows.
-        evaluator: Evaluator of the metrics that training records.
+        evaluator: Evaluator of the trained network.
         rows: Encoded rows with targets.
         task: Task that the network was trained for.
+        further: Names of further metrics.
     """
     recorded = evaluator.evaluate(rows)
     # A metric that both compute has the recorded value, which the history has too.
-    return recorded | scores(compute_outputs(network, rows.x), rows.y, task) | recorded
+    return recorded | scores(evaluator.outputs(rows.x), rows.y, task, further) | recorded
 
 
 def measure_finished(
-    network: keras.Model, evaluator: Evaluator, prepared: Prepared
+    evaluator: Evaluator, prepared: Prepared, further: Collection[str] = ()
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Measures a finished network on all held-out rows, beside a baseline.
 
     Args:
-        network: Trained network that takes raw rows.
-        evaluator: Evaluator of the metrics that training records.
+        evaluator: Evaluator of the trained network.
         prepared: Data of the run.
+        further: Names of further metrics.
 
     Returns:
         The metrics of the network, and the same metrics of a constant prediction. Their names
@@ -46,9 +46,9 @@ def measure_finished(
     metrics: dict[str, float] = {}
     baseline: dict[str, float] = {}
     for part, rows in prepared.held_out.items():
-        found = measure_rows(network, evaluator, rows, prepared.task)
+        found = measure_rows(evaluator, rows, prepared.task, further)
         metrics |= {f"{part}_{name}": value for name, value in found.items()}
-        constant = baseline_scores(prepared.train, rows, prepared.task)
+        constant = baseline_scores(prepared.train, rows, prepared.task, further)
         baseline |= {f"{part}_{name}": value for name, value in constant.items()}
     check_finite(metrics, "the final weights")
     return metrics, baseline

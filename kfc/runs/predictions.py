@@ -18,6 +18,7 @@ from kfc.errors import DataError, Finding, NumbersError, one_line
 from kfc.findings import run_checks
 from kfc.runs.table_rows import encoded_rows, typed_rows
 from kfc.system import tensorflow_startup
+from kfc.training import class_logits
 
 _BATCH = 1024
 _FORMULA = ("=", "+", "-", "@")  # a tab starts one too, but `one_line` replaces it
@@ -97,18 +98,6 @@ def _check_finite(outputs: np.ndarray) -> None:
             "Check that row: its inputs may be far from the training rows.",
         )
     )
-
-
-def class_logits(outputs: np.ndarray) -> np.ndarray:
-    """Returns a logit for each class, (rows, classes).
-
-    Args:
-        outputs: Logits, (rows, classes), or (rows, 1) for two classes; the first class then
-            has the logit 0.
-    """
-    if outputs.shape[1] > 1:
-        return outputs
-    return np.hstack([np.zeros_like(outputs), outputs])
 
 
 def table(

@@ -20,7 +20,7 @@ from kfc.runs.description import described, described_as_html
 from kfc.runs.labelled_data import RowsWithPredictions, decode_targets, encode_labelled
 from kfc.runs.measuring import measure_finished, measure_rows
 from kfc.runs.predictions import Predictions, from_outputs, predict, raw_rows
-from kfc.runs.scores import compute_outputs
+from kfc.runs.scores import compute_outputs, further_scores
 from kfc.runs.trainer import weights_sha256
 from kfc.spec import Spec
 from kfc.system import tensorflow_startup, user_paths
@@ -167,10 +167,11 @@ class Run:
         return self._measured_on(encode_labelled(data, self.task))
 
     def _measured(self, prepared: Prepared) -> dict[str, float]:
-        return measure_finished(self.network, self._evaluator(), prepared)[0]
+        return measure_finished(self._evaluator(), prepared, further_scores(self.spec))[0]
 
     def _measured_on(self, rows: Rows) -> dict[str, float]:
-        metrics = measure_rows(self.network, self._evaluator(), rows, self.task)
+        further = further_scores(self.spec)
+        metrics = measure_rows(self._evaluator(), rows, self.task, further)
         check_finite(metrics, "rows to evaluate")
         return metrics
 

@@ -18,9 +18,10 @@ from kfc.runs.measuring import measure_finished
 from kfc.runs.phases import Phases
 from kfc.runs.plan import Plan
 from kfc.runs.run import Run
+from kfc.runs.scores import further_scores
 from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.system import atomic, hint_on_interrupt, memory, user_paths
-from kfc.training.callbacks import build_callbacks, keeps_state
+from kfc.training.callbacks import build_callbacks, keeps_state, restored_epoch
 from kfc.training.checkpoints import Checkpoint, Progress
 
 
@@ -91,7 +92,9 @@ class RunWriter:
         model = raw_model(plan.network, plan.prepared.task)
         atomic.write_file_with(folder / "model.keras", model.save)
         phases.end("save")
-        metrics, baseline = measure_finished(plan.network, trainer.evaluator, plan.prepared)
+        metrics, baseline = measure_finished(
+            trainer.evaluator, plan.prepared, further_scores(plan.spec)
+        )
         sample_sha256 = sample_file.write_sample(folder, _sample(plan))
         phases.end("evaluate")
         run = Run(
@@ -119,6 +122,7 @@ class RunWriter:
             "sample_sha256": run.sample_sha256,
             "warnings": run.warnings,
             "history": run.history,
+            "best_epoch": restored_epoch(callbacks),
             "phases": phases.seconds,
             "memory": {"predicted": plan.memory_bytes, "peak": memory.peak_bytes()},
             "resume": "approximate" if stateless else "exact",

@@ -11,9 +11,11 @@ import keras
 from kfc.runs import environment
 from kfc.runs.phases import Phases
 from kfc.runs.plan import Plan
+from kfc.spec import metrics_of_outputs
 from kfc.system import atomic
 from kfc.training import (
     Loop,
+    OutputMetrics,
     TapeModel,
     check_finite,
     compile_for_evaluation,
@@ -93,6 +95,7 @@ class Trainer:
             held_out=prepared.watched,
             save_checkpoint=lambda progress: self.save_checkpoint(folder, callbacks, progress),
             checkpoint_bytes=training_state.state_bytes(self.model),
+            output_metrics=self._output_metrics() if self.output_names() else None,
         )
         phases.end("build")
         engine.trace()
@@ -137,21 +140,31 @@ class Trainer:
             if isinstance(callback, (EarlyStopping, keras.callbacks.EarlyStopping)):
                 callback.on_train_end()
 
-    def measure(self, *parts: str) -> dict[str, float]:
+    def output_names(self) -> tuple[str, ...]:
+        """Returns the names of the metrics that each epoch computes from the outputs."""
+        asked = (getattr(callback, "monitor", None) for callback in self.plan.callbacks)
+        return metrics_of_outputs(self.plan.spec, map(str, asked))
+
+    def _output_metrics(self, *others: str) -> OutputMetrics:
+        names = metrics_of_outputs(self.plan.spec, (*self.output_names(), *others))
+        return OutputMetrics(self.evaluator, names, self.plan.prepared.task)
+
+    def measure(self, *parts: str, objective: str = "loss") -> dict[str, float]:
         """Returns the metrics that training records, such as `val_accuracy`.
 
         Args:
             *parts: Prefixes of the held-out rows to measure: `val`, `test`.
+            objective: Further metric to measure, with or without `val_`.
 
         Raises:
             NumbersError: If a metric is NaN or infinite.
         """
-        held_out = self.plan.prepared.held_out
-        metrics = {
-            f"{part}_{name}": value
-            for part in parts
-            for name, value in self.evaluator.evaluate(held_out[part]).items()
-        }
+        further = self._output_metrics(objective)
+        metrics: dict[str, float] = {}
+        for part in parts:
+            rows = self.plan.prepared.held_out[part]
+            found = {**self.evaluator.evaluate(rows), **further.measure(rows)}
+            metrics |= {f"{part}_{name}": value for name, value in found.items()}
         check_finite(metrics, "the final weights")
         return metrics
 

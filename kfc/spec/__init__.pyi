@@ -4,8 +4,6 @@ from .components import BiasInitializerSpec as BiasInitializerSpec
 from .components import ComponentSpec as ComponentSpec
 from .components import InitializerSpec as InitializerSpec
 from .components import LossSpec as LossSpec
-from .cross_checks import METRICS as METRICS
-from .cross_checks import monitors as monitors
 from .data_fields import DataSpec as DataSpec
 from .fold_fields import FoldSpec as FoldSpec
 from .keras_signatures import signatures as signatures
@@ -17,6 +15,12 @@ from .loading import builtin_text as builtin_text
 from .loading import dump_spec as dump_spec
 from .loading import load_spec as load_spec
 from .loading import settle_preset as settle_preset
+from .metric_names import IN_GRAPH as IN_GRAPH
+from .metric_names import METRICS as METRICS
+from .metric_names import OF_OUTPUTS as OF_OUTPUTS
+from .metric_names import metrics_of as metrics_of
+from .metric_names import metrics_of_outputs as metrics_of_outputs
+from .metric_names import monitors as monitors
 from .optimizer_fields import ConstantSpec as ConstantSpec
 from .optimizer_fields import CosineSpec as CosineSpec
 from .optimizer_fields import CoslogSpec as CoslogSpec

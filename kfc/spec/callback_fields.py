@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from kfc.errors import Finding
 from kfc.registry import CALLBACKS
 from kfc.spec.components import ComponentSpec
-from kfc.spec.cross_checks import RECORDED
+from kfc.spec.metric_names import MONITORED
 from kfc.spec.plain_values import shown_value
 
 
@@ -49,7 +49,7 @@ class CallbackSpec(ComponentSpec):
         if option in cls.PATHS:
             schema |= {"type": "string", "description": "A path inside the run folder."}
         if option == "monitor":
-            schema |= {"enum": RECORDED, "description": "A recorded metric."}
+            schema |= {"enum": MONITORED, "description": "A recorded metric."}
         return schema
 
     @classmethod

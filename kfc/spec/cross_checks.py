@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kfc.errors import Finding, nearest
 from kfc.spec.fold_fields import arranged_twice
-from kfc.spec.keras_signatures import signatures
+from kfc.spec.metric_names import (
+    IN_GRAPH,
+    METRICS,
+    MONITORED,
+    OF_OUTPUTS,
+    metrics_of,
+    monitored_of,
+    monitors,
+)
 from kfc.spec.source_fields import OWN
 
 if TYPE_CHECKING:
     from kfc.spec.schema import Spec
-
-METRICS = {"loss": "min", "accuracy": "max", "mae": "min", "r2": "max"}
-"""Direction of each recorded metric; that of the validation rows has the prefix `val_`."""
-
-RECORDED = [prefix + name for name in METRICS for prefix in ("", "val_")]
-"""Names of all metrics that can be monitored."""
 
 
 def conflicting_keys(spec: Spec) -> Iterator[Finding]:
@@ -27,6 +29,7 @@ def conflicting_keys(spec: Spec) -> Iterator[Finding]:
     yield from _several_restore(spec)
     for where, metric in monitors(spec):
         yield from _not_recorded(spec, where, metric)
+    yield from _not_of_task(spec)
     if spec.search:
         yield from _no_objective(spec, spec.search.objective)
     yield from _several_set_the_rate(spec)
@@ -88,52 +91,63 @@ def _several_set_the_rate(spec: Spec) -> Iterator[Finding]:
             )
 
 
-def monitors(spec: Spec) -> Iterator[tuple[str, Any]]:
-    """Yields the path of each key that names a metric, and the metric."""
-    if spec.training.early_stopping:
-        yield "training.early_stopping.monitor", spec.training.early_stopping.monitor
-    for index, callback in enumerate(spec.training.callbacks):
-        if callback.name in signatures("callback") and "monitor" in callback.options:
-            yield f"training.callbacks[{index}].monitor", callback.options["monitor"]
-
-
-_OF_TASK = {"classification": ("loss", "accuracy"), "regression": ("loss", "mae", "r2")}
-
-
-def _metrics(spec: Spec) -> tuple[tuple[str, ...], str]:
-    """Returns the metrics of the task of the spec, or all, and words that name the task."""
-    if spec.data.task is None:
-        return tuple(METRICS), ""
-    return _OF_TASK[spec.data.task], f" of a {spec.data.task}"
+def _of_task(spec: Spec) -> str:
+    """Returns words that name the task of the spec, if it is known."""
+    return "" if spec.data.task is None else f" of a {spec.data.task}"
 
 
 def _not_recorded(spec: Spec, where: str, metric: str) -> Iterator[Finding]:
-    metrics, of_task = _metrics(spec)
-    recorded = [prefix + name for name in metrics for prefix in ("", "val_")]
-    if metric not in recorded:
+    recorded = monitored_of(spec.data.task)
+    if metric in metrics_of(spec.data.task) and metric in OF_OUTPUTS:
         yield Finding(
             where,
-            f"a recorded metric{of_task}",
+            "a metric that is recorded",
+            f"{metric!r} of training rows, on which it is not computed",
+            f"Name val_{metric}, that of the validation rows.",
+        )
+    elif metric not in recorded:
+        yield Finding(
+            where,
+            f"a recorded metric{_of_task(spec)}",
             _named(metric),
             f"{nearest(metric, recorded)}Known: {', '.join(recorded)}.",
         )
     elif metric.startswith("val_") and spec.data.validation == 0:
+        name = metric.removeprefix("val_")
+        of_training = f"{name!r}" if name in IN_GRAPH else "'loss'"
         yield Finding(
             where,
             "a metric that is recorded",
             f"{metric!r} while data.validation is 0",
-            f"Set data.validation to 0.1, or name {metric.removeprefix('val_')!r}.",
+            f"Set data.validation to 0.1, or name {of_training}.",
+        )
+
+
+def _not_of_task(spec: Spec) -> Iterator[Finding]:
+    """Checks that the task of the spec has each of the metrics that it lists."""
+    known = [name for name in metrics_of(spec.data.task) if name in OF_OUTPUTS]
+    wrong = [name for name in spec.training.metrics if name not in known]
+    if wrong:
+        remedy = f"{nearest(wrong[0], known)}Known: {', '.join(known)}."
+        if wrong[0] in IN_GRAPH:
+            remedy = f"Leave {wrong[0]} out: every training records it."
+        yield Finding(
+            "training.metrics",
+            f"further metrics{_of_task(spec)}, without a prefix",
+            ", ".join(map(_named, wrong)),
+            remedy,
         )
 
 
 def _named(metric: str) -> str:
     """Returns the name of a metric, with a note if there is no such metric."""
-    return repr(metric) if metric in RECORDED else f"{metric!r}, a metric that does not exist"
+    exists = metric in METRICS or metric in MONITORED
+    return repr(metric) if exists else f"{metric!r}, a metric that does not exist"
 
 
 def _no_objective(spec: Spec, objective: str | None) -> Iterator[Finding]:
     """Checks that trials are ranked by a metric of rows that they were not trained on."""
-    metrics, of_task = _metrics(spec)
+    metrics = metrics_of(spec.data.task)
     measured = [f"val_{name}" for name in metrics]
     if objective is not None and objective not in measured:
         remedy = f"{nearest(objective, measured)}Known: {', '.join(measured)}."
@@ -141,7 +155,7 @@ def _no_objective(spec: Spec, objective: str | None) -> Iterator[Finding]:
             remedy = f"Name val_{objective}: training rows favour networks that overfit."
         yield Finding(
             "search.objective",
-            f"a recorded metric{of_task} on validation rows",
+            f"a recorded metric{_of_task(spec)} on validation rows",
             _named(objective),
             remedy,
         )

@@ -39,7 +39,7 @@ FOLDER = resources.files("kfc.spec.presets")
 SECTIONS = ("data", "network", "training")
 """Parts of a spec that a preset may fill in."""
 
-JUDGES_OF_PROBABILITIES = ("log_loss", "auc", "roc_auc")
+JUDGES_OF_PROBABILITIES = ("log_loss", "auc")
 """Metrics for which probabilities matter, besides the class that is the most likely."""
 
 TaskName = Literal["classification", "regression"]

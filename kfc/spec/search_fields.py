@@ -16,7 +16,6 @@ from pydantic import (
 )
 
 from kfc.errors import Finding
-from kfc.spec.cross_checks import METRICS
 from kfc.spec.fields import (
     Count,
     Finite,
@@ -27,6 +26,7 @@ from kfc.spec.fields import (
     SpecModel,
 )
 from kfc.spec.messages import findings_error
+from kfc.spec.metric_names import METRICS
 
 _MOST_REPEATS_FACTOR = 3
 
@@ -212,8 +212,8 @@ class SearchSpec(SpecModel):
     margin: NotNegative | None = Field(
         None,
         description="Difference of the objective below which two finalists are equal and the "
-        "smaller network wins. By default 0.005 for accuracy and r2, and 1 % of the best mean "
-        "for loss and mae.",
+        "smaller network wins. By default 0.005 for metrics whose best value is 1, such as "
+        "accuracy, and 1 % of the best mean for the others, such as loss.",
         examples=[0.005],
     )
     factor: Annotated[int, Field(ge=2, lt=2**31)] = Field(

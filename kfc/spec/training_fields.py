@@ -12,7 +12,6 @@ from kfc.spec.callback_fields import CallbackSpec
 from kfc.spec.components import (
     LossSpec,
 )
-from kfc.spec.cross_checks import RECORDED
 from kfc.spec.fields import (
     ClassWeight,
     Count,
@@ -23,6 +22,7 @@ from kfc.spec.fields import (
     SpecModel,
     component,
 )
+from kfc.spec.metric_names import MONITORED, OF_OUTPUTS
 from kfc.spec.optimizer_fields import OptimizerSpec
 
 
@@ -32,7 +32,7 @@ class EarlyStoppingSpec(SpecModel):
     monitor: str = Field(
         "val_loss",
         description="Recorded metric; kfc knows whether lower or higher is better.",
-        json_schema_extra={"enum": [*RECORDED]},
+        json_schema_extra={"enum": [*MONITORED]},
     )
     patience: NotNegativeInt | None = Field(
         5,
@@ -109,6 +109,12 @@ class TrainingSpec(SpecModel):
         description="Steps between evaluations; the end of an epoch always has one.",
         examples=[500],
     )
+    metrics: Listed[Annotated[str, Field(json_schema_extra={"enum": [*OF_OUTPUTS]})]] = Field(
+        (),
+        description="Further metrics of held-out rows that each epoch records, computed by "
+        "scikit-learn. A monitored metric needs no entry.",
+        examples=[["auc"]],
+    )
     callbacks: Listed[CallbackSpec] = Field(
         (),
         description="Keras callbacks by class name, kfc's callbacks, or plug-ins'.",
@@ -126,6 +132,7 @@ class TrainingSpec(SpecModel):
         Args:
             num_rows: Number of training rows.
         """
+        # An evaluation trains on no row, and has batches too.
         return min(self.batch_size, max(1, num_rows)) if self.drop_last else self.batch_size
 
     def steps_per_epoch(self, num_rows: int) -> int:

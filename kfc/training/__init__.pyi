@@ -7,6 +7,10 @@ from .loop import check_finite as check_finite
 from .losses import build_loss as build_loss
 from .losses import default_loss as default_loss
 from .metrics import build_metrics as build_metrics
+from .output_metrics import NEED_EVERY_CLASS as NEED_EVERY_CLASS
+from .output_metrics import OutputMetrics as OutputMetrics
+from .output_metrics import class_logits as class_logits
+from .output_metrics import measure_outputs as measure_outputs
 from .row_order import epoch_order as epoch_order
 from .step import TapeModel as TapeModel
 from .variable_kinds import kind_of as kind_of

@@ -21,6 +21,7 @@ from kfc.system import Interrupts
 from kfc.training.callbacks import Hooks
 from kfc.training.checkpoints import Checkpoint, Progress, restore
 from kfc.training.engine import Engine, Evaluator, ExecutionResult
+from kfc.training.output_metrics import OutputMetrics
 from kfc.training.row_order import epoch_order
 
 _CHECKPOINT_SHARE = 0.03
@@ -56,6 +57,8 @@ class Loop:
         save_checkpoint: Function that is called with the progress when a checkpoint is due:
             after `training.checkpoint_seconds`, at the end of an epoch or within a long one.
         checkpoint_bytes: Estimated size of a checkpoint, which delays the first one.
+        output_metrics: Further metrics of `held_out`. An execution then has at most one
+            epoch, since they are computed outside of the graph, after each one.
     """
 
     engine: Engine
@@ -66,6 +69,7 @@ class Loop:
     held_out: tuple[str, Rows]
     save_checkpoint: Callable[[Progress], None]
     checkpoint_bytes: int = field(default=0, kw_only=True)
+    output_metrics: OutputMetrics | None = field(default=None, kw_only=True)
 
     def run(
         self,
@@ -192,10 +196,13 @@ class Loop:
             if name.startswith(prefix)
         }
         if held_out_logs:
+            further = self._of_outputs()
             self._hooks.call("on_test_begin", {})
-            self._hooks.call("on_test_end", held_out_logs)
+            self._hooks.call("on_test_end", {**held_out_logs, **further})
+            logs = {**logs, **{prefix + name: value for name, value in further.items()}}
         else:
             logs = {**logs, **self._evaluate()}
+        if self.output_metrics or not held_out_logs:
             self._params["seconds"] = time.monotonic() - self._began
         logs.pop("batch_loss", None)
         check_finite(logs, f"training, epoch {progress.epoch + 1}")
@@ -247,6 +254,7 @@ class Loop:
             progress.step
             or self.engine.window_rows
             or self.training.evaluate_every
+            or self.output_metrics
             or self.engine.model.stop_training
             or any(isinstance(interval, int) for interval in self._hooks.intervals)
             or self._hooks.may_change_training
@@ -275,9 +283,12 @@ class Loop:
     def _evaluate(self) -> dict[str, float]:
         prefix, rows = self.held_out
         self._hooks.call("on_test_begin", {})
-        logs = self.evaluator.evaluate(rows)
+        logs = {**self.evaluator.evaluate(rows), **self._of_outputs()}
         self._hooks.call("on_test_end", dict(logs))
         return {f"{prefix}_{name}": value for name, value in logs.items()}
+
+    def _of_outputs(self) -> dict[str, float]:
+        return self.output_metrics.measure(self.held_out[1]) if self.output_metrics else {}
 
     def _checkpoint_if_due(self, progress: Progress) -> None:
         began = time.monotonic()

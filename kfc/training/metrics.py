@@ -13,9 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kfc.data import Prepared, Task
-from kfc.errors import Finding
-from kfc.spec import Spec, monitors
+from kfc.data import Task
 
 UNDEFINED_AS_NAN = ("r2",)
 """Metrics that have no value on some rows, and are NaN there."""
@@ -145,28 +143,3 @@ def defined(logs: Mapping[str, float]) -> dict[str, float]:
         if not (is_undefined and math.isfinite(loss)):
             kept[name] = value
     return kept
-
-
-def monitor_undefined(spec: Spec, prepared: Prepared, *, processes: int = 1) -> Finding | None:
-    """Finds a monitored metric that has no value on the rows on which it is measured.
-
-    The coefficient of determination has none where all targets are the same.
-
-    Args:
-        spec: Spec that knows its task.
-        prepared: Data of the spec.
-        processes: Number of trainings at once, which makes no difference here.
-    """
-    parts = {"": ("training", prepared.train), "val_": ("validation", prepared.validation)}
-    for where, metric in monitors(spec):
-        for prefix, (part, rows) in parts.items():
-            monitored = metric in [prefix + name for name in UNDEFINED_AS_NAN]
-            if monitored and rows is not None and not (np.ptp(rows.y, axis=0) > 0).all():
-                return Finding(
-                    f"{where}, {metric}",
-                    f"{part} rows with targets that differ",
-                    f"{len(rows)} with one and the same target",
-                    f"Monitor {prefix}loss, or hold out other rows.",
-                    evidence={"rows": len(rows)},
-                )
-    return None

@@ -203,6 +203,7 @@ def tune(
         raise TypeError("a space whose spec has no search part")
     classification = space.spec.data.task == "classification"
     objective = space.spec.search.objective_for(classification=classification)
+    run_checks("before_search", objective, prepared)
     atomic.make_folder(search_path)
     with locks.locked(search_path):
         make_runner = functools.partial(TrialRunner, space, objective, search_path, prepare)

@@ -10,7 +10,11 @@ from kfc.spec import METRICS
 
 Status = Literal["completed", "diverged", "pruned"]
 
-_WORST = {"accuracy": 0.0, "loss": 1e30, "mae": 1e30, "r2": -1e30}
+_WORST = {
+    **{name: 1e30 for name, direction in METRICS.items() if direction == "min"},
+    **dict.fromkeys(("accuracy", "auc", "average_precision", "balanced_accuracy", "f1"), 0.0),
+    **{"mcc": -1.0, "r2": -1e30},
+}
 
 
 @dataclass(frozen=True)

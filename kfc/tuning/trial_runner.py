@@ -152,7 +152,7 @@ class TrialRunner:
         if paused:
             trainer.save_checkpoint(folder, callbacks, progress)
             trainer.end(callbacks)
-        metrics = trainer.measure("val")
+        metrics = trainer.measure("val", objective=self._objective)
         seconds = round(time.monotonic() - started, 3)
         score = self._bounded(metrics[self._objective])
         beaten = job.to_beat is not None and self._is_better(job.to_beat, score)

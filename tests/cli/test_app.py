@@ -132,7 +132,7 @@ def test_quiet_leaves_results_only(run_kfc, folder):
     head, *rows = (line.split() for line in result.stdout.splitlines())
     assert head == ["val", "test", "baseline"]
     assert [row[0] for row in rows] == [
-        *("loss", "accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss"),
+        *("loss", "accuracy", "balanced_accuracy", "f1", "auc", "log_loss"),
         *("epochs", "seconds", "folder"),
     ]
 

@@ -41,6 +41,7 @@ RATE = {"initial_learning_rate": 0.01}
         ({"training.precision": "bfloat16"}, "training.precision"),
         ({"training.engine": "eager"}, "training.engine"),
         ({"training.callbacks": ["best_weights"]}, "training.callbacks"),
+        ({"training.metrics": ["auc"]}, "training.metrics"),
         ({"training.early_stopping": {"monitor": "loss"}}, "training.early_stopping.monitor"),
         ({"data.source": "npy:here"}, "data.source"),
         ({"data.stream": "always"}, "data.stream"),

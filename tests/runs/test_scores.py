@@ -28,8 +28,8 @@ def test_scores_of_several_classes_are_those_of_scikit_learn():
     expected = {
         "accuracy": metrics.accuracy_score(y, p.argmax(axis=1)),
         "balanced_accuracy": metrics.balanced_accuracy_score(y, p.argmax(axis=1)),
-        "f1_macro": metrics.f1_score(y, p.argmax(axis=1), average="macro"),
-        "roc_auc": metrics.roc_auc_score(y, p, multi_class="ovr"),
+        "f1": metrics.f1_score(y, p.argmax(axis=1), average="macro"),
+        "auc": metrics.roc_auc_score(y, p, multi_class="ovr"),
         "log_loss": metrics.log_loss(y, p),
     }
     assert found == pytest.approx(expected, rel=1e-12)
@@ -44,7 +44,7 @@ def test_scores_of_one_logit_are_those_of_two_classes():
 
 def test_a_score_without_a_meaning_is_left_out():
     """Rows of one class have no ranking, and one target has no variance."""
-    assert "roc_auc" not in scores(np.eye(3), np.array([1, 1, 2]), task(3))
+    assert "auc" not in scores(np.eye(3), np.array([1, 1, 2]), task(3))
     assert "r2" not in scores(np.ones((1, 1)), np.ones((1, 1)), task())
     assert "r2" not in scores(np.ones((3, 1)), np.full((3, 1), 7.0), task())
     assert scores(np.eye(3), np.array([1, 1, 2]), task(3))["balanced_accuracy"] == 0.75
@@ -69,7 +69,7 @@ def test_the_baseline_is_scikit_learns_dummy():
     assert found["accuracy"] == dummy.score(x[:40], held_out)
     expected = metrics.log_loss(held_out, dummy.predict_proba(x[:40]), labels=[0, 1, 2])
     assert found["log_loss"] == pytest.approx(expected, rel=1e-12)
-    assert found["roc_auc"] == 0.5
+    assert found["auc"] == 0.5
 
     numbers = rng.normal(size=(100, 1)).astype(np.float32)
     found = baseline_scores(Rows(x, numbers), Rows(x[:40], numbers[:40]), task())

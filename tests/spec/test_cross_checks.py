@@ -18,7 +18,7 @@ def test_an_objective_is_one_of_the_task(findings_of):
     regression = {"data.task": "regression"}
     (finding,) = findings_of({**regression, "search.objective": "val_accuracy"})
     assert finding.expected == "a recorded metric of a regression on validation rows"
-    assert finding.remedy.endswith("Known: val_loss, val_mae, val_r2.")
+    assert "Known: val_loss, val_mae, val_r2, val_rmse, " in finding.remedy
     assert load_spec("digits", {**regression, "search.objective": "val_mae"})
 
 
@@ -79,3 +79,32 @@ def test_an_impossible_combination_is_refused(case, findings_of):
     overrides, where, got = COMBINED[case]
     (finding,) = findings_of(overrides)
     assert (finding.where, finding.got) == (where, got)
+
+
+def test_a_metric_of_outputs_is_not_computed_on_training_rows(findings_of):
+    (finding,) = findings_of({"training.early_stopping": {"monitor": "auc"}})
+    assert finding.where == "training.early_stopping.monitor"
+    assert finding.got == "'auc' of training rows, on which it is not computed"
+    assert finding.remedy == "Name val_auc, that of the validation rows."
+
+
+def test_a_metric_of_outputs_needs_rows_that_are_held_out(findings_of):
+    changes = {"data.validation": 0, "training.early_stopping": {"monitor": "val_auc"}}
+    (finding,) = findings_of(changes)
+    assert finding.remedy == "Set data.validation to 0.1, or name 'loss'."
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "remedy"),
+    [
+        (None, "accuracy", "Leave accuracy out: every training records it."),
+        (None, "f1_macro", "Known: log_loss, auc, balanced_accuracy, f1"),
+        ("regression", "auc", "Known: rmse, median_absolute_error, pinball."),
+        ("classification", "val_auc", "Did you mean 'auc'?"),
+    ],
+)
+def test_the_listed_metrics_are_further_ones_of_the_task(task, name, remedy, findings_of):
+    first = "rmse" if task == "regression" else "log_loss"
+    (finding,) = findings_of({"data.task": task, "training.metrics": [first, name]})
+    assert finding.where == "training.metrics"
+    assert remedy in finding.remedy

@@ -77,15 +77,15 @@ def test_a_misspelt_file_gets_the_one_that_is_there(name, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("path", "value", "where"),
     [
-        ("search.objective", "f1", "search.objective"),
+        ("search.objective", "f2", "search.objective"),
         (
             "training.early_stopping",
-            {"monitor": "val_f1"},
+            {"monitor": "val_f2"},
             "training.early_stopping.monitor",
         ),
         (
             "training.callbacks",
-            [{"name": "EarlyStopping", "monitor": "f1"}],
+            [{"name": "EarlyStopping", "monitor": "f2"}],
             "training.callbacks[0].monitor",
         ),
     ],
@@ -93,7 +93,7 @@ def test_a_misspelt_file_gets_the_one_that_is_there(name, tmp_path, monkeypatch)
 def test_a_metric_that_does_not_exist_is_named_as_such(path, value, where):
     finding = finding_of("digits", {path: value})
     assert finding.where == where
-    assert finding.got.endswith("f1', a metric that does not exist")
+    assert finding.got.endswith("f2', a metric that does not exist")
 
 
 def test_a_wrong_scale_gets_a_sentence_on_each_word():

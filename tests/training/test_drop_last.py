@@ -49,7 +49,8 @@ def test_the_short_last_batch_is_left_out_of_each_epoch(problem, form, batch_siz
 
 
 @pytest.mark.parametrize(
-    ("drop_last", "rows", "steps"), [(False, 70, 3), (True, 70, 2), (True, 20, 1)]
+    ("drop_last", "rows", "steps"),
+    [(False, 70, 3), (True, 70, 2), (True, 20, 1), (True, 0, 0)],
 )
 def test_the_steps_of_an_epoch_are_counted(drop_last, rows, steps):
     changes = {"training.drop_last": drop_last}

@@ -6,10 +6,9 @@ import pytest
 from sklearn.metrics import r2_score
 
 import kfc
-from kfc.data import Prepared, Rows, Task
+from kfc.data import Task
 from kfc.preprocessing import TargetScaling
-from kfc.spec import load_spec
-from kfc.training.metrics import R2, build_metrics, defined, monitor_undefined
+from kfc.training.metrics import R2, build_metrics, defined
 
 
 def in_batches(metric, y, values, weight=None, size=32):
@@ -56,19 +55,6 @@ def test_r2_of_many_small_batches_does_not_drift(size):
 def test_sums_that_overflow_are_no_missing_value():
     y, values = numbers(0, 1e30)
     assert in_batches(R2(1), y, values) == -math.inf
-
-
-@pytest.mark.parametrize(("monitor", "refused"), [("val_r2", True), ("r2", False)])
-def test_a_monitor_without_a_value_is_refused_before_training(monitor, refused):
-    x, y = np.ones((4, 4), np.float32), np.arange(4, dtype=np.float32)[:, None]
-    rows, constant = Rows(x, y), Rows(x, np.ones_like(y))
-    spec = load_spec({"training": {"early_stopping": {"monitor": monitor}}})
-    prepared = Prepared(rows, constant, rows, Task((4,), "float32", ()), "")
-    if not refused:
-        assert monitor_undefined(spec, prepared) is None
-        return
-    finding = monitor_undefined(spec, prepared)
-    assert "monitor, val_r2: expected validation rows" in str(finding)
 
 
 def test_r2_near_zero_is_that_of_keras():

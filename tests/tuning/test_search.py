@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import kfc
 from kfc.data import prepare
-from kfc.errors import DiskError
+from kfc.errors import DataError, DiskError
 from kfc.runs import fitting, run_writer
 from kfc.runs.trainer import weights_sha256
 from kfc.spec import load_spec
@@ -238,10 +239,10 @@ def unmeasured(monkeypatch):
     def make(*trials):
         measure, fit, trained = run_writer.measure_finished, fitting.fit_run, []
 
-        def infinite(network, *arguments):
-            if weights_sha256(network) in hashes:
+        def infinite(evaluator, *arguments):
+            if weights_sha256(evaluator.model) in hashes:
                 check_finite({"test_loss": math.inf}, "the final weights")
-            return measure(network, *arguments)
+            return measure(evaluator, *arguments)
 
         def counted(*arguments, **options):
             trained.append(arguments)
@@ -858,3 +859,29 @@ def test_a_file_in_place_of_the_winners_folder_is_refused(repeated, search, tmp_
     (folder / "winner").write_bytes(b"")
     with pytest.raises(DiskError, match="winner"):
         search(REPEATED, folder=folder)
+
+
+def test_trials_are_ranked_by_the_area_that_their_predictions_have(iris, tmp_path):
+    search = kfc.tune(
+        iris, overrides={"search.objective": "val_auc"}, folder=tmp_path / "s", verbose=False
+    )
+    best = max(trial.score for trial in search.trials)
+    assert search.best.score == best
+    run = kfc.load(search.run_folder)
+    rows = run.rows("val")
+    numbers = [run.task.class_names.index(str(label)) for label in rows.y]
+    expected = roc_auc_score(numbers, rows.predictions.probabilities, multi_class="ovr")
+    assert search.best.score == pytest.approx(expected, rel=1e-6)
+    assert run.metrics["val_auc"] == search.best.score
+
+
+def test_an_objective_without_a_value_is_refused_before_any_trial(iris, tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    y = np.arange(60) % 3
+    parts = {"train": (x, y), "validation": (x[:6], y[:6] % 2), "test": (x, y)}
+    changes = {"search.objective": "val_auc", "data": {"validation": "own"}}
+    with pytest.raises(
+        DataError, match=r"search\.objective, val_auc: expected validation rows"
+    ):
+        kfc.tune(iris, overrides=changes, data=parts, folder=tmp_path / "s", verbose=False)
+    assert not (tmp_path / "s").exists()

@@ -241,3 +241,19 @@ def test_a_log_of_a_trial_begins_anew_in_the_folder_of_its_child(runner, tmp_pat
         for number in ("0001", "0002")
     ]
     assert [[row.split(",")[0] for row in of] for of in rows] == [["1"], ["2"]]
+
+
+@pytest.mark.parametrize("objective", ["val_auc", "val_log_loss"])
+def test_a_trial_is_scored_by_a_metric_that_its_epochs_do_not_record(runner, objective):
+    trial = runner(objective=objective).run(job())
+    assert trial.status == "completed"
+    assert trial.score == trial.metrics[objective]
+    assert 0 < trial.score < 2
+
+
+@pytest.mark.parametrize(
+    ("objective", "worst"),
+    [("val_auc", 0), ("val_mcc", -1), ("val_log_loss", 1e30), ("val_r2", -1e30)],
+)
+def test_the_worst_score_is_that_of_no_better_metric(objective, worst):
+    assert worst_score(objective) == worst

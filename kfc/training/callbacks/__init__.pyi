@@ -1,6 +1,7 @@
 from . import keras_state as keras_state
 from .dry_run import dry_run_callbacks as dry_run_callbacks
 from .early_stopping import EarlyStopping as EarlyStopping
+from .early_stopping import restored_epoch as restored_epoch
 from .from_spec import batch_hook_interval as batch_hook_interval
 from .from_spec import build_callbacks as build_callbacks
 from .from_spec import callback_class as callback_class

@@ -18,7 +18,7 @@ from pathlib import Path
 from kfc.data import Prepared
 from kfc.errors import Finding, KfcError, SpecError
 from kfc.network import build
-from kfc.spec import CallbackSpec, Spec, signatures
+from kfc.spec import CallbackSpec, Spec, metrics_of_outputs, signatures
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.from_spec import build_callback
 from kfc.training.callbacks.hooks import call_hook
@@ -53,11 +53,12 @@ def dry_run_callbacks(spec: Spec, prepared: Prepared) -> None:
             [(where, callback.model_dump()) for where, callback in named],
             spec.training.optimizer.model_dump(),
             *(spec.training.loss.model_dump() if spec.training.loss else None, prefix),
+            further := metrics_of_outputs(spec),
         ],
         default=str,
     )
     if named and key not in _tried:
-        _try(named, _small(spec, prepared), prefix)
+        _try(named, _small(spec, prepared), prefix, further)
         _tried.add(key)
 
 
@@ -71,9 +72,15 @@ def _small(spec: Spec, prepared: Prepared) -> TapeModel:
     return model
 
 
-def _try(named: Sequence[tuple[str, CallbackSpec]], model: TapeModel, prefix: str) -> None:
+def _try(
+    named: Sequence[tuple[str, CallbackSpec]],
+    model: TapeModel,
+    prefix: str,
+    further: Sequence[str],
+) -> None:
     metrics = dict.fromkeys(model.get_metrics_result(), 0.5)
-    held_out = {f"{prefix}_{name}": value for name, value in metrics.items()}
+    measured = {**metrics, **dict.fromkeys(further, 0.5)}
+    held_out = {f"{prefix}_{name}": value for name, value in measured.items()}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         built = []
@@ -91,7 +98,7 @@ def _try(named: Sequence[tuple[str, CallbackSpec]], model: TapeModel, prefix: st
                 ("on_train_batch_begin", 0, {}),
                 ("on_train_batch_end", 0, dict(metrics)),
                 ("on_test_begin", {}),
-                ("on_test_end", dict(metrics)),
+                ("on_test_end", dict(measured)),
                 ("on_epoch_end", 0, {**metrics, **held_out}),
                 ("on_train_end", {**metrics, **held_out}),
             ):

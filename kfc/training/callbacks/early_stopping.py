@@ -7,7 +7,7 @@ These are Keras callbacks for any model. Their state is saved with a run, by `ge
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -106,6 +106,7 @@ class EarlyStopping(keras.callbacks.Callback):
         equal = self.ties == "last" and value == self.best
         if better or equal or self.best_epoch < 0:
             self.best_epoch = epoch
+            # Copies: an optimizer may change in place the tensor that a variable gives.
             self.best_weights = self.model.get_weights() if self.restore_best_weights else []
         if self.patience is not None and self.wait >= max(1, self.patience) and epoch > 0:
             self.model.stop_training = True
@@ -142,6 +143,21 @@ class BestWeights(EarlyStopping):
         self, monitor: str = "val_loss", mode: str = "auto", ties: str = "first"
     ) -> None:
         super().__init__(monitor, None, restore_best_weights=True, mode=mode, ties=ties)
+
+
+def restored_epoch(callbacks: Iterable[keras.callbacks.Callback]) -> int | None:
+    """Returns the epoch, from 1, whose weights a finished training has restored.
+
+    Args:
+        callbacks: Callbacks of the training.
+
+    Returns:
+        None if no callback restores weights: they are those of the last epoch.
+    """
+    kinds = (EarlyStopping, keras.callbacks.EarlyStopping)
+    stopping = [callback for callback in callbacks if isinstance(callback, kinds)]
+    epochs = [int(callback.best_epoch) + 1 for callback in stopping if callback.best_weights]
+    return epochs[-1] if epochs else None
 
 
 def _monitored(monitor: str, logs: Logs) -> float:

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from kfc.errors import Finding, SpecError
 from kfc.registry import CALLBACKS
-from kfc.spec import CallbackSpec, Spec
+from kfc.spec import METRICS, CallbackSpec, Spec
 from kfc.system import atomic
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.early_stopping import EarlyStopping
@@ -135,6 +135,10 @@ def build_callback(callback: CallbackSpec, folder: Path) -> keras.callbacks.Call
         if name in parameters and isinstance(parameters[name].default, str)
     }
     options |= callback.options
+    # Keras does not know the direction of most of kfc's metrics.
+    if "mode" in parameters and options.get("mode", "auto") == "auto":
+        metric = str(options.get("monitor", "")).removeprefix("val_")
+        options |= {"mode": METRICS[metric]} if metric in METRICS else {}
     paths = {name: str(folder / options[name]) for name in callback.PATHS & options.keys()}
     for parent in (Path(path).parent for path in paths.values()):
         # Keras itself creates the folders of a template.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from kfc.data import Rows
-from kfc.system import chunks
+from kfc.system import DiskArray, chunks
 from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
 from kfc.training.engine.tensor_inputs import given_variables
 from kfc.training.engine.variables import StatefulVariables, StatelessVariables, Tensors
@@ -43,6 +44,7 @@ class Evaluator:
         self.batch_size = batch_size or EVALUATION_BATCH
         self._variables: StatelessVariables | StatefulVariables = StatefulVariables()
         self._function: Callable[..., tuple[_Metrics, Tensors]] | None = None
+        self._forward: Callable[..., tf.Tensor] | None = None
 
     def evaluate(self, rows: Rows) -> dict[str, float]:
         """Returns loss and metrics on `rows`; the same weights give the same bits."""
@@ -55,6 +57,21 @@ class Evaluator:
             y = tf.constant(rows.y[first_row : first_row + len(x)])
             logs, values = function(values, tf.constant(x), y)
         return defined({name: float(value) for name, value in logs.items()})
+
+    def outputs(self, x: np.ndarray | DiskArray) -> np.ndarray:
+        """Returns the outputs of the network, (rows, outputs), float32.
+
+        The same weights give the same bits.
+
+        Args:
+            x: Encoded inputs, (rows, ...), in memory or on the disk.
+        """
+        forward = self._traced_forward(x)
+        values = self._weights().read()
+        batches = (
+            x[first : first + EVALUATION_BATCH] for first in range(0, len(x), EVALUATION_BATCH)
+        )
+        return np.concatenate([forward(values, tf.constant(batch)) for batch in batches])
 
     def evaluate_in_graph(
         self,
@@ -155,6 +172,32 @@ class Evaluator:
             return part[first_row : first_row + self.batch_size]  # the last may be shorter
         begin = [first_row, *[0] * (len(part.shape) - 1)]
         return tf.slice(part, begin, [rows, *part.shape[1:]])
+
+    def _weights(self) -> StatelessVariables | StatefulVariables:
+        """Returns the variables on which the outputs depend, if the graph is shared."""
+        if not self._graph_key:
+            return StatefulVariables()
+        variables = [*self.model.weights, *given_variables(self.model)]
+        return StatelessVariables(variables, fixed_shapes=False)
+
+    def _traced_forward(self, x: np.ndarray | DiskArray) -> Callable[..., tf.Tensor]:
+        """Returns the graph of `outputs`, (values, batch) -> outputs."""
+        if self._forward is None:
+            variables = self._weights()
+
+            def forward(values: Tensors, batch: tf.Tensor) -> tf.Tensor:
+                return variables.call(self._call_model, values, batch)[0]
+
+            values = [tf.TensorSpec(each.shape, each.dtype) for each in variables.read()]
+            rows = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
+            signature = [free_widths(values, self._graph_key), rows]
+            self._forward = traced(
+                forward, signature, key=self._graph_key, constants="forward"
+            )
+        return self._forward
+
+    def _call_model(self, batch: tf.Tensor) -> tf.Tensor:
+        return self.model(batch, training=False)
 
     def _traced(self, x: tf.Tensor, y: tf.Tensor) -> Callable[..., tuple[_Metrics, Tensors]]:
         """Returns the graph of `evaluate`, traced with the first rows."""
