@@ -82,6 +82,31 @@ def route_updates_through_scope(optimizer: Any) -> None:
         optimizer._exclude_from_weight_decay_cache = {}
 
 
+def optimized_variable(optimizer: Any, variable: Any) -> Any:
+    """Returns the Keras variable that an optimizer was built with.
+
+    Keras 3.15.1, `BaseOptimizer._trainable_variables` and `_get_variable_index`. The backend
+    passes TensorFlow's variables to `update_step`, and those have no path.
+
+    Test: `test_an_optimizer_finds_the_keras_variable_behind_another`.
+
+    Args:
+        optimizer: Built Keras optimizer.
+        variable: A variable of the optimizer's, or TensorFlow's behind it.
+    """
+    return optimizer._trainable_variables[optimizer._get_variable_index(variable)]
+
+
+def is_decayed(optimizer: Any, variable: Any) -> bool:
+    """Returns whether an optimizer has not excluded a variable from its weight decay.
+
+    Keras 3.15.1, `BaseOptimizer._use_weight_decay`.
+
+    Test: `test_an_excluded_variable_does_not_decay`.
+    """
+    return bool(optimizer._use_weight_decay(variable))
+
+
 def step_counter(optimizer: Any) -> Any:
     """Returns the variable in which an optimizer counts its calls, an int64 scalar.
 

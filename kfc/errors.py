@@ -217,6 +217,9 @@ class UnseenValuesWarning(UserWarning):
         self.column, self.count, self.rows = column, count, rows
 
 
+_MANY_CHARACTERS = 5  # beginnings that are shorter fit many names
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns `Did you mean 'x'? ` for the known name closest to `name`, or an empty text."""
     close = nearest_name(name, known)
@@ -226,6 +229,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def nearest_name(name: str, known: Iterable[str]) -> str:
     """Returns the known name closest to `name`, or an empty text where none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
+    # A name that was cut short, such as val_acc, is closer to its own than to val_mcc.
+    longer = [each for each in by_lower if each.startswith(name.lower())]
+    if len(name) >= _MANY_CHARACTERS and len(longer) == 1:
+        return by_lower[longer[0]]
     close = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return by_lower[close[0]] if close else ""
 

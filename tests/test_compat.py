@@ -59,6 +59,25 @@ def test_the_step_counter_counts_while_gradients_accumulate():
     assert (int(optimizer.iterations), int(compat.step_counter(optimizer))) == (0, 1)
 
 
+def test_an_optimizer_finds_the_keras_variable_behind_another():
+    weights = [keras.Variable(float(number)) for number in range(3)]
+    optimizer = keras.optimizers.SGD()
+    optimizer.build(weights)
+    for weight in weights:
+        assert compat.optimized_variable(optimizer, weight) is weight
+        assert compat.optimized_variable(optimizer, weight.value) is weight
+    compat.route_updates_through_scope(optimizer)
+    assert compat.optimized_variable(optimizer, weights[1]) is weights[1]
+
+
+def test_an_excluded_variable_does_not_decay():
+    weights = [keras.Variable(1.0, name=name) for name in ("kernel", "bias")]
+    optimizer = keras.optimizers.AdamW()
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(weights)
+    assert [compat.is_decayed(optimizer, weight) for weight in weights] == [True, False]
+
+
 def test_the_slots_of_adam_are_its_two_moments():
     weight = keras.Variable(1.0)
     optimizer = keras.optimizers.Adam(beta_1=0.5, beta_2=0.75)

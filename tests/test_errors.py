@@ -109,3 +109,7 @@ def test_a_message_is_one_line_that_cannot_steer_a_terminal():
 )
 def test_other_peoples_text_becomes_one_printable_line(text, line):
     assert one_line(text) == line
+
+
+def test_a_name_that_was_cut_short_is_completed():
+    assert nearest("val_acc", ["val_mcc", "val_accuracy"]) == "Did you mean 'val_accuracy'? "

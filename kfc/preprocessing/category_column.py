@@ -202,7 +202,7 @@ class CategoryColumn(ColumnEncoding):
         return [*words], np.array([0, 1, *words.values()], np.int64)
 
     @cached_property
-    def _unseen_integer(self) -> int:
+    def unseen_integer(self) -> int:
         """An integer that no training row has."""
         seen = {int(text) for text in self.vocabulary + self.rare}
         return next(number for number in range(-1, -len(seen) - 2, -1) if number not in seen)
@@ -215,8 +215,8 @@ class CategoryColumn(ColumnEncoding):
         is_float = self.input_dtype == "float64"
         largest = _MOST_EXACT if is_float else 2**63 - 1
         read = (_integer(text, largest) for text in texts.to_pylist())
-        numbers = [self._unseen_integer if number is None else number for number in read]
-        numbers.append(self._unseen_integer)  # of a missing value
+        numbers = [self.unseen_integer if number is None else number for number in read]
+        numbers.append(self.unseen_integer)  # of a missing value
         found = np.array(numbers, self.input_dtype)
         if is_float:
             found[_table(texts, texts) == len(texts)] = np.nan
@@ -257,7 +257,7 @@ class CategoryColumn(ColumnEncoding):
             )(raw)
             # The other texts follow the vocabulary, and take the number of their value.
             return ops.take(numbers, number) if len(words) > len(self.vocabulary) else number
-        unseen = self._unseen_integer
+        unseen = self.unseen_integer
         lookup = keras.layers.IntegerLookup(
             vocabulary=[int(text) for text in self.vocabulary] or [unseen - 1],
             oov_token=unseen,

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from kfc.errors import Finding, SpecError
+from kfc.preprocessing.category_column import CategoryColumn
 from kfc.preprocessing.column_encoding import Code, ColumnEncoding
 from kfc.preprocessing.table_encoding import TableEncoding
 
@@ -169,6 +170,8 @@ def _as_read(raw: keras.KerasTensor, column: ColumnEncoding) -> keras.KerasTenso
     if dtype == "bool":  # of text: a missing value is half way, so that its sign is 0
         lookup = keras.layers.StringLookup(vocabulary=["false", "true"], mask_token="")
         return ops.take(np.array([0.5, np.nan, 0.0, 1.0], np.float32), lookup(raw))
-    unseen = float(column._unseen_integer)  # type: ignore[attr-defined]
+    if not isinstance(column, CategoryColumn):
+        raise TypeError(f"{column.name}: expected a category, got {type(column).__name__}")
+    unseen = float(column.unseen_integer)
     whole = ops.equal(ops.floor(raw), raw)  # false for NaN
     return ops.cast(ops.where(whole, raw, unseen), "int64")

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kfc.compat import is_decayed, optimized_variable, step_counter
 from kfc.spec import DecayFactorsSpec, RateFactorsSpec
 from kfc.training.variable_kinds import fan_in, kind_of
 
@@ -34,7 +35,7 @@ def with_rate_factors(
     class Factored(kind):
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
             # Keras's own variables have paths, those of TensorFlow only an index.
-            original = self._trainable_variables[self._get_variable_index(variable)]
+            original = optimized_variable(self, variable)
             factor = getattr(rates, kind_of(original))
             if factor == "fan_in":
                 factor = keras.ops.rsqrt(fan_in(original))
@@ -46,11 +47,11 @@ def with_rate_factors(
             if decay is None:
                 return
             if callable(decay):
-                decay = decay(self._iterations)
+                decay = decay(step_counter(self))
             shrinkage = keras.ops.cast(self.learning_rate, "float32") * decay
             for variable in variables:
                 factor = getattr(decays, kind_of(variable))
-                if factor and self._use_weight_decay(variable):
+                if factor and is_decayed(self, variable):
                     variable.assign(variable * (1.0 - shrinkage * factor))
 
     Factored.__name__ = Factored.__qualname__ = kind.__name__

@@ -21,7 +21,7 @@ def fitted(values, *, categories=None, **options):
 def test_a_vocabulary_is_ordered_by_frequency_then_by_text():
     column = fitted(words("b", "a", "c", "c", "é", "Z"))
     assert column.vocabulary == ("c", "Z", "a", "b", "é")
-    assert column.codes == (("plan", 5, None),)
+    assert column.codes == (("plan", 5, None, False),)
     np.testing.assert_array_equal(
         column.apply(words("b", "never", None, "", "c")).ravel(), [4, 0, 0, 0, 1]
     )

@@ -199,7 +199,7 @@ def test_numbers_come_first_then_flags_then_codes():
         "plan",
     )
     assert (encoding.num_numbers, encoding.num_flags) == (5, 3)
-    assert encoding.codes == (("plan", 2, None),)
+    assert encoding.codes == (("plan", 2, None, False),)
     np.testing.assert_array_equal(
         encoding.apply(columns), [[0] * 5 + [1, 0, 0, 1], [0] * 5 + [0, 1, 1, 2]]
     )
