@@ -25,7 +25,7 @@ GRAPH = frozenset(
 
 COMPUTE = frozenset(
     {
-        *("Abs", "AddV2", "All", "ArgMax", "BiasAdd", "BroadcastTo", "Cast", "ConcatV2"),
+        *("Abs", "AddV2", "All", "ArgMax", "BatchMatMulV2", "BiasAdd", "BroadcastTo", "Cast", "ConcatV2"),
         "Cos",
         *(
             "Const",

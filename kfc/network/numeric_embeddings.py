@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from kfc.spec import NumericEmbeddingSpec
 
@@ -70,6 +71,22 @@ def embedded_numbers(
 def embedded_size(embedding: NumericEmbeddingSpec | None) -> int:
     """Returns the number of inputs of the network for each number."""
     return 1 if embedding is None else embedding.size + 1
+
+
+def embedded_columns(
+    columns: np.ndarray, embedding: NumericEmbeddingSpec | None
+) -> np.ndarray:
+    """Returns the column of each input of the network that comes from a number.
+
+    Args:
+        columns: Column of each number, (numbers,).
+        embedding: Embedding of the numbers; None if they are inputs as they are.
+    """
+    if embedding is None:
+        return columns
+    products = np.repeat(columns, embedding.size)
+    numbers_follow = embedded_size(embedding) > embedding.size
+    return np.concatenate([products, columns]) if numbers_follow else products
 
 
 def embedding_weights(embedding: NumericEmbeddingSpec | None) -> int:

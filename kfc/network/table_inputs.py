@@ -14,7 +14,11 @@ import keras
 import numpy as np
 
 from kfc.data import Task
-from kfc.network.numeric_embeddings import embedded_numbers, embedded_size
+from kfc.network.numeric_embeddings import (
+    embedded_columns,
+    embedded_numbers,
+    embedded_size,
+)
 from kfc.preprocessing import Code, TableEncoding
 from kfc.spec import NumericEmbeddingSpec, Spec
 
@@ -100,6 +104,30 @@ def num_inputs(spec: Spec, task: Task) -> int:
     encoding = task.encoding
     slots = sum(code.num_inputs for code in encoding.codes)
     return size * encoding.num_numbers + encoding.num_flags + slots
+
+
+def input_columns(spec: Spec, task: Task) -> np.ndarray:
+    """Returns the column from which each input of the first hidden layer comes, (inputs,).
+
+    Columns of a table are counted in its order; each feature of an array is a column.
+
+    Args:
+        spec: Spec of the network.
+        task: Task of the network.
+    """
+    embedding = spec.network.numeric_embedding
+    if task.encoding is None:
+        return embedded_columns(np.arange(math.prod(task.input_shape)), embedding)
+    encoding = task.encoding
+    columns = np.empty(encoding.num_features, np.int64)
+    for number, places in enumerate(encoding.places.values()):
+        columns[places] = number
+    first = encoding.num_numbers
+    one_hot, _ = _one_hot_slots(encoding)
+    embedded = [place for place, code in _embedded(encoding) for _ in range(code.num_inputs)]
+    places = [*range(first, first + encoding.num_flags), *_sign_places(encoding)]
+    of_numbers = embedded_columns(columns[:first], embedding)
+    return np.concatenate([of_numbers, columns[[*places, *one_hot, *embedded]]])
 
 
 def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:

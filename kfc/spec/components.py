@@ -265,11 +265,18 @@ class InitializerSpec(ComponentSpec):
 
 
 class BiasInitializerSpec(InitializerSpec):
-    """Any Keras initializer of vectors, or he_plus_5; the seed comes from the spec's seed."""
+    """Any Keras initializer of vectors, fan_in_uniform, or he_plus_5; seeded by the spec's seed.
+
+    fan_in_uniform is uniform in +-1 / sqrt(inputs of the layer).
+
+    Attributes:
+        of_inputs: Name of the initializer that depends on the number of inputs of the layer.
+    """
 
     kind = "bias_initializer"
     default = "zeros"
     of_rows: ClassVar[str] = "he_plus_5"
+    of_inputs: ClassVar[str] = "fan_in_uniform"
 
 
 class LossSpec(ComponentSpec):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kfc.errors import Finding, nearest
+from kfc.registry import BLOCKS
 from kfc.spec.fold_fields import arranged_twice
 from kfc.spec.metric_names import (
     IN_GRAPH,
@@ -33,6 +34,14 @@ def conflicting_keys(spec: Spec) -> Iterator[Finding]:
     if spec.search:
         yield from _no_objective(spec, spec.search.objective)
     yield from _several_set_the_rate(spec)
+    block = spec.network.block.name
+    if spec.network.members > 1 and block not in BLOCKS.builtins:
+        yield Finding(
+            "network.members",
+            "1 beside a plug-in's block, which takes rows of units",
+            f"{spec.network.members} beside the block {block!r}",
+            f"Use a block of kfc: {', '.join(BLOCKS.builtins)}.",
+        )
     if spec.data.scale == "quantile" and spec.data.categories.scale:
         yield Finding(
             "data.categories.scale",

@@ -40,6 +40,7 @@ from kfc.spec.unit_fields import (
     BIAS_INIT,
     INIT,
     INPUT_SCALE,
+    MEMBERS,
     NUMERIC_EMBEDDING,
     OUTPUT_BIAS_INIT,
     OUTPUT_INIT,
@@ -102,6 +103,7 @@ class NetworkSpec(SpecModel):
     parametric_activation: bool = PARAMETRIC_ACTIVATION
     numeric_embedding: NumericEmbeddingSpec | None = NUMERIC_EMBEDDING
     input_scale: bool = INPUT_SCALE
+    members: Count = MEMBERS
     init: InitializerSpec = component("glorot_uniform", INIT)
     bias_init: BiasInitializerSpec = component("zeros", BIAS_INIT)
     output_init: InitializerSpec | None = OUTPUT_INIT

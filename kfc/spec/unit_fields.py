@@ -41,13 +41,21 @@ INPUT_SCALE: Any = Field(
     description="Whether the network learns a factor, 1 at the start, for each input of the "
     "first hidden layer.",
 )
+MEMBERS: Any = Field(
+    1,
+    description="Number of members: networks that share the hidden layers, and have scaled "
+    "inputs and an output layer each. Each learns by its own loss; their probabilities or "
+    "values are averaged.",
+    examples=[8],
+)
 INIT = (
     "Initializer of every kernel. unit_variance divides each column of a normal kernel, so "
     "that its outputs have variance 1 over training rows."
 )
 BIAS_INIT = (
-    "Initializer of the biases of hidden layers. he_plus_5 puts the zero of each unit at a "
-    "random mean of five training rows."
+    "Initializer of the biases of hidden layers. fan_in_uniform is uniform in +-1 / "
+    "sqrt(inputs). he_plus_5 puts the zero of each unit at a random mean of five training "
+    "rows."
 )
 OUTPUT_INIT: Any = Field(
     None,

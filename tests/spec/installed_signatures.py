@@ -60,7 +60,8 @@ def read_installed() -> dict[str, dict[str, dict[str, Any]]]:
         for name, options in table["initializer"].items()
         if name not in _LEFT_OUT["bias_initializer"]
     }
-    table["bias_initializer"] = {**of_vectors, BiasInitializerSpec.of_rows: {}}
+    own = (BiasInitializerSpec.of_rows, BiasInitializerSpec.of_inputs)
+    table["bias_initializer"] = {**of_vectors, **{name: {} for name in own}}
     table["initializer"][InitializerSpec.of_rows] = {}
     base = table["optimizer"]["sgd"]
     base = {k: v for k, v in base.items() if k not in ("momentum", "nesterov")}

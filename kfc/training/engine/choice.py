@@ -78,7 +78,8 @@ def xla_savings(spec: Spec, *, num_rows: int, num_weights: int) -> float:
         num_weights: Number of weights of the network.
     """
     steps = spec.training.steps_per_epoch(num_rows) * spec.training.epochs
-    products = 3.0 * num_weights * num_rows * spec.training.epochs
+    rows = num_rows * spec.network.members
+    products = 3.0 * num_weights * rows * spec.training.epochs
     return _SAVED_SHARE * products + _SAVED_PER_STEP * steps
 
 

@@ -73,7 +73,8 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
         codes = [code[1:] for code in task.encoding.codes]
         shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
     facts: list[Any] = [layers, block.model_dump(), optimizer, length, loss]
-    facts += [spec.network.input_scale, spec.network.numeric_embedding]
+    members = spec.network.members
+    facts += [spec.network.input_scale, spec.network.numeric_embedding, members]
     text = repr([facts, training.precision, shape, *scalings])
 
     hidden = spec.network.layers()
@@ -86,8 +87,8 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     )
     if reads_shapes:
         return GraphKey(f"{text} {[layer.units for layer in hidden]}", frozenset())
-    # A width that equals the number of inputs or outputs could be either, so it is fixed.
-    fixed = {num_inputs(spec, task), num_outputs(spec, task)}
+    # A width that equals another number of a weight's shape could be either, so it is fixed.
+    fixed = {num_inputs(spec, task), num_outputs(spec, task), members}
     return GraphKey(text, frozenset(units - fixed))
 
 

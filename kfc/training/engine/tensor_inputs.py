@@ -1,18 +1,20 @@
 """Makes the network that trains: it shares all layers of the network except three kinds.
 
+It ends in the outputs of the network's members, if there are any.
+
 Keras's `Dropout` is replaced by `CounterDropout`, and a learned scaling by `TensorScaling` or
 `TensorPieces`.
 Keras writes the numbers of these layers into a compiled step as constants. The replacements
 take them as inputs of the step, so that trainings on other rows and with other dropout rates
-share one compiled step. A layer that multiplies by learned factors is replaced by
-`FactorProduct`, which has the same weights and is faster.
+share one compiled step. An `EinsumDense` is replaced by a product that has the same weights
+and is faster, see `kfc.network.factor_product`.
 """
 
 from __future__ import annotations
 
 import keras
 
-from kfc.network import FactorProduct, multiplies_by_factors
+from kfc.network import product_class, without_average
 from kfc.preprocessing import (
     TensorPieces,
     TensorScaling,
@@ -23,7 +25,13 @@ from kfc.training.engine.counter_dropout import CounterDropout
 
 
 def training_network(network: keras.Model) -> keras.Model:
-    """Returns a functional model that shares every layer of `network` that is not replaced."""
+    """Returns a functional model that shares every layer of `network` that is not replaced.
+
+    Args:
+        network: Network as `build` returns it. The outputs of one with members are averages,
+            and those of the result the members' own, (batch, members, outputs).
+    """
+    network = without_average(network)
     if not any(map(_is_replaced, network.layers)):
         return network
     return keras.models.clone_model(network, clone_function=_replaced)
@@ -43,8 +51,8 @@ def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
         )
     if is_piecewise_layer(layer):
         return TensorPieces(layer)
-    if multiplies_by_factors(layer):
-        return FactorProduct(layer)
+    if product := product_class(layer):
+        return product(layer)
     return TensorScaling(layer) if is_learned_scaling(layer) else layer
 
 
@@ -53,7 +61,7 @@ def _is_replaced(layer: keras.layers.Layer) -> bool:
         _is_dropout(layer)
         or is_learned_scaling(layer)
         or is_piecewise_layer(layer)
-        or multiplies_by_factors(layer)
+        or product_class(layer) is not None
     )
 
 
