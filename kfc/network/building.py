@@ -42,9 +42,10 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     The layers are `flatten` (for inputs of several dimensions), `scaling`, `input_scale` (if
     the spec has it), `member_scale` (for several members), `hidden_1` to `hidden_n` and
     `logits`; for a regression also `value`, which returns values in the target's own units.
-    The outputs of several members are averaged, see `kfc.network.members`. Each layer has a seed made of the spec's
-    seed and the layer's name, so that equal specs give equal weights. Of an initializer that
-    computes weights from rows, only the part without rows is done: see `initialize_from_rows`.
+    The outputs of several members are averaged, see `kfc.network.members`. Each layer has a
+    seed made of the spec's seed and the layer's name, so that equal specs give equal weights.
+    Of an initializer that computes weights from rows, only the part without rows is done: see
+    `initialize_from_rows`.
 
     Args:
         spec: A checked spec.

@@ -84,8 +84,9 @@ class MemberLogits(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         """Returns (batch, members, outputs) for `x`, (members * batch, inputs)."""
         ops = keras.ops
-        by_member = ops.reshape(x, (self._members, -1, ops.shape(x)[-1]))
-        logits = ops.matmul(by_member, self.kernel)  # (members, batch, outputs)
+        rows = ops.split(x, self._members)  # (batch, inputs) each
+        kernels = ops.unstack(ops.convert_to_tensor(self.kernel), num=self._members)
+        logits = ops.stack([ops.matmul(x, w) for x, w in zip(rows, kernels, strict=True)])
         return ops.transpose(logits, (1, 0, 2)) + ops.convert_to_tensor(self.bias)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

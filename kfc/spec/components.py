@@ -265,9 +265,9 @@ class InitializerSpec(ComponentSpec):
 
 
 class BiasInitializerSpec(InitializerSpec):
-    """Any Keras initializer of vectors, fan_in_uniform, or he_plus_5; seeded by the spec's seed.
+    """Any Keras initializer of vectors, or kfc's; the seed comes from the spec's seed.
 
-    fan_in_uniform is uniform in +-1 / sqrt(inputs of the layer).
+    fan_in_uniform is uniform in +-1 / sqrt(inputs of the layer), he_plus_5 looks at rows.
 
     Attributes:
         of_inputs: Name of the initializer that depends on the number of inputs of the layer.

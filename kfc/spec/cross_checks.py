@@ -34,20 +34,34 @@ def conflicting_keys(spec: Spec) -> Iterator[Finding]:
     if spec.search:
         yield from _no_objective(spec, spec.search.objective)
     yield from _several_set_the_rate(spec)
-    block = spec.network.block.name
-    if spec.network.members > 1 and block not in BLOCKS.builtins:
-        yield Finding(
-            "network.members",
-            "1 beside a plug-in's block, which takes rows of units",
-            f"{spec.network.members} beside the block {block!r}",
-            f"Use a block of kfc: {', '.join(BLOCKS.builtins)}.",
-        )
+    yield from _not_of_members(spec)
     if spec.data.scale == "quantile" and spec.data.categories.scale:
         yield Finding(
             "data.categories.scale",
             "a scaling of 0 and 1, beside data.scale",
             "true beside the scale 'quantile'",
             "Set data.categories.scale to false.",
+        )
+
+
+def _not_of_members(spec: Spec) -> Iterator[Finding]:
+    """Checks that the hidden layers can be shared by members, if there are any."""
+    network = spec.network
+    if network.members == 1:
+        return
+    if network.block.name not in BLOCKS.builtins:
+        yield Finding(
+            "network.members",
+            "1 beside a plug-in's block, which takes rows of units",
+            f"{network.members} beside the block {network.block.name!r}",
+            f"Use a block of kfc: {', '.join(BLOCKS.builtins)}.",
+        )
+    if any(layer.normalization == "batch" for layer in network.layers()):
+        yield Finding(
+            "network.members",
+            "1 beside normalization batch, whose statistics would mix the members",
+            f"{network.members}",
+            "Use the normalization layer or none.",
         )
 
 

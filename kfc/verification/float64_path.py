@@ -11,7 +11,7 @@ from kfc import reference
 from kfc.compat import optimizer_slots
 from kfc.network import has_embeddings, num_outputs, table_features_float64
 from kfc.spec import ActivationSpec, OptimizerSpec, Spec
-from kfc.training import kind_of
+from kfc.training import fan_in, kind_of
 from kfc.verification.problem import Problem, State, changed_options
 from kfc.verification.training_paths import StepResult
 
@@ -119,8 +119,9 @@ class Float64Path:
         for variable in self.problem.untrained_model.trainable_variables:
             kind = kind_of(variable)
             factor = getattr(rates, kind)
-            fan_in = 1 / np.sqrt(variable.shape[-2]) if factor == "fan_in" else factor
-            of_rate.append(float(fan_in))
+            of_rate.append(
+                float(1 / np.sqrt(fan_in(variable)) if factor == "fan_in" else factor)
+            )
             of_decay.append(float(getattr(decays, kind)))
         return of_rate, of_decay
 
