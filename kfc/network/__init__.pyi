@@ -8,6 +8,7 @@ from .building import layer_seed as layer_seed
 from .building import num_outputs as num_outputs
 from .factor_product import FactorProduct as FactorProduct
 from .learned_factors import multiplies_by_factors as multiplies_by_factors
+from .numeric_embeddings import embedding_terms as embedding_terms
 from .numeric_embeddings import embedding_weights as embedding_weights
 from .row_initializers import initialize_from_rows as initialize_from_rows
 from .row_initializers import keys_of_rows as keys_of_rows

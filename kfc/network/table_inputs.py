@@ -16,15 +16,15 @@ import numpy as np
 from kfc.data import Task
 from kfc.network.numeric_embeddings import embedded_numbers, embedded_size
 from kfc.preprocessing import Code, TableEncoding
-from kfc.spec import NumericEmbeddingSpec, Spec
+from kfc.spec import Spec
 
 
 def table_features(
     x: Any,
+    spec: Spec,
     task: Task,
     *,
     seed_of: Callable[[str], int],
-    embedding: NumericEmbeddingSpec | None = None,
     scaled: bool = True,
 ) -> Any:
     """Adds the layers from encoded rows to the inputs of the first hidden layer.
@@ -34,9 +34,9 @@ def table_features(
 
     Args:
         x: Symbolic encoded rows, (batch, features), float32.
+        spec: Spec with the embedding of the numbers, if they have one.
         task: Task with the encoding of a table.
         seed_of: Function from the name of a layer to its seed.
-        embedding: Embedding of the numbers; None if they are inputs as they are.
         scaled: Whether the numbers are scaled.
 
     Returns:
@@ -48,9 +48,7 @@ def table_features(
     if first:
         numbers = x[:, :first]
         numbers = task.scaling.graph(numbers) if scaled else numbers
-        if embedding is not None:
-            numbers = embedded_numbers(numbers, embedding, seed_of)
-        parts.append(numbers)
+        parts.append(embedded_numbers(numbers, spec, task, seed_of))
     parts += _category_inputs(x, encoding)
     scaling = None if task.table is None else task.table.category_scaling
     if scaling is not None and scaled:
@@ -94,7 +92,7 @@ def _category_inputs(x: Any, encoding: TableEncoding) -> list[Any]:
 
 def num_inputs(spec: Spec, task: Task) -> int:
     """Returns the number of inputs of the first hidden layer."""
-    size = embedded_size(spec.network.numeric_embedding)
+    size = embedded_size(spec)
     if task.encoding is None:
         return size * math.prod(task.input_shape)
     encoding = task.encoding
