@@ -9,6 +9,7 @@ from typing import Any
 
 from kfc.preprocessing import (
     InputScaling,
+    NumberBins,
     NumericScaling,
     TableEncoding,
     TargetScaling,
@@ -86,6 +87,7 @@ class Task:
         targets: Names of several regression targets; empty where they have none.
         table: Columns of a table and their encoding; None where inputs are arrays. The
             scaling is then that of its numbers, the first features of an encoded row.
+        number_bins: Bins of the scaled numbers, where the network embeds them by bins.
     """
 
     input_shape: tuple[int, ...]
@@ -97,6 +99,7 @@ class Task:
     feature_names: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     table: TableTask | None = None
+    number_bins: NumberBins | None = None
 
     @property
     def encoding(self) -> TableEncoding | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -46,6 +46,7 @@ class _TaskFields(BaseModel):
     scaling: _ScalingFields | _QuantileFields
     target_scaling: _ScalingFields
     table: dict[str, Any] | None = None  # checked where it is read, by `TableTask`
+    number_bins: dict[Literal["edges"], list[list[float]]] | None = None
 
 
 class _CertificateFields(BaseModel):

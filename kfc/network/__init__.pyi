@@ -10,6 +10,7 @@ from .factor_product import product_class as product_class
 from .members import average_of_members as average_of_members
 from .members import num_members as num_members
 from .members import without_average as without_average
+from .numeric_embeddings import embedding_terms as embedding_terms
 from .numeric_embeddings import embedding_weights as embedding_weights
 from .row_initializers import initialize_from_rows as initialize_from_rows
 from .row_initializers import keys_of_rows as keys_of_rows

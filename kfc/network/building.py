@@ -67,12 +67,11 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     if several:
         x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
     seed_of = functools.partial(layer_seed, spec.seed)
-    embedding = spec.network.numeric_embedding
     if task.encoding is not None:
-        x = table_features(x, task, seed_of=seed_of, embedding=embedding, scaled=scaled)
+        x = table_features(x, spec, task, seed_of=seed_of, scaled=scaled)
     else:
         x = task.scaling.graph(x) if scaled else x
-        x = x if embedding is None else embedded_numbers(x, embedding, seed_of)
+        x = embedded_numbers(x, spec, task, seed_of)
     members = spec.network.members
     if spec.network.input_scale:
         x = with_factors(x, INPUT_SCALE)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from kfc.data import TableTask, Task
 from kfc.errors import CheckpointError, Finding, SpecError, reason
-from kfc.preprocessing import TargetScaling, scaling_from_config
+from kfc.preprocessing import NumberBins, TargetScaling, scaling_from_config
 from kfc.spec import Spec, load_spec
 from kfc.system import atomic, safe_open
 from kfc.training import for_json, from_json
@@ -42,6 +42,7 @@ class _TaskRecord(BaseModel, strict=True, extra="forbid"):
     )
     target_scaling: dict[Literal["shift", "divisor"], Any]
     table: dict[str, Any] | None = None  # `TableTask.from_config` checks its values
+    number_bins: dict[Literal["edges"], list[list[float]]] | None = None
 
 
 class _ResultRecord(BaseModel, strict=True, extra="allow"):
@@ -194,7 +195,7 @@ def _again(folder: Path, got: str) -> CheckpointError:
 
 def task_facts(task: Task) -> dict[str, Any]:
     """Returns a task as plain values for JSON."""
-    parts = ("scaling", "target_scaling", "table")
+    parts = ("scaling", "target_scaling", "table", "number_bins")
     facts = asdict(replace(task, table=None))
     for name in parts:
         part = getattr(task, name)
@@ -212,7 +213,7 @@ def task_of(facts: Mapping[str, Any]) -> Task:
     """
     shape = tuple(facts["input_shape"])
     scaling = scaling_from_config(facts["scaling"])
-    table = facts.get("table")
+    table, bins = facts.get("table"), facts.get("number_bins")
     task = Task(
         input_shape=shape,
         input_dtype=facts["input_dtype"],
@@ -223,9 +224,12 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         scaling=scaling,
         target_scaling=TargetScaling.from_config(facts["target_scaling"]),
         table=None if table is None else TableTask.from_config(table),
+        number_bins=None if bins is None else NumberBins.from_config(bins),
     )
     if scaling.num_features not in (1, task.num_scaled):
         raise ValueError(f"a scaling of {scaling.num_features} features")
+    if task.number_bins and task.number_bins.num_features != task.num_scaled:
+        raise ValueError(f"bins of {task.number_bins.num_features} features")
     return task
 
 

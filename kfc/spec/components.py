@@ -297,3 +297,9 @@ class BlockSpec(ComponentSpec):
     kind = "block"
     default = "dense"
     registry = BLOCKS
+
+
+class NumericEmbeddingSpec(ComponentSpec):
+    """Inputs of the network for each number: learned waves, or pieces between quantiles."""
+
+    kind = "numeric_embedding"

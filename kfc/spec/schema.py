@@ -21,6 +21,7 @@ from kfc.spec.components import (
     BiasInitializerSpec,
     BlockSpec,
     InitializerSpec,
+    NumericEmbeddingSpec,
 )
 from kfc.spec.data_fields import DataSpec
 from kfc.spec.fields import (
@@ -45,7 +46,6 @@ from kfc.spec.unit_fields import (
     OUTPUT_BIAS_INIT,
     OUTPUT_INIT,
     PARAMETRIC_ACTIVATION,
-    NumericEmbeddingSpec,
 )
 
 # Codes of the checks that a spec may accept, see `kfc/findings.py`.

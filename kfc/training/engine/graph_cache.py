@@ -67,14 +67,16 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     scalings = [task.scaling.compile_key(), task.target_scaling.compile_key()]
     if task.table is not None and task.table.category_scaling is not None:
         scalings.append(task.table.category_scaling.compile_key())
+    if task.number_bins is not None:
+        scalings.append(task.number_bins.compile_key())
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.class_names), task.outputs]
     if task.encoding is not None:  # the codes of categories are constants of the graph
         codes = [code[1:] for code in task.encoding.codes]
         shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
     facts: list[Any] = [layers, block.model_dump(), optimizer, length, loss]
-    members = spec.network.members
-    facts += [spec.network.input_scale, spec.network.numeric_embedding, members]
+    embedding, members = spec.network.numeric_embedding, spec.network.members
+    facts += [spec.network.input_scale, members, embedding and embedding.model_dump()]
     text = repr([facts, training.precision, shape, *scalings])
 
     hidden = spec.network.layers()
