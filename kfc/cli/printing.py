@@ -91,7 +91,9 @@ def print_runs(runs: Sequence[ListedRun]) -> None:
     """Prints a line for each run folder, followed by the differences of its spec."""
     for run in runs:
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in run.headline().items())
-        print(f"{one_line(run.name):24} {run.date:16}  {numbers or run.status}".rstrip())
+        several = f"  ({run.runs} runs)" if run.runs > 1 else ""
+        line = f"{one_line(run.name):24} {run.date:16}  {numbers or run.status}{several}"
+        print(line.rstrip())
         for line in run.differences:
             print(f"  {one_line(line)}")
 

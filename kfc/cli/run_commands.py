@@ -76,9 +76,9 @@ def list_runs(
     quiet: Quiet = False,
 ) -> None:
     """List runs with date, metrics and the differences from the spec of the previous run."""
-    from kfc.runs import list_runs
+    from kfc.ensembles import list_folder
 
-    listed = list_runs(folder)
+    listed = list_folder(folder)
     if as_json:
         printing.print_json({"runs": [run.summary() for run in listed]})
     else:

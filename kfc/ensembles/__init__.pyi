@@ -4,5 +4,6 @@ from .any_run import resume as resume
 from .cross_validating import CrossValidation as CrossValidation
 from .cross_validating import cross_validate as cross_validate
 from .ensemble import Ensemble as Ensemble
+from .folder_list import list_folder as list_folder
 from .plan_file import is_ensemble as is_ensemble
 from .plan_file import read_plan as read_plan

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from kfc.errors import CheckpointError, Finding, reason
-from kfc.runs import Run, result_file
+from kfc.runs import result_file
 from kfc.system import atomic
+
+if TYPE_CHECKING:
+    from kfc.runs import Run
 
 FILE = "average.json"
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
@@ -14,8 +14,11 @@ from rich.table import Table
 
 from kfc.ensembles.plan_file import Member
 from kfc.errors import CheckpointError, Finding, reason
-from kfc.runs import Run, result_file
+from kfc.runs import result_file
 from kfc.system import atomic
+
+if TYPE_CHECKING:
+    from kfc.runs import Run
 
 FILE = "cross_validation.json"
 _TEST = "test_"

@@ -25,6 +25,7 @@ from .predictions import table as table
 from .run import Run as Run
 from .run import load_run as load_run
 from .run_list import ListedRun as ListedRun
+from .run_list import date_of as date_of
 from .run_list import list_runs as list_runs
 from .sample_file import Sample as Sample
 from .table_rows import encoded_rows as encoded_rows

@@ -11,6 +11,9 @@ from kfc.errors import CheckpointError, DataError, Finding
 from kfc.runs import environment, result_file
 from kfc.system import safe_open, user_paths
 
+_PARTS = ("mean", "val", "test")
+"""Prefixes of the metrics that a list shows; `mean` is that over the folds."""
+
 _HEADLINE = ("accuracy", "rmse", "loss")
 """Metrics in order of preference: a list shows the first one that a run has."""
 
@@ -26,6 +29,7 @@ class ListedRun:
         metrics: Metrics of a finished run; empty for others.
         differences: Values of the spec that differ from the previous run of the same name, as
             `path: before -> after`.
+        runs: Number of runs in the folder of an ensemble; 1 for a run.
     """
 
     folder: Path
@@ -33,6 +37,7 @@ class ListedRun:
     date: str
     metrics: dict[str, float]
     differences: list[str]
+    runs: int = 1
 
     @property
     def name(self) -> str:
@@ -40,9 +45,9 @@ class ListedRun:
         return self.folder.name
 
     def headline(self) -> dict[str, float]:
-        """Returns the metric that a list shows, for the validation and the test rows."""
+        """Returns the metric that a list shows: over folds, on validation and test rows."""
         for metric in _HEADLINE:
-            names = [f"{part}_{metric}" for part in ("val", "test")]
+            names = [f"{part}_{metric}" for part in _PARTS]
             if found := {name: self.metrics[name] for name in names if name in self.metrics}:
                 return found
         return {}
@@ -55,6 +60,7 @@ class ListedRun:
             "date": self.date,
             "metrics": self.metrics,
             "differences": self.differences,
+            "runs": self.runs,
         }
 
 
@@ -84,7 +90,7 @@ def list_runs(folder: str | Path) -> list[ListedRun]:
         if spec is not None:
             differences = _differences(before.get(spec["name"], spec), spec)
             before[spec["name"]] = spec
-        listed.append(ListedRun(path, status, _date(path), metrics, differences))
+        listed.append(ListedRun(path, status, date_of(path), metrics, differences))
     return listed
 
 
@@ -112,8 +118,13 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     ]
 
 
-def _date(folder: Path) -> str:
-    """Returns the date and time of the file that is written when a run begins."""
-    file = folder / environment.FILE
+def date_of(folder: Path, name: str = environment.FILE) -> str:
+    """Returns the local date and time of the file that is written when a run begins.
+
+    Args:
+        folder: Run folder.
+        name: Name of the file.
+    """
+    file = folder / name
     seconds = (file if file.is_file() else folder).stat().st_mtime
     return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"

@@ -21,7 +21,7 @@ from kfc.training import (
     compile_for_evaluation,
     compile_for_training,
 )
-from kfc.training.callbacks import EarlyStopping, dry_run_callbacks
+from kfc.training.callbacks import EarlyStopping, dry_run_callbacks, only_stops
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
 from kfc.training.engine import Engine, Evaluator, graph_key
 
@@ -76,6 +76,8 @@ class Trainer:
         spec, prepared, training = self.plan.spec, self.plan.prepared, self.plan.spec.training
         if checkpoint_seconds is not None:
             training = training.model_copy(update={"checkpoint_seconds": checkpoint_seconds})
+        output_names = self.output_names()
+        keep_epochs = bool(output_names) or prepared.watched[1].on_disk
         engine = Engine(
             self.model,
             prepared.train,
@@ -85,6 +87,7 @@ class Trainer:
             evaluator=self.evaluator,
             held_out=prepared.watched,
             graph_key=graph_key(spec, prepared.task, num_rows=len(prepared.train)),
+            keep_epochs=keep_epochs or any(only_stops(callback) for callback in callbacks),
         )
         loop = Loop(
             engine=engine,
@@ -95,7 +98,7 @@ class Trainer:
             held_out=prepared.watched,
             save_checkpoint=lambda progress: self.save_checkpoint(folder, callbacks, progress),
             checkpoint_bytes=training_state.state_bytes(self.model),
-            output_metrics=self._output_metrics() if self.output_names() else None,
+            output_metrics=self._output_metrics() if output_names else None,
         )
         phases.end("build")
         engine.trace()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -39,9 +40,10 @@ _FIRST_CHECKPOINT_SECONDS = 60.0
 class Loop:
     """Trains epoch by epoch, calling Keras callbacks where Keras would.
 
-    The `params` of the callbacks have three entries besides Keras's own: `began`, the
+    The `params` of the callbacks have four entries besides Keras's own: `began`, the
     monotonic time at which the training began, less the time before a resume; `seconds` from
-    then to the end of the epoch whose hook is called; and `flushed`, which says that the loop
+    then to the end of the epoch whose hook is called; `weights`, a function that returns
+    copies of the weights at the end of this epoch; and `flushed`, which says that the loop
     calls `flush`, so that a log may collect its lines until then.
 
     Ctrl-C and SIGTERM are obeyed after the running steps and a checkpoint.
@@ -57,8 +59,8 @@ class Loop:
         save_checkpoint: Function that is called with the progress when a checkpoint is due:
             after `training.checkpoint_seconds`, at the end of an epoch or within a long one.
         checkpoint_bytes: Estimated size of a checkpoint, which delays the first one.
-        output_metrics: Further metrics of `held_out`. An execution then has at most one
-            epoch, since they are computed outside of the graph, after each one.
+        output_metrics: Further metrics of `held_out`, which are computed outside of the
+            graph, for each epoch with its weights.
     """
 
     engine: Engine
@@ -109,6 +111,7 @@ class Loop:
             "verbose": 0,
             "began": time.monotonic() - progress.seconds,
             "seconds": progress.seconds,
+            "weights": model.get_weights,
             "flushed": True,
         }
         self._began, self._checkpointed = self._params["began"], time.monotonic()
@@ -173,19 +176,35 @@ class Loop:
             finite = self.engine.weights_are_finite()
             run_check("weights_not_finite", finite, last_epoch, steps - 1)
 
-        # The hooks of each finished epoch; several epochs share the seconds evenly.
-        began, now = self._params["seconds"], time.monotonic() - self._began
-        for number, logs in enumerate(result.epochs, start=1):
-            if number > 1:
-                self._hooks.call("on_epoch_begin", progress.epoch, {})
-            if num_epochs > 1:
-                self._hooks.end_execution(steps - 1, self._without_held_out(logs))
-            self._params["seconds"] = began + (now - began) * number / len(result.epochs)
-            self._end_of_epoch(progress, logs)
+        self._call_hooks(progress, result.epochs, several=num_epochs > 1)
         self._hooks.flush()
         run_check("loss_not_finite", result.first_bad_step, first_epoch, steps)
         progress.stopped = bool(self.engine.model.stop_training)
         self._checkpoint_if_due(progress)
+
+    def _call_hooks(
+        self, progress: Progress, epochs: list[dict[str, float]], *, several: bool
+    ) -> None:
+        """Calls the hooks of each finished epoch of an execution, up to a stop."""
+        model, last_step = self.engine.model, self.engine.steps_per_epoch - 1
+        began, now = self._params["seconds"], time.monotonic() - self._began
+        for number, logs in enumerate(epochs):
+            if several:
+                if number:
+                    self._hooks.call("on_epoch_begin", progress.epoch, {})
+                self._hooks.end_execution(last_step, self._without_held_out(logs))
+                if self._reads_epochs:
+                    self._params["weights"] = partial(self.engine.weights_of_epoch, number)
+                if self._measures_outside:
+                    model.set_weights(self._params["weights"]())
+            # Several epochs share the seconds evenly.
+            self._params["seconds"] = began + (now - began) * (number + 1) / len(epochs)
+            self._end_of_epoch(progress, logs)
+            if model.stop_training:
+                if number + 1 < len(epochs):
+                    self.engine.return_to_epoch(number)
+                break
+        self._params["weights"] = model.get_weights
 
     def _end_of_epoch(self, progress: Progress, logs: dict[str, float]) -> None:
         # Held-out metrics: of the execution, or measured now.
@@ -254,13 +273,23 @@ class Loop:
             progress.step
             or self.engine.window_rows
             or self.training.evaluate_every
-            or self.output_metrics
+            or (self._reads_epochs and not self.engine.keeps_epochs)
             or self.engine.model.stop_training
             or any(isinstance(interval, int) for interval in self._hooks.intervals)
             or self._hooks.may_change_training
         ):
             return 1
         return min(self.engine.epochs_per_execution, self._last_epoch - progress.epoch)
+
+    @property
+    def _measures_outside(self) -> bool:
+        """Whether something is measured after each epoch, outside of the graph."""
+        return bool(self.output_metrics) or not self.engine.evaluates
+
+    @property
+    def _reads_epochs(self) -> bool:
+        """Whether something reads the weights of each epoch, outside of the graph."""
+        return self._measures_outside or self._hooks.read_epochs
 
     def _row_order(self, epoch: int) -> np.ndarray:
         rows, shuffle = self.engine.num_rows, self.training.shuffle

@@ -10,6 +10,7 @@ import pytest
 from kfc.data import Rows, Task
 from kfc.network.building import build
 from kfc.spec import Spec, load_spec
+from kfc.training.callbacks import only_stops
 from kfc.training.checkpoints.training_state import Progress
 from kfc.training.compiling import compile_for_evaluation, compile_for_training
 from kfc.training.engine.engine import Engine
@@ -18,6 +19,7 @@ from kfc.training.loop import Loop
 from kfc.training.losses import build_loss
 from kfc.training.metrics import build_metrics
 from kfc.training.optimizers import build_optimizer
+from kfc.training.output_metrics import OutputMetrics
 from kfc.training.step import TapeModel
 
 # TensorFlow's own objects, a million of them, are not worth looking through again at every
@@ -76,6 +78,7 @@ class Problem:
         save_checkpoint: Callable[[Progress], None] = lambda progress: None,
         model: TapeModel | None = None,
         shared: bool = True,
+        output_metrics: Sequence[str] = (),
     ) -> Loop:
         model = model or self.model()
         network = keras.Model(model.inputs, model.outputs)
@@ -91,7 +94,9 @@ class Problem:
             evaluator=evaluator,
             held_out=held_out,
             graph_key=graph_key(self.spec, self.task, num_rows=rows) if shared else None,
+            keep_epochs=bool(output_metrics) or any(map(only_stops, callbacks)),
         )
+        names = tuple(output_metrics)
         return Loop(
             engine,
             evaluator,
@@ -100,6 +105,7 @@ class Problem:
             list(callbacks),
             held_out,
             save_checkpoint,
+            output_metrics=OutputMetrics(evaluator, names, self.task) if names else None,
         )
 
 

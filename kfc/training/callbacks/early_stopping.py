@@ -64,6 +64,7 @@ class EarlyStopping(keras.callbacks.Callback):
     """
 
     called_every = None
+    only_stops = True
 
     def __init__(
         self,
@@ -106,10 +107,16 @@ class EarlyStopping(keras.callbacks.Callback):
         equal = self.ties == "last" and value == self.best
         if better or equal or self.best_epoch < 0:
             self.best_epoch = epoch
-            # Copies: an optimizer may change in place the tensor that a variable gives.
-            self.best_weights = self.model.get_weights() if self.restore_best_weights else []
+            self.best_weights = self._weights() if self.restore_best_weights else []
         if self.patience is not None and self.wait >= max(1, self.patience) and epoch > 0:
             self.model.stop_training = True
+
+    def _weights(self) -> list[np.ndarray]:
+        """Returns copies of the weights, which an optimizer may change in place."""
+        # kfc's loop may have trained several epochs before it calls the hooks of the first.
+        read = (self.params or {}).get("weights", self.model.get_weights)
+        weights: list[np.ndarray] = read()
+        return weights
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Restores the weights of the best epoch."""
@@ -138,6 +145,8 @@ class BestWeights(EarlyStopping):
             metrics that kfc records.
         ties: Best epoch among equally good ones, `first` or `last`.
     """
+
+    only_stops = True
 
     def __init__(
         self, monitor: str = "val_loss", mode: str = "auto", ties: str = "first"

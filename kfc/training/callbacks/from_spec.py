@@ -9,6 +9,8 @@ called as in Keras's `fit`, except those of the batches of an evaluation: it is 
 
 A callback with `only_reads = True` promises to change neither the model nor its training. If
 all callbacks do, several short epochs run in one execution, and their hooks are called after.
+They may as well if it has `only_stops = True`: it acts only at the end of an epoch, where it
+reads the weights by `params["weights"]()` and at most asks for a stop.
 """
 
 from __future__ import annotations
@@ -198,9 +200,17 @@ def keeps_state(callback: keras.callbacks.Callback) -> bool:
 
 def may_change_training(callback: keras.callbacks.Callback, hooks: Iterable[str]) -> bool:
     """Returns whether a callback may change the model or its training in one of `hooks`."""
-    if getattr(callback, "only_reads", False) is True:
+    if getattr(callback, "only_reads", False) is True or only_stops(callback):
         return False
     return any(_overrides(callback, hook) for hook in hooks)
+
+
+def only_stops(callback: keras.callbacks.Callback) -> bool:
+    """Returns whether a callback promises at most to ask for a stop.
+
+    The promise of a class is not one of the classes derived from it, which may do more.
+    """
+    return vars(type(callback)).get("only_stops") is True
 
 
 def _listed(names: Sequence[str]) -> str:

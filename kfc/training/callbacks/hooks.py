@@ -17,6 +17,7 @@ from kfc.training.callbacks.from_spec import (
     TEST_HOOKS,
     batch_hook_interval,
     may_change_training,
+    only_stops,
 )
 
 _DISK_ERRORS = {
@@ -70,6 +71,7 @@ class Hooks:
         # A callback that may change the model before or during a test sees it evaluated
         # after its hooks; one that may change it between epochs ends an execution there.
         self.may_disturb_a_test = self._may_change(*BATCH_HOOKS, *TEST_HOOKS)
+        self.read_epochs = any(only_stops(callback) for callback in self._callbacks)
         self.may_change_training = self._may_change(*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
 
     def begin(self) -> None:

@@ -65,6 +65,12 @@ large network is copied less often."""
 
 _MAX_EPOCHS_PER_EXECUTION = 64
 
+_KEPT_BYTES = 2**26
+"""Memory for the variables at the end of each epoch of a call."""
+
+_BYTES_PER_WEIGHT = 12
+"""Bytes of a weight and its two moments."""
+
 
 class ExecutionResult(NamedTuple):
     """Metrics of the steps of one `Engine.run`.
@@ -100,6 +106,8 @@ class Engine:
         evaluator: Evaluates `held_out` at the end of epochs.
         held_out: Prefix of the names of held-out metrics, such as `val`, and the rows.
         graph_key: Cache key of the model's graph; None disables sharing.
+        keep_epochs: Whether `return_to_epoch` is needed, because something reads the model at
+            the end of epochs. Without variables as tensors, a call then has one epoch.
     """
 
     def __init__(
@@ -113,6 +121,7 @@ class Engine:
         evaluator: Evaluator | None = None,
         held_out: tuple[str, Rows] | None = None,
         graph_key: GraphKey | None = None,
+        keep_epochs: bool = False,
     ) -> None:
         self.model, self.batch_size, self.form = model, batch_size, form
         self.num_rows = len(train)
@@ -122,6 +131,11 @@ class Engine:
             self._epoch_rows -= self.num_rows % batch_size
         self.steps_per_epoch = -(-self._epoch_rows // batch_size)  # rounded up
         self._graph_key = graph_key
+        # XLA needs variables as tensors, and so does a graph that several models share.
+        as_tensors = form == "xla" or (form == "graph" and graph_key is not None)
+        self._one_epoch = keep_epochs and not as_tensors
+        self._keep_epochs = keep_epochs and as_tensors and not train.on_disk
+        self._epoch_values: list[np.ndarray] = []  # (epochs, ...) each
 
         # The rows: in memory, or window by window.
         self._rows: ResidentRows | StreamedRows
@@ -147,9 +161,8 @@ class Engine:
             variables += evaluator.model.metrics_variables
             variables = list({id(variable): variable for variable in variables}.values())
 
-        # XLA needs variables as tensors, and so does a graph that several models share.
         self._variables: StatelessVariables | StatefulVariables = StatefulVariables()
-        if form == "xla" or (form == "graph" and graph_key):
+        if as_tensors:
             route_updates_through_scope(model.optimizer)
             self._variables = StatelessVariables(variables, fixed_shapes=form == "xla")
         self._multi_step = MultiStep(
@@ -159,6 +172,7 @@ class Engine:
             batch_size=batch_size,
             evaluator=evaluator if self._held_out else None,
             prefix=prefix,
+            keep_epochs=self._keep_epochs,
         )
         self._function: Callable[[MultiStepInputs], MultiStepOutputs] | None = None
 
@@ -179,8 +193,23 @@ class Engine:
     @property
     def epochs_per_execution(self) -> int:
         """Largest number of epochs of one call, at least 1."""
+        most = 1 if self._one_epoch else _MAX_EPOCHS_PER_EXECUTION
+        if self._keep_epochs:
+            most = min(
+                most, _KEPT_BYTES // (_BYTES_PER_WEIGHT * self.model.count_params() + 1)
+            )
         epochs = self.steps_per_execution // self.steps_per_epoch
-        return min(max(epochs, 1), _MAX_EPOCHS_PER_EXECUTION)
+        return max(min(epochs, most), 1)
+
+    @property
+    def keeps_epochs(self) -> bool:
+        """Whether `return_to_epoch` and `weights_of_epoch` can be called."""
+        return self._keep_epochs
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether `run` can evaluate the held-out rows, because they are in memory."""
+        return bool(self._held_out)
 
     @property
     def window_rows(self) -> int | None:
@@ -200,7 +229,10 @@ class Engine:
             self._multi_step.__call__,
             [self._signature(inputs)],
             key=self._graph_key,
-            constants=(self.batch_size, self._epoch_rows, self._multi_step.held_out_names),
+            constants=(
+                *(self.batch_size, self._epoch_rows, self._multi_step.held_out_names),
+                self._keep_epochs,
+            ),
             xla=self.form == "xla",
         )
         if self.form == "xla":
@@ -253,6 +285,27 @@ class Engine:
             first_step = call_end
         return result
 
+    def return_to_epoch(self, number: int) -> None:
+        """Gives each variable the value that it had at the end of an epoch of the last call.
+
+        Args:
+            number: Number of the epoch within the call, from 0.
+        """
+        self._variables.assign([values[number] for values in self._epoch_values])
+
+    def weights_of_epoch(self, number: int) -> list[np.ndarray]:
+        """Returns the weights at the end of an epoch of the last call, which was kept.
+
+        Args:
+            number: Number of the epoch within the call, from 0.
+
+        Returns:
+            Arrays in the order of `model.get_weights()`.
+        """
+        # The variables begin with the weights, see `named_variables`.
+        of_weights = self._epoch_values[: len(self.model.weights)]
+        return [values[number].copy() for values in of_weights]
+
     def _result(
         self, outputs: MultiStepOutputs, first_step: int, end_step: int, evaluate: bool
     ) -> ExecutionResult:
@@ -298,4 +351,5 @@ class Engine:
         function: Any = self._function
         outputs: MultiStepOutputs = function(inputs)
         self._variables.assign(outputs.values)
+        self._epoch_values = [np.asarray(values) for values in outputs.epoch_values]
         return outputs

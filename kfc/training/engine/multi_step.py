@@ -17,7 +17,7 @@ and returned by it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -64,12 +64,15 @@ class MultiStepOutputs(NamedTuple):
         epoch_metrics: Metrics of each epoch, (epochs,) each; valid for finished epochs,
             held-out metrics only if `evaluate`.
         bad_step: First step whose loss is NaN or infinite, or -1, ().
+        epoch_values: Values of the stateless variables at the end of each epoch, (epochs, ...)
+            each; empty unless they are kept.
     """
 
     values: Tensors
     logs: dict[str, tf.Tensor]
     epoch_metrics: dict[str, tf.Tensor]
     bad_step: tf.Tensor
+    epoch_values: Tensors
 
 
 class _Steps(NamedTuple):
@@ -91,6 +94,7 @@ class MultiStep:
         batch_size: Number of rows per step; the last step of an epoch may have fewer.
         evaluator: Evaluates the held-out rows, if there are any.
         prefix: Prefix of the names of held-out metrics, such as `val`.
+        keep_epochs: Whether to return the variables at the end of each epoch, too.
     """
 
     def __init__(
@@ -102,7 +106,9 @@ class MultiStep:
         batch_size: int,
         evaluator: Evaluator | None = None,
         prefix: str = "val",
+        keep_epochs: bool = False,
     ) -> None:
+        self.keep_epochs = keep_epochs
         self.model, self.variables, self.evaluator = model, variables, evaluator
         self.num_rows, self.batch_size = num_rows, batch_size
         self.steps_per_epoch = -(-num_rows // batch_size)  # rounded up
@@ -120,9 +126,10 @@ class MultiStep:
             epoch: tf.Tensor,
             values: Tensors,
             epoch_metrics: dict[str, tf.Tensor],
+            epoch_values: Tensors,
             bad_step: tf.Tensor,
             batch_loss: tf.Tensor,
-        ) -> tuple[tf.Tensor, Tensors, dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        ) -> tuple[Any, ...]:
             # A call may begin and end within an epoch: its steps of this epoch.
             first = tf.maximum(first_step - epoch * steps_per_epoch, 0)
             end = tf.minimum(end_step - epoch * steps_per_epoch, steps_per_epoch)
@@ -148,22 +155,33 @@ class MultiStep:
                 name: tf.tensor_scatter_nd_update(column, [[epoch]], [metrics[name]])
                 for name, column in epoch_metrics.items()
             }
+            epoch_values = [  # (epochs, ...) each
+                tf.tensor_scatter_nd_update(stack, [[epoch]], value[None])
+                for stack, value in zip(epoch_values, values, strict=False)
+            ]
 
             # Steps of the inner loop are counted from this epoch, those of the call are not.
             bad_in_call = epoch * steps_per_epoch + state.bad_step
             bad_step = tf.where(state.bad_step < 0, bad_step, bad_in_call)
-            return epoch + 1, values, epoch_metrics, bad_step, state.batch_loss
+            return (
+                *(epoch + 1, values, epoch_metrics, epoch_values),
+                *(bad_step, state.batch_loss),
+            )
 
         # The outer loop, over epochs.
         num_epochs = tf.shape(inputs.row_orders)[:1]  # (1,)
         epoch_metrics = {name: tf.zeros(num_epochs) for name in self._names}
-        _, values, epoch_metrics, bad_step, batch_loss = tf.while_loop(
-            lambda epoch, values, metrics, bad_step, loss: (
+        epoch_values = [
+            tf.zeros(tf.concat([num_epochs, tf.shape(value)], axis=0), value.dtype)
+            for value in (inputs.values if self.keep_epochs else ())
+        ]
+        _, values, epoch_metrics, epoch_values, bad_step, batch_loss = tf.while_loop(
+            lambda epoch, values, metrics, kept, bad_step, loss: (
                 (epoch * steps_per_epoch < end_step) & (bad_step < 0)
             ),
             one_epoch,
             (
-                *(first_step // steps_per_epoch, inputs.values, epoch_metrics),
+                *(first_step // steps_per_epoch, inputs.values, epoch_metrics, epoch_values),
                 *(tf.constant(_NO_STEP), tf.constant(0.0)),
             ),
         )
@@ -171,7 +189,7 @@ class MultiStep:
         # Means over the last epoch so far: a log line within an epoch shows them.
         logs, values = self.variables.call(self.model.get_metrics_result, values)
         logs = {**logs, "batch_loss": batch_loss}
-        return MultiStepOutputs(values, logs, epoch_metrics, bad_step)
+        return MultiStepOutputs(values, logs, epoch_metrics, bad_step, epoch_values)
 
     def _loops(self) -> list[tuple[int | None, int]]:
         """Returns, for each inner loop, the rows of a batch and the step before its end.
