@@ -1,0 +1,93 @@
+"""Calibration of probabilities: the temperature of logits, and the error that remains."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+BINS = 15
+"""Bins of the calibration error, as in Guo et al., 2017."""
+_LARGEST = 20.0
+"""Temperatures are between 1 / 20 and 20: where all rows are right, none is the best."""
+_CHI_SQUARED = 3.841
+"""The 95 % quantile of the chi-squared distribution of one degree of freedom."""
+
+
+def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
+    """Returns the temperature of logits, or 1 where it is not clearly another one.
+
+    It is `best_temperature` if the likelihood ratio test rejects T = 1 at 5 %:
+
+        2 * rows * (log-loss of T = 1  -  log-loss of the best T)  >  3.84
+
+    A temperature of few rows is mostly noise, which makes a network worse that is calibrated
+    already; without the test, three correct rows would give probabilities of 1. Wilks, "The
+    large-sample distribution of the likelihood ratio for testing composite hypotheses", 1938,
+    https://doi.org/10.1214/aoms/1177732360.
+
+    Args:
+        logits: Logits of held-out rows, (rows, classes).
+        y: Class numbers, (rows,).
+    """
+    best = best_temperature(logits, y)
+    gain = _log_loss(_margins(logits, y)) - _log_loss(_margins(logits, y) / best)
+    return best if 2 * len(y) * gain > _CHI_SQUARED else 1.0
+
+
+def best_temperature(logits: np.ndarray, y: np.ndarray) -> float:
+    """Returns the temperature T > 0 that minimizes the log-loss of softmax(logits / T).
+
+        T = argmin  mean over rows of  logsumexp(logits / T) - logits[y] / T
+
+    A network that is too sure of itself gets T > 1, one that is not sure enough, as after
+    label smoothing, T < 1. No label changes. The loss is convex in 1 / T, so that it has one
+    minimum, which is searched for between 1 / 20 and 20. Guo, Pleiss, Sun, Weinberger, "On
+    calibration of modern neural networks", 2017, https://arxiv.org/abs/1706.04599.
+
+    Args:
+        logits: Logits of held-out rows, (rows, classes).
+        y: Class numbers, (rows,).
+    """
+    margins, bound = _margins(logits, y), float(np.log(_LARGEST))
+    found = minimize_scalar(
+        lambda log_temperature: _log_loss(margins / np.exp(log_temperature)),
+        bounds=(-bound, bound),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return float(np.exp(found.x))
+
+
+def _margins(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Returns logits minus that of the true class, (rows, classes), float64."""
+    z = np.asarray(logits, np.float64)
+    return z - z[np.arange(len(y)), y][:, None]
+
+
+def _log_loss(margins: np.ndarray) -> float:
+    return float(logsumexp(margins, axis=1).mean())
+
+
+def calibration_error(probabilities: np.ndarray, y: np.ndarray, bins: int = BINS) -> float:
+    """Returns the expected calibration error of the most likely class, in [0, 1].
+
+        sum over bins of  (rows in the bin / rows) * |accuracy - mean probability|
+
+    The bins divide [0, 1] into equal widths: bin b has the rows whose largest probability is
+    in (b / bins, (b + 1) / bins]. Naeini, Cooper, Hauskrecht, "Obtaining well calibrated
+    probabilities using Bayesian binning", 2015, https://doi.org/10.1609/aaai.v29i1.9602;
+    Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", 2017,
+    https://arxiv.org/abs/1706.04599.
+
+    Args:
+        probabilities: Probability of each class, (rows, classes).
+        y: Class numbers, (rows,).
+        bins: Number of bins.
+    """
+    top = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == y
+    bin_of = np.clip(np.ceil(top * bins).astype(int) - 1, 0, bins - 1)
+    # In a bin, rows times the difference of two means is the difference of two sums.
+    gap = np.bincount(bin_of, right, bins) - np.bincount(bin_of, top, bins)
+    return float(np.abs(gap).sum() / len(y))
