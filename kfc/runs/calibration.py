@@ -10,29 +10,30 @@ BINS = 15
 """Bins of the calibration error, as in Guo et al., 2017."""
 _LARGEST = 20.0
 """Temperatures are between 1 / 20 and 20: where all rows are right, none is the best."""
-_CHI_SQUARED = 3.841
-"""The 95 % quantile of the chi-squared distribution of one degree of freedom."""
+_COST = 2.0
+"""Twice the gain in log-likelihood that one more parameter must bring, after Akaike."""
 
 
 def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
-    """Returns the temperature of logits, or 1 where it is not clearly another one.
+    """Returns the temperature of logits, or 1 where another one is not clearly better.
 
-    It is `best_temperature` if the likelihood ratio test rejects T = 1 at 5 %:
+    It is `best_temperature` if that improves Akaike's criterion, which estimates the log-loss
+    of other rows:
 
-        2 * rows * (log-loss of T = 1  -  log-loss of the best T)  >  3.84
+        2 * rows * (log-loss of T = 1  -  log-loss of the best T)  >  2
 
     A temperature of few rows is mostly noise, which makes a network worse that is calibrated
-    already; without the test, three correct rows would give probabilities of 1. Wilks, "The
-    large-sample distribution of the likelihood ratio for testing composite hypotheses", 1938,
-    https://doi.org/10.1214/aoms/1177732360.
+    already. Without the criterion, three rows that are all right would give probabilities of
+    1. Akaike, "A new look at the statistical model identification", 1974,
+    https://doi.org/10.1109/TAC.1974.1100705.
 
     Args:
         logits: Logits of held-out rows, (rows, classes).
         y: Class numbers, (rows,).
     """
-    best = best_temperature(logits, y)
-    gain = _log_loss(_margins(logits, y)) - _log_loss(_margins(logits, y) / best)
-    return best if 2 * len(y) * gain > _CHI_SQUARED else 1.0
+    best, margins = best_temperature(logits, y), _margins(logits, y)
+    gain = _log_loss(margins) - _log_loss(margins / best)
+    return best if 2 * len(y) * gain > _COST else 1.0
 
 
 def best_temperature(logits: np.ndarray, y: np.ndarray) -> float:
