@@ -1,4 +1,4 @@
-"""A temperature is the best one of a grid, and a calibration error that of a hand computation."""
+"""A temperature is the best of a grid, a calibration error that of a hand computation."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A half-width is a residual of a sorted list, and intervals hold the share that was asked for."""
+"""A half-width is a residual of a sorted list; intervals hold the share that was asked for."""
 
 import numpy as np
 import pytest

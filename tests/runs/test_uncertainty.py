@@ -53,7 +53,7 @@ def logits_of(run, part):
     return compute_outputs(before, rows.x).astype(np.float64), rows.y
 
 
-# --- classes -----------------------------------------------------------------------------------
+# --- classes --------------------------------------------------------------------------------
 
 
 def test_the_temperature_is_fitted_on_the_validation_rows(calibrated):
@@ -164,19 +164,16 @@ def test_label_smoothing_gives_a_temperature_below_1(fit, tmp_path):
 def test_one_logit_of_two_classes_has_a_temperature(fit, tmp_path):
     y = (X.sum(axis=1) + GENERATOR.normal(size=400) > 0).astype(int)
     spec = {"name": "one", "network": {"hidden": [64, 64]}, "data": {"validation": 0.5}}
-    spec["training"] = {
-        "loss": "binary_crossentropy",
-        "epochs": 80,
-        "calibrate": "temperature",
-    }
-    run = fit(tmp_path, spec, {"training.optimizer.learning_rate": 0.01}, data=(X, y))
+    spec["training"] = {"loss": "binary_crossentropy", "epochs": 60}
+    rate = {"training.optimizer.learning_rate": 0.01}
+    run = fit(tmp_path, spec, {"training.calibrate": "temperature", **rate}, data=(X, y))
     assert run.task.temperature > 1  # it has learned the noise
     before = keras.Model(run.network.inputs, run.network.get_layer("logits").output)
     wanted = 1 / (1 + np.exp(-np.asarray(before(X))[:, 0] / run.task.temperature))
     np.testing.assert_allclose(run.predict(X).probabilities[:, 1], wanted, atol=1e-6)
 
 
-# --- numbers -----------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------
 
 
 def test_the_half_width_is_a_residual_of_the_validation_rows(within):
