@@ -55,10 +55,21 @@ def test_a_temperature_that_gains_less_than_a_parameter_costs_is_1():
     assert 0.08 < np.mean(taken) < 0.25  # 0.157 by the chi-squared distribution
 
 
-def test_rows_that_are_all_right_give_no_extreme_temperature():
-    logits, y = np.eye(3) * 6, np.arange(3)
-    assert fit_temperature(logits, y) == 1.0
-    assert best_temperature(logits, y) >= 1 / 20
+def test_rows_that_are_all_right_make_a_network_as_sure_as_their_number_does():
+    y = np.arange(30) % 3
+    logits = np.eye(3)[y] * 2.0  # 0.787 for the right class
+    surest = softmax(logits / fit_temperature(logits, y), axis=1).max(axis=1)
+    np.testing.assert_allclose(surest, 31 / 32, rtol=1e-6)
+
+
+def test_rows_that_are_all_right_leave_a_sure_network_as_it_is():
+    y = np.arange(3)
+    assert fit_temperature(np.eye(3) * 9.0, y) == 1.0
+    assert best_temperature(np.eye(3) * 9.0, y) == pytest.approx(1.0)
+
+
+def test_equal_logits_have_a_temperature_too():
+    assert fit_temperature(np.zeros((5, 3)), np.zeros(5, int)) == 1.0
 
 
 def test_the_calibration_error_is_that_of_a_computation_by_hand():

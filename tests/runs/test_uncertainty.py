@@ -49,7 +49,7 @@ def several(fit, tmp_path_factory):
 def logits_of(run, part):
     """Returns the logits before the temperature, and class numbers."""
     rows = run.prepared(None).held_out[part]
-    before = keras.Model(run.network.inputs, run.network.get_layer("logits").output)
+    before = keras.Model(run.network.inputs[0], run.network.get_layer("logits").output)
     return compute_outputs(before, rows.x).astype(np.float64), rows.y
 
 
@@ -162,13 +162,15 @@ def test_label_smoothing_gives_a_temperature_below_1(fit, tmp_path):
 
 
 def test_one_logit_of_two_classes_has_a_temperature(fit, tmp_path):
-    y = (X.sum(axis=1) + GENERATOR.normal(size=400) > 0).astype(int)
-    spec = {"name": "one", "network": {"hidden": [64, 64]}, "data": {"validation": 0.5}}
+    noise = 2 * np.random.default_rng(1).normal(size=400)
+    y = (X.sum(axis=1) + noise > 0).astype(int)
+    data = {"validation": 0.5, "scale": "standard"}
+    spec = {"name": "one", "network": {"hidden": [64, 64]}, "data": data}
     spec["training"] = {"loss": "binary_crossentropy", "epochs": 60}
     rate = {"training.optimizer.learning_rate": 0.01}
     run = fit(tmp_path, spec, {"training.calibrate": "temperature", **rate}, data=(X, y))
     assert run.task.temperature > 1  # it has learned the noise
-    before = keras.Model(run.network.inputs, run.network.get_layer("logits").output)
+    before = keras.Model(run.network.inputs[0], run.network.get_layer("logits").output)
     wanted = 1 / (1 + np.exp(-np.asarray(before(X))[:, 0] / run.task.temperature))
     np.testing.assert_allclose(run.predict(X).probabilities[:, 1], wanted, atol=1e-6)
 
