@@ -22,6 +22,10 @@ from kfc.spec import Spec
 from kfc.training import class_logits
 
 
+OUT_OF_FOLD = "oof"
+"""Name of the rows of a cross-validation, each with the outputs of a run that lacked it."""
+
+
 def averaged_outputs(outputs: Sequence[np.ndarray], task: Task) -> np.ndarray:
     """Returns outputs that stand for the average, (rows, outputs), float64.
 
@@ -86,8 +90,9 @@ def average_uncertainty(spec: Spec, parts: Mapping[str, Labelled | None]) -> dic
 
     The first part is that on which they are fitted. For `training.members` it is the
     validation rows, with the outputs of the average; for a cross-validation it is every row,
-    with the outputs of the run that was not trained on it. There the average is usually
-    better than that run, so that its intervals hold rather more than the coverage. Barber,
+    with the outputs of the run that was not trained on it. There the average is less sure
+    than that run, so that a temperature above 1 would be too much for it and is not taken. It
+    is usually also better, so that its intervals hold rather more than the coverage. Barber,
     Candes, Ramdas, Tibshirani, "Predictive inference with the jackknife+", 2021,
     https://arxiv.org/abs/1905.02928, gives other intervals, with a guarantee for any network:
     those need the predictions of each member for each row.
@@ -101,6 +106,5 @@ def average_uncertainty(spec: Spec, parts: Mapping[str, Labelled | None]) -> dic
     """
     if not asks_for_uncertainty(spec):
         return {}
-    return uncertainty_facts(
-        spec, {name: labelled for name, labelled in parts.items() if labelled is not None}
-    )
+    given = {name: labelled for name, labelled in parts.items() if labelled is not None}
+    return uncertainty_facts(spec, given, only_surer=OUT_OF_FOLD in given)

@@ -16,7 +16,7 @@ from kfc.data import GivenFolds, Source, as_folds, read_folds
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
 from kfc.ensembles import average_file, fold_scores
-from kfc.ensembles.averaging import AverageScore, average_uncertainty
+from kfc.ensembles.averaging import OUT_OF_FOLD, AverageScore, average_uncertainty
 from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.fold_scores import FoldScore, mean_and_spread, score_table
 from kfc.ensembles.member_training import MemberRunner, train_members
@@ -267,7 +267,7 @@ def _train(
             console.print(_line(scored[-1], len(scored), total), soft_wrap=True)
     Ensemble.of(trained)  # refuses runs that cannot be averaged
     constant = {f"test_{name}": value for name, value in baseline.items()}
-    parts = {"oof": held_out.labelled(), "test": average.labelled({})}
+    parts = {OUT_OF_FOLD: held_out.labelled(), "test": average.labelled({})}
     uncertainty = average_uncertainty(trained[0].spec, parts)
     measured = average.scores("test_", uncertainty)
     average_file.write_average(folder, trained, measured, constant, uncertainty)

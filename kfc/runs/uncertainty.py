@@ -55,12 +55,15 @@ def asks_for_uncertainty(spec: Spec) -> bool:
     return training.calibrate is not None or training.interval_coverage is not None
 
 
-def uncertainty_facts(spec: Spec, parts: Mapping[str, Labelled]) -> dict[str, Any]:
+def uncertainty_facts(
+    spec: Spec, parts: Mapping[str, Labelled], *, only_surer: bool = False
+) -> dict[str, Any]:
     """Fits a temperature or intervals on the first part of the rows; measures all parts.
 
     Args:
         spec: Spec that asks for one of them.
         parts: Name of the rows (`val`, `test`) -> outputs without a temperature, and targets.
+        only_surer: Whether a temperature above 1 is not taken, but 1.
 
     Returns:
         Plain values for `result.json`. Of classes: `temperature`; `best_temperature`, which
@@ -89,6 +92,7 @@ def uncertainty_facts(spec: Spec, parts: Mapping[str, Labelled]) -> dict[str, An
             },
         }
     temperature = calibration.fit_temperature(class_logits(outputs), y)
+    temperature = min(temperature, 1.0) if only_surer else temperature
     facts: dict[str, Any] = {
         "temperature": temperature,
         "best_temperature": calibration.best_temperature(class_logits(outputs), y),

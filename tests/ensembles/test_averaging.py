@@ -8,7 +8,9 @@ from scipy.special import softmax
 
 import kfc
 from kfc.ensembles import Ensemble
+from kfc.ensembles.averaging import OUT_OF_FOLD, average_uncertainty
 from kfc.runs.calibration import fit_temperature
+from kfc.spec import load_spec
 
 CALIBRATED = {"training.calibrate": "temperature", "training.epochs": 4}
 WITHIN = {"training.interval_coverage": 0.8, "training.epochs": 3, "network.hidden": [8]}
@@ -99,11 +101,23 @@ def test_folds_fit_the_temperature_on_all_rows_out_of_fold(warm_folds, customers
     rows = warm_folds.out_of_fold
     first, second = (rows.probabilities[rows.repeat == repeat] for repeat in (0, 1))
     y = (rows.target[rows.repeat == 0] == "yes").astype(int)
-    wanted = fit_temperature(np.log((first + second) / 2), y)
+    wanted = min(1.0, fit_temperature(np.log((first + second) / 2), y))
     assert warm_folds.uncertainty["temperature"] == pytest.approx(wanted, rel=1e-4)
     assert warm_folds.uncertainty["rows"] == len(customers)
     assert warm_folds.ensemble.task.temperature == warm_folds.uncertainty["temperature"]
     assert not any(name.startswith("test_") for name in warm_folds.uncertainty)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_rows_out_of_fold_make_an_average_only_surer(temperature):
+    logits = np.random.default_rng(0).normal(size=(2000, 1)) * [[0.0, 2.0]]
+    chance = softmax(logits / temperature, axis=1)[:, 1]
+    y = (np.random.default_rng(1).random(2000) < chance).astype(int)
+    spec = load_spec({"training": {"calibrate": "temperature"}})
+    seeds = average_uncertainty(spec, {"val": (logits, y), "test": None})
+    folds = average_uncertainty(spec, {OUT_OF_FOLD: (logits, y)})
+    assert seeds["temperature"] == pytest.approx(temperature, rel=0.1)
+    assert folds["temperature"] == min(seeds["temperature"], 1.0)
 
 
 def test_a_table_is_exported_with_the_temperature(warm_folds, customers, tmp_path):
