@@ -21,7 +21,6 @@ from kfc.runs import (
 from kfc.spec import Spec
 from kfc.training import class_logits
 
-
 OUT_OF_FOLD = "oof"
 """Name of the rows of a cross-validation, each with the outputs of a run that lacked it."""
 
