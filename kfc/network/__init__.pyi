@@ -16,3 +16,4 @@ from .table_inputs import has_embeddings as has_embeddings
 from .table_inputs import num_inputs as num_inputs
 from .table_inputs import raw_model as raw_model
 from .table_inputs import table_features_float64 as table_features_float64
+from .temperature import calibrated_network as calibrated_network

@@ -17,6 +17,7 @@ from kfc.errors import Finding, PluginError, SpecError
 from kfc.network.learned_factors import INPUT_SCALE, parametric, with_factors
 from kfc.network.numeric_embeddings import embedded_numbers
 from kfc.network.table_inputs import table_features
+from kfc.network.temperature import with_temperature
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import (
     ActivationSpec,
@@ -33,14 +34,15 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
 
     The layers are `flatten` (for inputs of several dimensions), `scaling`, `input_scale` (if
     the spec has it), `hidden_1` to `hidden_n` and `logits`; for a regression also `value`,
-    which returns values in the target's own units. Each layer has a seed made of the spec's
+    which returns values in the target's own units, and for a task with a temperature
+    `calibrated`, which divides the logits by it. Each layer has a seed made of the spec's
     seed and the layer's name, so that equal specs give equal weights. Of an initializer that
     computes weights from rows, only the part without rows is done: see `initialize_from_rows`.
 
     Args:
         spec: A checked spec.
         task: Shape of a row, classes and fitted scaling.
-        scaled: Whether the network has the layers `scaling` and `value`.
+        scaled: Whether the network has the layers `scaling`, `value` and `calibrated`.
 
     Returns:
         A functional model, (batch, *input_shape) -> (batch, outputs).
@@ -76,6 +78,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     )(x)  # (batch, outputs)
     if scaled and not task.classification:
         x = task.target_scaling.inverse_layer()(x)
+    x = with_temperature(x, task) if scaled else x
     return keras.Model(inputs, x, name="network")
 
 

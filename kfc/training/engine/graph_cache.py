@@ -73,7 +73,7 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
         codes = [code[1:] for code in task.encoding.codes]
         shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
     facts: list[Any] = [layers, block.model_dump(), optimizer, length, loss]
-    facts += [spec.network.input_scale, spec.network.numeric_embedding]
+    facts += [spec.network.input_scale, spec.network.numeric_embedding, task.temperature]
     text = repr([facts, training.precision, shape, *scalings])
 
     hidden = spec.network.layers()
