@@ -34,6 +34,7 @@ _COMPONENTS = {
     "ActivationSpec": "Activations",
     "InitializerSpec": "Initializers",
     "BiasInitializerSpec": "Bias initializers",
+    "NumericEmbeddingSpec": "Numeric embeddings",
     "BlockSpec": "Blocks",
     "LossSpec": "Losses",
     "OptimizerSpec": "Optimizers",

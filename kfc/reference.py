@@ -8,11 +8,13 @@ Weights are `[W1, b1, W2, b2, ...]`, as Keras's `get_weights()` returns them: ke
 (inputs, units), biases (units,). A vector s before them is a learned input scale, (inputs,); a
 vector a after a layer's bias is the factor of its parametric activation, (units,). Rows x are
 scaled, (batch, inputs).
+
+A network with members has a matrix r before the first kernel, (members, inputs), and last a
+kernel (members, inputs, outputs) and a bias (members, outputs). Its signals have an axis of
+members, (batch, members, units), and its loss is the mean of the members' losses.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,13 +28,32 @@ Names = str | Sequence[str]  # one activation for all hidden layers, or one for 
 
 
 def matmul(x: Array, w: Array) -> Array:
-    """Returns y_bk = sum_i x_bi w_ik, (batch, units)."""
-    return x @ w
+    """Returns y_bk = sum_i x_bi w_ik, (batch, units); of members by the kernel of each."""
+    return np.einsum("bki,kic->bkc", x, w) if w.ndim == 3 else x @ w
 
 
 def matmul_backward(x: Array, w: Array, g: Array) -> tuple[Array, Array]:
     """Returns dx = g w^T, (batch, inputs), and dw = x^T g, (inputs, units)."""
-    return g @ w.T, x.T @ g
+    if w.ndim == 3:
+        return np.einsum("bkc,kic->bki", g, w), np.einsum("bki,bkc->kic", x, g)
+    return g @ w.T, x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+
+
+def sum_like(g: Array, vector: Array) -> Array:
+    """Returns db = sum_b g of a vector that is added to each row, and to each member."""
+    return g.sum(axis=tuple(range(g.ndim - vector.ndim)))
+
+
+def multiply(x: Array, factors: Array) -> Array:
+    """Returns y_bd = x_bd s_d, or y_bkd = x_bd r_kd for members."""
+    return (x[:, None] if factors.ndim == 2 else x) * factors
+
+
+def multiply_backward(x: Array, factors: Array, g: Array) -> tuple[Array, Array]:
+    """Returns dx, (batch, inputs), and the gradient of the factors: sum_b x g."""
+    if factors.ndim == 1:
+        return g * factors, (x * g).sum(axis=0)
+    return (g * factors).sum(axis=1), (x[:, None] * g).sum(axis=0)
 
 
 def softmax(x: Array) -> Array:
@@ -204,6 +225,15 @@ def binary_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
     return losses.mean(), (sigmoid(logits) - y) / len(y)
 
 
+def mean_of_members(loss: Loss, outputs: Array, y: Array) -> tuple[float, Array]:
+    """Returns the mean of the losses of the outputs of each member, and its gradient."""
+    if outputs.ndim == 2:
+        return loss(outputs, y)
+    rows = outputs.reshape(-1, outputs.shape[-1])  # (batch * members, outputs)
+    value, g = loss(rows, np.repeat(y, outputs.shape[1], axis=0))
+    return value, g.reshape(outputs.shape)
+
+
 LOSSES: dict[str, Loss] = {f.__name__: f for f in (mse, cross_entropy, binary_cross_entropy)}
 
 # --- the network --------------------------------------------------------------------------
@@ -233,7 +263,7 @@ class Layer(NamedTuple):
         if self.slope is None:
             return self.activation.backward(z, g), []
         inside = (1 - self.slope) * g + self.activation.backward(z, self.slope * g)
-        return inside, [(g * (self.activation.forward(z) - z)).sum(axis=0)]
+        return inside, [sum_like(g * (self.activation.forward(z) - z), self.slope)]
 
 
 def forward(
@@ -242,10 +272,12 @@ def forward(
     """Returns the outputs, (batch, outputs), and (x_l, a_l) of each layer.
 
     That is a_l = x_l W_l + b_l and x_(l+1) = f_l(a_l); the last a is the output. x_1 is the
-    input, times the input scale if there is one.
+    input, times the input scale and those of the members if there are any.
     """
-    scale, found = layers(weights, activation)
-    x, passed = np.asarray(x, np.float64) * (1 if scale is None else scale), []
+    scales, found = layers(weights, activation)
+    x, passed = np.asarray(x, np.float64), []
+    for factors in scales:
+        x = multiply(x, factors)
     for layer in found:
         passed.append((x, matmul(x, layer.kernel) + layer.bias))  # (batch, units)
         x = layer.forward(passed[-1][1])
@@ -261,31 +293,45 @@ def gradients(
     ds = sum_b x dx_1
     """
     outputs, passed = forward(weights, x, activation=activation)
-    value, g = LOSSES[loss](outputs, y)
+    value, g = mean_of_members(LOSSES[loss], outputs, y)
     found: list[Array] = []
-    scale, of_layers = layers(weights, activation)
+    scales, of_layers = layers(weights, activation)
     for (signal, a), layer in zip(passed[::-1], of_layers[::-1], strict=True):
         g, slope_gradient = layer.backward(a, g)
-        bias_gradient = g.sum(axis=0)
+        bias_gradient = sum_like(g, layer.bias)
         g, kernel_gradient = matmul_backward(signal, layer.kernel, g)
         found = [kernel_gradient, bias_gradient, *slope_gradient, *found]
-    if scale is not None:
-        found = [(np.asarray(x, np.float64) * g).sum(axis=0), *found]
-    return float(value), found
+    return float(value), [*scale_gradients(x, scales, g), *found]
 
 
-def layers(weights: Weights, activation: Names) -> tuple[Array | None, list[Layer]]:
-    """Returns the input scale, or None, and each layer with its weights in float64."""
+def scale_gradients(x: Array, scales: Sequence[Array], g: Array) -> list[Array]:
+    """Returns the gradients of the input scale and of the members', from that of x_1."""
+    signals = [np.asarray(x, np.float64)]
+    for factors in scales[:-1]:
+        signals.append(multiply(signals[-1], factors))
+    found: list[Array] = []
+    for signal, factors in zip(signals[::-1], scales[::-1], strict=False):
+        g, gradient = multiply_backward(signal, factors, g)
+        found = [gradient, *found]
+    return found
+
+
+def layers(weights: Weights, activation: Names) -> tuple[list[Array], list[Layer]]:
+    """Returns the input scale and that of members, if any, and each layer, in float64."""
     exact = [np.asarray(weight, np.float64) for weight in weights]
-    scale = exact.pop(0) if exact[0].ndim == 1 else None
-    starts = [place for place, weight in enumerate(exact) if weight.ndim == 2]
+    # A kernel is followed by its bias, but factors of members by a kernel.
+    count = int(exact[0].ndim == 1)
+    count += int(exact[count + 1].ndim >= 2)
+    scales, exact = exact[:count], exact[count:]
+    # The last two weights are those of the outputs, whose bias may have an axis of members.
+    starts = [place for place, weight in enumerate(exact[:-1]) if weight.ndim >= 2]
     names = [activation] * (len(starts) - 1) if isinstance(activation, str) else activation
     found = []
     for place, name in zip(starts, (*names, "linear"), strict=True):
         kernel, bias, *after = exact[place : place + 3]
         slope = after[0] if after and after[0].ndim == 1 else None
         found.append(Layer(kernel, bias, ACTIVATIONS[name], slope))
-    return scale, found
+    return scales, found
 
 
 def delta_rule(weights: Weights, x: Array, targets: Array) -> list[Array]:
@@ -307,82 +353,3 @@ def delta_rule(weights: Weights, x: Array, targets: Array) -> list[Array]:
         deltas.insert(0, signal * (1 - signal) * (deltas[0] @ kernel.T))
     pairs = zip(inputs, deltas, strict=True)
     return [part for signal, delta in pairs for part in (signal.T @ delta, delta.sum(axis=0))]
-
-
-# --- updates, as in Keras -----------------------------------------------------------------
-
-_ZEROS: Any = repeat(0.0)  # the first v and m
-_ONES: Any = repeat(1.0)  # factors of the rate, by weight
-
-
-def decay(weights: Weights, shrinkages: Sequence[float]) -> list[Array]:
-    """Returns the weights after a decoupled decay, w <- w (1 - shrinkage), before an update.
-
-    Loshchilov and Hutter, "Decoupled weight decay regularization", 2019,
-    https://arxiv.org/abs/1711.05101.
-    """
-    return [w * (1 - s) for w, s in zip(weights, shrinkages, strict=True)]
-
-
-@dataclass
-class Momentum:
-    """Descent with a velocity: v <- momentum v - rate g, w <- w + v.
-
-    Nesterov's variant looks ahead, w <- w + momentum v - rate g: Sutskever et al., "On the
-    importance of initialization and momentum in deep learning", 2013,
-    https://proceedings.mlr.press/v28/sutskever13.html.
-    """
-
-    learning_rate: float
-    momentum: float
-    nesterov: bool = False
-    factors: Sequence[float] = _ONES
-    v = _ZEROS
-
-    def step(self, weights: Weights, gradients: Weights) -> list[Array]:
-        """Returns the weights after one update."""
-        factors = zip(self.factors, gradients, strict=False)
-        moves = [-self.learning_rate * factor * g for factor, g in factors]
-        self.v = [self.momentum * v + move for v, move in zip(self.v, moves, strict=False)]
-        ahead = zip(self.v, moves, strict=True)
-        moves = [self.momentum * v + move for v, move in ahead] if self.nesterov else self.v
-        return [w + move for w, move in zip(weights, moves, strict=True)]
-
-
-@dataclass
-class SGD(Momentum):
-    """Gradient descent without a velocity: w <- w - rate g."""
-
-    momentum: float = field(default=0.0, init=False)
-    nesterov: bool = field(default=False, init=False)
-
-
-@dataclass
-class Adam:
-    """Adam: the size of a step depends on the rate, not on the size of the gradients.
-
-        m <- b1 m + (1 - b1) g     v <- b2 v + (1 - b2) g^2      t <- t + 1
-        w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
-
-    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, at the end of section 2,
-    https://arxiv.org/abs/1412.6980.
-    """
-
-    learning_rate: float
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
-    factors: Sequence[float] = _ONES
-    t, m, v = 0, _ZEROS, _ZEROS
-
-    def step(self, weights: Weights, gradients: Weights) -> list[Array]:
-        """Returns the weights after one update."""
-        b1, b2, self.t = self.beta_1, self.beta_2, self.t + 1
-        self.m = [b1 * m + (1 - b1) * g for m, g in zip(self.m, gradients, strict=False)]
-        self.v = [b2 * v + (1 - b2) * g**2 for v, g in zip(self.v, gradients, strict=False)]
-        rate = self.learning_rate * np.sqrt(1 - b2**self.t) / (1 - b1**self.t)
-        parts = zip(weights, self.m, self.v, self.factors, strict=False)
-        return [w - rate * f * m / (np.sqrt(v) + self.epsilon) for w, m, v, f in parts]
-
-
-UPDATES: dict[str, Callable[..., Any]] = {"sgd": SGD, "momentum": Momentum, "adam": Adam}

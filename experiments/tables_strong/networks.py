@@ -25,6 +25,7 @@ _NETWORKS: dict[str, tuple[dict[str, Any], int]] = {
     "plain": (_DRAFTED, 1),
     "realmlp_s": ({"preset": "realmlp_s"}, 1),
     "realmlp": ({"preset": "realmlp"}, 1),
+    "tabm": ({"preset": "tabm"}, 1),
     "realmlp_s_x5": ({"preset": "realmlp_s"}, 5),
 }
 """Keys of the spec, and the number of seeds whose predictions are averaged."""

@@ -6,6 +6,7 @@ from .input_files import is_table_file as is_table_file
 from .input_files import read_inputs as read_inputs
 from .input_files import read_labelled as read_labelled
 from .input_files import read_table_file as read_table_file
+from .learned_bins import with_number_bins as with_number_bins
 from .preparation import Prepared as Prepared
 from .preparation import prepare as prepare
 from .raw_rows import RawRows as RawRows

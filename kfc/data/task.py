@@ -9,6 +9,7 @@ from typing import Any
 
 from kfc.preprocessing import (
     InputScaling,
+    NumberBins,
     NumericScaling,
     TableEncoding,
     TargetScaling,
@@ -104,6 +105,7 @@ class Task:
             `training.calibrate`, and before it is fitted.
         intervals: Intervals around predictions; None without `training.interval_coverage`,
             and before they are fitted.
+        number_bins: Bins of the scaled numbers, where the network embeds them by bins.
     """
 
     input_shape: tuple[int, ...]
@@ -117,6 +119,7 @@ class Task:
     table: TableTask | None = None
     temperature: float | None = None
     intervals: Intervals | None = None
+    number_bins: NumberBins | None = None
 
     @property
     def encoding(self) -> TableEncoding | None:

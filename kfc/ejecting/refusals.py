@@ -138,6 +138,8 @@ def _network_findings(spec: Spec) -> Iterator[Finding]:
         yield _finding("network.numeric_embedding", "none", got)
     if network.input_scale:
         yield _finding("network.input_scale", "false", True)
+    if network.members > 1:
+        yield _finding("network.members", "1", network.members)
     yield from _initializer_findings("network.init", network.init)
     if network.output_init is not None:
         yield from _initializer_findings("network.output_init", network.output_init)

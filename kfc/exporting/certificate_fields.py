@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -55,6 +55,7 @@ class _TaskFields(BaseModel):
     table: dict[str, Any] | None = None  # checked where it is read, by `TableTask`
     temperature: Annotated[float, Field(gt=0)] | None = None
     intervals: _IntervalFields | None = None
+    number_bins: dict[Literal["edges"], list[list[float]]] | None = None
 
 
 class _CertificateFields(BaseModel):

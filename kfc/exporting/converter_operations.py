@@ -19,7 +19,17 @@ ONNX = frozenset(
         *("Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "Min", "Mul", "Neg"),
         *("Not", "Or", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin"),
         *("ReduceSum", "Relu", "Reshape", "Selu", "Shape", "Sigmoid", "Slice", "Softmax"),
-        *("Softplus", "Softsign", "Sqrt", "Squeeze", "Sub", "Tanh", "TopK", "Transpose"),
+        *(
+            "Softplus",
+            "Softsign",
+            "Split",
+            "Sqrt",
+            "Squeeze",
+            "Sub",
+            "Tanh",
+            "TopK",
+            "Transpose",
+        ),
         *("Unsqueeze", "Where"),
     }
 )
@@ -33,7 +43,7 @@ LITERT = frozenset(
         *("LOGICAL_AND", "LOGICAL_NOT", "LOGICAL_OR", "LOGISTIC", "LOG_SOFTMAX", "MAXIMUM"),
         *("MEAN", "MINIMUM", "MUL", "NEG", "NOT_EQUAL", "PACK", "POW", "RANGE", "REDUCE_ALL"),
         *("REDUCE_MAX", "REDUCE_MIN", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"),
-        *("RESHAPE", "RSQRT", "SELECT_V2", "SHAPE", "SOFTMAX", "SQRT", "SQUARE"),
+        *("RESHAPE", "RSQRT", "SELECT_V2", "SHAPE", "SOFTMAX", "SPLIT", "SQRT", "SQUARE"),
         *("SQUARED_DIFFERENCE", "SQUEEZE", "STRIDED_SLICE", "SUB", "SUM", "TANH", "TOPK_V2"),
         *("TRANSPOSE", "ZEROS_LIKE"),
     }

@@ -45,9 +45,18 @@ COMPUTE = frozenset(
         *("LookupTableImportV2", "MatMul", "Max", "Maximum", "Mean", "Minimum", "Mul", "Neg"),
         *("NoOp", "Pack", "Pow", "Prod", "RaggedTensorToTensor", "Range", "ReadVariableOp"),
         *("RealDiv", "Relu", "Relu6", "Reshape", "Rsqrt", "SelectV2", "Selu", "Shape"),
-        *("Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt", "Square", "SquaredDifference"),
+        *(
+            "Sigmoid",
+            "Softmax",
+            "Softplus",
+            "Softsign",
+            "Split",
+            "Sqrt",
+            "Square",
+            "SquaredDifference",
+        ),
         *("StatefulPartitionedCall", "StopGradient", "StridedSlice", "Sub", "Sum", "Tanh"),
-        *("TopKV2", "Transpose", "UnicodeDecode", "UnicodeEncode", "ZerosLike"),
+        *("TopKV2", "Transpose", "UnicodeDecode", "UnicodeEncode", "Unpack", "ZerosLike"),
     }
 )
 """Operations of a function that predicts, or that fills a table of categories.

@@ -16,10 +16,10 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.network import (
-    FactorProduct,
     averaged_network,
     member_networks,
-    multiplies_by_factors,
+    num_members,
+    product_class,
     takes_joint_rows,
 )
 
@@ -48,9 +48,9 @@ def add_nan_guard(
         clone_function: Function that returns a copy of one layer, or another layer with equal
             weights, as for `keras.models.clone_model`.
     """
-    if members := member_networks(network):
-        copies = [add_nan_guard(member, task, clone_function) for member in members]
-        joint = takes_joint_rows(network, members)
+    if networks := member_networks(network):
+        copies = [add_nan_guard(each, task, clone_function) for each in networks]
+        joint = takes_joint_rows(network, networks)
         return averaged_network(copies, task, joint=joint, guarded=True)
     if not np.issubdtype(np.dtype(task.input_dtype), np.floating):
         return _clone(
@@ -62,7 +62,8 @@ def add_nan_guard(
         if type(layer) is keras.layers.Dense
         and layer.activation is not keras.activations.linear
     }
-    preactivations: list[Any] = []  # (batch, units) each
+    preactivations: list[Any] = []  # (batch, units) each, or (members * batch, units)
+    members = num_members(network)
 
     def without_activation(layer: keras.Layer) -> keras.Layer:
         if layer.name not in activations:
@@ -83,7 +84,10 @@ def add_nan_guard(
     copy = _clone(network, without_activation, call)
     finite = rows_within(copy.input, _LARGEST)  # (batch,)
     for tensor in preactivations:
-        finite = keras.ops.logical_and(finite, rows_within(tensor, float("inf")))
+        fits = rows_within(tensor, float("inf"))
+        if members > 1:
+            fits = keras.ops.all(keras.ops.reshape(fits, (members, -1)), axis=0)
+        finite = keras.ops.logical_and(finite, fits)
     outputs = keras.ops.where(finite[:, None], copy.output, float("nan"))
     return keras.Model(copy.input, outputs, name=network.name)
 
@@ -106,13 +110,16 @@ def rows_within(tensor: Any, limit: float) -> Any:
 def _clone(network: keras.Model, clone_function: Any, call_function: Any) -> keras.Model:
     """Returns a copy with weights of its own, so that the network is not changed.
 
-    Learned factors are shared: `FactorProduct` replaces their layers.
+    The weights of products are shared, which replace their layers.
     """
+
+    def copied(layer: keras.Layer) -> keras.Layer:
+        product = product_class(layer)
+        return clone_function(layer) if product is None else product(layer)
+
     copy = keras.models.clone_model(
         network,
-        clone_function=lambda layer: (
-            FactorProduct(layer) if multiplies_by_factors(layer) else clone_function(layer)
-        ),
+        clone_function=copied,
         call_function=call_function,
     )
     # By name: the layers of a copy may come in another order if the network branches.

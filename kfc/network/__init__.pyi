@@ -6,8 +6,11 @@ from .building import BINARY_LOSSES as BINARY_LOSSES
 from .building import build as build
 from .building import layer_seed as layer_seed
 from .building import num_outputs as num_outputs
-from .factor_product import FactorProduct as FactorProduct
-from .learned_factors import multiplies_by_factors as multiplies_by_factors
+from .factor_product import product_class as product_class
+from .members import average_of_members as average_of_members
+from .members import num_members as num_members
+from .members import without_average as without_average
+from .numeric_embeddings import embedding_terms as embedding_terms
 from .numeric_embeddings import embedding_weights as embedding_weights
 from .row_initializers import initialize_from_rows as initialize_from_rows
 from .row_initializers import keys_of_rows as keys_of_rows
@@ -17,3 +20,4 @@ from .table_inputs import num_inputs as num_inputs
 from .table_inputs import raw_model as raw_model
 from .table_inputs import table_features_float64 as table_features_float64
 from .temperature import calibrated_network as calibrated_network
+from .temperature import with_temperature as with_temperature

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,13 @@ import numpy as np
 from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
 from kfc.network.learned_factors import INPUT_SCALE, parametric, with_factors
+from kfc.network.members import (
+    MEMBER_SCALE,
+    average_of_members,
+    initial_member_scale,
+    member_logits,
+    with_members,
+)
 from kfc.network.numeric_embeddings import embedded_numbers
 from kfc.network.table_inputs import table_features
 from kfc.network.temperature import with_temperature
@@ -33,11 +41,13 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     """Builds the network of `spec`, with weights initialized from the spec's seed.
 
     The layers are `flatten` (for inputs of several dimensions), `scaling`, `input_scale` (if
-    the spec has it), `hidden_1` to `hidden_n` and `logits`; for a regression also `value`,
-    which returns values in the target's own units, and for a task with a temperature
-    `calibrated`, which divides the logits by it. Each layer has a seed made of the spec's
-    seed and the layer's name, so that equal specs give equal weights. Of an initializer that
-    computes weights from rows, only the part without rows is done: see `initialize_from_rows`.
+    the spec has it), `member_scale` (for several members), `hidden_1` to `hidden_n` and
+    `logits`; for a regression also `value`, which returns values in the target's own units.
+    The outputs of several members are averaged, see `kfc.network.members`. For a task with a
+    temperature, `calibrated` divides the logits by it. Each layer has a seed made of the
+    spec's seed and the layer's name, so that equal specs give equal weights. Of an initializer
+    that computes weights from rows, only the part without rows is done: see
+    `initialize_from_rows`.
 
     Args:
         spec: A checked spec.
@@ -59,27 +69,60 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     if several:
         x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
     seed_of = functools.partial(layer_seed, spec.seed)
-    embedding = spec.network.numeric_embedding
     if task.encoding is not None:
-        x = table_features(x, task, seed_of=seed_of, embedding=embedding, scaled=scaled)
+        x = table_features(x, spec, task, seed_of=seed_of, scaled=scaled)
     else:
         x = task.scaling.graph(x) if scaled else x
-        x = x if embedding is None else embedded_numbers(x, embedding, seed_of)
+        x = embedded_numbers(x, spec, task, seed_of)
+    members = spec.network.members
     if spec.network.input_scale:
         x = with_factors(x, INPUT_SCALE)
+    if members > 1:
+        x = with_members(x, members)  # (batch, members, inputs)
     with _dtype_policy(spec.training.precision):
         x = _hidden_layers(x, spec)  # (batch, units)
-    network, seed = spec.network, layer_seed(spec.seed, "logits")
-    x = keras.layers.Dense(
-        num_outputs(spec, task),
-        kernel_initializer=initializer(network.output_init or network.init, seed),
-        bias_initializer=_bias_initializer(network.output_bias_init, seed),
-        name="logits",
-    )(x)  # (batch, outputs)
+    x = member_logits(x, num_outputs(spec, task)) if members > 1 else _logits(x, spec, task)
     if scaled and not task.classification:
         x = task.target_scaling.inverse_layer()(x)
+    if members > 1:
+        x = average_of_members(x, classification=task.classification)
     x = with_temperature(x, task) if scaled else x
-    return keras.Model(inputs, x, name="network")
+    network = keras.Model(inputs, x, name="network")  # x: (batch, outputs)
+    if members > 1:
+        _initialize_members(network, spec, task)
+    return network
+
+
+def _logits(x: Any, spec: Spec, task: Task) -> Any:
+    """Adds the output layer, (batch, units) -> (batch, outputs)."""
+    network, seed = spec.network, layer_seed(spec.seed, "logits")
+    return keras.layers.Dense(
+        num_outputs(spec, task),
+        kernel_initializer=initializer(network.output_init or network.init, seed),
+        bias_initializer=_bias_initializer(network.output_bias_init, seed, x.shape[-1]),
+        name="logits",
+    )(x)
+
+
+def _initialize_members(network: keras.Model, spec: Spec, task: Task) -> None:
+    """Draws the weights in which members differ, those of each output layer by its own seed.
+
+    An initializer thus sees the shape of one output layer, as that of a network without
+    members.
+    """
+    scale = initial_member_scale(spec, task, layer_seed(spec.seed, MEMBER_SCALE))
+    network.get_layer(MEMBER_SCALE).kernel.assign(scale)
+    logits, options = network.get_layer("logits"), spec.network
+    members, inputs, outputs = logits.kernel.shape
+    kernels, biases = [], []
+    for member in range(members):
+        seed = layer_seed(layer_seed(spec.seed, "logits"), f"member_{member + 1}")
+        kernel = initializer(options.output_init or options.init, seed)
+        bias = _bias_initializer(options.output_bias_init, seed, inputs)
+        kernels.append(kernel((inputs, outputs)))
+        biases.append(bias((outputs,)))
+    logits.kernel.assign(keras.ops.stack(kernels))
+    logits.bias.assign(keras.ops.stack(biases))
 
 
 def _hidden_layers(x: Any, spec: Spec) -> Any:
@@ -89,8 +132,9 @@ def _hidden_layers(x: Any, spec: Spec) -> Any:
         layer_name = f"hidden_{number}"
         seed = layer_seed(spec.seed, layer_name)
         with BLOCKS.guard(name, f"network.hidden[{number - 1}]"):
-            x = block(x, layer, name=layer_name, seed=seed, **spec.network.block.options)
-        _check_block(x, layer, name)
+            y = block(x, layer, name=layer_name, seed=seed, **spec.network.block.options)
+        _check_block(y, (*x.shape[:-1], layer.units), name)
+        x = y
     return x
 
 
@@ -136,13 +180,13 @@ def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
     """Adds a dense layer, with normalization, activation and dropout as in the options.
 
     Args:
-        tensor: Symbolic input, (batch, features).
+        tensor: Symbolic input, (batch, features) or (batch, members, features).
         hidden: Options of the layer, with defaults filled in.
         name: Name of the dense layer, and prefix of the names of the other layers.
         seed: Seed of kernel and dropout.
 
     Returns:
-        Symbolic output, (batch, units).
+        Symbolic output, (batch, units) or (batch, members, units).
     """
     normalized = hidden.normalization != "none"
     activation = _activation(hidden.activation)
@@ -152,7 +196,7 @@ def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
         activation=None if separate else activation,
         use_bias=hidden.use_bias,
         kernel_initializer=initializer(hidden.init, seed),
-        bias_initializer=_bias_initializer(hidden.bias_init, seed),
+        bias_initializer=_bias_initializer(hidden.bias_init, seed, tensor.shape[-1]),
         kernel_regularizer=_regularizer(hidden),
         name=name,
     )(tensor)  # (batch, units)
@@ -183,13 +227,13 @@ def residual(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
     https://arxiv.org/abs/1512.03385.
 
     Args:
-        tensor: Symbolic input, (batch, features).
+        tensor: Symbolic input, (batch, features) or (batch, members, features).
         hidden: Options of the layer, with defaults filled in.
         name: Name of the dense layer, and prefix of the names of the other layers.
         seed: Seed of kernels and dropout.
 
     Returns:
-        Symbolic output, (batch, units).
+        Symbolic output, (batch, units) or (batch, members, units).
     """
     shortcut = tensor
     if tensor.shape[-1] != hidden.units:
@@ -255,13 +299,17 @@ def initializer(init: InitializerSpec | None, seed: int) -> keras.initializers.I
 
 
 def _bias_initializer(
-    init: BiasInitializerSpec | None, seed: int
+    init: BiasInitializerSpec | None, seed: int, inputs: int
 ) -> keras.initializers.Initializer:
     """Returns the initializer of the biases of a layer, from the seed of the layer."""
     if init is None:
         return keras.initializers.Zeros()
     # A seed of its own: with the kernel's, the biases would repeat the kernel's numbers.
-    return initializer(init, layer_seed(seed, "bias"))
+    seed = layer_seed(seed, "bias")
+    if init.name == init.of_inputs:
+        bound = 1.0 / math.sqrt(inputs)
+        return keras.initializers.RandomUniform(-bound, bound, seed=seed)
+    return initializer(init, seed)
 
 
 def layer_seed(seed: int, name: str) -> int:
@@ -297,13 +345,13 @@ def _regularizer(hidden: HiddenSpec) -> keras.regularizers.Regularizer | None:
     return keras.regularizers.L1L2(l1=hidden.l1, l2=hidden.l2) if penalized else None
 
 
-def _check_block(tensor: Any, hidden: HiddenSpec, block: str) -> None:
+def _check_block(tensor: Any, wanted: tuple[int | None, ...], block: str) -> None:
     shape = tuple(getattr(tensor, "shape", ()))
-    if shape != (None, hidden.units):
+    if shape != wanted:
         raise PluginError(
             Finding(
                 f"block {block!r}",
-                f"a tensor of shape (None, {hidden.units})",
+                f"a tensor of shape {wanted}",
                 f"{shape or type(tensor).__name__}",
                 "A block returns (batch, units); kfc.testing.check_block tests it.",
             )

@@ -1,10 +1,18 @@
-"""Multiplication by a factor for each unit, for networks that train or are exported."""
+"""Products in place of `EinsumDense`, for networks that train or are exported.
+
+They compute the same with the same weights, faster outside XLA, and in LiteRT at all. The rows
+of the members of a network are then rows of one batch, those of the first member first: hidden
+layers see (members * batch, units), so that each is one product.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import keras
+
+from kfc.network.learned_factors import multiplies_by_factors
+from kfc.network.members import is_member_logits, scales_members
 
 
 class FactorProduct(keras.layers.Layer):
@@ -32,3 +40,67 @@ class FactorProduct(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the input's shape, which Keras would trace `call` to find."""
         return input_shape
+
+
+class MemberProduct(keras.layers.Layer):
+    """Computes the same as the `member_scale` of a network, for the rows of each member.
+
+        y_(k,b),d = r_kd x_bd
+
+    Args:
+        layer: A built `keras.layers.EinsumDense`, see `kfc.network.members.with_members`.
+    """
+
+    def __init__(self, layer: keras.layers.EinsumDense) -> None:
+        super().__init__(name=layer.name, dtype=layer.dtype_policy, trainable=layer.trainable)
+        self.factors = layer.kernel
+
+    def call(self, x: Any) -> Any:
+        """Returns (members * batch, inputs) for `x`, (batch, inputs)."""
+        ops = keras.ops
+        factors = ops.convert_to_tensor(self.factors)
+        products = ops.expand_dims(factors, 1) * x  # (members, batch, inputs)
+        return ops.reshape(products, (-1, ops.shape(x)[-1]))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the input's shape, with any number of rows."""
+        return (None, *input_shape[1:])
+
+
+class MemberLogits(keras.layers.Layer):
+    """Computes the same as the `logits` of a network with members, from the rows of each.
+
+        y_bkc = sum_i x_(k,b),i w_kic + b_kc
+
+    Args:
+        layer: A built `keras.layers.EinsumDense`, see `kfc.network.members.member_logits`.
+    """
+
+    def __init__(self, layer: keras.layers.EinsumDense) -> None:
+        super().__init__(name=layer.name, dtype=layer.dtype_policy, trainable=layer.trainable)
+        self.kernel, self.bias = layer.kernel, layer.bias
+        self._members, _, self._outputs = layer.kernel.shape
+
+    def call(self, x: Any) -> Any:
+        """Returns (batch, members, outputs) for `x`, (members * batch, inputs)."""
+        ops = keras.ops
+        rows = ops.split(x, self._members)  # (batch, inputs) each
+        kernels = ops.unstack(ops.convert_to_tensor(self.kernel), num=self._members)
+        logits = ops.stack([ops.matmul(x, w) for x, w in zip(rows, kernels, strict=True)])
+        return ops.transpose(logits, (1, 0, 2)) + ops.convert_to_tensor(self.bias)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the shape of the outputs of all members."""
+        return (None, self._members, self._outputs)
+
+
+def product_class(layer: keras.layers.Layer) -> type[keras.layers.Layer] | None:
+    """Returns the class of this module that computes what a layer does; None if there is none.
+
+    It is called with the layer, which must be built, and shares its weights.
+    """
+    if multiplies_by_factors(layer):
+        return FactorProduct
+    if scales_members(layer):
+        return MemberProduct
+    return MemberLogits if is_member_logits(layer) else None

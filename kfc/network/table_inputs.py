@@ -14,17 +14,21 @@ import keras
 import numpy as np
 
 from kfc.data import Task
-from kfc.network.numeric_embeddings import embedded_numbers, embedded_size
+from kfc.network.numeric_embeddings import (
+    embedded_columns,
+    embedded_numbers,
+    embedded_size,
+)
 from kfc.preprocessing import Code, TableEncoding
-from kfc.spec import NumericEmbeddingSpec, Spec
+from kfc.spec import Spec
 
 
 def table_features(
     x: Any,
+    spec: Spec,
     task: Task,
     *,
     seed_of: Callable[[str], int],
-    embedding: NumericEmbeddingSpec | None = None,
     scaled: bool = True,
 ) -> Any:
     """Adds the layers from encoded rows to the inputs of the first hidden layer.
@@ -34,9 +38,9 @@ def table_features(
 
     Args:
         x: Symbolic encoded rows, (batch, features), float32.
+        spec: Spec with the embedding of the numbers, if they have one.
         task: Task with the encoding of a table.
         seed_of: Function from the name of a layer to its seed.
-        embedding: Embedding of the numbers; None if they are inputs as they are.
         scaled: Whether the numbers are scaled.
 
     Returns:
@@ -48,9 +52,7 @@ def table_features(
     if first:
         numbers = x[:, :first]
         numbers = task.scaling.graph(numbers) if scaled else numbers
-        if embedding is not None:
-            numbers = embedded_numbers(numbers, embedding, seed_of)
-        parts.append(numbers)
+        parts.append(embedded_numbers(numbers, spec, task, seed_of))
     parts += _category_inputs(x, encoding)
     scaling = None if task.table is None else task.table.category_scaling
     if scaling is not None and scaled:
@@ -94,12 +96,35 @@ def _category_inputs(x: Any, encoding: TableEncoding) -> list[Any]:
 
 def num_inputs(spec: Spec, task: Task) -> int:
     """Returns the number of inputs of the first hidden layer."""
-    size = embedded_size(spec.network.numeric_embedding)
+    size = embedded_size(spec)
     if task.encoding is None:
         return size * math.prod(task.input_shape)
     encoding = task.encoding
     slots = sum(code.num_inputs for code in encoding.codes)
     return size * encoding.num_numbers + encoding.num_flags + slots
+
+
+def input_columns(spec: Spec, task: Task) -> np.ndarray:
+    """Returns the column from which each input of the first hidden layer comes, (inputs,).
+
+    Columns of a table are counted in its order; each feature of an array is a column.
+
+    Args:
+        spec: Spec of the network.
+        task: Task of the network.
+    """
+    if task.encoding is None:
+        return embedded_columns(np.arange(math.prod(task.input_shape)), spec)
+    encoding = task.encoding
+    columns = np.empty(encoding.num_features, np.int64)
+    for number, places in enumerate(encoding.places.values()):
+        columns[places] = number
+    first = encoding.num_numbers
+    one_hot, _ = _one_hot_slots(encoding)
+    embedded = [place for place, code in _embedded(encoding) for _ in range(code.num_inputs)]
+    places = [*range(first, first + encoding.num_flags), *_sign_places(encoding)]
+    of_numbers = embedded_columns(columns[:first], spec)
+    return np.concatenate([of_numbers, columns[[*places, *one_hot, *embedded]]])
 
 
 def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:

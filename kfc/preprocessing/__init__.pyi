@@ -1,3 +1,5 @@
+from .bin_layers import TensorBins as TensorBins
+from .bin_layers import is_bin_layer as is_bin_layer
 from .boolean_column import BooleanColumn as BooleanColumn
 from .category_column import CategoryColumn as CategoryColumn
 from .category_scaling import fit_category_scaling as fit_category_scaling
@@ -12,6 +14,7 @@ from .input_scaling import scaling_from_config as scaling_from_config
 from .joint_encoding import JointEncoding as JointEncoding
 from .joint_encoding import as_input as as_input
 from .joint_encoding import encoding_from_config as encoding_from_config
+from .number_bins import NumberBins as NumberBins
 from .number_column import NumberColumn as NumberColumn
 from .numeric import NumericScaling as NumericScaling
 from .quantile_layers import TensorPieces as TensorPieces

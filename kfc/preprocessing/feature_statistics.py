@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from kfc.preprocessing.counted_columns import CountedColumns
-from kfc.system import DiskArray, chunks
+from kfc.system import CHUNK_BYTES, DiskArray, chunks, memory
+
+_MEMORY_SHARE = 16
+"""Part of the memory that sorts columns of rows which are on the disk."""
 
 
 def flattened(x: np.ndarray) -> np.ndarray:
@@ -50,6 +53,28 @@ def quartiles(
     flat = flattened(x).astype(np.float64)
     low, middle, high = np.quantile(flat, (0.25, 0.5, 0.75), axis=0)
     return low, middle, high
+
+
+def sorted_columns(x: np.ndarray | DiskArray) -> Iterator[np.ndarray]:
+    """Yields the sorted values of each feature, (rows,), in the order of the features.
+
+    Rows on the disk are read once for as many features as fit into a part of the memory.
+
+    Args:
+        x: Rows, (rows, ...), without NaN.
+    """
+    features = int(np.prod(x.shape[1:]))
+    room = CHUNK_BYTES
+    if isinstance(x, DiskArray):
+        room = max(room, memory.limit_bytes() // _MEMORY_SHARE)
+    at_once = max(1, room // (len(x) * x.dtype.itemsize))
+    for first in range(0, features, at_once):
+        last = min(first + at_once, features)
+        columns = np.empty((last - first, len(x)), x.dtype)
+        for row, part in chunks(x):
+            columns[:, row : row + len(part)] = flattened(part)[:, first:last].T
+        columns.sort(axis=1)
+        yield from columns
 
 
 def root_mean_square(

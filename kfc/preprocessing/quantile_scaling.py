@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from kfc.preprocessing.feature_statistics import flattened, root_mean_square
-from kfc.system import CHUNK_BYTES, DiskArray, chunks, memory
+from kfc.preprocessing.feature_statistics import flattened, root_mean_square, sorted_columns
+from kfc.system import DiskArray
 
 if TYPE_CHECKING:
     import keras
@@ -27,9 +27,6 @@ _FEWEST_PIECES = 16
 
 _LEAST_SHARE = 1e-7
 """Share of rows below the smallest value, and above the largest: scores stay within 5.2."""
-
-_MEMORY_SHARE = 16
-"""Part of the memory that sorts columns of rows which are on the disk."""
 
 
 class Pieces(NamedTuple):
@@ -106,7 +103,7 @@ class QuantileScaling:
             x: Training inputs, (rows, ...), uint8 or float32, without NaN.
         """
         features = int(np.prod(x.shape[1:]))
-        return cls(*_padded([_knots(column, features) for column in _sorted_columns(x)]))
+        return cls(*_padded([_knots(column, features) for column in sorted_columns(x)]))
 
     @property
     def is_per_feature(self) -> bool:
@@ -206,22 +203,6 @@ def num_pieces(features: int) -> int:
     while pieces * features > _MOST_PIECES and pieces > _FEWEST_PIECES:
         pieces //= 2
     return pieces
-
-
-def _sorted_columns(x: np.ndarray | DiskArray) -> Iterator[np.ndarray]:
-    """Yields the sorted values of each feature, (rows,)."""
-    features = int(np.prod(x.shape[1:]))
-    room = CHUNK_BYTES
-    if isinstance(x, DiskArray):
-        room = max(room, memory.limit_bytes() // _MEMORY_SHARE)
-    at_once = max(1, room // (len(x) * x.dtype.itemsize))
-    for first in range(0, features, at_once):
-        last = min(first + at_once, features)
-        columns = np.empty((last - first, len(x)), x.dtype)
-        for row, part in chunks(x):
-            columns[:, row : row + len(part)] = flattened(part)[:, first:last].T
-        columns.sort(axis=1)
-        yield from columns
 
 
 def _knots(column: np.ndarray, features: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from kfc.data import Prepared, prepare, weighted
+from kfc.data import Prepared, prepare, weighted, with_number_bins
 from kfc.findings import run_checks
 from kfc.network import build, initialize_from_rows
 from kfc.runs.caller_callbacks import as_callback_list
@@ -153,7 +153,11 @@ def plan_training(
         DataError: If a monitored metric has no value on its rows.
         PluginError: If a plug-in's block fails.
     """
-    prepared = replace(prepared, train=weighted(prepared.train, spec, prepared.task))
+    prepared = replace(
+        prepared,
+        train=weighted(prepared.train, spec, prepared.task),
+        task=with_number_bins(prepared.task, spec, prepared.train),
+    )
     run_checks("before_training", spec, prepared)  # before the weights take any memory
     memory_bytes = predicted_memory(spec, prepared)
     network = build(spec, prepared.task)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from kfc.data import Intervals, TableTask, Task
 from kfc.errors import CheckpointError, Finding, SpecError, reason
-from kfc.preprocessing import TargetScaling, scaling_from_config
+from kfc.preprocessing import NumberBins, TargetScaling, scaling_from_config
 from kfc.spec import Spec, load_spec
 from kfc.system import atomic, safe_open
 from kfc.training import for_json, from_json
@@ -49,6 +49,7 @@ class _TaskRecord(BaseModel, strict=True, extra="forbid"):
     table: dict[str, Any] | None = None  # `TableTask.from_config` checks its values
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     intervals: _IntervalsRecord | None = None
+    number_bins: dict[Literal["edges"], list[list[float]]] | None = None
 
 
 class _ResultRecord(BaseModel, strict=True, extra="allow"):
@@ -202,7 +203,7 @@ def _again(folder: Path, got: str) -> CheckpointError:
 
 def task_facts(task: Task) -> dict[str, Any]:
     """Returns a task as plain values for JSON."""
-    parts = ("scaling", "target_scaling", "table")
+    parts = ("scaling", "target_scaling", "table", "number_bins")
     facts = asdict(replace(task, table=None))
     for name in parts:
         part = getattr(task, name)
@@ -223,7 +224,7 @@ def task_of(facts: Mapping[str, Any]) -> Task:
     """
     shape = tuple(facts["input_shape"])
     scaling = scaling_from_config(facts["scaling"])
-    table = facts.get("table")
+    table, bins = facts.get("table"), facts.get("number_bins")
     task = Task(
         input_shape=shape,
         input_dtype=facts["input_dtype"],
@@ -236,11 +237,14 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         table=None if table is None else TableTask.from_config(table),
         temperature=facts.get("temperature"),
         intervals=_intervals_of(facts.get("intervals")),
+        number_bins=None if bins is None else NumberBins.from_config(bins),
     )
     if task.intervals is not None and len(task.intervals.half_widths) != task.outputs:
         raise ValueError(f"intervals of {len(task.intervals.half_widths)} outputs")
     if scaling.num_features not in (1, task.num_scaled):
         raise ValueError(f"a scaling of {scaling.num_features} features")
+    if task.number_bins and task.number_bins.num_features != task.num_scaled:
+        raise ValueError(f"bins of {task.number_bins.num_features} features")
     return task
 
 

@@ -4,6 +4,7 @@ from .components import BiasInitializerSpec as BiasInitializerSpec
 from .components import ComponentSpec as ComponentSpec
 from .components import InitializerSpec as InitializerSpec
 from .components import LossSpec as LossSpec
+from .components import NumericEmbeddingSpec as NumericEmbeddingSpec
 from .data_fields import DataSpec as DataSpec
 from .fold_fields import FoldSpec as FoldSpec
 from .keras_signatures import signatures as signatures
@@ -52,4 +53,3 @@ from .table_fields import CategoriesSpec as CategoriesSpec
 from .table_fields import ColumnSpec as ColumnSpec
 from .table_fields import CsvSpec as CsvSpec
 from .training_fields import TrainingSpec as TrainingSpec
-from .unit_fields import NumericEmbeddingSpec as NumericEmbeddingSpec

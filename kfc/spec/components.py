@@ -265,11 +265,18 @@ class InitializerSpec(ComponentSpec):
 
 
 class BiasInitializerSpec(InitializerSpec):
-    """Any Keras initializer of vectors, or he_plus_5; the seed comes from the spec's seed."""
+    """Any Keras initializer of vectors, or kfc's; the seed comes from the spec's seed.
+
+    fan_in_uniform is uniform in +-1 / sqrt(inputs of the layer), he_plus_5 looks at rows.
+
+    Attributes:
+        of_inputs: Name of the initializer that depends on the number of inputs of the layer.
+    """
 
     kind = "bias_initializer"
     default = "zeros"
     of_rows: ClassVar[str] = "he_plus_5"
+    of_inputs: ClassVar[str] = "fan_in_uniform"
 
 
 class LossSpec(ComponentSpec):
@@ -290,3 +297,9 @@ class BlockSpec(ComponentSpec):
     kind = "block"
     default = "dense"
     registry = BLOCKS
+
+
+class NumericEmbeddingSpec(ComponentSpec):
+    """Inputs of the network for each number: learned waves, or pieces between quantiles."""
+
+    kind = "numeric_embedding"

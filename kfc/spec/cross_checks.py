@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kfc.errors import Finding, nearest
+from kfc.registry import BLOCKS
 from kfc.spec.fold_fields import arranged_twice
 from kfc.spec.metric_names import (
     IN_GRAPH,
@@ -34,12 +35,34 @@ def conflicting_keys(spec: Spec) -> Iterator[Finding]:
         yield from _no_objective(spec, spec.search.objective)
     yield from _several_set_the_rate(spec)
     yield from _uncertain(spec)
+    yield from _not_of_members(spec)
     if spec.data.scale == "quantile" and spec.data.categories.scale:
         yield Finding(
             "data.categories.scale",
             "a scaling of 0 and 1, beside data.scale",
             "true beside the scale 'quantile'",
             "Set data.categories.scale to false.",
+        )
+
+
+def _not_of_members(spec: Spec) -> Iterator[Finding]:
+    """Checks that the hidden layers can be shared by members, if there are any."""
+    network = spec.network
+    if network.members == 1:
+        return
+    if network.block.name not in BLOCKS.builtins:
+        yield Finding(
+            "network.members",
+            "1 beside a plug-in's block, which takes rows of units",
+            f"{network.members} beside the block {network.block.name!r}",
+            f"Use a block of kfc: {', '.join(BLOCKS.builtins)}.",
+        )
+    if any(layer.normalization == "batch" for layer in network.layers()):
+        yield Finding(
+            "network.members",
+            "1 beside normalization batch, whose statistics would mix the members",
+            f"{network.members}",
+            "Use the normalization layer or none.",
         )
 
 

@@ -17,6 +17,10 @@ _SHARE: Limits = ("a number in [0, 1)", {"minimum": 0, "exclusiveMaximum": 1})
 _POSITIVE: Limits = ("a finite number above 0", {"exclusiveMinimum": 0})
 _NOT_NEGATIVE: Limits = ("a finite number of at least 0", {"minimum": 0})
 _COUNT: Limits = ("an integer of at least 1", {"type": "integer", "minimum": 1})
+_SIZE: Limits = (
+    "an integer from 1 to 4096",
+    {"type": "integer", "minimum": 1, "maximum": 4096},
+)
 _WHOLE: Limits = ("an integer of at least 0", {"type": "integer", "minimum": 0})
 _ANY: Limits = ("a number", {})
 # Range of each option. Keras itself accepts any number.
@@ -29,6 +33,7 @@ _RANGES: dict[str, Limits] = {
     **dict.fromkeys(("clip_threshold", "rms_rate", "adam_lr_ratio"), _POSITIVE),
     **dict.fromkeys(("weight_decay", "min_delta", "gamma", "min_lr"), _NOT_NEGATIVE),
     **dict.fromkeys(("every", "ema_overwrite_frequency", "ns_steps"), _COUNT),
+    **dict.fromkeys(("frequencies", "size", "bins"), _SIZE),
     **dict.fromkeys(("patience", "cooldown", "start_from_epoch", "warmup_steps"), _WHOLE),
     **dict.fromkeys(("verbose", "profile_batch", "ignore_class"), _WHOLE),
     **dict.fromkeys(("histogram_freq", "embeddings_freq"), _WHOLE),

@@ -21,6 +21,7 @@ from kfc.spec.components import (
     BiasInitializerSpec,
     BlockSpec,
     InitializerSpec,
+    NumericEmbeddingSpec,
 )
 from kfc.spec.data_fields import DataSpec
 from kfc.spec.fields import (
@@ -40,11 +41,11 @@ from kfc.spec.unit_fields import (
     BIAS_INIT,
     INIT,
     INPUT_SCALE,
+    MEMBERS,
     NUMERIC_EMBEDDING,
     OUTPUT_BIAS_INIT,
     OUTPUT_INIT,
     PARAMETRIC_ACTIVATION,
-    NumericEmbeddingSpec,
 )
 
 # Codes of the checks that a spec may accept, see `kfc/findings.py`.
@@ -102,6 +103,7 @@ class NetworkSpec(SpecModel):
     parametric_activation: bool = PARAMETRIC_ACTIVATION
     numeric_embedding: NumericEmbeddingSpec | None = NUMERIC_EMBEDDING
     input_scale: bool = INPUT_SCALE
+    members: Count = MEMBERS
     init: InitializerSpec = component("glorot_uniform", INIT)
     bias_init: BiasInitializerSpec = component("zeros", BIAS_INIT)
     output_init: InitializerSpec | None = OUTPUT_INIT

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from pydantic import Field
 
-from kfc.spec.fields import Count, Positive, ShortSpec
-
-
-class NumericEmbeddingSpec(ShortSpec):
-    """Several inputs of the network for each number, by waves that it learns."""
-
-    short_key: ClassVar[str] = "name"
-    short_description: ClassVar[str] = "Name of the embedding."
-
-    name: Literal["periodic_linear"] = Field(
-        description="periodic_linear: a linear map of cos(2 pi w x + b) for each number x, "
-        "beside x itself.",
-        examples=["periodic_linear"],
-    )
-    frequencies: Count = Field(16, description="Number of waves of a number.")
-    size: Count = Field(3, description="Outputs of the linear map; x itself is one more.")
-    stddev: Positive = Field(0.1, description="Standard deviation of the initial w.")
-
-
 NUMERIC_EMBEDDING: Any = Field(
     None,
-    description="Embedding of the numbers of a table, or of all inputs that are arrays.",
+    description="Embedding of the numbers of a table, or of all inputs that are arrays: "
+    "several inputs of the network for each number.",
     examples=["periodic_linear"],
 )
 
@@ -41,13 +23,21 @@ INPUT_SCALE: Any = Field(
     description="Whether the network learns a factor, 1 at the start, for each input of the "
     "first hidden layer.",
 )
+MEMBERS: Any = Field(
+    1,
+    description="Number of members: networks that share the hidden layers, and have scaled "
+    "inputs and an output layer each. Each learns by its own loss; their probabilities or "
+    "values are averaged.",
+    examples=[8],
+)
 INIT = (
     "Initializer of every kernel. unit_variance divides each column of a normal kernel, so "
     "that its outputs have variance 1 over training rows."
 )
 BIAS_INIT = (
-    "Initializer of the biases of hidden layers. he_plus_5 puts the zero of each unit at a "
-    "random mean of five training rows."
+    "Initializer of the biases of hidden layers. fan_in_uniform is uniform in +-1 / "
+    "sqrt(inputs). he_plus_5 puts the zero of each unit at a random mean of five training "
+    "rows."
 )
 OUTPUT_INIT: Any = Field(
     None,

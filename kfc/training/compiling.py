@@ -5,13 +5,14 @@ from __future__ import annotations
 import keras
 
 from kfc.data import Task
-from kfc.network import num_outputs
+from kfc.network import average_of_members, num_outputs, with_temperature
 from kfc.spec import Spec
 from kfc.training.engine import (
     EVALUATION_BATCH,
     Evaluator,
     graph_key,
     schedule_dropout,
+    training_network,
 )
 from kfc.training.losses import build_loss, is_mean_of_rows
 from kfc.training.metrics import build_metrics
@@ -40,14 +41,28 @@ def compile_for_training(
     optimizer = build_optimizer(
         training.optimizer, steps_per_epoch=steps_per_epoch, epochs=training.epochs
     )
-    model = _compiled(network, spec, task, optimizer)
+    model = _compiled(network, spec, task, optimizer, members=spec.network.members)
     if spec.network.dropout_schedule:
         schedule_dropout(model, FlatCosine(1.0, steps_per_epoch * training.epochs))
     return model
 
 
 def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Evaluator:
-    """Returns an evaluator of `network` with the loss and the metrics of the spec."""
+    """Returns an evaluator of `network` with the loss and the metrics of the spec.
+
+    The loss of a network with members is that of their average, which the network answers:
+    other than the loss of the training, it depends on what they have learned together.
+
+    Args:
+        network: Network of the spec, or the model that trains it.
+        spec: A checked spec.
+        task: Task of the network.
+    """
+    if spec.network.members > 1:
+        trained = training_network(network)
+        outputs = average_of_members(trained.outputs[0], classification=task.classification)
+        # Only a finished network has a temperature, which `training_network` leaves out.
+        network = keras.Model(trained.inputs[0], with_temperature(outputs, task))
     # An evaluation has no schedule, so the number of training rows does not matter.
     return Evaluator(
         _compiled(network, spec, task, None),
@@ -75,12 +90,14 @@ def _compiled(
     spec: Spec,
     task: Task,
     optimizer: keras.optimizers.Optimizer | None,
+    *,
+    members: int = 1,
 ) -> TapeModel:
     model = TapeModel(network)
     model.compile(
         optimizer=optimizer,
-        loss=build_loss(spec.training.loss, task),
-        metrics=build_metrics(task, num_outputs(spec, task)),
+        loss=build_loss(spec.training.loss, task, members=members),
+        metrics=build_metrics(task, num_outputs(spec, task), members=members),
         jit_compile=False,  # "auto" compiles on some machines and not on others
     )
     return model

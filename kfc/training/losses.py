@@ -43,16 +43,18 @@ _ON_WHOLE_BATCHES = ("dice", "tversky")
 """Losses that compare all rows of a batch at once."""
 
 
-def build_loss(loss: LossSpec | None, task: Task) -> keras.losses.Loss:
+def build_loss(loss: LossSpec | None, task: Task, *, members: int = 1) -> keras.losses.Loss:
     """Builds the loss a spec names, for integer labels or numbers as targets.
 
     Args:
         loss: Name and options from the spec; by default cross-entropy for classes, mean
             squared error for numbers.
         task: Classes or numbers.
+        members: Number of members of the network.
 
     Returns:
-        A loss of (targets, logits) for classes, of (targets, values) for numbers.
+        A loss of (targets, logits) for classes, of (targets, values) for numbers. With
+        members it takes the outputs of all members, (batch, members, outputs).
 
     Raises:
         SpecError: If the loss is not for this task.
@@ -60,11 +62,17 @@ def build_loss(loss: LossSpec | None, task: Task) -> keras.losses.Loss:
     if loss is None:
         loss = default_loss(task)
     name = loss.full_name(loss.name)
-    if finding := _unfit(loss, name, task):
+    if finding := _unfit(loss, name, task, members):
         raise SpecError(finding)
+    built = _of_one_network(loss, name, task)
+    return built if members == 1 else MembersLoss(built)
+
+
+def _of_one_network(loss: LossSpec, name: str, task: Task) -> keras.losses.Loss:
+    """Returns a loss of one output for each row and class."""
     kind = keras_class(keras.losses, name)
-    takes_logits = "from_logits" in inspect.signature(kind).parameters
-    built = kind(**loss.options, **({"from_logits": True} if takes_logits else {}))
+    options = {"from_logits": True} if _takes_logits(name) else {}
+    built = kind(**loss.options, **options)
     if not task.classification:
         return StandardizedLoss(built, task.target_scaling)
     if name == "sparse_categorical_crossentropy":
@@ -74,7 +82,7 @@ def build_loss(loss: LossSpec | None, task: Task) -> keras.losses.Loss:
     return OneHotLoss(built, len(task.class_names), softmax=name in _ON_PROBABILITIES)
 
 
-def _unfit(loss: LossSpec, name: str, task: Task) -> Finding | None:
+def _unfit(loss: LossSpec, name: str, task: Task, members: int) -> Finding | None:
     """Returns why `loss` cannot be learned from on `task`, or None."""
     expected = remedy = ""
     if task.classification:
@@ -90,9 +98,23 @@ def _unfit(loss: LossSpec, name: str, task: Task) -> Finding | None:
     elif name in _ON_DIRECTIONS and task.outputs == 1:
         expected = "several targets per row, whose direction it compares"
         remedy = "Use mse, mae or huber."
+    if members > 1 and task.classification and not _judges_average(name):
+        expected = "a loss of a row's probabilities, which members average"
+        remedy = "Use cross_entropy, or set network.members to 1."
     what = "classes" if task.classification else "numbers"
     got = f"{loss.name!r} while the targets are {what}"
     return Finding("training.loss", expected, got, remedy) if expected else None
+
+
+def _takes_logits(name: str) -> bool:
+    kind = keras_class(keras.losses, name)
+    return "from_logits" in inspect.signature(kind).parameters
+
+
+def _judges_average(name: str) -> bool:
+    """Returns whether a loss of classes can judge logarithms of averaged probabilities."""
+    of_probabilities = _takes_logits(name) or name in _ON_PROBABILITIES
+    return of_probabilities and name not in _ON_WHOLE_BATCHES
 
 
 def default_loss(task: Task) -> LossSpec:
@@ -142,6 +164,31 @@ class StandardizedLoss(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each row, (batch,)."""
         return self.inner.call(self.scaling.apply(y_true), self.scaling.apply(y_pred))
+
+
+class MembersLoss(keras.losses.Loss):
+    """The mean of the losses of a network's members, not the loss of their mean.
+
+        loss_b = mean over k of inner(y_b, outputs_bk)
+
+    Gorishniy, Kotelnikov and Babenko, "TabM", 2025, https://arxiv.org/abs/2410.24210: members
+    that are trained by the loss of their mean answer alone much worse, and together too.
+
+    Args:
+        inner: Loss of single rows, which compares targets with the outputs of one member.
+    """
+
+    def __init__(self, inner: keras.losses.Loss) -> None:
+        super().__init__(name=inner.name, reduction=inner.reduction)
+        self.inner = inner
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each row, (batch,), for outputs (batch, members, outputs)."""
+        ops = keras.ops
+        members, outputs = y_pred.shape[1:]
+        targets = ops.repeat(y_true, members, axis=0)  # (batch * members, ...)
+        losses = self.inner.call(targets, ops.reshape(y_pred, (-1, outputs)))
+        return ops.mean(ops.reshape(losses, (-1, members)), axis=1)
 
 
 def is_mean_of_rows(loss: LossSpec | None) -> bool:

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from kfc.data import Task
+from kfc.network import average_of_members
 
 UNDEFINED_AS_NAN = ("r2",)
 """Metrics that have no value on some rows, and are NaN there."""
@@ -110,13 +111,56 @@ class R2(keras.metrics.Metric):
             variable.assign(keras.ops.zeros_like(variable))
 
 
-def build_metrics(task: Task, num_outputs: int) -> list[keras.metrics.Metric]:
+class AverageMetric(keras.metrics.Metric):
+    """A metric of the average of a network's members.
+
+    Args:
+        inner: Metric of one answer for each row.
+        classification: Whether the outputs of the members are logits.
+    """
+
+    def __init__(self, inner: keras.metrics.Metric, *, classification: bool) -> None:
+        super().__init__(name=inner.name)
+        self.inner, self.classification = inner, classification
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Merges a batch.
+
+        Args:
+            y_true: Targets, as the inner metric takes them.
+            y_pred: Outputs of the members, (batch, members, outputs).
+            sample_weight: Weight of each row, (batch,), or None.
+        """
+        answers = average_of_members(y_pred, classification=self.classification)
+        self.inner.update_state(y_true, answers, sample_weight=sample_weight)
+
+    def result(self) -> Any:
+        """Returns the inner metric of all rows since the last reset."""
+        return self.inner.result()
+
+    def reset_state(self) -> None:
+        """Forgets every row."""
+        self.inner.reset_state()
+
+
+def build_metrics(
+    task: Task, num_outputs: int, *, members: int = 1
+) -> list[keras.metrics.Metric]:
     """Returns the metrics of a task: accuracy, or mean absolute error and R2.
 
     Args:
         task: Classes or numbers, and the scaling of the targets.
         num_outputs: Width of the network's output.
+        members: Number of members of the network. With several, the metrics take the outputs
+            of all members, (batch, members, outputs), and are those of their average.
     """
+    built = _of_one_answer(task, num_outputs)
+    if members == 1:
+        return built
+    return [AverageMetric(each, classification=task.classification) for each in built]
+
+
+def _of_one_answer(task: Task, num_outputs: int) -> list[keras.metrics.Metric]:
     if not task.classification:
         unit = task.target_scaling.unit
         return [keras.metrics.MeanAbsoluteError(name="mae"), R2(num_outputs, unit)]

@@ -22,7 +22,8 @@ class TapeModel(keras.Model):
     same `train_step` many times in one graph.
 
     Args:
-        network: A functional model, (batch, ...) -> (batch, outputs).
+        network: A functional model, (batch, ...) -> (batch, outputs). If it averages members,
+            this model returns their own outputs, (batch, members, outputs).
     """
 
     def __init__(self, network: keras.Model) -> None:

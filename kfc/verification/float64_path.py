@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from kfc import reference
+from kfc import reference, reference_updates
 from kfc.compat import optimizer_slots
 from kfc.network import has_embeddings, num_outputs, table_features_float64
 from kfc.spec import ActivationSpec, OptimizerSpec, Spec
-from kfc.training import kind_of
+from kfc.training import fan_in, kind_of
 from kfc.verification.problem import Problem, State, changed_options
 from kfc.verification.training_paths import StepResult
 
@@ -88,7 +88,7 @@ class Float64Path:
             setattr(update, name, [values[place] for place in places])
         weights = [np.asarray(w, np.float64) for w in state.weights]
         if shrinkage := self.learning_rate(state) * self._weight_decay(state):
-            weights = reference.decay(weights, [shrinkage * d for d in self._decays])
+            weights = reference_updates.decay(weights, [shrinkage * d for d in self._decays])
         weights = update.step(weights, gradients)
         values[self._iterations] = np.asarray(update.t)
         for name, places in self._slots.items():
@@ -119,8 +119,9 @@ class Float64Path:
         for variable in self.problem.untrained_model.trainable_variables:
             kind = kind_of(variable)
             factor = getattr(rates, kind)
-            fan_in = 1 / np.sqrt(variable.shape[-2]) if factor == "fan_in" else factor
-            of_rate.append(float(fan_in))
+            of_rate.append(
+                float(1 / np.sqrt(fan_in(variable)) if factor == "fan_in" else factor)
+            )
             of_decay.append(float(getattr(decays, kind)))
         return of_rate, of_decay
 
@@ -128,13 +129,13 @@ class Float64Path:
         optimizer = self.problem.spec.training.optimizer
         options: dict[str, Any] = {"learning_rate": rate, "factors": self._rates}
         if optimizer.name in ("adam", "adamw"):
-            return reference.Adam(
+            return reference_updates.Adam(
                 **options, **_given(optimizer, "beta_1", "beta_2", "epsilon")
             )
         if optimizer.options.get("momentum"):
             given = _given(optimizer, "momentum", "nesterov")
-            return reference.Momentum(**{**options, **given})
-        return reference.SGD(**options)
+            return reference_updates.Momentum(**{**options, **given})
+        return reference_updates.SGD(**options)
 
 
 def float64_unsupported(problem: Problem) -> str:

@@ -68,7 +68,7 @@ def known_mistakes(
     batch = problem.batch(step)
     size = problem.spec.training.rows_per_step(len(problem.rows))
     rows, rate = len(batch[1]), exact.learning_rate(state)
-    classes = right[-1].size
+    *members, classes = right[-1].shape
 
     def scaled(factor: float) -> State:
         return exact.updated(state, [factor * gradient for gradient in right])
@@ -76,7 +76,7 @@ def known_mistakes(
     # Mistakes in the loss: its sign, and its mean over rows or classes.
     yield Mistake("sign", "the update goes up the gradient, not down", scaled(-1.0))
     yield Mistake("sum", "the loss is summed over the rows: 1/n is missing", scaled(rows))
-    reductions = {classes, 1 / classes, rows * classes, 2, 1 / 2}
+    reductions = {classes, 1 / classes, rows * classes, 2, 1 / 2, *members}
     if rows != size:
         reductions.add(rows / size)
     for factor in sorted(reductions - {1, rows}):
@@ -87,10 +87,9 @@ def known_mistakes(
     squared = exact.updated(state, right, rate=rate**2)
     yield Mistake("rate", "the learning rate is applied twice", squared)
     still = exact.updated(state, right)
-    # A bias follows its kernel; other vectors are learned factors.
-    after_kernel = [False, *(weight.ndim == 2 for weight in state.weights[:-1])]
-    weights = zip(after_kernel, state.weights, still.weights, strict=True)
-    kept = [old if is_bias else new for is_bias, old, new in weights]
+    is_bias = [variable.name == "bias" for variable in problem.untrained_model.weights]
+    weights = zip(is_bias, state.weights, still.weights, strict=True)
+    kept = [old if bias else new for bias, old, new in weights]
     yield Mistake("bias", "the biases are not updated", State(kept, still.optimizer))
     if len(states) > 1:
         _, old = exact.gradients(states[-2], step - 1)
@@ -143,15 +142,19 @@ def _backward(
     """
     x, y = exact.rows(*exact.problem.batch(step))
     outputs, passed = reference.forward(state.weights, x, activation=exact.activation)
-    _, g = reference.LOSSES[exact.loss](outputs, y)  # (batch, outputs)
-    scale, layers = reference.layers(state.weights, exact.activation)
+    _, g = reference.mean_of_members(reference.LOSSES[exact.loss], outputs, y)
+    scales, layers = reference.layers(state.weights, exact.activation)
     found: Gradients = []
     for number, layer in reversed([*enumerate(layers)]):
         values = passed[masks.get(number, number)][1]  # (batch, units)
         g, slope_gradient = layer.backward(values, g)
-        found = [passed[number][0].T @ g, g.sum(axis=0), *slope_gradient, *found]
-        g = g @ (layer.kernel - update * found[0]).T  # (batch, inputs)
-    return found if scale is None else [(x * g).sum(axis=0), *found]
+        signal = passed[number][0]
+        _, kernel_gradient = reference.matmul_backward(signal, layer.kernel, g)
+        bias_gradient = reference.sum_like(g, layer.bias)
+        found = [kernel_gradient, bias_gradient, *slope_gradient, *found]
+        moved = layer.kernel - update * kernel_gradient
+        g, _ = reference.matmul_backward(signal, moved, g)  # (batch, inputs)
+    return [*reference.scale_gradients(x, scales, g), *found]
 
 
 def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradients:

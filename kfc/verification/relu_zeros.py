@@ -53,15 +53,14 @@ def find_relu_zeros(exact: Float64Path, state: State, step: int) -> list[ReluZer
     for number, name in enumerate(exact.activation):
         if name not in _RELUS:
             continue
-        rows, values = passed[number]  # (batch, inputs), (batch, units)
+        # (batch, inputs), (batch, units), each with an axis of members if there are any.
+        rows, values = passed[number]
         kernel, bias, *_ = layers[number]
         rounding = 2**-24 * (np.abs(rows) @ np.abs(kernel) + np.abs(bias))
         # A sum of zeros is 0 in every precision.
         near = (np.abs(values) <= rounding) & (rounding > 0)
         found += [
-            ReluZero(
-                step, f"hidden_{number + 1}", int(unit), int(row), float(values[row, unit])
-            )
-            for row, unit in np.argwhere(near)
+            ReluZero(step, f"hidden_{number + 1}", int(place[-1]), int(place[0]), float(value))
+            for place, value in zip(np.argwhere(near), values[near], strict=True)
         ]
     return found[:_MAX_FOUND]

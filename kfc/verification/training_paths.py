@@ -84,8 +84,11 @@ class EagerPath(StepByStepPath):
         model, optimizer = self.model, self.model.optimizer
         variables = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
-            loss = self._loss(y, model(x, training=True), *sample_weight)
-            loss = tf.add_n([loss, *model.losses])
+            outputs = model(x, training=True)
+            # The outputs of each member have a loss of their own.
+            members = [outputs] if outputs.shape.rank == 2 else tf.unstack(outputs, axis=1)
+            losses = [self._loss(y, each, *sample_weight) for each in members]
+            loss = tf.add_n([tf.add_n(losses) / len(losses), *model.losses])
         gradients = tape.gradient(loss, variables)
         if not self._by_hand:
             optimizer.apply(gradients, model.trainable_variables)
@@ -143,13 +146,15 @@ class FitPath(TrainingPath):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
-        taped = self.model
+        taped, members = self.model, problem.spec.network.members
         self.model = keras.Model(taped.inputs[0], taped.outputs[0])
         self.model.compile(
             optimizer=taped.optimizer,
-            loss=build_loss(problem.spec.training.loss, problem.task),
+            loss=build_loss(problem.spec.training.loss, problem.task, members=members),
             # The graph optimizer treats outputs in another way if metrics use them, too.
-            metrics=build_metrics(problem.task, num_outputs(problem.spec, problem.task)),
+            metrics=build_metrics(
+                problem.task, num_outputs(problem.spec, problem.task), members=members
+            ),
             jit_compile=False,
         )
         count_steps(self.model, lambda: step_counter(taped.optimizer).value)

@@ -52,7 +52,7 @@ def test_the_initial_weights_are_those_of_the_paper():
     for values, bound in ((b, np.pi), (v, 0.25), (c, 0.25)):
         assert np.abs(values).max() <= bound
         assert values.std() == pytest.approx(bound / np.sqrt(3), rel=0.05)
-    counted = 500 * embedding_weights(spec.network.numeric_embedding)
+    counted = 500 * embedding_weights(spec, wide)
     assert sum(part.size for part in parts) == counted
 
 

@@ -157,7 +157,7 @@ def test_pixels_are_scaled_too():
 def test_streamed_rows_give_the_same_numbers_in_several_passes(monkeypatch):
     x = samples(500)
     monkeypatch.setattr("kfc.system.memmap.CHUNK_BYTES", 1000)
-    monkeypatch.setattr("kfc.preprocessing.quantile_scaling.CHUNK_BYTES", 3 * 500 * 4)
+    monkeypatch.setattr("kfc.preprocessing.feature_statistics.CHUNK_BYTES", 3 * 500 * 4)
     monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 0)
     streamed, resident = fit_scaling("quantile", DiskArray(x)), fit_scaling("quantile", x)
     np.testing.assert_array_equal(streamed.values, resident.values)

@@ -16,6 +16,7 @@ from keras.src import activations, initializers, losses, optimizers
 from keras.src.utils.naming import to_snake_case
 
 import kfc.spec
+from kfc.network.numeric_embeddings import NUMERIC_EMBEDDINGS
 from kfc.registry import BLOCKS, CALLBACKS, OPTIMIZERS
 from kfc.spec import BiasInitializerSpec, InitializerSpec
 from kfc.spec.keras_signatures import REQUIRED
@@ -26,6 +27,7 @@ TABLE = Path(kfc.spec.__file__).with_name("signatures.json")
 # the spec's seed, layers have kfc's names, axes are (rows, classes).
 _OURS = {"self", "x", "name", "dtype", "seed", "from_logits", "kwargs"}
 _OURS |= {"tensor", "hidden", "log", "console", "axis", "input_axes", "output_axes"}
+_OURS |= {"seed_of", "number_bins"}
 # Lists and foreign files, which a spec cannot say.
 _OURS |= {"exclude_layers", "embeddings_metadata"}
 # Not components of a network trained on rows: wrappers, sequence and similarity losses.
@@ -60,10 +62,14 @@ def read_installed() -> dict[str, dict[str, dict[str, Any]]]:
         for name, options in table["initializer"].items()
         if name not in _LEFT_OUT["bias_initializer"]
     }
-    table["bias_initializer"] = {**of_vectors, BiasInitializerSpec.of_rows: {}}
+    own = (BiasInitializerSpec.of_rows, BiasInitializerSpec.of_inputs)
+    table["bias_initializer"] = {**of_vectors, **{name: {} for name in own}}
     table["initializer"][InitializerSpec.of_rows] = {}
     base = table["optimizer"]["sgd"]
     base = {k: v for k, v in base.items() if k not in ("momentum", "nesterov")}
+    table["numeric_embedding"] = {
+        name: _parameters(function) for name, function in NUMERIC_EMBEDDINGS.items()
+    }
     for registry in (BLOCKS, CALLBACKS, OPTIMIZERS):
         for name in registry.builtins:
             own = _parameters(registry.get(name))

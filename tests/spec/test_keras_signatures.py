@@ -17,7 +17,7 @@ read_installed = runpy.run_path(str(Path(__file__).with_name("installed_signatur
 
 KINDS = (
     *("activation", "bias_initializer", "block", "callback", "initializer", "loss"),
-    "optimizer",
+    *("numeric_embedding", "optimizer"),
 )
 
 

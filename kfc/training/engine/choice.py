@@ -89,7 +89,7 @@ def xla_savings(spec: Spec, *, num_rows: int, num_weights: int) -> float:
     if stopping is not None and stopping.patience is not None:
         epochs = min(epochs, _EPOCHS_OF_PATIENCE * max(1, stopping.patience))
     steps = training.steps_per_epoch(num_rows) * epochs
-    products = 3.0 * num_weights * num_rows * epochs
+    products = 3.0 * num_weights * num_rows * spec.network.members * epochs
     return _SAVED_SHARE * products + _SAVED_PER_STEP * steps
 
 

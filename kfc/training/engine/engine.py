@@ -36,6 +36,7 @@ import tensorflow as tf
 
 from kfc.compat import route_updates_through_scope
 from kfc.data import Rows
+from kfc.network import num_members
 from kfc.training.engine.batches import ResidentRows, StreamedRows, Window
 from kfc.training.engine.evaluation import Evaluator, create_variables
 from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
@@ -181,7 +182,8 @@ class Engine:
         if self.form == "eager":
             return 1
         weights = self.model.count_params()
-        per_step = 3 * weights * self.batch_size  # one product forward, two for gradients
+        rows = self.batch_size * num_members(self.model)
+        per_step = 3 * weights * rows  # one product forward, two for gradients
         per_call = min(
             _OPERATIONS_PER_CALL + _OPERATIONS_PER_COPIED_WEIGHT * weights,
             4 * _OPERATIONS_PER_CALL,

@@ -67,13 +67,17 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     scalings = [task.scaling.compile_key(), task.target_scaling.compile_key()]
     if task.table is not None and task.table.category_scaling is not None:
         scalings.append(task.table.category_scaling.compile_key())
+    if task.number_bins is not None:
+        scalings.append(task.number_bins.compile_key())
     loss = training.loss.model_dump() if training.loss else None
     shape = [task.input_shape, task.input_dtype, len(task.class_names), task.outputs]
     if task.encoding is not None:  # the codes of categories are constants of the graph
         codes = [code[1:] for code in task.encoding.codes]
         shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
     facts: list[Any] = [layers, block.model_dump(), optimizer, length, loss]
-    facts += [spec.network.input_scale, spec.network.numeric_embedding, task.temperature]
+    embedding, members = spec.network.numeric_embedding, spec.network.members
+    facts += [spec.network.input_scale, members, embedding and embedding.model_dump()]
+    facts.append(task.temperature)
     text = repr([facts, training.precision, shape, *scalings])
 
     hidden = spec.network.layers()
@@ -86,8 +90,8 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     )
     if reads_shapes:
         return GraphKey(f"{text} {[layer.units for layer in hidden]}", frozenset())
-    # A width that equals the number of inputs or outputs could be either, so it is fixed.
-    fixed = {num_inputs(spec, task), num_outputs(spec, task)}
+    # A width that equals another number of a weight's shape could be either, so it is fixed.
+    fixed = {num_inputs(spec, task), num_outputs(spec, task), members}
     return GraphKey(text, frozenset(units - fixed))
 
 

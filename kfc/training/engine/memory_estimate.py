@@ -6,7 +6,7 @@ import itertools
 
 from kfc.data import Prepared, Task
 from kfc.errors import Finding
-from kfc.network import embedding_weights, num_inputs, num_outputs
+from kfc.network import embedding_terms, embedding_weights, num_inputs, num_outputs
 from kfc.spec import Spec
 from kfc.system import CHUNK_BYTES, memory
 from kfc.training.engine.evaluation import EVALUATION_BATCH
@@ -54,9 +54,10 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
 
     A weight has a gradient and two numbers of the optimizer, all of them twice (a compiled
     loop or a checkpoint copies them); a unit of a batch has a value, an activation and a
-    gradient, and a parametric one has as many again. An embedding is the product of a matrix
-    with a one-hot row for each row of the batch, which has a number for each slot of the
-    category, and is made of another such row.
+    gradient, and a parametric one has as many again. Each member has a row of its own. An
+    embedding is the product of a matrix with a one-hot row for each row of the batch, which
+    has a number for each slot of the category, and is made of another such row. A wave or a
+    bin of an embedded number has three numbers, as a unit has.
 
     Args:
         spec: A resolved spec.
@@ -66,8 +67,11 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
     widths = _widths(spec, prepared.task)
     weights = _num_weights(spec, prepared.task)
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
-    numbers = 8 * weights + 3 * batch * (sum(widths) + sum(_bent_widths(spec)))
+    rows = batch * spec.network.members
+    numbers = 8 * weights + 3 * rows * (sum(widths) + sum(_bent_widths(spec)))
     numbers += 2 * batch * _embedded_slots(prepared.task)
+    terms = embedding_terms(spec, prepared.task)
+    numbers += 3 * batch * prepared.task.num_scaled * terms
     training = _FLOAT32_BYTES * numbers
     return int(
         processes * (memory.used_bytes() + training + _inputs(prepared) + _COMPILER_BYTES)
@@ -78,8 +82,10 @@ def _num_weights(spec: Spec, task: Task) -> int:
     widths = _widths(spec, task)
     dense = sum((before + 1) * units for before, units in itertools.pairwise(widths))
     dense += sum(_bent_widths(spec)) + (widths[0] if spec.network.input_scale else 0)
+    if (members := spec.network.members) > 1:
+        dense += members * widths[0] + (members - 1) * (widths[-2] + 1) * widths[-1]
     codes = task.encoding.codes if task.encoding is not None else ()
-    embedded = task.num_scaled * embedding_weights(spec.network.numeric_embedding)
+    embedded = task.num_scaled * embedding_weights(spec, task)
     return dense + embedded + sum(code.size * (code.embedding_size or 0) for code in codes)
 
 

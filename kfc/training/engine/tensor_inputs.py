@@ -1,21 +1,25 @@
-"""Makes the network that trains: it shares all layers of the network except three kinds.
+"""Makes the network that trains: it shares all layers of the network except some kinds.
 
-Keras's `Dropout` is replaced by `CounterDropout`, and a learned scaling by `TensorScaling` or
-`TensorPieces`.
-Keras writes the numbers of these layers into a compiled step as constants. The replacements
-take them as inputs of the step, so that trainings on other rows and with other dropout rates
-share one compiled step. A layer that multiplies by learned factors is replaced by
-`FactorProduct`, which has the same weights and is faster.
+It ends in the outputs of the network's members, if there are any.
+
+Keras's `Dropout` is replaced by `CounterDropout`, a learned scaling by `TensorScaling` or
+`TensorPieces`, and the bins of numbers by `TensorBins`. Keras writes the numbers of these
+layers into a compiled step as constants. The replacements take them as inputs of the step, so
+that trainings on other rows and with other dropout rates share one compiled step. An
+`EinsumDense` is replaced by a product that has the same weights and is faster, see
+`kfc.network.factor_product`.
 """
 
 from __future__ import annotations
 
 import keras
 
-from kfc.network import FactorProduct, multiplies_by_factors
+from kfc.network import product_class, without_average
 from kfc.preprocessing import (
+    TensorBins,
     TensorPieces,
     TensorScaling,
+    is_bin_layer,
     is_learned_scaling,
     is_piecewise_layer,
 )
@@ -23,7 +27,13 @@ from kfc.training.engine.counter_dropout import CounterDropout
 
 
 def training_network(network: keras.Model) -> keras.Model:
-    """Returns a functional model that shares every layer of `network` that is not replaced."""
+    """Returns a functional model that shares every layer of `network` that is not replaced.
+
+    Args:
+        network: Network as `build` returns it. The outputs of one with members are averages,
+            and those of the result the members' own, (batch, members, outputs).
+    """
+    network = without_average(network)
     if not any(map(_is_replaced, network.layers)):
         return network
     return keras.models.clone_model(network, clone_function=_replaced)
@@ -31,7 +41,7 @@ def training_network(network: keras.Model) -> keras.Model:
 
 def given_variables(model: keras.Model) -> list[keras.Variable]:
     """Returns the variables that a compiled step takes as inputs; none is a weight."""
-    kinds = (CounterDropout, TensorPieces, TensorScaling)
+    kinds = (CounterDropout, TensorBins, TensorPieces, TensorScaling)
     replaced = [layer for layer in model.layers if isinstance(layer, kinds)]
     return [variable for layer in replaced for variable in layer.given]
 
@@ -43,8 +53,10 @@ def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
         )
     if is_piecewise_layer(layer):
         return TensorPieces(layer)
-    if multiplies_by_factors(layer):
-        return FactorProduct(layer)
+    if is_bin_layer(layer):
+        return TensorBins(layer)
+    if product := product_class(layer):
+        return product(layer)
     return TensorScaling(layer) if is_learned_scaling(layer) else layer
 
 
@@ -53,7 +65,8 @@ def _is_replaced(layer: keras.layers.Layer) -> bool:
         _is_dropout(layer)
         or is_learned_scaling(layer)
         or is_piecewise_layer(layer)
-        or multiplies_by_factors(layer)
+        or is_bin_layer(layer)
+        or product_class(layer) is not None
     )
 
 
