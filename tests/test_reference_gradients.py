@@ -237,6 +237,27 @@ def test_a_network_s_gradients_are_its_central_differences(draw):
         np.testing.assert_allclose(by_hand, counted, **DIFFERENCES)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradients_of_members_are_central_differences(draw, loss):
+    outputs = 1 if loss == "binary_cross_entropy" else 2
+    weights = [draw(3), draw(4, 3), draw(3, 5), draw(5), draw(5), draw(4, 5, outputs)]
+    weights.append(draw(4, outputs))
+    x, y = draw(6, 3), labels_of("mse", 6, 2)
+    options = {"activation": "tanh", "loss": loss}
+    value, found = reference.gradients(weights, x, y, **options)
+    members, _ = reference.forward(weights, x, activation="tanh")
+    each = [LOSSES[loss](members[:, k], y)[0] for k in range(4)]
+    np.testing.assert_allclose(value, np.mean(each))
+    for number, by_hand in enumerate(found):
+
+        def changed(weight, number=number):
+            others = [*weights[:number], weight, *weights[number + 1 :]]
+            return reference.gradients(others, x, y, **options)[0]
+
+        counted = numerical_gradient(changed, weights[number])
+        np.testing.assert_allclose(by_hand, counted, **DIFFERENCES)
+
+
 def test_forward_returns_what_each_layer_took_and_made(draw):
     weights, x = network(draw, 3, 4, 2), draw(5, 3)
     outputs, ((first, before), (second, last)) = reference.forward(

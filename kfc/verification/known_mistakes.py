@@ -121,6 +121,10 @@ def _backward_mistakes(exact: Float64Path, state: State, step: int) -> Iterator[
     early = _backward(exact, state, step, masks={}, update=exact.learning_rate(state))
     cause = "a layer's weights are updated before the gradient has passed through them"
     yield Mistake("order", cause, exact.updated(state, early))
+    if exact.problem.spec.network.members > 1:
+        together = _backward(exact, state, step, masks={}, averaged=True)
+        cause = "the loss is that of the members' mean output, not the mean of their losses"
+        yield Mistake("average", cause, exact.updated(state, together))
 
 
 def _backward(
@@ -130,6 +134,7 @@ def _backward(
     *,
     masks: dict[int, int],
     update: float = 0.0,
+    averaged: bool = False,
 ) -> Gradients:
     """Returns gradients by the chain rule, with a mistake.
 
@@ -139,10 +144,15 @@ def _backward(
         step: Number of the step, from 0.
         masks: Layers whose activation is differentiated at another layer's inputs.
         update: Learning rate by which each kernel is updated too early; 0 for a right order.
+        averaged: Whether members are averaged before the loss.
     """
     x, y = exact.rows(*exact.problem.batch(step))
     outputs, passed = reference.forward(state.weights, x, activation=exact.activation)
-    _, g = reference.mean_of_members(reference.LOSSES[exact.loss], outputs, y)
+    if averaged:
+        _, g = reference.LOSSES[exact.loss](outputs.mean(axis=1), y)
+        g = np.broadcast_to(g[:, None] / outputs.shape[1], outputs.shape)
+    else:
+        _, g = reference.mean_of_members(reference.LOSSES[exact.loss], outputs, y)
     scales, layers = reference.layers(state.weights, exact.activation)
     found: Gradients = []
     for number, layer in reversed([*enumerate(layers)]):

@@ -16,6 +16,7 @@ RATE = {"initial_learning_rate": 0.01}
         ({"network.dropout_schedule": "flat_cosine"}, "network.dropout_schedule"),
         ({"network.activation": "mish"}, "network.hidden[0].activation"),
         ({"network.input_scale": True}, "network.input_scale"),
+        ({"network.members": 2}, "network.members"),
         ({"network.init": "unit_variance"}, "network.init"),
         ({"network.output_init": "unit_variance"}, "network.output_init"),
         ({"network.bias_init": "he_plus_5"}, "network.hidden[0].bias_init"),

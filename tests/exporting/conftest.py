@@ -62,6 +62,13 @@ def quantile_case():
     return {**spec, **changed}, data
 
 
+def members_case():
+    """A table whose network has members, with one logit each."""
+    spec, data = table_case()
+    shared = {"hidden": [8, 6], "members": 3, "dropout": 0.1}
+    return {**spec, "name": "members", "network": shared}, data
+
+
 @pytest.fixture(scope="session")
 def cases():
     """Kind -> a spec and its data; the last one is disease progression, in its own units."""
@@ -69,6 +76,7 @@ def cases():
         "image": image_case(),
         "table": table_case(),
         "quantiles": quantile_case(),
+        "members": members_case(),
         "regression": ("diabetes", None),
     }
 
@@ -92,6 +100,11 @@ def table(cases, tmp_path_factory):
 @pytest.fixture(scope="session")
 def quantiles(cases, tmp_path_factory):
     return fitted(cases["quantiles"], tmp_path_factory.mktemp("quantiles"))
+
+
+@pytest.fixture(scope="session")
+def members(cases, tmp_path_factory):
+    return fitted(cases["members"], tmp_path_factory.mktemp("members"))
 
 
 @pytest.fixture(scope="session")

@@ -119,6 +119,7 @@ def everything(tmp_path_factory):
         built(folder / "pixels", small, pixels, **one_logit),
         built(folder / "table", small, table_task()),
         averaged(folder / "average"),
+        built(folder / "members", {"hidden": [3], "members": 2}, task_of(feature_names=())),
     ]
 
 

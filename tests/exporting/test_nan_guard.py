@@ -47,6 +47,19 @@ def test_one_cell_that_is_no_number_makes_its_row_nan_and_no_other(what, made, r
     assert np.array_equal(np.delete(found, 3, axis=0), np.delete(wanted, 3, axis=0))
 
 
+def test_a_member_that_overflows_makes_its_row_nan_and_no_other():
+    checked = spec.load_spec({"network": {"hidden": [6], "members": 3}})
+    plain = building.build(checked, Task((4,), "float32", ("a", "b")))
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    scale = plain.get_layer("member_scale").kernel
+    scale.assign(np.float32([[1, 1, 1, 1], [1, 1, 1, 1e30], [1, 1, -1, 1]]))
+    x[2, 3] = 1e20
+    guarded = add_nan_guard(plain, Task((4,), "float32", ("a", "b")))
+    found, wanted = guarded(x).numpy(), plain(x).numpy()
+    assert np.isnan(found[2]).all()
+    np.testing.assert_allclose(np.delete(found, 2, 0), np.delete(wanted, 2, 0), rtol=1e-5)
+
+
 def test_numbers_that_overflow_within_are_no_class_either(made, rewritten):
     x = np.float32(3e38) * np.array([[1, -1, 1, -1]], "float32")
     assert np.isnan(rewritten(x)).all()

@@ -223,7 +223,10 @@ def test_members_train_as_rows_of_one_batch_with_the_weights_of_the_network():
     assert [id(w) for w in trained.weights] == [id(w) for w in network.weights]
     plain = without_average(network)(ROWS)
     np.testing.assert_allclose(trained(ROWS), plain, rtol=1e-4, atol=1e-5)
-    assert trained(ROWS[:0]).shape == (0, 3, 3)
+
+
+def test_no_rows_have_no_outputs():
+    assert training_network(build(spec_of(), CLASSES))(ROWS[:0]).shape == (0, 3, 3)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,12 @@ def test_learned_factors_and_weights_from_rows_go_on_exactly(interrupted, tmp_pa
     check_same(kfc.resume(interrupted(**options), verbose=False), whole)
 
 
+def test_members_go_on_exactly(interrupted, tmp_path):
+    options = {"overrides": {"network.members": 3, "network.dropout": 0.2}}
+    whole = kfc.fit(SPEC, runs=tmp_path / "whole", verbose=False, **options)
+    check_same(kfc.resume(interrupted(**options), verbose=False), whole)
+
+
 def test_a_run_without_a_checkpoint_begins_again(interrupted, whole, capsys):
     rarely = {"log_every": 1, "checkpoint_seconds": 1e6}
     folder = interrupted(spec={**SPEC, "training": {**SPEC["training"], **rarely}})

@@ -72,7 +72,7 @@ def loss_and_gradient(kind, y, target):
 
 
 def step(kind, weights, x, target):
-    _scale, w1, _b1, w2, _b2, w3, _b3 = weights
+    _, w1, _, w2, _, w3, _ = weights
     x1, x2, x3, y = forward(weights, x)
     loss, g = loss_and_gradient(kind, y, target)
     g2 = np.einsum("bkc,kic->bki", g, w3) * (1 - x3**2)

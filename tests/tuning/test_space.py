@@ -55,6 +55,7 @@ def test_a_range_of_fractions_is_one_of_floats():
         BATCH,
         "training.epochs",
         "training.early_stopping.patience",  # of a part that the spec has not
+        "network.members",
         "network.hidden[0]",
         "network.hidden[0].units",
         "network.hidden.0.units",

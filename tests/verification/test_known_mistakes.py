@@ -39,6 +39,30 @@ def test_a_mistake_made_on_purpose_is_found_located_and_named(
     assert len(failure["tensors"]) == tensors, failure
 
 
+@pytest.mark.parametrize("mistake", ["", "average", "sum"])
+def test_a_mistake_in_the_loss_of_members_is_named(problem_of, mistake):
+    problem = problem_of({"network.members": 3}, steps=2)
+
+    def step(model, x, y):
+        with tf.GradientTape() as tape:
+            outputs = model(x, training=True)  # (batch, members, classes)
+            if mistake == "average":
+                outputs = tf.reduce_mean(outputs, axis=1, keepdims=True)
+            targets = tf.repeat(y[:, None], outputs.shape[1], axis=1)
+            rows = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
+            loss = tf.reduce_mean(rows)
+            if mistake == "sum":
+                loss = 3 * loss  # over the members
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        model.optimizer.apply(gradients, variables)
+        return loss
+
+    certificate = certify(run_baseline(problem), [UserPath(problem, step)])
+    codes = [failure["code"] for failure in certificate.failures]
+    assert codes == ([{"sum": "reduction"}.get(mistake, mistake)] if mistake else [])
+
+
 def test_a_batch_that_is_one_row_off_is_found_in_the_engine(problem, baseline, monkeypatch):
     engine = EnginePath(problem)
     inner = engine._engine

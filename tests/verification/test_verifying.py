@@ -36,6 +36,14 @@ FACTORED = {
             "network.output_init": "zeros",
         },
         {"training.loss": "mse", "network.activation": "tanh"},
+        {"network.members": 3, "network.hidden": [], "training.engine": "graph"},
+        {
+            "training.optimizer": FACTORED | {"name": "adamw"},
+            "training.engine": "xla",
+            "network.members": 3,
+            "network.input_scale": True,
+            "network.parametric_activation": True,
+        },
     ],
     ids=str,
 )

@@ -40,6 +40,7 @@ def test_what_a_variable_holds_does_not_count(overrides):
         {"network.activation": "tanh"},
         {"network.parametric_activation": True},
         {"network.input_scale": True},
+        {"network.members": 2},
         {"network.dropout": 0.1},
         {"network.l2": 0.1},
         {"network.use_bias": False},
