@@ -16,10 +16,12 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.network import (
+    ColumnProduct,
     FactorProduct,
     averaged_network,
     member_networks,
     multiplies_by_factors,
+    multiplies_columns,
     takes_joint_rows,
 )
 
@@ -34,6 +36,7 @@ def add_nan_guard(
     network: keras.Model,
     task: Task,
     clone_function: Callable[[keras.Layer], keras.Layer] = _copy_layer,
+    products: type[ColumnProduct] = ColumnProduct,
 ) -> keras.Model:
     """Returns a copy of a network whose outputs for a row are NaN if the row is not finite.
 
@@ -47,14 +50,19 @@ def add_nan_guard(
         task: Task of the network.
         clone_function: Function that returns a copy of one layer, or another layer with equal
             weights, as for `keras.models.clone_model`.
+        products: Layer that replaces an einsum of columns.
     """
     if members := member_networks(network):
-        copies = [add_nan_guard(member, task, clone_function) for member in members]
+        options = task, clone_function, products
+        copies = [add_nan_guard(member, *options) for member in members]
         joint = takes_joint_rows(network, members)
         return averaged_network(copies, task, joint=joint, guarded=True)
     if not np.issubdtype(np.dtype(task.input_dtype), np.floating):
         return _clone(
-            network, clone_function, lambda layer, *args, **kwargs: layer(*args, **kwargs)
+            network,
+            clone_function,
+            lambda layer, *args, **kwargs: layer(*args, **kwargs),
+            products,
         )
     activations = {
         layer.name: layer.activation
@@ -80,7 +88,7 @@ def add_nan_guard(
         )
         return activation(outputs)
 
-    copy = _clone(network, without_activation, call)
+    copy = _clone(network, without_activation, call, products)
     finite = rows_within(copy.input, _LARGEST)  # (batch,)
     for tensor in preactivations:
         finite = keras.ops.logical_and(finite, rows_within(tensor, float("inf")))
@@ -103,17 +111,24 @@ def rows_within(tensor: Any, limit: float) -> Any:
     return ops.all(fits, axis=tuple(range(1, len(tensor.shape))))
 
 
-def _clone(network: keras.Model, clone_function: Any, call_function: Any) -> keras.Model:
+def _clone(
+    network: keras.Model,
+    clone_function: Any,
+    call_function: Any,
+    products: type[ColumnProduct],
+) -> keras.Model:
     """Returns a copy with weights of its own, so that the network is not changed.
 
-    Learned factors are shared: `FactorProduct` replaces their layers.
+    The weights of an einsum are shared: `FactorProduct` or `products` replaces its layer.
     """
+
+    def copied(layer: keras.Layer) -> keras.Layer:
+        if multiplies_by_factors(layer):
+            return FactorProduct(layer)
+        return products(layer) if multiplies_columns(layer) else clone_function(layer)
+
     copy = keras.models.clone_model(
-        network,
-        clone_function=lambda layer: (
-            FactorProduct(layer) if multiplies_by_factors(layer) else clone_function(layer)
-        ),
-        call_function=call_function,
+        network, clone_function=copied, call_function=call_function
     )
     # By name: the layers of a copy may come in another order if the network branches.
     for layer in network.layers:

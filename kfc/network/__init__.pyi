@@ -6,6 +6,9 @@ from .building import BINARY_LOSSES as BINARY_LOSSES
 from .building import build as build
 from .building import layer_seed as layer_seed
 from .building import num_outputs as num_outputs
+from .column_product import ColumnProduct as ColumnProduct
+from .column_product import ColumnSums as ColumnSums
+from .column_product import multiplies_columns as multiplies_columns
 from .factor_product import FactorProduct as FactorProduct
 from .learned_factors import multiplies_by_factors as multiplies_by_factors
 from .numeric_embeddings import embedding_terms as embedding_terms

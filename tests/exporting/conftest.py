@@ -62,6 +62,13 @@ def quantile_case():
     return {**spec, **changed}, data
 
 
+def embedded_case(kind):
+    """A table whose numbers are embedded, by waves or by pieces between quantiles."""
+    spec, data = table_case()
+    network = {"hidden": [8], "numeric_embedding": f"{kind}_linear"}
+    return {**spec, "name": kind, "network": network}, data
+
+
 @pytest.fixture(scope="session")
 def cases():
     """Kind -> a spec and its data; the last one is disease progression, in its own units."""
@@ -69,6 +76,8 @@ def cases():
         "image": image_case(),
         "table": table_case(),
         "quantiles": quantile_case(),
+        "periodic": embedded_case("periodic"),
+        "piecewise": embedded_case("piecewise"),
         "regression": ("diabetes", None),
     }
 
@@ -92,6 +101,16 @@ def table(cases, tmp_path_factory):
 @pytest.fixture(scope="session")
 def quantiles(cases, tmp_path_factory):
     return fitted(cases["quantiles"], tmp_path_factory.mktemp("quantiles"))
+
+
+@pytest.fixture(scope="session")
+def periodic(cases, tmp_path_factory):
+    return fitted(cases["periodic"], tmp_path_factory.mktemp("periodic"))
+
+
+@pytest.fixture(scope="session")
+def piecewise(cases, tmp_path_factory):
+    return fitted(cases["piecewise"], tmp_path_factory.mktemp("piecewise"))
 
 
 @pytest.fixture(scope="session")

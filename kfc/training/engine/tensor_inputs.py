@@ -3,16 +3,20 @@
 Keras's `Dropout` is replaced by `CounterDropout`, a learned scaling by `TensorScaling` or
 `TensorPieces`, and the bins of numbers by `TensorBins`. Keras writes the numbers of these
 layers into a compiled step as constants. The replacements take them as inputs of the step, so
-that trainings on other rows and with other dropout rates share one compiled step. A layer that
-multiplies by learned factors is replaced by `FactorProduct`, which has the same weights and is
-faster.
+that trainings on other rows and with other dropout rates share one compiled step. An einsum is
+replaced by a faster product with the same weights, `FactorProduct` or `ColumnProduct`.
 """
 
 from __future__ import annotations
 
 import keras
 
-from kfc.network import FactorProduct, multiplies_by_factors
+from kfc.network import (
+    ColumnProduct,
+    FactorProduct,
+    multiplies_by_factors,
+    multiplies_columns,
+)
 from kfc.preprocessing import (
     TensorBins,
     TensorPieces,
@@ -49,6 +53,8 @@ def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
         return TensorBins(layer)
     if multiplies_by_factors(layer):
         return FactorProduct(layer)
+    if multiplies_columns(layer):
+        return ColumnProduct(layer)
     return TensorScaling(layer) if is_learned_scaling(layer) else layer
 
 
@@ -59,6 +65,7 @@ def _is_replaced(layer: keras.layers.Layer) -> bool:
         or is_piecewise_layer(layer)
         or is_bin_layer(layer)
         or multiplies_by_factors(layer)
+        or multiplies_columns(layer)
     )
 
 
