@@ -6,6 +6,9 @@ from .building import BINARY_LOSSES as BINARY_LOSSES
 from .building import build as build
 from .building import layer_seed as layer_seed
 from .building import num_outputs as num_outputs
+from .column_product import ColumnProduct as ColumnProduct
+from .column_product import ColumnSums as ColumnSums
+from .column_product import multiplies_columns as multiplies_columns
 from .factor_product import product_class as product_class
 from .members import average_of_members as average_of_members
 from .members import num_members as num_members
