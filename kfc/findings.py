@@ -204,6 +204,7 @@ CHECKS = (
     Check(
         "memory_too_small", "before_training", SpecError, "kfc.training.engine.memory_estimate"
     ),
+    Check("too_few_for_intervals", "before_training", DataError, "kfc.runs.uncertainty"),
     # A search is about to begin: (objective, prepared).
     Check("objective_undefined", "before_search", DataError, "kfc.training.metric_checks"),
     # Runs are averaged: (runs).

@@ -100,6 +100,11 @@ def undefined_monitor():
     run_checks("before_training", spec, prepared(X, np.zeros(60, np.int32)))
 
 
+def too_few_held_out():
+    spec = load_spec({"training": {"interval_coverage": 0.99}})
+    run_checks("before_training", spec, prepared(X, Y))
+
+
 def undefined_objective():
     run_checks("before_search", "val_auc", prepared(X, np.zeros(60, np.int32)))
 
@@ -194,6 +199,7 @@ TRIGGERS = {
     "class_weight_all_zero": weights({"0": 0.0, "1": 0.0, "2": 0.0}),
     "class_weight_overflow": weights({"0": 1e300}),
     "monitor_undefined": undefined_monitor,
+    "too_few_for_intervals": too_few_held_out,
     "objective_undefined": undefined_objective,
     "memory_too_small": too_small_memory,
     "no_gradient": lambda: run_check(

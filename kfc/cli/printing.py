@@ -28,6 +28,7 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
         print_json(summary)
         return
     print_metrics(summary["metrics"], summary["baseline"])
+    print_uncertainty(summary.get("uncertainty", {}))
     print(f"{'epochs':18} {summary['epochs']}")
     print(f"{'seconds':18} {summary['seconds']:.2f}")
     print(f"{'folder':18} {one_line(summary['folder'])}")
@@ -41,6 +42,7 @@ def print_cross_validation(result: CrossValidation, as_json: bool) -> None:
     Console(width=None if sys.stdout.isatty() else 250).print(result.table())
     if result.metrics:
         print_metrics(result.metrics, result.baseline)
+    print_uncertainty(result.uncertainty)
     print(f"{'folder':18} {one_line(user_paths.shown_path(result.folder))}")
 
 
@@ -85,6 +87,16 @@ def print_metrics(metrics: Mapping[str, float], baseline: Mapping[str, float]) -
             for found in columns.values()
         )
         print(" ".join([f"{name:18}", *cells]).rstrip())
+
+
+def print_uncertainty(facts: Mapping[str, Any]) -> None:
+    """Prints the temperature or the intervals of a run, if it has any."""
+    if not facts:
+        return
+    from kfc.runs import uncertainty_lines
+
+    for name, text in uncertainty_lines(facts).items():
+        print(f"{name:18} {text}")
 
 
 def print_runs(runs: Sequence[ListedRun]) -> None:

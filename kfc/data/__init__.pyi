@@ -23,5 +23,6 @@ from .table_cache import streams_table as streams_table
 from .table_cache import tables_beside as tables_beside
 from .targets import decode_text as decode_text
 from .targets import no_label_per_row as no_label_per_row
+from .task import Intervals as Intervals
 from .task import TableTask as TableTask
 from .task import Task as Task

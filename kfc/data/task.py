@@ -73,6 +73,20 @@ class TableTask:
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """Intervals around the predictions of a regression, [value - h, value + h].
+
+    Args:
+        coverage: Share of rows whose target they shall hold, in (0, 1), for each output.
+        half_widths: Half of the width of the intervals of each output, (outputs,), in the
+            target's own units.
+    """
+
+    coverage: float
+    half_widths: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Task:
     """Shape and type of a row, kind of target, class names and fitted scalings.
 
@@ -87,6 +101,10 @@ class Task:
         targets: Names of several regression targets; empty where they have none.
         table: Columns of a table and their encoding; None where inputs are arrays. The
             scaling is then that of its numbers, the first features of an encoded row.
+        temperature: Number by which the finished network divides its logits; None without
+            `training.calibrate`, and before it is fitted.
+        intervals: Intervals around predictions; None without `training.interval_coverage`,
+            and before they are fitted.
         number_bins: Bins of the scaled numbers, where the network embeds them by bins.
     """
 
@@ -99,6 +117,8 @@ class Task:
     feature_names: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     table: TableTask | None = None
+    temperature: float | None = None
+    intervals: Intervals | None = None
     number_bins: NumberBins | None = None
 
     @property

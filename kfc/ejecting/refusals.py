@@ -194,6 +194,8 @@ def _training_findings(spec: Spec) -> Iterator[Finding]:
         "metrics": (list(training.metrics), []),
         "precision": (training.precision, "float32"),
         "members": (training.members, 1),
+        "calibrate": (training.calibrate, None),
+        "interval_coverage": (training.interval_coverage, None),
         "callbacks": ([callback.name for callback in training.callbacks], []),
     }
     for key, (value, wanted) in plain.items():

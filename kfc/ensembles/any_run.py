@@ -10,13 +10,20 @@ import keras
 from rich.console import Console
 
 from kfc.ensembles import average_file
-from kfc.ensembles.averaging import AverageScore
+from kfc.ensembles.averaging import AverageScore, average_uncertainty
 from kfc.ensembles.cross_validating import CrossValidation, finish_folds, rows_in_memory
 from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.member_training import MemberRunner, train_members
 from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
 from kfc.errors import DataError, Finding, SpecError
-from kfc.runs import Run, fitting, load_run, scores, start_for_spec
+from kfc.runs import (
+    Run,
+    asks_for_uncertainty,
+    fitting,
+    load_run,
+    scores,
+    start_for_spec,
+)
 from kfc.spec import SpecLike, load_spec
 from kfc.system import hint_on_interrupt, locks, progress_console, user_paths
 
@@ -171,13 +178,15 @@ def _finish_seeds(plan: EnsemblePlan, folder: Path, data: Any, console: Console)
         return load_ensemble(folder)
     start_for_spec(plan.spec)
     runner = MemberRunner(rows_in_memory(data, plan.spec), folder / ".tables")
-    average, trained = AverageScore(), []
+    average, validation, trained = AverageScore(), AverageScore(), []
     baseline: dict[str, float] = {}
     message = f"`kfc resume {user_paths.shown_path(folder)}` continues"
     with hint_on_interrupt(console.print, message):
         for member, each in train_members(plan, folder, runner, workers=1, threads=None):
             prepared = runner.prepare.again(member.spec)
             average.add(each, prepared.test)
+            if prepared.validation is not None and asks_for_uncertainty(each.spec):
+                validation.add(each, prepared.validation)
             baseline = baseline or scores.baseline_scores(
                 prepared.train, prepared.test, each.task
             )
@@ -186,5 +195,8 @@ def _finish_seeds(plan: EnsemblePlan, folder: Path, data: Any, console: Console)
             console.print(f"{line}  {len(trained)}/{len(plan.numbers)}", soft_wrap=True)
     constant = {f"test_{name}": value for name, value in baseline.items()}
     Ensemble.of(trained)  # refuses runs that cannot be averaged
-    average_file.write_average(folder, trained, average.scores("test_"), constant)
+    parts = {"val": validation.labelled({}), "test": average.labelled({})}
+    uncertainty = average_uncertainty(trained[0].spec, parts)
+    measured = average.scores("test_", uncertainty)
+    average_file.write_average(folder, trained, measured, constant, uncertainty)
     return load_ensemble(folder)

@@ -23,11 +23,16 @@ class _AverageRecord(BaseModel, strict=True, extra="forbid"):
     members: list[str]
     metrics: dict[str, float]
     baseline: dict[str, float]
+    uncertainty: dict[str, float | list[float]] = {}
     sha256: str
 
 
 def write_average(
-    folder: Path, runs: Sequence[Run], metrics: dict[str, float], baseline: dict[str, float]
+    folder: Path,
+    runs: Sequence[Run],
+    metrics: dict[str, float],
+    baseline: dict[str, float],
+    uncertainty: dict[str, Any],
 ) -> None:
     """Writes the scores of the average.
 
@@ -36,12 +41,15 @@ def write_average(
         runs: All runs; the SHA-256 of their weights is kept.
         metrics: Scores of the average.
         baseline: Scores of a constant prediction.
+        uncertainty: Temperature or intervals of the average; empty where the spec asks for
+            none.
 
     Raises:
         DiskError: If the file cannot be written.
     """
     members = [each.weights_sha256 for each in runs]
     facts = {"members": members, "metrics": metrics, "baseline": baseline}
+    facts |= {"uncertainty": uncertainty} if uncertainty else {}
     atomic.write_file(folder / FILE, result_file.as_json(result_file.with_sha256(facts)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from kfc.data import GivenFolds, Source, as_folds, read_folds
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
 from kfc.ensembles import average_file, fold_scores
-from kfc.ensembles.averaging import AverageScore
+from kfc.ensembles.averaging import OUT_OF_FOLD, AverageScore, average_uncertainty
 from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.fold_scores import FoldScore, mean_and_spread, score_table
 from kfc.ensembles.member_training import MemberRunner, train_members
@@ -49,6 +49,8 @@ class CrossValidation:
         metrics: Scores of the average of all runs on the test rows of the data themselves;
             empty where there are none.
         baseline: The same scores of a constant prediction.
+        uncertainty: Temperature or intervals of the average, fitted on the held-out rows of
+            all folds; empty where the spec asks for none.
 
     Examples:
         >>> short = {"training.epochs": 1}
@@ -67,6 +69,7 @@ class CrossValidation:
     pooled: dict[str, float]
     metrics: dict[str, float]
     baseline: dict[str, float]
+    uncertainty: dict[str, Any] = field(default_factory=dict)
 
     @property
     def mean(self) -> dict[str, float]:
@@ -98,6 +101,7 @@ class CrossValidation:
             "folds": [vars(fold) for fold in self.folds],
             "metrics": dict(self.metrics),
             "baseline": dict(self.baseline),
+            **({"uncertainty": dict(self.uncertainty)} if self.uncertainty else {}),
         }
 
     def table(self) -> Any:
@@ -227,7 +231,13 @@ def finish_folds(
     scored, pooled, _ = fold_scores.read_scores(folder)
     average = average_file.read_average(folder)
     return CrossValidation(
-        folder, plan.spec, scored, pooled, average["metrics"], average["baseline"]
+        folder,
+        plan.spec,
+        scored,
+        pooled,
+        average["metrics"],
+        average["baseline"],
+        average.get("uncertainty", {}),
     )
 
 
@@ -257,7 +267,10 @@ def _train(
             console.print(_line(scored[-1], len(scored), total), soft_wrap=True)
     Ensemble.of(trained)  # refuses runs that cannot be averaged
     constant = {f"test_{name}": value for name, value in baseline.items()}
-    average_file.write_average(folder, trained, average.scores("test_"), constant)
+    parts = {OUT_OF_FOLD: held_out.labelled(), "test": average.labelled({})}
+    uncertainty = average_uncertainty(trained[0].spec, parts)
+    measured = average.scores("test_", uncertainty)
+    average_file.write_average(folder, trained, measured, constant, uncertainty)
     sha256 = held_out.write(folder)
     fold_scores.write_scores(folder, scored, held_out.pooled_scores(), sha256)
 

@@ -32,6 +32,7 @@ from kfc.runs import (
     sample_file,
     scores,
     weights_sha256,
+    with_fitted,
 )
 from kfc.spec import Spec
 from kfc.system import tensorflow_startup, user_paths
@@ -41,7 +42,10 @@ from kfc.system import tensorflow_startup, user_paths
 class Ensemble:
     """The average of several finished runs, of the same inputs and the same targets.
 
-    For classes it averages probabilities, not logits; for numbers it averages values.
+    For classes it averages probabilities, not logits; for numbers it averages values. Runs
+    with `training.calibrate` are calibrated one by one before they are averaged, and the
+    average of a cross-validation or of `training.members` once more, with a temperature of
+    its own: an average of calibrated networks is less sure of itself than they are.
 
     Examples:
         >>> short = {"training.epochs": 1, "training.members": 2}
@@ -58,16 +62,22 @@ class Ensemble:
         metrics: Scores of the average on test rows that no run was trained on; empty where
             there are none.
         baseline: The same scores of a constant prediction.
+        uncertainty: Temperature or intervals of the average, as `Run.uncertainty` has those of
+            one run; empty for `Ensemble.of`, and where the spec asks for none.
     """
 
     runs: tuple[Run, ...]
     folder: Path
     metrics: dict[str, float] = field(default_factory=dict)
     baseline: dict[str, float] = field(default_factory=dict)
+    uncertainty: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, runs: Iterable[Run | str | Path]) -> Ensemble:
         """Returns the ensemble of finished runs, or of their folders.
+
+        It averages the probabilities of each run's calibrated network. It has no temperature
+        of its own and no intervals, since no rows are known that no run was trained on.
 
         Args:
             runs: Two or more runs.
@@ -88,7 +98,7 @@ class Ensemble:
     @functools.cached_property
     def task(self) -> Task:
         """Task of `network`; for a table its rows are the encoded rows of all members."""
-        first = self.runs[0].task
+        first = with_fitted(self.runs[0].task, self.uncertainty)
         if first.table is None:
             return first
         encodings = [
@@ -109,8 +119,8 @@ class Ensemble:
 
         For classes the outputs are the logarithms of the averaged probabilities.
         """
-        networks, first = [each.network for each in self.runs], self.runs[0].task
-        return averaged_network(networks, first, joint=first.table is not None)
+        networks = [each.network for each in self.runs]
+        return averaged_network(networks, self.task, joint=self.task.table is not None)
 
     @functools.cached_property
     def model(self) -> keras.Model:
@@ -221,7 +231,7 @@ class Ensemble:
                     )
                 )
             average.add(each, rows_of_all)
-        return average.scores("test_")
+        return average.scores("test_", self.uncertainty)
 
     def encode(self, x: Any) -> np.ndarray:
         """Returns the rows of a table as `network` takes them, (rows, features), float32.
@@ -244,6 +254,7 @@ class Ensemble:
             "epochs": self.epochs,
             "seconds": self.seconds,
             "weights_sha256": self.weights_sha256,
+            **({"uncertainty": dict(self.uncertainty)} if self.uncertainty else {}),
         }
 
     def __repr__(self) -> str:
@@ -278,7 +289,8 @@ def load_ensemble(folder: Path) -> Ensemble:
         raise CheckpointError(finding)
     runs = tuple(load_run(member.folder) for member in plan.members(folder))
     facts = average_file.read_average(folder)
-    ensemble = Ensemble(runs, folder, facts["metrics"], facts["baseline"])
+    measured = facts["metrics"], facts["baseline"], facts.get("uncertainty", {})
+    ensemble = Ensemble(runs, folder, *measured)
     found = [each.weights_sha256 for each in runs]
     if found != facts["members"]:
         got = "a run with other weights than the average was measured with"

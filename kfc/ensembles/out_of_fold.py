@@ -11,9 +11,10 @@ import numpy as np
 
 from kfc.data import Prepared, Task
 from kfc.data.sources import arrays_in
+from kfc.ensembles.averaging import averaged_outputs
 from kfc.ensembles.plan_file import Member
 from kfc.errors import CheckpointError, Finding, reason
-from kfc.runs import Run, decode_targets, from_outputs, scores
+from kfc.runs import Labelled, Run, decode_targets, from_outputs, scores, with_fitted
 from kfc.system import atomic
 
 CSV_FILE, NPZ_FILE = "out_of_fold.csv", "out_of_fold.npz"
@@ -69,6 +70,22 @@ class HeldOutRows:
             y, outputs = (np.concatenate([part[i] for part in parts]) for i in (2, 3))
             found.append(scores.scores(outputs, y, self._known_task))
         return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+
+    def labelled(self) -> Labelled:
+        """Returns the outputs for each held-out row, averaged over repeats, and its target.
+
+        The outputs of classes are logarithms of probabilities, (rows, classes).
+        """
+        outputs, y = [], np.empty(0)
+        for repeat in sorted({member.repeat for member, *_ in self._parts}):
+            parts = [part for part in self._parts if part[0].repeat == repeat]
+            numbers, y, found = (
+                np.concatenate([part[i] for part in parts]) for i in (1, 2, 3)
+            )
+            order = np.argsort(numbers)
+            outputs.append(found[order])
+            y = y[order]
+        return averaged_outputs(outputs, with_fitted(self._known_task, {})), y
 
     def table(self) -> OutOfFold:
         """Returns the predictions of all rows."""

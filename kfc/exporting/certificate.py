@@ -111,6 +111,8 @@ def compare_with_run(
         if task.classification and call.rows:
             _check_probabilities(outputs, task, call)
             ties |= _ties(outputs, sample, task, call, limit)
+        elif task.intervals is not None and call.rows:
+            _check_bounds(outputs, sample, task, call, limit)
     names = tuple(call.name for call in calls)
     nan_rows = sum(call.nan_rows for call in calls)
     return Parity(len(sample.x), names, nan_rows, max(differences), limit, len(ties))
@@ -270,6 +272,23 @@ def _check_probabilities(outputs: Mapping[str, np.ndarray], task: Task, call: _C
             raise _refused(
                 f"the {name} of softmax(logits)",
                 f"one that is {off:.3g} off from a {call.name}",
+            )
+
+
+def _check_bounds(
+    outputs: Mapping[str, np.ndarray], sample: Sample, task: Task, call: _Call, limit: float
+) -> None:
+    """Checks the bounds of intervals against those of the run."""
+    own = from_outputs(sample.outputs, task)
+    size = np.maximum(np.abs(own.lower), np.abs(own.upper)).max(axis=0)
+    for name in ("lower", "upper"):
+        wanted = getattr(own, name)[: call.rows].astype(np.float64)
+        off = np.abs(outputs[name].reshape(wanted.shape) - wanted)
+        difference = (off / np.where(size == 0, 1.0, size)).max()
+        if not difference <= limit:
+            raise _refused(
+                f"{name} within {limit:g} of the run's own, relative to the largest",
+                f"a difference of {difference:.3g} from a {call.name}",
             )
 
 

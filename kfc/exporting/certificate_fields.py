@@ -34,6 +34,13 @@ class _QuantileFields(BaseModel):
     scores: list[list[float]]
 
 
+class _IntervalFields(BaseModel):
+    model_config = _STRICT
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    half_widths: list[Annotated[float, Field(ge=0)]]
+
+
 class _TaskFields(BaseModel):
     model_config = _STRICT
 
@@ -46,6 +53,8 @@ class _TaskFields(BaseModel):
     scaling: _ScalingFields | _QuantileFields
     target_scaling: _ScalingFields
     table: dict[str, Any] | None = None  # checked where it is read, by `TableTask`
+    temperature: Annotated[float, Field(gt=0)] | None = None
+    intervals: _IntervalFields | None = None
     number_bins: dict[Literal["edges"], list[list[float]]] | None = None
 
 

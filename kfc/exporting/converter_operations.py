@@ -14,7 +14,7 @@ from typing import Any
 ONNX = frozenset(
     {
         *("Abs", "Add", "And", "BatchNormalization", "Cast", "Clip", "Concat", "Constant"),
-        *("ConstantOfShape", "CumSum", "Div", "Elu", "Equal", "Erf", "Exp", "Expand"),
+        *("ConstantOfShape", "Cos", "CumSum", "Div", "Elu", "Equal", "Erf", "Exp", "Expand"),
         *("Flatten", "Gather", "Gemm", "Greater", "GreaterOrEqual", "Identity", "LeakyRelu"),
         *("Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "Min", "Mul", "Neg"),
         *("Not", "Or", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin"),
@@ -37,8 +37,8 @@ ONNX = frozenset(
 
 LITERT = frozenset(
     {
-        *("ABS", "ADD", "BROADCAST_TO", "CAST", "CONCATENATION", "CUMSUM", "DIV", "ELU"),
-        *("EQUAL", "EXP", "EXPAND_DIMS", "FILL", "FULLY_CONNECTED", "GATHER", "GELU"),
+        *("ABS", "ADD", "BROADCAST_TO", "CAST", "CONCATENATION", "COS", "CUMSUM", "DIV"),
+        *("ELU", "EQUAL", "EXP", "EXPAND_DIMS", "FILL", "FULLY_CONNECTED", "GATHER", "GELU"),
         *("GREATER", "GREATER_EQUAL", "HARD_SWISH", "LEAKY_RELU", "LESS", "LESS_EQUAL", "LOG"),
         *("LOGICAL_AND", "LOGICAL_NOT", "LOGICAL_OR", "LOGISTIC", "LOG_SOFTMAX", "MAXIMUM"),
         *("MEAN", "MINIMUM", "MUL", "NEG", "NOT_EQUAL", "PACK", "POW", "RANGE", "REDUCE_ALL"),

@@ -17,7 +17,7 @@ from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.exporting import converter_operations, graph_check, serving_signature
 from kfc.exporting.nan_guard import add_nan_guard
-from kfc.network import member_networks, raw_model
+from kfc.network import ColumnProduct, ColumnSums, member_networks, raw_model
 from kfc.preprocessing import constant_scaling
 from kfc.system import tensorflow_startup
 
@@ -129,7 +129,8 @@ def write_onnx(network: keras.Model, task: Task, folder: Path) -> None:
 
 def write_litert(network: keras.Model, task: Task, folder: Path) -> None:
     """Writes `model.tflite`, which returns logits and probabilities, or values, of a batch."""
-    _convert(conversion_network(network, task), task, folder / "model.tflite", "litert")
+    copy = conversion_network(network, task, ColumnSums)
+    _convert(copy, task, folder / "model.tflite", "litert")
 
 
 SAVED_MODEL = Exporter(
@@ -164,8 +165,15 @@ def full_disk_as_oserror() -> Iterator[None]:
         raise OSError(errno.ENOSPC, error.message.rpartition("; ")[2]) from error
 
 
-def conversion_network(network: keras.Model, task: Task) -> keras.Model:
+def conversion_network(
+    network: keras.Model, task: Task, products: type[ColumnProduct] = ColumnProduct
+) -> keras.Model:
     """Returns a copy of a network for a converter, with a NaN guard and named outputs.
+
+    Args:
+        network: Trained network.
+        task: Task of the network.
+        products: Layer that replaces an einsum of columns.
 
     Raises:
         SpecError: If a layer computes in bfloat16, which the runtimes do not support.
@@ -191,7 +199,7 @@ def conversion_network(network: keras.Model, task: Task) -> keras.Model:
                 "Export it as saved_model, or train without training.precision.",
             )
         )
-    copy = add_nan_guard(network, task, clone_function)
+    copy = add_nan_guard(network, task, clone_function, products)
     return keras.Model(copy.input, serving_signature.outputs_by_name(copy.output, task))
 
 

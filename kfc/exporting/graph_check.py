@@ -25,20 +25,9 @@ GRAPH = frozenset(
 
 COMPUTE = frozenset(
     {
-        *("Abs", "AddV2", "All", "ArgMax", "BiasAdd", "BroadcastTo", "Cast", "ConcatV2"),
-        "Cos",
-        *(
-            "Const",
-            "Cumsum",
-            "Einsum",
-            "Elu",
-            "Equal",
-            "Erfc",
-            "Exp",
-            "ExpandDims",
-            "Expm1",
-            "Floor",
-        ),
+        *("Abs", "AddV2", "All", "ArgMax", "BatchMatMulV2", "BiasAdd", "BroadcastTo", "Cast"),
+        *("ConcatV2", "Const", "Cos", "Cumsum", "Elu", "Equal", "Erfc", "Exp", "ExpandDims"),
+        *("Expm1", "Floor"),
         *("FloorDiv", "FloorMod", "GatherV2", "Greater", "GreaterEqual", "HashTableV2"),
         *("Identity", "IdentityN", "IsInf", "IsNan", "LeakyRelu", "Less", "LessEqual"),
         *("Log", "LogSoftmax", "LogicalAnd", "LogicalNot", "LogicalOr", "LookupTableFindV2"),

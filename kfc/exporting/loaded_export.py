@@ -27,6 +27,7 @@ from kfc.runs import (
 from kfc.system import atomic, safe_open, tensorflow_startup, user_paths
 
 _BATCH = 1024  # rows
+_BOUNDS = {"lower", "upper"}
 _SHOWN = 300  # characters of a message that a file from elsewhere caused
 
 
@@ -108,8 +109,11 @@ class Export:
             found = self._outputs(inputs)
         outputs = found.pop("logits" if self.task.classification else "value")
         implied = from_outputs(outputs if outputs.ndim == 2 else outputs[:, None], self.task)
-        # The probabilities are the model's own, and so are the labels of a SavedModel.
-        return implied._replace(**found)
+        # The probabilities and the bounds are the model's own, as the labels of a SavedModel.
+        bounds = {
+            name: found.pop(name).reshape(implied.value.shape) for name in _BOUNDS & {*found}
+        }
+        return implied._replace(**found, **bounds)
 
     def _outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Returns the outputs by name, with names, shapes and types checked."""

@@ -22,7 +22,7 @@ from kfc.exporting.certificate_fields import verdict
 from kfc.exporting.requests import AnyRequest
 from kfc.exporting.table_requests import TableRequest
 from kfc.preprocessing import JointEncoding, TableEncoding
-from kfc.runs import Run
+from kfc.runs import Run, uncertainty_lines
 from kfc.spec import dump_spec
 
 _TEMPLATE = Path(__file__).parent / "card.md.jinja"
@@ -87,6 +87,7 @@ def card_text(
         metrics=[(name, f"{value:.4f}") for name, value in run.metrics.items()],
         epochs=f"{run.epochs} epoch{'s' if run.epochs != 1 else ''}",
         test_rows=_test_rows(run),
+        uncertainty=_uncertainty(run.uncertainty),
         seconds=f"{run.seconds:.1f}",
         certificate=certificate,
         verdict=verdict(certificate),
@@ -187,7 +188,11 @@ def _call(request: AnyRequest | None) -> list[str]:
 
 def _outputs(task: Task, format: str) -> str:
     if not task.classification:
-        return "values in the target's own units"
+        values = "values in the target's own units"
+        if task.intervals is None:
+            return values
+        share = f"{task.intervals.coverage * 100:.3g} %"
+        return f"{values}, and the bounds `lower` and `upper` of intervals for {share} of rows"
     if format == "saved_model":
         return (
             "the name of the most probable class and its probability, and the probabilities "
@@ -212,6 +217,16 @@ def _test_rows(run: Run | Ensemble) -> str:
         "There were no validation rows, so that callbacks such as early stopping measured the "
         "test rows; the test metrics may be too good."
     )
+
+
+def _uncertainty(facts: Mapping[str, Any]) -> str:
+    """Returns what is known of the probabilities or the intervals; empty for no facts."""
+    if not facts:
+        return ""
+    lines = ", ".join(f"{name} {text}" for name, text in uncertainty_lines(facts).items())
+    if "temperature" in facts:
+        return f"Its probabilities are calibrated on average over such rows: {lines}."
+    return f"Its intervals hold on average over such rows: {lines}."
 
 
 def _features(task: Task, input_names: Mapping[str, str]) -> str:

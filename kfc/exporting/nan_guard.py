@@ -16,8 +16,10 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.network import (
+    ColumnProduct,
     averaged_network,
     member_networks,
+    multiplies_columns,
     num_members,
     product_class,
     takes_joint_rows,
@@ -34,6 +36,7 @@ def add_nan_guard(
     network: keras.Model,
     task: Task,
     clone_function: Callable[[keras.Layer], keras.Layer] = _copy_layer,
+    products: type[ColumnProduct] = ColumnProduct,
 ) -> keras.Model:
     """Returns a copy of a network whose outputs for a row are NaN if the row is not finite.
 
@@ -47,14 +50,19 @@ def add_nan_guard(
         task: Task of the network.
         clone_function: Function that returns a copy of one layer, or another layer with equal
             weights, as for `keras.models.clone_model`.
+        products: Layer that replaces an einsum of columns.
     """
     if networks := member_networks(network):
-        copies = [add_nan_guard(each, task, clone_function) for each in networks]
+        options = task, clone_function, products
+        copies = [add_nan_guard(each, *options) for each in networks]
         joint = takes_joint_rows(network, networks)
         return averaged_network(copies, task, joint=joint, guarded=True)
     if not np.issubdtype(np.dtype(task.input_dtype), np.floating):
         return _clone(
-            network, clone_function, lambda layer, *args, **kwargs: layer(*args, **kwargs)
+            network,
+            clone_function,
+            lambda layer, *args, **kwargs: layer(*args, **kwargs),
+            products,
         )
     activations = {
         layer.name: layer.activation
@@ -81,7 +89,7 @@ def add_nan_guard(
         )
         return activation(outputs)
 
-    copy = _clone(network, without_activation, call)
+    copy = _clone(network, without_activation, call, products)
     finite = rows_within(copy.input, _LARGEST)  # (batch,)
     for tensor in preactivations:
         fits = rows_within(tensor, float("inf"))
@@ -107,20 +115,23 @@ def rows_within(tensor: Any, limit: float) -> Any:
     return ops.all(fits, axis=tuple(range(1, len(tensor.shape))))
 
 
-def _clone(network: keras.Model, clone_function: Any, call_function: Any) -> keras.Model:
+def _clone(
+    network: keras.Model,
+    clone_function: Any,
+    call_function: Any,
+    products: type[ColumnProduct],
+) -> keras.Model:
     """Returns a copy with weights of its own, so that the network is not changed.
 
     The weights of products are shared, which replace their layers.
     """
 
     def copied(layer: keras.Layer) -> keras.Layer:
-        product = product_class(layer)
+        product = products if multiplies_columns(layer) else product_class(layer)
         return clone_function(layer) if product is None else product(layer)
 
     copy = keras.models.clone_model(
-        network,
-        clone_function=copied,
-        call_function=call_function,
+        network, clone_function=copied, call_function=call_function
     )
     # By name: the layers of a copy may come in another order if the network branches.
     for layer in network.layers:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kfc.data import Task
@@ -30,7 +31,7 @@ def endpoints(network: keras.Model, task: Task) -> dict[str, Endpoint]:
     `features` (batch, features). If the features have names, `rows` takes one input for each,
     (batch,). For classes both return `label` (batch,), `probability` (batch,),
     `probabilities` and `logits` (batch, classes); for a regression `value`, (batch,) for one
-    output, else (batch, outputs).
+    output, else (batch, outputs), and with intervals `lower` and `upper` of the same shape.
     """
 
     def predict(x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -117,6 +118,8 @@ def input_names(feature_names: Sequence[str]) -> list[str]:
 def outputs_by_name(outputs: Any, task: Task) -> dict[str, Any]:
     """Returns `logits` and `probabilities`, or `value`, for the outputs of a network.
 
+    Beside `value` are the bounds `lower` and `upper` where the task has intervals.
+
     For a row with an output that is NaN or infinite, all of them are NaN.
 
     Args:
@@ -127,7 +130,13 @@ def outputs_by_name(outputs: Any, task: Task) -> dict[str, Any]:
     finite = finite_rows(outputs)[:, None]  # (batch, 1)
     outputs = ops.where(finite, outputs, _NAN)
     if not task.classification:
-        return {"value": ops.reshape(outputs, (-1,)) if task.outputs == 1 else outputs}
+        by_name = {"value": outputs}
+        if task.intervals is not None:
+            half_widths = np.asarray(task.intervals.half_widths, np.float32)
+            by_name |= {"lower": outputs - half_widths, "upper": outputs + half_widths}
+        if task.outputs > 1:
+            return by_name
+        return {name: ops.reshape(each, (-1,)) for name, each in by_name.items()}
     if outputs.shape[1] == 1:  # one logit, of the second of two classes
         zero = ops.where(finite, ops.zeros_like(outputs), _NAN)
         outputs = ops.concatenate([zero, outputs], axis=1)
@@ -147,7 +156,8 @@ def output_shapes(task: Task, rows: int, *, serves: bool) -> dict[str, tuple[int
         serves: Whether the format has signatures, which return labels too.
     """
     if not task.classification:
-        return {"value": (rows,) if task.outputs == 1 else (rows, task.outputs)}
+        names = ("value",) if task.intervals is None else ("value", "lower", "upper")
+        return dict.fromkeys(names, (rows,) if task.outputs == 1 else (rows, task.outputs))
     shapes = dict.fromkeys(("logits", "probabilities"), (rows, len(task.class_names)))
     return {**shapes, **(dict.fromkeys(("label", "probability"), (rows,)) if serves else {})}
 

@@ -6,6 +6,9 @@ from .building import BINARY_LOSSES as BINARY_LOSSES
 from .building import build as build
 from .building import layer_seed as layer_seed
 from .building import num_outputs as num_outputs
+from .column_product import ColumnProduct as ColumnProduct
+from .column_product import ColumnSums as ColumnSums
+from .column_product import multiplies_columns as multiplies_columns
 from .factor_product import product_class as product_class
 from .members import average_of_members as average_of_members
 from .members import num_members as num_members
@@ -19,3 +22,5 @@ from .table_inputs import has_embeddings as has_embeddings
 from .table_inputs import num_inputs as num_inputs
 from .table_inputs import raw_model as raw_model
 from .table_inputs import table_features_float64 as table_features_float64
+from .temperature import calibrated_network as calibrated_network
+from .temperature import with_temperature as with_temperature

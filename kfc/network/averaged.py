@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kfc.data import Task
+from kfc.network.temperature import with_temperature
 
 SMALLEST = 1e-37
 """A probability below this counts as this, so that its logarithm is finite."""
@@ -27,12 +28,15 @@ def averaged_network(
 
         outputs = log(mean over members of softmax(logits of the member))
 
+    A member that is calibrated has its own temperature in its logits. If the task has a
+    temperature too, it is that of the average, by which these outputs are divided.
+
     For numbers the values are averaged.
 
     Args:
         networks: Trained networks, of the same columns and classes; they share their weights
             with the result.
-        task: Task of any of them.
+        task: Task of the average.
         joint: Whether each network gets its own part of a joint row, the encoded row of a
             table, see `kfc.preprocessing.JointEncoding`; otherwise all get the same row.
         guarded: Whether the outputs for a row are NaN if those of any network are, also in a
@@ -59,7 +63,7 @@ def averaged_network(
     if task.classification:
         probabilities = [ops.softmax(_class_logits(each)) for each in outputs]
         average = ops.mean(ops.stack(probabilities), axis=0)
-        y = ops.log(ops.maximum(average, SMALLEST))
+        y = with_temperature(ops.log(ops.maximum(average, SMALLEST)), task)
     else:
         y = ops.mean(ops.stack(outputs), axis=0)
     if guarded:

@@ -25,6 +25,7 @@ from kfc.network.members import (
 )
 from kfc.network.numeric_embeddings import embedded_numbers
 from kfc.network.table_inputs import table_features
+from kfc.network.temperature import with_temperature
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import (
     ActivationSpec,
@@ -42,15 +43,16 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     The layers are `flatten` (for inputs of several dimensions), `scaling`, `input_scale` (if
     the spec has it), `member_scale` (for several members), `hidden_1` to `hidden_n` and
     `logits`; for a regression also `value`, which returns values in the target's own units.
-    The outputs of several members are averaged, see `kfc.network.members`. Each layer has a
-    seed made of the spec's seed and the layer's name, so that equal specs give equal weights.
-    Of an initializer that computes weights from rows, only the part without rows is done: see
+    The outputs of several members are averaged, see `kfc.network.members`. For a task with a
+    temperature, `calibrated` divides the logits by it. Each layer has a seed made of the
+    spec's seed and the layer's name, so that equal specs give equal weights. Of an initializer
+    that computes weights from rows, only the part without rows is done: see
     `initialize_from_rows`.
 
     Args:
         spec: A checked spec.
         task: Shape of a row, classes and fitted scaling.
-        scaled: Whether the network has the layers `scaling` and `value`.
+        scaled: Whether the network has the layers `scaling`, `value` and `calibrated`.
 
     Returns:
         A functional model, (batch, *input_shape) -> (batch, outputs).
@@ -84,6 +86,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         x = task.target_scaling.inverse_layer()(x)
     if members > 1:
         x = average_of_members(x, classification=task.classification)
+    x = with_temperature(x, task) if scaled else x
     network = keras.Model(inputs, x, name="network")  # x: (batch, outputs)
     if members > 1:
         _initialize_members(network, spec, task)

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from kfc.network.column_product import ColumnProduct, multiplies_columns
 from kfc.network.learned_factors import multiplies_by_factors
 from kfc.network.members import is_member_logits, scales_members
 
@@ -95,12 +96,14 @@ class MemberLogits(keras.layers.Layer):
 
 
 def product_class(layer: keras.layers.Layer) -> type[keras.layers.Layer] | None:
-    """Returns the class of this module that computes what a layer does; None if there is none.
+    """Returns the class of product that computes what a layer does; None if there is none.
 
     It is called with the layer, which must be built, and shares its weights.
     """
     if multiplies_by_factors(layer):
         return FactorProduct
+    if multiplies_columns(layer):
+        return ColumnProduct
     if scales_members(layer):
         return MemberProduct
     return MemberLogits if is_member_logits(layer) else None

@@ -75,9 +75,9 @@ def periodic_embedding(
     bound = 1.0 / math.sqrt(frequencies)
     first, second = f"{_NAME}_waves", f"{_NAME}_linear"
     angles = keras.layers.EinsumDense(
-        "bf,fk->bfk",
+        "bf,fo->bfo",
         output_shape=(numbers, frequencies),
-        bias_axes="fk",
+        bias_axes="fo",
         kernel_initializer=keras.initializers.RandomNormal(0.0, stddev, seed=seed_of(first)),
         bias_initializer=_uniform(math.pi, seed_of(f"{first}/bias")),
         name=first,

@@ -35,4 +35,9 @@ from .table_sample import raw_columns as raw_columns
 from .trainer import Trainer as Trainer
 from .trainer import compile_trainer as compile_trainer
 from .trainer import weights_sha256 as weights_sha256
+from .uncertainty import Labelled as Labelled
+from .uncertainty import asks_for_uncertainty as asks_for_uncertainty
+from .uncertainty import uncertainty_facts as uncertainty_facts
+from .uncertainty import uncertainty_lines as uncertainty_lines
+from .uncertainty import with_fitted as with_fitted
 from .untrained import build_untrained as build_untrained

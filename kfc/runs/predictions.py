@@ -21,6 +21,7 @@ from kfc.system import tensorflow_startup
 from kfc.training import class_logits
 
 _BATCH = 1024
+_NONE = np.empty(0)
 _FORMULA = ("=", "+", "-", "@")  # a tab starts one too, but `one_line` replaces it
 
 
@@ -38,12 +39,17 @@ class Predictions(NamedTuple):
         probability: Probability of that class, in [0, 1], (rows,); empty for regression.
         probabilities: Probability of each class, (rows, classes); empty for regression.
         value: Predicted targets in their own units, (rows, outputs); empty for classes.
+        lower: Lower bounds of the intervals of a regression, (rows, outputs); empty without
+            `training.interval_coverage`.
+        upper: Upper bounds, (rows, outputs).
     """
 
     label: np.ndarray
     probability: np.ndarray
     probabilities: np.ndarray
     value: np.ndarray
+    lower: np.ndarray = _NONE
+    upper: np.ndarray = _NONE
 
 
 def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
@@ -77,13 +83,16 @@ def from_outputs(outputs: np.ndarray, task: Task) -> Predictions:
         NumbersError: If an output is NaN or infinite.
     """
     _check_finite(outputs)
-    none = np.empty(0)
     if not task.classification:
-        return Predictions(none, none, none, outputs)
+        bounds = (_NONE, _NONE)
+        if task.intervals is not None:
+            half_widths = np.asarray(task.intervals.half_widths, outputs.dtype)
+            bounds = outputs - half_widths, outputs + half_widths
+        return Predictions(_NONE, _NONE, _NONE, outputs, *bounds)
     probabilities = np.asarray(keras.ops.softmax(class_logits(outputs)))
     best = probabilities.argmax(axis=1)
     labels = np.asarray(task.class_names)[best]
-    return Predictions(labels, probabilities.max(axis=1), probabilities, none)
+    return Predictions(labels, probabilities.max(axis=1), probabilities, _NONE)
 
 
 def _check_finite(outputs: np.ndarray) -> None:
@@ -104,6 +113,8 @@ def table(
     predictions: Predictions, task: Task, kept: Mapping[str, Sequence[str]] | None = None
 ) -> str:
     """Returns predictions as CSV: label, probability and one column per class; or values.
+
+    The values come with the bounds of their intervals, if they have any.
 
     Class names come from the data and are not trusted. Characters that steer a terminal are
     escaped, and a text that a spreadsheet would compute, such as `=1+1`, gets an apostrophe
@@ -126,8 +137,10 @@ def table(
             )
         ]
     else:
-        names = ["value"] if task.outputs == 1 else [f"value_{i}" for i in range(task.outputs)]
-        rows = predictions.value.tolist()
+        kinds = ["value"] if task.intervals is None else ["value", "lower", "upper"]
+        ends = [""] if task.outputs == 1 else [f"_{i}" for i in range(task.outputs)]
+        names = [f"{kind}{end}" for kind in kinds for end in ends]
+        rows = np.hstack([getattr(predictions, kind) for kind in kinds]).tolist()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     first = kept or {}

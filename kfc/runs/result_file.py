@@ -10,11 +10,11 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
-from kfc.data import TableTask, Task
+from kfc.data import Intervals, TableTask, Task
 from kfc.errors import CheckpointError, Finding, SpecError, reason
 from kfc.preprocessing import NumberBins, TargetScaling, scaling_from_config
 from kfc.spec import Spec, load_spec
@@ -25,6 +25,11 @@ _OTHER_VERSION = (
     "Another version of kfc wrote it, or somebody changed it. Copy spec.yaml, correct the "
     "copy, and train again: `kfc fit COPY`."
 )
+
+
+class _IntervalsRecord(BaseModel, strict=True, extra="forbid"):
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    half_widths: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]]
 
 
 class _TaskRecord(BaseModel, strict=True, extra="forbid"):
@@ -42,6 +47,8 @@ class _TaskRecord(BaseModel, strict=True, extra="forbid"):
     )
     target_scaling: dict[Literal["shift", "divisor"], Any]
     table: dict[str, Any] | None = None  # `TableTask.from_config` checks its values
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    intervals: _IntervalsRecord | None = None
     number_bins: dict[Literal["edges"], list[list[float]]] | None = None
 
 
@@ -60,6 +67,7 @@ class _ResultRecord(BaseModel, strict=True, extra="allow"):
     task: _TaskRecord
     rows: dict[str, int] = {}
     sample_sha256: str | None = None
+    uncertainty: dict[str, Any] = {}
     spec_sha256: str
 
 
@@ -200,7 +208,10 @@ def task_facts(task: Task) -> dict[str, Any]:
     for name in parts:
         part = getattr(task, name)
         facts[name] = None if part is None else part.get_config()
-    return facts
+    fitted = ("temperature", "intervals")  # a task without them is written as ever
+    return {
+        key: value for key, value in facts.items() if value is not None or key not in fitted
+    }
 
 
 def task_of(facts: Mapping[str, Any]) -> Task:
@@ -224,13 +235,21 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         scaling=scaling,
         target_scaling=TargetScaling.from_config(facts["target_scaling"]),
         table=None if table is None else TableTask.from_config(table),
+        temperature=facts.get("temperature"),
+        intervals=_intervals_of(facts.get("intervals")),
         number_bins=None if bins is None else NumberBins.from_config(bins),
     )
+    if task.intervals is not None and len(task.intervals.half_widths) != task.outputs:
+        raise ValueError(f"intervals of {len(task.intervals.half_widths)} outputs")
     if scaling.num_features not in (1, task.num_scaled):
         raise ValueError(f"a scaling of {scaling.num_features} features")
     if task.number_bins and task.number_bins.num_features != task.num_scaled:
         raise ValueError(f"bins of {task.number_bins.num_features} features")
     return task
+
+
+def _intervals_of(facts: Mapping[str, Any] | None) -> Intervals | None:
+    return None if facts is None else Intervals(facts["coverage"], tuple(facts["half_widths"]))
 
 
 def as_json(value: Mapping[str, Any]) -> str:

@@ -90,6 +90,8 @@ class Run:
             outputs for them; None for a trial of a search, which uses no test rows.
         warnings: Findings about the data that did not refuse the training, as
             `Finding.as_json` returns them.
+        uncertainty: The fitted temperature or half-widths, and what was measured with them,
+            see `kfc.runs.uncertainty.uncertainty_facts`; empty where the spec asks for none.
     """
 
     spec: Spec
@@ -105,6 +107,7 @@ class Run:
     sample_sha256: str | None
     baseline: dict[str, float]
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    uncertainty: dict[str, Any] = field(default_factory=dict)
 
     @functools.cached_property
     def model(self) -> keras.Model:
@@ -134,6 +137,7 @@ class Run:
             "epochs": self.epochs,
             "seconds": self.seconds,
             "weights_sha256": self.weights_sha256,
+            **({"uncertainty": dict(self.uncertainty)} if self.uncertainty else {}),
         }
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
@@ -325,4 +329,5 @@ def load_run(folder: str | Path) -> Run:
         baseline=result.get("baseline", {}),
         warnings=result.get("warnings", []),
         sample_sha256=result.get("sample_sha256"),
+        uncertainty=result.get("uncertainty", {}),
     )

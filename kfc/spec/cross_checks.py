@@ -34,6 +34,7 @@ def conflicting_keys(spec: Spec) -> Iterator[Finding]:
     if spec.search:
         yield from _no_objective(spec, spec.search.objective)
     yield from _several_set_the_rate(spec)
+    yield from _uncertain(spec)
     yield from _not_of_members(spec)
     if spec.data.scale == "quantile" and spec.data.categories.scale:
         yield Finding(
@@ -111,6 +112,27 @@ def _several_set_the_rate(spec: Spec) -> Iterator[Finding]:
                 "one owner of the learning rate",
                 f"{callback.name!r} beside the schedule {schedule.name!r}",
                 "Remove one of them.",
+            )
+
+
+def _uncertain(spec: Spec) -> Iterator[Finding]:
+    """Checks that the task has such an uncertainty, and rows to estimate it from."""
+    training, task, none_held_out = spec.training, spec.data.task, spec.data.validation == 0
+    for key, wanted, value, remedy in (
+        ("calibrate", "classification", training.calibrate, "Use interval_coverage."),
+        ("interval_coverage", "regression", training.interval_coverage, "Use calibrate."),
+    ):
+        if value is None:
+            continue
+        if task is not None and task != wanted:
+            where, got = f"training.{key}", f"{value!r} for a {task}"
+            yield Finding(where, f"null, or a {wanted}", got, remedy)
+        elif none_held_out:
+            yield Finding(
+                f"training.{key}",
+                "validation rows to fit it on",
+                f"{value!r} while data.validation is 0",
+                "Set data.validation to 0.1.",
             )
 
 

@@ -93,6 +93,18 @@ class TrainingSpec(SpecModel):
         description="Number of networks with the seeds seed, seed + 1, ..., which are trained "
         "on the same rows and averaged.",
     )
+    calibrate: Literal["temperature"] | None = Field(
+        None,
+        description="Of classes: divides the logits of the finished network by a temperature "
+        "that is fitted on the validation rows.",
+        examples=["temperature"],
+    )
+    interval_coverage: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Of a regression: share of rows whose target is between the bounds lower "
+        "and upper of a prediction, from the residuals of the validation rows.",
+        examples=[0.9],
+    )
     shuffle: bool = Field(True, description="Whether each epoch has a new order of rows.")
     early_stopping: EarlyStoppingSpec | None = Field(
         None,

@@ -10,6 +10,7 @@ from .metrics import build_metrics as build_metrics
 from .output_metrics import NEED_EVERY_CLASS as NEED_EVERY_CLASS
 from .output_metrics import OutputMetrics as OutputMetrics
 from .output_metrics import class_logits as class_logits
+from .output_metrics import class_probabilities as class_probabilities
 from .output_metrics import measure_outputs as measure_outputs
 from .row_order import epoch_order as epoch_order
 from .step import TapeModel as TapeModel

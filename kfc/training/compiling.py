@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kfc.data import Task
-from kfc.network import average_of_members, num_outputs
+from kfc.network import average_of_members, num_outputs, with_temperature
 from kfc.spec import Spec
 from kfc.training.engine import (
     EVALUATION_BATCH,
@@ -61,7 +61,8 @@ def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Eval
     if spec.network.members > 1:
         trained = training_network(network)
         outputs = average_of_members(trained.outputs[0], classification=task.classification)
-        network = keras.Model(trained.inputs[0], outputs)
+        # Only a finished network has a temperature, which `training_network` leaves out.
+        network = keras.Model(trained.inputs[0], with_temperature(outputs, task))
     # An evaluation has no schedule, so the number of training rows does not matter.
     return Evaluator(
         _compiled(network, spec, task, None),

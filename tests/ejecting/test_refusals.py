@@ -43,6 +43,8 @@ RATE = {"initial_learning_rate": 0.01}
         ({"training.engine": "eager"}, "training.engine"),
         ({"training.callbacks": ["best_weights"]}, "training.callbacks"),
         ({"training.metrics": ["auc"]}, "training.metrics"),
+        ({"training.calibrate": "temperature"}, "training.calibrate"),
+        ({"training.interval_coverage": 0.9}, "training.interval_coverage"),
         ({"training.early_stopping": {"monitor": "loss"}}, "training.early_stopping.monitor"),
         ({"data.source": "npy:here"}, "data.source"),
         ({"data.stream": "always"}, "data.stream"),

@@ -69,6 +69,13 @@ def members_case():
     return {**spec, "name": "members", "network": shared}, data
 
 
+def embedded_case(kind):
+    """A table whose numbers are embedded, by waves or by pieces between quantiles."""
+    spec, data = table_case()
+    network = {"hidden": [8], "numeric_embedding": f"{kind}_linear"}
+    return {**spec, "name": kind, "network": network}, data
+
+
 @pytest.fixture(scope="session")
 def cases():
     """Kind -> a spec and its data; the last one is disease progression, in its own units."""
@@ -77,6 +84,8 @@ def cases():
         "table": table_case(),
         "quantiles": quantile_case(),
         "members": members_case(),
+        "periodic": embedded_case("periodic"),
+        "piecewise": embedded_case("piecewise"),
         "regression": ("diabetes", None),
     }
 
@@ -105,6 +114,16 @@ def quantiles(cases, tmp_path_factory):
 @pytest.fixture(scope="session")
 def members(cases, tmp_path_factory):
     return fitted(cases["members"], tmp_path_factory.mktemp("members"))
+
+
+@pytest.fixture(scope="session")
+def periodic(cases, tmp_path_factory):
+    return fitted(cases["periodic"], tmp_path_factory.mktemp("periodic"))
+
+
+@pytest.fixture(scope="session")
+def piecewise(cases, tmp_path_factory):
+    return fitted(cases["piecewise"], tmp_path_factory.mktemp("piecewise"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc.data import Task
+from kfc.data import Intervals, Task
 from kfc.exporting import certificate, formats
 from kfc.runs.predictions import from_outputs
 from kfc.runs.sample_file import Sample
@@ -46,8 +46,8 @@ def compared(monkeypatch):
 
 def said(own, **changes):
     logits = np.array(own, np.float32)
-    found = from_outputs(logits, CLASSES)._asdict()
-    del found["value"]
+    predictions = from_outputs(logits, CLASSES)._asdict()
+    found = {name: values for name, values in predictions.items() if values.size}
     return {"logits": logits} | found | changes
 
 
@@ -129,6 +129,20 @@ def test_each_output_of_a_regression_has_a_scale_of_its_own(compared):
     assert compared(own, {"value": own}, TWO_VALUES).max_difference == 0
     with pytest.raises(kfc.NumbersError, match=r"a difference of 0\.05"):
         compared(own, {"value": own + np.array([0, 0.1])}, TWO_VALUES)
+
+
+def test_the_bounds_of_intervals_are_compared_for_each_output(compared):
+    task = dataclasses.replace(TWO_VALUES, intervals=Intervals(0.9, (1e5, 0.5)))
+    own = np.array([[1e6, 1.0], [2e6, 2.0]])
+    width = np.array([1e5, 0.5])
+    answer = {"value": own, "lower": own - width, "upper": own + width}
+    assert compared(own, answer, task).max_difference == 0
+    with pytest.raises(kfc.NumbersError, match="upper within 1e-05 of the run's own"):
+        compared(own, answer | {"upper": own + width + np.array([0, 1e-3])}, task)
+    with pytest.raises(kfc.NumbersError, match="lower"):
+        compared(own, answer | {"lower": np.full((2, 2), np.nan)}, task)
+    with pytest.raises(kfc.NumbersError, match=r"expected lower \(2, 2\), upper \(2, 2\)"):
+        compared(own, {"value": own}, task)
 
 
 def test_a_regression_of_one_output_gives_one_number_per_row(compared):

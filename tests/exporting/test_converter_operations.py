@@ -39,7 +39,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("kind", ["table", "quantiles", "members"])
+@pytest.mark.parametrize("kind", ["table", "quantiles", "members", "periodic", "piecewise"])
 def test_exports_of_ours_hold_nothing_else(exported, kind):
     assert unlisted_in_onnx(exported(kind, "onnx").path) == []
     assert unlisted_in_litert(exported(kind, "litert").path) == []

@@ -131,7 +131,7 @@ def test_a_regression_gives_values_in_the_targets_own_units(regression, elsewher
     np.testing.assert_allclose(found["value"], wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["table", "quantiles", "members"])
+@pytest.mark.parametrize("kind", ["table", "quantiles", "members", "periodic", "piecewise"])
 @pytest.mark.parametrize("format", FORMATS)
 def test_predictions_of_an_export_are_those_of_the_run(format, kind, request, exported):
     run = kfc.load(request.getfixturevalue(kind).folder)

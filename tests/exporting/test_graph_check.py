@@ -1,5 +1,6 @@
 """What a SavedModel may do when it is loaded and asked: compute."""
 
+import dataclasses
 import json
 import shutil
 
@@ -18,7 +19,13 @@ from kfc.exporting.graph_check import unlisted_in_saved_model
 from kfc.exporting.loaded_export import load_export
 from kfc.exporting.versions import CERTIFICATE, file_sha256s
 from kfc.network import averaged_network, building
-from kfc.preprocessing import NumericScaling, TableEncoding, TargetScaling, fit_scaling
+from kfc.preprocessing import (
+    NumberBins,
+    NumericScaling,
+    TableEncoding,
+    TargetScaling,
+    fit_scaling,
+)
 from kfc.runs import result_file
 from kfc.spec import CategoriesSpec, ColumnSpec, CsvSpec
 from kfc.spec.keras_signatures import signatures
@@ -57,6 +64,11 @@ def task_of(
     inputs = fit_scaling(scale, x)
     targets = TargetScaling.fit("standard", x[:, :outputs])
     return Task((4,), dtype, labels, outputs, inputs, targets, feature_names)
+
+
+def with_bins(task):
+    bins = NumberBins.from_config({"edges": [[0, 1, 2], [0, 1], [0], [-1, 0, 1]]})
+    return dataclasses.replace(task, number_bins=bins)
 
 
 def table_task():
@@ -107,7 +119,9 @@ def everything(tmp_path_factory):
     bfloat16 = {"precision": "bfloat16"}
     one_logit = {"loss": "binary_crossentropy"}
     pixels = task_of("unit", CLASSES[:2], "uint8", feature_names=())
+    pieces = {"hidden": [3], "numeric_embedding": "piecewise_linear"}
     return [
+        built(folder / "pieces", pieces, with_bins(task_of(feature_names=()))),
         built(
             folder / "classes",
             {"hidden": hidden, "input_scale": True, "numeric_embedding": "periodic_linear"},

@@ -225,6 +225,10 @@ def test_members_train_as_rows_of_one_batch_with_the_weights_of_the_network():
     np.testing.assert_allclose(trained(ROWS), plain, rtol=1e-4, atol=1e-5)
 
 
+def test_no_rows_have_no_outputs():
+    assert training_network(build(spec_of(), CLASSES))(ROWS[:0]).shape == (0, 3, 3)
+
+
 @pytest.mark.parametrize(
     ("overrides", "got"),
     [

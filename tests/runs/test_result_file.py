@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import kfc
-from kfc.data import Task
+from kfc.data import Intervals, Task
 from kfc.preprocessing import fit_scaling
 from kfc.runs import environment, result_file
 
@@ -35,6 +35,41 @@ def test_any_scaling_is_read_again(scale, folder):
     result_file.write_result(folder, RESULT, task)
     read = result_file.read_result(folder)[1]
     np.testing.assert_array_equal(read.scaling.apply(x), task.scaling.apply(x))
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Task((4,), "float32", ("a", "b"), temperature=1.25),
+        Task((4,), "float32", (), outputs=2, intervals=Intervals(0.9, (1.5, 0.0))),
+    ],
+)
+def test_a_temperature_and_intervals_are_read_again(task, folder):
+    result_file.write_result(folder, RESULT, task)
+    read = result_file.read_result(folder)[1]
+    assert (read.temperature, read.intervals) == (task.temperature, task.intervals)
+
+
+def test_a_task_without_either_is_written_as_ever():
+    assert {"temperature", "intervals"} & set(result_file.task_facts(TASK)) == set()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"temperature": 0.0},
+        {"intervals": {"coverage": 0.9, "half_widths": [1.0, 2.0]}},
+        {"intervals": {"coverage": 1.0, "half_widths": [1.0]}},
+        {"intervals": {"coverage": 0.9, "half_widths": [-1.0]}},
+    ],
+)
+def test_an_uncertainty_that_cannot_be_is_refused(changes, folder):
+    result = json.loads((folder / "result.json").read_text())
+    del result["sha256"]
+    result["task"] |= changes
+    (folder / "result.json").write_text(json.dumps(result_file.with_sha256(result)))
+    with pytest.raises(kfc.CheckpointError):
+        result_file.read_result(folder)
 
 
 @pytest.mark.parametrize("name", ["result.json", "spec.yaml"])

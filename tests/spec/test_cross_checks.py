@@ -66,6 +66,26 @@ COMBINED = {
         "training.optimizer.clipvalue",
         "it beside clipnorm",
     ),
+    "a temperature of numbers": (
+        {"data.task": "regression", "training.calibrate": "temperature"},
+        "training.calibrate",
+        "'temperature' for a regression",
+    ),
+    "intervals of classes": (
+        {"data.task": "classification", "training.interval_coverage": 0.9},
+        "training.interval_coverage",
+        "0.9 for a classification",
+    ),
+    "no rows to calibrate on": (
+        {"data.validation": 0, "training.calibrate": "temperature"},
+        "training.calibrate",
+        "'temperature' while data.validation is 0",
+    ),
+    "no rows for intervals": (
+        {"data.validation": 0, "training.interval_coverage": 0.9},
+        "training.interval_coverage",
+        "0.9 while data.validation is 0",
+    ),
     "two owners of the rate": (
         {LR: {"name": "cosine", **RATE}, "training.callbacks": ["ReduceLROnPlateau"]},
         "training.callbacks[0].name",

@@ -274,7 +274,7 @@ def of_kfc(monkeypatch):
 
 
 def test_the_presets_of_kfc_are_listed_in_the_schema(of_kfc):
-    assert list(of_kfc) == ["realmlp", "realmlp_s"]
+    assert list(of_kfc) == ["realmlp", "realmlp_s", "tabm"]
     assert Spec.model_json_schema()["properties"]["preset"]["enum"] == [*of_kfc, None]
 
 

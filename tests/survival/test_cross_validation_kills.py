@@ -55,7 +55,7 @@ def test_a_killed_cross_validation_ends_with_the_same_table(killed):
 
 def test_the_processes_were_killed_and_the_last_one_ended(killed):
     _, cases, printed = killed
-    assert printed["points"] > 30
+    assert printed["points"] > 10
     codes = printed["codes"]
     assert codes["whole"] == [0]
     for case in range(cases):

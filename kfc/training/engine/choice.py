@@ -22,6 +22,10 @@ _SAVED_SHARE = 0.3
 _SAVED_PER_STEP = 1e7
 """Time that XLA saves per step besides, in multiplications: about 0.1 ms."""
 
+_EPOCHS_OF_PATIENCE = 3
+"""Epochs of a training that stops early, in units of its patience: the best one is often in
+the first two."""
+
 _STATEFUL_OPTIONS = ("gradient_accumulation_steps", "ema_overwrite_frequency")
 """Options with updates inside a condition, where a `StatelessScope` loses them."""
 
@@ -72,14 +76,20 @@ def choose_engine(
 def xla_savings(spec: Spec, *, num_rows: int, num_weights: int) -> float:
     """Returns the time that XLA saves, in multiplications, without the compilation.
 
+    A training that may stop early is expected to have three times its patience of epochs, or
+    `training.epochs` if these are fewer.
+
     Args:
         spec: A checked spec.
         num_rows: Number of training rows.
         num_weights: Number of weights of the network.
     """
-    steps = spec.training.steps_per_epoch(num_rows) * spec.training.epochs
-    rows = num_rows * spec.network.members
-    products = 3.0 * num_weights * rows * spec.training.epochs
+    training = spec.training
+    epochs, stopping = training.epochs, training.early_stopping
+    if stopping is not None and stopping.patience is not None:
+        epochs = min(epochs, _EPOCHS_OF_PATIENCE * max(1, stopping.patience))
+    steps = training.steps_per_epoch(num_rows) * epochs
+    products = 3.0 * num_weights * num_rows * spec.network.members * epochs
     return _SAVED_SHARE * products + _SAVED_PER_STEP * steps
 
 

@@ -47,6 +47,14 @@ def test_a_short_training_is_not_worth_compiling():
     assert chosen(rows=1_000) == "graph"
 
 
+def test_a_training_that_may_stop_early_is_expected_to_be_short():
+    many = {"training.epochs": 1000, "training.early_stopping.patience": 5}
+    assert chosen({"training.epochs": 1000}, rows=1_000) == "xla"
+    assert chosen(many, rows=1_000) == "graph"
+    assert chosen(many, rows=60_000) == "xla"
+    assert chosen({**many, "training.early_stopping.patience": None}, rows=1_000) == "xla"
+
+
 def test_epoch_callbacks_stay_on_the_fast_path():
     plateau = keras.callbacks.ReduceLROnPlateau()
     assert chosen({"training.callbacks": ["csv_log"]}, callbacks=[plateau]) == "xla"
