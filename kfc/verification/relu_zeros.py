@@ -39,7 +39,8 @@ class ReluZero(NamedTuple):
 def find_relu_zeros(exact: Float64Path, state: State, step: int) -> list[ReluZero]:
     """Returns the units of a step whose input is 0 within the rounding of float32.
 
-    A sum of products in float32 has an error of about `eps * sum |x_i w_i|`, eps = 2^-24.
+    A sum of products in float32 has an error of about `eps * sum |x_i w_i|`, eps = 2^-24, and
+    its inputs x_i have the error of each layer before.
 
     Args:
         exact: Reference in float64.
@@ -57,6 +58,7 @@ def find_relu_zeros(exact: Float64Path, state: State, step: int) -> list[ReluZer
         rows, values = passed[number]
         kernel, bias, *_ = layers[number]
         rounding = 2**-24 * (np.abs(rows) @ np.abs(kernel) + np.abs(bias))
+        rounding *= number + 1  # the inputs have the rounding of the layers before
         # A sum of zeros is 0 in every precision.
         near = (np.abs(values) <= rounding) & (rounding > 0)
         found += [
