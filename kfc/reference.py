@@ -11,8 +11,6 @@ scaled, (batch, inputs).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -190,11 +188,15 @@ def mse(outputs: Array, y: Array) -> tuple[float, Array]:
     return np.mean(errors**2), 2 * errors / errors.size
 
 
-def cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
-    """Returns the mean of -log p_label, p = softmax(x), and (p - onehot(label)) / batch."""
+def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> tuple[float, Array]:
+    """Returns the mean of -sum_k t_k log p_k, p = softmax(x), and (p - t) / batch.
+
+    t is onehot(label), or with label smoothing s (1 - s) onehot(label) + s / classes.
+    """
     x = logits - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(x).sum(axis=1)) - x[np.arange(len(x)), labels]  # p may be 0
-    return losses.mean(), (softmax(x) - np.eye(x.shape[1])[labels]) / len(x)
+    t = (1 - smoothing) * np.eye(x.shape[1])[labels] + smoothing / x.shape[1]
+    losses = np.log(np.exp(x).sum(axis=1)) - (t * x).sum(axis=1)  # p may be 0
+    return losses.mean(), (softmax(x) - t) / len(x)
 
 
 def binary_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
@@ -212,24 +214,27 @@ LOSSES: dict[str, Loss] = {f.__name__: f for f in (mse, cross_entropy, binary_cr
 class Layer(NamedTuple):
     """A dense layer: `kernel`, `bias`, its `activation`, and the factors of its `slope`.
 
-    The slope is None for an ordinary activation.
+    The slope is None for an ordinary activation. `kept` are the factors of a dropout,
+    (batch, units): 0, or 1 / (1 - rate).
     """
 
     kernel: Array
     bias: Array
     activation: Activation
     slope: Array | None
+    kept: Array | float = 1.0
 
     def forward(self, z: Array) -> Array:
-        """Returns f(z), or z + a (f(z) - z) with factors a: RealMLP, see `kfc.network`."""
-        activated = self.activation.forward(z)
-        return activated if self.slope is None else z + self.slope * (activated - z)
+        """Returns f(z), or z + a (f(z) - z) with factors a, times the dropout's factors."""
+        y = self.activation.forward(z)
+        return self.kept * (y if self.slope is None else z + self.slope * (y - z))
 
     def backward(self, z: Array, g: Array) -> tuple[Array, list[Array]]:
         """Returns the gradient with respect to z, and with respect to the factors, if any.
 
         dz = (1 - a) g + f_backward(z, a g)        da = sum_b g (f(z) - z)
         """
+        g = self.kept * g
         if self.slope is None:
             return self.activation.backward(z, g), []
         inside = (1 - self.slope) * g + self.activation.backward(z, self.slope * g)
@@ -237,14 +242,15 @@ class Layer(NamedTuple):
 
 
 def forward(
-    weights: Weights, x: Array, *, activation: Names
+    weights: Weights, x: Array, *, activation: Names, kept: Sequence[Any] = ()
 ) -> tuple[Array, list[tuple[Array, Array]]]:
     """Returns the outputs, (batch, outputs), and (x_l, a_l) of each layer.
 
     That is a_l = x_l W_l + b_l and x_(l+1) = f_l(a_l); the last a is the output. x_1 is the
-    input, times the input scale if there is one.
+    input, times the input scale if there is one; `kept` are the dropout's factors of each
+    hidden layer.
     """
-    scale, found = layers(weights, activation)
+    scale, found = layers(weights, activation, kept)
     x, passed = np.asarray(x, np.float64) * (1 if scale is None else scale), []
     for layer in found:
         passed.append((x, matmul(x, layer.kernel) + layer.bias))  # (batch, units)
@@ -253,38 +259,55 @@ def forward(
 
 
 def gradients(
-    weights: Weights, x: Array, y: Array, *, activation: Names, loss: str
+    weights: Weights, x: Array, y: Array, *, activation: Names, loss: str | Loss
 ) -> tuple[float, list[Array]]:
-    """Returns the loss and its gradient with respect to each weight, by the chain rule.
+    """Returns the loss and its gradient with respect to each weight, see `backward`."""
+    value, found, _ = backward(weights, x, y, activation=activation, loss=loss)
+    return value, found
+
+
+def backward(
+    weights: Weights,
+    x: Array,
+    y: Array,
+    *,
+    activation: Names,
+    loss: str | Loss,
+    kept: Sequence[Any] = (),
+) -> tuple[float, list[Array], Array]:
+    """Returns the loss and its gradients with respect to each weight and x, by the chain rule.
 
     da_l = f_l'(a_l) dx_(l+1)   dW_l = x_l^T da_l   db_l = sum_b da_l   dx_l = da_l W_l^T
-    ds = sum_b x dx_1
+    ds = sum_b x dx_1           dx = s dx_1
     """
-    outputs, passed = forward(weights, x, activation=activation)
-    value, g = LOSSES[loss](outputs, y)
+    outputs, passed = forward(weights, x, activation=activation, kept=kept)
+    value, g = (LOSSES[loss] if isinstance(loss, str) else loss)(outputs, y)
     found: list[Array] = []
-    scale, of_layers = layers(weights, activation)
+    scale, of_layers = layers(weights, activation, kept)
     for (signal, a), layer in zip(passed[::-1], of_layers[::-1], strict=True):
         g, slope_gradient = layer.backward(a, g)
         bias_gradient = g.sum(axis=0)
         g, kernel_gradient = matmul_backward(signal, layer.kernel, g)
         found = [kernel_gradient, bias_gradient, *slope_gradient, *found]
     if scale is not None:
-        found = [(np.asarray(x, np.float64) * g).sum(axis=0), *found]
-    return float(value), found
+        found, g = [(np.asarray(x, np.float64) * g).sum(axis=0), *found], scale * g
+    return float(value), found, g
 
 
-def layers(weights: Weights, activation: Names) -> tuple[Array | None, list[Layer]]:
+def layers(
+    weights: Weights, activation: Names, kept: Sequence[Any] = ()
+) -> tuple[Array | None, list[Layer]]:
     """Returns the input scale, or None, and each layer with its weights in float64."""
     exact = [np.asarray(weight, np.float64) for weight in weights]
     scale = exact.pop(0) if exact[0].ndim == 1 else None
     starts = [place for place, weight in enumerate(exact) if weight.ndim == 2]
     names = [activation] * (len(starts) - 1) if isinstance(activation, str) else activation
+    factors = (*(kept or [1.0] * len(names)), 1.0)
     found = []
-    for place, name in zip(starts, (*names, "linear"), strict=True):
+    for place, name, factor in zip(starts, (*names, "linear"), factors, strict=True):
         kernel, bias, *after = exact[place : place + 3]
         slope = after[0] if after and after[0].ndim == 1 else None
-        found.append(Layer(kernel, bias, ACTIVATIONS[name], slope))
+        found.append(Layer(kernel, bias, ACTIVATIONS[name], slope, factor))
     return scale, found
 
 
@@ -307,82 +330,3 @@ def delta_rule(weights: Weights, x: Array, targets: Array) -> list[Array]:
         deltas.insert(0, signal * (1 - signal) * (deltas[0] @ kernel.T))
     pairs = zip(inputs, deltas, strict=True)
     return [part for signal, delta in pairs for part in (signal.T @ delta, delta.sum(axis=0))]
-
-
-# --- updates, as in Keras -----------------------------------------------------------------
-
-_ZEROS: Any = repeat(0.0)  # the first v and m
-_ONES: Any = repeat(1.0)  # factors of the rate, by weight
-
-
-def decay(weights: Weights, shrinkages: Sequence[float]) -> list[Array]:
-    """Returns the weights after a decoupled decay, w <- w (1 - shrinkage), before an update.
-
-    Loshchilov and Hutter, "Decoupled weight decay regularization", 2019,
-    https://arxiv.org/abs/1711.05101.
-    """
-    return [w * (1 - s) for w, s in zip(weights, shrinkages, strict=True)]
-
-
-@dataclass
-class Momentum:
-    """Descent with a velocity: v <- momentum v - rate g, w <- w + v.
-
-    Nesterov's variant looks ahead, w <- w + momentum v - rate g: Sutskever et al., "On the
-    importance of initialization and momentum in deep learning", 2013,
-    https://proceedings.mlr.press/v28/sutskever13.html.
-    """
-
-    learning_rate: float
-    momentum: float
-    nesterov: bool = False
-    factors: Sequence[float] = _ONES
-    v = _ZEROS
-
-    def step(self, weights: Weights, gradients: Weights) -> list[Array]:
-        """Returns the weights after one update."""
-        factors = zip(self.factors, gradients, strict=False)
-        moves = [-self.learning_rate * factor * g for factor, g in factors]
-        self.v = [self.momentum * v + move for v, move in zip(self.v, moves, strict=False)]
-        ahead = zip(self.v, moves, strict=True)
-        moves = [self.momentum * v + move for v, move in ahead] if self.nesterov else self.v
-        return [w + move for w, move in zip(weights, moves, strict=True)]
-
-
-@dataclass
-class SGD(Momentum):
-    """Gradient descent without a velocity: w <- w - rate g."""
-
-    momentum: float = field(default=0.0, init=False)
-    nesterov: bool = field(default=False, init=False)
-
-
-@dataclass
-class Adam:
-    """Adam: the size of a step depends on the rate, not on the size of the gradients.
-
-        m <- b1 m + (1 - b1) g     v <- b2 v + (1 - b2) g^2      t <- t + 1
-        w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon)
-
-    Kingma and Ba, "Adam: a method for stochastic optimization", 2015, at the end of section 2,
-    https://arxiv.org/abs/1412.6980.
-    """
-
-    learning_rate: float
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
-    factors: Sequence[float] = _ONES
-    t, m, v = 0, _ZEROS, _ZEROS
-
-    def step(self, weights: Weights, gradients: Weights) -> list[Array]:
-        """Returns the weights after one update."""
-        b1, b2, self.t = self.beta_1, self.beta_2, self.t + 1
-        self.m = [b1 * m + (1 - b1) * g for m, g in zip(self.m, gradients, strict=False)]
-        self.v = [b2 * v + (1 - b2) * g**2 for v, g in zip(self.v, gradients, strict=False)]
-        rate = self.learning_rate * np.sqrt(1 - b2**self.t) / (1 - b1**self.t)
-        parts = zip(weights, self.m, self.v, self.factors, strict=False)
-        return [w - rate * f * m / (np.sqrt(v) + self.epsilon) for w, m, v, f in parts]
-
-
-UPDATES: dict[str, Callable[..., Any]] = {"sgd": SGD, "momentum": Momentum, "adam": Adam}

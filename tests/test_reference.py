@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kfc import reference
-from kfc.reference import SGD, UPDATES, Adam, Momentum
+from kfc.reference_updates import SGD, UPDATES, Adam, Momentum
 
 
 @pytest.fixture(scope="module")

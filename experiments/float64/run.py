@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import kfc
-from kfc import reference
+from kfc import reference, reference_updates
 
 RATE = 0.05
 ACTIVATIONS = ("tanh", "relu")
@@ -23,7 +23,7 @@ def train_epoch(x, labels, weights, *, activation, loss, batch_size):
     Returns:
         The weights, and the mean loss over rows, each before its batch's update.
     """
-    update, total = reference.SGD(RATE), 0.0
+    update, total = reference_updates.SGD(RATE), 0.0
     for first in range(0, len(x), batch_size):
         batch, truth = x[first : first + batch_size], labels[first : first + batch_size]
         value, gradients = reference.gradients(

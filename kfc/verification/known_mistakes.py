@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kfc import reference
+from kfc.training import kind_of
 from kfc.verification.float64_path import Float64Path
 from kfc.verification.problem import State
 
@@ -87,9 +87,8 @@ def known_mistakes(
     squared = exact.updated(state, right, rate=rate**2)
     yield Mistake("rate", "the learning rate is applied twice", squared)
     still = exact.updated(state, right)
-    # A bias follows its kernel; other vectors are learned factors.
-    after_kernel = [False, *(weight.ndim == 2 for weight in state.weights[:-1])]
-    weights = zip(after_kernel, state.weights, still.weights, strict=True)
+    biases = [kind_of(each) == "bias" for each in problem.untrained_model.trainable_variables]
+    weights = zip(biases, state.weights, still.weights, strict=True)
     kept = [old if is_bias else new for is_bias, old, new in weights]
     yield Mistake("bias", "the biases are not updated", State(kept, still.optimizer))
     if len(states) > 1:
@@ -108,7 +107,7 @@ def known_mistakes(
 def _backward_mistakes(exact: Float64Path, state: State, step: int) -> Iterator[Mistake]:
     """Makes the mistakes in the backward pass."""
     depth = len(exact.activation)
-    _, layers = reference.layers(state.weights, exact.activation)
+    _, layers = exact.layers(state, len(exact.problem.batch(step)[1]))
     for layer in range(depth):
         for other in range(depth):
             widths = [layers[place].bias.size for place in (layer, other)]
@@ -141,17 +140,20 @@ def _backward(
         masks: Layers whose activation is differentiated at another layer's inputs.
         update: Learning rate by which each kernel is updated too early; 0 for a right order.
     """
-    x, y = exact.rows(*exact.problem.batch(step))
-    outputs, passed = reference.forward(state.weights, x, activation=exact.activation)
-    _, g = reference.LOSSES[exact.loss](outputs, y)  # (batch, outputs)
-    scale, layers = reference.layers(state.weights, exact.activation)
+    x, y = exact.problem.batch(step)
+    outputs, passed = exact.forward(state, x)
+    _, g = exact.loss(outputs, exact.targets(y))  # (batch, outputs)
+    scale, layers = exact.layers(state, len(x))
     found: Gradients = []
     for number, layer in reversed([*enumerate(layers)]):
         values = passed[masks.get(number, number)][1]  # (batch, units)
         g, slope_gradient = layer.backward(values, g)
         found = [passed[number][0].T @ g, g.sum(axis=0), *slope_gradient, *found]
         g = g @ (layer.kernel - update * found[0]).T  # (batch, inputs)
-    return found if scale is None else [(x * g).sum(axis=0), *found]
+    if scale is not None:
+        inputs = exact.inputs.forward(state.weights, x)
+        found, g = [(inputs * g).sum(axis=0), *found], scale * g
+    return exact.inputs.with_gradients(state.weights, x, g, found)
 
 
 def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradients:
@@ -161,8 +163,4 @@ def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradien
     size = problem.spec.training.rows_per_step(len(problem.rows))
     order = np.roll(problem.order(epoch), -shift)
     chosen = order[place * size :][:size]  # (batch,)
-    x, y = exact.rows(problem.rows.x[chosen], problem.rows.y[chosen])
-    _, gradients = reference.gradients(
-        state.weights, x, y, activation=exact.activation, loss=exact.loss
-    )
-    return gradients
+    return exact.gradients_of(state, problem.rows.x[chosen], problem.rows.y[chosen])[1]

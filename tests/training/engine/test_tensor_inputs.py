@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from kfc import reference
+from kfc import reference, reference_updates
 from kfc.data import Task
 from kfc.preprocessing import (
     TensorPieces,
@@ -139,7 +139,7 @@ def after_training(case, engine):
 def test_every_form_trains_the_factors_as_the_formulas_in_float64_do(problem):
     case = problem(FACTORS)
     weights = [np.asarray(w, np.float64) for w in case.network().get_weights()]
-    first, adam, size = weights, reference.Adam(0.05), case.spec.training.batch_size
+    first, adam, size = weights, reference_updates.Adam(0.05), case.spec.training.batch_size
     # Exactly as `Loop` does without shuffling: batches of 32, 32 and 6 rows in each epoch.
     losses = []
     x, y = case.task.scaling.apply_float64(case.train.x), case.train.y
