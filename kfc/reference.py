@@ -211,11 +211,15 @@ def mse(outputs: Array, y: Array) -> tuple[float, Array]:
     return np.mean(errors**2), 2 * errors / errors.size
 
 
-def cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
-    """Returns the mean of -log p_label, p = softmax(x), and (p - onehot(label)) / batch."""
+def cross_entropy(logits: Array, labels: Array, smoothing: float = 0.0) -> tuple[float, Array]:
+    """Returns the mean of -sum_k t_k log p_k, p = softmax(x), and (p - t) / batch.
+
+    t is onehot(label), or with label smoothing s (1 - s) onehot(label) + s / classes.
+    """
     x = logits - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(x).sum(axis=1)) - x[np.arange(len(x)), labels]  # p may be 0
-    return losses.mean(), (softmax(x) - np.eye(x.shape[1])[labels]) / len(x)
+    t = (1 - smoothing) * np.eye(x.shape[1])[labels] + smoothing / x.shape[1]
+    losses = np.log(np.exp(x).sum(axis=1)) - (t * x).sum(axis=1)  # p may be 0
+    return losses.mean(), (softmax(x) - t) / len(x)
 
 
 def binary_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
@@ -242,24 +246,27 @@ LOSSES: dict[str, Loss] = {f.__name__: f for f in (mse, cross_entropy, binary_cr
 class Layer(NamedTuple):
     """A dense layer: `kernel`, `bias`, its `activation`, and the factors of its `slope`.
 
-    The slope is None for an ordinary activation.
+    The slope is None for an ordinary activation. `kept` are the factors of a dropout,
+    (batch, units): 0, or 1 / (1 - rate).
     """
 
     kernel: Array
     bias: Array
     activation: Activation
     slope: Array | None
+    kept: Array | float = 1.0
 
     def forward(self, z: Array) -> Array:
-        """Returns f(z), or z + a (f(z) - z) with factors a: RealMLP, see `kfc.network`."""
-        activated = self.activation.forward(z)
-        return activated if self.slope is None else z + self.slope * (activated - z)
+        """Returns f(z), or z + a (f(z) - z) with factors a, times the dropout's factors."""
+        y = self.activation.forward(z)
+        return self.kept * (y if self.slope is None else z + self.slope * (y - z))
 
     def backward(self, z: Array, g: Array) -> tuple[Array, list[Array]]:
         """Returns the gradient with respect to z, and with respect to the factors, if any.
 
         dz = (1 - a) g + f_backward(z, a g)        da = sum_b g (f(z) - z)
         """
+        g = self.kept * g
         if self.slope is None:
             return self.activation.backward(z, g), []
         inside = (1 - self.slope) * g + self.activation.backward(z, self.slope * g)
@@ -267,14 +274,15 @@ class Layer(NamedTuple):
 
 
 def forward(
-    weights: Weights, x: Array, *, activation: Names
+    weights: Weights, x: Array, *, activation: Names, kept: Sequence[Any] = ()
 ) -> tuple[Array, list[tuple[Array, Array]]]:
     """Returns the outputs, (batch, outputs), and (x_l, a_l) of each layer.
 
     That is a_l = x_l W_l + b_l and x_(l+1) = f_l(a_l); the last a is the output. x_1 is the
-    input, times the input scale and those of the members if there are any.
+    input, times the input scale and those of the members if there are any; `kept` are the
+    dropout's factors of each hidden layer.
     """
-    scales, found = layers(weights, activation)
+    scales, found = layers(weights, activation, kept)
     x, passed = np.asarray(x, np.float64), []
     for factors in scales:
         x = multiply(x, factors)
@@ -285,27 +293,43 @@ def forward(
 
 
 def gradients(
-    weights: Weights, x: Array, y: Array, *, activation: Names, loss: str
+    weights: Weights, x: Array, y: Array, *, activation: Names, loss: str | Loss
 ) -> tuple[float, list[Array]]:
-    """Returns the loss and its gradient with respect to each weight, by the chain rule.
+    """Returns the loss and its gradient with respect to each weight, see `backward`."""
+    value, found, _ = backward(weights, x, y, activation=activation, loss=loss)
+    return value, found
+
+
+def backward(
+    weights: Weights,
+    x: Array,
+    y: Array,
+    *,
+    activation: Names,
+    loss: str | Loss,
+    kept: Sequence[Any] = (),
+) -> tuple[float, list[Array], Array]:
+    """Returns the loss and its gradients with respect to each weight and x, by the chain rule.
 
     da_l = f_l'(a_l) dx_(l+1)   dW_l = x_l^T da_l   db_l = sum_b da_l   dx_l = da_l W_l^T
-    ds = sum_b x dx_1
+    ds = sum_b x dx_1           dx = s dx_1
     """
-    outputs, passed = forward(weights, x, activation=activation)
-    value, g = mean_of_members(LOSSES[loss], outputs, y)
+    outputs, passed = forward(weights, x, activation=activation, kept=kept)
+    of_rows = LOSSES[loss] if isinstance(loss, str) else loss
+    value, g = mean_of_members(of_rows, outputs, y)
     found: list[Array] = []
-    scales, of_layers = layers(weights, activation)
+    scales, of_layers = layers(weights, activation, kept)
     for (signal, a), layer in zip(passed[::-1], of_layers[::-1], strict=True):
         g, slope_gradient = layer.backward(a, g)
         bias_gradient = sum_like(g, layer.bias)
         g, kernel_gradient = matmul_backward(signal, layer.kernel, g)
         found = [kernel_gradient, bias_gradient, *slope_gradient, *found]
-    return float(value), [*scale_gradients(x, scales, g), *found]
+    of_scales, g = scale_gradients(x, scales, g)
+    return float(value), [*of_scales, *found], g
 
 
-def scale_gradients(x: Array, scales: Sequence[Array], g: Array) -> list[Array]:
-    """Returns the gradients of the input scale and of the members', from that of x_1."""
+def scale_gradients(x: Array, scales: Sequence[Array], g: Array) -> tuple[list[Array], Array]:
+    """Returns the gradients of the input scale and the members', and that of x."""
     signals = [np.asarray(x, np.float64)]
     for factors in scales[:-1]:
         signals.append(multiply(signals[-1], factors))
@@ -313,10 +337,12 @@ def scale_gradients(x: Array, scales: Sequence[Array], g: Array) -> list[Array]:
     for signal, factors in zip(signals[::-1], scales[::-1], strict=False):
         g, gradient = multiply_backward(signal, factors, g)
         found = [gradient, *found]
-    return found
+    return found, g
 
 
-def layers(weights: Weights, activation: Names) -> tuple[list[Array], list[Layer]]:
+def layers(
+    weights: Weights, activation: Names, kept: Sequence[Any] = ()
+) -> tuple[list[Array], list[Layer]]:
     """Returns the input scale and that of members, if any, and each layer, in float64."""
     exact = [np.asarray(weight, np.float64) for weight in weights]
     # A kernel is followed by its bias, but factors of members by a kernel.
@@ -326,11 +352,12 @@ def layers(weights: Weights, activation: Names) -> tuple[list[Array], list[Layer
     # The last two weights are those of the outputs, whose bias may have an axis of members.
     starts = [place for place, weight in enumerate(exact[:-1]) if weight.ndim >= 2]
     names = [activation] * (len(starts) - 1) if isinstance(activation, str) else activation
+    factors = (*(kept or [1.0] * len(names)), 1.0)
     found = []
-    for place, name in zip(starts, (*names, "linear"), strict=True):
+    for place, name, factor in zip(starts, (*names, "linear"), factors, strict=True):
         kernel, bias, *after = exact[place : place + 3]
         slope = after[0] if after and after[0].ndim == 1 else None
-        found.append(Layer(kernel, bias, ACTIVATIONS[name], slope))
+        found.append(Layer(kernel, bias, ACTIVATIONS[name], slope, factor))
     return scales, found
 
 

@@ -137,6 +137,38 @@ def test_a_loss_and_its_gradient_are_keras_s(draw, float64, name):
     np.testing.assert_allclose(gradient, numbers, **DIFFERENCES)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+def test_label_smoothing_is_keras_s(draw, float64, smoothing):
+    outputs, y = draw(6, 4), labels_of("cross_entropy", 6, 4)
+    in_keras = keras.losses.CategoricalCrossentropy(True, label_smoothing=smoothing)
+    value, gradient = reference.cross_entropy(outputs, y, smoothing)
+    np.testing.assert_allclose(value, in_keras(np.eye(4)[y], tf.constant(outputs)), rtol=1e-7)
+    (expected,) = tape(lambda v: in_keras(np.eye(4)[y], v), outputs)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-8)
+    numbers = numerical_gradient(
+        lambda v: reference.cross_entropy(v, y, smoothing)[0], outputs
+    )
+    np.testing.assert_allclose(gradient, numbers, **DIFFERENCES)
+
+
+def test_the_gradients_with_dropout_and_by_the_rows_are_the_tape_s(draw, float64):
+    w1, b1, w2, b2 = network(draw, 4, 6, 3)
+    scale, slope, x, y = draw(4), draw(6), draw(7, 4), labels_of("cross_entropy", 7, 3)
+    kept = np.where(draw(7, 6) > 0, 0.0, 1 / 0.75)
+    weights = [scale, w1, b1, slope, w2, b2]
+    options = {"activation": "mish", "kept": [kept]}
+    _, found, dx = reference.backward(weights, x, y, loss="cross_entropy", **options)
+
+    def computed(x, s, w1, b1, a, w2, b2):
+        z = (s * x) @ w1 + b1
+        signal = kept * (z + a * (in_keras("mish", z) - z))
+        return KERAS_LOSSES["cross_entropy"](y, signal @ w2 + b2)
+
+    expected = tape(computed, x, *weights)
+    for by_hand, recorded in zip([dx, *found], expected, strict=True):
+        np.testing.assert_allclose(by_hand, recorded, rtol=1e-10, atol=1e-12)
+
+
 @pytest.fixture
 def float64():
     """Lets Keras's losses compute in float64."""

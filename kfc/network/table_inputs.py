@@ -62,7 +62,7 @@ def table_features(
     for place, code in _embedded(encoding):
         numbers_of_slots = np.arange(1, code.size + 1, dtype=np.float32)
         one_hot = ops.cast(ops.equal(x[:, place : place + 1], numbers_of_slots), "float32")
-        name = f"embedding_{place}"
+        name = _embedding_name(place)
         initializer = keras.initializers.RandomNormal(0.0, 1.0, seed=seed_of(name))
         parts.append(
             keras.layers.Dense(
@@ -73,6 +73,11 @@ def table_features(
             )(one_hot)
         )
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="inputs")(parts)
+
+
+def _embedding_name(place: int) -> str:
+    """Returns the name of the layer that embeds the category of a feature."""
+    return f"embedding_{place}"
 
 
 def _category_inputs(x: Any, encoding: TableEncoding) -> list[Any]:
@@ -128,11 +133,14 @@ def input_columns(spec: Spec, task: Task) -> np.ndarray:
 
 
 def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:
-    """Returns the inputs of the first hidden layer, computed in float64 as a reference.
+    """Returns scaled numbers, flags, signs and one-hot inputs, in float64 as a reference.
 
     Args:
         x: Encoded rows, (batch, features).
-        task: Task with an encoding without embeddings.
+        task: Task with an encoding.
+
+    Returns:
+        The inputs of the first hidden layer that no embedding makes, (batch, inputs).
     """
     encoding = _encoding(task)
     first = encoding.num_numbers
@@ -152,9 +160,22 @@ def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:
     return np.concatenate([task.scaling.apply_float64(x[:, :first]), categories], axis=1)
 
 
-def has_embeddings(task: Task) -> bool:
-    """Returns whether the network learns a vector for each value of some category."""
-    return task.encoding is not None and any(_embedded(task.encoding))
+def embedded_one_hots(x: np.ndarray, task: Task) -> dict[str, np.ndarray]:
+    """Returns the one-hot rows that embeddings of categories multiply, by their layers.
+
+    Args:
+        x: Encoded rows, (batch, features).
+        task: Task of the network.
+
+    Returns:
+        (batch, size) each, float64, in the order of the network's inputs.
+    """
+    if task.encoding is None:
+        return {}
+    return {
+        _embedding_name(place): (x[:, place : place + 1] == np.arange(1, code.size + 1)) * 1.0
+        for place, code in _embedded(task.encoding)
+    }
 
 
 def raw_model(network: keras.Model, task: Task) -> keras.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 
 from kfc import reference, reference_updates
 from kfc.compat import optimizer_slots
-from kfc.network import has_embeddings, num_outputs, table_features_float64
+from kfc.network import num_outputs
 from kfc.spec import ActivationSpec, OptimizerSpec, Spec
 from kfc.training import fan_in, kind_of
+from kfc.verification.float64_inputs import Float64Inputs
 from kfc.verification.problem import Problem, State, changed_options
 from kfc.verification.training_paths import StepResult
 
 _LOSSES = {
     "sparse_categorical_crossentropy": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
     "binary_crossentropy": "binary_cross_entropy",
     "mean_squared_error": "mse",
 }
@@ -36,7 +39,8 @@ class Float64Path:
     def __init__(self, problem: Problem) -> None:
         self.problem, spec = problem, problem.spec
         self.activation = [activation.name for activation in _activations(spec)]
-        self.loss = _loss_of(spec)
+        self.loss = _loss_function(spec)
+        self.inputs = Float64Inputs(problem)
         optimizer = problem.untrained_model.optimizer
         place = {id(variable): i for i, variable in enumerate(optimizer.variables)}
         self._slots = {
@@ -57,19 +61,62 @@ class Float64Path:
 
     def gradients(self, state: State, step: int) -> tuple[float, list[np.ndarray]]:
         """Returns the loss of a step's batch, and its gradients."""
-        x, y = self.rows(*self.problem.batch(step))
-        return reference.gradients(
-            state.weights, x, y, activation=self.activation, loss=self.loss
+        return self.gradients_of(state, *self.problem.batch(step))
+
+    def gradients_of(
+        self, state: State, x: np.ndarray, y: np.ndarray
+    ) -> tuple[float, list[np.ndarray]]:
+        """Returns the loss of any batch, and its gradients."""
+        loss, gradients, g = reference.backward(
+            self.inputs.other_weights(state.weights),
+            self.inputs.forward(state.weights, x),
+            self.targets(y),
+            activation=self.activation,
+            loss=self.loss,
+            kept=self._kept(state, len(x)),
+        )
+        return loss, self.inputs.with_gradients(state.weights, x, g, gradients)
+
+    def forward(self, state: State, x: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+        """Returns the outputs for a batch, and what each layer took and made of it."""
+        return reference.forward(
+            self.inputs.other_weights(state.weights),
+            self.inputs.forward(state.weights, x),
+            activation=self.activation,
+            kept=self._kept(state, len(x)),
         )
 
-    def rows(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns scaled inputs, (batch, features), and the targets of the loss."""
+    def layers(
+        self, state: State, rows: int
+    ) -> tuple[list[np.ndarray], list[reference.Layer]]:
+        """Returns the scales of the inputs, and each layer as it is for a batch of rows."""
+        weights = self.inputs.other_weights(state.weights)
+        return reference.layers(weights, self.activation, self._kept(state, rows))
+
+    def targets(self, y: np.ndarray) -> np.ndarray:
+        """Returns the targets of the loss, from those of the rows."""
         task = self.problem.task
-        if task.encoding is not None:
-            scaled = table_features_float64(x, task)
-        else:
-            scaled = task.scaling.apply_float64(x)
-        return scaled, y if task.classification else task.target_scaling.apply_float64(y)
+        return y if task.classification else task.target_scaling.apply_float64(y)
+
+    def _kept(self, state: State, rows: int) -> list[Any]:
+        """Returns the factors of dropout in the step after a state, by hidden layer."""
+        kept: list[Any] = []
+        members = self.problem.spec.network.members
+        model = self.problem.untrained_model
+        model.optimizer.iterations.assign(int(state.optimizer[self._iterations]))
+        for number, hidden in enumerate(self.problem.spec.network.layers(), start=1):
+            if not hidden.dropout:
+                kept.append(1.0)
+                continue
+            # The mask is the hash of integers that every path computes. The rows of members
+            # are one batch there, those of the first member first.
+            dropout = model.get_layer(f"hidden_{number}_dropout")
+            ones = np.ones((members * rows, hidden.units), np.float32)
+            mask = np.asarray(dropout(ones, training=True), np.float64)
+            if members > 1:
+                mask = mask.reshape(members, rows, -1).transpose(1, 0, 2)
+            kept.append(mask)
+        return kept
 
     def updated(
         self, state: State, gradients: Sequence[np.ndarray], *, rate: float | None = None
@@ -154,8 +201,6 @@ def float64_unsupported(problem: Problem) -> str:
         not in ("sgd", "tape_sgd", "adam", "adamw"),
         f"training.optimizer.{'/'.join(sorted(extra))}": bool(extra),
         "training.precision": training.precision != "float32",
-        "embeddings of categories": has_embeddings(problem.task),
-        "embeddings of numbers": network.numeric_embedding is not None,
         "sample weights": problem.rows.sample_weight is not None,
         **_unsupported_layers(spec),
         "several outputs of a binary loss": (
@@ -172,7 +217,6 @@ def _unsupported_layers(spec: Spec) -> dict[str, bool]:
     return {
         f"the activation {'/'.join(unknown)}": bool(unknown),
         "options of an activation": any(map(changed_options, activations)),
-        "dropout": any(layer.dropout for layer in layers),
         "normalization": any(layer.normalization != "none" for layer in layers),
         "l1 or l2": any(layer.l1 or layer.l2 for layer in layers),
         "layers without bias": not all(layer.use_bias for layer in layers),
@@ -186,9 +230,18 @@ def _activations(spec: Spec) -> list[ActivationSpec]:
 def _loss_of(spec: Spec) -> str:
     """Returns the reference's name of a spec's loss; "" if it has none."""
     loss = spec.training.loss
-    if loss is None or changed_options(loss):
+    if loss is None:
         return ""
-    return _LOSSES.get(loss.full_name(loss.name), "")
+    name = _LOSSES.get(loss.full_name(loss.name), "")
+    known = {"label_smoothing"} if name == "cross_entropy" else set()
+    return name if set(changed_options(loss)) <= known else ""
+
+
+def _loss_function(spec: Spec) -> reference.Loss:
+    """Returns the reference's loss of a spec, with its label smoothing."""
+    function: Any = reference.LOSSES[_loss_of(spec)]
+    smoothing = spec.training.loss.options.get("label_smoothing") if spec.training.loss else 0
+    return functools.partial(function, smoothing=smoothing) if smoothing else function
 
 
 def _given(optimizer: Any, *names: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kfc import reference
+from kfc.training import kind_of
 from kfc.verification.float64_path import Float64Path
 from kfc.verification.problem import State
 
@@ -87,9 +88,9 @@ def known_mistakes(
     squared = exact.updated(state, right, rate=rate**2)
     yield Mistake("rate", "the learning rate is applied twice", squared)
     still = exact.updated(state, right)
-    is_bias = [variable.name == "bias" for variable in problem.untrained_model.weights]
-    weights = zip(is_bias, state.weights, still.weights, strict=True)
-    kept = [old if bias else new for bias, old, new in weights]
+    biases = [kind_of(each) == "bias" for each in problem.untrained_model.trainable_variables]
+    weights = zip(biases, state.weights, still.weights, strict=True)
+    kept = [old if is_bias else new for is_bias, old, new in weights]
     yield Mistake("bias", "the biases are not updated", State(kept, still.optimizer))
     if len(states) > 1:
         _, old = exact.gradients(states[-2], step - 1)
@@ -107,7 +108,7 @@ def known_mistakes(
 def _backward_mistakes(exact: Float64Path, state: State, step: int) -> Iterator[Mistake]:
     """Makes the mistakes in the backward pass."""
     depth = len(exact.activation)
-    _, layers = reference.layers(state.weights, exact.activation)
+    _, layers = exact.layers(state, len(exact.problem.batch(step)[1]))
     for layer in range(depth):
         for other in range(depth):
             widths = [layers[place].bias.size for place in (layer, other)]
@@ -146,14 +147,14 @@ def _backward(
         update: Learning rate by which each kernel is updated too early; 0 for a right order.
         averaged: Whether members are averaged before the loss.
     """
-    x, y = exact.rows(*exact.problem.batch(step))
-    outputs, passed = reference.forward(state.weights, x, activation=exact.activation)
+    x, y = exact.problem.batch(step)
+    outputs, passed = exact.forward(state, x)
     if averaged:
-        _, g = reference.LOSSES[exact.loss](outputs.mean(axis=1), y)
+        _, g = exact.loss(outputs.mean(axis=1), exact.targets(y))
         g = np.broadcast_to(g[:, None] / outputs.shape[1], outputs.shape)
     else:
-        _, g = reference.mean_of_members(reference.LOSSES[exact.loss], outputs, y)
-    scales, layers = reference.layers(state.weights, exact.activation)
+        _, g = reference.mean_of_members(exact.loss, outputs, exact.targets(y))
+    scales, layers = exact.layers(state, len(x))
     found: Gradients = []
     for number, layer in reversed([*enumerate(layers)]):
         values = passed[masks.get(number, number)][1]  # (batch, units)
@@ -164,7 +165,9 @@ def _backward(
         found = [kernel_gradient, bias_gradient, *slope_gradient, *found]
         moved = layer.kernel - update * kernel_gradient
         g, _ = reference.matmul_backward(signal, moved, g)  # (batch, inputs)
-    return [*reference.scale_gradients(x, scales, g), *found]
+    inputs = exact.inputs.forward(state.weights, x)
+    of_scales, g = reference.scale_gradients(inputs, scales, g)
+    return exact.inputs.with_gradients(state.weights, x, g, [*of_scales, *found])
 
 
 def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradients:
@@ -174,8 +177,4 @@ def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradien
     size = problem.spec.training.rows_per_step(len(problem.rows))
     order = np.roll(problem.order(epoch), -shift)
     chosen = order[place * size :][:size]  # (batch,)
-    x, y = exact.rows(problem.rows.x[chosen], problem.rows.y[chosen])
-    _, gradients = reference.gradients(
-        state.weights, x, y, activation=exact.activation, loss=exact.loss
-    )
-    return gradients
+    return exact.gradients_of(state, problem.rows.x[chosen], problem.rows.y[chosen])[1]

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kfc import reference
 from kfc.verification.float64_path import Float64Path
 from kfc.verification.problem import State
 
@@ -47,9 +46,9 @@ def find_relu_zeros(exact: Float64Path, state: State, step: int) -> list[ReluZer
         state: State before the step.
         step: Number of the step, from 0.
     """
-    x, _ = exact.rows(*exact.problem.batch(step))
-    _, passed = reference.forward(state.weights, x, activation=exact.activation)
-    _, layers = reference.layers(state.weights, exact.activation)
+    x, *_ = exact.problem.batch(step)
+    _, passed = exact.forward(state, x)
+    _, layers = exact.layers(state, len(x))
     found = []
     for number, name in enumerate(exact.activation):
         if name not in _RELUS:

@@ -113,6 +113,7 @@ class GraphPath(StepByStepPath):
             # XLA compiles for each shape; one plain graph takes the short last batch, too.
             input_signature=None if self.xla else problem.signature,
             jit_compile=self.xla,
+            autograph=False,
         )
 
     def _step(self, batch: tuple[Any, ...]) -> Any:

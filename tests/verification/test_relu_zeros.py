@@ -7,7 +7,7 @@ from kfc.verification.relu_zeros import ReluZero, find_relu_zeros
 
 def test_a_unit_of_relu_at_0_is_listed_by_step_layer_unit_and_row(problem):
     exact, state = Float64Path(problem), read_state(problem.model())
-    x, _ = exact.rows(*problem.batch(1))
+    x = exact.inputs.forward(state.weights, problem.batch(1)[0])
     i, j = np.flatnonzero(x[5])[:2]
     column = np.zeros(64, np.float32)
     column[i], column[j] = x[5, j], -x[5, i]  # whose product with row 5 cancels

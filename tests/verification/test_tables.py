@@ -1,7 +1,11 @@
 """The training paths of a table: numbers, flags and categories."""
 
+import os
+
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kfc
 
@@ -28,13 +32,55 @@ def test_every_path_makes_the_steps_of_the_formulas(scale):
     assert names == ["graph", "eager", "fit", "xla", "engine", "float64"]
 
 
-def test_the_paths_with_an_embedding_are_compared_with_each_other():
-    column = {"type": "category", "encoder": "embedding", "embedding_size": 2}
-    overrides = {"data.columns": {"plan": column}}
+EMBEDDED = {
+    "data.columns": {"plan": {"type": "category", "encoder": "embedding", "embedding_size": 2}}
+}
+
+
+@pytest.mark.parametrize("numbers", [None, "periodic_linear", "piecewise_linear"])
+@pytest.mark.parametrize("columns", [{}, EMBEDDED], ids=["one-hot", "embedded"])
+def test_every_path_makes_the_steps_of_the_formulas_of_embeddings(numbers, columns):
+    overrides = {**columns, "network.numeric_embedding": numbers, "network.input_scale": True}
     certificate = kfc.verify(SPEC, data=TABLE, steps=4, overrides=overrides)
     assert certificate.passed, certificate.failures
-    assert certificate.float64_unsupported == "embeddings of categories"
-    assert [path["name"] for path in certificate.paths][-1] == "engine"
+    assert certificate.float64_unsupported == ""
+    assert [path["name"] for path in certificate.paths][-1] == "float64"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["realmlp_s", "realmlp"])
+@pytest.mark.parametrize(
+    ("table", "target", "task"),
+    [("hpc_jobs", "class", "classification"), ("ames", "price", "regression")],
+)
+def test_a_preset_makes_the_steps_of_the_formulas_on_a_real_table(preset, table, target, task):
+    folder = os.environ.get("KFC_DATASETS")
+    if not folder:
+        pytest.skip("no real tables")
+    source = f"csv:{folder}/tables/{table}.csv"
+    spec = {"preset": preset, "data": {"source": source, "target": target, "task": task}}
+    certificate = kfc.verify(spec, steps=4)
+    assert certificate.passed, certificate.failures
+    assert certificate.float64_unsupported == ""
+
+
+@pytest.mark.parametrize("wrong", ["sign", "rate"])
+def test_a_wrong_step_of_an_embedded_network_is_explained(wrong):
+    def step(model, x, y):
+        loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        with tf.GradientTape() as tape:
+            loss = loss_of(y, model(x, training=True))
+        variables = model.trainable_variables
+        rate = {"sign": -0.1, "rate": 0.01}[wrong]
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.assign_sub(rate * gradient)
+        return loss
+
+    overrides = {**EMBEDDED, "network.numeric_embedding": "piecewise_linear"}
+    certificate = kfc.verify(SPEC, data=TABLE, steps=4, overrides=overrides, step=step)
+    (failure,) = certificate.failures
+    assert (failure["path"], failure["code"]) == ("yours", wrong)
 
 
 @pytest.mark.parametrize("kind", ["file", "frame"])

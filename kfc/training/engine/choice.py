@@ -89,7 +89,8 @@ def xla_savings(spec: Spec, *, num_rows: int, num_weights: int) -> float:
     if stopping is not None and stopping.patience is not None:
         epochs = min(epochs, _EPOCHS_OF_PATIENCE * max(1, stopping.patience))
     steps = training.steps_per_epoch(num_rows) * epochs
-    products = 3.0 * num_weights * num_rows * spec.network.members * epochs
+    # Members make batches large: XLA's products of these take as long as those of a graph.
+    products = 3.0 * num_weights * num_rows * epochs if spec.network.members == 1 else 0.0
     return _SAVED_SHARE * products + _SAVED_PER_STEP * steps
 
 

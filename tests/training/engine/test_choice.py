@@ -55,6 +55,13 @@ def test_a_training_that_may_stop_early_is_expected_to_be_short():
     assert chosen({**many, "training.early_stopping.patience": None}, rows=1_000) == "xla"
 
 
+def test_members_are_compiled_for_many_steps_only():
+    batch = {"training.batch_size": 256}
+    assert chosen(batch) == "xla"
+    assert chosen({**batch, "network.members": 8}) == "graph"
+    assert chosen({**batch, "network.members": 8, "training.epochs": 100}) == "xla"
+
+
 def test_epoch_callbacks_stay_on_the_fast_path():
     plateau = keras.callbacks.ReduceLROnPlateau()
     assert chosen({"training.callbacks": ["csv_log"]}, callbacks=[plateau]) == "xla"
