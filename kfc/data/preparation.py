@@ -50,6 +50,8 @@ class Prepared:
         outside: Test rows of the source itself, where the test rows are those of a fold.
         test_numbers: Numbers of the source's rows that are the test rows; None where the
             source has test rows of its own.
+        interval_rows: Rows that give the intervals of a regression, and no metric that
+            chooses an epoch; None without `training.interval_coverage`.
     """
 
     train: Rows
@@ -63,6 +65,7 @@ class Prepared:
     warnings: tuple[Finding, ...] = ()
     outside: Rows | None = None
     test_numbers: np.ndarray | None = None
+    interval_rows: Rows | None = None
 
     @property
     def held_out(self) -> dict[str, Rows]:
@@ -115,9 +118,10 @@ def prepare(
     task = _task(spec, parts)
     for x, where in parts.raw_inputs:
         run_checks("scaled", task.scaling, x, where, task.feature_names)
+    validation, interval_rows = _for_intervals(spec, parts.validation)
     return Prepared(
         parts.train,
-        parts.validation,
+        validation,
         parts.test,
         task,
         parts.sha256,
@@ -127,7 +131,21 @@ def prepare(
         tuple(finding for finding in parts.warnings if finding.code not in spec.accept),
         parts.outside,
         parts.test_numbers,
+        interval_rows,
     )
+
+
+def _for_intervals(spec: Spec, rows: Rows | None) -> tuple[Rows | None, Rows | None]:
+    """Returns validation rows, and every second one apart if the spec asks for intervals.
+
+    Residuals of the rows that have chosen the best epoch are too small: on tables of 1,600
+    rows, intervals for 90 % then held 88 %.
+    """
+    if rows is None or spec.training.interval_coverage is None:
+        return rows, None
+    numbers = np.arange(len(rows))
+    apart = rows.take(numbers[1::2]) if len(rows) > 1 else None
+    return rows.take(numbers[::2]), apart
 
 
 def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> EncodedParts:

@@ -185,8 +185,9 @@ def _finish_seeds(plan: EnsemblePlan, folder: Path, data: Any, console: Console)
         for member, each in train_members(plan, folder, runner, workers=1, threads=None):
             prepared = runner.prepare.again(member.spec)
             average.add(each, prepared.test)
-            if prepared.validation is not None and asks_for_uncertainty(each.spec):
-                validation.add(each, prepared.validation)
+            rows = prepared.interval_rows or prepared.validation
+            if rows is not None and asks_for_uncertainty(each.spec):
+                validation.add(each, rows)
             baseline = baseline or scores.baseline_scores(
                 prepared.train, prepared.test, each.task
             )

@@ -88,7 +88,8 @@ def average_uncertainty(spec: Spec, parts: Mapping[str, Labelled | None]) -> dic
     """Returns the temperature or the intervals of an average, as a spec asks for them.
 
     The first part is that on which they are fitted. For `training.members` it is the
-    validation rows, with the outputs of the average; for a cross-validation it is every row,
+    validation rows, or those of them that are for intervals, with the outputs of the average;
+    for a cross-validation it is every row,
     with the outputs of the run that was not trained on it. There the average is less sure
     than that run, so that a temperature above 1 would be too much for it and is not taken. It
     is usually also better, so that its intervals hold rather more than the coverage. Barber,

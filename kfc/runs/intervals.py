@@ -32,8 +32,8 @@ def fit_half_widths(y: np.ndarray, value: np.ndarray, coverage: float) -> tuple[
         r_i = |y_i - value_i|        half-width = the ceil((n + 1) c)-th smallest r_i
 
     A new row's target is in [value - half-width, value + half-width] with a probability of at
-    least c, if its residual and those of the held-out rows are exchangeable. The held-out rows
-    have also chosen the best epoch, so the residuals are slightly too small, the more so the
+    least c, if its residual and those of the held-out rows are exchangeable. So the rows must
+    not have chosen the best epoch, which would make their residuals too small, the more so the
     fewer rows there are. Every interval has the same width: it is right on average over rows.
     Papadopoulos, Proedrou, Vovk, Gammerman, "Inductive confidence machines for regression",
     2002, https://doi.org/10.1007/3-540-36755-1_29; Lei, G'Sell, Rinaldo, Tibshirani,

@@ -35,9 +35,12 @@ def fit_uncertainty(trainer: Trainer) -> tuple[Trainer, dict[str, Any]]:
     if not asks_for_uncertainty(spec):
         return trainer, {}
     prepared = plan.prepared
+    rows_by_part = dict(prepared.held_out)
+    if prepared.interval_rows is not None:
+        rows_by_part["val"] = prepared.interval_rows
     parts = {
         name: (trainer.evaluator.outputs(rows.x), rows.y)
-        for name, rows in prepared.held_out.items()
+        for name, rows in rows_by_part.items()
     }
     facts = uncertainty_facts(spec, parts)
     task = with_fitted(prepared.task, facts)
@@ -69,8 +72,8 @@ def uncertainty_facts(
         Plain values for `result.json`. Of classes: `temperature`; `best_temperature`, which
         minimizes the log-loss whether it is clearly another one or not; `bins`, and for each
         part the calibration error in these bins, `val_ece_before` and `val_ece_after`. Of
-        a regression: `coverage`, `half_widths` and for each part the share of targets in
-        their intervals, `test_coverage`, each a list of one number per output. Of both:
+        a regression: `coverage`, `half_widths` and for each other part the share of targets
+        in their intervals, `test_coverage`, each a list of one number per output. Of both:
         `rows`, the number of rows of the first part.
 
     Raises:
@@ -88,7 +91,7 @@ def uncertainty_facts(
             "rows": len(y),
             **{
                 f"{name}_coverage": intervals.measure_coverage(y, value, half_widths)
-                for name, (value, y) in parts.items()
+                for name, (value, y) in list(parts.items())[1:]
             },
         }
     temperature = calibration.fit_temperature(class_logits(outputs), y)
@@ -140,7 +143,7 @@ def uncertainty_lines(facts: Mapping[str, Any]) -> dict[str, str]:
             for share in facts[f"{part}_coverage"]
         )
         fitted = f"+-{widths} for {facts['coverage']:.3g}, from {facts['rows']:,} rows"
-        return {"interval": fitted, "coverage": shares}
+        return {"interval": fitted, **({"coverage": shares} if shares else {})}
     return {}
 
 
@@ -154,7 +157,7 @@ def _parts(facts: Mapping[str, Any], end: str) -> list[str]:
 def too_few_for_intervals(
     spec: Spec, prepared: Prepared, *, processes: int = 1
 ) -> Finding | None:
-    """Finds intervals of a coverage that too few validation rows can give.
+    """Finds intervals of a coverage that too few rows can give, half the validation rows.
 
     Args:
         spec: Spec of the network.
@@ -162,7 +165,7 @@ def too_few_for_intervals(
         processes: Number of trainings at once, which makes no difference here.
     """
     coverage = spec.training.interval_coverage
-    num_rows = 0 if prepared.validation is None else len(prepared.validation)
+    num_rows = 0 if prepared.interval_rows is None else len(prepared.interval_rows)
     return None if coverage is None else _too_few(coverage, num_rows)
 
 

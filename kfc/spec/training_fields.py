@@ -102,7 +102,8 @@ class TrainingSpec(SpecModel):
     interval_coverage: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
         description="Of a regression: share of rows whose target is between the bounds lower "
-        "and upper of a prediction, from the residuals of the validation rows.",
+        "and upper of a prediction, from the residuals of every second validation row, which "
+        "is then no validation row.",
         examples=[0.9],
     )
     shuffle: bool = Field(True, description="Whether each epoch has a new order of rows.")

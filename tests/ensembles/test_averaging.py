@@ -144,13 +144,13 @@ def test_the_average_has_intervals_where_it_is_exported(wide_folds, tmp_path):
     assert exported.predict(x).upper == pytest.approx(found.upper, rel=1e-5)
 
 
-def test_seeds_fit_intervals_on_their_validation_rows(tmp_path):
+def test_seeds_fit_intervals_on_validation_rows_apart(tmp_path):
     overrides = {**WITHIN, "training.members": 2}
     ensemble = kfc.fit("diabetes", overrides=overrides, runs=tmp_path, verbose=False)
-    rows = ensemble.runs[0].rows("val")
-    value = np.mean([run.rows("val").predictions.value for run in ensemble.runs], axis=0)
+    rows = ensemble.runs[0].prepared(None).interval_rows
+    value = np.mean([run.predict(rows.x).value for run in ensemble.runs], axis=0)
     residuals = np.sort(np.abs(rows.y - value)[:, 0])
-    wanted = residuals[int(np.ceil(37 * 0.8)) - 1]
+    wanted = residuals[int(np.ceil(19 * 0.8)) - 1]
     assert ensemble.uncertainty["half_widths"] == [pytest.approx(wanted, rel=1e-5)]
     assert Ensemble.of(ensemble.runs).predict(rows.x).lower.size == 0
 

@@ -9,9 +9,11 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 import kfc
+from kfc.data import prepare
 from kfc.runs.calibration import calibration_error, fit_temperature
 from kfc.runs.scores import compute_outputs
 from kfc.runs.uncertainty import uncertainty_lines
+from kfc.spec import load_spec
 from kfc.training.engine.engine import Engine
 
 CALIBRATED = {
@@ -178,12 +180,21 @@ def test_one_logit_of_two_classes_has_a_temperature(fit, tmp_path):
 # --- numbers --------------------------------------------------------------------------------
 
 
-def test_the_half_width_is_a_residual_of_the_validation_rows(within):
-    rows = within.rows("val")
-    residuals = np.sort(np.abs(rows.y - rows.predictions.value)[:, 0])
+def test_the_half_width_is_a_residual_of_rows_apart(within):
+    rows = within.prepared(None).interval_rows
+    residuals = np.sort(np.abs(rows.y - within.predict(rows.x).value)[:, 0])
     (half_width,) = within.uncertainty["half_widths"]
-    assert half_width == pytest.approx(residuals[int(np.ceil(0.9 * 37)) - 1], rel=1e-5)
-    assert within.uncertainty["rows"] == len(residuals) == 36
+    assert half_width == pytest.approx(residuals[int(np.ceil(0.9 * 19)) - 1], rel=1e-5)
+    assert within.uncertainty["rows"] == len(residuals) == 18
+
+
+def test_rows_that_give_intervals_choose_no_epoch(within):
+    prepared = within.prepared(None)
+    assert within.rows["val"] == len(prepared.validation) == 18
+    every = prepare(load_spec("diabetes")).validation
+    np.testing.assert_array_equal(prepared.validation.x, every.x[::2])
+    np.testing.assert_array_equal(prepared.interval_rows.x, every.x[1::2])
+    assert within.evaluate() == within.metrics
 
 
 def test_predictions_have_bounds(within):
@@ -242,7 +253,7 @@ def test_more_coverage_than_the_rows_can_give_is_refused(fit, tmp_path):
         fit(tmp_path, "diabetes", {**WITHIN, "training.interval_coverage": 0.99})
     (finding,) = caught.value.findings
     assert finding.where == "training.interval_coverage"
-    assert (finding.code, finding.got) == ("too_few_for_intervals", "36")
+    assert (finding.code, finding.got) == ("too_few_for_intervals", "18")
     assert finding.expected.startswith("at least 99 held-out rows")
     assert list(tmp_path.iterdir()) == []
 
@@ -266,5 +277,5 @@ def test_the_facts_are_short_lines(calibrated, within):
         "calibration error",
     ]
     lines = uncertainty_lines(within.uncertainty)
-    assert lines["interval"].endswith(" for 0.9, from 36 rows")
+    assert lines["interval"].endswith(" for 0.9, from 18 rows")
     assert uncertainty_lines({}) == {}
