@@ -99,7 +99,7 @@ def fit(
         result = kfc.cross_validate(checked, folds=folds, verbose=not quiet, **options)
         printing.print_cross_validation(result, as_json)
         return
-    network = kfc.load(start).model if start else None
+    network = kfc.load(start).network if start else None
     run = kfc.fit(checked, network=network, runs=runs, verbose=not quiet)
     printing.print_run(run.summary(), as_json)
 

@@ -229,3 +229,15 @@ def test_a_mistake_ends_with_its_code_and_a_message(
     assert message in " ".join(ended.stderr.split())
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
+
+
+def test_a_training_starts_from_the_weights_of_another_run_of_the_table(
+    run_kfc, drafted, trained, folder
+):
+    spec = drafted.stdout.split()[1]
+    further = ("--from", trained, "--runs", "further", "--json")
+    ended = run_kfc("fit", spec, *FEW, *further, folder=folder)
+    assert ended.returncode == 0, ended.stderr
+    environment = json.loads((folder / "further/0001-customers/environment.json").read_text())
+    weights = json.loads((folder / trained / "result.json").read_text())["weights_sha256"]
+    assert environment["given"]["network"] == weights
