@@ -17,7 +17,7 @@ class ColumnProduct(keras.layers.Layer):
     TensorFlow's einsum moves the columns to the last axis, multiplies, and moves them back,
     forward and backward; outside XLA, a step of a numeric embedding then takes up to twice as
     long as with one product for each column, and LiteRT cannot run what its converter makes
-    of it. With XLA both take the same time.
+    of it. With XLA neither of them is always faster.
 
     Args:
         layer: A built `keras.layers.EinsumDense`, see `multiplies_columns`.

@@ -184,7 +184,7 @@ def test_specs_lists_and_prints_the_built_in_ones(run_kfc, folder):
 
 def test_presets_lists_and_prints_them(run_kfc, folder):
     listed = run_kfc("presets", "--json", folder=folder)
-    assert json.loads(listed.stdout)["presets"] == ["realmlp", "realmlp_s"]
+    assert json.loads(listed.stdout)["presets"] == ["realmlp", "realmlp_s", "tabm"]
     printed = run_kfc("presets", "realmlp_s", folder=folder)
     assert "common:" in printed.stdout
     unknown = run_kfc("presets", "realmlp_t", folder=folder)

@@ -16,27 +16,23 @@ def file(tmp_path):
 
 def test_a_draft_names_a_preset_and_leaves_its_keys_to_it(file):
     values = read_yaml(draft_spec(str(file)).text, "").values
-    assert values["preset"] == "realmlp_s"
+    assert values["preset"] == "tabm"
     assert not {"network", "training"} & {*values}
     assert "scale" not in values["data"]
-    assert load_spec(values).data.scale == "robust_clip"
-
-
-def test_a_draft_for_many_rows_names_a_scaling_for_rows_on_the_disk(file, monkeypatch):
-    monkeypatch.setattr(spec_draft, "_MANY_ROWS", 200)
-    values = read_yaml(draft_spec(str(file)).text, "").values
-    assert load_spec(values).data.scale == "standard"
+    assert load_spec(values).data.scale == "quantile"
 
 
 @pytest.mark.parametrize(
     ("rows", "time"),
-    [(200, "a minute or less"), (50_000, "3 minutes"), (3_000_000, "3 hours")],
+    [(200, "a minute or less"), (50_000, "4 minutes"), (3_000_000, "4 hours")],
 )
 def test_the_time_grows_with_the_rows(rows, time):
-    # 0.64 of the rows, 256 epochs, 2e-5 seconds each.
+    # 0.64 of the rows, 50 epochs, 1.5e-4 seconds each.
     assert spec_draft._predicted_time(rows) == time
 
 
-def test_the_epochs_of_a_prediction_are_those_of_the_preset():
-    sections = read_yaml(preset_text("realmlp_s"), "").values
-    assert sections["common"]["training"]["epochs"] == spec_draft._EPOCHS
+def test_the_epochs_of_a_prediction_are_some_times_the_patience_of_the_preset():
+    sections = read_yaml(preset_text(spec_draft._PRESET), "").values
+    training = sections["common"]["training"]
+    patience = training["early_stopping"]["patience"]
+    assert 2 * patience < spec_draft._EPOCHS < training["epochs"]
