@@ -42,7 +42,9 @@ _FORMAT = 1  # of the files of an entry
 _NUMBERS = "test_numbers.npy"
 _TABLES = ".tables"  # name of the default folder
 _SOURCES = ("source", "test", "validation")
-_WITHOUT_EFFECT = ("cache", "stream", "scale", "scale_target", "unknown")
+_WITHOUT_EFFECT = (
+    *("cache", "clip_predictions", "scale", "scale_target", "stream", "unknown"),
+)
 """Keys of `data` that do not change the encoded rows."""
 
 

@@ -103,6 +103,8 @@ class Task:
             scaling is then that of its numbers, the first features of an encoded row.
         temperature: Number by which the finished network divides its logits; None without
             `training.calibrate`, and before it is fitted.
+        limits: Smallest and largest predictions of a regression, (outputs,) each; None
+            without `data.clip_predictions`, and before the end of the training.
         intervals: Intervals around predictions; None without `training.interval_coverage`,
             and before they are fitted.
         number_bins: Bins of the scaled numbers, where the network embeds them by bins.
@@ -118,6 +120,7 @@ class Task:
     targets: tuple[str, ...] = ()
     table: TableTask | None = None
     temperature: float | None = None
+    limits: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     intervals: Intervals | None = None
     number_bins: NumberBins | None = None
 

@@ -253,6 +253,8 @@ def _task_findings(spec: Spec, source: Source, task: Task) -> Iterator[Finding]:
     ):
         got = ", ".join(str(value) for value in np.unique(y)[:3])
         yield _finding("data.source", "classes numbered 0, 1, 2, ...", f"{got}, ...")
+    if not task.classification and spec.data.clip_predictions:
+        yield _finding("data.clip_predictions", "false", True)
     if task.outputs > 1 and spec.data.scale_target != "none":
         yield _finding("data.scale_target", "none for several targets", "standard")
 

@@ -54,6 +54,7 @@ class _TaskFields(BaseModel):
     target_scaling: _ScalingFields
     table: dict[str, Any] | None = None  # checked where it is read, by `TableTask`
     temperature: Annotated[float, Field(gt=0)] | None = None
+    limits: Annotated[list[list[float]], Field(min_length=2, max_length=2)] | None = None
     intervals: _IntervalFields | None = None
     number_bins: dict[Literal["edges"], list[list[float]]] | None = None
 

@@ -10,6 +10,8 @@ from .column_product import ColumnProduct as ColumnProduct
 from .column_product import ColumnSums as ColumnSums
 from .column_product import multiplies_columns as multiplies_columns
 from .factor_product import product_class as product_class
+from .finishing import finished as finished
+from .finishing import finished_network as finished_network
 from .members import average_of_members as average_of_members
 from .members import num_members as num_members
 from .members import without_average as without_average
@@ -22,5 +24,3 @@ from .table_inputs import embedded_one_hots as embedded_one_hots
 from .table_inputs import num_inputs as num_inputs
 from .table_inputs import raw_model as raw_model
 from .table_inputs import table_features_float64 as table_features_float64
-from .temperature import calibrated_network as calibrated_network
-from .temperature import with_temperature as with_temperature

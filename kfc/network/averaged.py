@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kfc.data import Task
-from kfc.network.temperature import with_temperature
+from kfc.network.finishing import finished
 
 SMALLEST = 1e-37
 """A probability below this counts as this, so that its logarithm is finite."""
@@ -63,7 +63,7 @@ def averaged_network(
     if task.classification:
         probabilities = [ops.softmax(_class_logits(each)) for each in outputs]
         average = ops.mean(ops.stack(probabilities), axis=0)
-        y = with_temperature(ops.log(ops.maximum(average, SMALLEST)), task)
+        y = finished(ops.log(ops.maximum(average, SMALLEST)), task)
     else:
         y = ops.mean(ops.stack(outputs), axis=0)
     if guarded:

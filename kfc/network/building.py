@@ -15,6 +15,7 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
+from kfc.network.finishing import finished
 from kfc.network.learned_factors import INPUT_SCALE, parametric, with_factors
 from kfc.network.members import (
     MEMBER_SCALE,
@@ -25,7 +26,6 @@ from kfc.network.members import (
 )
 from kfc.network.numeric_embeddings import embedded_numbers
 from kfc.network.table_inputs import table_features
-from kfc.network.temperature import with_temperature
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import (
     ActivationSpec,
@@ -43,11 +43,11 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
     The layers are `flatten` (for inputs of several dimensions), `scaling`, `input_scale` (if
     the spec has it), `member_scale` (for several members), `hidden_1` to `hidden_n` and
     `logits`; for a regression also `value`, which returns values in the target's own units.
-    The outputs of several members are averaged, see `kfc.network.members`. For a task with a
-    temperature, `calibrated` divides the logits by it. Each layer has a seed made of the
-    spec's seed and the layer's name, so that equal specs give equal weights. Of an initializer
-    that computes weights from rows, only the part without rows is done: see
-    `initialize_from_rows`.
+    The outputs of several members are averaged, see `kfc.network.members`. The network of a
+    task with a temperature or with limits ends with it, see `kfc.network.finishing`. Each
+    layer has a seed made of the spec's seed and the layer's name, so that equal specs give
+    equal weights. Of an initializer that computes weights from rows, only the part without
+    rows is done: see `initialize_from_rows`.
 
     Args:
         spec: A checked spec.
@@ -86,7 +86,7 @@ def build(spec: Spec, task: Task, *, scaled: bool = True) -> keras.Model:
         x = task.target_scaling.inverse_layer()(x)
     if members > 1:
         x = average_of_members(x, classification=task.classification)
-    x = with_temperature(x, task) if scaled else x
+    x = finished(x, task) if scaled else x
     network = keras.Model(inputs, x, name="network")  # x: (batch, outputs)
     if members > 1:
         _initialize_members(network, spec, task)

@@ -48,7 +48,10 @@ def first_difference(expected: keras.Model, actual: keras.Model) -> Finding | No
     return None
 
 
-_WEIGHTLESS = ("Flatten", "Functional", "InputLayer", "Normalization", "Rescaling", "Reshape")
+_WEIGHTLESS = (
+    *("Flatten", "Functional", "InputLayer", "Maximum", "Minimum", "Normalization"),
+    *("Rescaling", "Reshape"),
+)
 _COMPARED = (
     "units",
     "trainable",

@@ -8,6 +8,7 @@ from .column_encoding import Code as Code
 from .column_encoding import ColumnEncoding as ColumnEncoding
 from .column_encoding import row_place as row_place
 from .date_column import DateColumn as DateColumn
+from .feature_statistics import ranges as ranges
 from .input_scaling import InputScaling as InputScaling
 from .input_scaling import fit_scaling as fit_scaling
 from .input_scaling import scaling_from_config as scaling_from_config

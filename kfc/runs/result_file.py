@@ -48,6 +48,7 @@ class _TaskRecord(BaseModel, strict=True, extra="forbid"):
     target_scaling: dict[Literal["shift", "divisor"], Any]
     table: dict[str, Any] | None = None  # `TableTask.from_config` checks its values
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    limits: Annotated[list[list[float]], Field(min_length=2, max_length=2)] | None = None
     intervals: _IntervalsRecord | None = None
     number_bins: dict[Literal["edges"], list[list[float]]] | None = None
 
@@ -208,7 +209,7 @@ def task_facts(task: Task) -> dict[str, Any]:
     for name in parts:
         part = getattr(task, name)
         facts[name] = None if part is None else part.get_config()
-    fitted = ("temperature", "intervals")  # a task without them is written as ever
+    fitted = ("temperature", "limits", "intervals")  # a task without them is written as ever
     return {
         key: value for key, value in facts.items() if value is not None or key not in fitted
     }
@@ -236,11 +237,14 @@ def task_of(facts: Mapping[str, Any]) -> Task:
         target_scaling=TargetScaling.from_config(facts["target_scaling"]),
         table=None if table is None else TableTask.from_config(table),
         temperature=facts.get("temperature"),
+        limits=_limits_of(facts.get("limits")),
         intervals=_intervals_of(facts.get("intervals")),
         number_bins=None if bins is None else NumberBins.from_config(bins),
     )
     if task.intervals is not None and len(task.intervals.half_widths) != task.outputs:
         raise ValueError(f"intervals of {len(task.intervals.half_widths)} outputs")
+    if task.limits is not None and {len(each) for each in task.limits} != {task.outputs}:
+        raise ValueError(f"limits of {len(task.limits[0])} outputs")
     if scaling.num_features not in (1, task.num_scaled):
         raise ValueError(f"a scaling of {scaling.num_features} features")
     if task.number_bins and task.number_bins.num_features != task.num_scaled:
@@ -250,6 +254,13 @@ def task_of(facts: Mapping[str, Any]) -> Task:
 
 def _intervals_of(facts: Mapping[str, Any] | None) -> Intervals | None:
     return None if facts is None else Intervals(facts["coverage"], tuple(facts["half_widths"]))
+
+
+def _limits_of(facts: Any) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    if facts is None:
+        return None
+    smallest, largest = (tuple(map(float, each)) for each in facts)
+    return smallest, largest
 
 
 def as_json(value: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from kfc.runs.plan import Plan
 from kfc.runs.run import Run
 from kfc.runs.scores import further_scores
 from kfc.runs.trainer import Trainer, weights_sha256
-from kfc.runs.uncertainty import fit_uncertainty
+from kfc.runs.uncertainty import finish
 from kfc.system import atomic, hint_on_interrupt, memory, user_paths
 from kfc.training.callbacks import build_callbacks, keeps_state, restored_epoch
 from kfc.training.checkpoints import Checkpoint, Progress
@@ -89,7 +89,7 @@ class RunWriter:
         progress: Progress,
     ) -> Run:
         """Saves and measures a trained network; `result.json` is the last file written."""
-        trainer, uncertainty = fit_uncertainty(trainer)
+        trainer, uncertainty = finish(trainer)
         folder, plan, phases = self._folder, trainer.plan, self._phases
         model = raw_model(plan.network, plan.prepared.task)
         atomic.write_file_with(folder / "model.keras", model.save)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 
 from kfc.data import Intervals, Prepared, Task
 from kfc.errors import DataError, Finding
-from kfc.network import calibrated_network
+from kfc.network import finished_network
+from kfc.preprocessing import ranges
 from kfc.runs import calibration, intervals
 from kfc.runs.trainer import Trainer
 from kfc.spec import Spec
@@ -20,21 +22,29 @@ Labelled = tuple[np.ndarray, np.ndarray]
 """Outputs of a network, (rows, outputs), and the targets of the same rows."""
 
 
-def fit_uncertainty(trainer: Trainer) -> tuple[Trainer, dict[str, Any]]:
-    """Fits what `training.calibrate` or `training.interval_coverage` of a spec asks for.
+def finish(trainer: Trainer) -> tuple[Trainer, dict[str, Any]]:
+    """Gives a trained network its end, and fits what its spec asks for on held-out rows.
+
+    `data.clip_predictions` limits the values; `training.calibrate` and
+    `training.interval_coverage` are fitted to the outputs of the limited network.
 
     Args:
         trainer: Trainer of a trained network, with the weights that the run ends with.
 
     Returns:
-        The trainer of the finished network, whose logits are divided by the temperature and
-        whose task has the temperature or the intervals; and the facts that `uncertainty_facts`
-        returns. The same trainer and no facts, where the spec asks for nothing.
+        The trainer of the finished network, whose task has the temperature, the limits or the
+        intervals; and the facts that `uncertainty_facts` returns. The same trainer and no
+        facts, where the spec asks for nothing.
     """
     plan, spec = trainer.plan, trainer.plan.spec
+    prepared = plan.prepared
+    limits = None
+    if spec.data.clip_predictions and not prepared.task.classification:
+        smallest, largest = ranges(prepared.train.y.reshape(len(prepared.train), -1))
+        limits = tuple(map(float, smallest)), tuple(map(float, largest))
+        trainer = _finished(trainer, plan.network, replace(prepared.task, limits=limits))
     if not asks_for_uncertainty(spec):
         return trainer, {}
-    prepared = plan.prepared
     rows_by_part = dict(prepared.held_out)
     if prepared.interval_rows is not None:
         rows_by_part["val"] = prepared.interval_rows
@@ -43,13 +53,24 @@ def fit_uncertainty(trainer: Trainer) -> tuple[Trainer, dict[str, Any]]:
         for name, rows in rows_by_part.items()
     }
     facts = uncertainty_facts(spec, parts)
-    task = with_fitted(prepared.task, facts)
-    network = calibrated_network(plan.network, task)
-    evaluator = trainer.evaluator
-    if network is not plan.network:
-        evaluator = compile_for_evaluation(network, spec, task)
-    plan = replace(plan, network=network, prepared=replace(prepared, task=task))
-    return replace(trainer, plan=plan, evaluator=evaluator), facts
+    task = replace(with_fitted(prepared.task, facts), limits=limits)
+    return _finished(trainer, plan.network, task), facts
+
+
+def _finished(trainer: Trainer, network: keras.Model, task: Task) -> Trainer:
+    """Returns a trainer whose network, evaluator and task are finished.
+
+    Args:
+        trainer: Trainer of the network.
+        network: Network as it was trained.
+        task: Task with all that was fitted.
+    """
+    evaluator, finished = trainer.evaluator, finished_network(network, task)
+    if finished is not network:
+        evaluator = compile_for_evaluation(finished, trainer.plan.spec, task)
+    prepared = replace(trainer.plan.prepared, task=task)
+    plan = replace(trainer.plan, network=finished, prepared=prepared)
+    return replace(trainer, plan=plan, evaluator=evaluator)
 
 
 def asks_for_uncertainty(spec: Spec) -> bool:
@@ -110,7 +131,7 @@ def uncertainty_facts(
 
 
 def with_fitted(task: Task, facts: Mapping[str, Any]) -> Task:
-    """Returns a task with the temperature and the intervals of facts, or without any.
+    """Returns a task with the temperature and the intervals of facts, and without limits.
 
     Args:
         task: Task of a network.
@@ -119,7 +140,8 @@ def with_fitted(task: Task, facts: Mapping[str, Any]) -> Task:
     fitted = None
     if "half_widths" in facts:
         fitted = Intervals(facts["coverage"], tuple(facts["half_widths"]))
-    return replace(task, temperature=facts.get("temperature"), intervals=fitted)
+    temperature = facts.get("temperature")
+    return replace(task, temperature=temperature, limits=None, intervals=fitted)
 
 
 def uncertainty_lines(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -99,6 +99,11 @@ class DataSpec(SpecModel):
         description="Regression: the loss is in standard deviations of the training targets; "
         "predictions and other metrics are in the units of the target.",
     )
+    clip_predictions: bool = Field(
+        False,
+        description="Regression: whether the finished network limits its predictions to the "
+        "range of the training targets.",
+    )
     pixels: bool | None = Field(
         None,
         description="Whether inputs are 8-bit pixels, which unit divides by 255. By default "

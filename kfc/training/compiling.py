@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from kfc.data import Task
-from kfc.network import average_of_members, num_outputs, with_temperature
+from kfc.network import average_of_members, finished, num_outputs
 from kfc.spec import Spec
 from kfc.training.engine import (
     EVALUATION_BATCH,
@@ -61,8 +61,8 @@ def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Eval
     if spec.network.members > 1:
         trained = training_network(network)
         outputs = average_of_members(trained.outputs[0], classification=task.classification)
-        # Only a finished network has a temperature, which `training_network` leaves out.
-        network = keras.Model(trained.inputs[0], with_temperature(outputs, task))
+        # `training_network` leaves out how a finished network ends.
+        network = keras.Model(trained.inputs[0], finished(outputs, task))
     # An evaluation has no schedule, so the number of training rows does not matter.
     return Evaluator(
         _compiled(network, spec, task, None),

@@ -77,7 +77,7 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
     facts: list[Any] = [layers, block.model_dump(), optimizer, length, loss]
     embedding, members = spec.network.numeric_embedding, spec.network.members
     facts += [spec.network.input_scale, members, embedding and embedding.model_dump()]
-    facts.append(task.temperature)
+    facts += [task.temperature, task.limits]
     text = repr([facts, training.precision, shape, *scalings])
 
     hidden = spec.network.layers()

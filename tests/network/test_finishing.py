@@ -8,7 +8,7 @@ import pytest
 
 from kfc.data import Task
 from kfc.network import averaged_network, build
-from kfc.network.temperature import calibrated_network
+from kfc.network.finishing import finished_network
 from kfc.spec import load_spec
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
@@ -42,7 +42,7 @@ def test_the_network_of_a_task_and_the_one_that_was_trained_have_the_same_weight
 ):
     spec, task, warm = spec_and_tasks
     trained = build(spec, task)
-    built, calibrated = build(spec, warm), calibrated_network(trained, warm)
+    built, calibrated = build(spec, warm), finished_network(trained, warm)
     paths = [[weight.path for weight in each.weights] for each in (trained, built, calibrated)]
     assert paths[0] == paths[1] == paths[2]
     np.testing.assert_array_equal(built(X), calibrated(X))
@@ -50,7 +50,7 @@ def test_the_network_of_a_task_and_the_one_that_was_trained_have_the_same_weight
 
 def test_a_network_without_a_temperature_stays_itself():
     network = build(load_spec(SPECS["dense"]), TASK)
-    assert calibrated_network(network, TASK) is network
+    assert finished_network(network, TASK) is network
     assert "calibrated" not in [layer.name for layer in network.layers]
 
 
