@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from kfc.data import prepare
+from kfc.data import prepare, with_number_bins
 from kfc.exporting import export_run, formats, model_card, requests
 from kfc.exporting.certificate import LIMIT, Parity
 from kfc.network import build
@@ -21,15 +21,16 @@ def runs(cases):
 def untrained(spec, data):
     checked = load_spec(spec)
     prepared = prepare(checked, data)
+    task = with_number_bins(prepared.task, checked, prepared.train)
     parts = {"train": prepared.train, "val": prepared.validation, "test": prepared.test}
     metric = "accuracy" if prepared.task.classification else "mae"
     return Run(
         spec=checked,
-        network=build(checked, prepared.task),
+        network=build(checked, task),
         history={"loss": [0.5, 0.25]},
         metrics={"val_loss": 0.3, "test_loss": 1 / 3, f"test_{metric}": 0.123456},
         folder=Path("runs/0001"),
-        task=prepared.task,
+        task=task,
         seconds=1.0,
         weights_sha256="0" * 64,
         data_sha256=prepared.sha256,

@@ -8,7 +8,7 @@ import pytest
 from kfc.data import prepare
 from kfc.network import (
     build,
-    has_embeddings,
+    embedded_one_hots,
     num_inputs,
     raw_model,
     table_features_float64,
@@ -75,13 +75,16 @@ def test_a_code_of_zero_gives_zeros():
 def test_an_embedding_is_the_row_of_a_matrix():
     spec, task, x = made(EMBEDDED)
     network, got = first_inputs(spec, task, x)
-    assert has_embeddings(task)
-    assert not has_embeddings(made()[1])
+    (one_hot,) = embedded_one_hots(x, task).values()
+    _, plain, plain_x = made()
+    assert not embedded_one_hots(plain_x, plain)
     (name,) = (layer.name for layer in network.layers if "embedding" in layer.name)
     matrix = network.get_layer(name).get_weights()[0]
     assert matrix.shape == (5, 3)
     place = task.feature_names.index("city")
-    np.testing.assert_allclose(got[:, -3:], matrix[x[:, place].astype(int) - 1], rtol=1e-6)
+    wanted = matrix[x[:, place].astype(int) - 1]
+    np.testing.assert_allclose(got[:, -3:], wanted, rtol=1e-6)
+    np.testing.assert_allclose(one_hot @ matrix, wanted, rtol=1e-6)
 
 
 def test_the_initial_embedding_depends_on_the_seed_alone():
@@ -124,4 +127,3 @@ def test_inputs_that_are_arrays_stay_as_they_are():
     network = build(spec, task)
     assert raw_model(network, task) is network
     assert num_inputs(load_spec({}), task) == math.prod(task.input_shape) == 6
-    assert not has_embeddings(task)

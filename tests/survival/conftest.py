@@ -166,6 +166,7 @@ class ToyEngine:
     """
 
     batch_size, steps_per_execution, epochs_per_execution, window_rows = 4, 1, 1, None
+    evaluates = keeps_epochs = False
 
     def __init__(self, rows, before_step):
         self.model, self._rows, self._before_step = ToyModel(), rows, before_step
