@@ -21,7 +21,12 @@ from kfc.training import (
     compile_for_evaluation,
     compile_for_training,
 )
-from kfc.training.callbacks import EarlyStopping, dry_run_callbacks, only_stops
+from kfc.training.callbacks import (
+    EarlyStopping,
+    dry_run_callbacks,
+    need_single_epochs,
+    only_stops,
+)
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
 from kfc.training.engine import Engine, Evaluator, graph_key
 
@@ -77,7 +82,10 @@ class Trainer:
         if checkpoint_seconds is not None:
             training = training.model_copy(update={"checkpoint_seconds": checkpoint_seconds})
         output_names = self.output_names()
-        keep_epochs = bool(output_names) or prepared.watched[1].on_disk
+        read = bool(output_names) or prepared.watched[1].on_disk
+        read = read or any(only_stops(callback) for callback in callbacks)
+        # Keeping costs memory and time in each call, for nothing if it has one epoch.
+        single = bool(training.evaluate_every) or need_single_epochs(callbacks)
         engine = Engine(
             self.model,
             prepared.train,
@@ -87,7 +95,7 @@ class Trainer:
             evaluator=self.evaluator,
             held_out=prepared.watched,
             graph_key=graph_key(spec, prepared.task, num_rows=len(prepared.train)),
-            keep_epochs=keep_epochs or any(only_stops(callback) for callback in callbacks),
+            keep_epochs=read and not single,
         )
         loop = Loop(
             engine=engine,

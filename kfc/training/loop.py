@@ -275,8 +275,7 @@ class Loop:
             or self.training.evaluate_every
             or (self._reads_epochs and not self.engine.keeps_epochs)
             or self.engine.model.stop_training
-            or any(isinstance(interval, int) for interval in self._hooks.intervals)
-            or self._hooks.may_change_training
+            or self._hooks.need_single_epochs
         ):
             return 1
         return min(self.engine.epochs_per_execution, self._last_epoch - progress.epoch)

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from kfc.training.callbacks import EarlyStopping, only_stops
+import kfc
+from kfc.training.callbacks import EarlyStopping, need_single_epochs, only_stops
 from kfc.training.checkpoints import training_state
 from kfc.training.checkpoints.training_state import Progress
+from kfc.training.engine.engine import Engine
 
 EPOCHS = 12
 FORMS = ("graph", "xla")
@@ -149,3 +151,38 @@ def test_the_promise_of_a_class_is_not_one_of_its_subclasses():
 
     assert only_stops(EarlyStopping())
     assert not only_stops(Rescaling())
+
+
+def test_callbacks_that_act_within_epochs_or_between_them_need_single_epochs():
+    class Every(keras.callbacks.Callback):
+        called_every = 100
+
+    assert not need_single_epochs([EarlyStopping()])
+    assert need_single_epochs([EarlyStopping(), Every()])
+    assert need_single_epochs([EarlyStopping(), Meddler()])
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({}, True),
+        ({"training.log_every": 2}, False),
+        ({"training.evaluate_every": 2}, False),
+        ({"training.early_stopping": None}, False),
+        ({"training.early_stopping": None, "training.metrics": ["auc"]}, True),
+    ],
+    ids=str,
+)
+def test_a_run_keeps_epochs_only_where_a_call_may_have_several(
+    changes, kept, monkeypatch, tmp_path
+):
+    given, begin = [], Engine.__init__
+
+    def noted(self, *arguments, **options):
+        begin(self, *arguments, **options)
+        given.append(self.keeps_epochs)
+
+    monkeypatch.setattr(Engine, "__init__", noted)
+    overrides = {"training.epochs": 2, "training.early_stopping.patience": 1, **changes}
+    kfc.fit("digits", overrides=overrides, runs=tmp_path, verbose=False)
+    assert given == [kept]

@@ -7,6 +7,7 @@ from .from_spec import build_callbacks as build_callbacks
 from .from_spec import callback_class as callback_class
 from .from_spec import keeps_state as keeps_state
 from .from_spec import named_callbacks as named_callbacks
+from .from_spec import need_single_epochs as need_single_epochs
 from .from_spec import only_stops as only_stops
 from .hooks import Hooks as Hooks
 from .keras_state import REFUSED as REFUSED

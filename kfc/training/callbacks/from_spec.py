@@ -205,6 +205,19 @@ def may_change_training(callback: keras.callbacks.Callback, hooks: Iterable[str]
     return any(_overrides(callback, hook) for hook in hooks)
 
 
+def need_single_epochs(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
+    """Returns whether callbacks act within or between epochs, so that a call has one epoch.
+
+    Args:
+        callbacks: All callbacks of a training.
+    """
+    hooks = (*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
+    return any(
+        isinstance(batch_hook_interval(callback), int) or may_change_training(callback, hooks)
+        for callback in callbacks
+    )
+
+
 def only_stops(callback: keras.callbacks.Callback) -> bool:
     """Returns whether a callback promises at most to ask for a stop.
 

@@ -13,10 +13,10 @@ from kfc.errors import DiskError, Finding, KfcError
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.from_spec import (
     BATCH_HOOKS,
-    EPOCH_HOOKS,
     TEST_HOOKS,
     batch_hook_interval,
     may_change_training,
+    need_single_epochs,
     only_stops,
 )
 
@@ -69,10 +69,10 @@ class Hooks:
             callback.set_params(params)
         self.intervals = [batch_hook_interval(callback) for callback in self._callbacks]
         # A callback that may change the model before or during a test sees it evaluated
-        # after its hooks; one that may change it between epochs ends an execution there.
+        # after its hooks; one that acts within or between epochs ends an execution there.
         self.may_disturb_a_test = self._may_change(*BATCH_HOOKS, *TEST_HOOKS)
         self.read_epochs = any(only_stops(callback) for callback in self._callbacks)
-        self.may_change_training = self._may_change(*BATCH_HOOKS, *EPOCH_HOOKS, *TEST_HOOKS)
+        self.need_single_epochs = need_single_epochs(self._callbacks)
 
     def begin(self) -> None:
         """Calls `on_train_begin`, after a resume too, since callbacks open files there."""
