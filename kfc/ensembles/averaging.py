@@ -89,13 +89,12 @@ def average_uncertainty(spec: Spec, parts: Mapping[str, Labelled | None]) -> dic
 
     The first part is that on which they are fitted. For `training.members` it is the
     validation rows, or those of them that are for intervals, with the outputs of the average;
-    for a cross-validation it is every row,
-    with the outputs of the run that was not trained on it. There the average is less sure
-    than that run, so that a temperature above 1 would be too much for it and is not taken. It
-    is usually also better, so that its intervals hold rather more than the coverage. Barber,
-    Candes, Ramdas, Tibshirani, "Predictive inference with the jackknife+", 2021,
-    https://arxiv.org/abs/1905.02928, gives other intervals, with a guarantee for any network:
-    those need the predictions of each member for each row.
+    for a cross-validation it is every row, with the outputs of the run that was not trained on
+    it. There the average is less sure than that run, so that a temperature above 1 would be
+    too much for it and is not taken. It is usually also better, so that its intervals hold
+    rather more than the coverage. Barber, Candes, Ramdas, Tibshirani, "Predictive inference
+    with the jackknife+", 2021, https://arxiv.org/abs/1905.02928, gives other intervals, with a
+    guarantee for any network: those need the predictions of each member for each row.
 
     Args:
         spec: Resolved spec of a member.

@@ -15,9 +15,9 @@ class ColumnProduct(keras.layers.Layer):
         y_bfo = x_bf w_fo + c_fo        or        y_bfo = sum_k x_bfk w_fko + c_fo
 
     TensorFlow's einsum moves the columns to the last axis, multiplies, and moves them back,
-    forward and backward; outside XLA, a step of a numeric embedding then takes up to twice as
-    long as with one product for each column, and LiteRT cannot run what its converter makes
-    of it. With XLA neither of them is always faster.
+    forward and backward. Outside XLA, a step of a numeric embedding then takes longer than
+    with one product for each column, and LiteRT cannot run what its converter makes of it.
+    With XLA neither of them is always faster.
 
     Args:
         layer: A built `keras.layers.EinsumDense`, see `multiplies_columns`.
