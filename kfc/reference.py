@@ -11,7 +11,8 @@ scaled, (batch, inputs).
 
 A network with members has a matrix r before the first kernel, (members, inputs), and last a
 kernel (members, inputs, outputs) and a bias (members, outputs). Its signals have an axis of
-members, (batch, members, units), and its loss is the mean of the members' losses.
+members, (batch, members, units), and its loss is the mean of the members' losses. Rows x are
+those of all members, or have such an axis, as their targets then do.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,15 +46,15 @@ def sum_like(g: Array, vector: Array) -> Array:
 
 
 def multiply(x: Array, factors: Array) -> Array:
-    """Returns y_bd = x_bd s_d, or y_bkd = x_bd r_kd for members."""
-    return (x[:, None] if factors.ndim == 2 else x) * factors
+    """Returns y_bd = x_bd s_d; y_bkd = x_bd r_kd, or x_bkd r_kd, for members."""
+    return (x[:, None] if factors.ndim == x.ndim == 2 else x) * factors
 
 
 def multiply_backward(x: Array, factors: Array, g: Array) -> tuple[Array, Array]:
-    """Returns dx, (batch, inputs), and the gradient of the factors: sum_b x g."""
-    if factors.ndim == 1:
-        return g * factors, (x * g).sum(axis=0)
-    return (g * factors).sum(axis=1), (x[:, None] * g).sum(axis=0)
+    """Returns dx, of x's shape, and the gradient of the factors: sum_b x g."""
+    if factors.ndim == x.ndim == 2:
+        return (g * factors).sum(axis=1), (x[:, None] * g).sum(axis=0)
+    return g * factors, sum_like(x * g, factors)
 
 
 def softmax(x: Array) -> Array:
@@ -229,12 +230,18 @@ def binary_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
     return losses.mean(), (sigmoid(logits) - y) / len(y)
 
 
-def mean_of_members(loss: Loss, outputs: Array, y: Array) -> tuple[float, Array]:
-    """Returns the mean of the losses of the outputs of each member, and its gradient."""
+def mean_of_members(
+    loss: Loss, outputs: Array, y: Array, *, own: bool = False
+) -> tuple[float, Array]:
+    """Returns the mean of the losses of the outputs of each member, and its gradient.
+
+    Targets y are those of all members, or of each one, (batch, members, ...), if `own`.
+    """
     if outputs.ndim == 2:
         return loss(outputs, y)
     rows = outputs.reshape(-1, outputs.shape[-1])  # (batch * members, outputs)
-    value, g = loss(rows, np.repeat(y, outputs.shape[1], axis=0))
+    targets = y.reshape(-1, *y.shape[2:]) if own else np.repeat(y, outputs.shape[1], axis=0)
+    value, g = loss(rows, targets)
     return value, g.reshape(outputs.shape)
 
 
@@ -316,7 +323,7 @@ def backward(
     """
     outputs, passed = forward(weights, x, activation=activation, kept=kept)
     of_rows = LOSSES[loss] if isinstance(loss, str) else loss
-    value, g = mean_of_members(of_rows, outputs, y)
+    value, g = mean_of_members(of_rows, outputs, y, own=np.ndim(x) == 3)
     found: list[Array] = []
     scales, of_layers = layers(weights, activation, kept)
     for (signal, a), layer in zip(passed[::-1], of_layers[::-1], strict=True):

@@ -25,6 +25,33 @@ def decay(weights: Weights, shrinkages: Sequence[float]) -> list[Array]:
     return [w * (1 - s) for w, s in zip(weights, shrinkages, strict=True)]
 
 
+def clip(
+    gradients: Weights,
+    *,
+    clipnorm: float | None = None,
+    global_clipnorm: float | None = None,
+    clipvalue: float | None = None,
+) -> list[Array]:
+    """Returns the gradients before an update, made smaller where they are too large.
+
+        g <- g c / max(norm of g, c)             clipnorm c, for each weight
+        g <- g c / max(norm of all g, c)         global_clipnorm c, for all weights together
+        g <- min(max(g, -c), c)                  clipvalue c, for each number
+
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks",
+    2013, section 3.2, https://arxiv.org/abs/1211.5063.
+    """
+    if clipvalue is not None:
+        return [np.clip(g, -clipvalue, clipvalue) for g in gradients]
+    norms = [float(np.linalg.norm(g)) for g in gradients]
+    if global_clipnorm is not None:
+        norms, clipnorm = [float(np.linalg.norm(norms))] * len(norms), global_clipnorm
+    if clipnorm is None:
+        return [*gradients]
+    factors = [clipnorm / max(norm, clipnorm) for norm in norms]
+    return [g * factor for g, factor in zip(gradients, factors, strict=True)]
+
+
 @dataclass
 class Momentum:
     """Descent with a velocity: v <- momentum v - rate g, w <- w + v.

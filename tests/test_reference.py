@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kfc import reference
-from kfc.reference_updates import SGD, UPDATES, Adam, Momentum
+from kfc.reference_updates import SGD, UPDATES, Adam, Momentum, clip
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,23 @@ def test_three_epochs_with_a_short_last_batch_are_keras_s(
         optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], variables)
     for by_hand, variable in zip(weights, variables, strict=True):
         np.testing.assert_allclose(by_hand, variable.numpy(), rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{}, {"clipnorm": 0.1}, {"global_clipnorm": 0.1}, {"clipvalue": 0.01}, {"clipnorm": 1e3}],
+    ids=str,
+)
+def test_gradients_are_clipped_as_keras_does(float64_in_keras, option):
+    x, y, weights = rows_and_weights()
+    variables = [keras.Variable(weight, dtype="float64") for weight in weights]
+    _, gradients = reference.gradients(weights, x, y, activation="tanh", loss="cross_entropy")
+    keras.optimizers.SGD(1.0, **option).apply(
+        [keras.ops.convert_to_tensor(g) for g in gradients], variables
+    )
+    clipped = clip(gradients, **option)
+    for weight, gradient, variable in zip(weights, clipped, variables, strict=True):
+        np.testing.assert_allclose(weight - gradient, variable.numpy(), rtol=0, atol=1e-8)
 
 
 @pytest.fixture

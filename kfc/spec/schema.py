@@ -217,6 +217,11 @@ class Spec(SpecModel):
         return checked
 
     @property
+    def num_orders(self) -> int:
+        """Number of orders in which an epoch visits the rows: 1, or one for each member."""
+        return 1 if self.training.share_batches else self.network.members
+
+    @property
     def seed_of_rows(self) -> int:
         """The seed of all splits of rows."""
         return self.seed if self.data.split_seed is None else self.data.split_seed

@@ -82,6 +82,12 @@ class TrainingSpec(SpecModel):
         examples=[2],
     )
     batch_size: Count = Field(32, description="Rows per step; the last batch may be shorter.")
+    share_batches: bool = Field(
+        True,
+        description="Of network.members: whether all members see the same rows in a step. "
+        "Otherwise each has an order of its own, a step has members * batch_size rows, and "
+        "training metrics are means over members.",
+    )
     drop_last: bool = Field(
         False,
         description="Whether an epoch leaves out its last batch if it is short; with fewer "

@@ -13,6 +13,7 @@ from .output_metrics import class_logits as class_logits
 from .output_metrics import class_probabilities as class_probabilities
 from .output_metrics import measure_outputs as measure_outputs
 from .row_order import epoch_order as epoch_order
+from .row_order import rows_of_step as rows_of_step
 from .step import TapeModel as TapeModel
 from .variable_kinds import fan_in as fan_in
 from .variable_kinds import kind_of as kind_of

@@ -41,7 +41,9 @@ def compile_for_training(
     optimizer = build_optimizer(
         training.optimizer, steps_per_epoch=steps_per_epoch, epochs=training.epochs
     )
-    model = _compiled(network, spec, task, optimizer, members=spec.network.members)
+    model = TapeModel(network, own_rows=spec.num_orders > 1)
+    members = spec.network.members
+    _compile(model, spec, task, optimizer, members=members, own_rows=spec.num_orders > 1)
     if spec.network.dropout_schedule:
         schedule_dropout(model, FlatCosine(1.0, steps_per_epoch * training.epochs))
     return model
@@ -59,13 +61,17 @@ def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Eval
         task: Task of the network.
     """
     if spec.network.members > 1:
+        if isinstance(network, TapeModel):
+            network = network.plain  # its members may take rows of their own
         trained = training_network(network)
         outputs = average_of_members(trained.outputs[0], classification=task.classification)
         # `training_network` leaves out how a finished network ends.
         network = keras.Model(trained.inputs[0], finished(outputs, task))
     # An evaluation has no schedule, so the number of training rows does not matter.
+    model = TapeModel(network)
+    _compile(model, spec, task, None)
     return Evaluator(
-        _compiled(network, spec, task, None),
+        model,
         graph_key(spec, task, num_rows=0),
         batch_size=evaluation_batch(spec),
     )
@@ -85,19 +91,20 @@ def evaluation_batch(spec: Spec) -> int:
     return spec.training.batch_size
 
 
-def _compiled(
-    network: keras.Model,
+def _compile(
+    model: TapeModel,
     spec: Spec,
     task: Task,
     optimizer: keras.optimizers.Optimizer | None,
     *,
     members: int = 1,
-) -> TapeModel:
-    model = TapeModel(network)
+    own_rows: bool = False,
+) -> None:
     model.compile(
         optimizer=optimizer,
-        loss=build_loss(spec.training.loss, task, members=members),
-        metrics=build_metrics(task, num_outputs(spec, task), members=members),
+        loss=build_loss(spec.training.loss, task, members=members, own_rows=own_rows),
+        metrics=build_metrics(
+            task, num_outputs(spec, task), members=1 if own_rows else members
+        ),
         jit_compile=False,  # "auto" compiles on some machines and not on others
     )
-    return model

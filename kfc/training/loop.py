@@ -153,7 +153,7 @@ class Loop:
 
     def _epochs(self, progress: Progress) -> None:
         """Trains one epoch, or several in one execution if no callback acts in between."""
-        # The order of rows of each epoch, (epochs, rows).
+        # The order of rows of each epoch, (epochs, rows) or (epochs, members, rows).
         first_epoch, steps = progress.epoch, self.engine.steps_per_epoch
         num_epochs = self._epochs_per_execution(progress)
         orders = [self._row_order(first_epoch + number) for number in range(num_epochs)]
@@ -292,8 +292,14 @@ class Loop:
 
     def _row_order(self, epoch: int) -> np.ndarray:
         rows, shuffle = self.engine.num_rows, self.training.shuffle
-        window = self.engine.window_rows
-        return epoch_order(rows, seed=self.seed, epoch=epoch, shuffle=shuffle, window=window)
+        return epoch_order(
+            rows,
+            seed=self.seed,
+            epoch=epoch,
+            shuffle=shuffle,
+            window=self.engine.window_rows,
+            num_orders=self.engine.model.num_orders,
+        )
 
     def _next_stop(self, steps_before: int, first_step: int) -> int:
         """Returns the step of the epoch before which the next execution ends."""

@@ -43,7 +43,9 @@ _ON_WHOLE_BATCHES = ("dice", "tversky")
 """Losses that compare all rows of a batch at once."""
 
 
-def build_loss(loss: LossSpec | None, task: Task, *, members: int = 1) -> keras.losses.Loss:
+def build_loss(
+    loss: LossSpec | None, task: Task, *, members: int = 1, own_rows: bool = False
+) -> keras.losses.Loss:
     """Builds the loss a spec names, for integer labels or numbers as targets.
 
     Args:
@@ -51,10 +53,11 @@ def build_loss(loss: LossSpec | None, task: Task, *, members: int = 1) -> keras.
             squared error for numbers.
         task: Classes or numbers.
         members: Number of members of the network.
+        own_rows: Whether each member has rows of its own, and outputs for these alone.
 
     Returns:
         A loss of (targets, logits) for classes, of (targets, values) for numbers. With
-        members it takes the outputs of all members, (batch, members, outputs).
+        members that share their rows it takes the outputs of all, (batch, members, outputs).
 
     Raises:
         SpecError: If the loss is not for this task.
@@ -65,7 +68,7 @@ def build_loss(loss: LossSpec | None, task: Task, *, members: int = 1) -> keras.
     if finding := _unfit(loss, name, task, members):
         raise SpecError(finding)
     built = _of_one_network(loss, name, task)
-    return built if members == 1 else MembersLoss(built)
+    return built if members == 1 or own_rows else MembersLoss(built)
 
 
 def _of_one_network(loss: LossSpec, name: str, task: Task) -> keras.losses.Loss:

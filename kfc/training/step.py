@@ -10,6 +10,7 @@ import tensorflow as tf
 from kfc.compat import step_counter
 from kfc.errors import Finding, SpecError
 from kfc.findings import run_check
+from kfc.network import num_members
 from kfc.training.engine import count_steps, training_network
 
 
@@ -24,11 +25,15 @@ class TapeModel(keras.Model):
     Args:
         network: A functional model, (batch, ...) -> (batch, outputs). If it averages members,
             this model returns their own outputs, (batch, members, outputs).
+        own_rows: Whether each member has rows of its own. Then a batch has those of the first
+            member first, and the outputs are (members * batch, outputs), each of the member
+            that has seen the row.
     """
 
-    def __init__(self, network: keras.Model) -> None:
-        trained = training_network(network)
+    def __init__(self, network: keras.Model, *, own_rows: bool = False) -> None:
+        trained = training_network(network, own_rows=own_rows)
         super().__init__(inputs=trained.inputs[0], outputs=trained.outputs[0])
+        self.num_orders = num_members(trained) if own_rows else 1
         self._plain = network.inputs[0], network.outputs[0]
 
     def compile(self, optimizer: Any = None, **options: Any) -> None:

@@ -25,6 +25,9 @@ _LOSSES = {
 }
 
 
+_CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
+
+
 class Float64Path:
     """The reference: the same steps in NumPy float64.
 
@@ -69,22 +72,56 @@ class Float64Path:
         """Returns the loss of any batch, and its gradients."""
         loss, gradients, g = reference.backward(
             self.inputs.other_weights(state.weights),
-            self.inputs.forward(state.weights, x),
+            self.inputs_of(state, x),
             self.targets(y),
             activation=self.activation,
             loss=self.loss,
             kept=self._kept(state, len(x)),
         )
-        return loss, self.inputs.with_gradients(state.weights, x, g, gradients)
+        return loss, self.with_gradients(state, x, g, gradients)
 
     def forward(self, state: State, x: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         """Returns the outputs for a batch, and what each layer took and made of it."""
         return reference.forward(
             self.inputs.other_weights(state.weights),
-            self.inputs.forward(state.weights, x),
+            self.inputs_of(state, x),
             activation=self.activation,
             kept=self._kept(state, len(x)),
         )
+
+    def inputs_of(self, state: State, x: np.ndarray) -> np.ndarray:
+        """Returns what the first hidden layer takes, (batch, inputs).
+
+        It is (batch, members, inputs) if each member has rows of its own.
+        """
+        return self._by_member(self.inputs.forward(state.weights, x))
+
+    def loss_of(self, outputs: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+        """Returns the loss of a batch, and its gradient with respect to the outputs."""
+        own = self.problem.spec.num_orders > 1
+        return reference.mean_of_members(self.loss, outputs, self.targets(y), own=own)
+
+    def with_gradients(
+        self, state: State, x: np.ndarray, g: np.ndarray, others: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Returns the gradients of all weights, in their order.
+
+        Args:
+            state: State before the step.
+            x: Rows of the batch.
+            g: Gradient with respect to `inputs_of`.
+            others: Gradients of the weights that belong to no embedding.
+        """
+        if self.problem.spec.num_orders > 1:
+            g = g.transpose(1, 0, 2).reshape(len(x), -1)
+        return self.inputs.with_gradients(state.weights, x, g, others)
+
+    def _by_member(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows with an axis of members, (batch, members, ...), if each has its own."""
+        orders = self.problem.spec.num_orders
+        if orders == 1:
+            return rows
+        return rows.reshape(orders, -1, *rows.shape[1:]).swapaxes(0, 1)
 
     def layers(
         self, state: State, rows: int
@@ -96,12 +133,19 @@ class Float64Path:
     def targets(self, y: np.ndarray) -> np.ndarray:
         """Returns the targets of the loss, from those of the rows."""
         task = self.problem.task
-        return y if task.classification else task.target_scaling.apply_float64(y)
+        scaled = y if task.classification else task.target_scaling.apply_float64(y)
+        return self._by_member(scaled)
 
     def _kept(self, state: State, rows: int) -> list[Any]:
-        """Returns the factors of dropout in the step after a state, by hidden layer."""
+        """Returns the factors of dropout in the step after a state, by hidden layer.
+
+        Args:
+            state: State before the step.
+            rows: Number of rows of the batch.
+        """
         kept: list[Any] = []
         members = self.problem.spec.network.members
+        rows //= self.problem.spec.num_orders  # those of a member
         model = self.problem.untrained_model
         model.optimizer.iterations.assign(int(state.optimizer[self._iterations]))
         for number, hidden in enumerate(self.problem.spec.network.layers(), start=1):
@@ -136,7 +180,8 @@ class Float64Path:
         weights = [np.asarray(w, np.float64) for w in state.weights]
         if shrinkage := self.learning_rate(state) * self._weight_decay(state):
             weights = reference_updates.decay(weights, [shrinkage * d for d in self._decays])
-        weights = update.step(weights, gradients)
+        clipped = reference_updates.clip(gradients, **self._clipping())
+        weights = update.step(weights, clipped)
         values[self._iterations] = np.asarray(update.t)
         for name, places in self._slots.items():
             for place, value in zip(places, getattr(update, name), strict=True):
@@ -150,6 +195,10 @@ class Float64Path:
         optimizer = self.problem.untrained_model.optimizer
         optimizer.iterations.assign(int(state.optimizer[self._iterations]))
         return float(optimizer.learning_rate)
+
+    def _clipping(self) -> dict[str, Any]:
+        options = self.problem.spec.training.optimizer.options
+        return {name: options[name] for name in _CLIPPING if name in options}
 
     def _weight_decay(self, state: State) -> float:
         optimizer = self.problem.spec.training.optimizer
@@ -192,7 +241,7 @@ def float64_unsupported(problem: Problem) -> str:
     optimizer = training.optimizer
     adam = {"beta_1", "beta_2", "epsilon"}
     known = {"sgd": {"momentum", "nesterov"}, "adam": adam, "adamw": adam}
-    everywhere = {"learning_rate", "weight_decay", *OptimizerSpec.added}
+    everywhere = {"learning_rate", "weight_decay", *_CLIPPING, *OptimizerSpec.added}
     extra = set(changed_options(optimizer)) - everywhere - known.get(optimizer.name, set())
     reasons = {
         f"network.block {network.block.name}": network.block.name != "dense",

@@ -122,7 +122,7 @@ def _backward_mistakes(exact: Float64Path, state: State, step: int) -> Iterator[
     early = _backward(exact, state, step, masks={}, update=exact.learning_rate(state))
     cause = "a layer's weights are updated before the gradient has passed through them"
     yield Mistake("order", cause, exact.updated(state, early))
-    if exact.problem.spec.network.members > 1:
+    if exact.problem.spec.network.members > 1 and exact.problem.spec.num_orders == 1:
         together = _backward(exact, state, step, masks={}, averaged=True)
         cause = "the loss is that of the members' mean output, not the mean of their losses"
         yield Mistake("average", cause, exact.updated(state, together))
@@ -153,7 +153,7 @@ def _backward(
         _, g = exact.loss(outputs.mean(axis=1), exact.targets(y))
         g = np.broadcast_to(g[:, None] / outputs.shape[1], outputs.shape)
     else:
-        _, g = reference.mean_of_members(exact.loss, outputs, exact.targets(y))
+        _, g = exact.loss_of(outputs, y)
     scales, layers = exact.layers(state, len(x))
     found: Gradients = []
     for number, layer in reversed([*enumerate(layers)]):
@@ -165,16 +165,10 @@ def _backward(
         found = [kernel_gradient, bias_gradient, *slope_gradient, *found]
         moved = layer.kernel - update * kernel_gradient
         g, _ = reference.matmul_backward(signal, moved, g)  # (batch, inputs)
-    inputs = exact.inputs.forward(state.weights, x)
-    of_scales, g = reference.scale_gradients(inputs, scales, g)
-    return exact.inputs.with_gradients(state.weights, x, g, [*of_scales, *found])
+    of_scales, g = reference.scale_gradients(exact.inputs_of(state, x), scales, g)
+    return exact.with_gradients(state, x, g, [*of_scales, *found])
 
 
 def _shifted(exact: Float64Path, state: State, step: int, shift: int) -> Gradients:
     """Returns the gradients of a batch that begins `shift` rows later."""
-    problem = exact.problem
-    epoch, place = divmod(step, problem.steps_per_epoch)
-    size = problem.spec.training.rows_per_step(len(problem.rows))
-    order = np.roll(problem.order(epoch), -shift)
-    chosen = order[place * size :][:size]  # (batch,)
-    return exact.gradients_of(state, problem.rows.x[chosen], problem.rows.y[chosen])[1]
+    return exact.gradients_of(state, *exact.problem.batch(step, shift=shift))[1]

@@ -15,7 +15,7 @@ from kfc.data import Rows, Task
 from kfc.network import build
 from kfc.runs import Plan
 from kfc.spec import ComponentSpec, Spec
-from kfc.training import TapeModel, compile_for_training, epoch_order
+from kfc.training import TapeModel, compile_for_training, epoch_order, rows_of_step
 from kfc.training.engine import build_optimizer_once
 
 
@@ -69,7 +69,8 @@ class Problem:
         batch_size = spec.training.rows_per_step(len(train))
         steps_before = steps // 2 - (0 if spec.training.drop_last else 1)
         wanted = steps_before * batch_size + max(1, batch_size // 2)
-        chosen = train.take(np.sort(_order(spec, len(train), 0)[:wanted]))
+        order = _order(spec, len(train), 0).reshape(-1, len(train))[0]  # of the first member
+        chosen = train.take(np.sort(order[:wanted]))
         rows = replace(chosen, x=np.asarray(chosen.x[:]))
         # Some initial weights are computed from all training rows.
         return cls(spec, plan.prepared.task, rows, steps, plan.network.get_weights())
@@ -80,14 +81,20 @@ class Problem:
         return self.spec.training.steps_per_epoch(len(self.rows))
 
     def order(self, epoch: int) -> np.ndarray:
-        """Returns the order of the rows in an epoch, (rows,), as in `fit`."""
+        """Returns the order of the rows in an epoch, as in `fit`, see `epoch_order`."""
         return _order(self.spec, len(self.rows), epoch)
 
-    def batch(self, step: int) -> tuple[np.ndarray, ...]:
-        """Returns raw inputs, targets and, if there are any, sample weights of a step."""
+    def batch(self, step: int, *, shift: int = 0) -> tuple[np.ndarray, ...]:
+        """Returns raw inputs, targets and, if there are any, sample weights of a step.
+
+        Args:
+            step: Number of the step, from 0.
+            shift: Number of rows by which the batch begins later.
+        """
         epoch, place = divmod(step, self.steps_per_epoch)
         size = self.spec.training.rows_per_step(len(self.rows))
-        chosen = self.order(epoch)[place * size :][:size]  # (batch,)
+        order = np.roll(self.order(epoch), -shift, axis=-1)
+        chosen = rows_of_step(order, place, size)
         return tuple(part[chosen] for part in self.rows.parts)
 
     @property
@@ -137,4 +144,7 @@ def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
 
 
 def _order(spec: Spec, num_rows: int, epoch: int) -> np.ndarray:
-    return epoch_order(num_rows, seed=spec.seed, epoch=epoch, shuffle=spec.training.shuffle)
+    shuffle, orders = spec.training.shuffle, spec.num_orders
+    return epoch_order(
+        num_rows, seed=spec.seed, epoch=epoch, shuffle=shuffle, num_orders=orders
+    )

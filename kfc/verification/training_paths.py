@@ -147,14 +147,15 @@ class FitPath(TrainingPath):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
-        taped, members = self.model, problem.spec.network.members
+        taped, spec, task = self.model, problem.spec, problem.task
+        members, own_rows = spec.network.members, spec.num_orders > 1
         self.model = keras.Model(taped.inputs[0], taped.outputs[0])
         self.model.compile(
             optimizer=taped.optimizer,
-            loss=build_loss(problem.spec.training.loss, problem.task, members=members),
+            loss=build_loss(spec.training.loss, task, members=members, own_rows=own_rows),
             # The graph optimizer treats outputs in another way if metrics use them, too.
             metrics=build_metrics(
-                problem.task, num_outputs(problem.spec, problem.task), members=members
+                task, num_outputs(spec, task), members=1 if own_rows else members
             ),
             jit_compile=False,
         )

@@ -81,8 +81,7 @@ class Problem:
         output_metrics: Sequence[str] = (),
     ) -> Loop:
         model = model or self.model()
-        network = keras.Model(model.inputs, model.outputs)
-        evaluator = compile_for_evaluation(network, self.spec, self.task)
+        evaluator = compile_for_evaluation(model, self.spec, self.task)
         training, held_out = self.spec.training, ("val", self.held_out)
         rows = len(self.train)
         engine = Engine(

@@ -13,9 +13,11 @@ from kfc.errors import SpecError
 from kfc.network.members import without_average
 from kfc.preprocessing import TargetScaling, fit_scaling
 from kfc.spec import LossSpec
+from kfc.system import DiskArray
 from kfc.training.checkpoints.training_state import Progress
 from kfc.training.losses import build_loss
 from kfc.training.metrics import build_metrics
+from kfc.training.row_order import epoch_order
 
 CLASSES = Task((4,), "float32", ("a", "b", "c"))
 BINARY = Task((4,), "float32", ("a", "b"))
@@ -50,9 +52,14 @@ def case_of(problem, kind, **changes):
 # --- the training by hand -----------------------------------------------------------------
 
 
+def by_member(x):
+    """Rows of each member, (batch, members, inputs): the same ones, or its own."""
+    return x[:, None] if x.ndim == 2 else x
+
+
 def forward(weights, x):
     scale, w1, b1, w2, b2, w3, b3 = weights
-    x1 = x[:, None] * scale  # (batch, members, inputs)
+    x1 = by_member(x) * scale  # (batch, members, inputs)
     x2 = np.tanh(x1 @ w1 + b1)
     x3 = np.tanh(x2 @ w2 + b2)
     return x1, x2, x3, np.einsum("bki,kic->bkc", x3, w3) + b3
@@ -60,14 +67,16 @@ def forward(weights, x):
 
 def loss_and_gradient(kind, y, target):
     """The mean over rows and members of each member's own loss, of outputs (b, k, c)."""
+    if target.ndim == (2 if kind == "numbers" else 1):
+        target = np.repeat(target[:, None], y.shape[1], axis=1)  # (batch, members, ...)
     if kind == "numbers":
-        error = y - target[:, None]
+        error = y - target
         return (error**2).mean(), 2 * error / error.size
     rows = y.shape[0] * y.shape[1]
     if kind == "one logit":
-        t = target[:, None, None]
+        t = target[:, :, None]
         return (np.logaddexp(0, y) - t * y).mean(), (expit(y) - t) / rows
-    p, t = softmax(y, axis=2), np.eye(3)[target][:, None]
+    p, t = softmax(y, axis=2), np.eye(3)[target]
     return -(np.log(p) * t).sum() / rows, (p - t) / rows
 
 
@@ -78,7 +87,7 @@ def step(kind, weights, x, target):
     g2 = np.einsum("bkc,kic->bki", g, w3) * (1 - x3**2)
     g1 = (g2 @ w2.T) * (1 - x2**2)
     gradients = [
-        np.einsum("bd,bkd->kd", x, g1 @ w1.T),
+        (by_member(x) * (g1 @ w1.T)).sum(0),
         np.einsum("bki,bkj->ij", x1, g1),
         g1.sum((0, 1)),
         np.einsum("bki,bkj->ij", x2, g2),
@@ -153,6 +162,74 @@ def test_every_form_trains_members_as_the_formulas_do(problem, kind):
             np.testing.assert_allclose(history[name], values, rtol=1e-4, err_msg=name)
         for one, other in zip(loop.engine.model.get_weights(), weights, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4, err_msg=form)
+
+
+OWN = {"training.share_batches": False, "training.shuffle": True}
+
+
+def train_by_hand_with_own_rows(case, kind):
+    """Losses of each epoch, and the weights: in a step, each member sees rows of its own."""
+    weights = [np.asarray(w, np.float64) for w in case.network().get_weights()]
+    x, target = scaled_rows(case, case.train)
+    history = []
+    for epoch in range(case.spec.training.epochs):
+        orders = epoch_order(
+            len(x), seed=case.spec.seed, epoch=epoch, shuffle=True, num_orders=3
+        )
+        losses, sizes = [], []
+        for begin in range(0, len(x), 32):  # of 32, 32 and 6 rows of each member
+            rows = orders[:, begin : begin + 32].T  # (batch, members)
+            loss, _, weights = step(kind, weights, x[rows], target[rows])
+            losses.append(loss)
+            sizes.append(len(rows))
+        history.append(np.average(losses, weights=sizes))
+    return history, weights
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_every_form_trains_members_on_rows_of_their_own_as_the_formulas_do(problem, kind):
+    losses, weights = train_by_hand_with_own_rows(case_of(problem, kind, **OWN), kind)
+    for form in ("eager", "graph", "xla"):
+        case = case_of(problem, kind, **OWN, **{"training.engine": form})
+        loop = case.loop()
+        history = loop.run(Progress()).history
+        np.testing.assert_allclose(history["loss"], losses, rtol=1e-4, err_msg=form)
+        for one, other in zip(loop.engine.model.get_weights(), weights, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4, err_msg=form)
+        # Held-out rows are those of all members, whose average is measured.
+        x, target = scaled_rows(case, case.held_out)
+        answer = average(kind, forward(weights, x)[-1])
+        expected = own_loss(kind, answer, target)
+        np.testing.assert_allclose(history["val_loss"][-1], expected, rtol=1e-4)
+
+
+def test_members_on_rows_of_their_own_are_resumed_to_the_same_bits(problem, same_weights):
+    changes = {**OWN, "network.dropout": 0.2, "training.epochs": 4}
+    whole = case_of(problem, "classes", **changes).loop()
+    expected = whole.run(Progress()).history
+    half = case_of(problem, "classes", **{**changes, "training.epochs": 2}).loop()
+    progress = half.run(Progress())
+    rest = case_of(problem, "classes", **changes).loop()
+    rest.engine.model.set_weights(half.engine.model.get_weights())
+    for one, other in zip(
+        rest.engine.model.optimizer.variables,
+        half.engine.model.optimizer.variables,
+        strict=True,
+    ):
+        one.assign(other)
+    progress.stopped = False
+    assert rest.run(progress).history == expected
+    same_weights(rest.engine.model, whole.engine.model)
+
+
+def test_members_on_rows_of_their_own_train_from_the_disk_as_in_memory(problem):
+    changes = {**OWN, "network.dropout": 0.2}
+    case = case_of(problem, "classes", **changes)
+    case.train = replace(case.train, x=DiskArray(case.train.x))
+    streamed, resident = case.loop(), case_of(problem, "classes", **changes).loop()
+    histories = [loop.run(Progress()).history for loop in (streamed, resident)]
+    # One window has all rows here, so that the orders are the same.
+    assert histories[0]["loss"] == histories[1]["loss"]
 
 
 def test_keras_s_own_fit_of_a_model_made_by_hand_gives_the_same_weights(problem):

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from kfc.training.row_order import epoch_order
+from kfc.training.row_order import epoch_order, rows_of_step
 
 
 def order(num_rows=1000, seed=0, epoch=0, shuffle=True):
@@ -46,6 +46,31 @@ def test_an_epoch_needs_no_earlier_one():
 
 def test_without_shuffling_rows_come_as_they_are():
     np.testing.assert_array_equal(order(10, epoch=5, shuffle=False), np.arange(10))
+
+
+def test_each_of_several_orders_is_a_permutation_of_its_own():
+    orders = epoch_order(100, seed=0, epoch=0, shuffle=True, num_orders=3)
+    assert orders.shape == (3, 100)
+    assert orders.dtype == np.int32
+    assert all(sorted(each) == list(range(100)) for each in orders)
+    assert len({each.tobytes() for each in orders}) == 3
+
+
+def test_several_orders_visit_the_same_windows():
+    options = {"seed": 0, "epoch": 1, "window": 16}
+    orders = epoch_order(100, shuffle=True, num_orders=3, **options)
+    for first in range(0, 100, 16):
+        of_window = [sorted(each[first : first + 16]) for each in orders]
+        assert of_window[0] == of_window[1] == of_window[2]
+    kept = epoch_order(100, shuffle=False, num_orders=3, **options)
+    np.testing.assert_array_equal(kept, [range(100)] * 3)
+
+
+def test_a_step_has_the_rows_of_each_order():
+    np.testing.assert_array_equal(rows_of_step(np.arange(7), 1, 4), [4, 5, 6])
+    orders = np.array([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]])
+    np.testing.assert_array_equal(rows_of_step(orders, 0, 2), [0, 1, 4, 3])
+    np.testing.assert_array_equal(rows_of_step(orders, 2, 2), [4, 0])
 
 
 def test_rows_land_everywhere():

@@ -48,7 +48,7 @@ def test_every_path_makes_the_steps_of_the_formulas_of_embeddings(numbers, colum
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["realmlp_s", "realmlp"])
+@pytest.mark.parametrize("preset", ["realmlp_s", "realmlp", "tabm"])
 @pytest.mark.parametrize(
     ("table", "target", "task"),
     [("hpc_jobs", "class", "classification"), ("ames", "price", "regression")],

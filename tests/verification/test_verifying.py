@@ -45,6 +45,13 @@ FACTORED = {
         {"training.loss": "mse", "network.activation": "tanh"},
         {"network.members": 3, "network.hidden": [], "training.engine": "graph"},
         {
+            "network.members": 3,
+            "network.dropout": 0.2,
+            "network.input_scale": True,
+            "training.share_batches": False,
+            "training.optimizer": {"name": "adamw", "global_clipnorm": 0.1},
+        },
+        {
             "training.optimizer": FACTORED | {"name": "adamw"},
             "training.engine": "xla",
             "network.members": 3,

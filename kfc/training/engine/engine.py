@@ -140,9 +140,11 @@ class Engine:
         # The rows: in memory, or window by window.
         self._rows: ResidentRows | StreamedRows
         if train.on_disk:
-            self._rows = StreamedRows(train, batch_size)
+            self._rows = StreamedRows(train, batch_size, num_orders=model.num_orders)
         else:
-            self._rows = ResidentRows(train, self.epochs_per_execution)
+            self._rows = ResidentRows(
+                train, self.epochs_per_execution, num_orders=model.num_orders
+            )
 
         # Every variable now: a loop in a graph cannot create any.
         create_variables(model, train)
@@ -256,7 +258,8 @@ class Engine:
         """Sets the order in which the next epochs visit the rows.
 
         Args:
-            row_orders: Row numbers, (epochs, rows), int32, of at most `epochs_per_execution`.
+            row_orders: Row numbers, (epochs, rows), int32, of at most `epochs_per_execution`;
+                (epochs, members, rows) if `model.num_orders` is not 1.
         """
         self._rows.set_row_orders(row_orders)
 

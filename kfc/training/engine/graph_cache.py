@@ -76,7 +76,8 @@ def graph_key(spec: Spec, task: Task, *, num_rows: int) -> GraphKey | None:
         shape += [task.encoding.num_numbers, task.encoding.num_flags, codes]
     facts: list[Any] = [layers, block.model_dump(), optimizer, length, loss]
     embedding, members = spec.network.numeric_embedding, spec.network.members
-    facts += [spec.network.input_scale, members, embedding and embedding.model_dump()]
+    facts += [spec.network.input_scale, members, spec.num_orders]
+    facts += [embedding and embedding.model_dump()]
     facts += [task.temperature, task.limits]
     text = repr([facts, training.precision, shape, *scalings])
 

@@ -54,10 +54,11 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
 
     A weight has a gradient and two numbers of the optimizer, all of them twice (a compiled
     loop or a checkpoint copies them); a unit of a batch has a value, an activation and a
-    gradient, and a parametric one has as many again. Each member has a row of its own. An
+    gradient, and a parametric one has as many again. Each member has units of its own. An
     embedding is the product of a matrix with a one-hot row for each row of the batch, which
     has a number for each slot of the category, and is made of another such row. A wave or a
-    bin of an embedded number has three numbers, as a unit has.
+    bin of an embedded number has three numbers, as a unit has. Members that do not share
+    their rows have embeddings of their own.
 
     Args:
         spec: A resolved spec.
@@ -69,9 +70,10 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
     rows = batch * spec.network.members
     numbers = 8 * weights + 3 * rows * (sum(widths) + sum(_bent_widths(spec)))
-    numbers += 2 * batch * _embedded_slots(prepared.task)
+    embedded = batch * spec.num_orders
+    numbers += 2 * embedded * _embedded_slots(prepared.task)
     terms = embedding_terms(spec, prepared.task)
-    numbers += 3 * batch * prepared.task.num_scaled * terms
+    numbers += 3 * embedded * prepared.task.num_scaled * terms
     training = _FLOAT32_BYTES * numbers
     return int(
         processes * (memory.used_bytes() + training + _inputs(prepared) + _COMPILER_BYTES)

@@ -38,7 +38,8 @@ class MultiStepInputs(NamedTuple):
         train: Training inputs, targets and perhaps sample weights, (rows, ...) each: all
             rows, or a window of them.
         held_out: Held-out inputs and targets, (rows, ...) each, or nothing.
-        row_orders: Row numbers in the order of training, (epochs, rows), int32.
+        row_orders: Row numbers in the order of training, int32: (epochs, rows), or
+            (epochs, members, rows) if each member of the network has an order of its own.
         window_first_step: Step of an epoch that uses the first rows of `train`, ().
         first_step: First step to run, ().
         end_step: Step before which to stop, ().
@@ -217,7 +218,7 @@ class MultiStep:
         rows: int | None,
     ) -> _Steps:
         """Runs steps of `rows` rows each, up to the step `end` or a bad one."""
-        row_order = inputs.row_orders[epoch]  # (rows of the window,)
+        row_order = inputs.row_orders[epoch]  # (rows of the window,) or (members, rows)
 
         def one_step(
             step: tf.Tensor, values: Tensors, bad_step: tf.Tensor, batch_loss: tf.Tensor
@@ -227,10 +228,14 @@ class MultiStep:
             if rows is None:
                 rows_left = self.num_rows - inputs.window_first_step * self.batch_size
                 end_row = tf.minimum(begin + self.batch_size, rows_left)
-                chosen = row_order[begin:end_row]  # (batch,), the last one shorter
+                chosen = row_order[..., begin:end_row]  # (..., batch), the last one shorter
             else:
                 # Not a slice: XLA would compile it again for each `window_first_step`.
-                chosen = tf.gather(row_order, begin + tf.range(rows))  # (batch,)
+                chosen = tf.gather(row_order, begin + tf.range(rows), axis=-1)
+
+            # Of several orders, the rows of the first one first, see `rows_of_step`.
+            if chosen.shape.rank > 1:
+                chosen = tf.reshape(chosen, [-1])  # (members * batch,)
 
             # The batch: x (batch, ...), y (batch,) or (batch, outputs), weights (batch,).
             batch = tuple(tf.gather(part, chosen) for part in inputs.train)

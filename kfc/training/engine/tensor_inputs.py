@@ -12,6 +12,8 @@ that trainings on other rows and with other dropout rates share one compiled ste
 
 from __future__ import annotations
 
+import functools
+
 import keras
 
 from kfc.network import product_class, without_average
@@ -26,17 +28,21 @@ from kfc.preprocessing import (
 from kfc.training.engine.counter_dropout import CounterDropout
 
 
-def training_network(network: keras.Model) -> keras.Model:
+def training_network(network: keras.Model, *, own_rows: bool = False) -> keras.Model:
     """Returns a functional model that shares every layer of `network` that is not replaced.
 
     Args:
         network: Network as `build` returns it. The outputs of one with members are averages,
             and those of the result the members' own, (batch, members, outputs).
+        own_rows: Whether each member takes rows of its own, those of the first member first;
+            the outputs are then (members * batch, outputs).
     """
     network = without_average(network)
     if not any(map(_is_replaced, network.layers)):
         return network
-    return keras.models.clone_model(network, clone_function=_replaced)
+    return keras.models.clone_model(
+        network, clone_function=functools.partial(_replaced, own_rows=own_rows)
+    )
 
 
 def given_variables(model: keras.Model) -> list[keras.Variable]:
@@ -46,7 +52,7 @@ def given_variables(model: keras.Model) -> list[keras.Variable]:
     return [variable for layer in replaced for variable in layer.given]
 
 
-def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _replaced(layer: keras.layers.Layer, *, own_rows: bool) -> keras.layers.Layer:
     if _is_dropout(layer):
         return CounterDropout(
             layer.rate, layer.seed, name=layer.name, dtype=layer.dtype_policy
@@ -55,7 +61,7 @@ def _replaced(layer: keras.layers.Layer) -> keras.layers.Layer:
         return TensorPieces(layer)
     if is_bin_layer(layer):
         return TensorBins(layer)
-    if product := product_class(layer):
+    if product := product_class(layer, own_rows=own_rows):
         return product(layer)
     return TensorScaling(layer) if is_learned_scaling(layer) else layer
 
