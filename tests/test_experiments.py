@@ -177,6 +177,20 @@ def test_networks_and_contenders_are_compared_on_the_same_folds(experiment, tmp_
     assert json.loads(out.read_text().splitlines()[-1])["model"] == "hgb"
 
 
+@pytest.mark.slow
+def test_uncertainty_is_measured_on_the_same_folds(experiment, tmp_path):
+    root, out = tmp_path / "tables", tmp_path / "uncertainty.jsonl"
+    write_tables(root)
+    script = experiment("tables_strong", "uncertainty")
+    arguments = ["--short", "--root", str(root), "--out", str(out), "--threads", "1"]
+    found = script.main(arguments)
+    kinds, sizes = (json.loads(line) for line in out.read_text().splitlines())
+    assert found["pooled_coverage"] == pytest.approx(sizes["test_coverage"][0], abs=1e-4)
+    assert found["not_worse_calibrated"][1] == 1
+    assert kinds["temperature"] > 0
+    assert script.main(arguments) == found  # nothing is trained again
+
+
 def test_an_interval_is_wider_than_that_of_independent_folds(experiment):
     report = experiment("tables_strong", "report")
     rows = {"train_rows": 80, "test_rows": 20}

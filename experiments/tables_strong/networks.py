@@ -54,7 +54,7 @@ def train_network(
     keys, members = _NETWORKS[name]
     outputs, classes = [], []
     for number in range(members):
-        spec = _spec(table, keys, threads=threads, seed=seed + number, short=short)
+        spec = spec_of(table, keys, threads=threads, seed=seed + number, short=short)
         with tempfile.TemporaryDirectory() as runs:
             # Test rows here are not looked at before the end: validation rows choose epochs.
             data = {"train": fold.train, "test": fold.test}
@@ -65,10 +65,18 @@ def train_network(
     return np.mean(outputs, axis=0), classes
 
 
-def _spec(
-    table: FoldedTable, keys: Mapping[str, Any], *, threads: int, seed: int, short: bool
+def spec_of(
+    table: FoldedTable, keys: Mapping[str, Any], *, threads: int | None, seed: int, short: bool
 ) -> dict[str, Any]:
-    """Returns the spec of one training; the types of other columns are inferred."""
+    """Returns the spec of one training; the types of other columns are inferred.
+
+    Args:
+        table: Table whose columns say their kinds.
+        keys: Keys of the spec besides those of the data.
+        threads: Threads of TensorFlow; None takes one per core.
+        seed: Seed of the network.
+        short: Whether two epochs are enough.
+    """
     facts = table.facts
     training = {**keys.get("training", {}), "threads": threads}
     if short:

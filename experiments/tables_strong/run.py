@@ -12,11 +12,13 @@ import argparse
 import functools
 import importlib
 import json
+import multiprocessing
 import os
 import platform
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -157,13 +159,22 @@ def run(
     read = functools.lru_cache(maxsize=1)(read_table)
     wanted = list(jobs(root, tables, models, folds))
     cut_off = out.is_file() and not out.read_bytes().endswith(b"\n")
-    with out.open("a", encoding="utf-8") as file:
+    # TensorFlow and torch in one process end it without a message on this stack.
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        out.open("a", encoding="utf-8") as file,
+        ProcessPoolExecutor(1, mp_context=spawn) as with_torch,
+    ):
         file.write("\n" * cut_off)
         for job in wanted:
             if job in known:
                 continue
             table, model, number = job
-            line = measure(read(root, table), model, number, threads=cores, short=short)
+            columns, options = read(root, table), {"threads": cores, "short": short}
+            if model in CONTENDERS and library_of(model) == "pytabkit":
+                line = with_torch.submit(measure, columns, model, number, **options).result()
+            else:
+                line = measure(columns, model, number, **options)
             known[job] = line
             file.write(json.dumps(line) + "\n")
             file.flush()
