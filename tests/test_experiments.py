@@ -127,26 +127,27 @@ def test_the_trials_of_both_contenders_are_counted(experiment):
     assert all(rate > 0 for measured in rates.values() for rate in measured)
 
 
-def write_tables(root):
+def write_tables(root, rows=120):
     """Writes two small tables with folds in the form of the real ones."""
     random = np.random.default_rng(0)
     (root / "folds").mkdir(parents=True)
     meta = {}
     for name, task in (("kinds", "multiclass"), ("sizes", "regression")):
-        x, plan = random.normal(size=120), random.choice(["a", "b", "c"], 120)
+        x, plan = random.normal(size=rows), random.choice(["a", "b", "c"], rows)
         target = plan if task == "multiclass" else 3 * x + (plan == "a")
         lines = [
-            f"{i},{x[i]:.4f},{plan[i]},2024-01-{1 + i % 28:02},{target[i]}" for i in range(120)
+            f"{i},{x[i]:.4f},{plan[i]},2024-01-{1 + i % 28:02},{target[i]}"
+            for i in range(rows)
         ]
         (root / f"{name}.csv").write_text("\n".join(["id,x,plan,day,y", *lines]) + "\n")
-        fold = np.repeat([0, 1], 60)
-        np.savez(root / "folds" / f"{name}.npz", rows=random.permutation(120), fold=fold)
+        fold = np.repeat([0, 1], rows // 2)
+        np.savez(root / "folds" / f"{name}.npz", rows=random.permutation(rows), fold=fold)
         facts = {"numeric": ["x"], "category": ["plan"], "date": ["day"], "drop": ["id"]}
         meta[name] = {
             "file": f"{name}.csv",
             "target": "y",
             "task": task,
-            "rows": 120,
+            "rows": rows,
             "missing": [""],
         }
         meta[name] |= facts
@@ -180,7 +181,7 @@ def test_networks_and_contenders_are_compared_on_the_same_folds(experiment, tmp_
 @pytest.mark.slow
 def test_uncertainty_is_measured_on_the_same_folds(experiment, tmp_path):
     root, out = tmp_path / "tables", tmp_path / "uncertainty.jsonl"
-    write_tables(root)
+    write_tables(root, rows=240)
     script = experiment("tables_strong", "uncertainty")
     arguments = ["--short", "--root", str(root), "--out", str(out), "--threads", "1"]
     found = script.main(arguments)

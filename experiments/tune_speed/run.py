@@ -44,7 +44,13 @@ def kfc_spec(space: dict, trials: int) -> dict:
             "batch_size": space["batch"],
             "epochs": EPOCHS,
         },
-        "search": {"algorithm": "random", "trials": trials, "repeats": 0, "space": ranges},
+        # The spec itself is trial 0, besides those of the search.
+        "search": {
+            "algorithm": "random",
+            "trials": trials - 1,
+            "repeats": 0,
+            "space": ranges,
+        },
     }
 
 
