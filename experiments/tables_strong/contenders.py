@@ -252,7 +252,13 @@ def library_of(name: str) -> str:
 
 
 def train_contender(
-    name: str, table: FoldedTable, fold: Fold, *, threads: int, seed: int
+    name: str,
+    table: FoldedTable,
+    fold: Fold,
+    *,
+    threads: int,
+    seed: int,
+    epochs: int | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Trains a contender, and returns predictions for the test rows.
 
@@ -262,12 +268,15 @@ def train_contender(
         fold: Training and test rows.
         threads: Threads of the model.
         seed: Seed of its random numbers.
+        epochs: Number of epochs of a model of pytabkit; None leaves its default.
 
     Returns:
         Probabilities, (rows, classes), or values, (rows,); and the names of the classes.
     """
     given = frames(table, fold)
     model, taken = _CONTENDERS[name].build(table.classification, threads, seed, given)
+    if epochs is not None:
+        model.set_params(n_epochs=epochs)
     model.fit(taken.train, taken.target)
     if table.classification:
         return np.asarray(model.predict_proba(taken.test)), list(map(str, model.classes_))

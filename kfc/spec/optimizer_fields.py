@@ -100,6 +100,9 @@ class StepSpec(ScheduleSpec):
         return self
 
 
+CYCLES: Any = Field(4, ge=1, le=16, description="Number of waves until training ends.")
+
+
 class CoslogSpec(ScheduleSpec):
     """Cosine waves from 0 to the rate, each twice as long as the one before.
 
@@ -111,9 +114,7 @@ class CoslogSpec(ScheduleSpec):
     initial_learning_rate: Annotated[
         Positive, Field(description="Largest learning rate.", examples=[0.04])
     ]
-    cycles: Annotated[int, Field(ge=1, le=16)] = Field(
-        4, description="Number of waves until training ends."
-    )
+    cycles: int = CYCLES
 
 
 class FlatCosineSpec(ScheduleSpec):
@@ -135,6 +136,19 @@ class FlatCosineDecaySpec(SpecModel):
     initial_weight_decay: Positive = Field(
         description="Weight decay at the start of the schedule.", examples=[0.02]
     )
+
+
+class CoslogDecaySpec(SpecModel):
+    """Cosine waves of the weight decay, as those of the learning rate."""
+
+    name: Literal["coslog"]
+    initial_weight_decay: Positive = Field(
+        description="Largest weight decay.", examples=[0.02]
+    )
+    cycles: int = CYCLES
+
+
+AnyDecay = FlatCosineDecaySpec | CoslogDecaySpec
 
 
 # One of two types by the value itself, so that a wrong one has one finding.
@@ -186,7 +200,7 @@ class _Rate(SpecModel):
 
 
 class _Decay(SpecModel):
-    weight_decay: FlatCosineDecaySpec = Field(examples=[0.001])
+    weight_decay: Annotated[AnyDecay, Discriminator("name")] = Field(examples=[0.001])
 
 
 class _RateFactors(SpecModel):
@@ -205,7 +219,7 @@ _MAPPINGS: dict[str, type[SpecModel]] = {
 }
 """Options of an optimizer that may be mappings, and the model that reads each."""
 
-_SCHEDULED = {"learning_rate": AnySchedule, "weight_decay": FlatCosineDecaySpec}
+_SCHEDULED = {"learning_rate": AnySchedule, "weight_decay": AnyDecay}
 
 
 _CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -287,7 +301,7 @@ class OptimizerSpec(ComponentSpec):
             return None
         return _Rate.model_validate({"learning_rate": rate}).learning_rate
 
-    def decay_schedule(self) -> FlatCosineDecaySpec | None:
+    def decay_schedule(self) -> AnyDecay | None:
         """Returns the schedule of the weight decay, or None where it is a number."""
         decay = self.options.get("weight_decay")
         if not isinstance(decay, Mapping):

@@ -110,10 +110,10 @@ class NetworkSpec(SpecModel):
     output_bias_init: BiasInitializerSpec | None = OUTPUT_BIAS_INIT
     block: BlockSpec = component("dense", "Block of layers that one entry of hidden adds.")
     dropout: Share = Field(0.0, description="Share of outputs set to 0 during training.")
-    dropout_schedule: Literal["flat_cosine"] | None = Field(
+    dropout_schedule: Literal["flat_cosine", "coslog"] | None = Field(
         None,
-        description="flat_cosine: the rates of dropout hold for half of the training and fall "
-        "to 0 by half a cosine wave.",
+        description="Factor of the rates of dropout: flat_cosine is 1 for half of the "
+        "training and falls to 0 by half a cosine wave, coslog has four waves from 0 to 1.",
         examples=["flat_cosine"],
     )
     l1: NotNegative = Field(

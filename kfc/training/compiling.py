@@ -17,7 +17,7 @@ from kfc.training.engine import (
 from kfc.training.losses import build_loss, is_mean_of_rows
 from kfc.training.metrics import build_metrics
 from kfc.training.optimizers import build_optimizer
-from kfc.training.schedules import FlatCosine
+from kfc.training.schedules import over_training
 from kfc.training.step import TapeModel
 
 
@@ -44,8 +44,8 @@ def compile_for_training(
     model = TapeModel(network, own_rows=spec.num_orders > 1)
     members = spec.network.members
     _compile(model, spec, task, optimizer, members=members, own_rows=spec.num_orders > 1)
-    if spec.network.dropout_schedule:
-        schedule_dropout(model, FlatCosine(1.0, steps_per_epoch * training.epochs))
+    if name := spec.network.dropout_schedule:
+        schedule_dropout(model, over_training(name, 1.0, steps_per_epoch * training.epochs))
     return model
 
 

@@ -10,7 +10,7 @@ from kfc.errors import Finding, SpecError
 from kfc.registry import OPTIMIZERS, keras_class
 from kfc.spec import OptimizerSpec
 from kfc.training.factored_updates import with_rate_factors
-from kfc.training.schedules import FlatCosine, build_schedule
+from kfc.training.schedules import build_schedule, over_training
 
 
 @keras.saving.register_keras_serializable("kfc")
@@ -59,8 +59,13 @@ def build_optimizer(
         )
     decay = optimizer.decay_schedule()
     if decay:
-        steps = steps_per_epoch * epochs
-        options["weight_decay"] = FlatCosine(decay.initial_weight_decay, steps)
+        waves = decay.model_dump()  # the name and, of coslog, the number of cycles
+        options["weight_decay"] = over_training(
+            waves.pop("name"),
+            waves.pop("initial_weight_decay"),
+            steps_per_epoch * epochs,
+            **waves,
+        )
     where = "training.optimizer"
     if optimizer.name in OPTIMIZERS.names():
         kind = OPTIMIZERS.get(optimizer.name, f"{where}.name")

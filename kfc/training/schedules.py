@@ -128,6 +128,22 @@ class FlatCosine(keras.optimizers.schedules.LearningRateSchedule):
         return {"initial": self.initial, "steps": self.steps}
 
 
+def over_training(
+    name: str, largest: float, steps: int, *, cycles: int = 4
+) -> Coslog | FlatCosine:
+    """Builds a schedule of a number that is no learning rate, over all steps of a training.
+
+    Args:
+        name: `coslog` or `flat_cosine`.
+        largest: Largest value.
+        steps: Number of steps of the training.
+        cycles: Number of waves of `coslog`.
+    """
+    if name == "coslog":
+        return Coslog(largest, steps, cycles)
+    return FlatCosine(largest, steps)
+
+
 def build_schedule(
     schedule: ScheduleSpec, *, steps_per_epoch: int, epochs: int
 ) -> keras.optimizers.schedules.LearningRateSchedule:

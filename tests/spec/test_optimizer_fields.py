@@ -89,7 +89,7 @@ WRONG_FACTORS = {
     "schedule of the decay": (
         {"weight_decay": {"name": "cosine", "initial_weight_decay": 0.1}},
         ".weight_decay.name",
-        "flat_cosine",
+        "'flat_cosine', 'coslog'",
     ),
     "muon's two decays": (
         {"name": "muon", "adam_weight_decay": 1, "rate_factors": {"bias": 0.1}},

@@ -57,12 +57,29 @@ def test_factors_multiply_the_rate_and_the_decay(problem, form):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6)
 
 
+def flat_cosine(t):
+    return 1 if t <= 0.5 else 0.5 * (1 + np.cos(np.pi * (2 * t - 1)))
+
+
+def coslog(t, waves=4):
+    return 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + (2**waves - 1) * t)))
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_schedules_of_rate_and_decay_follow_the_step(problem, form):
+@pytest.mark.parametrize(
+    ("decay", "share"),
+    [
+        ({"name": "flat_cosine"}, flat_cosine),
+        ({"name": "coslog"}, coslog),
+        ({"name": "coslog", "cycles": 2}, lambda t: coslog(t, 2)),
+    ],
+    ids=str,
+)
+def test_schedules_of_rate_and_decay_follow_the_step(problem, form, decay, share):
     optimizer = {
         **ADAM,
         "learning_rate": {"name": "coslog", "initial_learning_rate": RATE},
-        "weight_decay": {"name": "flat_cosine", "initial_weight_decay": DECAY},
+        "weight_decay": {**decay, "initial_weight_decay": DECAY},
         **FACTORS,
         **DECAYS,
     }
@@ -71,8 +88,8 @@ def test_schedules_of_rate_and_decay_follow_the_step(problem, form):
     loop.run(Progress())
     expected = train_by_hand(
         case,
-        lambda t: RATE * 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * t))),
-        lambda t: DECAY * (1 if t <= 0.5 else 0.5 * (1 + np.cos(np.pi * (2 * t - 1)))),
+        lambda t: RATE * coslog(t),
+        lambda t: DECAY * share(t),
     )
     for got, want in zip(loop.engine.model.get_weights(), expected, strict=True):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6)
@@ -112,7 +129,7 @@ def test_a_decay_with_a_schedule_needs_no_factors(problem):
         rows = slice(first, first + 32)
         gradients = forward_backward(weights, case.train.x[rows], case.train.y[rows])
         t = step / 3
-        wd = DECAY * (1 if t <= 0.5 else 0.5 * (1 + np.cos(np.pi * (2 * t - 1))))
+        wd = DECAY * flat_cosine(t)
         weights = [
             w * (1 - 0.1 * wd) - 0.1 * g for w, g in zip(weights, gradients, strict=True)
         ]

@@ -76,11 +76,22 @@ def test_dropout_masks_a_new_share_in_each_step_and_keeps_the_mean(problem):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_the_rate_of_dropout_follows_its_schedule(problem, jit_compile):
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("flat_cosine", ((0, 0.4), (15, 0.4), (20, 0.3), (25, 0.1), (30, 0.0))),
+        # Between waves 1 + 15 t is a power of 2; steps 18 and 21 are on the last wave.
+        (
+            "coslog",
+            ((0, 0.0), (2, 0.0), (14, 0.0), (18, 0.2873419), (21, 0.3978123), (30, 0.0)),
+        ),
+    ],
+)
+def test_the_rate_of_dropout_follows_its_schedule(problem, jit_compile, schedule, rates):
     changes = {
         "network.hidden": [2000],
         "network.dropout": 0.4,
-        "network.dropout_schedule": "flat_cosine",
+        "network.dropout_schedule": schedule,
         "training.epochs": 10,
     }
     model = problem(changes).model()  # 30 steps
@@ -88,7 +99,7 @@ def test_the_rate_of_dropout_follows_its_schedule(problem, jit_compile):
     call = tf.function(lambda x: tap(x, training=True), jit_compile=jit_compile)
     x = np.ones((16, 4), np.float32)
     plain = np.asarray(tap(x, training=False))
-    for step, rate in ((0, 0.4), (15, 0.4), (20, 0.3), (25, 0.1), (30, 0.0)):
+    for step, rate in rates:
         model.optimizer.iterations.assign(step)
         dropped = np.asarray(call(x))
         zeros = dropped == 0
