@@ -99,8 +99,8 @@ def fit(
         result = kfc.cross_validate(checked, folds=folds, verbose=not quiet, **options)
         printing.print_cross_validation(result, as_json)
         return
-    network = kfc.load(start).network if start else None
-    run = kfc.fit(checked, network=network, runs=runs, verbose=not quiet)
+    begin = kfc.load(start) if start else None
+    run = kfc.fit(checked, network=begin, runs=runs, verbose=not quiet)
     printing.print_run(run.summary(), as_json)
 
 

@@ -33,7 +33,7 @@ def fit(
     *,
     overrides: Mapping[str, Any] | None = None,
     data: Any = None,
-    network: keras.Model | None = None,
+    network: keras.Model | Run | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
     verbose: bool = True,
@@ -58,7 +58,8 @@ def fit(
             `validation` and `test` brings validation rows too. A `numpy.memmap` as x is
             streamed from the disk where it is large for this machine's memory.
         network: Network whose weights are the initial weights. It is not changed, and its
-            architecture must be the spec's.
+            architecture must be the spec's. Of a run, columns, categories and classes must be
+            those of the data, too.
         callbacks: Keras callbacks, called after those that the spec names and before kfc's
             logs.
         runs: Folder that holds the numbered run folders.

@@ -20,6 +20,7 @@ from .numeric_embeddings import embedding_weights as embedding_weights
 from .row_initializers import initialize_from_rows as initialize_from_rows
 from .row_initializers import keys_of_rows as keys_of_rows
 from .same_structure import check_architecture as check_architecture
+from .same_structure import check_meaning as check_meaning
 from .table_inputs import embedded_one_hots as embedded_one_hots
 from .table_inputs import num_inputs as num_inputs
 from .table_inputs import raw_model as raw_model

@@ -1,12 +1,15 @@
-"""Comparison of the architectures of two networks."""
+"""Comparison of two networks: their architectures, and the meaning of inputs and outputs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 
+from kfc.data import Task
 from kfc.errors import Finding, SpecError
+from kfc.preprocessing import CategoryColumn
 
 
 def check_architecture(expected: keras.Model, actual: Any) -> None:
@@ -47,6 +50,55 @@ def first_difference(expected: keras.Model, actual: keras.Model) -> Finding | No
         return Finding("network=", f"{len(ours)} layers as in the spec", lengths, remedy)
     return None
 
+
+def check_meaning(expected: Task, actual: Task) -> None:
+    """Checks that inputs and outputs have the same meaning in two tasks.
+
+    With the weights of one, a network of the other would take the numbers of other columns,
+    categories or classes for those that it has learned. Centers and scalings may differ.
+
+    Args:
+        expected: Task of the network that is to train.
+        actual: Task of the run whose weights it gets.
+
+    Raises:
+        SpecError: If they differ; the message names the first difference.
+    """
+    for what, wanted, got in _meanings(expected, actual):
+        if wanted != got:
+            expected_text = f"{what} {_short(wanted)}, as in the data"
+            remedy = (
+                "Train on the same columns and classes, or without the weights of that run."
+            )
+            raise SpecError(Finding("network=", expected_text, _short(got), remedy))
+
+
+def _meanings(
+    expected: Task, actual: Task
+) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
+    yield "the classes", expected.class_names, actual.class_names
+    one_table, other_table = expected.encoding, actual.encoding
+    if one_table is None or other_table is None:
+        if expected.feature_names and actual.feature_names:
+            yield "the features", expected.feature_names, actual.feature_names
+        return
+    ours, theirs = one_table.columns, other_table.columns
+    yield "the columns", [column.name for column in ours], [column.name for column in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        column = f"column {one.name!r}"
+        yield f"{column} as", [type(one).__name__], [type(other).__name__]
+        names = [[*each.number_names, *each.flag_names] for each in (one, other)]
+        yield f"{column} as the inputs", names[0], names[1]
+        if isinstance(one, CategoryColumn) and isinstance(other, CategoryColumn):
+            yield f"{column} with the values", one.vocabulary, other.vocabulary
+
+
+def _short(names: Sequence[str]) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(names)} in all)"
+
+
+_SHOWN = 200  # letters
 
 _WEIGHTLESS = (
     *("Flatten", "Functional", "InputLayer", "Maximum", "Minimum", "Normalization"),

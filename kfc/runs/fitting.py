@@ -14,7 +14,7 @@ from rich.console import Console
 
 from kfc.data import Prepared, prepare, tables_beside
 from kfc.data.tables import report_table
-from kfc.network import check_architecture
+from kfc.network import check_architecture, check_meaning
 from kfc.runs import environment, result_file, resuming
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
@@ -32,7 +32,7 @@ def fit_run(
     *,
     overrides: Mapping[str, Any] | None = None,
     data: Any = None,
-    network: keras.Model | None = None,
+    network: keras.Model | Run | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
     verbose: bool = True,
@@ -43,7 +43,7 @@ def fit_run(
         spec: A built-in spec's name, a file, a dict or a `kfc.Spec`.
         overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
         data: Rows that replace `data.source`, as for `kfc.fit`.
-        network: Network whose weights are the initial weights; it is not changed.
+        network: Network or run whose weights are the initial weights, see `kfc.fit`.
         callbacks: Keras callbacks, called after those that the spec names and before kfc's
             logs.
         runs: Folder that holds the numbered run folders.
@@ -132,7 +132,7 @@ def _begin(
     console: Console,
     *,
     data: Any,
-    network: keras.Model | None,
+    network: keras.Model | Run | None,
     callbacks: Sequence[keras.callbacks.Callback] | None,
     preparer: Callable[[Spec], Prepared],
 ) -> _Begun:
@@ -145,14 +145,18 @@ def _begin(
     for finding in plan.prepared.warnings:
         say(console, f"warning: {finding} [{finding.code}]")
     trainer = compile_trainer(plan)
-    if network is not None:
-        check_architecture(plan.network, network)
-        plan.network.set_weights(network.get_weights())
+    start: Any = network
+    if isinstance(network, Run):
+        check_meaning(plan.prepared.task, network.task)
+        start = network.network
+    if start is not None:
+        check_architecture(plan.network, start)
+        plan.network.set_weights(start.get_weights())
     beginning = _running_process() | {
         # With any of these, the spec alone does not repeat the run.
         "given": {
             "data": data is not None,
-            "network": None if network is None else weights_sha256(network),
+            "network": None if start is None else weights_sha256(start),
             "callbacks": [type(callback).__name__ for callback in plan.callbacks],
         },
         "spec": environment.plain_spec(plan.spec),
@@ -160,7 +164,7 @@ def _begin(
         "resumed": [],
         "cwd": str(current),
     }
-    return _Begun(trainer, beginning, phases, network is not None)
+    return _Begun(trainer, beginning, phases, start is not None)
 
 
 def resume_run(
