@@ -1,0 +1,205 @@
+"""Trains without a run folder, and writes the folder of such a run when somebody needs it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kfc.data import Prepared, Task
+from kfc.data.tables import TypedTable
+from kfc.runs import environment, result_file, sample_file
+from kfc.runs.measuring import measure_finished
+from kfc.runs.plan import Plan, make_plan
+from kfc.runs.run import Run, load_run
+from kfc.runs.running_process import running_process
+from kfc.runs.scores import further_scores
+from kfc.runs.table_sample import take_table_sample
+from kfc.runs.trainer import compile_trainer, weights_sha256
+from kfc.runs.uncertainty import finish
+from kfc.spec import Spec, dump_spec
+from kfc.system import atomic, progress_console
+from kfc.training.callbacks import Terminal, named_callbacks
+from kfc.training.checkpoints import Checkpoint, store, training_state
+
+IN_MEMORY = Path("<memory>")
+"""`Run.folder` of a run without a folder."""
+
+
+@dataclass(frozen=True)
+class MemoryRun:
+    """A finished run without a folder.
+
+    Args:
+        run: The run.
+        sample: Rows of which a run folder keeps a sample: inputs, columns of a table, or an
+            earlier sample.
+        state: State from which `fit_in_memory` can continue; None unless it was asked for.
+    """
+
+    run: Run
+    sample: np.ndarray | TypedTable | sample_file.Sample
+    state: Checkpoint | None = None
+
+
+def fit_in_memory(
+    spec: Spec,
+    preparer: Callable[[Spec], Prepared],
+    *,
+    weights: list[np.ndarray] | None = None,
+    start: Checkpoint | None = None,
+    until: int | None = None,
+    verbose: bool = False,
+) -> MemoryRun:
+    """Trains the network of a spec as `kfc.fit` does, without a run folder.
+
+    Nothing is written to the disk, except by callbacks of the spec, whose files are in a
+    temporary folder that is removed.
+
+    Args:
+        spec: Valid spec.
+        preparer: Function that prepares the data of a spec.
+        weights: Initial weights; None for those of the spec's seed.
+        start: State of the same training, from which it continues.
+        until: Number of epochs after which the training pauses; the state is then returned.
+        verbose: Whether epochs are shown on stderr.
+
+    Raises:
+        KfcError: As `kfc.fit` does.
+    """
+    plan = make_plan(spec, data=(), preparer=preparer)
+    trainer = compile_trainer(plan)
+    if weights is not None:
+        plan.network.set_weights(weights)
+    with _folder_of_callbacks(plan.spec) as folder:
+        callbacks = named_callbacks(plan.spec, folder)
+        if verbose:
+            callbacks.append(Terminal(plan.spec.training.log_every, None, progress_console()))
+        began = time.monotonic()
+        progress = trainer.train(None, callbacks, until=until, start=start)
+        seconds = round(time.monotonic() - began, 3)
+        state = None
+        if until is not None:
+            state = training_state.capture(trainer.model, callbacks, progress)
+            trainer.end(callbacks)
+    trainer, uncertainty = finish(trainer)
+    prepared = trainer.plan.prepared
+    metrics, baseline = measure_finished(
+        trainer.evaluator, prepared, further_scores(plan.spec)
+    )
+    run = Run(
+        spec=plan.spec,
+        network=trainer.plan.network,
+        history=progress.history,
+        metrics=metrics,
+        baseline=baseline,
+        folder=IN_MEMORY,
+        task=prepared.task,
+        seconds=seconds,
+        weights_sha256=weights_sha256(trainer.plan.network),
+        data_sha256=prepared.sha256,
+        num_rows={"train": len(prepared.train)}
+        | {name: len(rows) for name, rows in prepared.held_out.items()},
+        sample_sha256=None,
+        warnings=[finding.as_json() for finding in prepared.warnings],
+        uncertainty=uncertainty,
+    )
+    return MemoryRun(run, _sample(trainer.plan), state)
+
+
+@contextmanager
+def _folder_of_callbacks(spec: Spec) -> Iterator[Path]:
+    """Yields a folder for the files of a spec's callbacks, which is removed afterwards."""
+    if not spec.training.callbacks:
+        yield IN_MEMORY
+        return
+    with tempfile.TemporaryDirectory(prefix="kfc-") as folder:
+        yield Path(folder)
+
+
+def _sample(plan: Plan) -> np.ndarray | TypedTable:
+    prepared = plan.prepared
+    if prepared.task.encoding is not None and prepared.test_columns is not None:
+        return prepared.test_columns
+    return sample_file.rows_of_sample(prepared.shown.x)
+
+
+def write_run(kept: MemoryRun, folder: Path) -> Run:
+    """Writes a run into a folder, from which `kfc.load` loads it with the same weights.
+
+    The folder has all that a finished run needs to predict, to be exported and to be
+    measured: not the logs, and of the checkpoint only the weights.
+
+    Args:
+        kept: The run and its sample.
+        folder: Folder that exists and is empty.
+
+    Returns:
+        The same run, with this folder.
+
+    Raises:
+        DiskError: If a file cannot be written.
+    """
+    run = kept.run
+    atomic.write_file(folder / "spec.yaml", dump_spec(run.spec))
+    environment.write_environment(
+        folder,
+        running_process()
+        | {
+            "given": {"data": True, "network": None, "callbacks": []},
+            "spec": environment.plain_spec(run.spec),
+            "data_sha256": run.data_sha256,
+            "resumed": [],
+            "cwd": str(folder),
+        },
+    )
+    weights = {f"weights/{n}": w for n, w in enumerate(run.network.get_weights())}
+    facts = {"progress": {"epoch": run.epochs}, "callbacks": [], "states": []}
+    store.save(folder / "checkpoints", Checkpoint(weights, facts))
+    sample = _finished_sample(kept.sample, run.network, run.task)
+    written = replace(
+        run, folder=folder, sample_sha256=sample_file.write_sample(folder, sample)
+    )
+    result_file.write_result(
+        folder,
+        {
+            **written.summary(),
+            "folder": folder.name,
+            "data_sha256": run.data_sha256,
+            "rows": run.num_rows,
+            "sample_sha256": written.sample_sha256,
+            "warnings": run.warnings,
+            "history": run.history,
+        },
+        run.task,
+    )
+    return written
+
+
+def _finished_sample(
+    rows: np.ndarray | TypedTable | sample_file.Sample, network: keras.Model, task: Task
+) -> sample_file.Sample:
+    if isinstance(rows, sample_file.Sample):
+        return replace(rows, outputs=sample_file.outputs_on_cpu(network, rows.x))
+    if isinstance(rows, TypedTable):
+        if task.encoding is None:
+            raise TypeError("task.encoding: expected that of a table, got None")
+        return take_table_sample(network, task.encoding, rows)
+    return sample_file.Sample(rows, sample_file.outputs_on_cpu(network, rows))
+
+
+def read_run(folder: Path) -> MemoryRun:
+    """Reads a finished run into memory, after which its folder is not needed.
+
+    Raises:
+        CheckpointError: If the folder holds no finished run, or it is damaged.
+    """
+    run = load_run(folder)
+    sample = sample_file.read_sample(folder, run.sample_sha256)
+    return MemoryRun(replace(run, folder=IN_MEMORY), sample)
