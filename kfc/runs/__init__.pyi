@@ -24,6 +24,7 @@ from .plan import prepare_data as prepare_data
 from .plan import start_for_spec as start_for_spec
 from .predictions import Predictions as Predictions
 from .predictions import from_outputs as from_outputs
+from .predictions import padded_outputs as padded_outputs
 from .predictions import predict as predict
 from .predictions import raw_rows as raw_rows
 from .predictions import table as table

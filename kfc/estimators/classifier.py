@@ -1,0 +1,171 @@
+"""`kfc.Classifier`, scikit-learn's estimator of classes."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import log_softmax, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+)
+from sklearn.utils.validation import column_or_1d
+
+from kfc.errors import DataError, Finding
+from kfc.estimators.base import KfcEstimator
+from kfc.estimators.settings import Settings
+from kfc.estimators.training_rows import Labelled
+
+
+class Classifier(ClassifierMixin, KfcEstimator):
+    """A dense network that classifies rows, as an estimator of scikit-learn."""
+
+    _task = "classification"
+
+    def __init__(
+        self,
+        spec: Any = None,
+        *,
+        preset: str | None = "realmlp_s",
+        hidden: Any = None,
+        activation: Any = None,
+        learning_rate: Any = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        early_stopping: Any = None,
+        class_weight: Any = None,
+        members: int = 1,
+        calibrate: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        n_jobs: int | None = None,
+        run_folder: Any = None,
+    ) -> None:
+        self.spec = spec
+        self.preset = preset
+        self.hidden = hidden
+        self.activation = activation
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.class_weight = class_weight
+        self.members = members
+        self.calibrate = calibrate
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.n_jobs = n_jobs
+        self.run_folder = run_folder
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Trains one epoch on these rows, without validation rows.
+
+        The first call fits the scaling and the encoding. The learning rate is constant.
+
+        Args:
+            X: Inputs, as for `fit`.
+            y: Classes, (rows,).
+            classes: All classes, in the first call.
+            sample_weight: Weights, as for `fit`.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            ValueError: If `classes` is missing in the first call, or `y` has another class.
+        """
+        first = not hasattr(self, "_kept")
+        _check_partial_fit_first_call(self, classes)
+        return self._partial_fit(X, y, sample_weight, first=first)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Returns logits, (rows, classes), or for two classes their difference, (rows,)."""
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Returns the probability of each of `classes_`, (rows, classes)."""
+        probabilities: np.ndarray = softmax(self._logits(X), axis=1)
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Returns the logarithms of `predict_proba`, (rows, classes)."""
+        logarithms: np.ndarray = log_softmax(self._logits(X), axis=1)
+        return logarithms
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Returns the most likely class of each row, (rows,)."""
+        best = self._logits(X).argmax(axis=1)
+        classes: np.ndarray = self.classes_
+        return classes[best]
+
+    def _logits(self, X: Any) -> np.ndarray:
+        outputs = self._outputs(X)
+        if outputs.shape[1] == 1:  # one logit, of the second of two classes
+            return np.hstack([np.zeros_like(outputs), outputs])
+        return outputs
+
+    def _settings(self) -> Settings:
+        names = (
+            "spec",
+            "preset",
+            "hidden",
+            "activation",
+            "learning_rate",
+            "epochs",
+            "batch_size",
+            "early_stopping",
+            "class_weight",
+            "members",
+            "calibrate",
+            "n_jobs",
+        )
+        return Settings(self._task, **{name: getattr(self, name) for name in names})
+
+    def _read_y(self, y: Any, *, reset: bool) -> np.ndarray:
+        """Returns the number of each row's class, and records the classes."""
+        y = column_or_1d(y, warn=True)
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise ValueError("Input y contains NaN or infinity.")
+        check_classification_targets(y)
+        classes = np.unique(y)
+        if reset:
+            self.classes_ = classes
+        known = self.classes_
+        unknown = np.setdiff1d(classes, known)
+        if len(unknown):
+            raise ValueError(
+                f"`y` has the classes {unknown.tolist()}, which are not in classes_ "
+                f"{known.tolist()}"
+            )
+        return np.searchsorted(known, y).astype(np.int64)
+
+    def _check_rows(self, rows: Labelled) -> None:
+        if len(self.classes_) > 1 and len(np.unique(rows.y)) == 1 and not self._continues():
+            self._refuse_one_class(rows)
+        if len(self.classes_) == 1:
+            self._refuse_one_class(rows)
+        super()._check_rows(rows)
+
+    def _continues(self) -> bool:
+        return hasattr(self, "_kept")
+
+    def _refuse_one_class(self, rows: Labelled) -> None:
+        name = str(self.classes_[rows.y[0]])
+        remedy = "Pass rows of every class."
+        raise DataError(
+            Finding("y", "at least two classes", f"only one class, {name}", remedy)
+        )
+
+    def _class_names(self) -> tuple[str, ...]:
+        return tuple(map(str, self.classes_))
+
+    def _smallest(self, y: np.ndarray) -> int:
+        counts = np.bincount(y, minlength=len(self.classes_))
+        return int(counts.min())
