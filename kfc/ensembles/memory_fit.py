@@ -49,8 +49,8 @@ class MemoryFit:
     def result(self) -> Run | Ensemble:
         """The run, or the ensemble of the runs."""
         if len(self.members) == 1:
-            return self.members[0].run
-        runs = tuple(member.run for member in self.members)
+            return self.members[0].with_scores()
+        runs = tuple(member.with_scores() for member in self.members)
         return Ensemble(runs, IN_MEMORY, self.metrics, {}, self.uncertainty)
 
     @property

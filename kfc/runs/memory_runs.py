@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,19 +12,19 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kfc.data import Prepared, Task
+from kfc.data import Prepared, Rows, Task
 from kfc.data.tables import TypedTable
 from kfc.runs import environment, result_file, sample_file
-from kfc.runs.measuring import measure_finished
 from kfc.runs.plan import Plan, make_plan
 from kfc.runs.run import Run, load_run
 from kfc.runs.running_process import running_process
-from kfc.runs.scores import further_scores
+from kfc.runs.scores import baseline_scores, further_scores, scores
 from kfc.runs.table_sample import take_table_sample
 from kfc.runs.trainer import compile_trainer, weights_sha256
 from kfc.runs.uncertainty import finish
 from kfc.spec import Spec, dump_spec
 from kfc.system import atomic, progress_console
+from kfc.training import check_finite
 from kfc.training.callbacks import Terminal, named_callbacks
 from kfc.training.checkpoints import Checkpoint, store, training_state
 
@@ -33,11 +33,47 @@ IN_MEMORY = Path("<memory>")
 
 
 @dataclass(frozen=True)
+class HeldOutOutputs:
+    """Outputs of a finished network for its held-out rows, whose scores take long to compute.
+
+    Args:
+        train_y: Encoded targets of the training rows, for the baseline.
+        parts: Prefix of the metrics -> recorded metrics, outputs, encoded targets.
+    """
+
+    train_y: np.ndarray
+    parts: Mapping[str, tuple[dict[str, float], np.ndarray, np.ndarray]]
+
+    def recorded(self) -> dict[str, float]:
+        """Returns the metrics that training records, with their prefixes."""
+        return {
+            f"{part}_{name}": value
+            for part, (recorded, _, _) in self.parts.items()
+            for name, value in recorded.items()
+        }
+
+    def add_scores(self, run: Run) -> Run:
+        """Returns a run with the scores of the outputs, and those of a constant prediction."""
+        metrics: dict[str, float] = {}
+        baseline: dict[str, float] = {}
+        further, train = further_scores(run.spec), Rows(self.train_y, self.train_y)
+        for part, (recorded, outputs, y) in self.parts.items():
+            found = recorded | scores(outputs, y, run.task, further) | recorded
+            constant = baseline_scores(train, Rows(y, y), run.task, further)
+            metrics |= {f"{part}_{name}": value for name, value in found.items()}
+            baseline |= {f"{part}_{name}": value for name, value in constant.items()}
+        check_finite(metrics, "the final weights")
+        return replace(run, metrics=metrics, baseline=baseline)
+
+
+@dataclass(frozen=True)
 class MemoryRun:
     """A finished run without a folder.
 
     Args:
-        run: The run.
+        run: The run, with the metrics that its training records.
+        measured: Outputs for held-out rows, with which `with_scores` computes the other
+            metrics; None for a run whose metrics are complete.
         sample: Rows of which a run folder keeps a sample: inputs, columns of a table, or an
             earlier sample.
         state: State from which `fit_in_memory` can continue; None unless it was asked for.
@@ -46,6 +82,11 @@ class MemoryRun:
     run: Run
     sample: np.ndarray | TypedTable | sample_file.Sample
     state: Checkpoint | None = None
+    measured: HeldOutOutputs | None = None
+
+    def with_scores(self) -> Run:
+        """Returns the run with all metrics that a run folder has, and their baseline."""
+        return self.run if self.measured is None else self.measured.add_scores(self.run)
 
 
 def fit_in_memory(
@@ -90,15 +131,21 @@ def fit_in_memory(
             trainer.end(callbacks)
     trainer, uncertainty = finish(trainer)
     prepared = trainer.plan.prepared
-    metrics, baseline = measure_finished(
-        trainer.evaluator, prepared, further_scores(plan.spec)
+    evaluator = trainer.evaluator
+    measured = HeldOutOutputs(
+        prepared.train.y,
+        {
+            part: (evaluator.evaluate(rows), evaluator.outputs(rows.x), rows.y)
+            for part, rows in prepared.held_out.items()
+        },
     )
+    check_finite(measured.recorded(), "the final weights")
     run = Run(
         spec=plan.spec,
         network=trainer.plan.network,
         history=progress.history,
-        metrics=metrics,
-        baseline=baseline,
+        metrics=measured.recorded(),
+        baseline={},
         folder=IN_MEMORY,
         task=prepared.task,
         seconds=seconds,
@@ -110,7 +157,7 @@ def fit_in_memory(
         warnings=[finding.as_json() for finding in prepared.warnings],
         uncertainty=uncertainty,
     )
-    return MemoryRun(run, _sample(trainer.plan), state)
+    return MemoryRun(run, _sample(trainer.plan), state, measured)
 
 
 @contextmanager
@@ -146,7 +193,7 @@ def write_run(kept: MemoryRun, folder: Path) -> Run:
     Raises:
         DiskError: If a file cannot be written.
     """
-    run = kept.run
+    run = kept.with_scores()
     atomic.write_file(folder / "spec.yaml", dump_spec(run.spec))
     environment.write_environment(
         folder,
