@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from kfc.errors import DataError, Finding
+from kfc.errors import DataError, Finding, SpecError
 from kfc.estimators import settings as arguments
 from kfc.estimators.inputs import Inputs, read_inputs
 from kfc.estimators.kept_fit import KeptFit
@@ -60,12 +60,13 @@ class KfcEstimator(BaseEstimator):
             DataError: If the rows must not be trained on (a `ValueError`).
             NumbersError: If a loss or a weight becomes NaN or infinite.
         """
-        check = self._settings()
+        settings = self._settings()
         again = self.warm_start and hasattr(self, "_kept")
-        seed = _seed(self.random_state, self.spec)
-        spec = check.resolve(seed)
+        spec = settings.resolve(_seed(self.random_state, self.spec))
         inputs = read_inputs(self, X, reset=not again)
-        rows = self._labelled(inputs, y, sample_weight, reset=not again)
+        if again:
+            self._check_same_classes(y)
+        rows = self._labelled(inputs, y, sample_weight, reset=not again, complete=True)
         import_tensorflow()
         from kfc.estimators import fitting
 
@@ -74,7 +75,8 @@ class KfcEstimator(BaseEstimator):
             held_out = self._eval_rows(eval_set)
             spec = load_spec(spec, {"data.validation": "own"})
         else:
-            spec = arguments.with_validation(spec, check, len(rows), self._smallest(rows.y))
+            smallest = self._smallest(rows.y)
+            spec = arguments.with_validation(spec, settings, len(rows), smallest)
         verbose = bool(self.verbose)
         if again and held_out is None:
             earlier = self._kept.fit
@@ -88,11 +90,14 @@ class KfcEstimator(BaseEstimator):
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> Self:
         """Trains one epoch, from the begin or on."""
-        spec = arguments.continued(
-            self._settings().resolve(_seed(self.random_state, self.spec))
-        )
+        settings = self._settings()
+        if settings.early_stopping:
+            got = "partial_fit does not support early_stopping=True"
+            remedy = "Set early_stopping to None or False."
+            raise SpecError(Finding("early_stopping", "None or False", got, remedy))
+        spec = arguments.continued(settings.resolve(_seed(self.random_state, self.spec)))
         inputs = read_inputs(self, X, reset=first)
-        rows = self._labelled(inputs, y, sample_weight, reset=False)
+        rows = self._labelled(inputs, y, sample_weight, reset=False, complete=False)
         import_tensorflow()
         from kfc.estimators import fitting
 
@@ -112,7 +117,7 @@ class KfcEstimator(BaseEstimator):
     # --- rows ---------------------------------------------------------------------------
 
     def _labelled(
-        self, inputs: Inputs, y: Any, sample_weight: Any, *, reset: bool
+        self, inputs: Inputs, y: Any, sample_weight: Any, *, reset: bool, complete: bool
     ) -> Labelled:
         if y is None:
             raise ValueError(
@@ -135,7 +140,8 @@ class KfcEstimator(BaseEstimator):
                     )
                 )
         rows = weighted_rows(Labelled(inputs, targets), sample_weight)
-        self._check_rows(rows)
+        if complete:
+            self._check_classes(rows.y)
         return in_one_order(rows)
 
     def _eval_rows(self, eval_set: Any) -> Labelled:
@@ -164,12 +170,11 @@ class KfcEstimator(BaseEstimator):
             values["data.columns"] = {**kinds, **spec.model_dump()["data"]["columns"]}
         return load_spec(spec, values), parts[0], parts[1] if held_out is not None else None
 
-    def _check_rows(self, rows: Labelled) -> None:
-        """Refuses rows of which nothing can be learned, before anything is imported."""
-        if len(rows) > 1:
-            return
-        remedy = "Pass more rows, or weights above 0."
-        raise DataError(Finding("X", "at least two rows", "n_samples=1, one sample", remedy))
+    def _check_same_classes(self, y: Any) -> None:
+        """Refuses other classes than those of the fit before; not of a regression."""
+
+    def _check_classes(self, y: np.ndarray) -> None:
+        """Refuses targets of a single class; does nothing for a regression."""
 
     def _encoded(self, X: Any) -> np.ndarray:
         """Returns inputs as the networks take them, with gaps filled in."""

@@ -16,7 +16,6 @@ from sklearn.utils.validation import column_or_1d
 from kfc.errors import DataError, Finding
 from kfc.estimators.base import KfcEstimator
 from kfc.estimators.settings import Settings
-from kfc.estimators.training_rows import Labelled
 
 
 class Classifier(ClassifierMixin, KfcEstimator):
@@ -146,22 +145,20 @@ class Classifier(ClassifierMixin, KfcEstimator):
             )
         return np.searchsorted(known, y).astype(np.int64)
 
-    def _check_rows(self, rows: Labelled) -> None:
-        if len(self.classes_) > 1 and len(np.unique(rows.y)) == 1 and not self._continues():
-            self._refuse_one_class(rows)
-        if len(self.classes_) == 1:
-            self._refuse_one_class(rows)
-        super()._check_rows(rows)
+    def _check_same_classes(self, y: Any) -> None:
+        classes = np.unique(column_or_1d(y))
+        if not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the "
+                f"previous call to fit. Previously got {self.classes_}, `y` has {classes}"
+            )
 
-    def _continues(self) -> bool:
-        return hasattr(self, "_kept")
-
-    def _refuse_one_class(self, rows: Labelled) -> None:
-        name = str(self.classes_[rows.y[0]])
-        remedy = "Pass rows of every class."
-        raise DataError(
-            Finding("y", "at least two classes", f"only one class, {name}", remedy)
-        )
+    def _check_classes(self, y: np.ndarray) -> None:
+        present = np.unique(y)
+        if len(present) == 1:
+            got = f"only one class, {self.classes_[present[0]]}"
+            remedy = "Pass rows of every class."
+            raise DataError(Finding("y", "at least two classes", got, remedy))
 
     def _class_names(self) -> tuple[str, ...]:
         return tuple(map(str, self.classes_))

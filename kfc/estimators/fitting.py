@@ -46,7 +46,7 @@ def fit_again(spec: Spec, earlier: MemoryFit, rows: Labelled, *, verbose: bool) 
 
 def fit_first_epoch(spec: Spec, raw: RawRows, *, verbose: bool) -> KeptFit:
     """Trains one epoch of a training that has no end."""
-    preparer = functools.partial(_prepared, raw)
+    preparer = functools.partial(_prepared_part, raw)
     return KeptFit(fit_all_in_memory(spec, preparer, until=1, verbose=verbose))
 
 
@@ -63,6 +63,18 @@ def fit_next_epoch(
 
 def _prepared(raw: RawRows, spec: Spec) -> Prepared:
     return prepare(spec, raw, raw=raw)
+
+
+def _prepared_part(raw: RawRows, spec: Spec) -> Prepared:
+    """Prepares the first rows of a training by parts, which may be all of one class."""
+    train, names = raw.source.train, raw.source.class_names
+    if names is None or len(names) < 2 or (train.y != train.y[0]).any():
+        return _prepared(raw, spec)
+    # The encoding and the scaling do not look at the classes, so any two of them do.
+    several = replace(train, y=np.arange(len(train)) % 2)
+    prepared = _prepared(replace(raw, source=replace(raw.source, train=several)), spec)
+    y = train.y.astype(prepared.train.y.dtype)
+    return replace(prepared, train=replace(prepared.train, y=y))
 
 
 def _untouched(task: Task) -> Task:

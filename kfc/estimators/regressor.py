@@ -70,7 +70,9 @@ class Regressor(RegressorMixin, KfcEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the predicted numbers, (rows,), or (rows, outputs) for several."""
-        return self._shaped(self._outputs(X))
+        values = self._shaped(self._outputs(X))
+        single = getattr(X, "dtype", None) == np.float32  # as scikit-learn's MLPRegressor
+        return values.astype(np.float32) if single else values
 
     def predict_interval(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Returns the bounds between which the targets are, each of the shape of `predict`.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kfc.errors import Finding, SpecError
-from kfc.spec import ScheduleSpec, Spec, load_spec, settle_preset, shown_value
+from kfc.spec import ScheduleSpec, Spec, load_spec, monitors, settle_preset, shown_value
 
 FEWEST_VALIDATION_ROWS = 20
 """Fewer rows choose no epoch: by chance, one of many epochs is right on all of them."""
@@ -95,6 +95,11 @@ class Settings:
                 values[by] = None
         return values
 
+    @property
+    def names_validation(self) -> bool:
+        """Whether the spec itself names its validation rows."""
+        return isinstance(self.spec, Mapping) and self._said(("data", "validation"))
+
     def _said(self, path: tuple[str, ...]) -> bool:
         """Returns whether the spec itself, and no preset, has a value at a path."""
         node: Any = self.spec
@@ -111,7 +116,8 @@ def with_validation(spec: Spec, settings: Settings, rows: int, smallest: int | N
     """Returns a spec whose validation rows can be split off, or which has none.
 
     A share of the rows chooses the best epoch if that makes at least 20 rows, and if each
-    class has rows for both parts. Otherwise all rows train, and the last epoch is taken.
+    class has rows for both parts. Otherwise all rows train, and the last epoch is taken; so
+    they do where nothing needs validation rows.
 
     Args:
         spec: Spec of the arguments.
@@ -128,6 +134,8 @@ def with_validation(spec: Spec, settings: Settings, rows: int, smallest: int | N
         remedy = "Set a share such as 0.1, or pass eval_set to fit."
         got = shown_value(share)
         raise SpecError(Finding("data.validation", "a share of the rows", got, remedy))
+    if not (settings.names_validation or _needs_validation(spec)):
+        share = 0.0
     second = int(np.ceil(share * rows))
     splits = smallest is None or smallest * min(share, 1 - share) >= 1
     if share and second >= FEWEST_VALIDATION_ROWS and splits:
@@ -156,9 +164,18 @@ def continued(spec: Spec) -> Spec:
     """
     schedule = spec.training.optimizer.schedule()
     values: dict[str, Any] = {"training.epochs": _CONTINUED_EPOCHS}
+    if spec.training.engine == "auto":  # it would compile by XLA for so many epochs
+        values["training.engine"] = "graph"
     if schedule is not None:
         values["training.optimizer.learning_rate"] = _initial(schedule)
     return load_spec(without_validation(spec), values)
+
+
+def _needs_validation(spec: Spec) -> bool:
+    training = spec.training
+    watched = any(str(metric).startswith("val_") for _, metric in monitors(spec))
+    uncertain = training.calibrate is not None or training.interval_coverage is not None
+    return watched or uncertain or bool(training.metrics)
 
 
 def _monitors_validation(spec: Spec) -> bool:
