@@ -18,7 +18,7 @@ _HASHED_CELLS = 1 << 22  # numbers that are hashed at once
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """Rows with targets.
 
     Args:
@@ -34,13 +34,13 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, indices: np.ndarray) -> Labelled:
+    def take(self, indices: np.ndarray) -> LabelledRows:
         """Returns the rows at `indices`, in that order."""
         weight = None if self.sample_weight is None else self.sample_weight[indices]
-        return Labelled(self.x.take(indices), self.y[indices], weight)
+        return LabelledRows(self.x.take(indices), self.y[indices], weight)
 
 
-def weighted_rows(rows: Labelled, sample_weight: np.ndarray | None) -> Labelled:
+def weighted_rows(rows: LabelledRows, sample_weight: np.ndarray | None) -> LabelledRows:
     """Returns rows with the meaning of their weights.
 
     A row of weight 0 is no row. A row of weight k is k rows, if all weights are whole numbers
@@ -63,7 +63,7 @@ def weighted_rows(rows: Labelled, sample_weight: np.ndarray | None) -> Labelled:
     return rows if (factors == factors[0]).all() else replace(rows, sample_weight=factors)
 
 
-def in_one_order(rows: Labelled) -> Labelled:
+def in_one_order(rows: LabelledRows) -> LabelledRows:
     """Returns the rows of a matrix in an order that depends on the rows alone.
 
     The rows are sorted by a hash of their inputs and targets, so that the order in which they
@@ -100,8 +100,8 @@ def _row_hashes(*parts: np.ndarray) -> np.ndarray:
 
 def as_raw_rows(
     spec: Spec,
-    train: Labelled,
-    validation: Labelled | None,
+    train: LabelledRows,
+    validation: LabelledRows | None,
     class_names: tuple[str, ...] | None,
     targets: tuple[str, ...],
 ) -> RawRows:
@@ -133,11 +133,11 @@ def as_raw_rows(
     return replace(raw, source=replace(raw.source, class_names=class_names))
 
 
-def _matrix_rows(rows: Labelled) -> Rows:
+def _matrix_rows(rows: LabelledRows) -> Rows:
     weight = rows.sample_weight
     return Rows(rows.x.matrix, rows.y, None if weight is None else weight.astype(np.float32))
 
 
-def _parts(rows: Labelled) -> tuple[Any, ...]:
+def _parts(rows: LabelledRows) -> tuple[Any, ...]:
     parts = (rows.x.table, rows.y)
     return parts if rows.sample_weight is None else (*parts, rows.sample_weight)

@@ -16,7 +16,7 @@ from kfc.estimators import settings as arguments
 from kfc.estimators.inputs import Inputs, read_inputs
 from kfc.estimators.kept_fit import KeptFit
 from kfc.estimators.settings import Settings
-from kfc.estimators.training_rows import Labelled, as_raw_rows, in_one_order, weighted_rows
+from kfc.estimators.training_rows import LabelledRows, as_raw_rows, in_one_order, weighted_rows
 from kfc.spec import Spec, load_spec
 from kfc.system import import_tensorflow
 
@@ -49,7 +49,7 @@ class KfcEstimator(BaseEstimator):
             sample_weight: Weight of each row, (rows,), at least 0. A row of weight 0 is no
                 row. Whole numbers are repetitions, if they make at most ten times as many
                 rows; others are factors of the loss, divided by their mean.
-            eval_set: Labelled rows `(X, y)` that choose the best epoch instead of a share
+            eval_set: LabelledRows rows `(X, y)` that choose the best epoch instead of a share
                 of the rows; also a list with one such pair.
 
         Returns:
@@ -68,7 +68,7 @@ class KfcEstimator(BaseEstimator):
             self._check_same_classes(y)
         rows = self._labelled(inputs, y, sample_weight, reset=not again, complete=True)
         import_tensorflow()
-        from kfc.estimators import fitting
+        from kfc.estimators import fits
 
         held_out = None
         if eval_set is not None:
@@ -80,11 +80,11 @@ class KfcEstimator(BaseEstimator):
         verbose = bool(self.verbose)
         if again and held_out is None:
             earlier = self._kept.fit
-            self._kept = fitting.fit_again(spec, earlier, rows, verbose=verbose)
+            self._kept = fits.fit_again(spec, earlier, rows, verbose=verbose)
         else:
             spec, rows, held_out = self._as_table(spec, rows, held_out, y)
             raw = as_raw_rows(spec, rows, held_out, self._class_names(), _target_names(y))
-            self._kept = fitting.fit_new(spec, raw, self.run_folder, verbose=verbose)
+            self._kept = fits.fit_new(spec, raw, self.run_folder, verbose=verbose)
         self._record(rows)
         return self
 
@@ -99,18 +99,18 @@ class KfcEstimator(BaseEstimator):
         inputs = read_inputs(self, X, reset=first)
         rows = self._labelled(inputs, y, sample_weight, reset=False, complete=False)
         import_tensorflow()
-        from kfc.estimators import fitting
+        from kfc.estimators import fits
 
         verbose = bool(self.verbose)
         if first:
             spec, rows, _ = self._as_table(spec, rows, None, y)
             raw = as_raw_rows(spec, rows, None, self._class_names(), _target_names(y))
-            self._kept = fitting.fit_first_epoch(spec, raw, verbose=verbose)
+            self._kept = fits.fit_first_epoch(spec, raw, verbose=verbose)
         else:
             # The seed of the begin: with another one, the order of rows would be another.
             earlier = self._kept.fit
             spec = load_spec(spec, {"seed": earlier.spec.seed})
-            self._kept = fitting.fit_next_epoch(spec, earlier, rows, verbose=verbose)
+            self._kept = fits.fit_next_epoch(spec, earlier, rows, verbose=verbose)
         self._record(rows)
         return self
 
@@ -118,7 +118,7 @@ class KfcEstimator(BaseEstimator):
 
     def _labelled(
         self, inputs: Inputs, y: Any, sample_weight: Any, *, reset: bool, complete: bool
-    ) -> Labelled:
+    ) -> LabelledRows:
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -139,12 +139,12 @@ class KfcEstimator(BaseEstimator):
                         "Leave them out to count all rows.",
                     )
                 )
-        rows = weighted_rows(Labelled(inputs, targets), sample_weight)
+        rows = weighted_rows(LabelledRows(inputs, targets), sample_weight)
         if complete:
             self._check_classes(rows.y)
         return in_one_order(rows)
 
-    def _eval_rows(self, eval_set: Any) -> Labelled:
+    def _eval_rows(self, eval_set: Any) -> LabelledRows:
         pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             remedy = "Pass eval_set=(X_val, y_val)."
@@ -152,16 +152,16 @@ class KfcEstimator(BaseEstimator):
         inputs = read_inputs(self, pair[0], reset=False)
         targets = self._read_y(pair[1], reset=False)
         check_consistent_length(range(len(inputs)), targets)
-        return Labelled(inputs, targets)
+        return LabelledRows(inputs, targets)
 
     def _as_table(
-        self, spec: Spec, rows: Labelled, held_out: Labelled | None, y: Any
-    ) -> tuple[Spec, Labelled, Labelled | None]:
+        self, spec: Spec, rows: LabelledRows, held_out: LabelledRows | None, y: Any
+    ) -> tuple[Spec, LabelledRows, LabelledRows | None]:
         """Returns rows with gaps or text as a table, with the keys of the spec for it."""
         parts = [part for part in (rows, held_out) if part is not None]
         if not any(part.x.has_gaps or part.x.matrix is None for part in parts):
             return spec, rows, held_out
-        parts = [Labelled(p.x.as_table(), p.y, p.sample_weight) for p in parts]
+        parts = [LabelledRows(p.x.as_table(), p.y, p.sample_weight) for p in parts]
         table = parts[0].x
         values: dict[str, Any] = {"data.target": _target_name(y, table.names)}
         if table.numeric:
@@ -181,12 +181,13 @@ class KfcEstimator(BaseEstimator):
         check_is_fitted(self)
         inputs = read_inputs(self, X, reset=False)
         task = self._kept.fit.task
-        from kfc.estimators import fitting
+        from kfc.estimators import fits
 
-        if task.table is None and inputs.has_gaps and inputs.matrix is not None:
+        filled = task.table is None and self._fill is not None
+        if filled and inputs.has_gaps and inputs.matrix is not None:
             gaps, fill = np.isnan(inputs.matrix), np.asarray(self._fill)
             inputs = Inputs(np.where(gaps, fill, inputs.matrix), None, inputs.names)
-        return fitting.encoded_inputs(inputs, task, "X")
+        return fits.encoded_inputs(inputs, task, "X")
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Returns logits or values, (rows, outputs), float64."""
@@ -195,9 +196,9 @@ class KfcEstimator(BaseEstimator):
 
     # --- what remains of a fit --------------------------------------------------------------
 
-    def _record(self, rows: Labelled) -> None:
+    def _record(self, rows: LabelledRows | None) -> None:
         """Sets the attributes of a fitted estimator."""
-        matrix = rows.x.matrix
+        matrix = None if rows is None else rows.x.matrix
         self._fill = None if matrix is None else np.median(matrix, axis=0)
         run = self._first_run()
         self.n_iter_ = run.epochs
@@ -247,6 +248,43 @@ class KfcEstimator(BaseEstimator):
         with written(fit) as result:
             return export(result, path, **options)
 
+    @classmethod
+    def from_run(cls, run: Run | Ensemble | str | Path) -> Self:
+        """Returns a fitted estimator that predicts with a finished run.
+
+        Its arguments are `spec`, with the spec of the run, and `preset=None`. Classes that are
+        written as whole numbers are integers.
+
+        Args:
+            run: Run or ensemble, or the folder of one.
+
+        Raises:
+            CheckpointError: If there is no finished run, or it is damaged.
+            SpecError: If the run has another task.
+        """
+        import_tensorflow()
+        from kfc.ensembles import read_fit
+
+        folder = run if isinstance(run, (str, Path)) else run.folder
+        fit = read_fit(Path(folder).expanduser().absolute())
+        task = fit.task
+        if task.classification != (cls._task == "classification"):
+            remedy = "Use the other estimator."
+            got = "a run on classes" if task.classification else "a run on numbers"
+            raise SpecError(Finding("run", f"a run of a {cls._task}", got, remedy))
+        result = None if isinstance(run, (str, Path)) else run
+        estimator = cls(spec=fit.spec, preset=None)
+        names = task.feature_names if task.table is None else tuple(task.table.columns)
+        estimator.n_features_in_ = (
+            len(names) or int(np.prod(task.input_shape)) if task.table is None else len(names)
+        )
+        if names:
+            estimator.feature_names_in_ = np.asarray(names, dtype=object)
+        estimator._kept = KeptFit(fit, result)
+        estimator._take_targets(task.class_names, task.outputs)
+        estimator._record(None)
+        return estimator
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_kept")
 
@@ -264,6 +302,10 @@ class KfcEstimator(BaseEstimator):
         raise NotImplementedError
 
     def _read_y(self, y: Any, *, reset: bool) -> np.ndarray:
+        raise NotImplementedError
+
+    def _take_targets(self, class_names: tuple[str, ...], outputs: int) -> None:
+        """Sets the attributes that `fit` learns from targets, for a run."""
         raise NotImplementedError
 
     def _class_names(self) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from kfc.ensembles import MemoryFit, fit, fit_all_in_memory, read_fit
 from kfc.errors import DataError, Finding
 from kfc.estimators.inputs import Inputs
 from kfc.estimators.kept_fit import KeptFit
-from kfc.estimators.training_rows import Labelled
+from kfc.estimators.training_rows import LabelledRows
 from kfc.runs import encoded_rows, raw_rows, typed_rows
 from kfc.spec import Spec
 
@@ -38,7 +38,7 @@ def fit_new(spec: Spec, raw: RawRows, run_folder: Any, *, verbose: bool) -> Kept
     return KeptFit(fit_all_in_memory(spec, preparer, verbose=verbose))
 
 
-def fit_again(spec: Spec, earlier: MemoryFit, rows: Labelled, *, verbose: bool) -> KeptFit:
+def fit_again(spec: Spec, earlier: MemoryFit, rows: LabelledRows, *, verbose: bool) -> KeptFit:
     """Trains an earlier fit's networks from their weights, with its encoding and scaling."""
     preparer = functools.partial(_continued, _untouched(earlier.task), rows)
     return KeptFit(fit_all_in_memory(spec, preparer, earlier=earlier, verbose=verbose))
@@ -51,7 +51,7 @@ def fit_first_epoch(spec: Spec, raw: RawRows, *, verbose: bool) -> KeptFit:
 
 
 def fit_next_epoch(
-    spec: Spec, earlier: MemoryFit, rows: Labelled, *, verbose: bool
+    spec: Spec, earlier: MemoryFit, rows: LabelledRows, *, verbose: bool
 ) -> KeptFit:
     """Trains one more epoch, with the optimizer's state of the epochs before if it has any."""
     state = earlier.members[0].state
@@ -68,7 +68,7 @@ def _prepared(raw: RawRows, spec: Spec) -> Prepared:
 def _prepared_part(raw: RawRows, spec: Spec) -> Prepared:
     """Prepares the first rows of a training by parts, which may be all of one class."""
     train, names = raw.source.train, raw.source.class_names
-    if names is None or len(names) < 2 or (train.y != train.y[0]).any():
+    if names is None or len(train) < 2 or (train.y != train.y[0]).any():
         return _prepared(raw, spec)
     # The encoding and the scaling do not look at the classes, so any two of them do.
     several = replace(train, y=np.arange(len(train)) % 2)
@@ -82,7 +82,7 @@ def _untouched(task: Task) -> Task:
     return replace(task, temperature=None, limits=None, intervals=None)
 
 
-def _continued(task: Task, rows: Labelled, spec: Spec) -> Prepared:
+def _continued(task: Task, rows: LabelledRows, spec: Spec) -> Prepared:
     """Prepares other rows for the network of a task."""
     x = encoded_inputs(rows.x, task, "X")
     y = rows.y.astype(np.int32 if task.classification else np.float32)
