@@ -57,7 +57,7 @@ class MemoryFit:
     def task(self) -> Task:
         """Task of the first run, or of the average without its joint encoding."""
         return replace(
-            self.members[0].run.task,
+            self.members[0].bare.task,
             **{} if len(self.members) == 1 else _fitted(self.result.task),
         )
 

@@ -200,7 +200,7 @@ class KfcEstimator(BaseEstimator):
         """Sets the attributes of a fitted estimator."""
         matrix = None if rows is None else rows.x.matrix
         self._fill = None if matrix is None else np.median(matrix, axis=0)
-        run = self._first_run()
+        run = self._kept.fit.members[0].bare
         self.n_iter_ = run.epochs
         self.loss_curve_ = list(run.history["loss"])
         self.best_loss_ = min(self.loss_curve_)
@@ -208,9 +208,6 @@ class KfcEstimator(BaseEstimator):
         self.validation_scores_ = run.history.get(name)
         scores = self.validation_scores_
         self.best_validation_score_ = None if scores is None else max(scores)
-
-    def _first_run(self) -> Run:
-        return self._kept.fit.members[0].run
 
     @property
     def run_(self) -> Run | Ensemble:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from kfc.data import Prepared, Rows, Task
 from kfc.data.tables import TypedTable
-from kfc.runs import environment, result_file, sample_file
-from kfc.runs.plan import Plan, make_plan
+from kfc.network import build
+from kfc.runs import environment, result_file, sample_file, trainer_pool
+from kfc.runs.plan import Plan, make_plan, new_network
 from kfc.runs.run import Run, load_run
 from kfc.runs.running_process import running_process
 from kfc.runs.scores import baseline_scores, further_scores, scores
@@ -71,7 +74,9 @@ class MemoryRun:
     """A finished run without a folder.
 
     Args:
-        run: The run, with the metrics that its training records.
+        bare: The run, with the metrics that its training records, and perhaps without a
+            network.
+        weights: Weights of its network; None if it has one.
         measured: Outputs for held-out rows, with which `with_scores` computes the other
             metrics; None for a run whose metrics are complete.
         sample: Rows of which a run folder keeps a sample: inputs, columns of a table, or an
@@ -79,10 +84,20 @@ class MemoryRun:
         state: State from which `fit_in_memory` can continue; None unless it was asked for.
     """
 
-    run: Run
+    bare: Run
+    weights: list[np.ndarray] | None
     sample: np.ndarray | TypedTable | sample_file.Sample
     state: Checkpoint | None = None
     measured: HeldOutOutputs | None = None
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """The run, whose network is built when it is used first."""
+        if self.weights is None:
+            return self.bare
+        network = build(self.bare.spec, self.bare.task)
+        network.set_weights(self.weights)
+        return replace(self.bare, network=network)
 
     def with_scores(self) -> Run:
         """Returns the run with all metrics that a run folder has, and their baseline."""
@@ -114,8 +129,25 @@ def fit_in_memory(
     Raises:
         KfcError: As `kfc.fit` does.
     """
-    plan = make_plan(spec, data=(), preparer=preparer)
-    trainer = compile_trainer(plan)
+    # A training that begins by its seed may have a trainer of the pool.
+    begins = weights is None and start is None and until is None
+    key, pooled = None, None
+
+    def build_network(spec: Spec, prepared: Prepared) -> keras.Model:
+        nonlocal key, pooled
+        key = trainer_pool.pool_key(spec, prepared) if begins else None
+        pooled = trainer_pool.take(key)
+        if pooled is None:
+            return new_network(spec, prepared)
+        pooled.start(spec, prepared.task)
+        return pooled.network
+
+    plan = make_plan(spec, data=(), preparer=preparer, build_network=build_network)
+    if pooled is not None:
+        trainer = pooled.with_plan(plan)
+    else:
+        trainer = compile_trainer(plan)
+        pooled = trainer_pool.PooledTrainer.of(trainer) if key else None
     if weights is not None:
         plan.network.set_weights(weights)
     with _folder_of_callbacks(plan.spec) as folder:
@@ -140,9 +172,11 @@ def fit_in_memory(
         },
     )
     check_finite(measured.recorded(), "the final weights")
+    # The network of a pooled trainer trains again, so the run gets one of its own.
+    network: Any = None if key else trainer.plan.network
     run = Run(
         spec=plan.spec,
-        network=trainer.plan.network,
+        network=network,
         history=progress.history,
         metrics=measured.recorded(),
         baseline={},
@@ -157,7 +191,9 @@ def fit_in_memory(
         warnings=[finding.as_json() for finding in prepared.warnings],
         uncertainty=uncertainty,
     )
-    return MemoryRun(run, _sample(trainer.plan), state, measured)
+    ended = trainer.plan.network.get_weights() if key else None
+    trainer_pool.give_back(key, pooled)
+    return MemoryRun(run, ended, _sample(trainer.plan), state, measured)
 
 
 @contextmanager
@@ -249,4 +285,4 @@ def read_run(folder: Path) -> MemoryRun:
     """
     run = load_run(folder)
     sample = sample_file.read_sample(folder, run.sample_sha256)
-    return MemoryRun(replace(run, folder=IN_MEMORY), sample)
+    return MemoryRun(replace(run, folder=IN_MEMORY), None, sample)

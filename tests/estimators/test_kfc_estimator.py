@@ -128,14 +128,29 @@ def test_worker_processes_fit_and_return_it(iris):
     assert [each.predict(iris[0]).shape for each in found["estimator"]] == [(150,)] * 2
 
 
-def test_a_trial_of_the_same_shape_compiles_nothing(iris, fitted, monkeypatch):
+def test_fits_of_the_same_shape_compile_nothing(iris, fitted):
     from kfc.training.engine import graph_cache
 
-    graphs = list(graph_cache._graphs)
-    quick(random_state=5, learning_rate=0.01).fit(*iris)
-    constant = {"data": {"scale": "standard"}, "training": {"epochs": 1}}
-    quick(spec=constant, preset=None).fit(*iris)
-    before = list(graph_cache._graphs)
-    quick(spec=constant, preset=None, random_state=7).fit(*iris)
-    assert list(graph_cache._graphs) == before
-    assert set(graphs) <= set(before)
+    assert fitted.n_iter_ == 2  # the same arguments, other rows
+    before = set(graph_cache._graphs)
+    quick(random_state=5).fit(iris[0][::-1] * 3, iris[1])
+    assert set(graph_cache._graphs) == before
+
+
+@pytest.mark.parametrize("scale", ["standard", "robust_clip", "unit", "none"])
+def test_a_trainer_of_the_pool_gives_the_bits_of_a_new_one(iris, scale, monkeypatch):
+    from kfc.runs import trainer_pool
+
+    x, y = iris
+    spec = {"data": {"scale": scale}, "accept": ["unscaled_input"]}
+    estimator = quick(
+        spec=spec, learning_rate={"name": "cosine", "initial_learning_rate": 0.02}
+    )
+    estimator.fit(2 * x + 1, y)
+    pooled = clone(estimator).set_params(random_state=9).fit(x, y)
+    assert trainer_pool._trainers
+    monkeypatch.setattr(trainer_pool, "pool_key", lambda spec, prepared: None)
+    new = clone(pooled).fit(x, y)
+    assert pooled.run_.weights_sha256 == new.run_.weights_sha256
+    assert pooled.loss_curve_ == new.loss_curve_
+    assert np.array_equal(pooled.predict_proba(x), new.predict_proba(x))

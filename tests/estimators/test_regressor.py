@@ -35,9 +35,9 @@ def test_intervals_need_a_coverage_at_fit(numbers):
 
 
 def test_a_training_by_parts_learns_another_target():
-    fitted = kfc.Regressor(hidden=[8], random_state=0, learning_rate=0.03, epochs=1)
+    fitted = kfc.Regressor(hidden=[8], random_state=0, learning_rate=0.1, epochs=1)
     fitted.fit([[2.0], [3.0]], [4.0, 5.0])
-    for _ in range(30):
+    for _ in range(40):
         fitted.partial_fit([[2.0]], [1.0])
     assert abs(fitted.predict([[2.0]])[0] - 1.0) < 0.5
 
