@@ -114,7 +114,7 @@ def fit_all_in_memory(
     Args:
         spec: Valid spec.
         preparer: Function that prepares the data of a spec.
-        earlier: Fit from whose weights, or whose states if it has any, the training goes on.
+        earlier: Fit from whose weights, or whose states if it has any, the training continues.
         until: Number of epochs after which the training pauses.
         verbose: Whether epochs are shown on stderr.
 

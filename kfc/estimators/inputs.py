@@ -60,7 +60,7 @@ class Inputs:
         return Inputs(None, pa.table(columns, names=list(names)), names, numeric=True)
 
 
-def read_inputs(estimator: BaseEstimator, x: Any, *, reset: bool) -> Inputs:
+def read_x(estimator: BaseEstimator, x: Any, *, reset: bool) -> Inputs:
     """Reads rows of inputs, and records or checks the number and the names of the features.
 
     A frame whose columns are all complete numbers is a matrix, and any other frame a table. An

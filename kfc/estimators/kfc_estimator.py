@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from kfc.errors import DataError, Finding, SpecError
 from kfc.estimators import settings as arguments
-from kfc.estimators.inputs import Inputs, read_inputs
+from kfc.estimators.inputs import Inputs, read_x
 from kfc.estimators.kept_fit import KeptFit
 from kfc.estimators.settings import Settings
 from kfc.estimators.training_rows import LabelledRows, as_raw_rows, in_one_order, weighted_rows
@@ -63,7 +63,7 @@ class KfcEstimator(BaseEstimator):
         settings = self._settings()
         again = self.warm_start and hasattr(self, "_kept")
         spec = settings.resolve(_seed(self.random_state, self.spec))
-        inputs = read_inputs(self, X, reset=not again)
+        inputs = read_x(self, X, reset=not again)
         if again:
             self._check_same_classes(y)
         rows = self._labelled(inputs, y, sample_weight, reset=not again, complete=True)
@@ -96,7 +96,7 @@ class KfcEstimator(BaseEstimator):
             remedy = "Set early_stopping to None or False."
             raise SpecError(Finding("early_stopping", "None or False", got, remedy))
         spec = arguments.continued(settings.resolve(_seed(self.random_state, self.spec)))
-        inputs = read_inputs(self, X, reset=first)
+        inputs = read_x(self, X, reset=first)
         rows = self._labelled(inputs, y, sample_weight, reset=False, complete=False)
         import_tensorflow()
         from kfc.estimators import fits
@@ -149,7 +149,7 @@ class KfcEstimator(BaseEstimator):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             remedy = "Pass eval_set=(X_val, y_val)."
             raise DataError(Finding("eval_set", "(X, y)", type(pair).__name__, remedy))
-        inputs = read_inputs(self, pair[0], reset=False)
+        inputs = read_x(self, pair[0], reset=False)
         targets = self._read_y(pair[1], reset=False)
         check_consistent_length(range(len(inputs)), targets)
         return LabelledRows(inputs, targets)
@@ -179,7 +179,7 @@ class KfcEstimator(BaseEstimator):
     def _encoded(self, X: Any) -> np.ndarray:
         """Returns inputs as the networks take them, with gaps filled in."""
         check_is_fitted(self)
-        inputs = read_inputs(self, X, reset=False)
+        inputs = read_x(self, X, reset=False)
         task = self._kept.fit.task
         from kfc.estimators import fits
 

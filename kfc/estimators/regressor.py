@@ -34,9 +34,8 @@ class Regressor(RegressorMixin, KfcEstimator):
         True
 
     Args:
-        spec: What the other arguments do not say: a dict of keys, a file, the name of a
-            built-in spec or a `kfc.Spec`. Its rows and their test part are not used; the
-            arguments win over it.
+        spec: Values of further keys: a dict, a file, the name of a built-in spec or a
+            `kfc.Spec`. Its source and its test rows are not used; the arguments win over it.
         preset: Name of the values for keys that neither the spec nor the arguments have;
             None takes kfc's plain defaults.
         hidden: Number of units of a hidden layer, or a list with one number for each.
@@ -62,7 +61,7 @@ class Regressor(RegressorMixin, KfcEstimator):
 
     Attributes:
         n_features_in_: Number of columns.
-        feature_names_in_: Names of the columns, where all of them are text.
+        feature_names_in_: Names of the columns, if all of them are text.
         n_iter_: Number of epochs trained.
         loss_curve_: Training loss of each epoch.
         best_loss_: Smallest of them.

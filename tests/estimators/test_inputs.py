@@ -5,13 +5,13 @@ import scipy.sparse as sp
 
 import kfc
 from kfc.estimators import inputs
-from kfc.estimators.inputs import read_inputs
+from kfc.estimators.inputs import read_x
 
 QUICK = {"hidden": [8], "epochs": 2, "random_state": 0}
 
 
 def read(x):
-    return read_inputs(kfc.Classifier(), x, reset=True)
+    return read_x(kfc.Classifier(), x, reset=True)
 
 
 def test_complete_numbers_are_a_matrix_and_other_columns_a_table():
