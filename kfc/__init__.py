@@ -34,6 +34,7 @@ from kfc.errors import (
 if TYPE_CHECKING:
     from kfc.ejecting import eject
     from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
+    from kfc.estimators import Classifier, Regressor
     from kfc.exporting import Export, export
     from kfc.runs import Predictions, Run
     from kfc.runs import build_untrained as build
@@ -45,6 +46,7 @@ __all__ = [
     "BusyError",
     "Certificate",
     "CheckpointError",
+    "Classifier",
     "CrossValidation",
     "DataError",
     "DiskError",
@@ -56,6 +58,7 @@ __all__ = [
     "PluginError",
     "Predictions",
     "RegistryError",
+    "Regressor",
     "Run",
     "Search",
     "Spec",
@@ -74,10 +77,12 @@ __all__ = [
 
 _ON_FIRST_USE = {
     "Certificate": "kfc.verification.verifying:Certificate",
+    "Classifier": "kfc.estimators.classifier:Classifier",
     "CrossValidation": "kfc.ensembles.cross_validating:CrossValidation",
     "Ensemble": "kfc.ensembles.ensemble:Ensemble",
     "Export": "kfc.exporting.loaded_export:Export",
     "Predictions": "kfc.runs.predictions:Predictions",
+    "Regressor": "kfc.estimators.regressor:Regressor",
     "Run": "kfc.runs.run:Run",
     "cross_validate": "kfc.ensembles.cross_validating:cross_validate",
     "build": "kfc.runs.untrained:build_untrained",
@@ -92,6 +97,8 @@ _ON_FIRST_USE = {
     "verify": "kfc.verification.verifying:verify",
 }
 
+_WITHOUT_TENSORFLOW = ("Classifier", "Regressor", "Spec")  # an estimator imports it in `fit`
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
@@ -100,7 +107,7 @@ def __getattr__(name: str) -> Any:
         return version("keras-fully-connected")
     if name not in _ON_FIRST_USE:
         raise AttributeError(f"module 'kfc' has no attribute {name!r}")
-    if name != "Spec":
+    if name not in _WITHOUT_TENSORFLOW:
         from kfc.system import import_tensorflow
 
         import_tensorflow()

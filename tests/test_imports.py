@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 FOLDERS = (
     "compat errors findings registry system spec preprocessing data network training "
     "reference reference_inputs reference_updates runs ensembles ejecting verification "
-    "exporting tuning testing cli __main__ __init__"
+    "exporting tuning estimators testing cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(FOLDERS.split())}
 FACES = {

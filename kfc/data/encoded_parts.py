@@ -20,7 +20,7 @@ class EncodedParts:
         name: Name of the training rows in messages.
         train: Rows to train on.
         validation: Rows that are measured during training, or None.
-        test: Rows that are measured after training.
+        test: Rows that are measured after training, or None.
         sha256: Hash of all rows of the source.
         class_names: Names of the classes; None for a regression.
         pixels: Whether inputs are 8-bit pixels.
@@ -40,7 +40,7 @@ class EncodedParts:
     name: str
     train: Rows
     validation: Rows | None
-    test: Rows
+    test: Rows | None
     sha256: str
     class_names: tuple[str, ...] | None
     pixels: bool

@@ -41,8 +41,14 @@ class EncodedTable:
     test_columns: TypedTable
 
     @classmethod
-    def fit(cls, spec: Spec, tables: TableSource, train: Rows, test: Rows) -> EncodedTable:
+    def fit(cls, spec: Spec, tables: TableSource, train: Rows, shown: Rows) -> EncodedTable:
         """Fits the encoding of a table on its training rows.
+
+        Args:
+            spec: Valid spec.
+            tables: Table that the rows come from.
+            train: Training rows.
+            shown: Rows of which a sample is kept: test rows, if there are any.
 
         Raises:
             DataError: If a value cannot be encoded.
@@ -52,8 +58,8 @@ class EncodedTable:
         encoding = TableEncoding.fit(
             train.x.columns, used, spec.data.missing, spec.data.categories
         )
-        evenly = np.linspace(0, len(test) - 1, min(_KEPT_ROWS, len(test))).astype(int)
-        sample = test.x.take(evenly).copied()
+        evenly = np.linspace(0, len(shown) - 1, min(_KEPT_ROWS, len(shown))).astype(int)
+        sample = shown.x.take(evenly).copied()
         facts = tables.target, tables.columns, tables.csv, tables.reports
         return cls(*facts, encoding, sample)
 

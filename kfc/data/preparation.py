@@ -39,7 +39,7 @@ class Prepared:
     Args:
         train: Rows to train on.
         validation: Rows that are measured during training, or None.
-        test: Rows that are measured after training.
+        test: Rows that are measured after training, or None.
         task: Shape of a row, class names and scalings.
         sha256: Hash of all rows of the source.
         resolved: Keys of the spec's `data` whose values depend on the rows, with these values.
@@ -56,7 +56,7 @@ class Prepared:
 
     train: Rows
     validation: Rows | None
-    test: Rows
+    test: Rows | None
     task: Task
     sha256: str
     resolved: Mapping[str, Any] = field(default_factory=dict)
@@ -70,13 +70,21 @@ class Prepared:
     @property
     def held_out(self) -> dict[str, Rows]:
         """The rows that are only measured, by the prefix of their metrics: `val`, `test`."""
-        validation = {} if self.validation is None else {"val": self.validation}
-        return {**validation, "test": self.test}
+        parts = {"val": self.validation, "test": self.test}
+        return {prefix: rows for prefix, rows in parts.items() if rows is not None}
 
     @property
-    def watched(self) -> tuple[str, Rows]:
-        """The prefix and the rows that are measured during training: validation, else test."""
-        return next(iter(self.held_out.items()))
+    def watched(self) -> tuple[str, Rows] | None:
+        """The prefix and the rows that are measured during training: validation, else test.
+
+        None where there are neither.
+        """
+        return next(iter(self.held_out.items()), None)
+
+    @property
+    def shown(self) -> Rows:
+        """The rows of which a run keeps a sample: test, else validation, else training."""
+        return self.test or self.validation or self.train
 
 
 def prepare(
@@ -89,11 +97,11 @@ def prepare(
 ) -> Prepared:
     """Reads, checks, encodes and splits the data of `spec`, and fits its scalings.
 
-    The test rows are those of the source, or 20 % of it. The validation rows are those of the
-    source, those of another source, or a share of the rest. With `data.fold` the test rows are
-    the held-out rows of that fold. Splits are shuffled, stratified and seeded, or follow
-    `data.groups` or `data.order`; scalings are fitted on the training rows that remain. Rows
-    keep their order within a part.
+    The test rows are those of the source, or 20 % of it, or none. The validation rows are
+    those of the source, those of another source, or a share of the rest. With `data.fold` the
+    test rows are the held-out rows of that fold. Splits are shuffled, stratified and seeded,
+    or follow `data.groups` or `data.order`; scalings are fitted on the training rows that
+    remain. Rows keep their order within a part.
 
     Args:
         spec: Valid spec.
@@ -212,7 +220,8 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
     warnings: tuple[Finding, ...] = ()
     if raw.tables is not None:
         # Fit the encoding on the training rows that remain.
-        table = EncodedTable.fit(spec, raw.tables, train, parts["test"])
+        shown = parts.get("test", parts.get("validation", train))
+        table = EncodedTable.fit(spec, raw.tables, train, shown)
         for name, rows in parts.items():
             parts[name] = table.encode(
                 rows, None if folder is None else input_file(folder, name)
@@ -226,7 +235,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
         name=raw.train_name,
         train=parts["train"],
         validation=parts.get("validation"),
-        test=parts["test"],
+        test=parts.get("test"),
         outside=parts.get("outside"),
         test_numbers=chosen.test,
         sha256=sha256,

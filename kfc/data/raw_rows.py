@@ -108,14 +108,14 @@ def read_rows(
 
     Args:
         spec: Valid spec.
-        data: Rows in memory instead of `data.source`.
+        data: Rows in memory instead of `data.source`; `RawRows` are returned as they are.
         read: Function that reads a source of arrays by name.
         arrow_files: Files that are to hold the columns of tables; None for the memory.
 
     Raises:
         DataError: If the data cannot be read, or a check refuses them.
     """
-    rows = _read_rows(spec, data, read, arrow_files)
+    rows = data if isinstance(data, RawRows) else _read_rows(spec, data, read, arrow_files)
     if spec.data.fold is None or spec.data.fold.file is None:
         return rows
     return replace(rows, folds=read_folds(spec.data.fold.file))

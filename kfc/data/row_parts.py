@@ -9,7 +9,7 @@ import numpy as np
 from kfc.data.fold_splits import FoldRequest, GivenFolds, split_fold
 from kfc.data.splits import SplitRequest, split
 from kfc.data.tables import RowLabels
-from kfc.spec import Spec
+from kfc.spec import NO_TEST, Spec
 
 TEST_SHARE = 0.2  # of the rows of a source without test rows
 
@@ -21,7 +21,7 @@ class RowParts:
     Args:
         train: Rows to train on.
         validation: Rows of the validation part; None if it has rows of its own, or none.
-        test: Rows of the test part; None if it has rows of its own.
+        test: Rows of the test part; None if it has rows of its own, or none.
     """
 
     train: np.ndarray
@@ -67,7 +67,7 @@ def choose_parts(
     if spec.data.fold is not None:
         request = FoldRequest(y, spec.data.fold, seed, stratify, labels, given)
         rows, test = split_fold(request)
-    elif not has_test:
+    elif not has_test and spec.data.test != NO_TEST:
         rows, test = parts(TEST_SHARE, test_name, labels)
     if spec.data.rows is not None and spec.data.rows < len(rows):
         # A random part of the training rows leaves groups and past as they are.

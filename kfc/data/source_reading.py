@@ -11,7 +11,7 @@ from kfc.data.rows import Rows, Source
 from kfc.data.tables import is_table_source
 from kfc.errors import DataError, Finding, PluginError
 from kfc.registry import SOURCES
-from kfc.spec import OWN, Spec, shown_value
+from kfc.spec import NO_TEST, OWN, Spec, shown_value
 from kfc.system import DiskArray
 
 
@@ -71,7 +71,7 @@ def key_without_effect(spec: Spec, kind: str, parts: Collection[str] = ()) -> li
     data, findings = spec.data, []
     if kind == "arrays":
         for key in ("target", "test", "columns", "cache", "groups", "order"):
-            if getattr(data, key):
+            if getattr(data, key) and not (key == "test" and data.test == NO_TEST):
                 remedy = "Remove the key; arrays bring their own targets and test rows."
                 findings.append(Finding(f"data.{key}", "a table", "arrays", remedy))
         return findings
@@ -86,7 +86,8 @@ def key_without_effect(spec: Spec, kind: str, parts: Collection[str] = ()) -> li
         findings.append(Finding("data.stream", "auto or never", got, remedy))
     for key in ("test", "validation"):
         name = getattr(data, key)
-        if isinstance(name, str) and name != OWN and not is_table_source(name):
+        word = NO_TEST if key == "test" else OWN
+        if isinstance(name, str) and name != word and not is_table_source(name):
             remedy = "Write csv:FILE or parquet:FILE."
             findings.append(Finding(f"data.{key}", "a table, as data.source", name, remedy))
     if data.test is not None and "test" in parts:

@@ -282,7 +282,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
         name=f"{spec.data.source}, training rows",
         train=rows["train"],
         validation=rows.get("validation"),
-        test=rows["test"],
+        test=rows.get("test"),
         outside=rows.get("outside"),
         test_numbers=np.load(folder / _NUMBERS) if _NUMBERS in content["files"] else None,
         sha256=content["sha256"],

@@ -111,7 +111,8 @@ def several_labels(source: Source, name: str, task: str | None) -> Finding | Non
 def only_one_class(source: Source, name: str, task: str | None) -> Finding | None:
     """Finds targets that are all of one class."""
     y = _column(source.train.y)
-    if (y != y[0]).any():
+    one_of_several = len(y) == 1 and len(source.class_names or ()) > 1
+    if one_of_several or (y != y[0]).any():
         return None
     return Finding(
         f"{name}, targets",

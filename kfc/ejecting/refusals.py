@@ -14,6 +14,7 @@ from kfc.network import num_outputs
 from kfc.preprocessing import BooleanColumn, CategoryColumn, DateColumn
 from kfc.registry import BLOCKS
 from kfc.spec import (
+    NO_TEST,
     ActivationSpec,
     BiasInitializerSpec,
     CosineSpec,
@@ -101,6 +102,8 @@ def _data_findings(spec: Spec) -> Iterator[Finding]:
         yield from _table_findings(spec)
     elif data.source.partition(":")[0] not in SOURCES:
         yield _finding("data.source", f"one of {', '.join(SOURCES)}", data.source)
+    if data.test == NO_TEST:
+        yield _finding("data.test", "rows set aside for the test", data.test)
     if isinstance(data.validation, str):
         yield _finding("data.validation", "a share of the training rows", data.validation)
     for key in ("fold", "groups", "order"):
@@ -117,7 +120,7 @@ def _table_findings(spec: Spec) -> Iterator[Finding]:
         expected = "a CSV file or arrays of numbers, which a short script can read"
         remedy = "Keep this spec with kfc; its run's model.keras loads in plain Keras."
         yield Finding("data.source", expected, got, remedy)
-    if data.test is not None:
+    if data.test not in (None, NO_TEST):
         yield _finding("data.test", "test rows of the same file", data.test)
     if data.categories.scale:
         yield _finding("data.categories.scale", "false", True)

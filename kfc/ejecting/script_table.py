@@ -156,7 +156,7 @@ def check_table_lines(lines: str, prepared: Prepared, table: ScriptTable) -> Non
         exec(lines, found)
     except Exception as error:  # of a cell, a name or an encoding
         raise refused("data.source", expected, reason(error)) from error
-    for suffix, rows in {"": prepared.train, "_test": prepared.test}.items():
+    for suffix, rows in {"": prepared.train, "_test": prepared.shown}.items():
         if not np.array_equal(found[f"x{suffix}"], _features(rows.x, prepared)):
             raise refused("data.source", expected, f"other inputs from {table.path}")
         if not np.array_equal(np.ravel(found[f"y{suffix}"]), np.ravel(rows.y)):

@@ -5,5 +5,8 @@ from .cross_validating import CrossValidation as CrossValidation
 from .cross_validating import cross_validate as cross_validate
 from .ensemble import Ensemble as Ensemble
 from .folder_list import list_folder as list_folder
+from .memory_fit import MemoryFit as MemoryFit
+from .memory_fit import fit_all_in_memory as fit_all_in_memory
+from .memory_fit import read_fit as read_fit
 from .plan_file import is_ensemble as is_ensemble
 from .plan_file import read_plan as read_plan

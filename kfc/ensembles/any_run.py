@@ -185,13 +185,13 @@ def _finish_seeds(plan: EnsemblePlan, folder: Path, data: Any, console: Console)
     with hint_on_interrupt(console.print, message):
         for member, each in train_members(plan, folder, runner, workers=1, threads=None):
             prepared = runner.prepare.again(member.spec)
-            average.add(each, prepared.test)
+            if prepared.test is not None:
+                average.add(each, prepared.test)
             rows = prepared.interval_rows or prepared.validation
             if rows is not None and asks_for_uncertainty(each.spec):
                 validation.add(each, rows)
-            baseline = baseline or scores.baseline_scores(
-                prepared.train, prepared.test, each.task
-            )
+            if prepared.test is not None and not baseline:
+                baseline = scores.baseline_scores(prepared.train, prepared.test, each.task)
             trained.append(each)
             line = f"{member.folder.name}: {each.epochs} epochs, {each.seconds:.1f} s"
             console.print(f"{line}  {len(trained)}/{len(plan.numbers)}", soft_wrap=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from kfc.data import GivenFolds, Source, as_folds, read_folds
+from kfc.data import GivenFolds, RawRows, Source, as_folds, read_folds
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
 from kfc.ensembles import average_file, fold_scores
@@ -282,7 +282,9 @@ def _line(score: FoldScore, done: int, total: int) -> str:
 
 def rows_in_memory(data: Any, spec: Spec) -> Any:
     """Returns rows given as `data=` in a form that can be prepared many times."""
-    if data is None or isinstance(data, Source) or tables_in_memory(data, spec.data):
+    if data is None or isinstance(data, (Source, RawRows)):
+        return data
+    if tables_in_memory(data, spec.data):
         return data
     return from_memory(data)
 

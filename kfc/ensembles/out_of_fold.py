@@ -55,11 +55,11 @@ class HeldOutRows:
             run: Run that was not trained on these rows.
             prepared: Its data, whose test rows they are.
         """
-        outputs = scores.compute_outputs(run.network, prepared.test.x)
-        numbers = prepared.test_numbers
-        if numbers is None:
-            raise TypeError("prepared.test_numbers: expected the rows of a fold, got None")
-        self._parts.append((member, numbers, prepared.test.y, outputs))
+        rows, numbers = prepared.test, prepared.test_numbers
+        if rows is None or numbers is None:
+            raise TypeError("prepared.test: expected the rows of a fold, got None")
+        outputs = scores.compute_outputs(run.network, rows.x)
+        self._parts.append((member, numbers, rows.y, outputs))
         self._task = run.task
 
     def pooled_scores(self) -> dict[str, float]:

@@ -17,6 +17,8 @@ from .members import num_members as num_members
 from .members import without_average as without_average
 from .numeric_embeddings import embedding_terms as embedding_terms
 from .numeric_embeddings import embedding_weights as embedding_weights
+from .reseeding import can_reseed as can_reseed
+from .reseeding import reseed as reseed
 from .row_initializers import initialize_from_rows as initialize_from_rows
 from .row_initializers import keys_of_rows as keys_of_rows
 from .same_structure import check_architecture as check_architecture

@@ -99,7 +99,7 @@ def _logits(x: Any, spec: Spec, task: Task) -> Any:
     return keras.layers.Dense(
         num_outputs(spec, task),
         kernel_initializer=initializer(network.output_init or network.init, seed),
-        bias_initializer=_bias_initializer(network.output_bias_init, seed, x.shape[-1]),
+        bias_initializer=bias_initializer(network.output_bias_init, seed, x.shape[-1]),
         name="logits",
     )(x)
 
@@ -118,7 +118,7 @@ def _initialize_members(network: keras.Model, spec: Spec, task: Task) -> None:
     for member in range(members):
         seed = layer_seed(layer_seed(spec.seed, "logits"), f"member_{member + 1}")
         kernel = initializer(options.output_init or options.init, seed)
-        bias = _bias_initializer(options.output_bias_init, seed, inputs)
+        bias = bias_initializer(options.output_bias_init, seed, inputs)
         kernels.append(kernel((inputs, outputs)))
         biases.append(bias((outputs,)))
     logits.kernel.assign(keras.ops.stack(kernels))
@@ -196,7 +196,7 @@ def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
         activation=None if separate else activation,
         use_bias=hidden.use_bias,
         kernel_initializer=initializer(hidden.init, seed),
-        bias_initializer=_bias_initializer(hidden.bias_init, seed, tensor.shape[-1]),
+        bias_initializer=bias_initializer(hidden.bias_init, seed, tensor.shape[-1]),
         kernel_regularizer=_regularizer(hidden),
         name=name,
     )(tensor)  # (batch, units)
@@ -298,7 +298,7 @@ def initializer(init: InitializerSpec | None, seed: int) -> keras.initializers.I
     return kind(**init.options, **({"seed": seed} if is_random else {}))
 
 
-def _bias_initializer(
+def bias_initializer(
     init: BiasInitializerSpec | None, seed: int, inputs: int
 ) -> keras.initializers.Initializer:
     """Returns the initializer of the biases of a layer, from the seed of the layer."""

@@ -25,12 +25,20 @@ class TensorScaling(keras.layers.Layer):
     def __init__(self, layer: keras.layers.Layer) -> None:
         super().__init__(name=layer.name, dtype=layer.dtype_policy)
         self._is_normalization = isinstance(layer, keras.layers.Normalization)
+        self._given = given_numbers(*self._numbers_of(layer))
+
+    def _numbers_of(self, layer: keras.layers.Layer) -> tuple[np.ndarray, ...]:
         numbers = (
             (layer.mean, layer.variance)
             if self._is_normalization
             else (layer.scale, layer.offset)
         )
-        self._given = given_numbers(*(np.asarray(values, np.float32) for values in numbers))
+        return tuple(np.asarray(values, np.float32) for values in numbers)
+
+    def take_numbers(self, layer: keras.layers.Layer) -> None:
+        """Takes the numbers of another layer of the same kind, which other rows gave it."""
+        for variable, values in zip(self.given, self._numbers_of(layer), strict=True):
+            variable.assign(values)
 
     @property
     def given(self) -> tuple[keras.Variable, ...]:

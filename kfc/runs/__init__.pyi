@@ -12,6 +12,11 @@ from .fitting import fit_run as fit_run
 from .fitting import resume_run as resume_run
 from .labelled_data import decode_targets as decode_targets
 from .labelled_data import encode_labelled as encode_labelled
+from .memory_runs import IN_MEMORY as IN_MEMORY
+from .memory_runs import MemoryRun as MemoryRun
+from .memory_runs import fit_in_memory as fit_in_memory
+from .memory_runs import read_run as read_run
+from .memory_runs import write_run as write_run
 from .plan import Plan as Plan
 from .plan import make_plan as make_plan
 from .plan import plan_training as plan_training
@@ -19,6 +24,7 @@ from .plan import prepare_data as prepare_data
 from .plan import start_for_spec as start_for_spec
 from .predictions import Predictions as Predictions
 from .predictions import from_outputs as from_outputs
+from .predictions import padded_outputs as padded_outputs
 from .predictions import predict as predict
 from .predictions import raw_rows as raw_rows
 from .predictions import table as table

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 from rich.console import Console
 
 from kfc.data import Prepared, prepare, tables_beside
@@ -21,6 +20,7 @@ from kfc.runs.phases import Phases
 from kfc.runs.plan import make_plan
 from kfc.runs.run import Run, load_run
 from kfc.runs.run_writer import RunWriter, say, say_to_terminal
+from kfc.runs.running_process import running_process
 from kfc.runs.trainer import Trainer, compile_trainer, weights_sha256
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
 from kfc.system import atomic, locks, progress_console, user_paths
@@ -152,7 +152,7 @@ def _begin(
     if start is not None:
         check_architecture(plan.network, start)
         plan.network.set_weights(start.get_weights())
-    beginning = _running_process() | {
+    beginning = running_process() | {
         # With any of these, the spec alone does not repeat the run.
         "given": {
             "data": data is not None,
@@ -242,7 +242,7 @@ def _resume_unfinished(
         phases=phases,
     )
     trainer = compile_trainer(plan)
-    changes = resuming.machine_differences(unfinished, _running_process())
+    changes = resuming.machine_differences(unfinished, running_process())
     for name, finding in start.passed_over if start else ():
         say(console, f"skipped checkpoint {name}: {finding}")
     for line in changes:
@@ -257,12 +257,3 @@ def _resume_unfinished(
     if start:
         store.drop_damaged(folder / "checkpoints", start)
     return RunWriter(folder, beginning, console, phases).train(trainer, start)
-
-
-def _running_process() -> dict[str, Any]:
-    """Returns the machine, versions, devices and Keras settings of this process."""
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or None
-    return environment.machine(threads) | {
-        "devices": [device.name for device in tf.config.list_physical_devices()],
-        "keras": {"floatx": keras.config.floatx(), "epsilon": keras.config.epsilon()},
-    }

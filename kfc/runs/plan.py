@@ -53,6 +53,7 @@ def make_plan(
     preparer: Callable[[Spec], Prepared] | None = None,
     insist_on_threads: bool = True,
     phases: Phases | None = None,
+    build_network: Callable[[Spec, Prepared], keras.Model] | None = None,
 ) -> Plan:
     """Plans the training of a spec, from the spec's text to the untrained network.
 
@@ -67,6 +68,7 @@ def make_plan(
         insist_on_threads: Whether TensorFlow may not run with another number of threads than
             the spec's.
         phases: Stopwatch; it ends the phases `import` and `data`.
+        build_network: Function that gives the untrained network of prepared data.
 
     Raises:
         SpecError: If the spec is wrong, does not fit its data, or needs more memory than this
@@ -82,7 +84,7 @@ def make_plan(
     preparer = preparer or functools.partial(prepare, data=data, cache=cache)
     resolved, prepared = prepare_data(valid, data, preparer=preparer)
     phases.end("data")
-    return plan_training(resolved, prepared, listed)
+    return plan_training(resolved, prepared, listed, build_network=build_network)
 
 
 def start_for_spec(spec: Spec, *, insist_on_threads: bool = True) -> int | None:
@@ -139,7 +141,11 @@ def prepare_data(
 
 
 def plan_training(
-    spec: Spec, prepared: Prepared, callbacks: Sequence[keras.callbacks.Callback] = ()
+    spec: Spec,
+    prepared: Prepared,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    *,
+    build_network: Callable[[Spec, Prepared], keras.Model] | None = None,
 ) -> Plan:
     """Plans the training of a spec whose data are prepared.
 
@@ -147,6 +153,7 @@ def plan_training(
         spec: Spec as `prepare_data` returns it.
         prepared: Data of the spec.
         callbacks: Keras callbacks of the caller, which influence the choice of the engine.
+        build_network: Function that gives the untrained network; by default it is built.
 
     Raises:
         SpecError: If a class weight, the memory or the engine does not fit.
@@ -160,8 +167,7 @@ def plan_training(
     )
     run_checks("before_training", spec, prepared)  # before the weights take any memory
     memory_bytes = predicted_memory(spec, prepared)
-    network = build(spec, prepared.task)
-    initialize_from_rows(network, spec, prepared.train)
+    network = (build_network or new_network)(spec, prepared)
     engine = choose_engine(
         spec,
         num_rows=len(prepared.train),
@@ -170,6 +176,13 @@ def plan_training(
     )
     resolved = _with_values(spec, training={"engine": engine})
     return Plan(resolved, prepared, network, memory_bytes, callbacks)
+
+
+def new_network(spec: Spec, prepared: Prepared) -> keras.Model:
+    """Returns the untrained network of a spec whose data are prepared."""
+    network = build(spec, prepared.task)
+    initialize_from_rows(network, spec, prepared.train)
+    return network
 
 
 def _with_values(spec: Spec, **sections: Mapping[str, Any]) -> Spec:

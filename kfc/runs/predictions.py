@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kfc.compat import without_graph_rewriting
 from kfc.data import Task
@@ -21,6 +22,7 @@ from kfc.system import tensorflow_startup
 from kfc.training import class_logits
 
 _BATCH = 1024
+_FIXED_BATCH = 256
 _NONE = np.empty(0)
 _FORMULA = ("=", "+", "-", "@")  # a tab starts one too, but `one_line` replaces it
 
@@ -69,6 +71,32 @@ def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
     with without_graph_rewriting():
         outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
     return from_outputs(np.asarray(outputs), task)
+
+
+def padded_outputs(network: keras.Model, x: np.ndarray) -> np.ndarray:
+    """Returns the outputs of a network for encoded rows, (rows, outputs), float32.
+
+    Every call of the network has the same number of rows, filled up with copies of the last
+    one, so that the outputs of a row are the same bits whatever the other rows are: a product
+    of other sizes adds in another order.
+
+    Args:
+        network: Trained network.
+        x: Rows as the network takes them, (rows, ...), at least one.
+
+    Raises:
+        NumbersError: If an output is NaN or infinite.
+    """
+    tensorflow_startup.check_process()
+    missing = -len(x) % _FIXED_BATCH
+    padded = np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) if missing else x
+    batches = (
+        padded[first : first + _FIXED_BATCH] for first in range(0, len(x), _FIXED_BATCH)
+    )
+    outputs = [np.asarray(network(tf.constant(batch), training=False)) for batch in batches]
+    found: np.ndarray = np.concatenate(outputs)[: len(x)]
+    _check_finite(found)
+    return found
 
 
 def from_outputs(outputs: np.ndarray, task: Task) -> Predictions:

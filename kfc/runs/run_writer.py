@@ -176,11 +176,14 @@ class RunWriter:
 
 
 def _sample(plan: Plan) -> sample_file.Sample:
-    """Returns some test rows, and the outputs of a trained network for them."""
+    """Returns some test rows, and the outputs of a trained network for them.
+
+    Without test rows they are validation rows, or training rows.
+    """
     prepared = plan.prepared
     encoding, columns = prepared.task.encoding, prepared.test_columns
     if encoding is None or columns is None:
-        return sample_file.take_sample(plan.network, prepared.test.x)
+        return sample_file.take_sample(plan.network, prepared.shown.x)
     return table_sample.take_table_sample(plan.network, encoding, columns)
 
 

@@ -81,10 +81,20 @@ def take_sample(network: keras.Model, x: np.ndarray | DiskArray) -> Sample:
         network: Trained network that takes raw rows.
         x: All test rows, (rows, *input_shape).
     """
+    rows = rows_of_sample(x)
+    return Sample(rows, outputs_on_cpu(network, rows))
+
+
+def rows_of_sample(x: np.ndarray | DiskArray) -> np.ndarray:
+    """Returns up to 64 rows, evenly spaced, of which a run keeps a sample.
+
+    Args:
+        x: All rows, (rows, *input_shape).
+    """
     row_bytes = max(x.nbytes // len(x), 1)
     num_rows = int(np.clip(_BYTES // row_bytes, 1, min(_ROWS, len(x))))
-    rows = x[np.linspace(0, len(x) - 1, num_rows).astype(int)]
-    return Sample(rows, outputs_on_cpu(network, rows))
+    rows: np.ndarray = x[np.linspace(0, len(x) - 1, num_rows).astype(int)]
+    return rows
 
 
 def write_sample(folder: Path, sample: Sample) -> str:

@@ -47,7 +47,7 @@ class Trainer:
 
     def train(
         self,
-        folder: Path,
+        folder: Path | None,
         callbacks: Sequence[keras.callbacks.Callback],
         *,
         until: int | None = None,
@@ -59,7 +59,7 @@ class Trainer:
         """Trains to the last epoch, and writes checkpoints to `folder / "checkpoints"`.
 
         Args:
-            folder: Run folder.
+            folder: Run folder; None writes no checkpoints.
             callbacks: All callbacks, in the order in which they are called.
             until: Number of epochs after which the training pauses; None trains to the end.
                 A later call continues from the checkpoint of the pause.
@@ -82,7 +82,8 @@ class Trainer:
         if checkpoint_seconds is not None:
             training = training.model_copy(update={"checkpoint_seconds": checkpoint_seconds})
         output_names = self.output_names()
-        read = bool(output_names) or prepared.watched[1].on_disk
+        watched = prepared.watched
+        read = watched is not None and (bool(output_names) or watched[1].on_disk)
         read = read or any(only_stops(callback) for callback in callbacks)
         # Keeping costs memory and time in each call, for nothing if it has one epoch.
         single = bool(training.evaluate_every) or need_single_epochs(callbacks)
@@ -93,25 +94,30 @@ class Trainer:
             drop_last=training.drop_last,
             form=training.engine,
             evaluator=self.evaluator,
-            held_out=prepared.watched,
+            held_out=watched,
             graph_key=graph_key(spec, prepared.task, num_rows=len(prepared.train)),
             keep_epochs=read and not single,
         )
+
+        def save(progress: Progress) -> None:
+            if folder is not None:
+                self.save_checkpoint(folder, callbacks, progress)
+
         loop = Loop(
             engine=engine,
             evaluator=self.evaluator,
             training=training,
             seed=spec.seed,
             callbacks=callbacks,
-            held_out=prepared.watched,
-            save_checkpoint=lambda progress: self.save_checkpoint(folder, callbacks, progress),
+            held_out=watched,
+            save_checkpoint=save,
             checkpoint_bytes=training_state.state_bytes(self.model),
             output_metrics=self._output_metrics() if output_names else None,
         )
         phases.end("build")
         engine.trace()
         phases.end("compile")
-        if start is None:
+        if start is None and folder is not None:
             training_state.discard_logs(callbacks, folder)
         progress = training_state.prepare_callbacks(start, callbacks) if start else Progress()
         return loop.run(progress, until, state=start, checkpoint_first=checkpoint_first)

@@ -48,6 +48,7 @@ from .search_fields import DimensionSpec as DimensionSpec
 from .search_fields import RangeSpec as RangeSpec
 from .search_fields import SearchSpec as SearchSpec
 from .search_fields import StackSpec as StackSpec
+from .source_fields import NO_TEST as NO_TEST
 from .source_fields import OWN as OWN
 from .table_fields import CategoriesSpec as CategoriesSpec
 from .table_fields import ColumnSpec as ColumnSpec

@@ -17,10 +17,17 @@ from kfc.spec.fields import (
     SpecModel,
 )
 from kfc.spec.fold_fields import Fold, Groups, Order, SplitSeed
-from kfc.spec.source_fields import SourceSchema, check_source_name, check_validation
+from kfc.spec.source_fields import (
+    NO_TEST,
+    SourceSchema,
+    check_source_name,
+    check_test,
+    check_validation,
+)
 from kfc.spec.table_fields import CategoriesSpec, ColumnSpec, CsvSpec
 
 SourceName = Annotated[str, AfterValidator(check_source_name), SourceSchema()]
+TestName = Annotated[str, AfterValidator(check_test), SourceSchema(NO_TEST)]
 ValidationName = Annotated[str, AfterValidator(check_validation), SourceSchema()]
 
 SCALES = {
@@ -60,9 +67,10 @@ class DataSpec(SpecModel):
         description="Name of the target's column in a table.",
         examples=["churn"],
     )
-    test: SourceName | None = Field(
+    test: TestName | None = Field(
         None,
-        description="Source of the test rows; by default those of the data, or 20 % of them.",
+        description="Source of the test rows; by default those of the data, or 20 % of them. "
+        "none sets no rows aside for the test.",
         examples=["csv:holdout.csv"],
     )
     columns: dict[str, ColumnSpec] = Field(

@@ -15,11 +15,21 @@ from kfc.spec.plain_values import shown_value
 
 OWN = "own"
 """Value of `data.validation` for the validation rows that are part of the data."""
+
+NO_TEST = "none"
+"""Value of `data.test` where no rows are set aside for the test."""
 _LONGEST = 4096  # characters, the limit of a path
 
 
 class SourceSchema:
-    """Adds the installed kinds of sources to the JSON Schema of a source's name."""
+    """Adds the installed kinds of sources to the JSON Schema of a source's name.
+
+    Args:
+        words: Values that are no names of sources.
+    """
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
@@ -27,7 +37,8 @@ class SourceSchema:
         """Returns a schema whose pattern has the same meaning in ECMA 262 and Python."""
         kinds = "|".join(re.escape(kind) for kind in ALL_SOURCES.names())
         schema = handler(core_schema)
-        return {**schema, "pattern": f"^({kinds}):.", "maxLength": _LONGEST}
+        named = {**schema, "pattern": f"^({kinds}):.", "maxLength": _LONGEST}
+        return {"anyOf": [named, {"enum": [*self._words]}]} if self._words else named
 
 
 def check_source_name(value: str) -> str:
@@ -56,6 +67,11 @@ def check_source_name(value: str) -> str:
             Finding("", finding.expected, finding.got, finding.remedy)
         ) from error
     return value
+
+
+def check_test(value: str) -> str:
+    """Checks the name of the source of test rows, or `none`."""
+    return value if value == NO_TEST else check_source_name(value)
 
 
 def check_validation(value: str) -> str:

@@ -55,7 +55,7 @@ class Loop:
             checkpoints.
         seed: Seed of the order of rows.
         callbacks: Keras callbacks, in the order of their calls.
-        held_out: Prefix, `val` or `test`, and rows to evaluate on.
+        held_out: Prefix, `val` or `test`, and rows to evaluate on; None where there are none.
         save_checkpoint: Function that is called with the progress when a checkpoint is due:
             after `training.checkpoint_seconds`, at the end of an epoch or within a long one.
         checkpoint_bytes: Estimated size of a checkpoint, which delays the first one.
@@ -68,7 +68,7 @@ class Loop:
     training: TrainingSpec
     seed: int
     callbacks: Sequence[keras.callbacks.Callback]
-    held_out: tuple[str, Rows]
+    held_out: tuple[str, Rows] | None
     save_checkpoint: Callable[[Progress], None]
     checkpoint_bytes: int = field(default=0, kw_only=True)
     output_metrics: OutputMetrics | None = field(default=None, kw_only=True)
@@ -208,7 +208,7 @@ class Loop:
 
     def _end_of_epoch(self, progress: Progress, logs: dict[str, float]) -> None:
         # Held-out metrics: of the execution, or measured now.
-        prefix = f"{self.held_out[0]}_"
+        prefix = f"{self.held_out[0]}_" if self.held_out else "val_"
         held_out_logs = {
             name.removeprefix(prefix): value
             for name, value in logs.items()
@@ -264,6 +264,8 @@ class Loop:
 
     def _without_held_out(self, logs: dict[str, float]) -> dict[str, float]:
         """Returns the metrics of an epoch without those of the held-out rows."""
+        if self.held_out is None:
+            return dict(logs)
         prefix = f"{self.held_out[0]}_"
         return {name: v for name, v in logs.items() if not name.startswith(prefix)}
 
@@ -283,6 +285,8 @@ class Loop:
     @property
     def _measures_outside(self) -> bool:
         """Whether something is measured after each epoch, outside of the graph."""
+        if self.held_out is None:
+            return False
         return bool(self.output_metrics) or not self.engine.evaluates
 
     @property
@@ -315,6 +319,8 @@ class Loop:
         return min(stops)
 
     def _evaluate(self) -> dict[str, float]:
+        if self.held_out is None:
+            return {}
         prefix, rows = self.held_out
         self._hooks.call("on_test_begin", {})
         logs = {**self.evaluator.evaluate(rows), **self._of_outputs()}
@@ -322,7 +328,9 @@ class Loop:
         return {f"{prefix}_{name}": value for name, value in logs.items()}
 
     def _of_outputs(self) -> dict[str, float]:
-        return self.output_metrics.measure(self.held_out[1]) if self.output_metrics else {}
+        if self.output_metrics is None or self.held_out is None:
+            return {}
+        return self.output_metrics.measure(self.held_out[1])
 
     def _checkpoint_if_due(self, progress: Progress) -> None:
         began = time.monotonic()

@@ -21,6 +21,16 @@ def monitor_undefined(spec: Spec, prepared: Prepared, *, processes: int = 1) -> 
         prepared: Data of the spec.
         processes: Number of trainings at once, which makes no difference here.
     """
+    if prepared.watched is None:
+        return [
+            Finding(
+                f"training.metrics[{index}], {name}",
+                "held-out rows to measure it on",
+                "neither validation nor test rows",
+                "Set data.validation to 0.1, or leave the metric out.",
+            )
+            for index, name in enumerate(spec.training.metrics)
+        ]
     watched, _ = prepared.watched
     listed = [
         (f"training.metrics[{index}]", f"{watched}_{name}")

@@ -47,7 +47,7 @@ def dry_run_callbacks(spec: Spec, prepared: Prepared) -> None:
         for number, callback in enumerate(spec.training.callbacks)
         if callback.name in signatures("callback")
     ]
-    prefix, _ = prepared.watched
+    prefix = prepared.watched[0] if prepared.watched else None
     key = json.dumps(
         [
             [(where, callback.model_dump()) for where, callback in named],
@@ -75,12 +75,13 @@ def _small(spec: Spec, prepared: Prepared) -> TapeModel:
 def _try(
     named: Sequence[tuple[str, CallbackSpec]],
     model: TapeModel,
-    prefix: str,
+    prefix: str | None,
     further: Sequence[str],
 ) -> None:
     metrics = dict.fromkeys(model.get_metrics_result(), 0.5)
     measured = {**metrics, **dict.fromkeys(further, 0.5)}
     held_out = {f"{prefix}_{name}": value for name, value in measured.items()}
+    held_out = held_out if prefix else {}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         built = []

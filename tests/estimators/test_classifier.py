@@ -1,0 +1,101 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import kfc
+
+QUICK = {"hidden": [8], "epochs": 2, "random_state": 0}
+
+
+def test_a_fit_records_the_attributes_of_scikit_learn(fitted):
+    assert fitted.classes_.tolist() == [0, 1, 2]
+    assert fitted.n_features_in_ == 4
+    assert fitted.n_iter_ == len(fitted.loss_curve_) == len(fitted.validation_scores_) == 2
+    assert fitted.best_loss_ == min(fitted.loss_curve_)
+    assert fitted.best_validation_score_ == max(fitted.validation_scores_)
+    assert fitted.run_.num_rows == {"train": 120, "val": 30}
+    assert fitted.model_.output_shape == (None, 3)
+    assert "val_f1" in fitted.run_.metrics
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        (["b", "a", "a"], ["a", "b"]),
+        ([7, -3, -3], [-3, 7]),
+        ([True, False, False], [False, True]),
+        ([1.0, 0.0, 0.0], [0.0, 1.0]),
+        (pd.Categorical(["u", "v", "v"]), ["u", "v"]),
+    ],
+    ids=["text", "integers", "booleans", "floats", "categories"],
+)
+def test_predictions_are_classes_in_their_own_type(values, classes, iris):
+    y = np.asarray(values)[np.minimum(iris[1], 1) * 2]
+    fitted = kfc.Classifier(**QUICK).fit(iris[0], y)
+    assert fitted.classes_.tolist() == classes
+    assert set(fitted.predict(iris[0]).tolist()) <= set(classes)
+
+
+def test_probabilities_logits_and_classes_agree(fitted, iris):
+    probabilities = fitted.predict_proba(iris[0])
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_allclose(fitted.predict_log_proba(iris[0]), np.log(probabilities))
+    assert (fitted.decision_function(iris[0]).argmax(axis=1) == fitted.predict(iris[0])).all()
+
+
+def test_two_classes_have_one_decision(iris):
+    binary = kfc.Classifier(**QUICK).fit(iris[0], iris[1] == 0)
+    decisions = binary.decision_function(iris[0])
+    assert decisions.shape == (150,)
+    assert ((decisions > 0) == binary.predict(iris[0])).all()
+
+
+def test_an_unfitted_classifier_says_so(iris):
+    with pytest.raises(NotFittedError):
+        kfc.Classifier().predict(iris[0])
+
+
+def test_a_single_class_is_refused(iris):
+    with pytest.raises(kfc.DataError, match="only one class, 1"):
+        kfc.Classifier(**QUICK).fit(iris[0], np.ones(150, int))
+
+
+def test_parts_need_the_classes_once_and_may_lack_some(iris):
+    x, y = iris
+    with pytest.raises(ValueError, match="classes must be passed"):
+        kfc.Classifier(**QUICK).partial_fit(x, y)
+    fitted = kfc.Classifier(**QUICK).partial_fit(x[:50], y[:50], classes=[0, 1, 2])
+    fitted.partial_fit(x, y)
+    assert (fitted.n_iter_, fitted.predict_proba(x).shape) == (2, (150, 3))
+    with pytest.raises(ValueError, match="not in classes_"):
+        fitted.partial_fit(x, y + 1)
+
+
+def test_a_warm_start_takes_the_same_classes_only(iris):
+    x, y = iris
+    warm = kfc.Classifier(**QUICK, warm_start=True).fit(x, y)
+    first = warm.loss_curve_[0]
+    assert warm.fit(x, y).loss_curve_[0] < first
+    expected = "Previously got [0 1 2], `y` has [0 1]"
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        warm.fit(x, np.minimum(y, 1))
+
+
+@pytest.mark.parametrize("weight", ["balanced", {0: 1.0, 1: 5.0}])
+def test_class_weights_have_the_classes_own_names(weight, iris):
+    fitted = kfc.Classifier(**QUICK, class_weight=weight).fit(*iris)
+    assert fitted.run_.spec.training.class_weight is not None
+
+
+def test_a_run_becomes_a_classifier(iris, tmp_path):
+    fitted = kfc.Classifier(**QUICK, run_folder=tmp_path).fit(*iris)
+    again = kfc.Classifier.from_run(fitted.run_)
+    assert again.classes_.tolist() == [0, 1, 2]
+    assert np.array_equal(again.predict_proba(iris[0]), fitted.predict_proba(iris[0]))
+    assert clone(again).fit(*iris).n_iter_ == 2
+    with pytest.raises(kfc.SpecError, match="a run on classes"):
+        kfc.Regressor.from_run(fitted.run_.folder)
