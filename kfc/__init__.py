@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kfc.ejecting import eject
     from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
     from kfc.exporting import Export, export
+    from kfc.reporting import Report, report
     from kfc.runs import Predictions, Run
     from kfc.runs import build_untrained as build
     from kfc.spec import Spec
@@ -56,6 +57,7 @@ __all__ = [
     "PluginError",
     "Predictions",
     "RegistryError",
+    "Report",
     "Run",
     "Search",
     "Spec",
@@ -67,6 +69,7 @@ __all__ = [
     "export",
     "fit",
     "load",
+    "report",
     "resume",
     "tune",
     "verify",
@@ -78,6 +81,7 @@ _ON_FIRST_USE = {
     "Ensemble": "kfc.ensembles.ensemble:Ensemble",
     "Export": "kfc.exporting.loaded_export:Export",
     "Predictions": "kfc.runs.predictions:Predictions",
+    "Report": "kfc.reporting.report_page:Report",
     "Run": "kfc.runs.run:Run",
     "cross_validate": "kfc.ensembles.cross_validating:cross_validate",
     "build": "kfc.runs.untrained:build_untrained",
@@ -85,6 +89,7 @@ _ON_FIRST_USE = {
     "export": "kfc.exporting.export_run:export",
     "fit": "kfc.ensembles.any_run:fit",
     "load": "kfc.ensembles.any_run:load",
+    "report": "kfc.reporting.report_page:report",
     "resume": "kfc.ensembles.any_run:resume",
     "Search": "kfc.tuning.search:Search",
     "Spec": "kfc.spec:Spec",

@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -32,6 +33,15 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
     print(f"{'epochs':18} {summary['epochs']}")
     print(f"{'seconds':18} {summary['seconds']:.2f}")
     print(f"{'folder':18} {one_line(summary['folder'])}")
+    print_report_of(Path(summary["folder"]))
+
+
+def print_report_of(folder: Path) -> None:
+    """Prints the path of the page in a folder, if there is one."""
+    from kfc.pages import FILE
+
+    if (folder / FILE).is_file():
+        print(f"{'report':18} {one_line(str(folder / FILE))}")
 
 
 def print_cross_validation(result: CrossValidation, as_json: bool) -> None:

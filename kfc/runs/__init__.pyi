@@ -1,3 +1,4 @@
+from . import calibration as calibration
 from . import environment as environment
 from . import fitting as fitting
 from . import result_file as result_file

@@ -15,6 +15,7 @@ from rich.console import Console
 from kfc.data import Prepared, prepare, tables_beside
 from kfc.data.tables import report_table
 from kfc.network import check_architecture
+from kfc.pages import write_page
 from kfc.runs import environment, result_file, resuming
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
@@ -68,7 +69,9 @@ def fit_run(
     )
     # The folder appears with both files, so a killed run can always be resumed.
     with locks.new_numbered_folder(place, valid.name, begun.contents) as folder:
-        return begun.train(folder, console)
+        run = begun.train(folder, console)
+        write_page(run, console, prepared=begun.trainer.plan.prepared)
+        return run
 
 
 def fit_member(
@@ -188,10 +191,14 @@ def resume_run(
     folder, console = user_paths.absolute(folder), progress_console(verbose)
     resuming.check_is_run(folder)
     preparer = functools.partial(prepare, data=data, cache=tables_beside(folder))
-    if result_file.is_finished(folder):
+    finished = result_file.is_finished(folder)
+    if finished:
         place = user_paths.shown_path(folder)
         say(console, f"{place} is finished: there is nothing to resume.")
-    return _load_or_resume(folder, data, callbacks, console, preparer)
+    run = _load_or_resume(folder, data, callbacks, console, preparer)
+    if not finished:
+        write_page(run, console, data=data)
+    return run
 
 
 def _load_or_resume(
