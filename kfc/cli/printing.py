@@ -36,12 +36,12 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
     print_report_of(Path(summary["folder"]))
 
 
-def print_report_of(folder: Path) -> None:
+def print_report_of(folder: Path, width: int = 18) -> None:
     """Prints the path of the page in a folder, if there is one."""
     from kfc.pages import FILE
 
     if (folder / FILE).is_file():
-        print(f"{'report':18} {one_line(str(folder / FILE))}")
+        print(f"{'report':{width}} {one_line(user_paths.shown_path(folder / FILE))}")
 
 
 def print_cross_validation(result: CrossValidation, as_json: bool) -> None:
@@ -54,6 +54,7 @@ def print_cross_validation(result: CrossValidation, as_json: bool) -> None:
         print_metrics(result.metrics, result.baseline)
     print_uncertainty(result.uncertainty)
     print(f"{'folder':18} {one_line(user_paths.shown_path(result.folder))}")
+    print_report_of(result.folder)
 
 
 def print_any(result: Run | Ensemble | CrossValidation, as_json: bool) -> None:
@@ -139,6 +140,7 @@ def print_search(search: Search) -> None:
         print(f"{name:16} {value:.4f}")
     print(f"{'best':16} {user_paths.shown_path(search.folder / 'best.yaml')}")
     print(f"{'folder':16} {user_paths.shown_path(search.run_folder)}")
+    print_report_of(search.folder, width=16)
 
 
 def print_wrapped(sentence: str) -> None:

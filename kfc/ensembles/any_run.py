@@ -16,6 +16,7 @@ from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.member_training import MemberRunner, train_members
 from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
 from kfc.errors import DataError, Finding, SpecError
+from kfc.pages import write_page
 from kfc.runs import (
     Run,
     asks_for_uncertainty,
@@ -200,4 +201,6 @@ def _finish_seeds(plan: EnsemblePlan, folder: Path, data: Any, console: Console)
     uncertainty = average_uncertainty(trained[0].spec, parts)
     measured = average.scores("test_", uncertainty)
     average_file.write_average(folder, trained, measured, constant, uncertainty)
-    return load_ensemble(folder)
+    ensemble = load_ensemble(folder)
+    write_page(ensemble, console, data=data)
+    return ensemble

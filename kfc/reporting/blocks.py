@@ -90,11 +90,13 @@ class Figure:
         svg: SVG without a size of its own, whose texts are escaped.
         title: Title above the drawing.
         alt: Description for someone who does not see it.
+        wide: Whether it takes all of the page; a phone scrolls it.
     """
 
     svg: str
     title: str
     alt: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,26 +13,28 @@ from kfc.reporting.class_numbers import (
     roc_curves,
 )
 from kfc.reporting.curves import class_curves, reliability_figure
-from kfc.reporting.run_facts import Answers, RunFacts
+from kfc.reporting.run_facts import Answers
 
 _MATRIX = 20
 """Classes up to which all of the confusion matrix is shown."""
 _PAIRS = 30
 
 
-def class_sections(facts: RunFacts, answers: Answers) -> list[Section]:
-    """Returns the sections about the classes of a run.
+def class_sections(
+    names: tuple[str, ...], answers: Answers, *, calibrated: bool
+) -> list[Section]:
+    """Returns the sections about classes.
 
     Args:
-        facts: The run.
-        answers: Its answers for test rows.
+        names: Names of all classes.
+        answers: Answers for held-out rows.
+        calibrated: Whether the probabilities were calibrated.
     """
-    names = facts.run.task.class_names
     return [
         _confusion_section(answers, names),
         _per_class_section(answers, names),
         _curve_section(answers, names),
-        _calibration_section(facts, answers),
+        _calibration_section(answers, calibrated),
     ]
 
 
@@ -142,7 +144,7 @@ def _curve_section(answers: Answers, names: tuple[str, ...]) -> Section:
     return Section("curves", "ROC and precision-recall", blocks)
 
 
-def _calibration_section(facts: RunFacts, answers: Answers) -> Section:
+def _calibration_section(answers: Answers, calibrated: bool) -> Section:
     found = reliability(answers.y, answers.predictions.probabilities)
     mean = float(answers.predictions.probability.mean())
     right = float((answers.predicted == answers.y).mean())
@@ -154,7 +156,7 @@ def _calibration_section(facts: RunFacts, answers: Answers) -> Section:
         f"{found.error:.4f}."
     )
     blocks: list[object] = [Text(text)]
-    if not facts.run.uncertainty and found.error > 0.02:
+    if not calibrated and found.error > 0.02:
         blocks.append(
             Text("The key training.calibrate: temperature may make it smaller.", "note")
         )

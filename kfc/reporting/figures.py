@@ -35,6 +35,9 @@ _VARIABLES = {
 _SIZE = (3.9, 2.7)
 """Inches of 72 px: a phone shows the drawing without making its text smaller."""
 
+_WIDE = 4.5
+"""Inches beyond which a drawing is alone in its line."""
+
 _STYLE: Any = {  # the names of matplotlib's settings are a type of their own
     "svg.fonttype": "none",  # text stays text, which is small and can be read aloud
     "svg.hashsalt": "kfc",
@@ -87,7 +90,7 @@ def drawing(
         yield axes, done
         text = io.StringIO()
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
-    done.append(Figure(_inline(text.getvalue(), alt), title, alt))
+    done.append(Figure(_inline(text.getvalue(), alt), title, alt, size[0] > _WIDE))
 
 
 def _inline(text: str, alt: str) -> str:
@@ -174,4 +177,46 @@ def bars(
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(visible=False, axis="y")
         name_axes(axes, unit, "")
+    return done[0]
+
+
+def intervals(
+    title: str,
+    alt: str,
+    names: Sequence[str],
+    values: Sequence[float],
+    *,
+    unit: str,
+    kind: str,
+    lows: Sequence[float] | None = None,
+    highs: Sequence[float] | None = None,
+    line: float | None = None,
+) -> Figure:
+    """Draws a dot for each name, with an interval if it has one, the first one at the top.
+
+    Args:
+        title: Title above the drawing.
+        alt: Description for someone who does not see it.
+        names: Names of the dots.
+        values: Values of the dots.
+        unit: Quantity and unit of the values.
+        kind: Kind of the names, such as `fold`.
+        lows: Lower ends of the intervals.
+        highs: Upper ends.
+        line: Value that a vertical line marks, such as the mean.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    with drawing(title, alt, size=(_SIZE[0], 0.8 + 0.27 * len(names))) as (axes, done):
+        places = range(len(names))
+        if lows is not None and highs is not None:
+            axes.hlines(places, lows, highs, color=COLORS[0], lw=2)
+        if line is not None:
+            axes.axvline(line, color=INK, lw=1, ls=":")
+        axes.plot(values, places, "o", color=COLORS[0], ms=6)
+        axes.set_yticks(places, [shown(name, 24) for name in names])
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.grid(visible=False, axis="y")
+        name_axes(axes, unit, kind)
     return done[0]

@@ -62,7 +62,9 @@ def page_html(title: str, kind: str, subtitle: str, sections: Sequence[Section])
 
 def _grouped(blocks: Sequence[Any]) -> Iterator[list[Any]]:
     """Yields blocks one by one, and figures that follow each other together."""
-    for are_figures, group in itertools.groupby(blocks, lambda b: isinstance(b, Figure)):
+    for are_figures, group in itertools.groupby(
+        blocks, lambda b: isinstance(b, Figure) and not b.wide
+    ):
         found = list(group)
         if are_figures:
             yield found

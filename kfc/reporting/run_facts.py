@@ -23,7 +23,7 @@ from kfc.runs import (
 _SIDE = 8
 """Pixels of the shortest side of a flat picture."""
 
-_PARTS = {"val": "validation rows", "test": "test rows"}
+_PARTS = {"val": "validation rows", "test": "test rows", "fold": "held-out rows"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Answers:
     """Held-out rows and the answers of a run.
 
     Args:
-        part: `val` or `test`.
+        part: `val`, `test`, or `fold` for the held-out rows of all folds.
         x: Encoded inputs, (rows, ...).
         y: Class numbers, (rows,), or target values, (rows, outputs).
         outputs: Outputs of the network, (rows, outputs).

@@ -24,7 +24,7 @@ from kfc.reporting.figures import bars
 from kfc.reporting.honest_baselines import LinearModel, linear_model
 from kfc.reporting.machine_section import machine_section
 from kfc.reporting.pictures import weight_pictures
-from kfc.reporting.run_facts import RunFacts
+from kfc.reporting.run_facts import Answers, RunFacts
 from kfc.reporting.value_sections import value_sections
 from kfc.reporting.worst_rows import mistakes_section
 from kfc.runs import scores
@@ -45,8 +45,7 @@ def run_sections(facts: RunFacts) -> list[Section]:
         text = f"Without its rows, a run has no section about its answers: {facts.no_rows}."
         sections.append(Section("answers", "Answers", [Text(shown(text, 900), "note")]))
     else:
-        of_kind = class_sections if run.task.classification else value_sections
-        sections += of_kind(facts, answers)
+        sections += _answer_sections(facts, answers)
         sections += [mistakes_section(facts, answers), *_importance_sections(facts)]
     if facts.picture:
         pictures = weight_pictures(run.network, facts.picture)
@@ -57,6 +56,16 @@ def run_sections(facts: RunFacts) -> list[Section]:
             )
             sections.append(Section("weights", "First-layer weights", [about, pictures]))
     return [*sections, _findings_section(facts), spec_section(facts), machine_section(facts)]
+
+
+def _answer_sections(facts: RunFacts, answers: Answers) -> list[Section]:
+    task = facts.run.task
+    if task.classification:
+        calibrated = bool(facts.run.uncertainty)
+        return class_sections(task.class_names, answers, calibrated=calibrated)
+    return value_sections(
+        [*task.targets] or [task.table.target if task.table else "target"], answers
+    )
 
 
 def _result_section(facts: RunFacts) -> Section:

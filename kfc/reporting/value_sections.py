@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from kfc.reporting.blocks import Cell, Section, Table, Text, count, number_text, shown
 from kfc.reporting.curves import predicted_against_true, residual_figure
-from kfc.reporting.run_facts import Answers, RunFacts
+from kfc.reporting.run_facts import Answers
 from kfc.reporting.value_numbers import deciles
 
 _TARGETS = 5
 
 
-def value_sections(facts: RunFacts, answers: Answers) -> list[Section]:
-    """Returns the sections about the predicted values of a run, for at most five targets.
+def value_sections(names: list[str], answers: Answers) -> list[Section]:
+    """Returns the sections about predicted values, for at most five targets.
 
     Args:
-        facts: The run.
-        answers: Its answers for test rows.
+        names: Names of the targets, or of one that stands for all.
+        answers: Answers for held-out rows.
     """
-    task = facts.run.task
-    names = [*task.targets] or [task.table.target if task.table else "target"]
-    if len(names) != task.outputs:
-        names = [f"target {place}" for place in range(task.outputs)]
+    outputs = answers.y.shape[1]
+    if len(names) != outputs:
+        names = [f"target {place}" for place in range(outputs)]
     figures: list[object] = []
     tables: list[object] = []
     for place, name in enumerate(names[:_TARGETS]):
