@@ -37,7 +37,7 @@ def fit(
     network: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> Run | Ensemble:
     """Trains the network of a spec in a new run folder, or several of them to average.
 
@@ -63,7 +63,8 @@ def fit(
         callbacks: Keras callbacks, called after those that the spec names and before kfc's
             logs.
         runs: Folder that holds the numbered run folders.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run; with `training.members` above 1 the ensemble of these runs, which
@@ -122,7 +123,7 @@ def resume(
     *,
     data: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> Run | Ensemble | CrossValidation:
     """Resumes an interrupted run; the result has the bits of an uninterrupted one.
 
@@ -142,7 +143,8 @@ def resume(
         data: Rows of the run, if it was given `data=`.
         callbacks: Callbacks of the run, if it was given `callbacks=`: new ones of the same
             classes, in the same order.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run, ensemble or cross-validation. What was finished already is loaded.

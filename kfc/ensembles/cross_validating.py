@@ -130,7 +130,7 @@ def cross_validate(
     workers: int = 1,
     folder: str | Path | None = None,
     runs: str | Path = "runs",
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> CrossValidation:
     """Trains a run for each fold of the rows, on all other rows, and measures it on the fold.
 
@@ -215,7 +215,7 @@ def _opened(place: Path, plan: EnsemblePlan, contents: dict[str, bytes]) -> Iter
 
 
 def finish_folds(
-    plan: EnsemblePlan, folder: Path, data: Any, *, workers: int, verbose: bool
+    plan: EnsemblePlan, folder: Path, data: Any, *, workers: int, verbose: bool | int
 ) -> CrossValidation:
     """Trains all folds that are not finished, and returns the result.
 

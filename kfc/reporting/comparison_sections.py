@@ -19,7 +19,7 @@ from kfc.spec import METRICS
 _FEWEST = 2
 _METRICS = ("loss", "accuracy", "mae", "r2")
 _SHOWN = 6
-"""Runs whose curves are told apart."""
+"""Runs whose curves have a colour."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def fit_run(
     network: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> Run:
     """Trains the network of a spec in a new run folder, as `kfc.fit` does for one network.
 
@@ -48,7 +48,8 @@ def fit_run(
         callbacks: Keras callbacks, called after those that the spec names and before kfc's
             logs.
         runs: Folder that holds the numbered run folders.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run.
@@ -75,7 +76,12 @@ def fit_run(
 
 
 def fit_member(
-    folder: Path, spec: Spec, preparer: Callable[[Spec], Prepared], *, data: Any, verbose: bool
+    folder: Path,
+    spec: Spec,
+    preparer: Callable[[Spec], Prepared],
+    *,
+    data: Any,
+    verbose: bool | int,
 ) -> Run:
     """Trains one of several runs in a folder of its own, or continues it after a kill.
 
@@ -84,7 +90,8 @@ def fit_member(
         spec: Valid spec.
         preparer: Function that prepares the data of a spec.
         data: Rows that replace `data.source`, as for `fit`.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run.
@@ -171,7 +178,7 @@ def resume_run(
     *,
     data: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> Run:
     """Resumes one interrupted run, as `kfc.resume` does.
 
@@ -180,7 +187,8 @@ def resume_run(
         data: Rows of the run, if it was given `data=`.
         callbacks: Callbacks of the run, if it was given `callbacks=`: new ones of the same
             classes, in the same order.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run. A run that was finished already is loaded.

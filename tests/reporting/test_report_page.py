@@ -145,6 +145,14 @@ def test_other_rows_are_refused(table_run, people):
         kfc.report(table_run.folder, data=people.head(300))
 
 
+def test_a_run_links_to_its_page(digits_run, monkeypatch):
+    monkeypatch.chdir(digits_run.folder.parent)
+    name = digits_run.folder.name
+    assert f'<a href="{name}/report.html">report.html</a>' in digits_run._repr_html_()
+    assert repr(digits_run).endswith("report.html")
+    assert len(repr(digits_run).splitlines()) <= 8
+
+
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own(digits_run):
     shown = kfc.report(digits_run)._repr_html_()
     assert shown.startswith("<iframe")
