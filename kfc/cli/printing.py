@@ -44,6 +44,14 @@ def print_report_of(folder: Path, width: int = 18) -> None:
         print(f"{'report':{width}} {one_line(user_paths.shown_path(folder / FILE))}")
 
 
+def print_published(run: Run | Ensemble) -> None:
+    """Prints published results for the data of a run, if there are any."""
+    from kfc.runs import Run, published_beside
+
+    for each in published_beside(run) if isinstance(run, Run) else ():
+        print(f"{'published':18} {each.text}")
+
+
 def print_cross_validation(result: CrossValidation, as_json: bool) -> None:
     """Prints a line for each fold, the mean and the spread; then the scores of the average."""
     if as_json:

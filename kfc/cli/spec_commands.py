@@ -104,6 +104,8 @@ def fit(
     network = kfc.load(start).network if start else None
     run = kfc.fit(checked, network=network, runs=runs, verbose=shown)
     printing.print_run(run.summary(), as_json)
+    if not as_json:
+        printing.print_published(run)
 
 
 def tune(

@@ -13,12 +13,14 @@ from kfc.ensembles import CrossValidation, Ensemble, is_ensemble, load, load_fol
 from kfc.errors import Finding, SpecError
 from kfc.pages import FILE
 from kfc.reporting.blocks import Section, Text
+from kfc.reporting.class_numbers import confusion
 from kfc.reporting.comparison_sections import comparison_sections
 from kfc.reporting.fold_sections import fold_sections
 from kfc.reporting.rendering import page_html
 from kfc.reporting.run_facts import RunFacts
 from kfc.reporting.run_sections import metric_table, run_sections
 from kfc.reporting.search_sections import search_sections
+from kfc.reporting.tensorboard_images import write_confusion_image
 from kfc.runs import Run, date_of, load_run
 from kfc.system import atomic, tensorflow_startup, user_paths
 from kfc.tuning import Search, SearchStatus, read_status
@@ -107,7 +109,16 @@ def write_finished(result: Any, *, prepared: Prepared | None = None, data: Any =
         prepared: Data of a run.
         data: Rows given in Python.
     """
-    _write_one(result, prepared=prepared, data=data)
+    if not isinstance(result, Run):
+        _write_one(result, data=data)
+        return
+    facts = RunFacts.of(result, prepared, data)
+    _write_page_of(facts, result.folder / FILE)
+    answers, names = facts.final, result.task.class_names
+    if answers is not None and names:
+        counts = confusion(answers.y, answers.predicted, len(names))
+        folder = result.folder / "tensorboard" / "test"
+        write_confusion_image(folder, counts, names, result.epochs)
 
 
 def _loaded(result: Any) -> Any:
@@ -126,15 +137,9 @@ def _loaded(result: Any) -> Any:
     return load_run(place)
 
 
-def _write_one(
-    result: Any,
-    *,
-    prepared: Prepared | None = None,
-    data: Any = None,
-    path: Path | None = None,
-) -> Report:
+def _write_one(result: Any, *, data: Any = None, path: Path | None = None) -> Report:
     if isinstance(result, Run):
-        return _write_run(result, prepared=prepared, data=data, path=path)
+        return _write_run(result, data=data, path=path)
     place = path or result.folder / FILE
     name = result.folder.name
     if isinstance(result, CrossValidation):
@@ -177,19 +182,16 @@ def _facts(runs: Iterable[Run], data: Any) -> list[RunFacts]:
     ]
 
 
-def _write_run(
-    run: Run,
-    *,
-    prepared: Prepared | None = None,
-    data: Any = None,
-    path: Path | None = None,
-) -> Report:
+def _write_run(run: Run, *, data: Any, path: Path | None) -> Report:
     place = path or run.folder / FILE
-    in_python = run.spec.data.source is None and data is None and prepared is None
+    in_python = run.spec.data.source is None and data is None
     if in_python and path is None and place.is_file():
         return Report(place)
-    facts = RunFacts.of(run, prepared, data)
-    date = f"begun {date_of(run.folder)}"
+    return _write_page_of(RunFacts.of(run, data=data), place)
+
+
+def _write_page_of(facts: RunFacts, place: Path) -> Report:
+    date = f"begun {date_of(facts.run.folder)}"
     return _written(place, page_html(facts.name, "Run", date, run_sections(facts)))
 
 

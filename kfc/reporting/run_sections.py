@@ -27,7 +27,7 @@ from kfc.reporting.pictures import weight_pictures
 from kfc.reporting.run_facts import Answers, RunFacts
 from kfc.reporting.value_sections import value_sections
 from kfc.reporting.worst_rows import mistakes_section
-from kfc.runs import scores
+from kfc.runs import Run, published_beside, scores
 from kfc.spec import METRICS, dump_spec
 
 _IMPORTANCES = 20
@@ -84,7 +84,25 @@ def _result_section(facts: RunFacts) -> Section:
         if linear.rows < run.num_rows.get("train", linear.rows):
             note += f" on {linear.rows:,} of {run.num_rows['train']:,} training rows"
         blocks.append(Text(f"{note}, on standardized inputs with one-hot categories.", "note"))
+    blocks += _published(run)
     return Section("result", "Result", blocks)
+
+
+def _published(run: Run) -> list[object]:
+    """Returns a table of published results for the same data, if there are any."""
+    found = published_beside(run)
+    rows: list[list[Cell | str]] = [
+        ["-".join(map(str, each.hidden)), number(each.accuracy), each.source] for each in found
+    ]
+    if "test_accuracy" in run.metrics and found:
+        own = "-".join(str(layer.units) for layer in run.spec.network.hidden)
+        rows.append(
+            [Cell(f"{own} (this run)", strong=True), number(run.metrics["test_accuracy"]), ""]
+        )
+    if not rows:
+        return []
+    caption = f"Published for {found[0].data}, dense networks of about this size"
+    return [Table(caption, ["hidden layers", "test accuracy", "source"], rows)]
 
 
 def _constant(classification: bool) -> str:

@@ -23,6 +23,8 @@ from .predictions import from_outputs as from_outputs
 from .predictions import predict as predict
 from .predictions import raw_rows as raw_rows
 from .predictions import table as table
+from .published import PublishedResult as PublishedResult
+from .published import published_beside as published_beside
 from .run import Run as Run
 from .run import load_run as load_run
 from .run_list import ListedRun as ListedRun

@@ -12,7 +12,8 @@ _TEMPLATE = """<table>
 {%- for name, value in facts.items() %}
 <tr><th scope="row" style="text-align: left">{{ name }}</th>
 <td style="text-align: left">
-{%- if name in links %}<a href="{{ links[name] }}">{{ value }}</a>{% else %}{{ value }}{% endif -%}
+{%- if name in links %}<a href="{{ links[name] }}">{{ value }}</a>
+{%- else %}{{ value }}{% endif -%}
 </td></tr>
 {%- endfor %}
 </tbody>
