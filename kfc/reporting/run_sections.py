@@ -22,6 +22,7 @@ from kfc.reporting.curves import learning_curves
 from kfc.reporting.data_section import data_section
 from kfc.reporting.figures import bars
 from kfc.reporting.honest_baselines import LinearModel, linear_model
+from kfc.reporting.layer_section import layer_section
 from kfc.reporting.machine_section import machine_section
 from kfc.reporting.pictures import weight_pictures
 from kfc.reporting.run_facts import Answers, RunFacts
@@ -55,6 +56,9 @@ def run_sections(facts: RunFacts) -> list[Section]:
                 "under its blue ones."
             )
             sections.append(Section("weights", "First-layer weights", [about, pictures]))
+    layers = layer_section(facts, facts.watched) if facts.watched else None
+    if layers is not None:
+        sections.append(layers)
     return [*sections, _findings_section(facts), spec_section(facts), machine_section(facts)]
 
 

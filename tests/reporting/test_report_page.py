@@ -22,7 +22,7 @@ OF_CLASSES = [
         "calibration",
         "mistakes",
     ),
-    *("findings", "spec", "machine"),
+    *("layers", "findings", "spec", "machine"),
 ]
 
 
