@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -13,6 +11,7 @@ from scipy import stats
 from kfc.reporting.blocks import Cell, Section, Table, Text, count, number, number_text, shown
 from kfc.reporting.curves import learning_curves
 from kfc.reporting.run_facts import Answers, RunFacts
+from kfc.reporting.spec_section import flat_values
 from kfc.runs import environment
 from kfc.spec import METRICS
 
@@ -254,16 +253,6 @@ def _spec_section(runs: Sequence[RunFacts]) -> Section:
         return Section("spec", "Differences of the specs", [Text("The specs are the same.")])
     head = ["key", *(shown(each.name, 60) for each in runs)]
     return Section("spec", "Differences of the specs", [Table("Keys that differ", head, rows)])
-
-
-def flat_values(values: Any, path: str = "") -> dict[str, str]:
-    """Returns dotted path -> JSON of each value of nested mappings."""
-    if not isinstance(values, Mapping) or not values:
-        return {path: json.dumps(values)}
-    found: dict[str, str] = {}
-    for key, value in values.items():
-        found |= flat_values(value, f"{path}.{key}" if path else str(key))
-    return found
 
 
 def _cost_section(runs: Sequence[RunFacts]) -> Section:

@@ -8,7 +8,6 @@ import numpy as np
 
 from kfc.reporting.blocks import (
     Cell,
-    CodeText,
     Section,
     Table,
     Text,
@@ -26,10 +25,11 @@ from kfc.reporting.layer_section import layer_section
 from kfc.reporting.machine_section import machine_section
 from kfc.reporting.pictures import weight_pictures
 from kfc.reporting.run_facts import Answers, RunFacts
+from kfc.reporting.spec_section import spec_section
 from kfc.reporting.value_sections import value_sections
 from kfc.reporting.worst_rows import mistakes_section
 from kfc.runs import Run, published_beside, scores
-from kfc.spec import METRICS, dump_spec
+from kfc.spec import METRICS
 
 _IMPORTANCES = 20
 
@@ -235,9 +235,3 @@ def _findings_section(facts: RunFacts) -> Section:
     ]
     head = ["check", "where", "finding", "what to do"]
     return Section("findings", "Findings", [Table("Findings of the checks", head, rows)])
-
-
-def spec_section(facts: RunFacts) -> Section:
-    """Returns the section with the resolved spec of a run."""
-    text = dump_spec(facts.run.spec)
-    return Section("spec", "Spec", [CodeText("Resolved spec, which repeats this run", text)])

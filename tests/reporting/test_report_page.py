@@ -145,6 +145,26 @@ def test_other_rows_are_refused(table_run, people):
         kfc.report(table_run.folder, data=people.head(300))
 
 
+def test_the_spec_is_compared_with_that_of_the_run_before(tmp_path):
+    options = {"runs": tmp_path, "verbose": False}
+    kfc.fit("digits", overrides={"training.epochs": 1, "report": False}, **options)
+    changed = {"training.epochs": 1, "network.hidden": [8], "report": False}
+    second = kfc.fit("digits", overrides=changed, **options)
+    table = sections(second)["spec"].table("Differences")
+    assert table.head[1] == "0001-digits"
+    assert [row[0].text for row in table.cells] == ["network.hidden"]
+
+
+@pytest.mark.slow
+def test_the_page_of_mnist_is_small_and_has_pictures(idx_datasets, tmp_path):
+    short = {"training.epochs": 2, "data.source": f"idx:{idx_datasets / 'mnist'}"}
+    run = kfc.fit("mnist", overrides=short, runs=tmp_path, verbose=False)
+    html = (run.folder / "report.html").read_text("utf-8")
+    assert len(html.encode()) < 3_000_000
+    assert html.count('src="data:image/png') == 50 + 32
+    assert "Published for MNIST" in html
+
+
 def test_a_run_links_to_its_page(digits_run, monkeypatch):
     monkeypatch.chdir(digits_run.folder.parent)
     name = digits_run.folder.name
