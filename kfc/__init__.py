@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
     from kfc.estimators import Classifier, Regressor
     from kfc.exporting import Export, export
+    from kfc.reporting import Report, report
     from kfc.runs import Predictions, Run
     from kfc.runs import build_untrained as build
     from kfc.spec import Spec
@@ -59,6 +60,7 @@ __all__ = [
     "Predictions",
     "RegistryError",
     "Regressor",
+    "Report",
     "Run",
     "Search",
     "Spec",
@@ -70,6 +72,7 @@ __all__ = [
     "export",
     "fit",
     "load",
+    "report",
     "resume",
     "tune",
     "verify",
@@ -83,6 +86,7 @@ _ON_FIRST_USE = {
     "Export": "kfc.exporting.loaded_export:Export",
     "Predictions": "kfc.runs.predictions:Predictions",
     "Regressor": "kfc.estimators.regressor:Regressor",
+    "Report": "kfc.reporting.report_page:Report",
     "Run": "kfc.runs.run:Run",
     "cross_validate": "kfc.ensembles.cross_validating:cross_validate",
     "build": "kfc.runs.untrained:build_untrained",
@@ -90,6 +94,7 @@ _ON_FIRST_USE = {
     "export": "kfc.exporting.export_run:export",
     "fit": "kfc.ensembles.any_run:fit",
     "load": "kfc.ensembles.any_run:load",
+    "report": "kfc.reporting.report_page:report",
     "resume": "kfc.ensembles.any_run:resume",
     "Search": "kfc.tuning.search:Search",
     "Spec": "kfc.spec:Spec",

@@ -331,7 +331,7 @@ CALLBACKS = Registry(
         "early_stopping": "kfc.training.callbacks.early_stopping:EarlyStopping",
         "metrics_log": "kfc.training.callbacks.logs:MetricsLog",
         "tensorboard_log": "kfc.training.callbacks.logs:TensorBoardLog",
-        "terminal": "kfc.training.callbacks.logs:Terminal",
+        "terminal": "kfc.training.callbacks.terminal_log:Terminal",
     },
 )
 EXPORTERS = Registry(

@@ -22,6 +22,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # There is a process of tests for each core: NumPy's threads would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Thousands of tests fit a network; those of its page (tests/reporting) switch pages on.
+os.environ.setdefault("KFC_REPORT", "off")
+
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from kfc.cli import listing_commands, run_commands, spec_commands
+from kfc.cli import listing_commands, report_command, run_commands, spec_commands
 from kfc.errors import KfcError
 from kfc.system import standard_streams
 
@@ -50,6 +50,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "tune": spec_commands.tune,
     "resume": run_commands.resume,
     "evaluate": run_commands.evaluate,
+    "report": report_command.report,
     "runs": run_commands.list_runs,
     "predict": run_commands.predict,
     "export": run_commands.export,

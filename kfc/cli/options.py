@@ -12,4 +12,12 @@ SpecArguments = Annotated[
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print a line for each epoch, not a bar.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+
+
+def progress_level(*, quiet: bool, verbose: bool) -> bool | int:
+    """Returns `verbose` of `kfc.fit` for two options of a command; `--quiet` wins."""
+    return False if quiet else 2 if verbose else True

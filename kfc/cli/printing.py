@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -32,6 +33,23 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
     print(f"{'epochs':18} {summary['epochs']}")
     print(f"{'seconds':18} {summary['seconds']:.2f}")
     print(f"{'folder':18} {one_line(summary['folder'])}")
+    print_report_of(Path(summary["folder"]))
+
+
+def print_report_of(folder: Path, width: int = 18) -> None:
+    """Prints the path of the page in a folder, if there is one."""
+    from kfc.pages import FILE
+
+    if (folder / FILE).is_file():
+        print(f"{'report':{width}} {one_line(user_paths.shown_path(folder / FILE))}")
+
+
+def print_published(run: Run | Ensemble) -> None:
+    """Prints published results for the data of a run, if there are any."""
+    from kfc.runs import Run, published_beside
+
+    for each in published_beside(run) if isinstance(run, Run) else ():
+        print(f"{'published':18} {each.text}")
 
 
 def print_cross_validation(result: CrossValidation, as_json: bool) -> None:
@@ -44,6 +62,7 @@ def print_cross_validation(result: CrossValidation, as_json: bool) -> None:
         print_metrics(result.metrics, result.baseline)
     print_uncertainty(result.uncertainty)
     print(f"{'folder':18} {one_line(user_paths.shown_path(result.folder))}")
+    print_report_of(result.folder)
 
 
 def print_any(result: Run | Ensemble | CrossValidation, as_json: bool) -> None:
@@ -129,6 +148,7 @@ def print_search(search: Search) -> None:
         print(f"{name:16} {value:.4f}")
     print(f"{'best':16} {user_paths.shown_path(search.folder / 'best.yaml')}")
     print(f"{'folder':16} {user_paths.shown_path(search.run_folder)}")
+    print_report_of(search.folder, width=16)
 
 
 def print_wrapped(sentence: str) -> None:

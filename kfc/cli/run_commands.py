@@ -12,11 +12,16 @@ from typing import Annotated, Any
 import typer
 
 from kfc.cli import printing, table_commands
-from kfc.cli.options import AsJson, Quiet, RunFolder
+from kfc.cli.options import AsJson, Quiet, RunFolder, Verbose, progress_level
 from kfc.cli.startup import start_for_command
 
 
-def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def resume(
+    folder: RunFolder,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """Resume an interrupted RUN; the result is bit-identical to an uninterrupted one."""
     from kfc.ensembles import is_ensemble
     from kfc.runs import resuming
@@ -26,7 +31,8 @@ def resume(folder: RunFolder, as_json: AsJson = False, quiet: Quiet = False) -> 
     start_for_command(quiet)
     import kfc
 
-    printing.print_any(kfc.resume(folder, verbose=not quiet), as_json)
+    shown = progress_level(quiet=quiet, verbose=verbose)
+    printing.print_any(kfc.resume(folder, verbose=shown), as_json)
 
 
 def evaluate(

@@ -13,7 +13,7 @@ import typer
 
 from kfc.cli import printing, table_commands
 from kfc.cli.arguments import check_fold_options, spec_and_overrides, with_eager
-from kfc.cli.options import AsJson, Quiet, SpecArguments
+from kfc.cli.options import AsJson, Quiet, SpecArguments, Verbose, progress_level
 from kfc.cli.startup import start_for_command
 from kfc.errors import NumbersError
 
@@ -79,6 +79,7 @@ def fit(
     ] = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train a network. SPEC is a file or a built-in spec, by default `digits`.
 
@@ -94,14 +95,17 @@ def fit(
     start_for_command(quiet)
     import kfc
 
+    shown = progress_level(quiet=quiet, verbose=verbose)
     if folds is not None:
         options: dict[str, Any] = {"repeats": repeats, "workers": workers, "runs": runs}
-        result = kfc.cross_validate(checked, folds=folds, verbose=not quiet, **options)
+        result = kfc.cross_validate(checked, folds=folds, verbose=shown, **options)
         printing.print_cross_validation(result, as_json)
         return
     begin = kfc.load(start) if start else None
-    run = kfc.fit(checked, network=begin, runs=runs, verbose=not quiet)
+    run = kfc.fit(checked, network=begin, runs=runs, verbose=shown)
     printing.print_run(run.summary(), as_json)
+    if not as_json:
+        printing.print_published(run)
 
 
 def tune(

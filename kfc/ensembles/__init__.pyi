@@ -3,6 +3,7 @@ from .any_run import load as load
 from .any_run import resume as resume
 from .cross_validating import CrossValidation as CrossValidation
 from .cross_validating import cross_validate as cross_validate
+from .cross_validating import load_folds as load_folds
 from .ensemble import Ensemble as Ensemble
 from .folder_list import list_folder as list_folder
 from .memory_fit import MemoryFit as MemoryFit

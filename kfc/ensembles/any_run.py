@@ -16,6 +16,7 @@ from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.member_training import MemberRunner, train_members
 from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
 from kfc.errors import DataError, Finding, SpecError
+from kfc.pages import write_page
 from kfc.runs import (
     Run,
     asks_for_uncertainty,
@@ -36,7 +37,7 @@ def fit(
     network: keras.Model | Run | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> Run | Ensemble:
     """Trains the network of a spec in a new run folder, or several of them to average.
 
@@ -63,7 +64,8 @@ def fit(
         callbacks: Keras callbacks, called after those that the spec names and before kfc's
             logs.
         runs: Folder that holds the numbered run folders.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run; with `training.members` above 1 the ensemble of these runs, which
@@ -122,7 +124,7 @@ def resume(
     *,
     data: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> Run | Ensemble | CrossValidation:
     """Resumes an interrupted run; the result has the bits of an uninterrupted one.
 
@@ -142,7 +144,8 @@ def resume(
         data: Rows of the run, if it was given `data=`.
         callbacks: Callbacks of the run, if it was given `callbacks=`: new ones of the same
             classes, in the same order.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run, ensemble or cross-validation. What was finished already is loaded.
@@ -201,4 +204,6 @@ def _finish_seeds(plan: EnsemblePlan, folder: Path, data: Any, console: Console)
     uncertainty = average_uncertainty(trained[0].spec, parts)
     measured = average.scores("test_", uncertainty)
     average_file.write_average(folder, trained, measured, constant, uncertainty)
-    return load_ensemble(folder)
+    ensemble = load_ensemble(folder)
+    write_page(ensemble, console, data=data)
+    return ensemble

@@ -30,6 +30,7 @@ from kfc.ensembles.plan_file import (
     read_plan,
 )
 from kfc.errors import Finding, SpecError
+from kfc.pages import write_page
 from kfc.runs import Run, scores, start_for_spec
 from kfc.spec import Spec, SpecLike, load_spec
 from kfc.system import atomic, hint_on_interrupt, locks, progress_console, user_paths
@@ -129,7 +130,7 @@ def cross_validate(
     workers: int = 1,
     folder: str | Path | None = None,
     runs: str | Path = "runs",
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> CrossValidation:
     """Trains a run for each fold of the rows, on all other rows, and measures it on the fold.
 
@@ -214,7 +215,7 @@ def _opened(place: Path, plan: EnsemblePlan, contents: dict[str, bytes]) -> Iter
 
 
 def finish_folds(
-    plan: EnsemblePlan, folder: Path, data: Any, *, workers: int, verbose: bool
+    plan: EnsemblePlan, folder: Path, data: Any, *, workers: int, verbose: bool | int
 ) -> CrossValidation:
     """Trains all folds that are not finished, and returns the result.
 
@@ -226,8 +227,25 @@ def finish_folds(
         verbose: Whether a line for each fold is shown on stderr.
     """
     files = (average_file.FILE, fold_scores.FILE)
-    if not all((folder / name).is_file() for name in files):
-        _train(plan, folder, data, workers, progress_console(verbose))
+    if all((folder / name).is_file() for name in files):
+        return load_folds(folder)
+    console = progress_console(verbose)
+    _train(plan, folder, data, workers, console)
+    found = load_folds(folder)
+    write_page(found, console)
+    return found
+
+
+def load_folds(folder: Path) -> CrossValidation:
+    """Loads a finished cross-validation from its folder.
+
+    Args:
+        folder: Absolute path of its folder.
+
+    Raises:
+        CheckpointError: If it is not finished, or a file is damaged.
+    """
+    plan = read_plan(folder)
     scored, pooled, _ = fold_scores.read_scores(folder)
     average = average_file.read_average(folder)
     return CrossValidation(

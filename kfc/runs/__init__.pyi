@@ -1,3 +1,4 @@
+from . import calibration as calibration
 from . import environment as environment
 from . import fitting as fitting
 from . import result_file as result_file
@@ -28,6 +29,8 @@ from .predictions import padded_outputs as padded_outputs
 from .predictions import predict as predict
 from .predictions import raw_rows as raw_rows
 from .predictions import table as table
+from .published import PublishedResult as PublishedResult
+from .published import published_beside as published_beside
 from .run import Run as Run
 from .run import load_run as load_run
 from .run_list import ListedRun as ListedRun

@@ -11,7 +11,10 @@ _TEMPLATE = """<table>
 <tbody>
 {%- for name, value in facts.items() %}
 <tr><th scope="row" style="text-align: left">{{ name }}</th>
-<td style="text-align: left">{{ value }}</td></tr>
+<td style="text-align: left">
+{%- if name in links %}<a href="{{ links[name] }}">{{ value }}</a>
+{%- else %}{{ value }}{% endif -%}
+</td></tr>
 {%- endfor %}
 </tbody>
 </table>"""
@@ -31,14 +34,17 @@ def described(title: str, facts: Mapping[str, str]) -> str:
     return "\n".join([one_line(title), *lines])
 
 
-def described_as_html(title: str, facts: Mapping[str, str]) -> str:
+def described_as_html(
+    title: str, facts: Mapping[str, str], links: Mapping[str, str] | None = None
+) -> str:
     """Returns a title and facts as an HTML table in which every text is escaped.
 
     Args:
         title: Kind and name of the result.
         facts: Name -> value, at most seven facts.
+        links: Name of a fact -> relative address to which it leads.
     """
     from jinja2 import Environment
 
     template = Environment(autoescape=True).from_string(_TEMPLATE)
-    return template.render(title=title, facts=facts)
+    return template.render(title=title, facts=facts, links=links or {})

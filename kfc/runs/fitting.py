@@ -14,6 +14,7 @@ from rich.console import Console
 from kfc.data import Prepared, prepare, tables_beside
 from kfc.data.tables import report_table
 from kfc.network import check_architecture, check_meaning
+from kfc.pages import write_page
 from kfc.runs import environment, result_file, resuming
 from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
@@ -35,7 +36,7 @@ def fit_run(
     network: keras.Model | Run | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> Run:
     """Trains the network of a spec in a new run folder, as `kfc.fit` does for one network.
 
@@ -47,7 +48,8 @@ def fit_run(
         callbacks: Keras callbacks, called after those that the spec names and before kfc's
             logs.
         runs: Folder that holds the numbered run folders.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run.
@@ -68,11 +70,18 @@ def fit_run(
     )
     # The folder appears with both files, so a killed run can always be resumed.
     with locks.new_numbered_folder(place, valid.name, begun.contents) as folder:
-        return begun.train(folder, console)
+        run = begun.train(folder, console)
+        write_page(run, console, prepared=begun.trainer.plan.prepared)
+        return run
 
 
 def fit_member(
-    folder: Path, spec: Spec, preparer: Callable[[Spec], Prepared], *, data: Any, verbose: bool
+    folder: Path,
+    spec: Spec,
+    preparer: Callable[[Spec], Prepared],
+    *,
+    data: Any,
+    verbose: bool | int,
 ) -> Run:
     """Trains one of several runs in a folder of its own, or continues it after a kill.
 
@@ -81,7 +90,8 @@ def fit_member(
         spec: Valid spec.
         preparer: Function that prepares the data of a spec.
         data: Rows that replace `data.source`, as for `fit`.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run.
@@ -172,7 +182,7 @@ def resume_run(
     *,
     data: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
-    verbose: bool = True,
+    verbose: bool | int = True,
 ) -> Run:
     """Resumes one interrupted run, as `kfc.resume` does.
 
@@ -181,7 +191,8 @@ def resume_run(
         data: Rows of the run, if it was given `data=`.
         callbacks: Callbacks of the run, if it was given `callbacks=`: new ones of the same
             classes, in the same order.
-        verbose: Whether progress is shown on stderr.
+        verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
+            True shows a bar.
 
     Returns:
         The finished run. A run that was finished already is loaded.
@@ -192,10 +203,14 @@ def resume_run(
     folder, console = user_paths.absolute(folder), progress_console(verbose)
     resuming.check_is_run(folder)
     preparer = functools.partial(prepare, data=data, cache=tables_beside(folder))
-    if result_file.is_finished(folder):
+    finished = result_file.is_finished(folder)
+    if finished:
         place = user_paths.shown_path(folder)
         say(console, f"{place} is finished: there is nothing to resume.")
-    return _load_or_resume(folder, data, callbacks, console, preparer)
+    run = _load_or_resume(folder, data, callbacks, console, preparer)
+    if not finished:
+        write_page(run, console, data=data)
+    return run
 
 
 def _load_or_resume(

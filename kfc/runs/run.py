@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from kfc.data import Prepared, Rows, Task, prepare, tables_beside
 from kfc.errors import DataError, Finding, SpecError
 from kfc.network import build, raw_model
+from kfc.pages import FILE
 from kfc.runs import environment, result_file
 from kfc.runs.description import described, described_as_html
 from kfc.runs.labelled_data import RowsWithPredictions, decode_targets, encode_labelled
@@ -272,7 +274,9 @@ class Run:
         return described(f"Run {self.folder.name}", self._facts())
 
     def _repr_html_(self) -> str:
-        return described_as_html(f"Run {self.folder.name}", self._facts())
+        # A notebook's server opens files below its folder, by relative addresses.
+        page = quote(user_paths.shown_path(self.folder / FILE))
+        return described_as_html(f"Run {self.folder.name}", self._facts(), {"report": page})
 
     def _facts(self) -> dict[str, str]:
         """Returns the most important facts, for at most seven lines."""
@@ -291,6 +295,7 @@ class Run:
             f"{self.seconds:.1f} s",
             **measured,
             "folder": str(self.folder),
+            **({"report": FILE} if (self.folder / FILE).is_file() else {}),
         }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +135,7 @@ class RunWriter:
             "without_state": stateless,
             "resumed": self._environment["resumed"],
         }
+        atomic.write_file(folder / "metrics.csv", history_csv(run.history))
         result_file.write_result(folder, facts, run.task)
         return run
 
@@ -173,6 +177,20 @@ class RunWriter:
 
     def _say(self, line: str) -> None:
         say(self._console, line)
+
+
+def history_csv(history: Mapping[str, Sequence[Any]]) -> str:
+    """Returns a CSV table with a row for each epoch; a metric that ends early leaves gaps.
+
+    Args:
+        history: Metric -> one value per epoch.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", *history])
+    for number, row in enumerate(zip_longest(*history.values(), fillvalue=""), 1):
+        writer.writerow([number, *row])
+    return text.getvalue()
 
 
 def _sample(plan: Plan) -> sample_file.Sample:

@@ -184,6 +184,10 @@ class Spec(SpecModel):
         description="Codes of data checks that neither stop this run nor warn.",
         examples=[["unscaled_input"]],
     )
+    report: bool = Field(
+        True,
+        description="Whether report.html, a page about the result, is written at the end.",
+    )
     preset: Annotated[str, AfterValidator(check_preset)] | None = Field(
         None,
         description="Name of values for the keys of data, network and training that this spec "

@@ -89,16 +89,19 @@ def _refuse(error: OSError) -> None:
     ) from error
 
 
-def progress_console(verbose: bool = True) -> Console:
+def progress_console(verbose: bool | int = True) -> Console:
     """Returns a console on stderr, which drops text that cannot be written.
 
     Args:
-        verbose: Whether the console prints.
+        verbose: Whether the console prints; 2 for lines only, without a bar that moves.
     """
     from rich.console import Console
 
     stream: Any = _Stream(_stderr, _drop)
-    return Console(file=stream, quiet=not verbose, highlight=False, markup=False)
+    lines = False if verbose == 2 else None  # None: bars where the stream is a terminal
+    return Console(
+        file=stream, quiet=not verbose, highlight=False, markup=False, force_interactive=lines
+    )
 
 
 @contextmanager

@@ -40,10 +40,11 @@ _FIRST_CHECKPOINT_SECONDS = 60.0
 class Loop:
     """Trains epoch by epoch, calling Keras callbacks where Keras would.
 
-    The `params` of the callbacks have four entries besides Keras's own: `began`, the
+    The `params` of the callbacks have five entries besides Keras's own: `began`, the
     monotonic time at which the training began, less the time before a resume; `seconds` from
     then to the end of the epoch whose hook is called; `weights`, a function that returns
-    copies of the weights at the end of this epoch; and `flushed`, which says that the loop
+    copies of the weights at the end of this epoch; `samples`, the number of training rows of
+    all epochs together; and `flushed`, which says that the loop
     calls `flush`, so that a log may collect its lines until then.
 
     Ctrl-C and SIGTERM are obeyed after the running steps and a checkpoint.
@@ -112,6 +113,7 @@ class Loop:
             "began": time.monotonic() - progress.seconds,
             "seconds": progress.seconds,
             "weights": model.get_weights,
+            "samples": self.training.epochs * self.engine.num_rows,
             "flushed": True,
         }
         self._began, self._checkpointed = self._params["began"], time.monotonic()

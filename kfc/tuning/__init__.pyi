@@ -1,7 +1,14 @@
+from . import importance as importance
+from .comparison import Finalist as Finalist
 from .search import Search as Search
 from .search import tune as tune
 from .search_status import SearchStatus as SearchStatus
 from .search_status import read_status as read_status
 from .search_status import search_folder as search_folder
+from .search_tables import keys_of as keys_of
 from .search_tables import rich_table as rich_table
+from .search_tables import short_names as short_names
+from .search_tables import short_value as short_value
 from .space import Space as Space
+from .trial import Trial as Trial
+from .trial import objective_direction as objective_direction

@@ -15,6 +15,7 @@ from kfc.ensembles import Ensemble
 from kfc.errors import Finding, SpecError
 from kfc.findings import run_checks
 from kfc.network import num_inputs
+from kfc.pages import write_page
 from kfc.runs import Run, prepare_data, start_for_spec
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
@@ -232,7 +233,9 @@ def tune(
                 verdict = loop.run_finals(pool)
         finally:
             pool.close()
-        return _finish(space, search_path, records, loop, verdict, source)
+        search = _finish(space, search_path, records, loop, verdict, source)
+        write_page(search, console)
+        return search
 
 
 def _rows_in_memory(data: Any, spec: Spec) -> Any:

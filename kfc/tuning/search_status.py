@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kfc.errors import CheckpointError, Finding
 from kfc.spec import Spec
 from kfc.system import safe_open, user_paths
+from kfc.tuning.comparison import Finalist
 from kfc.tuning.journal import read_events, trial_from_event
 from kfc.tuning.ranking import ranked
-from kfc.tuning.trial import Trial, trial_summary
+from kfc.tuning.trial import Trial, objective_direction, trial_summary
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class SearchStatus:
         proposed: Number of proposed trials, finished or not.
         winner: Number of the winning trial; None while the search is not finished.
         sentences: Explanation of the winner; empty while the search is not finished.
+        repeats: Trainings of the finalists on fresh seeds.
+        metrics: Metrics of the winner's final run; empty while the search is not finished.
     """
 
     folder: Path
@@ -33,6 +36,22 @@ class SearchStatus:
     proposed: int
     winner: int | None = None
     sentences: tuple[str, ...] = ()
+    repeats: tuple[Trial, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def finalists(self) -> list[Finalist]:
+        """The finalists with their repeats until now: the winner, then by their means."""
+        numbers = {trial.number: trial for trial in self.ranking}
+        found = [
+            Finalist(numbers[number], tuple(r for r in self.repeats if r.number == number))
+            for number in dict.fromkeys(repeat.number for repeat in self.repeats)
+            if number in numbers
+        ]
+        sign = 1 if objective_direction(self.objective) == "max" else -1
+        return sorted(
+            found, key=lambda each: (each.trial.number != self.winner, -sign * each.mean)
+        )
 
     @property
     def best(self) -> Trial | None:
@@ -87,7 +106,12 @@ def read_status(folder: Path) -> SearchStatus:
     proposed = sum(event["kind"] == "proposal" for event in events)
     ranking = ranked(trials, objective)
     # A finished search that is continued with more trials has events after its verdict.
+    repeats = tuple(trial_from_event(each) for each in events if each["kind"] == "repeat")
     if events[-1]["kind"] != "verdict":
-        return SearchStatus(folder, objective, ranking, proposed)
+        return SearchStatus(folder, objective, ranking, proposed, repeats=repeats)
     winner, sentences = events[-1]["number"], tuple(events[-1]["sentences"])
-    return SearchStatus(folder, objective, ranking, proposed, winner, sentences)
+    final = [each for each in events if each["kind"] == "winner" and each["number"] == winner]
+    metrics = dict(final[-1]["metrics"]) if final else {}
+    return SearchStatus(
+        folder, objective, ranking, proposed, winner, sentences, repeats, metrics
+    )

@@ -20,7 +20,14 @@ def logged(run):
 def test_a_run_folder_holds_every_record(run):
     names = {path.name for path in run.folder.iterdir()}
     assert names == {
-        *("spec.yaml", "environment.json", "metrics.jsonl", "checkpoints", "model.keras"),
+        *(
+            "spec.yaml",
+            "environment.json",
+            "metrics.jsonl",
+            "metrics.csv",
+            "checkpoints",
+            "model.keras",
+        ),
         *("result.json", "tensorboard", "run.log", "sample.npz", ".lock"),
     }
 

@@ -12,4 +12,4 @@ from .from_spec import only_stops as only_stops
 from .hooks import Hooks as Hooks
 from .keras_state import REFUSED as REFUSED
 from .logs import Log as Log
-from .logs import Terminal as Terminal
+from .terminal_log import Terminal as Terminal

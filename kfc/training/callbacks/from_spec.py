@@ -29,7 +29,8 @@ from kfc.spec import METRICS, CallbackSpec, Spec
 from kfc.system import atomic
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.early_stopping import EarlyStopping
-from kfc.training.callbacks.logs import MetricsLog, TensorBoardLog, Terminal
+from kfc.training.callbacks.logs import MetricsLog, TensorBoardLog
+from kfc.training.callbacks.terminal_log import Terminal
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")

@@ -1,4 +1,4 @@
-"""Logs of the metrics of epochs and steps: terminal, JSON lines, CSV and TensorBoard.
+"""Logs of the metrics of epochs and steps: JSON lines, CSV and TensorBoard.
 
 These are Keras callbacks for any model; they work in Keras's `fit` too.
 """
@@ -12,24 +12,19 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from tensorboard.compat.proto import event_pb2, summary_pb2
 
-from kfc.system import atomic, progress_console
+from kfc.system import atomic
 from kfc.training.checkpoints import LogFiles
 from kfc.training.history_values import for_json, numbers, recorded
 
 Logs = Mapping[str, float] | None
-
-_HELD_OUT = ("val", "test")
-_COLUMNS = 80
 
 
 class Log(keras.callbacks.Callback):
@@ -270,127 +265,3 @@ class TensorBoardLog(Log):
         self._writers[folder].write(event.SerializeToString())
         if not (self.params or {}).get("flushed"):
             self.flush()
-
-
-class Terminal(Log):
-    """Shows a bar within epochs, and prints a line for each epoch and each log step.
-
-    Args:
-        every: Number of steps between lines within an epoch, at least 1; None for epochs
-            only.
-        log: File that gets the same lines, or None.
-        console: Console to print on, by default stderr. With a quiet console, only the file
-            is written.
-        notes: Lines that are printed once, before the first epoch.
-    """
-
-    def __init__(
-        self,
-        every: int | None = None,
-        log: Path | None = None,
-        console: Console | None = None,
-        notes: Sequence[str] = (),
-    ) -> None:
-        super().__init__(log)
-        self._notes = notes
-        self.console = console or progress_console()
-        self.log, self._lines_every = log, every
-        self.called_every = "execution"
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        self._epoch_began = 0.0
-
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Prints the notes, and starts the progress bar if the console is a terminal."""
-        super().on_train_begin(logs)
-        for note in self._notes:
-            self._say(note)
-        if self.console.is_terminal and not self.console.quiet:
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=self.console, transient=True)
-            self._bar.start()
-            steps = self.params.get("steps")
-            total = self.params["epochs"] * steps if steps else None
-            self._task = self._bar.add_task("training", total=total)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Records the epoch and the second at which it begins."""
-        super().on_epoch_begin(epoch, logs)
-        self._epoch_began = self._seconds()
-
-    def get_state(self) -> dict[str, Any]:
-        """Returns the state of the log, and the second at which the epoch began."""
-        return {**super().get_state(), "epoch_began": self._epoch_began}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Restores the state that `get_state` has returned."""
-        super().set_state(state)
-        self._epoch_began = float(state["epoch_began"])
-
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Moves the bar, and prints a line if one is due."""
-        step = self._step(batch)
-        if self._bar:
-            title = f"epoch {self._epoch + 1}/{self.params['epochs']}"
-            self._bar.update(self._task, completed=step, description=title)
-        evaluated = any(key.startswith(("val_", "test_")) for key in logs or {})
-        if evaluated or (self._lines_every and step % self._lines_every == 0):
-            self._print(f"  step {step:,}", logs)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Prints the epoch's line."""
-        width = len(str(self.params["epochs"]))
-        seconds = self._seconds() - self._epoch_began
-        title = f"epoch {epoch + 1:{width}}/{self.params['epochs']}"
-        self._print(title, logs, f"{seconds:.2f} s")
-
-    def on_train_end(self, logs: Logs = None) -> None:
-        """Removes the bar."""
-        self.close()
-
-    def close(self) -> None:
-        """Removes the bar, also when training ends with an error."""
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
-
-    def _print(self, title: str, logs: Logs, end: str = "") -> None:
-        for line in _lines(title, [*_parts(numbers(logs)), *([end] if end else [])]):
-            self._say(line)
-
-    def _say(self, line: str) -> None:
-        if not self.console.quiet:
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-        if self.log:
-            self._append(self.log, line)
-
-
-def _parts(logs: Mapping[str, float]) -> list[str]:
-    """Returns each metric with its held-out value, as in `loss 0.5123 (val 0.6134)`."""
-    parts = []
-    for name, value in logs.items():
-        part, _, metric = name.partition("_")
-        if part in _HELD_OUT and metric in logs:
-            continue  # it is printed beside the metric of the training rows
-        beside = "".join(
-            f" ({held_out} {_short(logs[f'{held_out}_{name}'])})"
-            for held_out in _HELD_OUT
-            if f"{held_out}_{name}" in logs
-        )
-        parts.append(f"{name} {_short(value)}{beside}")
-    return parts
-
-
-def _lines(title: str, parts: Sequence[str]) -> list[str]:
-    """Returns a title and parts in lines of at most 80 columns, the later ones indented."""
-    lines = [title]
-    for part in parts:
-        if len(lines[-1]) + 2 + len(part) > _COLUMNS and lines[-1].strip():
-            lines.append(" " * len(title))
-        lines[-1] += f"  {part}"
-    return lines
-
-
-def _short(value: float) -> str:
-    """Returns a number as in Keras's progress bar: a learning rate may be very small."""
-    return f"{value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{value:.2e}"

@@ -11,7 +11,8 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kfc.errors import NumbersError
-from kfc.training.callbacks.logs import CSVLog, MetricsLog, TensorBoardLog, Terminal
+from kfc.training.callbacks.logs import CSVLog, MetricsLog, TensorBoardLog
+from kfc.training.callbacks.terminal_log import Terminal
 from kfc.training.checkpoints.training_state import Progress
 
 

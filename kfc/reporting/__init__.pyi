@@ -1,0 +1,2 @@
+from .report_page import Report as Report
+from .report_page import report as report
