@@ -202,3 +202,9 @@ def test_an_interval_is_wider_than_that_of_independent_folds(experiment):
     half = 2.776445 * (0.005 * (1 / 5 + 20 / 80)) ** 0.5
     assert (found["folds"], found["mean"]) == (5, 0)
     assert (found["low"], found["high"]) == pytest.approx((-half, half), rel=1e-4)
+
+
+def test_an_estimator_and_scikit_learns_mlp_are_scored_on_the_same_folds(experiment):
+    found = experiment("estimators").fold_scores("iris", folds=2)
+    assert sorted(found) == ["kfc", "mlp"]
+    assert all(min(each["score"]) > 0.8 for each in found.values())

@@ -23,13 +23,13 @@ from kfc.runs.run import Run, load_run
 from kfc.runs.running_process import running_process
 from kfc.runs.scores import baseline_scores, further_scores, scores
 from kfc.runs.table_sample import take_table_sample
-from kfc.runs.trainer import compile_trainer, weights_sha256
+from kfc.runs.trainer import Trainer, compile_trainer, weights_sha256
 from kfc.runs.uncertainty import finish
 from kfc.spec import Spec, dump_spec
 from kfc.system import atomic, progress_console
 from kfc.training import check_finite
 from kfc.training.callbacks import Terminal, named_callbacks
-from kfc.training.checkpoints import Checkpoint, store, training_state
+from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
 
 IN_MEMORY = Path("<memory>")
 """`Run.folder` of a run without a folder."""
@@ -129,25 +129,9 @@ def fit_in_memory(
     Raises:
         KfcError: As `kfc.fit` does.
     """
-    # A training that begins by its seed may have a trainer of the pool.
-    begins = weights is None and start is None and until is None
-    key, pooled = None, None
-
-    def build_network(spec: Spec, prepared: Prepared) -> keras.Model:
-        nonlocal key, pooled
-        key = trainer_pool.pool_key(spec, prepared) if begins else None
-        pooled = trainer_pool.take(key)
-        if pooled is None:
-            return new_network(spec, prepared)
-        pooled.start(spec, prepared.task)
-        return pooled.network
-
-    plan = make_plan(spec, data=(), preparer=preparer, build_network=build_network)
-    if pooled is not None:
-        trainer = pooled.with_plan(plan)
-    else:
-        trainer = compile_trainer(plan)
-        pooled = trainer_pool.PooledTrainer.of(trainer) if key else None
+    lease = _Lease()
+    plan = make_plan(spec, data=(), preparer=preparer, build_network=lease.network)
+    trainer = lease.trainer(plan)
     if weights is not None:
         plan.network.set_weights(weights)
     with _folder_of_callbacks(plan.spec) as folder:
@@ -156,14 +140,60 @@ def fit_in_memory(
             callbacks.append(Terminal(plan.spec.training.log_every, None, progress_console()))
         began = time.monotonic()
         progress = trainer.train(None, callbacks, until=until, start=start)
-        seconds = round(time.monotonic() - began, 3)
+        progress.seconds = time.monotonic() - began
         state = None
         if until is not None:
             state = training_state.capture(trainer.model, callbacks, progress)
             trainer.end(callbacks)
     trainer, uncertainty = finish(trainer)
-    prepared = trainer.plan.prepared
-    evaluator = trainer.evaluator
+    kept = _memory_run(trainer, progress, uncertainty, with_network=not lease.key)
+    lease.end()
+    return replace(kept, state=state)
+
+
+class _Lease:
+    """A trainer of the pool for one training, or a new one that then goes into the pool."""
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self._pooled: trainer_pool.PooledTrainer | None = None
+
+    def network(self, spec: Spec, prepared: Prepared) -> keras.Model:
+        """Returns the untrained network of the pool, or a new one."""
+        self.key = trainer_pool.pool_key(spec, prepared)
+        self._pooled = trainer_pool.take(self.key)
+        if self._pooled is None:
+            return new_network(spec, prepared)
+        self._pooled.start(spec, prepared.task)
+        return self._pooled.network
+
+    def trainer(self, plan: Plan) -> Trainer:
+        """Returns the trainer of the network that `network` has returned."""
+        if self._pooled is not None:
+            return self._pooled.with_plan(plan)
+        trainer = compile_trainer(plan)
+        if self.key:
+            self._pooled = trainer_pool.PooledTrainer.of(trainer)
+        return trainer
+
+    def end(self) -> None:
+        """Puts the trainer into the pool; one whose training has failed is dropped."""
+        trainer_pool.give_back(self.key, self._pooled)
+
+
+def _memory_run(
+    trainer: Trainer, progress: Progress, uncertainty: dict[str, Any], *, with_network: bool
+) -> MemoryRun:
+    """Returns the run of a finished trainer.
+
+    Args:
+        trainer: Trainer of the finished network.
+        progress: Progress at the end.
+        uncertainty: Facts of `finish`.
+        with_network: Whether the run gets the trainer's network. That of a pooled trainer
+            trains again, so the run then builds one of its own.
+    """
+    plan, prepared, evaluator = trainer.plan, trainer.plan.prepared, trainer.evaluator
     measured = HeldOutOutputs(
         prepared.train.y,
         {
@@ -172,8 +202,7 @@ def fit_in_memory(
         },
     )
     check_finite(measured.recorded(), "the final weights")
-    # The network of a pooled trainer trains again, so the run gets one of its own.
-    network: Any = None if key else trainer.plan.network
+    network: Any = plan.network if with_network else None
     run = Run(
         spec=plan.spec,
         network=network,
@@ -182,8 +211,8 @@ def fit_in_memory(
         baseline={},
         folder=IN_MEMORY,
         task=prepared.task,
-        seconds=seconds,
-        weights_sha256=weights_sha256(trainer.plan.network),
+        seconds=round(progress.seconds, 3),
+        weights_sha256=weights_sha256(plan.network),
         data_sha256=prepared.sha256,
         num_rows={"train": len(prepared.train)}
         | {name: len(rows) for name, rows in prepared.held_out.items()},
@@ -191,9 +220,8 @@ def fit_in_memory(
         warnings=[finding.as_json() for finding in prepared.warnings],
         uncertainty=uncertainty,
     )
-    ended = trainer.plan.network.get_weights() if key else None
-    trainer_pool.give_back(key, pooled)
-    return MemoryRun(run, ended, _sample(trainer.plan), state, measured)
+    weights = None if with_network else plan.network.get_weights()
+    return MemoryRun(run, weights, _sample(plan), measured=measured)
 
 
 @contextmanager
