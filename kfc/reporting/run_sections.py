@@ -138,10 +138,9 @@ def metric_table(
         beside += [of_linear.get(name)] if linear else []
         values = [metrics.get(f"{part}_{name}") for part in parts] + beside
         cells = [Cell("") if value is None else number(value) for value in values]
-        better = {"max": "more is better", "min": "less is better"}.get(
-            METRICS.get(name, ""), ""
-        )
-        rows.append([Cell(f"{shown(name)}{f' ({better})' if better else ''}"), *cells])
+        better = {"max": "more", "min": "less"}.get(METRICS.get(name, ""), "")
+        rows.append([shown(name), *cells, better])
+    head.append("better is")
     return Table("Metrics; the simple models are measured on test rows", head, rows)
 
 
