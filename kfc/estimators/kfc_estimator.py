@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from kfc.ensembles import Ensemble
+    from kfc.reporting import Report
     from kfc.runs import Run
 
 TARGET_NAMES = ("target", "label")
@@ -49,7 +50,7 @@ class KfcEstimator(BaseEstimator):
             sample_weight: Weight of each row, (rows,), at least 0. A row of weight 0 is no
                 row. Whole numbers are repetitions, if they make at most ten times as many
                 rows; others are factors of the loss, divided by their mean.
-            eval_set: LabelledRows rows `(X, y)` that choose the best epoch instead of a share
+            eval_set: Rows `(X, y)` that choose the best epoch instead of a share
                 of the rows; also a list with one such pair.
 
         Returns:
@@ -89,7 +90,7 @@ class KfcEstimator(BaseEstimator):
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> Self:
-        """Trains one epoch, from the begin or on."""
+        """Trains one epoch: the first one, or the next."""
         settings = self._settings()
         if settings.early_stopping:
             got = "partial_fit does not support early_stopping=True"
@@ -107,7 +108,7 @@ class KfcEstimator(BaseEstimator):
             raw = as_raw_rows(spec, rows, None, self._class_names(), _target_names(y))
             self._kept = fits.fit_first_epoch(spec, raw, verbose=verbose)
         else:
-            # The seed of the begin: with another one, the order of rows would be another.
+            # The seed of the first epoch: with another one, the rows would have another order.
             earlier = self._kept.fit
             spec = load_spec(spec, {"seed": earlier.spec.seed})
             self._kept = fits.fit_next_epoch(spec, earlier, rows, verbose=verbose)
@@ -244,6 +245,25 @@ class KfcEstimator(BaseEstimator):
 
         with written(fit) as result:
             return export(result, path, **options)
+
+    def report(self, path: str | Path = "report.html") -> Report:
+        """Writes a page about the fitted network, as `kfc.report` does; a notebook shows it.
+
+        An estimator keeps no rows, so the page has metrics, learning curves, layers and the
+        spec. The page of `kfc.fit` on the same rows also shows its mistakes.
+
+        Args:
+            path: File to write.
+
+        Raises:
+            DiskError: If the file cannot be written.
+        """
+        check_is_fitted(self)
+        from kfc.estimators.persistence import written
+        from kfc.reporting import report
+
+        with written(self._kept.fit) as result:
+            return report(result, path=path)
 
     @classmethod
     def from_run(cls, run: Run | Ensemble | str | Path) -> Self:

@@ -160,7 +160,7 @@ def without_validation(spec: Spec) -> Spec:
 def continued(spec: Spec) -> Spec:
     """Returns a spec for `partial_fit`: one epoch after another, without an end.
 
-    The learning rate stays what it is at the begin, since a schedule needs an end.
+    The learning rate stays what it is at the start, since a schedule needs an end.
     """
     schedule = spec.training.optimizer.schedule()
     values: dict[str, Any] = {"training.epochs": _CONTINUED_EPOCHS}

@@ -64,12 +64,16 @@ def _column(facts: RunFacts, column: ColumnEncoding) -> list[Cell | str]:
     table = facts.run.task.table
     kind = table.columns[column.name].type if table else ""
     gaps = "some missing" if column.gaps else "none missing"
-    encoded = f"{column.num_features} inputs"
+    encoded = _inputs(column.num_features)
     if isinstance(column, CategoryColumn):
         gaps = f"{len(column.vocabulary):,} categories, {gaps}"
         code = column.codes[0]
         how = "one-hot" if code.embedding_size is None else "an embedding"
-        encoded = f"{code.num_inputs} inputs, {how}"
+        encoded = f"{_inputs(code.num_inputs)}, {how}"
     elif isinstance(column, NumberColumn):
         encoded = "1 input" if column.num_features == 1 else "1 input and a flag"
     return [shown(column.name, 60), kind, gaps, encoded]
+
+
+def _inputs(number: int) -> str:
+    return f"{number} input" if number == 1 else f"{number} inputs"

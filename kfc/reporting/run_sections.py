@@ -141,7 +141,8 @@ def metric_table(
         better = {"max": "more", "min": "less"}.get(METRICS.get(name, ""), "")
         rows.append([shown(name), *cells, better])
     head.append("better is")
-    return Table("Metrics; the simple models are measured on test rows", head, rows)
+    measured = {"val": "validation", "test": "test"}[last]
+    return Table(f"Metrics; the simple models are measured on {measured} rows", head, rows)
 
 
 def _headline(facts: RunFacts, linear: LinearModel | None) -> list[str]:

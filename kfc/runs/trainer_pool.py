@@ -57,7 +57,7 @@ class PooledTrainer:
         return self.trainer.plan.network
 
     def start(self, spec: Spec, task: Task) -> None:
-        """Sets everything to the begin of a training with another seed and other rows."""
+        """Sets everything to the start of a training with another seed and other rows."""
         variables = [*self.network.weights, *self.trainer.model.optimizer.variables]
         for variable, value in zip(variables, [*self.weights, *self.optimizer], strict=True):
             variable.value.assign(value)  # Keras's own `assign` checks what is known here

@@ -234,7 +234,7 @@ class Loop:
 
     def _execute(self, progress: Progress, num_epochs: int) -> ExecutionResult:
         """Runs steps up to the next one after which a hook is called, or several epochs."""
-        # Steps are counted from `progress.epoch`; intervals from the begin of the training.
+        # Steps are counted from `progress.epoch`; intervals from the start of the training.
         first_step, steps = progress.step, self.engine.steps_per_epoch
         steps_before = progress.epoch * steps
         end_step = num_epochs * steps

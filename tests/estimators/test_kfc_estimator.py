@@ -154,3 +154,10 @@ def test_a_trainer_of_the_pool_gives_the_bits_of_a_new_one(iris, scale, monkeypa
     assert pooled.run_.weights_sha256 == new.run_.weights_sha256
     assert pooled.loss_curve_ == new.loss_curve_
     assert np.array_equal(pooled.predict_proba(x), new.predict_proba(x))
+
+
+def test_the_page_of_a_fit_is_one_file(fitted, tmp_path):
+    page = fitted.report(tmp_path / "page.html")
+    assert page.path == tmp_path / "page.html"
+    assert "Learning curves" in page.html
+    assert [each.name for each in tmp_path.iterdir()] == ["page.html"]

@@ -73,7 +73,7 @@ def coslog(t, waves=4):
         ({"name": "coslog"}, coslog),
         ({"name": "coslog", "cycles": 2}, lambda t: coslog(t, 2)),
     ],
-    ids=str,
+    ids=["flat cosine", "coslog", "coslog, 2 waves"],
 )
 def test_schedules_of_rate_and_decay_follow_the_step(problem, form, decay, share):
     optimizer = {

@@ -96,7 +96,7 @@ class Log(keras.callbacks.Callback):
         return self._begin + self.params["steps"] if self.params.get("steps") else self._last
 
     def _seconds(self) -> float:
-        """Returns the seconds from the begin of the training to the end of the epoch."""
+        """Returns the seconds from the start of the training to the end of the epoch."""
         # kfc's loop calls the hooks of several short epochs after the last one.
         return float(self.params.get("seconds", self._now()))
 
