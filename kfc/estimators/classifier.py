@@ -141,7 +141,7 @@ class Classifier(ClassifierMixin, KfcEstimator):
         Raises:
             ValueError: If `classes` is missing in the first call, or `y` has another class.
         """
-        first = not hasattr(self, "_kept")
+        first = not self.__sklearn_is_fitted__()
         _check_partial_fit_first_call(self, classes)
         return self._partial_fit(X, y, sample_weight, first=first)
 

@@ -124,7 +124,7 @@ class Regressor(RegressorMixin, KfcEstimator):
         Returns:
             The estimator.
         """
-        return self._partial_fit(X, y, sample_weight, first=not hasattr(self, "_kept"))
+        return self._partial_fit(X, y, sample_weight, first=not self.__sklearn_is_fitted__())
 
     def predict(self, X: Any) -> np.ndarray:
         """Returns the predicted numbers, (rows,), or (rows, outputs) for several.

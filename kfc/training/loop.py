@@ -304,7 +304,7 @@ class Loop:
             epoch=epoch,
             shuffle=shuffle,
             window=self.engine.window_rows,
-            num_orders=self.engine.model.num_orders,
+            num_orders=self.engine.num_orders,
         )
 
     def _next_stop(self, steps_before: int, first_step: int) -> int:

@@ -166,6 +166,7 @@ class ToyEngine:
     """
 
     batch_size, steps_per_execution, epochs_per_execution, window_rows = 4, 1, 1, None
+    num_orders = 1
     evaluates = keeps_epochs = False
 
     def __init__(self, rows, before_step):

@@ -140,10 +140,10 @@ class Engine:
         # The rows: in memory, or window by window.
         self._rows: ResidentRows | StreamedRows
         if train.on_disk:
-            self._rows = StreamedRows(train, batch_size, num_orders=model.num_orders)
+            self._rows = StreamedRows(train, batch_size, num_orders=self.num_orders)
         else:
             self._rows = ResidentRows(
-                train, self.epochs_per_execution, num_orders=model.num_orders
+                train, self.epochs_per_execution, num_orders=self.num_orders
             )
 
         # Every variable now: a loop in a graph cannot create any.
@@ -214,6 +214,11 @@ class Engine:
         return bool(self._held_out)
 
     @property
+    def num_orders(self) -> int:
+        """Number of orders in which an epoch visits the rows, one for each member or 1."""
+        return self.model.num_orders
+
+    @property
     def window_rows(self) -> int | None:
         """Number of rows that the order of an epoch must keep together; None for any order."""
         return self._rows.window_rows
@@ -259,7 +264,7 @@ class Engine:
 
         Args:
             row_orders: Row numbers, (epochs, rows), int32, of at most `epochs_per_execution`;
-                (epochs, members, rows) if `model.num_orders` is not 1.
+                (epochs, members, rows) if `num_orders` is not 1.
         """
         self._rows.set_row_orders(row_orders)
 
