@@ -55,6 +55,7 @@ def test_a_pickle_holds_the_files_of_a_run_and_no_network(fitted):
     assert b"keras.src" not in pickle.dumps(fitted)
 
 
+@pytest.mark.slow
 def test_a_copied_table_is_exported(frame, tmp_path):
     x, y = frame
     export = COPIES["pickle"](kfc.Classifier(**QUICK).fit(x, y)).export(tmp_path / "models")

@@ -71,7 +71,9 @@ def coslog(t, waves=4):
     [
         ({"name": "flat_cosine"}, flat_cosine),
         ({"name": "coslog"}, coslog),
-        ({"name": "coslog", "cycles": 2}, lambda t: coslog(t, 2)),
+        pytest.param(
+            {"name": "coslog", "cycles": 2}, lambda t: coslog(t, 2), marks=pytest.mark.slow
+        ),
     ],
     ids=["flat cosine", "coslog", "coslog, 2 waves"],
 )

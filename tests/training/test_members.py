@@ -186,7 +186,9 @@ def train_by_hand_with_own_rows(case, kind):
     return history, weights
 
 
-@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize(
+    "kind", ["classes", pytest.param("one logit", marks=pytest.mark.slow), "numbers"]
+)
 def test_every_form_trains_members_on_rows_of_their_own_as_the_formulas_do(problem, kind):
     losses, weights = train_by_hand_with_own_rows(case_of(problem, kind, **OWN), kind)
     for form in ("eager", "graph", "xla"):
