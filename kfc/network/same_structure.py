@@ -11,6 +11,9 @@ from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.preprocessing import CategoryColumn
 
+_SHOWN = 200
+"""Letters of a list of names in a message."""
+
 
 def check_architecture(expected: keras.Model, actual: Any) -> None:
     """Checks that `actual` has the architecture of `expected`.
@@ -78,6 +81,8 @@ def _meanings(
 ) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
     yield "the classes", expected.class_names, actual.class_names
     one_table, other_table = expected.encoding, actual.encoding
+    kinds = [["arrays" if table is None else "a table"] for table in (one_table, other_table)]
+    yield "rows of", kinds[0], kinds[1]
     if one_table is None or other_table is None:
         if expected.feature_names and actual.feature_names:
             yield "the features", expected.feature_names, actual.feature_names
@@ -94,11 +99,9 @@ def _meanings(
 
 
 def _short(names: Sequence[str]) -> str:
-    text = ", ".join(names)
+    text = ", ".join(names) or "none"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(names)} in all)"
 
-
-_SHOWN = 200  # letters
 
 _WEIGHTLESS = (
     *("Flatten", "Functional", "InputLayer", "Maximum", "Minimum", "Normalization"),

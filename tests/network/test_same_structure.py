@@ -74,3 +74,15 @@ def test_features_of_arrays_are_compared_by_their_names():
     check_meaning(task, replace(task, feature_names=()))  # rows without names
     with pytest.raises(SpecError, match="the features a, b"):
         check_meaning(task, replace(task, feature_names=("b", "a")))
+
+
+def test_a_run_of_arrays_is_no_start_for_a_table(run):
+    arrays = Task((2,), "float32", run.task.class_names)
+    with pytest.raises(SpecError, match="rows of a table, as in the data, got arrays"):
+        check_meaning(run.task, arrays)
+
+
+def test_a_run_of_numbers_is_no_start_for_classes():
+    classes, numbers = Task((2,), "float32", ("no", "yes")), Task((2,), "float32", (), 2)
+    with pytest.raises(SpecError, match="the classes no, yes, as in the data, got none"):
+        check_meaning(classes, numbers)
