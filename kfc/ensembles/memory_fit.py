@@ -86,7 +86,7 @@ class MemoryFit:
         atomic.write_file(folder / FILE, plan.text())
         runs = []
         for kept, member in zip(self.members, plan.members(folder), strict=True):
-            member.folder.mkdir()
+            atomic.make_folder(member.folder)
             runs.append(write_run(kept, member.folder))
         average_file.write_average(folder, runs, self.metrics, {}, self.uncertainty)
         return Ensemble(tuple(runs), folder, self.metrics, {}, self.uncertainty)

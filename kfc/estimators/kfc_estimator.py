@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -31,7 +32,7 @@ TARGET_NAMES = ("target", "label")
 """Names that a frame's column must not have beside a target of that name."""
 
 
-class KfcEstimator(BaseEstimator):
+class KfcEstimator(BaseEstimator, ABC):
     """Fitting, continuing and keeping, for `kfc.Classifier` and `kfc.Regressor`."""
 
     _task = ""
@@ -315,15 +316,17 @@ class KfcEstimator(BaseEstimator):
 
     # --- of each task -----------------------------------------------------------------------
 
+    @abstractmethod
     def _settings(self) -> Settings:
-        raise NotImplementedError
+        """Returns the arguments, of which a spec is made."""
 
+    @abstractmethod
     def _read_y(self, y: Any, *, reset: bool) -> np.ndarray:
-        raise NotImplementedError
+        """Returns class numbers or values, and sets what `fit` learns from them if `reset`."""
 
+    @abstractmethod
     def _take_targets(self, class_names: tuple[str, ...], outputs: int) -> None:
         """Sets the attributes that `fit` learns from targets, for a run."""
-        raise NotImplementedError
 
     def _class_names(self) -> tuple[str, ...] | None:
         return None

@@ -46,10 +46,7 @@ def fit_of(files: Mapping[str, bytes], states: Sequence[Any]) -> MemoryFit:
     """
     with tempfile.TemporaryDirectory(prefix="kfc-") as place:
         folder = Path(place).resolve()
-        for name, data in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+        atomic.fill_folder(folder, files)
         fit = read_fit(folder)
     members = tuple(
         member if state is None else replace(member, state=Checkpoint(*state))
@@ -63,5 +60,5 @@ def written(fit: MemoryFit) -> Iterator[Run | Ensemble]:
     """Yields the run or the ensemble of a fit in a temporary folder, removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="kfc-") as place:
         folder = Path(place).resolve() / fit.spec.name
-        folder.mkdir()
+        atomic.make_folder(folder)
         yield fit.write(folder)
