@@ -81,7 +81,10 @@ def suggested_key(key: str, known: Iterable[str], paths: Mapping[str, str]) -> s
     if meant not in paths.values():
         meant = paths.get(key.lower(), "")
     near = nearest_name(key, known)
-    return _question(meant or near or paths.get(nearest_name(key, paths), ""))
+    suggested = meant or near or paths.get(nearest_name(key, paths), "")
+    if suggested in paths.values() and "." not in suggested and suggested not in known:
+        return f"Did you mean the key {suggested!r} of the spec itself? "
+    return _question(suggested)
 
 
 def suggested_file(path: Path, suffixes: tuple[str, ...]) -> str:

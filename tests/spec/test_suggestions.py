@@ -45,6 +45,12 @@ def test_a_key_of_another_level_or_library_gets_the_path_it_has_here(key):
     )
 
 
+@pytest.mark.parametrize(("key", "meant"), [("preset", "preset"), ("random_state", "seed")])
+def test_a_key_of_the_spec_itself_is_named_as_one(key, meant):
+    remedy = finding_of("digits", {f"network.{key}": 3}).remedy
+    assert remedy.startswith(f"Did you mean the key {meant!r} of the spec itself?")
+
+
 @pytest.mark.parametrize("path", sorted(set(suggesting._PATHS.values())))
 def test_every_suggested_path_is_one_of_a_spec(path):
     assert path in paths_by_key(Spec).values()
