@@ -12,6 +12,7 @@ from .column_product import multiplies_columns as multiplies_columns
 from .factor_product import product_class as product_class
 from .finishing import finished as finished
 from .finishing import finished_network as finished_network
+from .layer_outputs import with_layer_outputs as with_layer_outputs
 from .members import average_of_members as average_of_members
 from .members import num_members as num_members
 from .members import without_average as without_average

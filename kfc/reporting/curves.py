@@ -67,11 +67,40 @@ def learning_curves(
     return done[0]
 
 
-def _whole_epochs(axes: Axes) -> None:
+def layer_curves(
+    quantity: str, epochs: Sequence[int], lines: Mapping[str, Sequence[float]]
+) -> Figure:
+    """Draws a quantity of each layer over the epochs, on a logarithmic axis.
+
+    Args:
+        quantity: Name of the quantity.
+        epochs: Numbers of the epochs, from 1.
+        lines: Name of a layer -> one value for each of these epochs.
+    """
+    ends = ", ".join(f"{name} {number_text(values[-1])}" for name, values in lines.items())
+    alt = f"{quantity} of each layer, epochs {epochs[0]} to {epochs[-1]}; at the end: {ends}"
+    kept = evenly(len(epochs), _MOST_POINTS)
+    with drawing(quantity, alt) as (axes, done):
+        for place, (name, values) in enumerate(lines.items()):
+            drawn = np.asarray(values, float)[kept]
+            drawn[~(np.isfinite(drawn) & (drawn > 0))] = np.nan  # a logarithm has no zero
+            style: dict[str, Any] = {"color": COLORS[place % 6], "ls": STYLES[place % 4]}
+            marker = "o" if len(kept) < 3 else None
+            label = shown(name, 24)
+            axes.plot(np.asarray(epochs)[kept], drawn, label=label, marker=marker, **style)
+        axes.set_yscale("log")
+        _whole_epochs(axes, rows=False)
+        name_axes(axes, "epoch", quantity)
+        add_legend(axes)
+    return done[0]
+
+
+def _whole_epochs(axes: Axes, *, rows: bool = True) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if rows:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def class_curves(

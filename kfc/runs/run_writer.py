@@ -14,9 +14,10 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kfc.errors import one_line
+from kfc.errors import NumbersError, one_line
 from kfc.network import raw_model
 from kfc.runs import result_file, sample_file, table_sample
+from kfc.runs.first_not_finite import with_tensor
 from kfc.runs.measuring import measure_finished
 from kfc.runs.phases import Phases
 from kfc.runs.plan import Plan
@@ -67,19 +68,23 @@ class RunWriter:
             DiskError: If a file cannot be written.
         """
         with hint_on_interrupt(self._say, f"`{self._resume_command()}` continues the run"):
+            plan = trainer.plan
             callbacks = build_callbacks(
-                trainer.plan.spec, self._folder, self._console, trainer.plan.callbacks
+                *(plan.spec, self._folder, self._console, plan.callbacks), plan.prepared.train
             )
-            self._announce(trainer.plan, callbacks, start)
+            self._announce(plan, callbacks, start)
             seconds_before = start.facts["progress"]["seconds"] if start else 0.0
             began = time.monotonic()
-            progress = trainer.train(
-                self._folder,
-                callbacks,
-                start=start,
-                checkpoint_first=checkpoint_first,
-                phases=self._phases,
-            )
+            try:
+                progress = trainer.train(
+                    self._folder,
+                    callbacks,
+                    start=start,
+                    checkpoint_first=checkpoint_first,
+                    phases=self._phases,
+                )
+            except NumbersError as error:
+                raise with_tensor(error, plan, self._folder) from error
             progress.seconds = seconds_before + time.monotonic() - began
             trainer.save_checkpoint(self._folder, callbacks, progress)
             self._phases.end("train")

@@ -26,8 +26,8 @@ class CallbackSpec(ComponentSpec):
     _ALWAYS_ON: ClassVar[frozenset[str]] = frozenset({"terminal"})
     _WRITTEN_BY_KFC: ClassVar[frozenset[str]] = frozenset(
         {
-            *("spec.yaml", "environment.json", "metrics.jsonl", "checkpoints", "model.keras"),
-            *("result.json", "report.html", "tensorboard", "run.log"),
+            *("spec.yaml", "environment.json", "metrics.jsonl", "layers.jsonl", "run.log"),
+            *("result.json", "report.html", "tensorboard", "checkpoints", "model.keras"),
             *("sample.npz", "verification.json"),
         }
     )

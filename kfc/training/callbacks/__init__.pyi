@@ -11,5 +11,6 @@ from .from_spec import need_single_epochs as need_single_epochs
 from .from_spec import only_stops as only_stops
 from .hooks import Hooks as Hooks
 from .keras_state import REFUSED as REFUSED
+from .layer_log import read_layers as read_layers
 from .logs import Log as Log
 from .terminal_log import Terminal as Terminal

@@ -1,0 +1,147 @@
+"""Logs the signal, the gradient and the update of each layer while a network trains."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from kfc.data import Rows
+from kfc.system import atomic
+from kfc.training.callbacks.logs import Log, Logs
+from kfc.training.history_values import for_json, from_json
+from kfc.training.layer_numbers import LayerNumbers, LayerProbe
+
+LAYERS_FILE = "layers.jsonl"
+"""Name of the log in a run folder."""
+
+_SHARE = 0.03
+"""At most this share of the training time is spent on measurements."""
+
+_FIRST_SECONDS = 0.15
+"""Seconds of the first measurement, which runs each operation for the first time: 0.05 to 0.12
+measured on two cores."""
+
+_FIRST_BY_OTHERS = 4
+"""Time of the first measurement by that of a later one."""
+
+_ROWS = 256
+
+
+class LayerLog(Log):
+    """Writes a JSON line with numbers of each layer after some of the epochs.
+
+    They are those of `LayerNumbers` on a batch of training rows: signal, gradient, and the
+    update of one step with that batch, which is taken back. A measurement takes place once
+    its time is at most 3 % of that of the training so far, so a training of less than five
+    seconds has none, and a long one has one after each epoch. Nothing of the training
+    changes: each variable has its bits back.
+
+    Args:
+        filename: File to append to.
+        rows: Encoded training rows, of which up to 256 are measured.
+    """
+
+    def __init__(self, filename: str | Path, rows: Rows) -> None:
+        super().__init__(Path(filename))
+        self.path = Path(filename)
+        chosen = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64)
+        self._rows = rows.take(np.unique(chosen)).loaded()
+        self._probe: LayerProbe | None = None
+        self._due: int | None = None
+        self._spent, self._next = 0.0, _FIRST_SECONDS
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Notes that an epoch has ended; `flush` measures, when the weights are there."""
+        self._due = epoch + 1
+
+    def flush(self) -> None:
+        """Measures the layers if an epoch has ended and the time allows it, and writes."""
+        due, self._due = self._due, None
+        if due is not None and self._spent + self._next <= _SHARE * self._now():
+            began = time.monotonic()
+            self._measure(due)
+            took = time.monotonic() - began
+            # The first one took longer: 3 to 10 times, measured.
+            self._next = took if self._spent else took / _FIRST_BY_OTHERS
+            self._spent += took
+        super().flush()
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns the state of the log, and the seconds spent on measurements."""
+        return {**super().get_state(), "spent": self._spent}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Restores the state that `get_state` has returned."""
+        super().set_state(state)
+        self._spent = float(state["spent"])
+
+    def _measure(self, epoch: int) -> None:
+        if self._probe is None:
+            self._probe = LayerProbe(self.model)
+            # Members with rows of their own expect them one member after the other.
+            members = self.model.num_orders
+            self._x = np.concatenate([np.asarray(self._rows.x)] * members)
+            self._y = np.concatenate([self._rows.y] * members)
+        found = self._probe.measure(self._x, self._loss, self._update)
+        line = {"epoch": epoch, "step": self._steps_done(), "layers": _as_json(found)}
+        self._append(self.path, json.dumps(line, allow_nan=False))
+
+    def _loss(self, outputs: tf.Tensor) -> tf.Tensor:
+        return self.model.compute_loss(x=self._x, y=self._y, y_pred=outputs, training=False)
+
+    def _update(self, gradients: Sequence[Any]) -> list[np.ndarray]:
+        """Returns the change of each weight in one step, which is taken back."""
+        optimizer, weights = self.model.optimizer, self.model.trainable_variables
+        # `apply` divides by this factor, by which a training multiplies its loss.
+        factor = optimizer.loss_scale_factor or 1.0
+        gradients = [None if each is None else each * factor for each in gradients]
+        variables = [*self.model.variables, *optimizer.variables]
+        before = [variable.numpy() for variable in variables]
+        weights_before = [weight.numpy() for weight in weights]
+        try:
+            optimizer.apply(gradients, weights)
+            return [
+                weight.numpy() - earlier
+                for weight, earlier in zip(weights, weights_before, strict=True)
+            ]
+        finally:
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
+
+
+def read_layers(folder: Path) -> list[tuple[int, list[LayerNumbers]]]:
+    """Returns what a run has logged of its layers: epoch, from 1, and numbers of each layer.
+
+    Args:
+        folder: Run folder; one without the log gives an empty list.
+    """
+    path = folder / LAYERS_FILE
+    if not path.is_file():
+        return []
+    lines = [json.loads(line) for line in atomic.read_text(path).splitlines()]
+    return [(line["epoch"], [_numbers(each) for each in line["layers"]]) for line in lines]
+
+
+def _numbers(values: Mapping[str, Any]) -> LayerNumbers:
+    known = {field.name for field in fields(LayerNumbers)}
+    kept = {name: value for name, value in values.items() if name in known}
+    return LayerNumbers(
+        **{name: v if name == "layer" else from_json(v) for name, v in kept.items()}
+    )
+
+
+def _as_json(found: Sequence[LayerNumbers]) -> list[dict[str, Any]]:
+    return [
+        {
+            name: for_json(float(f"{value:.6g}")) if isinstance(value, float) else value
+            for name, value in asdict(each).items()
+        }
+        for each in found
+    ]

@@ -1,0 +1,123 @@
+"""The log of layers: what it measures, what it costs, and that it changes nothing."""
+
+import itertools
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kfc.data import Rows, Task
+from kfc.training.callbacks import layer_log
+from kfc.training.callbacks.layer_log import LayerLog
+from kfc.training.checkpoints.training_state import Progress
+
+ADAM = {"training.optimizer": {"name": "adam", "learning_rate": 0.01}}
+DROPOUT = {**ADAM, "network.dropout": 0.3, "training.shuffle": True}
+MEMBERS = {**ADAM, "network.members": 3, "training.share_batches": False}
+MOVING = {"training.optimizer": {"name": "sgd", "use_ema": True, "momentum": 0.9}}
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def unlimited(monkeypatch):
+    monkeypatch.setattr(layer_log, "_SHARE", np.inf)
+
+
+@pytest.mark.parametrize("engine", ["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "overrides", [ADAM, DROPOUT, MEMBERS, MOVING], ids=["adam", "dropout", "members", "ema"]
+)
+def test_a_training_has_the_same_bits_with_the_log(
+    problem, recorder, same_weights, tmp_path, unlimited, engine, overrides
+):
+    case = problem({**overrides, "training.engine": engine})
+    log = LayerLog(tmp_path / "layers.jsonl", case.train)
+    logged, plain = case.loop([recorder(), log]), case.loop([recorder()])
+    assert logged.run(Progress()).history == plain.run(Progress()).history
+    same_weights(logged.engine.model, plain.engine.model)
+    for got, want in zip(
+        logged.engine.model.optimizer.variables,
+        plain.engine.model.optimizer.variables,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, want)
+    assert [line["epoch"] for line in lines(tmp_path / "layers.jsonl")] == [1, 2, 3]
+
+
+def test_the_numbers_are_those_of_a_step_by_keras(problem, recorder, tmp_path, unlimited):
+    case = problem({**ADAM, "training.epochs": 1})
+    loop = case.loop([recorder(), LayerLog(tmp_path / "layers.jsonl", case.train)])
+    loop.run(Progress())
+    (line,) = lines(tmp_path / "layers.jsonl")
+    model, stock = loop.engine.model, case.stock()
+    stock.set_weights(model.get_weights())
+    for mine, other in zip(stock.optimizer.variables, model.optimizer.variables, strict=True):
+        mine.assign(other)
+    before = [layer.kernel.numpy() for layer in stock.layers if hasattr(layer, "kernel")]
+    with tf.GradientTape() as tape:
+        y_pred = stock(case.train.x)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(
+            case.train.y, y_pred
+        )
+    gradients = tape.gradient(loss, [v.value for v in stock.trainable_variables])
+    stock.optimizer.apply(gradients, stock.trainable_variables)
+    after = [layer.kernel.numpy() for layer in stock.layers if hasattr(layer, "kernel")]
+    assert [each["layer"] for each in line["layers"]] == ["hidden_1", "logits"]
+    for number, each in enumerate(line["layers"]):
+        update = np.sqrt(((after[number] - before[number]) ** 2).mean())
+        gradient = np.sqrt((np.asarray(gradients[2 * number]) ** 2).mean())
+        assert each["update"] == pytest.approx(update, rel=1e-3)
+        assert each["gradient"] == pytest.approx(gradient, rel=1e-3)
+    assert line["layers"][1]["signal"] == pytest.approx(np.asarray(y_pred).std(), rel=1e-4)
+    assert line["step"] == 3
+
+
+def test_measurements_take_three_percent_of_the_time(problem, tmp_path, monkeypatch):
+    seconds = itertools.count(0.0, 0.1)  # each look at the clock is a tenth of a second later
+    log = LayerLog(tmp_path / "layers.jsonl", problem().train)
+    monkeypatch.setattr(layer_log.time, "monotonic", lambda: next(seconds))
+    measured = []
+    monkeypatch.setattr(log, "_measure", measured.append)
+    log.params = {"began": 0.0, "steps": 3}
+    for epoch in range(2000):
+        log.on_epoch_end(epoch)
+        log.flush()
+    elapsed = next(seconds)
+    assert measured[0] >= 50  # the first one only after five seconds
+    assert 0.02 * elapsed < 0.1 * len(measured) <= 0.03 * elapsed
+
+
+def test_a_checkpoint_keeps_the_seconds_spent(problem, tmp_path):
+    log = LayerLog(tmp_path / "layers.jsonl", problem().train)
+    log._spent = 0.7
+    resumed = LayerLog(tmp_path / "layers.jsonl", problem().train)
+    resumed.set_state(log.get_state())
+    assert resumed._spent == 0.7
+
+
+def test_lines_after_a_checkpoint_are_removed_by_a_resume(problem, tmp_path, unlimited):
+    path, case = tmp_path / "layers.jsonl", problem()
+    log = LayerLog(path, case.train)
+    case.loop([log]).run(Progress(), 1)
+    state, first = log.get_state(), path.read_text()
+    with path.open("a") as file:
+        file.write('{"epoch": 2')  # killed while it wrote
+    resumed = LayerLog(path, case.train)
+    resumed.set_state(state)
+    assert path.read_text() == first
+
+
+def test_at_most_256_rows_are_measured(tmp_path):
+    rows = Rows(np.zeros((1000, 4), np.float32), np.zeros(1000, np.int32))
+    assert len(LayerLog(tmp_path / "layers.jsonl", rows)._rows) == 256
+
+
+def test_values_of_a_regression_are_measured(problem, tmp_path, unlimited):
+    case = problem(task=Task((4,), "float32", (), outputs=2))
+    case.loop([LayerLog(tmp_path / "layers.jsonl", case.train)]).run(Progress())
+    assert all(each["update"] > 0 for each in lines(tmp_path / "layers.jsonl")[0]["layers"])
