@@ -46,6 +46,7 @@ Stage = Literal[
     "before_training",
     "before_search",
     "while_training",
+    "trained",
     "averaging",
 ]
 
@@ -103,6 +104,7 @@ class Check:
 
 _SCALED = "kfc.data.scaled_checks"
 _TABLES = "kfc.data.tables.table_source"
+_TRAINED = "kfc.runs.trained_checks"
 _COLUMNS = "kfc.data.tables.column_checks"
 
 CHECKS = (
@@ -258,5 +260,12 @@ CHECKS = (
     Check("KFC402", "loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),
     Check("KFC403", "weights_not_finite", "while_training", NumbersError, "kfc.training.loop"),
     Check("KFC404", "metric_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+    # A training has ended: (what is known of it).
+    Check("KFC410", "no_better_than_constant", "trained", NumbersError, _TRAINED, "warning"),
+    Check("KFC411", "loss_has_grown", "trained", NumbersError, _TRAINED, "warning"),
+    Check("KFC412", "loss_oscillates", "trained", NumbersError, _TRAINED, "warning"),
+    Check("KFC413", "held_out_loss_has_grown", "trained", NumbersError, _TRAINED, "warning"),
+    Check("KFC414", "units_have_died", "trained", NumbersError, _TRAINED, "warning"),
+    Check("KFC415", "loss_stands_still", "trained", NumbersError, _TRAINED, "warning"),
 )
 """Every check, in the order in which the checks of a stage run."""

@@ -25,7 +25,7 @@ class Finding:
         name: Name of that check, such as `input_not_finite`.
         severity: `error` for a problem that refuses the spec, the data or the training,
             otherwise `warning`.
-        evidence: Numbers that show the problem, by name, such as `{"row": 3}`.
+        evidence: Values that show the problem, by name, such as `{"row": 3}`.
         cure: Changes of the spec that cure the problem, by dotted path, such as
             `{"data.scale": "standard"}`; `kfc doctor --fix` makes them. `remedy` says
             them too.

@@ -19,7 +19,9 @@ from kfc.data.tables import RowLabels
 from kfc.errors import Finding, KfcError, SpecError
 from kfc.findings import CHECKS, Check, checks_of, find_check, run_check, run_checks
 from kfc.runs.table_rows import encoded_rows, typed_rows
+from kfc.runs.trained_checks import Trained
 from kfc.spec import FoldSpec, SpecText, load_spec, override
+from kfc.training import LayerNumbers
 
 X = np.random.default_rng(0).random((60, 4))
 Y = np.arange(60) % 3
@@ -106,6 +108,22 @@ def too_few_held_out():
 
 def undefined_objective():
     run_checks("before_search", "val_auc", prepared(X, np.zeros(60, np.int32)))
+
+
+def layer_of_dead_units():
+    return LayerNumbers("hidden_1", 10, 1.0, 0.6, 0.1, 0.1, 0.001)
+
+
+def trained(loss, *, log_loss=0.5, layers=(), **history):
+    """A check of a training with these losses, whose accuracy is that of the constant."""
+    metrics = {"val_loss": log_loss, "val_log_loss": log_loss, "val_accuracy": 0.1}
+    facts = Trained(
+        *(load_spec("digits"), {"loss": loss, **history}, metrics),
+        {"val_log_loss": 2.3, "val_accuracy": 0.1},
+        {"val": 200},
+        layers=layers,
+    )
+    return lambda: SimpleNamespace(warnings=run_checks("trained", facts))
 
 
 TRIGGERS = {
@@ -207,6 +225,16 @@ TRIGGERS = {
     "loss_not_finite": lambda: run_check("loss_not_finite", 3, 0, 10),
     "weights_not_finite": lambda: run_check("weights_not_finite", False, 0, 10),
     "metric_not_finite": lambda: run_check("metric_not_finite", {"loss": np.inf}, "epoch 1"),
+    "no_better_than_constant": trained([1.0] * 5, log_loss=2.4),
+    "loss_has_grown": trained([1.0] * 17 + [3.0] * 3),
+    "loss_oscillates": trained([1.0] * 6 + [0.4, 0.9] * 4),
+    "held_out_loss_has_grown": trained(
+        [1.0] * 12,
+        val_loss=[1.0, 0.5, *[0.9] * 10],
+        val_accuracy=[0.1, 0.9, *[0.5] * 10],
+    ),
+    "units_have_died": trained([1.0] * 5, layers=[(5, [layer_of_dead_units()])]),
+    "loss_stands_still": trained([2.3] * 5, log_loss=2.29),
 }
 """Code -> a call that the check refuses, or warns of."""
 

@@ -17,7 +17,7 @@ from kfc.training import TapeModel, compile_for_training, epoch_order, rows_of_s
 from kfc.training.checkpoints import restore, store
 from kfc.training.engine import Engine, graph_key, named_variables
 
-_CODES = ("loss_not_finite", "weights_not_finite")
+_NAMES = ("loss_not_finite", "weights_not_finite")
 _STEPS_PER_BLOCK = 32
 """Steps after which the replay copies every variable, until a block has NaN or infinity."""
 
@@ -39,7 +39,7 @@ def with_tensor(error: NumbersError, plan: Plan, folder: Path) -> NumbersError:
         fail, because a callback has changed the training, or where it is another error.
     """
     (finding, *_) = error.findings
-    if finding.code not in _CODES:
+    if finding.name not in _NAMES:
         return error
     replay = _Replay(plan, folder)
     for epoch in range(replay.first_epoch, int(finding.evidence["epoch"])):

@@ -14,7 +14,8 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kfc.errors import NumbersError, one_line
+from kfc.errors import Finding, NumbersError, one_line
+from kfc.findings import run_checks
 from kfc.network import raw_model
 from kfc.runs import result_file, sample_file, table_sample
 from kfc.runs.first_not_finite import with_tensor
@@ -23,10 +24,11 @@ from kfc.runs.phases import Phases
 from kfc.runs.plan import Plan
 from kfc.runs.run import Run
 from kfc.runs.scores import further_scores
+from kfc.runs.trained_checks import Trained
 from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.runs.uncertainty import finish
 from kfc.system import atomic, hint_on_interrupt, memory, user_paths
-from kfc.training.callbacks import build_callbacks, keeps_state, restored_epoch
+from kfc.training.callbacks import build_callbacks, keeps_state, read_layers, restored_epoch
 from kfc.training.checkpoints import Checkpoint, Progress
 
 
@@ -107,6 +109,15 @@ class RunWriter:
         )
         sample_sha256 = sample_file.write_sample(folder, _sample(plan))
         phases.end("evaluate")
+        num_rows = {"train": len(plan.prepared.train)}
+        num_rows |= {name: len(rows) for name, rows in plan.prepared.held_out.items()}
+        warnings = plan.prepared.warnings + self._warnings(
+            Trained(
+                *(plan.spec, progress.history, metrics, baseline, num_rows),
+                restored_epoch(callbacks),
+                read_layers(folder),
+            )
+        )
         run = Run(
             spec=plan.spec,
             network=plan.network,
@@ -118,10 +129,9 @@ class RunWriter:
             seconds=round(progress.seconds, 3),
             weights_sha256=weights_sha256(plan.network),
             data_sha256=plan.prepared.sha256,
-            num_rows={"train": len(plan.prepared.train)}
-            | {name: len(rows) for name, rows in plan.prepared.held_out.items()},
+            num_rows=num_rows,
             sample_sha256=sample_sha256,
-            warnings=[finding.as_json() for finding in plan.prepared.warnings],
+            warnings=[finding.as_json() for finding in warnings],
             uncertainty=uncertainty,
         )
         stateless = _without_state(callbacks)
@@ -143,6 +153,13 @@ class RunWriter:
         atomic.write_file(folder / "metrics.csv", history_csv(run.history))
         result_file.write_result(folder, facts, run.task)
         return run
+
+    def _warnings(self, trained: Trained) -> tuple[Finding, ...]:
+        """Prints and returns what is suspicious in a finished training."""
+        found = run_checks("trained", trained, accept=trained.spec.accept)
+        for finding in found:
+            self._say(f"warning: {finding.labelled()}")
+        return found
 
     def _announce(
         self,

@@ -27,7 +27,7 @@ def test_outputs_that_overflow_are_named(tmp_path, engine):
     finding = finding_of(tmp_path, overrides)
     assert finding.where == "training, epoch 1, step 1"
     assert finding.got == "NaN or infinity, first in the output of logits"
-    assert finding.code == "loss_not_finite"
+    assert finding.name == "loss_not_finite"
 
 
 def test_the_step_is_found_when_an_update_throws_the_weights_away(tmp_path):
@@ -62,7 +62,7 @@ def test_a_gradient_that_overflows_behind_a_finite_loss_is_named(tmp_path):
         ]
     )
     finding = finding_of(tmp_path, None, spec, data=(x, y), network=network)
-    assert finding.code == "weights_not_finite"
+    assert finding.name == "weights_not_finite"
     assert finding.where == "training, epoch 1, step 4"
     assert finding.evidence["tensor"] == "the gradient of hidden_1/kernel"
 
