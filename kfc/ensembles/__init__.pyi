@@ -1,6 +1,7 @@
 from .any_run import fit as fit
 from .any_run import load as load
 from .any_run import resume as resume
+from .averaging import averaged_outputs as averaged_outputs
 from .cross_validating import CrossValidation as CrossValidation
 from .cross_validating import cross_validate as cross_validate
 from .cross_validating import load_folds as load_folds

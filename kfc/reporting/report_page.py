@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ from kfc.data import Prepared
 from kfc.ensembles import CrossValidation, Ensemble, is_ensemble, load, load_folds, read_plan
 from kfc.errors import Finding, SpecError
 from kfc.pages import FILE
-from kfc.reporting.blocks import Section, Text
+from kfc.reporting.average_sections import average_sections
 from kfc.reporting.class_numbers import confusion
 from kfc.reporting.comparison_sections import comparison_sections
 from kfc.reporting.fold_sections import fold_sections
 from kfc.reporting.rendering import page_html
 from kfc.reporting.run_facts import RunFacts
-from kfc.reporting.run_sections import metric_table, run_sections
+from kfc.reporting.run_sections import run_sections
 from kfc.reporting.search_sections import search_sections
 from kfc.reporting.tensorboard_images import write_confusion_image
 from kfc.runs import Run, date_of, load_run
@@ -148,22 +148,12 @@ def _write_one(result: Any, *, data: Any = None, path: Path | None = None) -> Re
             place, page_html(name, "Cross-validation", date, fold_sections(result))
         )
     if isinstance(result, Ensemble):
-        sections = [_average_section(result), *comparison_sections(_facts(result.runs, data))]
-        sections[1] = replace(sections[1], key="members", title="Results of each run")
+        sections = average_sections(result, _facts(result.runs, data))
         return _written(place, page_html(name, "Average of several runs", "", sections))
     status = read_status(result.folder)
     date = f"begun {date_of(status.folder, 'journal.jsonl')}"
     title = f"search for the best {status.objective}, {date}"
     return _written(place, page_html(name, "Search", title, search_sections(status)))
-
-
-def _average_section(result: Ensemble) -> Section:
-    parts = [
-        part for part in ("test",) if any(name.startswith("test_") for name in result.metrics)
-    ]
-    text = Text(f"The average of {len(result.runs)} runs on the same rows.")
-    tables = [metric_table(result.metrics, result.baseline, {}, parts)] if parts else []
-    return Section("result", "Result", [text, *tables])
 
 
 def _write_several(runs: list[Run], *, data: Any, path: Path | None) -> Report:

@@ -46,7 +46,7 @@ def run_sections(facts: RunFacts) -> list[Section]:
         text = f"Without its rows, a run has no section about its answers: {facts.no_rows}."
         sections.append(Section("answers", "Answers", [Text(shown(text, 900), "note")]))
     else:
-        sections += _answer_sections(facts, answers)
+        sections += answer_sections(facts, answers)
         sections += [mistakes_section(facts, answers), *_importance_sections(facts)]
     if facts.picture:
         pictures = weight_pictures(run.network, facts.picture)
@@ -62,7 +62,13 @@ def run_sections(facts: RunFacts) -> list[Section]:
     return [*sections, _findings_section(facts), spec_section(facts), machine_section(facts)]
 
 
-def _answer_sections(facts: RunFacts, answers: Answers) -> list[Section]:
+def answer_sections(facts: RunFacts, answers: Answers) -> list[Section]:
+    """Returns the sections about answers: of classes, or of values.
+
+    Args:
+        facts: The run.
+        answers: Its answers, or those of an average with the same task.
+    """
     task = facts.run.task
     if task.classification:
         calibrated = bool(facts.run.uncertainty)

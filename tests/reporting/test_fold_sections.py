@@ -51,10 +51,3 @@ def test_the_errors_of_numbers_have_a_section(places):
     assert not (found.folder / "report.html").exists()
     keys = [each.key for each in fold_sections(found)]
     assert keys == ["result", "folds", "predicted", "deciles", "mistakes", "spec"]
-
-
-def test_an_average_of_seeds_has_a_page(places):
-    short = {"training.epochs": 1, "training.members": 2}
-    ensemble = kfc.fit("digits", overrides=short, runs=places, verbose=False)
-    html = (ensemble.folder / "report.html").read_text("utf-8")
-    assert f"{ensemble.metrics['test_accuracy']:.4f}" in html
