@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("KFC_REPORT", "off")
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+LONG_TESTS = frozenset(json.loads(Path(__file__).with_name("long_tests.json").read_text()))
 
 
 class _ByFolder(LoadScopeScheduling):
@@ -60,6 +63,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
             return None
         scopes.add(path.relative_to(tests).parts[0])
     return 0 if len(scopes) == 1 else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that take long, as `tests/long_tests.py` has measured them."""
+    for item in items:
+        if item.nodeid in LONG_TESTS:
+            item.add_marker("long")
 
 
 def _folder(variable: str, how: str) -> Path:

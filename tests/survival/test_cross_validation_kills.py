@@ -17,7 +17,7 @@ KILLED = -signal.SIGKILL
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((2, 1), id="2 cases"),
+        pytest.param((2, 1), id="2 cases", marks=pytest.mark.long),
         pytest.param((20, 1), id="20 cases", marks=pytest.mark.slow),
         pytest.param((3, 2), id="3 cases of two workers", marks=pytest.mark.slow),
     ],

@@ -88,7 +88,11 @@ def table_settings(folder, stream):
 
 # Line by line a process starts in half the time; compiled, it is resumed in test_resume.py.
 @pytest.fixture(
-    scope="module", params=["eager", pytest.param("graph", marks=pytest.mark.slow)]
+    scope="module",
+    params=[
+        pytest.param("eager", marks=pytest.mark.long),
+        pytest.param("graph", marks=pytest.mark.slow),
+    ],
 )
 def killed(request, tmp_path_factory):
     """The folder of the runs of `SIGNALS`, with the exit codes of their processes."""
