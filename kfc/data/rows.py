@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data.tables import TypedTable
-from kfc.system import DiskArray
+from kfc.system import DiskArray, take_aligned
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,14 @@ class Rows:
 
     def take(self, indices: np.ndarray) -> Rows:
         """Returns the rows at `indices`, in that order."""
-        weight = None if self.sample_weight is None else self.sample_weight[indices]
+        weight = self.sample_weight
         # Rows on the disk stay there: only their numbers are kept.
         unread = isinstance(self.x, (DiskArray, TypedTable))
-        x = self.x.take(indices) if unread else self.x[indices]
-        return Rows(x, self.y[indices], weight)
+        return Rows(
+            self.x.take(indices) if unread else take_aligned(self.x, indices),
+            take_aligned(self.y, indices),
+            None if weight is None else take_aligned(weight, indices),
+        )
 
 
 @dataclass(frozen=True)

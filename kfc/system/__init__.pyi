@@ -7,6 +7,8 @@ from . import standard_streams as standard_streams
 from . import tensorflow_startup as tensorflow_startup
 from . import user_paths as user_paths
 from . import worker_process as worker_process
+from .aligned import can_be_shared as can_be_shared
+from .aligned import take_aligned as take_aligned
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
 from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks

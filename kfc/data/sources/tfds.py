@@ -27,6 +27,7 @@ from kfc.system import memory
 _NAME = re.compile(r"\w[\w./*+-]*")
 _REACH_SECONDS = 4.0  # tensorflow-datasets itself tries for 205 s
 _DECODED_AT_ONCE = 1024  # rows; the default of tensorflow-datasets takes twice as long
+_ROWS_AT_ONCE = 4096
 _OTHERWISE = "Choose another set, or save its rows with numpy.savez and use npz:FILE."
 
 _PREPARE_AGAIN = "Remove the folder of the set, so that it is prepared again."
@@ -253,7 +254,7 @@ def _rows(dataset: Any, columns: _Columns, split: Any, where: str) -> Rows:
         if any(None in shape for shape in shapes):
             parts = _stacked(dataset, where)
         else:
-            parts = next(dataset.batch(count).as_numpy_iterator())
+            parts = _in_chunks(dataset, count)
     except DataError:
         raise
     # Damaged records make TensorFlow raise a dozen classes of errors.
@@ -263,6 +264,24 @@ def _rows(dataset: Any, columns: _Columns, split: Any, where: str) -> Rows:
         expected = "records that can be read"
         raise DataError(Finding(where, expected, got, _PREPARE_AGAIN)) from error
     return _as_rows(parts, columns, where)
+
+
+def _in_chunks(dataset: Any, count: int) -> tuple[np.ndarray, ...]:
+    """Reads rows of one shape into whole arrays, (rows, ...) each.
+
+    One batch of all rows would be in memory twice: as its rows, and as the batch.
+    """
+    wholes: tuple[np.ndarray, ...] = ()
+    begin = 0
+    for parts in dataset.batch(_ROWS_AT_ONCE).as_numpy_iterator():
+        wholes = wholes or tuple(
+            np.empty((count, *part.shape[1:]), part.dtype) for part in parts
+        )
+        end = begin + len(parts[0])
+        for whole, part in zip(wholes, parts, strict=True):
+            whole[begin:end] = part
+        begin = end
+    return tuple(whole[:begin] for whole in wholes)
 
 
 def _stacked(dataset: Any, where: str) -> tuple[np.ndarray, ...]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kfc.data import Rows
 from kfc.system import DiskArray
+from kfc.training.engine.row_tensors import row_tensor
 from kfc.training.engine.variables import Tensors
 from kfc.training.row_order import epoch_order
 
@@ -46,7 +47,7 @@ class ResidentRows:
     """Number of rows that an order must keep together; None if any order will do."""
 
     def __init__(self, rows: Rows, num_epochs: int, *, num_orders: int = 1) -> None:
-        self._tensors = [tf.constant(part) for part in rows.parts]  # (rows, ...) each
+        self._tensors = [row_tensor(part) for part in rows.parts]  # (rows, ...) each
         self._num_epochs = num_epochs
         orders = () if num_orders == 1 else (num_orders,)
         self._row_orders = tf.zeros((num_epochs, *orders, len(rows)), tf.int32)

@@ -41,6 +41,7 @@ from kfc.training.engine.batches import ResidentRows, StreamedRows, Window
 from kfc.training.engine.evaluation import Evaluator, create_variables
 from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
 from kfc.training.engine.multi_step import MultiStep, MultiStepInputs, MultiStepOutputs
+from kfc.training.engine.row_tensors import row_tensor
 from kfc.training.engine.tensor_inputs import given_variables
 from kfc.training.engine.variables import (
     StatefulVariables,
@@ -157,7 +158,7 @@ class Engine:
         prefix = ""
         if evaluator and held_out and not held_out[1].on_disk:
             prefix, rows = held_out
-            self._held_out = [tf.constant(part) for part in rows.parts]  # (rows, ...) each
+            self._held_out = [row_tensor(part) for part in rows.parts]  # (rows, ...) each
             create_variables(evaluator.model, rows)
             variables += given_variables(evaluator.model)
             variables += evaluator.model.metrics_variables
