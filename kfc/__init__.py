@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kfc.estimators import Classifier, Regressor
     from kfc.exporting import Export, export
     from kfc.reporting import Report, report
-    from kfc.runs import Predictions, Run
+    from kfc.runs import PartResult, Predictions, Run, predict_parts
     from kfc.runs import build_untrained as build
     from kfc.spec import Spec
     from kfc.tuning import Search, tune
@@ -56,6 +56,7 @@ __all__ = [
     "Finding",
     "KfcError",
     "NumbersError",
+    "PartResult",
     "PluginError",
     "Predictions",
     "RegistryError",
@@ -72,6 +73,7 @@ __all__ = [
     "export",
     "fit",
     "load",
+    "predict_parts",
     "report",
     "resume",
     "tune",
@@ -84,6 +86,7 @@ _ON_FIRST_USE = {
     "CrossValidation": "kfc.ensembles.cross_validating:CrossValidation",
     "Ensemble": "kfc.ensembles.ensemble:Ensemble",
     "Export": "kfc.exporting.loaded_export:Export",
+    "PartResult": "kfc.runs.part_predictions:PartResult",
     "Predictions": "kfc.runs.predictions:Predictions",
     "Regressor": "kfc.estimators.regressor:Regressor",
     "Report": "kfc.reporting.report_page:Report",
@@ -94,6 +97,7 @@ _ON_FIRST_USE = {
     "export": "kfc.exporting.export_run:export",
     "fit": "kfc.ensembles.any_run:fit",
     "load": "kfc.ensembles.any_run:load",
+    "predict_parts": "kfc.runs.part_predictions:predict_parts",
     "report": "kfc.reporting.report_page:report",
     "resume": "kfc.ensembles.any_run:resume",
     "Search": "kfc.tuning.search:Search",

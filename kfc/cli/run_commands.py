@@ -94,9 +94,20 @@ def list_runs(
 def predict(
     folder: RunFolder,
     file: Annotated[
-        Path,
-        typer.Argument(help="Rows of inputs: CSV, Parquet, .npy, .npz (x), IDX or IDX.gz."),
+        str,
+        typer.Argument(
+            help="Rows of inputs: CSV, Parquet, .npy, .npz (x), IDX or IDX.gz. With --output "
+            "a folder of Parquet files, or an address such as s3://bucket/folder."
+        ),
     ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write a Parquet file of predictions for each file, part by part.",
+            show_default=False,
+        ),
+    ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -110,11 +121,17 @@ def predict(
 ) -> None:
     """Print the label and probabilities of each row as CSV.
 
-    RUN may also be an export: the folder of one version, or of all versions.
+    RUN may also be an export: the folder of one version, or of all versions. With --output,
+    the same command continues where it was stopped.
     """
     from kfc.data import is_table_file, read_inputs
 
-    x: Any = None if is_table_file(file) else read_inputs(file)
+    if output is not None:
+        table_commands.predict_parts(
+            folder, file, output, keep or [], as_json=as_json, quiet=quiet
+        )
+        return
+    x: Any = None if is_table_file(file) else read_inputs(Path(file))
     start_for_command(quiet)
     import kfc
     from kfc.exporting import is_export, load_export

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from kfc.cli import printing
 from kfc.cli.arguments import spec_and_overrides
+from kfc.cli.startup import start_for_command
 from kfc.errors import DataError, Finding, SpecError, UnseenValuesWarning, one_line
 
 if TYPE_CHECKING:
@@ -77,6 +78,44 @@ def read_rows_for(run: Run | Ensemble | Export, file: Path | str) -> RawTable:
         expected, got = "rows as the run was trained on", "a table, for a run on arrays"
         raise DataError(Finding(str(file), expected, got, "Pass .npy, .npz (x) or IDX."))
     return read_table_file(file, run.task.table.csv)
+
+
+def predict_parts(
+    folder: Path,
+    source: str,
+    output: Path,
+    keep: Sequence[str],
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Predicts Parquet files part by part, and prints how many rows there are.
+
+    Args:
+        folder: Run folder, or folder of an export.
+        source: Parquet file, folder or address.
+        output: Folder for the files of predictions.
+        keep: Columns that are written beside the predictions.
+        as_json: Whether one JSON object is printed.
+        quiet: Whether nothing is printed on stderr.
+    """
+    start_for_command(quiet)
+    import kfc
+    from kfc.exporting import is_export, load_export
+
+    model = load_export(folder) if is_export(folder) else kfc.load(folder)
+    with unseen_values_printed(quiet=quiet):
+        parts = kfc.predict_parts(model, source, output, keep=keep, verbose=not quiet)
+    if as_json:
+        files = [
+            {"path": str(part.path), "rows": part.rows, "skipped": part.skipped}
+            for part in parts
+        ]
+        printing.print_json({"folder": str(output), "parts": files})
+        return
+    print(f"{'folder':16} {one_line(str(output))}")
+    print(f"{'parts':16} {len(parts):,}")
+    print(f"{'rows':16} {sum(part.rows for part in parts):,}")
 
 
 @contextmanager

@@ -28,15 +28,18 @@ from kfc.data.tables import (
     NAMED,
     ArrowFiles,
     ColumnReport,
+    Part,
+    RemoteFile,
     TypedTable,
     has_table_files,
+    open_part,
     refusing,
     table_files,
 )
 from kfc.errors import DataError, Finding
 from kfc.preprocessing import TableEncoding
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
-from kfc.system import DiskArray, atomic, locks, memory, open_file, user_paths
+from kfc.system import CHUNK_BYTES, DiskArray, atomic, locks, memory, user_paths
 
 _FORMAT = 1  # of the files of an entry
 _NUMBERS = "test_numbers.npy"
@@ -121,7 +124,7 @@ def cached_parts(
     return made
 
 
-def _files(data: DataSpec) -> dict[str, tuple[Path, ...]]:
+def _files(data: DataSpec) -> dict[str, tuple[Part, ...]]:
     """Returns the files of each source of a spec."""
     names = {key: getattr(data, key) for key in _SOURCES}
     return {
@@ -131,23 +134,26 @@ def _files(data: DataSpec) -> dict[str, tuple[Path, ...]]:
     }
 
 
-def _versions(files: dict[str, tuple[Path, ...]]) -> list[tuple[int, int, int]]:
+def _versions(files: dict[str, tuple[Part, ...]]) -> list[tuple[int, int, int]]:
     """Returns the size of each file, and numbers that are others once it is written again."""
     found = []
     for path in (path for paths in files.values() for path in paths):
+        if isinstance(path, RemoteFile):
+            found.append((path.size, path.mtime_ns, 0))
+            continue
         with refusing(path, "a file of a table"):
             status = path.stat()
         found.append((status.st_size, status.st_mtime_ns, status.st_ino))
     return found
 
 
-def _hashes(files: dict[str, tuple[Path, ...]], fold: str | None) -> dict[str, list[str]]:
+def _hashes(files: dict[str, tuple[Part, ...]], fold: str | None) -> dict[str, list[str]]:
     """Returns the hashes of the files of each source, and of the file of given folds."""
     if fold is not None:
         files = {**files, "fold": (Path(user_paths.expanded(fold)),)}
     found: dict[str, list[str]] = {}
     for key, path in ((key, path) for key, paths in files.items() for path in paths):
-        with refusing(path, "a file of a table"):
+        with refusing(str(path), "a file of a table"):
             found.setdefault(key, []).append(_file_sha256(path))
     return found
 
@@ -159,9 +165,12 @@ def _changed(data: DataSpec) -> DataError:
     return DataError(Finding(str(data.source), expected, got, remedy))
 
 
-def _file_sha256(path: Path) -> str:
-    with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _file_sha256(part: Part) -> str:
+    digest = hashlib.sha256()
+    with open_part(part) as file:
+        while content := file.read(CHUNK_BYTES):
+            digest.update(content)
+    return digest.hexdigest()
 
 
 def _key(spec: Spec, data: DataSpec, hashes: dict[str, list[str]]) -> str:

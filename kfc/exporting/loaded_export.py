@@ -65,6 +65,11 @@ class Export:
         return int(self.certificate["version"])
 
     @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights of the run."""
+        return str(self.certificate["weights_sha256"])
+
+    @property
     def encoded(self) -> bool:
         """Whether the model of a table takes encoded rows; `predict` encodes them."""
         return bool(self.certificate.get("encoded", False))

@@ -18,6 +18,8 @@ from .memory_runs import MemoryRun as MemoryRun
 from .memory_runs import fit_in_memory as fit_in_memory
 from .memory_runs import read_run as read_run
 from .memory_runs import write_run as write_run
+from .part_predictions import PartResult as PartResult
+from .part_predictions import predict_parts as predict_parts
 from .plan import Plan as Plan
 from .plan import make_plan as make_plan
 from .plan import plan_training as plan_training

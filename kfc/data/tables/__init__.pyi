@@ -1,6 +1,7 @@
 from .arrow_files import ArrowFiles as ArrowFiles
 from .arrow_frames import is_table as is_table
 from .arrow_frames import read_table as read_table
+from .arrow_frames import settled as settled
 from .caller_tables import table_in_memory as table_in_memory
 from .caller_tables import tables_in_memory as tables_in_memory
 from .column_types import NAMED as NAMED
@@ -10,9 +11,14 @@ from .column_types import resolve_columns as resolve_columns
 from .csv_files import CSV_NAMES as CSV_NAMES
 from .csv_files import read_csv as read_csv
 from .different_texts import mixed_keys as mixed_keys
+from .parquet_files import Part as Part
+from .parquet_files import open_part as open_part
+from .parquet_files import parquet_parts as parquet_parts
 from .parquet_files import read_parquet as read_parquet
+from .parquet_files import refusing_damage as refusing_damage
 from .part_files import refusing as refusing
 from .raw_table import RawTable as RawTable
+from .remote_files import RemoteFile as RemoteFile
 from .report_rows import report_table as report_table
 from .row_labels import RowLabels as RowLabels
 from .spec_draft import Draft as Draft

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,19 +15,48 @@ from kfc.data.tables.arrow_files import ArrowFiles
 from kfc.data.tables.arrow_frames import settled
 from kfc.data.tables.part_files import no_rows, part_files, refusing
 from kfc.data.tables.raw_table import RawTable
+from kfc.data.tables.remote_files import RemoteFile, is_remote, remote_files
 from kfc.errors import DataError, Finding
 from kfc.findings import run_checks
 from kfc.system import open_file
+
+Part = Path | RemoteFile
+"""A file of a table, on this machine or at an address."""
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """Names that pandas gives to an index without a name."""
 
 
-def read_parquet(path: Path, name: str, arrow_files: ArrowFiles | None = None) -> RawTable:
+def parquet_parts(path: Path | str) -> tuple[Part, ...]:
+    """Returns the Parquet files of a path or an address, in the order of their rows.
+
+    Args:
+        path: File, folder, or an address such as `s3://bucket/folder`.
+
+    Raises:
+        DataError: If there are none.
+    """
+    if is_remote(str(path)):
+        return remote_files(str(path), ".parquet")
+    return part_files(Path(path), ".parquet")
+
+
+def open_part(part: Part) -> Any:
+    """Opens a file of a table, which is closed at the end of a `with`.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    return part.open() if isinstance(part, RemoteFile) else open_file(part)
+
+
+def read_parquet(
+    path: Path | str, name: str, arrow_files: ArrowFiles | None = None
+) -> RawTable:
     """Reads a Parquet file, or a folder of them with one schema.
 
     Args:
-        path: The file or the folder.
+        path: The file or the folder, or its address.
         name: Name of the table in messages, such as `parquet:customers.parquet`.
         arrow_files: Files that are to hold the columns; None to have them in memory.
 
@@ -37,11 +67,11 @@ def read_parquet(path: Path, name: str, arrow_files: ArrowFiles | None = None) -
         DataError: If a file is missing, damaged or without rows, if two columns have the same
             name, or if a part has another schema than the first one.
     """
-    paths = part_files(path, ".parquet")
+    paths = parquet_parts(path)
     files: list[tuple[str, int]] = []
     schema: pa.Schema = None
     for part in paths:
-        with _refusing_damage(part), open_file(part) as file:
+        with refusing_damage(part), open_part(part) as file:
             opened = pq.ParquetFile(file)
             found, rows = opened.schema_arrow, opened.metadata.num_rows
         run_checks("names", found.names, str(part))
@@ -60,23 +90,23 @@ def read_parquet(path: Path, name: str, arrow_files: ArrowFiles | None = None) -
     return RawTable(table, name, tuple(files), arrow_files=arrow_files)
 
 
-def _columns(paths: Sequence[Path], names: list[str]) -> pa.Table:
+def _columns(paths: Sequence[Part], names: list[str]) -> pa.Table:
     """Reads columns of all parts."""
     tables = []
     for part in paths:
-        with _refusing_damage(part), open_file(part) as file:
+        with refusing_damage(part), open_part(part) as file:
             # A name may be the first part of another one, which is then read too.
             tables.append(pq.ParquetFile(file).read(names).select(names))
     return settled(pa.concat_tables(tables))
 
 
-def _refusing_damage(part: Path) -> AbstractContextManager[None]:
+def refusing_damage(part: Part) -> AbstractContextManager[None]:
     """Turns every error of reading a part into a `DataError`."""
     remedy = "Write the file again, for example with to_parquet."
-    return refusing(part, "a Parquet file", remedy)
+    return refusing(str(part), "a Parquet file", remedy)
 
 
-def _other_schema(part: Path, first: pa.Schema, schema: pa.Schema) -> DataError:
+def _other_schema(part: Part, first: pa.Schema, schema: pa.Schema) -> DataError:
     """Returns the refusal of a part whose schema is not that of the first part."""
     remedy = "Write all parts with the same columns, in the same order and of the same types."
     for number in range(max(len(first), len(schema))):

@@ -51,7 +51,9 @@ def part_files(path: Path, *suffixes: str) -> tuple[Path, ...]:
 
 
 @contextmanager
-def refusing(path: Path, expected: str, remedy: str = "Check the path.") -> Iterator[None]:
+def refusing(
+    path: Path | str, expected: str, remedy: str = "Check the path."
+) -> Iterator[None]:
     """Turns every error of reading a file into a `DataError`.
 
     Args:

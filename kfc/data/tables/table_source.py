@@ -17,9 +17,10 @@ from kfc.data.tables.arrow_files import ArrowFiles, FiledColumns
 from kfc.data.tables.arrow_frames import is_table, read_table
 from kfc.data.tables.column_types import ColumnReport, resolve_columns, target_report
 from kfc.data.tables.csv_files import CSV_NAMES, read_csv
-from kfc.data.tables.parquet_files import read_parquet
+from kfc.data.tables.parquet_files import Part, parquet_parts, read_parquet
 from kfc.data.tables.part_files import part_files
 from kfc.data.tables.raw_table import RawTable
+from kfc.data.tables.remote_files import is_remote
 from kfc.data.tables.row_labels import RowLabels, read_labels
 from kfc.data.tables.typed_columns import EXACT, keep, typed_column
 from kfc.data.tables.typed_table import TypedTable
@@ -66,14 +67,16 @@ def has_table_files(name: str | None) -> bool:
     return name is not None and name.partition(":")[0] in TABLES.builtins
 
 
-def table_files(name: str) -> tuple[Path, ...]:
+def table_files(name: str) -> tuple[Part, ...]:
     """Returns the files of a source such as `csv:FOLDER`, in the order of their rows.
 
     Raises:
         DataError: If there are none.
     """
     kind, _, argument = name.partition(":")
-    return part_files(Path(argument), *(CSV_NAMES if kind == "csv" else (".parquet",)))
+    if kind == "csv":
+        return part_files(_local(argument), *CSV_NAMES)
+    return parquet_parts(argument)
 
 
 def read_raw(name: str, csv: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
@@ -102,13 +105,20 @@ def read_raw(name: str, csv: CsvSpec, arrow_files: ArrowFiles | None = None) -> 
 
 def csv(argument: str, form: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
     """Reads `csv:FILE`, or a folder of CSV files."""
-    path = Path(user_paths.expanded(argument))
-    return read_csv(path, form, f"csv:{argument}", arrow_files)
+    return read_csv(_local(argument), form, f"csv:{argument}", arrow_files)
+
+
+def _local(argument: str) -> Path:
+    """Returns the path of a CSV file, which must not be an address."""
+    if is_remote(argument):
+        expected, remedy = "a CSV file on this machine", "Copy it, or use parquet:ADDRESS."
+        raise DataError(Finding(f"csv:{argument}", expected, "an address", remedy))
+    return Path(user_paths.expanded(argument))
 
 
 def parquet(argument: str, form: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
     """Reads `parquet:FILE`, or a folder of Parquet files, which have no other form."""
-    path = Path(user_paths.expanded(argument))
+    path = argument if is_remote(argument) else Path(user_paths.expanded(argument))
     return read_parquet(path, f"parquet:{argument}", arrow_files)
 
 
