@@ -42,7 +42,7 @@ def check_learned(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, 
     columns = PlainColumns.of(parts.train) if not parts.of_table else None
     if columns is None or check is None or is_accepted(check, accept):
         return found
-    if parts.pixels or columns.num_numbers > _MOST_COLUMNS:
+    if parts.pixels or parts.train.on_disk or columns.num_numbers > _MOST_COLUMNS:
         return found
     x = parts.train.x[:].reshape(len(parts.train), -1)
     leaks = check.find(columns, replace(parts.train, x=x), {})
@@ -96,7 +96,7 @@ def targets_unrelated(parts: Parts) -> Finding | None:
 
 
 def _some(rows: Rows) -> np.ndarray:
-    x = np.asarray(rows.x[_places(rows)])
+    x = np.asarray(rows.take(_places(rows)).x[:])
     return np.nan_to_num(x.reshape(len(x), -1).astype(np.float32))
 
 

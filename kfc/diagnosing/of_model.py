@@ -12,9 +12,15 @@ import numpy as np
 from kfc.data import Parts, Rows, check_learned, check_parts, check_rows
 from kfc.data.sources import from_memory
 from kfc.diagnosing.diagnosis import Diagnosis, sorted_findings
-from kfc.diagnosing.stages import examine_network, find, without_consequences
 from kfc.errors import DataError, Finding, SpecError
-from kfc.first_steps import LossFacts, Subject, entry_of
+from kfc.first_steps import (
+    LossFacts,
+    Subject,
+    entry_of,
+    examine_network,
+    find_all,
+    without_consequences,
+)
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,7 @@ def _unscaled(subject: Subject) -> list[Finding]:
     if entry is None:
         return []
     remedy = "Scale the inputs: divide pixels by 255, or adapt a keras.layers.Normalization."
-    found = find("scaling", (), entry, subject.some[0], "training rows", "none")
+    found = find_all("scaling", (), entry, subject.some[0], "training rows", "none")
     return [replace(each, remedy=remedy) for each in found]
 
 
