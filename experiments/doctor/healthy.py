@@ -117,6 +117,7 @@ def data_specs() -> Iterator[tuple[str, str | dict[str, Any]]]:
             "source": f"csv:{folder / about['file']}",
             "target": about["target"],
             "columns": ignored,
+            "csv": {"missing_values": ["", *about["missing"]]},
             "task": "regression" if about["task"] == "regression" else "classification",
         }
         yield f"table {name}", {"data": data, "network": {"hidden": [64]}}

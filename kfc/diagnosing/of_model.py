@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kfc.check_plugins import plugin_findings
 from kfc.data import Parts, Rows, check_learned, check_parts, check_rows
 from kfc.data.sources import from_memory
 from kfc.diagnosing.diagnosis import Diagnosis, sorted_findings
@@ -70,6 +71,7 @@ def diagnose_model(model: keras.Model, data: Any, training: ModelTraining) -> Di
     if not findings:
         parts = _plain_parts(train, others, loss, training)
         findings += [*check_parts(parts), *check_learned(parts)]
+        findings += plugin_findings("parts", (), parts)
         subject = _subject(model, train, loss, training)
         findings += _unscaled(subject)
         found, measured = examine_network(subject, plain=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kfc.check_plugins import plugin_findings
 from kfc.data import Parts, check_learned, check_parts
 from kfc.diagnosing.diagnosis import Diagnosis, sorted_findings
 from kfc.errors import DataError, Finding, NumbersError, SpecError
@@ -73,6 +74,7 @@ def _examine(spec: Spec, data: Any) -> tuple[list[Finding], dict[str, float]]:
     parts = Parts.of(resolved, prepared)
     findings = [*prepared.warnings, *check_parts(parts, spec.accept)]
     findings += check_learned(parts, spec.accept)
+    findings += plugin_findings("parts", spec.accept, parts)
     plan = plan_training(resolved, prepared)
     found, measured = examine_network(subject_of(plan), spec.accept)
     return without_consequences(findings + found), measured

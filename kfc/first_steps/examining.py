@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+from kfc.check_plugins import plugin_findings
 from kfc.errors import Finding
 from kfc.findings import Stage, checks_of, is_accepted
 from kfc.first_steps.start import Start
@@ -61,11 +62,11 @@ def examine_network(
     else:
         found = []
     start = Start(subject)
-    found += find_all("structure", accept, subject) + find_all("start", accept, start)
+    found += find_in("structure", accept, subject) + find_in("start", accept, start)
     measured = {"loss": start.loss, "guess_loss": start.guess_loss}
     if steps and math.isfinite(start.loss):
         later = Steps(start)
-        found += find_all("steps", accept, later)
+        found += find_in("steps", accept, later)
         measured |= {
             "loss_after_40_steps": later.loss_after,
             "loss_of_one_batch": later.loss_by_heart,
@@ -99,3 +100,8 @@ def find_all(stage: Stage, accept: Collection[str], *arguments: Any) -> list[Fin
         if not is_accepted(check, accept)
         for finding in check.find(*arguments)
     ]
+
+
+def find_in(stage: Stage, accept: Collection[str], argument: Any) -> list[Finding]:
+    """Returns the findings of a stage, also of the checks of other packages."""
+    return [*find_all(stage, accept, argument), *plugin_findings(stage, accept, argument)]
