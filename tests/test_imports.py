@@ -11,8 +11,9 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 
 # A folder imports only from those above it; `testing` and `cli` may import from any.
 FOLDERS = (
-    "compat errors check_table findings pages registry check_plugins system spec preprocessing data network "
-    "training first_steps reference reference_inputs reference_updates runs diagnosing "
+    "compat errors check_table findings pages registry check_plugins system spec "
+    "preprocessing data network training first_steps reference reference_inputs "
+    "reference_updates runs diagnosing "
     "ensembles ejecting verification exporting tuning reporting estimators testing cli "
     "__main__ __init__"
 )

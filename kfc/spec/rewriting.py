@@ -84,8 +84,6 @@ def _decoded(path: Path) -> str:
 def _yaml(text: str, changes: Mapping[str, Any]) -> str:
     yaml = _round_trip()
     values = yaml.load(text)
-    if values is None:
-        return _dumped(override(SpecText({}), changes).values)
     for dotted, value in changes.items():
         set_value(values, dotted, value)
     written = io.StringIO()

@@ -55,7 +55,7 @@ def test_the_shuffled_labels_of_a_source_are_named(rows):
 def test_a_regression_in_other_units_is_cured_by_scaling_its_targets(rows):
     x, _ = rows
     spec = {"data": {"scale_target": "none"}, "network": {"hidden": [8]}}
-    diagnosis = kfc.doctor(spec, data=(x, 1e6 * x[:, 0] + 3e6))
+    diagnosis = kfc.doctor(spec, data=(x, 1e6 * np.tanh(x[:, 0] * x[:, 1]) + 3e6))
     assert [each.name for each in diagnosis.findings] == ["target_unscaled"]
     assert diagnosis.changes == {"data.scale_target": "standard"}
 
