@@ -21,7 +21,8 @@ _HEAD = """# Findings
 This page is written by `python docs/findings_page.py` from the text that
 `kfc doctor --explain` prints. A code never changes its meaning. An error refuses; a
 warning is printed and kept with the run. `accept: [KFC263]` in a spec, or the name of the
-check, leaves a check out where the section says so. [The doctor](doctor.md) says how to find what is wrong.
+check, leaves a check out where the section says so. [The doctor](doctor.md) says how to
+find what is wrong.
 """
 _THEMES = {
     "spec": "KFC1xx: the spec",

@@ -57,7 +57,7 @@ class Subject:
 
     @cached_property
     def some(self) -> tuple[np.ndarray, np.ndarray]:
-        """At most `MOST_ROWS` rows and their targets, evenly spaced."""
+        """Some rows and their targets, at most `MOST_ROWS`, evenly spaced."""
         places = np.linspace(0, len(self.y) - 1, min(len(self.y), MOST_ROWS)).astype(np.int64)
         return self.x[places], self.y[places]
 
