@@ -54,7 +54,7 @@ class PlainColumns:
 
 @dataclass(frozen=True)
 class Parts:
-    """Encoded rows of all parts, and what the training does with them.
+    """Encoded rows of all parts, with the facts that their checks need.
 
     Args:
         train: Training rows; their targets are numbers of classes, or numbers.

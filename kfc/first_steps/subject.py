@@ -21,7 +21,7 @@ _NOISE = ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "Spatia
 
 @dataclass(frozen=True)
 class Subject:
-    """What the checks of the first steps look at.
+    """Untrained network of a training, with its loss and some rows.
 
     Args:
         network: Network from raw inputs to outputs; its weights are never changed.
@@ -30,7 +30,7 @@ class Subject:
         y: Their targets.
         make_optimizer: Function that returns a new optimizer with a constant learning rate,
             the largest one of the training; None without an optimizer.
-        learning_rate: That rate.
+        learning_rate: Largest learning rate.
         warms_up: Whether the rate rises from 0 first.
         batch_size: Rows of a step.
         steps: Number of steps of the training; 0 where it is unknown.
