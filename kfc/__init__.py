@@ -32,6 +32,7 @@ from kfc.errors import (
 )
 
 if TYPE_CHECKING:
+    from kfc.diagnosing import Diagnosis, doctor
     from kfc.ejecting import eject
     from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
     from kfc.estimators import Classifier, Regressor
@@ -50,6 +51,7 @@ __all__ = [
     "Classifier",
     "CrossValidation",
     "DataError",
+    "Diagnosis",
     "DiskError",
     "Ensemble",
     "Export",
@@ -69,6 +71,7 @@ __all__ = [
     "UnseenValuesWarning",
     "build",
     "cross_validate",
+    "doctor",
     "eject",
     "export",
     "fit",
@@ -91,6 +94,8 @@ _ON_FIRST_USE = {
     "Regressor": "kfc.estimators.regressor:Regressor",
     "Report": "kfc.reporting.report_page:Report",
     "Run": "kfc.runs.run:Run",
+    "Diagnosis": "kfc.diagnosing.diagnosis:Diagnosis",
+    "doctor": "kfc.diagnosing.doctoring:doctor",
     "cross_validate": "kfc.ensembles.cross_validating:cross_validate",
     "build": "kfc.runs.untrained:build_untrained",
     "eject": "kfc.ejecting.script:eject",

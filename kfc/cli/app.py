@@ -12,7 +12,13 @@ from typing import Annotated
 
 import typer
 
-from kfc.cli import listing_commands, report_command, run_commands, spec_commands
+from kfc.cli import (
+    doctor_command,
+    listing_commands,
+    report_command,
+    run_commands,
+    spec_commands,
+)
 from kfc.errors import KfcError
 from kfc.system import standard_streams
 
@@ -54,6 +60,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "runs": run_commands.list_runs,
     "predict": run_commands.predict,
     "export": run_commands.export,
+    "doctor": doctor_command.doctor,
     "verify": spec_commands.verify,
     "eject": spec_commands.eject,
     "specs": listing_commands.list_specs,

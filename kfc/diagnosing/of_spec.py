@@ -1,0 +1,80 @@
+"""Diagnoses a spec: its data, its network and its first steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kfc.check_plugins import plugin_findings
+from kfc.data import Parts, check_learned, check_parts
+from kfc.diagnosing.diagnosis import Diagnosis, sorted_findings
+from kfc.errors import DataError, Finding, NumbersError, SpecError
+from kfc.first_steps import examine_network, without_consequences
+from kfc.runs import plan_training, prepare_data, start_for_spec, subject_of
+from kfc.spec import Spec, load_spec
+
+_ROUNDS = 4  # a cure may uncover the next problem
+
+
+def diagnose_spec(spec: Spec, data: Any = None) -> Diagnosis:
+    """Diagnoses a valid spec.
+
+    Where a check refuses the data and knows a cure, the diagnosis continues with the cured
+    spec, so that it is not the first of several problems that is found alone.
+
+    Args:
+        spec: Valid spec.
+        data: Rows that replace `data.source`, as for `kfc.fit`.
+
+    Raises:
+        KfcError: If the data cannot be read.
+    """
+    findings: list[Finding] = []
+    measured: dict[str, float] = {}
+    cured = spec
+    for _ in range(_ROUNDS):
+        try:
+            found, measured = _examine(cured, data)
+            findings += found
+            break
+        except (SpecError, DataError, NumbersError) as error:
+            if not any(finding.code for finding in error.findings):
+                raise
+            findings += error.findings
+            changes = Diagnosis(error.findings).changes
+            if not changes:
+                break
+            cured = load_spec(cured, changes)
+    return Diagnosis(sorted_findings(findings), measured, spec.name)
+
+
+def cure_spec(spec: Spec, diagnosis: Diagnosis, data: Any = None) -> dict[str, Any]:
+    """Returns the changes with which a diagnosis of the spec has no cure left.
+
+    Args:
+        spec: Valid spec.
+        diagnosis: Its diagnosis.
+        data: Rows that replace `data.source`, as for `kfc.fit`.
+
+    Returns:
+        Values by dotted path; none where nothing is to be changed.
+    """
+    changes: dict[str, Any] = {}
+    for _ in range(_ROUNDS):
+        new = {path: v for path, v in diagnosis.changes.items() if path not in changes}
+        if not new:
+            break
+        changes |= new
+        diagnosis = diagnose_spec(load_spec(spec, changes), data)
+    return changes
+
+
+def _examine(spec: Spec, data: Any) -> tuple[list[Finding], dict[str, float]]:
+    start_for_spec(spec, insist_on_threads=False)
+    resolved, prepared = prepare_data(spec, data)
+    parts = Parts.of(resolved, prepared)
+    findings = [*prepared.warnings, *check_parts(parts, spec.accept)]
+    findings += check_learned(parts, spec.accept)
+    findings += plugin_findings("parts", spec.accept, parts)
+    plan = plan_training(resolved, prepared)
+    found, measured = examine_network(subject_of(plan), spec.accept)
+    return without_consequences(findings + found), measured
