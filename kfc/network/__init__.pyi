@@ -2,10 +2,7 @@ from .averaged import SMALLEST as SMALLEST
 from .averaged import averaged_network as averaged_network
 from .averaged import member_networks as member_networks
 from .averaged import takes_joint_rows as takes_joint_rows
-from .building import BINARY_LOSSES as BINARY_LOSSES
 from .building import build as build
-from .building import layer_seed as layer_seed
-from .building import num_outputs as num_outputs
 from .column_product import ColumnProduct as ColumnProduct
 from .column_product import ColumnSums as ColumnSums
 from .column_product import multiplies_columns as multiplies_columns
@@ -17,12 +14,15 @@ from .members import num_members as num_members
 from .members import without_average as without_average
 from .numeric_embeddings import embedding_terms as embedding_terms
 from .numeric_embeddings import embedding_weights as embedding_weights
+from .output_width import BINARY_LOSSES as BINARY_LOSSES
+from .output_width import num_outputs as num_outputs
 from .reseeding import can_reseed as can_reseed
 from .reseeding import reseed as reseed
 from .row_initializers import initialize_from_rows as initialize_from_rows
 from .row_initializers import keys_of_rows as keys_of_rows
 from .same_structure import check_architecture as check_architecture
 from .same_structure import check_meaning as check_meaning
+from .seeds import layer_seed as layer_seed
 from .table_inputs import embedded_one_hots as embedded_one_hots
 from .table_inputs import num_inputs as num_inputs
 from .table_inputs import raw_model as raw_model

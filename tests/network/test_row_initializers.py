@@ -4,7 +4,8 @@ import pytest
 
 from kfc.data import Rows, Task
 from kfc.network import row_initializers
-from kfc.network.building import build, layer_seed
+from kfc.network.building import build
+from kfc.network.seeds import layer_seed
 from kfc.network.row_initializers import (
     he_plus_5,
     initialize_from_rows,

@@ -1,0 +1,164 @@
+"""Rows of a spec's data for a prediction, scaled, in NumPy alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kfc.compat import sklearn_rows
+from kfc.preprocessing import NumericScaling, TargetScaling, fit_scaling
+from kfc.spec import NO_TEST, Spec
+
+Array = np.ndarray
+
+MOST_ROWS = 2000
+"""Rows of a sample; evenly spaced ones of larger data."""
+
+_TEST_SHARE = 0.2  # of the rows of a source without test rows, as in `kfc.data`
+_VALIDATION_SHARE = 0.1
+_BUILTIN_VALIDATION = ("own", None)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Scaled rows with the targets of the loss.
+
+    Args:
+        x: Inputs of the first layer, (rows, inputs), float64.
+        y: Numbers of the classes, (rows,), or scaled targets, (rows, outputs).
+        classes: Number of classes; 0 for a regression.
+        num_rows: Number of training rows of the spec, predicted.
+        row_bytes: Bytes of an encoded row, before it is scaled.
+        origin: Description of the rows for the reader.
+        raw_rms: Root mean square of the inputs before they are scaled.
+    """
+
+    x: Array
+    y: Array
+    classes: int
+    num_rows: int
+    row_bytes: int
+    origin: str
+    raw_rms: float
+
+    @property
+    def targets(self) -> int:
+        """Number of classes, or of targets of a regression."""
+        return self.classes or self.y.shape[1]
+
+    def spaced(self, rows: int) -> tuple[Array, Array]:
+        """Returns at most so many rows and their targets, evenly spaced."""
+        places = _spaced(len(self.x), rows)
+        return self.x[places], self.y[places]
+
+
+def sample_of(spec: Spec, data: Any = None) -> Sample | str:
+    """Returns rows of a spec's data, or the reason why there are none.
+
+    Data sets inside scikit-learn are read from their files. All other data are prepared as
+    for a training, without a split.
+
+    Args:
+        spec: Valid spec.
+        data: Rows in memory instead of `data.source`, as for `kfc.fit`.
+
+    Raises:
+        KfcError: If the data cannot be read, or a check refuses them.
+    """
+    source = spec.data.source
+    if data is None and source is None:
+        return "the spec has no data.source, and no data= was passed"
+    if data is None and source is not None:
+        kind, _, name = source.partition(":")
+        if kind == "tfds":
+            return "the rows of tensorflow-datasets are read by TensorFlow"
+        if kind == "sklearn" and spec.data.pixels is None and _is_plain(spec):
+            rows = sklearn_rows(name)
+            if rows is not None:
+                return _of_arrays(spec, *rows, regression=name == "diabetes")
+    return _prepared(spec, data)
+
+
+def _is_plain(spec: Spec) -> bool:
+    return spec.data.validation is None or not isinstance(spec.data.validation, str)
+
+
+def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> Sample:
+    """Returns the sample of a data set inside scikit-learn."""
+    classes = 0
+    if spec.data.task is not None:
+        regression = spec.data.task == "regression"
+    scaling = fit_scaling(spec.data.scale or "unit", x.astype(np.float32))
+    if regression:
+        targets = y.reshape(len(y), -1).astype(np.float32)
+        y = TargetScaling.fit(spec.data.scale_target, targets).apply_float64(targets)
+    else:
+        found, y = np.unique(y, return_inverse=True)
+        classes = len(found)
+    places = _spaced(len(x), MOST_ROWS)
+    return Sample(
+        scaling.apply_float64(x.astype(np.float32)[places]),
+        y[places],
+        classes,
+        _num_training_rows(spec, len(x), own_test=False, own_validation=False),
+        4 * x.shape[1],
+        f"{len(places):,} rows of {spec.data.source}",
+        float(np.sqrt(np.mean(x**2))),
+    )
+
+
+def _prepared(spec: Spec, data: Any) -> Sample | str:
+    """Returns the sample of any other data, prepared as for a training without a split."""
+    from kfc.data import prepare
+
+    changed = {"test": NO_TEST, "validation": 0.0, "fold": None, "rows": None}
+    whole = spec.data.model_copy(update=changed)
+    prepared = prepare(spec.model_copy(update={"data": whole, "accept": _ACCEPTED}), data)
+    task, train = prepared.task, prepared.train
+    if task.encoding is not None and task.encoding.codes:
+        return "categories of a table are not simulated"
+    places = _spaced(len(train), MOST_ROWS)
+    rows = train.take(places).loaded()
+    y = rows.y if task.classification else task.target_scaling.apply_float64(rows.y)
+    return Sample(
+        task.scaling.apply_float64(rows.x),
+        y,
+        len(task.class_names),
+        _num_training_rows(
+            spec,
+            len(train),
+            own_test=prepared.test is not None,
+            own_validation=prepared.validation is not None,
+        ),
+        int(np.prod(train.x.shape[1:])) * np.dtype(task.input_dtype).itemsize,
+        f"{len(places):,} of {len(train):,} rows",
+        float(np.sqrt(np.mean(rows.x.astype(np.float64) ** 2))),
+    )
+
+
+_ACCEPTED = ("unscaled_input",)
+
+
+def _spaced(count: int, most: int) -> Array:
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
+def _num_training_rows(
+    spec: Spec, count: int, *, own_test: bool, own_validation: bool
+) -> int:
+    """Returns the number of rows that a split leaves for training."""
+    if spec.data.fold is not None:
+        return count  # one fold less, of a number that a file may give
+    if not own_test and spec.data.test is None:
+        count -= math.ceil(_TEST_SHARE * count)
+    if spec.data.rows is not None:
+        count = min(count, spec.data.rows)
+    validation = spec.data.validation
+    share = _VALIDATION_SHARE if validation is None else validation
+    if isinstance(share, float) and not own_validation:
+        count -= math.ceil(share * count)
+    return count

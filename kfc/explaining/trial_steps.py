@@ -1,0 +1,131 @@
+"""The first steps of a training in NumPy, on a sample of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kfc.explaining.simulated_loss import LossFunction
+from kfc.explaining.simulated_network import SimulatedNetwork
+from kfc.explaining.simulated_optimizer import SimulatedOptimizer
+from kfc.spec import Spec
+from kfc.training import epoch_order
+
+Array = np.ndarray
+
+_LARGEST = 3e38  # of float32, in which a training computes
+
+
+_WORSE = 1.05  # times the first loss: a plateau's noise is smaller
+_BETTER = 0.98  # times the loss of a constant answer
+
+
+@dataclass(frozen=True)
+class TrialSteps:
+    """Result of the first steps.
+
+    Args:
+        steps: Number of steps that were made.
+        losses: Losses of the batches, (steps,).
+        first_loss: Loss of the sample before the first step.
+        last_loss: Loss of the sample after the last step; infinite where a number is NaN or
+            larger than float32 holds.
+        chance_loss: Loss of the best constant answer.
+    """
+
+    steps: int
+    losses: Array
+    first_loss: float
+    last_loss: float
+    chance_loss: float
+
+    @property
+    def outcome(self) -> str:
+        """How the steps end: `learns`, `stalls` or `diverges`.
+
+        They diverge if a number is NaN or infinite in float32, or the loss is more than 5 %
+        above that at the start. They stall if the loss ends above 98 % of that of a constant
+        answer or, where that is smaller, of the start.
+        """
+        if not np.isfinite(self.last_loss) or self.last_loss > _WORSE * self.first_loss:
+            return "diverges"
+        best_known = min(self.first_loss, self.chance_loss)
+        return "stalls" if self.last_loss > _BETTER * best_known else "learns"
+
+
+def try_steps(
+    network: SimulatedNetwork,
+    spec: Spec,
+    x: Array,
+    y: Array,
+    *,
+    steps: int,
+    rate: float | None = None,
+) -> TrialSteps:
+    """Makes the first steps of a training on a sample, and leaves the network unchanged.
+
+    Args:
+        network: Network at the start.
+        spec: Spec with an optimizer for which `optimizer_unsupported` returns "".
+        x: Scaled rows of the sample.
+        y: Their targets.
+        steps: Number of steps.
+        rate: Learning rate; None for that of the spec.
+    """
+    optimizer = SimulatedOptimizer(spec.training.optimizer, rate)
+    generator = np.random.default_rng(spec.seed)
+    before = network.weights
+    judged = x[:: max(1, len(x) // 256)], y[:: max(1, len(x) // 256)]
+    losses: list[float] = []
+    try:
+        with np.errstate(all="ignore"):
+            first_loss = network.run(*judged).loss
+            finite = np.isfinite(first_loss)
+            for rows in _batches(spec, len(x), steps) if finite else ():
+                result = network.run(x[rows], y[rows], generator)
+                losses.append(result.loss)
+                network.assign(optimizer.step(network.weights, result.gradients))
+                inside = [seen[name] for seen in result.seen for name in ("a", "y")]
+                tensors = (*inside, *result.gradients, *network.weights)
+                if not all(_is_finite(tensor) for tensor in tensors):
+                    finite = False
+                    break
+            last_loss = network.run(*judged).loss if finite else float("inf")
+    finally:
+        network.assign(before)
+    last_loss = last_loss if np.isfinite(last_loss) else float("inf")
+    chance = chance_loss(network.loss, y)
+    return TrialSteps(len(losses), np.array(losses), first_loss, last_loss, chance)
+
+
+def chance_loss(loss: LossFunction, y: Array) -> float:
+    """Returns the loss of a constant answer: the shares of the classes, or the mean target.
+
+    Args:
+        loss: Function of outputs and targets.
+        y: Numbers of the classes, (rows,), or targets, (rows, outputs).
+    """
+    if y.ndim == 2:
+        return loss(np.broadcast_to(y.mean(axis=0), y.shape), y)[0]
+    shares = np.bincount(y) / len(y)
+    candidates = [shares, np.log(np.maximum(shares, 1e-12)), np.zeros(len(shares))]
+    if len(shares) == 2:
+        candidates.append(np.array([np.log(max(shares[1], 1e-12) / max(shares[0], 1e-12))]))
+    return min(
+        loss(np.broadcast_to(answer, (len(y), len(answer))), y)[0] for answer in candidates
+    )
+
+
+def _is_finite(w: Array) -> bool:
+    return bool(np.abs(w).max(initial=0.0) < _LARGEST)  # False for NaN
+
+
+def _batches(spec: Spec, rows: int, steps: int) -> list[Array]:
+    """Returns the row numbers of each step."""
+    size, found, epoch = min(spec.training.batch_size, rows), list[Array](), 0
+    while len(found) < steps:
+        order = epoch_order(rows, seed=spec.seed, epoch=epoch, shuffle=spec.training.shuffle)
+        found += [order[first : first + size] for first in range(0, rows, size)]
+        epoch += 1
+    return found[:steps]
