@@ -112,6 +112,8 @@ def _default(value: Mapping[str, Any]) -> str:
 def _values(value: Mapping[str, Any]) -> str:
     """Returns which values a key takes, in a few words."""
     forms = value.get("anyOf") or value.get("oneOf")
+    if any(str(each).startswith("KFC") for each in value.get("enum", ())):
+        return "a name or a code, see [Findings](findings.md)"
     if "enum" in value:
         return ", ".join(f"`{each}`" for each in value["enum"] if each is not None)
     if forms:

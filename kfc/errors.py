@@ -20,11 +20,15 @@ class Finding:
         got: The value that arrived, as the user wrote it.
         remedy: Next step for the user; may be empty where `expected` is enough.
         line: Place in the text of a spec, such as `my.yaml, line 7`.
-        code: Code of the check that found the problem, such as `input_not_finite`, see
-            `kfc.findings.CHECKS`; empty where no check did, as for a file that is missing.
+        code: Code of the check that found the problem, such as `KFC205`, see
+            `kfc.check_table.CHECKS`; empty where no check did, as for a file that is missing.
+        name: Name of that check, such as `input_not_finite`.
         severity: `error` for a problem that refuses the spec, the data or the training,
             otherwise `warning`.
         evidence: Numbers that show the problem, by name, such as `{"row": 3}`.
+        cure: Changes of the spec that cure the problem, by dotted path, such as
+            `{"data.scale": "standard"}`; `kfc doctor --fix` makes them. `remedy` says
+            them too.
 
     Examples:
         >>> finding = kfc.Finding("training.epochs", "an integer", "'3'", "Use epochs: 3.")
@@ -40,12 +44,23 @@ class Finding:
     remedy: str = ""
     line: str = ""
     code: str = field(default="", kw_only=True)
+    name: str = field(default="", kw_only=True)
     severity: Severity = field(default="error", kw_only=True)
     evidence: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
+    cure: Mapping[str, Any] = field(default_factory=dict, kw_only=True, hash=False)
 
     def __str__(self) -> str:
         place = f"{self.where} ({self.line})" if self.line else self.where
         return one_line(f"{place}: {self.cause}. {self.remedy}".rstrip())
+
+    @property
+    def label(self) -> str:
+        """Code and name of the check, such as `KFC205 input_not_finite`, or nothing."""
+        return f"{self.code} {self.name}".strip()
+
+    def labelled(self) -> str:
+        """Returns the finding in one line, with the label of its check at the end."""
+        return f"{self} [{self.label}]" if self.label else str(self)
 
     @property
     def cause(self) -> str:
@@ -56,15 +71,18 @@ class Finding:
         """Returns the finding as the commands print it with `--json`.
 
         Returns:
-            `code`, `severity`, `cause`, `evidence`, `path` and `cure`.
+            `code`, `name`, `severity`, `cause`, `evidence`, `path`, `cure` (a sentence) and
+            `changes` (of the spec, by dotted path, that make the cure).
         """
         return {
             "code": self.code,
+            "name": self.name,
             "severity": self.severity,
             "cause": self.cause,
             "evidence": dict(self.evidence),
             "path": self.where,
             "cure": self.remedy,
+            "changes": dict(self.cure),
         }
 
 
@@ -142,8 +160,8 @@ class DataError(KfcError, ValueError):
         >>> try:
         ...     kfc.fit({}, data=([[1.0], [float("nan")]], [0, 1]))
         ... except kfc.DataError as error:
-        ...     print(error.findings[0].code)
-        input_not_finite
+        ...     print(error.findings[0].label)
+        KFC205 input_not_finite
     """
 
     exit_code = 4

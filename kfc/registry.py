@@ -342,4 +342,7 @@ EXPORTERS = Registry(
         "litert": "kfc.exporting.formats:LITERT",
     },
 )
-REGISTRIES = (SOURCES, TABLES, BLOCKS, OPTIMIZERS, CALLBACKS, EXPORTERS)
+CHECK_PLUGINS = Registry("check", {})
+"""Checks of other packages; kfc's own are rows of `kfc.check_table`."""
+
+REGISTRIES = (SOURCES, TABLES, BLOCKS, OPTIMIZERS, CALLBACKS, EXPORTERS, CHECK_PLUGINS)

@@ -48,14 +48,18 @@ def test_a_message_names_the_line_where_there_is_one():
 
 
 def test_json_names_the_cause_and_the_cure_of_a_finding():
-    finding = dataclasses.replace(FINDING, code="input_type", evidence={"row": 3})
+    finding = dataclasses.replace(
+        FINDING, code="KFC204", name="input_type", evidence={"row": 3}
+    )
     assert finding.as_json() == {
-        "code": "input_type",
+        "code": "KFC204",
+        "name": "input_type",
         "severity": "error",
         "cause": "expected an integer, got '3'",
         "evidence": {"row": 3},
         "path": "training.epochs",
         "cure": "Use for example epochs: 20.",
+        "changes": {},
     }
 
 

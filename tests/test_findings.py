@@ -17,10 +17,9 @@ from kfc.data.row_checks import check_rows
 from kfc.data.splits import SplitRequest, split
 from kfc.data.tables import RowLabels
 from kfc.errors import Finding, KfcError, SpecError
-from kfc.findings import CHECKS, Check, checks_of, run_check, run_checks
+from kfc.findings import CHECKS, Check, checks_of, find_check, run_check, run_checks
 from kfc.runs.table_rows import encoded_rows, typed_rows
-from kfc.spec import FoldSpec, load_spec
-from kfc.spec.schema import AcceptedCheck
+from kfc.spec import FoldSpec, SpecText, load_spec, override
 
 X = np.random.default_rng(0).random((60, 4))
 Y = np.arange(60) % 3
@@ -214,31 +213,41 @@ TRIGGERS = {
 
 def findings_of(check):
     if check.severity == "warning":
-        found = TRIGGERS[check.code]().warnings
-        return [finding for finding in found if finding.code == check.code]
+        found = TRIGGERS[check.name]().warnings
+        return [finding for finding in found if finding.name == check.name]
     with pytest.raises(KfcError) as caught:
-        TRIGGERS[check.code]()
+        TRIGGERS[check.name]()
     assert type(caught.value) is check.error
     return caught.value.findings
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_every_check_of_the_table_finds_its_problem_with_its_code(check):
     findings = findings_of(check)
     assert findings
     for finding in findings:
-        assert (finding.code, finding.severity) == (check.code, check.severity)
+        assert (finding.code, finding.name) == (check.code, check.name)
+        assert finding.severity == check.severity
         facts = finding.as_json()
-        assert all(facts[key] for key in ("code", "severity", "cause", "path", "cure"))
+        assert all(facts[key] for key in ("code", "name", "severity", "cause", "path", "cure"))
+        override(SpecText({}), finding.cure)  # it has paths that can be set
         for value in finding.evidence.values():
             assert isinstance(value, (int, float))
 
 
-def test_the_codes_of_the_table_are_unique_and_plain():
-    codes = [check.code for check in CHECKS]
+def test_the_codes_and_names_of_the_table_are_unique_and_plain():
+    codes, names = ([getattr(check, key) for check in CHECKS] for key in ("code", "name"))
     assert len(set(codes)) == len(codes)
-    assert all(re.fullmatch("[a-z][a-z0-9_]*", code) for code in codes)
-    assert set(TRIGGERS) == set(codes)
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("KFC[1-4][0-9][0-9]", code) for code in codes)
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", name) for name in names)
+    assert set(TRIGGERS) == set(names)
+
+
+def test_a_check_is_found_by_its_code_or_by_its_name():
+    for check in CHECKS:
+        assert find_check(check.code) is find_check(check.name) is check
+    assert find_check("no_such_check") is None
 
 
 def test_every_stage_has_checks_and_every_check_a_stage_and_a_severity():
@@ -252,10 +261,22 @@ def test_the_checks_of_a_stage_keep_the_order_of_the_table():
         assert checks_of(stage) == tuple(check for check in CHECKS if check.stage == stage)
 
 
-def test_a_spec_may_accept_every_warning_and_only_checks_of_the_table():
-    accepted = set(typing.get_args(AcceptedCheck))
-    assert accepted <= {check.code for check in CHECKS}
-    assert accepted >= {check.code for check in CHECKS if check.severity == "warning"}
+def test_a_spec_may_accept_every_warning_by_its_name_or_its_code():
+    for check in CHECKS:
+        if check.severity == "warning":
+            assert load_spec({"accept": [check.name, check.code]}).accept
+    with pytest.raises(SpecError, match=r"accept\[0\].*Did you mean 'unscaled_input'"):
+        load_spec({"accept": ["unscaled_inputs"]})
+    with pytest.raises(SpecError, match="a check that may be accepted"):
+        load_spec({"accept": ["KFC201"]})
+
+
+def test_an_accepted_code_leaves_its_check_out():
+    code = find_check("unscaled_input").code
+    fitted(X * 255, Y, data={"scale": "none"}, accept=[code])()
+    spec = {"data": {"target": "label"}, "accept": [find_check("target_in_column").code]}
+    table = {**TABLE, "code": np.array(["a", "b", "c"])[Y]}
+    assert prepare(load_spec(spec), table).warnings == ()
 
 
 def test_only_the_table_gives_a_finding_its_code():
@@ -263,7 +284,7 @@ def test_only_the_table_gives_a_finding_its_code():
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
-                assert "code" not in {keyword.arg for keyword in node.keywords}, path
+                assert not {"code", "name"} & {keyword.arg for keyword in node.keywords}, path
 
 
 def odd(value):
@@ -271,7 +292,7 @@ def odd(value):
     return [Finding("here", "even numbers", str(value))] if value % 2 else None
 
 
-ODD = Check("odd", "data", SpecError, "odd_check")
+ODD = Check("KFC999", "odd", "data", SpecError, "odd_check")
 
 
 @pytest.fixture
@@ -285,7 +306,7 @@ def one_check(monkeypatch):
 
 def test_a_warning_is_found_and_does_not_refuse(one_check):
     (finding,) = one_check.find(3)
-    assert (finding.code, finding.severity) == ("odd", "warning")
+    assert (finding.label, finding.severity) == ("KFC999 odd", "warning")
     assert one_check.run(3) == (finding,)
     with pytest.raises(SpecError, match="here: expected even numbers, got 3"):
         run_checks("data", 3)
@@ -295,7 +316,7 @@ def test_a_warning_is_found_and_does_not_refuse(one_check):
 def test_the_warnings_of_a_stage_are_returned(one_check, monkeypatch):
     monkeypatch.setattr("kfc.findings.CHECKS", (one_check,))
     (finding,) = run_checks("data", 3)
-    assert (finding.code, finding.severity) == ("odd", "warning")
+    assert (finding.label, finding.severity) == ("KFC999 odd", "warning")
 
 
 def test_an_accepted_check_is_left_out(one_check):

@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
             app(arguments)
         except KfcError as error:
             for finding in error.findings:
-                print(f"error: {finding}", file=sys.stderr)
+                print(f"error: {finding.labelled()}", file=sys.stderr)
             sys.exit(error.exit_code)
         except Exception:
             traceback.print_exc()

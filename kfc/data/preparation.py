@@ -22,7 +22,7 @@ from kfc.data.tables import ArrowFiles, ColumnReport, RowLabels, TypedTable
 from kfc.data.targets import read_classes
 from kfc.data.task import Task
 from kfc.errors import Finding
-from kfc.findings import run_checks
+from kfc.findings import is_accepted, run_checks
 from kfc.preprocessing import NumericScaling, TargetScaling, fit_scaling
 from kfc.spec import Spec
 from kfc.system import first_features
@@ -136,7 +136,7 @@ def prepare(
         {**parts.resolved(), "scale": _scale(spec, parts.table)},
         parts.table.reports if parts.table else (),
         parts.table.test_columns if parts.table else None,
-        tuple(finding for finding in parts.warnings if finding.code not in spec.accept),
+        tuple(finding for finding in parts.warnings if not is_accepted(finding, spec.accept)),
         parts.outside,
         parts.test_numbers,
         interval_rows,

@@ -35,6 +35,7 @@ def unscaled_input(
         "Set data.scale to unit or standard; to train on such inputs all the same, set "
         "accept: [unscaled_input].",
         evidence={"rms": rms, "most": _UNSCALED_RMS},
+        cure={"data.scale": "standard"},
     )
 
 

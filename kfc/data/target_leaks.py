@@ -11,6 +11,7 @@ import numpy as np
 
 from kfc.data.rows import Rows
 from kfc.data.sources import join_names
+from kfc.data.tables import ignoring
 from kfc.errors import Finding
 from kfc.preprocessing import TableEncoding
 from kfc.system import chunks
@@ -85,6 +86,7 @@ def _finding(names: list[str], got: str, rows: int) -> Finding:
         f"Use {{{names[-1]}: ignore}} in data.columns if it is not known before the target; "
         "else accept: [target_in_column].",
         evidence={"rows": rows, "columns": len(names)},
+        cure=ignoring(names[-1:]),
     )
 
 

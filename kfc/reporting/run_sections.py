@@ -229,9 +229,9 @@ def _findings_section(facts: RunFacts) -> Section:
     warnings = facts.run.warnings
     if not warnings:
         return Section("findings", "Findings", [Text("The checks of the data found nothing.")])
-    keys = ("code", "path", "cause", "cure")
+    keys = ("code", "name", "path", "cause", "cure")
     rows: list[list[Cell | str]] = [
         [shown(warning.get(key) or "", 300) for key in keys] for warning in warnings
     ]
-    head = ["check", "where", "finding", "what to do"]
+    head = ["code", "check", "where", "finding", "what to do"]
     return Section("findings", "Findings", [Table("Findings of the checks", head, rows)])

@@ -153,7 +153,7 @@ def _begin(
     if any(report.name not in valid.data.columns for report in plan.prepared.reports):
         console.print(report_table(plan.prepared.reports))
     for finding in plan.prepared.warnings:
-        say(console, f"warning: {finding} [{finding.code}]")
+        say(console, f"warning: {finding.labelled()}")
     trainer = compile_trainer(plan)
     start: Any = network
     if isinstance(network, Run):

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from kfc.findings import checks_of
+from kfc.spec.accepted_checks import acceptable_checks, check_accepted
 from kfc.spec.components import (
     ActivationSpec,
     BiasInitializerSpec,
@@ -48,16 +49,10 @@ from kfc.spec.unit_fields import (
     PARAMETRIC_ACTIVATION,
 )
 
-# Codes of the checks that a spec may accept, see `kfc/findings.py`.
-AcceptedCheck = Literal[
-    "unscaled_input",
-    "column_constant",
-    "category_nearly_unique",
-    "number_is_id",
-    "column_not_in_training",
-    "target_in_column",
-    "training_rows_repeated",
+AcceptedCheck = Annotated[
+    str, AfterValidator(check_accepted), Field(json_schema_extra={"enum": acceptable_checks()})
 ]
+"""Name or code of a check, see `kfc/check_table.py`."""
 
 
 # --- network ------------------------------------------------------------------------------
@@ -181,7 +176,7 @@ class Spec(SpecModel):
     )
     accept: Listed[AcceptedCheck] = Field(
         (),
-        description="Codes of data checks that neither stop this run nor warn.",
+        description="Names or codes of checks that neither stop this run nor warn.",
         examples=[["unscaled_input"]],
     )
     report: bool = Field(

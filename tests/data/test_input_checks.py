@@ -55,13 +55,13 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("check", checks_of("inputs"), ids=lambda check: check.code)
+@pytest.mark.parametrize("check", checks_of("inputs"), ids=lambda check: check.name)
 def test_every_check_refuses_its_problem(check):
-    for x, where, expected, got in TABLE[check.code]:
+    for x, where, expected, got in TABLE[check.name]:
         with pytest.raises(DataError) as caught:
             run_checks("inputs", x, "rows", ())
         (finding,) = caught.value.findings
-        assert (finding.code, finding.where) == (check.code, f"rows{where}")
+        assert (finding.name, finding.where) == (check.name, f"rows{where}")
         assert expected in finding.expected
         assert got in finding.got
         assert finding.remedy

@@ -25,7 +25,7 @@ def warned(train, test, **spec):
 
 def test_training_rows_in_the_test_rows_are_counted():
     (finding,) = warned(table(0), with_rows_of(table(0), table(1), 30))
-    assert finding.code == "training_rows_repeated"
+    assert finding.name == "training_rows_repeated"
     assert finding.evidence == {"rows": 30, "share": 30 / 330}
     assert "30 of 330 rows" in str(finding)
 
@@ -52,6 +52,6 @@ def test_a_spec_accepts_repeated_rows():
 def test_rows_that_a_split_of_one_table_separates_are_said():
     rows = with_rows_of(table(0), table(0), 300)
     found = prepare(load_spec({"data": {"target": "target"}}), rows).warnings
-    assert [finding.code for finding in found] == ["training_rows_repeated"] * 2
+    assert [finding.name for finding in found] == ["training_rows_repeated"] * 2
     assert "test rows" in found[0].where
     assert "validation rows" in found[1].where

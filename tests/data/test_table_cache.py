@@ -395,6 +395,6 @@ def test_columns_are_dropped_from_memory_and_read_again(tmp_path):
 def test_the_warnings_of_a_table_are_kept_with_it(table, tmp_path):
     of_data = {"columns": {"id": "number"}}
     expected = prepare(spec_of(table, **of_data)).warnings
-    assert [finding.code for finding in expected] == ["number_is_id"]
+    assert [finding.name for finding in expected] == ["number_is_id"]
     assert streamed(table, tmp_path, **of_data).warnings == expected  # made
     assert streamed(table, tmp_path, **of_data).warnings == expected  # found

@@ -31,7 +31,7 @@ def warned(target, task="regression", **columns):
 )
 def test_a_column_with_the_order_of_a_numeric_target_is_said(column):
     (finding,) = warned(PRICE, other=column)
-    assert (finding.code, finding.severity) == ("target_in_column", "warning")
+    assert (finding.name, finding.severity) == ("target_in_column", "warning")
     assert finding.where == "training rows, column other"
 
 
@@ -46,7 +46,7 @@ def test_a_column_with_the_order_of_a_numeric_target_is_said(column):
 )
 def test_a_column_that_tells_the_class_is_said(column):
     (finding,) = warned(CLASS, "classification", other=column)
-    assert finding.code == "target_in_column"
+    assert finding.name == "target_in_column"
 
 
 def test_columns_that_add_up_to_the_target_are_said():

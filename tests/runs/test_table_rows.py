@@ -44,7 +44,7 @@ def test_a_missing_column_is_refused_with_the_nearest_name():
     with pytest.raises(DataError, match="no column 'plan'") as caught:
         typed_rows({"size": [1.0], "plans": ["pro"]}, TASK)
     assert "plans" in caught.value.findings[0].remedy
-    assert caught.value.findings[0].code == "input_column_missing"
+    assert caught.value.findings[0].name == "input_column_missing"
 
 
 def test_an_array_is_no_table():

@@ -205,7 +205,7 @@ def test_unknown_categories_are_refused_where_the_spec_says_so(run, tmp_path):
     strict = fit(tmp_path, columns(), **{"data.unknown": "refuse"})
     with pytest.raises(kfc.DataError, match=r"row 7, column 'plan'.*gold") as caught:
         strict.predict(frame)
-    assert caught.value.findings[0].code == "unknown_category"
+    assert caught.value.findings[0].name == "unknown_category"
     strict.predict(columns())
 
 
@@ -274,7 +274,7 @@ def test_a_run_says_and_keeps_the_warnings_of_its_table(tmp_path, capsys):
     assert "warning: training rows, column outcome: expected inputs that leave" in said
     (warning,) = kfc.load(run.folder).warnings
     assert warning == run.warnings[0]
-    assert (warning["code"], warning["severity"]) == ("target_in_column", "warning")
+    assert (warning["name"], warning["severity"]) == ("target_in_column", "warning")
     accepted = fit(tmp_path, table, accept=["target_in_column"])
     assert accepted.warnings == []
     assert accepted.weights_sha256 == run.weights_sha256

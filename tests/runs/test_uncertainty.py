@@ -253,7 +253,7 @@ def test_more_coverage_than_the_rows_can_give_is_refused(fit, tmp_path):
         fit(tmp_path, "diabetes", {**WITHIN, "training.interval_coverage": 0.99})
     (finding,) = caught.value.findings
     assert finding.where == "training.interval_coverage"
-    assert (finding.code, finding.got) == ("too_few_for_intervals", "18")
+    assert (finding.name, finding.got) == ("too_few_for_intervals", "18")
     assert finding.expected.startswith("at least 99 held-out rows")
     assert list(tmp_path.iterdir()) == []
 

@@ -131,7 +131,7 @@ WRONG = {
         "callback",
         "'TerminateOnNaN'?",
     ),
-    "accept": (["nan_input"], "accept[0]", "unscaled_input", "unscaled_input"),
+    "accept": (["unscaled"], "accept[0]", "name or code of a check", "unscaled_input"),
     "search.algorithm": ("bayes", "search.algorithm", "hyperband", "'bayesian'?"),
     "training.early_stopping": (
         {"monitor": "val_acuracy"},

@@ -26,5 +26,6 @@ from .table_source import read_raw as read_raw
 from .table_source import read_tables as read_tables
 from .table_source import select_columns as select_columns
 from .table_source import table_files as table_files
+from .typed_columns import ignoring as ignoring
 from .typed_columns import typed_column as typed_column
 from .typed_table import TypedTable as TypedTable

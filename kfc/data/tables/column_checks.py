@@ -8,7 +8,7 @@ from kfc.data.sources import join_names
 from kfc.data.tables.column_types import ColumnReport
 from kfc.data.tables.number_types import number_type
 from kfc.data.tables.raw_table import RawTable
-from kfc.data.tables.typed_columns import declare, typed_column
+from kfc.data.tables.typed_columns import declare, ignoring, typed_column
 from kfc.errors import Finding
 
 _FEW = 50  # rows below which a category that differs in each row is no sign of a name
@@ -92,4 +92,5 @@ def _finding(
 ) -> Finding:
     where = f"{raw.name}, column {report.name!r}"
     remedy = f"Use {declare(report.name, 'ignore')} unless it is meant."
-    return Finding(where, expected, got, remedy, evidence=evidence)
+    cure = ignoring([report.name])
+    return Finding(where, expected, got, remedy, evidence=evidence, cure=cure)

@@ -115,6 +115,14 @@ def declare(name: str, column: str) -> str:
     return f"data.columns: {{{key}: {column}}}"
 
 
+def ignoring(names: Iterable[str]) -> dict[str, str]:
+    """Returns the changes of a spec, by dotted path, that leave columns out.
+
+    A name that no path can hold, such as one with a blank, has none.
+    """
+    return {f"data.columns.{name}": "ignore" for name in names if name.isidentifier()}
+
+
 def number_cell_remedy(raw: RawTable, name: str, cell: str, marks: Iterable[str] = ()) -> str:
     """Returns the advice for one cell that is no number in a column of numbers.
 

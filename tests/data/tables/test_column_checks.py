@@ -31,7 +31,7 @@ def warned(column, kind, **more):
 )
 def test_a_column_that_the_spec_names_is_looked_at(column, kind, code, got):
     (finding,) = warned(list(column), kind)
-    assert (finding.code, finding.severity) == (code, "warning")
+    assert (finding.name, finding.severity) == (code, "warning")
     assert "column 'other'" in finding.where
     assert got in finding.got
     assert "ignore" in finding.remedy
@@ -53,5 +53,5 @@ def test_a_column_that_only_the_test_rows_have_is_said():
     spec = load_spec({"data": {"target": "target"}})
     other = {**TABLE, "size": RNG.random(ROWS), "note": ["x"] * ROWS}
     (finding,) = prepare(spec, {"train": TABLE, "test": other}).warnings
-    assert finding.code == "column_not_in_training"
+    assert finding.name == "column_not_in_training"
     assert "note" in finding.got

@@ -1,0 +1,262 @@
+"""The table of checks: each may refuse a spec, its data or its training.
+
+A row has a code and a name, the stage at which the check runs, the error that refuses, and the
+module of the function that looks for the problem, which has the name of the row. The function
+is in the folder whose objects it looks at. The table has module names instead of functions, as
+a registry does, so that every folder can run checks, and so that listing them imports no
+TensorFlow.
+
+The first digit of a code says when the problem shows: KFC1xx in the spec, KFC2xx in the data,
+KFC3xx in the first steps, KFC4xx while training. A code is never used again for another
+problem. `kfc doctor --explain CODE` prints its section of `docs/findings.md`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from kfc.errors import DataError, Finding, KfcError, NumbersError, Severity, SpecError
+
+Stage = Literal[
+    "spec",
+    "inputs",
+    "source",
+    "names",
+    "table",
+    "columns",
+    "other_table",
+    "table_columns",
+    "encoded_table",
+    "encoding_table",
+    "data",
+    "task",
+    "classes",
+    "pixels",
+    "encoding",
+    "training_data",
+    "held_out",
+    "row_labels",
+    "fold",
+    "split",
+    "scaling",
+    "scaled",
+    "weighting",
+    "before_training",
+    "before_search",
+    "while_training",
+    "averaging",
+]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table.
+
+    Args:
+        code: Number of the problem, such as `KFC205`; a spec may list it in `accept`.
+        name: Name of the problem, which a spec may list as well.
+        stage: Moment at which the check runs.
+        error: Class of the error that refuses.
+        module: Module of the function called `name`, which returns a `Finding`, several of
+            them, or None.
+        severity: `error` for a check that refuses, otherwise `warning`.
+        may_accept: Whether a spec may accept an error, as it may every warning.
+    """
+
+    code: str
+    name: str
+    stage: Stage
+    error: type[KfcError]
+    module: str
+    severity: Severity = "error"
+    may_accept: bool = False
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether `accept` of a spec may list the check."""
+        return self.may_accept or self.severity == "warning"
+
+    def find(self, *arguments: Any, **options: Any) -> tuple[Finding, ...]:
+        """Runs the check and returns its findings, none where nothing is wrong."""
+        function = getattr(importlib.import_module(self.module), self.name)
+        found = function(*arguments, **options) or ()
+        found = (found,) if isinstance(found, Finding) else found
+        about: dict[str, Any] = {"code": self.code, "name": self.name}
+        return tuple(replace(each, severity=self.severity, **about) for each in found)
+
+    def run(self, *arguments: Any, **options: Any) -> tuple[Finding, ...]:
+        """Runs the check and refuses where its severity is `error`.
+
+        Returns:
+            The findings of a warning; none of an error.
+
+        Raises:
+            KfcError: The `error` of this row, with all findings.
+        """
+        found = self.find(*arguments, **options)
+        if found and self.severity == "error":
+            raise self.error(*found)
+        return found
+
+
+_SCALED = "kfc.data.scaled_checks"
+_TABLES = "kfc.data.tables.table_source"
+_COLUMNS = "kfc.data.tables.column_checks"
+
+CHECKS = (
+    # A spec is loaded: (spec).
+    Check("KFC101", "conflicting_keys", "spec", SpecError, "kfc.spec.cross_checks"),
+    # Inputs are read, to train on, to measure or to predict: (x, where, feature_names).
+    Check("KFC201", "input_not_array", "inputs", DataError, "kfc.data.input_checks"),
+    Check("KFC202", "input_empty", "inputs", DataError, "kfc.data.input_checks"),
+    Check("KFC203", "input_shape", "inputs", DataError, "kfc.data.input_checks"),
+    Check("KFC204", "input_type", "inputs", DataError, "kfc.data.input_checks"),
+    Check("KFC205", "input_not_finite", "inputs", DataError, "kfc.data.input_checks"),
+    Check("KFC206", "input_overflow", "inputs", DataError, "kfc.data.input_checks"),
+    # Rows are about to be read: (spec, their form).
+    Check("KFC102", "key_without_effect", "source", SpecError, "kfc.data.source_reading"),
+    # The names of a table are read: (names, where).
+    Check("KFC207", "column_name_empty", "names", DataError, "kfc.data.tables.column_names"),
+    Check(
+        "KFC208", "column_name_repeated", "names", DataError, "kfc.data.tables.column_names"
+    ),
+    # A table is read: (table, target).
+    Check("KFC209", "target_column_missing", "table", DataError, _TABLES),
+    Check("KFC210", "target_cell_missing", "table", DataError, _TABLES),
+    # The columns of a training table have types: (table, target, reports).
+    Check("KFC211", "no_input_column", "columns", DataError, _TABLES),
+    Check("KFC212", "column_constant", "columns", DataError, _COLUMNS, "warning"),
+    Check("KFC213", "category_nearly_unique", "columns", DataError, _COLUMNS, "warning"),
+    Check("KFC214", "number_is_id", "columns", DataError, _COLUMNS, "warning"),
+    # A table of test or validation rows is read: (training table, other table).
+    Check("KFC215", "column_not_in_training", "other_table", DataError, _COLUMNS, "warning"),
+    # The columns of a table are selected: (table, names, part).
+    Check("KFC216", "input_column_missing", "table_columns", DataError, _TABLES),
+    # A table is encoded: (encoding, training rows, other tables by their name in messages).
+    Check(
+        "KFC217",
+        "target_in_column",
+        "encoded_table",
+        DataError,
+        "kfc.data.target_leaks",
+        "warning",
+    ),
+    Check(
+        "KFC218",
+        "training_rows_repeated",
+        "encoded_table",
+        DataError,
+        "kfc.data.repeated_rows",
+        "warning",
+    ),
+    # Another table is encoded for a trained network: (typed, table, where).
+    Check("KFC219", "table_empty", "encoding_table", DataError, "kfc.runs.table_rows"),
+    Check("KFC220", "unknown_category", "encoding_table", DataError, "kfc.runs.table_rows"),
+    # Rows with targets are read: (rows, where).
+    Check("KFC221", "target_not_array", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC222", "weight_not_array", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC223", "target_empty", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC224", "row_mismatch", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC225", "input_constant", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC226", "target_type", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC227", "target_not_finite", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC228", "weight_shape", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC229", "weight_type", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC230", "weight_not_finite", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC231", "weight_negative", "data", DataError, "kfc.data.row_checks"),
+    Check("KFC232", "weight_all_zero", "data", DataError, "kfc.data.row_checks"),
+    # The task is chosen, by the spec or else by the targets: (source, name, task).
+    Check("KFC233", "target_ambiguous", "task", DataError, "kfc.data.targets"),
+    # The classes of a classification are numbered: (source, name, task).
+    Check("KFC234", "several_labels", "classes", DataError, "kfc.data.targets"),
+    Check("KFC235", "only_one_class", "classes", DataError, "kfc.data.targets"),
+    Check("KFC236", "negative_label", "classes", DataError, "kfc.data.targets"),
+    Check("KFC237", "missing_label", "classes", DataError, "kfc.data.targets"),
+    Check("KFC238", "labels_differ_in_blanks", "classes", DataError, "kfc.data.targets"),
+    # The inputs may be pixels: (x, where, divided).
+    Check("KFC239", "dark_pictures", "pixels", DataError, "kfc.data.encoding"),
+    # Rows are encoded: (rows, where, classes, pixels).
+    Check("KFC240", "streamed_type", "encoding", DataError, "kfc.data.encoding"),
+    Check("KFC241", "pixel_range", "encoding", DataError, "kfc.data.encoding"),
+    Check("KFC242", "pixels_scaled", "encoding", DataError, "kfc.data.encoding"),
+    Check("KFC243", "label_shape", "encoding", DataError, "kfc.data.targets"),
+    Check("KFC244", "unknown_label", "encoding", DataError, "kfc.data.targets"),
+    Check("KFC245", "target_not_numeric", "encoding", DataError, "kfc.data.encoding"),
+    # The raw training rows are compared with their encoding: (rows, where, regression).
+    Check("KFC246", "input_precision", "training_data", DataError, "kfc.data.precision"),
+    Check("KFC247", "target_precision", "training_data", DataError, "kfc.data.precision"),
+    Check("KFC248", "target_constant", "training_data", DataError, "kfc.data.row_checks"),
+    # Rows that are only measured join the training rows: (train, rows, where, cast).
+    Check("KFC249", "held_out_weight", "held_out", DataError, "kfc.data.encoding"),
+    Check("KFC250", "held_out_type", "held_out", DataError, "kfc.data.encoding"),
+    Check("KFC251", "held_out_shape", "held_out", DataError, "kfc.data.encoding"),
+    # Columns arrange the rows of a table: (table, key, name).
+    Check(
+        "KFC252", "label_column_missing", "row_labels", DataError, "kfc.data.tables.row_labels"
+    ),
+    Check(
+        "KFC253", "label_cell_missing", "row_labels", DataError, "kfc.data.tables.row_labels"
+    ),
+    # Rows are split into the two parts of a fold: (request).
+    Check("KFC254", "fold_not_of_rows", "fold", DataError, "kfc.data.fold_splits"),
+    Check("KFC255", "too_few_for_folds", "fold", DataError, "kfc.data.fold_splits"),
+    Check("KFC256", "group_on_both_sides", "fold", DataError, "kfc.data.fold_splits"),
+    Check("KFC257", "class_not_in_fold", "fold", DataError, "kfc.data.fold_splits"),
+    # Rows are split into two parts: (request).
+    Check("KFC258", "one_group_alone", "split", DataError, "kfc.data.splits"),
+    Check("KFC259", "class_of_one_row", "split", DataError, "kfc.data.splits"),
+    Check("KFC260", "part_without_class", "split", DataError, "kfc.data.splits"),
+    Check("KFC261", "no_row_left", "split", DataError, "kfc.data.splits"),
+    Check("KFC262", "class_not_in_training", "split", DataError, "kfc.data.splits"),
+    # A scaling is fitted: (scaling, x, where, scale), with the training rows.
+    Check("KFC263", "unscaled_input", "scaling", DataError, _SCALED, may_accept=True),
+    # Inputs are scaled, to train on, to measure or to predict: (scaling, x, where, names).
+    Check("KFC264", "scaled_not_finite", "scaled", DataError, _SCALED),
+    # Sample weights and class weights are combined: (train, spec, task).
+    Check(
+        "KFC265", "sample_weight_all_zero", "weighting", DataError, "kfc.data.sample_weight"
+    ),
+    Check(
+        "KFC103", "class_weight_of_numbers", "weighting", SpecError, "kfc.data.sample_weight"
+    ),
+    Check("KFC104", "class_weight_unknown", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("KFC105", "class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("KFC106", "class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
+    # The network is about to be built: (spec, prepared), with `processes` that train at once.
+    Check(
+        "KFC107",
+        "monitor_undefined",
+        "before_training",
+        DataError,
+        "kfc.training.metric_checks",
+    ),
+    Check(
+        "KFC108",
+        "memory_too_small",
+        "before_training",
+        SpecError,
+        "kfc.training.engine.memory_estimate",
+    ),
+    Check(
+        "KFC109", "too_few_for_intervals", "before_training", DataError, "kfc.runs.uncertainty"
+    ),
+    # A search is about to begin: (objective, prepared).
+    Check(
+        "KFC110",
+        "objective_undefined",
+        "before_search",
+        DataError,
+        "kfc.training.metric_checks",
+    ),
+    # Runs are averaged: (runs).
+    Check("KFC111", "members_missing", "averaging", SpecError, "kfc.ensembles.ensemble"),
+    Check("KFC112", "members_differ", "averaging", SpecError, "kfc.ensembles.ensemble"),
+    # Training runs; each check has arguments of its own.
+    Check("KFC401", "no_gradient", "while_training", NumbersError, "kfc.training.step"),
+    Check("KFC402", "loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+    Check("KFC403", "weights_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+    Check("KFC404", "metric_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+)
+"""Every check, in the order in which the checks of a stage run."""
