@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kfc.ejecting import eject
     from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
     from kfc.estimators import Classifier, Regressor
+    from kfc.explaining import Explanation, explain
     from kfc.exporting import Export, export
     from kfc.reporting import Report, report
     from kfc.runs import Predictions, Run
@@ -52,6 +53,7 @@ __all__ = [
     "DataError",
     "DiskError",
     "Ensemble",
+    "Explanation",
     "Export",
     "Finding",
     "KfcError",
@@ -69,6 +71,7 @@ __all__ = [
     "build",
     "cross_validate",
     "eject",
+    "explain",
     "export",
     "fit",
     "load",
@@ -83,6 +86,7 @@ _ON_FIRST_USE = {
     "Classifier": "kfc.estimators.classifier:Classifier",
     "CrossValidation": "kfc.ensembles.cross_validating:CrossValidation",
     "Ensemble": "kfc.ensembles.ensemble:Ensemble",
+    "Explanation": "kfc.explaining.explanation:Explanation",
     "Export": "kfc.exporting.loaded_export:Export",
     "Predictions": "kfc.runs.predictions:Predictions",
     "Regressor": "kfc.estimators.regressor:Regressor",
@@ -91,6 +95,7 @@ _ON_FIRST_USE = {
     "cross_validate": "kfc.ensembles.cross_validating:cross_validate",
     "build": "kfc.runs.untrained:build_untrained",
     "eject": "kfc.ejecting.script:eject",
+    "explain": "kfc.explaining.prediction:explain",
     "export": "kfc.exporting.export_run:export",
     "fit": "kfc.ensembles.any_run:fit",
     "load": "kfc.ensembles.any_run:load",
@@ -102,7 +107,8 @@ _ON_FIRST_USE = {
     "verify": "kfc.verification.verifying:verify",
 }
 
-_WITHOUT_TENSORFLOW = ("Classifier", "Regressor", "Spec")  # an estimator imports it in `fit`
+_WITHOUT_TENSORFLOW = ("Classifier", "Explanation", "Regressor", "Spec", "explain")
+"""Names that import no TensorFlow; an estimator imports it in `fit`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -43,6 +43,7 @@ Stage = Literal[
     "scaling",
     "scaled",
     "weighting",
+    "explained",
     "before_training",
     "before_search",
     "while_training",

@@ -12,7 +12,13 @@ from typing import Annotated
 
 import typer
 
-from kfc.cli import listing_commands, report_command, run_commands, spec_commands
+from kfc.cli import (
+    explain_command,
+    listing_commands,
+    report_command,
+    run_commands,
+    spec_commands,
+)
 from kfc.errors import KfcError
 from kfc.system import standard_streams
 
@@ -56,6 +62,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "export": run_commands.export,
     "verify": spec_commands.verify,
     "eject": spec_commands.eject,
+    "explain": explain_command.explain,
     "specs": listing_commands.list_specs,
     "presets": listing_commands.list_presets,
     "sources": listing_commands.sources,

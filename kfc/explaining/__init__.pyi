@@ -1,1 +1,3 @@
-from . import philox as philox
+from .explanation import Explanation as Explanation
+from .explanation import LayerSignal as LayerSignal
+from .prediction import explain as explain

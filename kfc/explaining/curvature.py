@@ -50,7 +50,7 @@ def largest_eigenvalue(
 
 
 def _lanczos(product: Callable[[Array], Array], size: int) -> float:
-    """Returns the largest eigenvalue of a symmetric matrix, given its product with a vector."""
+    """Returns the largest eigenvalue of a symmetric matrix, by its products with vectors."""
     generator = np.random.default_rng(0)
     v = generator.standard_normal(size)
     basis: list[Array] = []

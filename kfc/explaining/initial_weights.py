@@ -91,8 +91,7 @@ def _drawn(init: InitializerSpec, count: int, shape: tuple[int, int], seed: int)
         scale, mode, kind = options["scale"], options["mode"], options["distribution"]
     else:
         scale, mode, kind = _SCALINGS[init.name]
-    fans = {"fan_in": shape[0], "fan_out": shape[1], "fan_avg": sum(shape) / 2}
-    variance = scale / max(1.0, fans[mode])
+    variance = scale / max(1.0, _fans(shape)[mode])
     if kind == "uniform":
         limit = math.sqrt(3.0 * variance)
         return _scaled_uniform(count, seed, -limit, limit)
@@ -121,3 +120,32 @@ def _orthogonal(shape: tuple[int, int], seed: int) -> Array:
     q, r = np.linalg.qr(philox.normal(math.prod(tall), seed).reshape(tall).astype(np.float64))
     q = q * np.sign(np.diag(r))
     return q.T if shape[0] < shape[1] else q
+
+
+def kernel_variance(init: InitializerSpec, shape: tuple[int, int]) -> float | None:
+    """Returns the variance of the numbers of a kernel; None where they are not random.
+
+    Args:
+        init: Initializer that needs no rows.
+        shape: Numbers of inputs and of units.
+    """
+    options = init.options
+    if init.name == "orthogonal":
+        return float(options["gain"]) ** 2 / max(shape)
+    if init.name == "random_uniform":
+        return float((options["maxval"] - options["minval"]) ** 2 / 12)
+    if init.name == "random_normal":
+        return float(options["stddev"]) ** 2
+    if init.name == "truncated_normal":
+        return float((_TRUNCATED_DEVIATION * options["stddev"]) ** 2)
+    if init.name == "variance_scaling":
+        scale, mode = float(options["scale"]), str(options["mode"])
+    elif init.name in _SCALINGS:
+        scale, mode, _ = _SCALINGS[init.name]
+    else:
+        return None
+    return scale / max(1.0, _fans(shape)[mode])
+
+
+def _fans(shape: tuple[int, int]) -> dict[str, float]:
+    return {"fan_in": shape[0], "fan_out": shape[1], "fan_avg": sum(shape) / 2}

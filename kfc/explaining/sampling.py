@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kfc.compat import sklearn_rows
-from kfc.preprocessing import NumericScaling, TargetScaling, fit_scaling
+from kfc.preprocessing import TargetScaling, fit_scaling
 from kfc.spec import NO_TEST, Spec
 
 Array = np.ndarray
@@ -147,9 +146,7 @@ def _spaced(count: int, most: int) -> Array:
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
 
 
-def _num_training_rows(
-    spec: Spec, count: int, *, own_test: bool, own_validation: bool
-) -> int:
+def _num_training_rows(spec: Spec, count: int, *, own_test: bool, own_validation: bool) -> int:
     """Returns the number of rows that a split leaves for training."""
     if spec.data.fold is not None:
         return count  # one fold less, of a number that a file may give

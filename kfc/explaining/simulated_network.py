@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,8 +85,10 @@ class SimulatedLayer:
             normal, axis = seen["normal"], seen["axis"]
             found |= {"gamma": (g * normal).sum(axis=0), "beta": g.sum(axis=0)}
             g = g * w["gamma"]
-            g = g - g.mean(axis=axis, keepdims=True) - normal * (g * normal).mean(
-                axis=axis, keepdims=True
+            g = (
+                g
+                - g.mean(axis=axis, keepdims=True)
+                - normal * (g * normal).mean(axis=axis, keepdims=True)
             )
             g = g / seen["deviation"]
         if "bias" in w:
@@ -140,6 +142,18 @@ class SimulatedNetwork:
         for layer in self.layers:
             layer.weights = {name: next(values) for name in layer.weights}
 
+    def in_float32(self) -> SimulatedNetwork:
+        """Returns a copy whose weights are float32."""
+        layers = [
+            replace(
+                layer,
+                weights={name: w.astype(np.float32) for name, w in layer.weights.items()},
+            )
+            for layer in self.layers
+        ]
+        scale = None if self.input_scale is None else self.input_scale.astype(np.float32)
+        return SimulatedNetwork(layers, self.loss, scale)
+
     def forward(
         self, x: Array, generator: np.random.Generator | None = None
     ) -> tuple[Array, list[dict[str, Any]]]:
@@ -156,7 +170,8 @@ class SimulatedNetwork:
             kept: Array | float = 1.0
             if generator is not None and layer.dropout:
                 shape = len(x), layer.weights["kernel"].shape[1]
-                kept = (generator.random(shape) >= layer.dropout) / (1 - layer.dropout)
+                kept = (generator.random(shape) >= layer.dropout).astype(x.dtype)
+                kept = kept / (1 - layer.dropout)
             x, seen = layer.forward(x, kept)
             passed.append(seen)
         return x, passed
@@ -171,6 +186,7 @@ class SimulatedNetwork:
         """
         outputs, passed = self.forward(x, generator)
         value, g = self.loss(outputs, y)
+        g = g.astype(outputs.dtype, copy=False)
         found: list[Array] = []
         for layer, seen in zip(self.layers[::-1], passed[::-1], strict=True):
             g, gradients = layer.backward(seen, g)

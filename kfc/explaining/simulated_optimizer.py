@@ -49,7 +49,7 @@ class SimulatedOptimizer:
         self._update: Any
         if optimizer.name in ("adam", "adamw"):
             names = ("beta_1", "beta_2", "epsilon")
-            given = {name: float(options[name]) for name in names}
+            given: dict[str, Any] = {name: float(options[name]) for name in names}
             self._update = reference_updates.Adam(self.rate, **given)
         elif options.get("momentum"):
             self._update = reference_updates.Momentum(
@@ -70,7 +70,7 @@ class SimulatedOptimizer:
 def largest_stable_rate(
     optimizer: OptimizerSpec, network: SimulatedNetwork, x: Array, y: Array, batch: int
 ) -> tuple[float, float]:
-    """Returns the largest eigenvalue that matters, and the learning rate at which it is stable.
+    """Returns the largest eigenvalue, and the learning rate above which its steps grow.
 
         gradient descent         2 / lambda
         momentum m               (2 + 2 m) / lambda

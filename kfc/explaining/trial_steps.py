@@ -14,7 +14,7 @@ from kfc.training import epoch_order
 
 Array = np.ndarray
 
-_LARGEST = 3e38  # of float32, in which a training computes
+_JUDGED_ROWS = 256  # on which the loss is measured before and after the steps
 
 
 _WORSE = 1.05  # times the first loss: a plateau's noise is smaller
@@ -63,37 +63,35 @@ def try_steps(
     steps: int,
     rate: float | None = None,
 ) -> TrialSteps:
-    """Makes the first steps of a training on a sample, and leaves the network unchanged.
+    """Makes the first steps of a training on a sample, in float32 as a training does.
 
     Args:
-        network: Network at the start.
+        network: Network at the start, which stays as it is.
         spec: Spec with an optimizer for which `optimizer_unsupported` returns "".
         x: Scaled rows of the sample.
         y: Their targets.
         steps: Number of steps.
         rate: Learning rate; None for that of the spec.
     """
+    network = network.in_float32()
     optimizer = SimulatedOptimizer(spec.training.optimizer, rate)
     generator = np.random.default_rng(spec.seed)
-    before = network.weights
-    judged = x[:: max(1, len(x) // 256)], y[:: max(1, len(x) // 256)]
+    x = x.astype(np.float32)
+    judged = slice(None, None, max(1, len(x) // _JUDGED_ROWS))
     losses: list[float] = []
-    try:
-        with np.errstate(all="ignore"):
-            first_loss = network.run(*judged).loss
-            finite = np.isfinite(first_loss)
-            for rows in _batches(spec, len(x), steps) if finite else ():
-                result = network.run(x[rows], y[rows], generator)
-                losses.append(result.loss)
-                network.assign(optimizer.step(network.weights, result.gradients))
-                inside = [seen[name] for seen in result.seen for name in ("a", "y")]
-                tensors = (*inside, *result.gradients, *network.weights)
-                if not all(_is_finite(tensor) for tensor in tensors):
-                    finite = False
-                    break
-            last_loss = network.run(*judged).loss if finite else float("inf")
-    finally:
-        network.assign(before)
+    with np.errstate(all="ignore"):
+        first_loss = network.run(x[judged], y[judged]).loss
+        finite = bool(np.isfinite(first_loss))
+        for rows in _batches(spec, len(x), steps) if finite else ():
+            result = network.run(x[rows], y[rows], generator)
+            losses.append(result.loss)
+            weights = optimizer.step(network.weights, result.gradients)
+            network.assign([w.astype(np.float32) for w in weights])
+            inside = [seen[name] for seen in result.seen for name in ("a", "y")]
+            if not all(map(_is_finite, (*inside, *result.gradients, *network.weights))):
+                finite = False
+                break
+        last_loss = network.run(x[judged], y[judged]).loss if finite else float("inf")
     last_loss = last_loss if np.isfinite(last_loss) else float("inf")
     chance = chance_loss(network.loss, y)
     return TrialSteps(len(losses), np.array(losses), first_loss, last_loss, chance)
@@ -118,7 +116,7 @@ def chance_loss(loss: LossFunction, y: Array) -> float:
 
 
 def _is_finite(w: Array) -> bool:
-    return bool(np.abs(w).max(initial=0.0) < _LARGEST)  # False for NaN
+    return bool(np.isfinite(np.abs(w).max(initial=0.0)))
 
 
 def _batches(spec: Spec, rows: int, steps: int) -> list[Array]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from kfc.data import Task
-from kfc.spec import Spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kfc.data import Task
+    from kfc.spec import Spec
 
 BINARY_LOSSES = ("binary_crossentropy", "binary_focal_crossentropy")
 """Losses that take one logit for two classes, the logit of the second class."""
