@@ -102,6 +102,7 @@ class Check:
         return found
 
 
+_START = "kfc.explaining.start_checks"
 _SCALED = "kfc.data.scaled_checks"
 _TABLES = "kfc.data.tables.table_source"
 _COLUMNS = "kfc.data.tables.column_checks"
@@ -225,6 +226,16 @@ CHECKS = (
     Check("KFC104", "class_weight_unknown", "weighting", SpecError, "kfc.data.sample_weight"),
     Check("KFC105", "class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
     Check("KFC106", "class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
+    # The training of a spec is predicted: (spec, explanation).
+    Check("KFC180", "inputs_too_large", "explained", SpecError, _START, "warning"),
+    Check("KFC181", "weights_too_large", "explained", SpecError, _START, "warning"),
+    Check("KFC182", "units_equal", "explained", SpecError, _START, "warning"),
+    Check("KFC183", "signal_vanishes", "explained", SpecError, _START, "warning"),
+    Check("KFC184", "units_constant", "explained", SpecError, _START, "warning"),
+    Check("KFC185", "units_saturated", "explained", SpecError, _START, "warning"),
+    Check("KFC186", "gradient_vanishes", "explained", SpecError, _START, "warning"),
+    Check("KFC187", "rate_too_large", "explained", SpecError, _START, "warning"),
+    Check("KFC188", "rate_too_small", "explained", SpecError, _START, "warning"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
     Check(
         "KFC107",

@@ -31,6 +31,7 @@ class LayerSignal:
         gradient: Root mean square of the gradient of the loss, times rows, with respect to
             the values before the activation.
         kernel_gradient: Norm of the kernel's gradient by the norm of the kernel.
+        equal_units: Whether all units have the same kernel and bias.
     """
 
     name: str
@@ -42,6 +43,7 @@ class LayerSignal:
     saturated: float
     gradient: float
     kernel_gradient: float
+    equal_units: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Explanation:
         stable_rate: Learning rate above which steps along that direction grow.
         rate: Learning rate of the spec.
         first_steps: Result of the first steps on the sample.
+        better_rate: A smaller rate that learns, where the first steps do not.
+        larger_rate: A larger rate that learns, where the first steps do not.
         parameters: Number of trained weights.
         memory_bytes: Memory of the training.
         seconds_per_epoch: Time of an epoch on this machine.
@@ -81,6 +85,8 @@ class Explanation:
     stable_rate: float | None = None
     rate: float | None = None
     first_steps: TrialSteps | None = None
+    better_rate: float | None = None
+    larger_rate: float | None = None
     parameters: int | None = None
     memory_bytes: int | None = None
     seconds_per_epoch: float | None = None

@@ -16,7 +16,7 @@ from kfc.explaining.sampling import Sample, sample_of
 from kfc.explaining.simulated_loss import loss_of
 from kfc.explaining.simulated_network import Pass, SimulatedNetwork, simulated_network
 from kfc.explaining.simulated_optimizer import largest_stable_rate
-from kfc.explaining.trial_steps import chance_loss, try_steps
+from kfc.explaining.trial_steps import TrialSteps, chance_loss, try_steps
 from kfc.explaining.unsimulated import LOSS, NETWORK, STEPS, not_simulated
 from kfc.findings import run_checks
 from kfc.network import BINARY_LOSSES
@@ -68,7 +68,8 @@ def explain(
         if isinstance(sample, Sample):
             valid = settle_preset(valid, classification=bool(sample.classes))
         explanation = _explained(valid, sample)
-    return replace(explanation, findings=run_checks("explained", valid, explanation))
+    found = run_checks("explained", valid, explanation, accept=valid.accept)
+    return replace(explanation, findings=found)
 
 
 def _explained(spec: Spec, sample: Sample | str) -> Explanation:
@@ -123,28 +124,49 @@ def _simulated(
             explanation,
             layers=_layers(spec, network, at_start, few[0]),
             loss=float(penalty_free + penalty),
-            chance_loss=chance_loss(network.loss, sample.y),
+            chance_loss=chance_loss(network.loss, sample.y, network.outputs),
         )
         if STEPS in explanation.not_predicted or not np.isfinite(explanation.loss or 0.0):
             return explanation
         batch = min(spec.training.batch_size, len(sample.x))
-        steps = int(_OPERATIONS / (6 * weights * batch))
         curved = sample.spaced(_rows_for(_PRODUCTS * weights, most=_MOST_ROWS))
         eigenvalue, stable = largest_stable_rate(
             spec.training.optimizer, network, *curved, batch
         )
-        return replace(
-            explanation,
-            eigenvalue=eigenvalue,
-            stable_rate=stable,
-            first_steps=try_steps(
-                network,
-                spec,
-                sample.x,
-                sample.y,
-                steps=int(np.clip(steps, _LEAST_STEPS, _MOST_STEPS)),
-            ),
-        )
+        explanation = replace(explanation, eigenvalue=eigenvalue, stable_rate=stable)
+        steps = np.clip(_OPERATIONS / (6 * weights * batch), _LEAST_STEPS, _MOST_STEPS)
+        return _with_steps(spec, sample, network, explanation, int(steps))
+
+
+def _with_steps(
+    spec: Spec,
+    sample: Sample,
+    network: SimulatedNetwork,
+    explanation: Explanation,
+    steps: int,
+) -> Explanation:
+    """Adds the first steps and, where they do not learn, a rate with which they do."""
+
+    def steps_at(rate: float | None) -> TrialSteps:
+        return try_steps(network, spec, sample.x, sample.y, steps=steps, rate=rate)
+
+    first = steps_at(None)
+    explanation = replace(explanation, first_steps=first)
+    rate, stable = explanation.rate, explanation.stable_rate
+    if first.outcome == "learns" or rate is None or not stable or not np.isfinite(stable):
+        return explanation
+    for factor in (0.3, 0.03):
+        other = one_digit(factor * stable)
+        if steps_at(other).outcome == "learns":
+            if other < rate:
+                return replace(explanation, better_rate=other)
+            return replace(explanation, larger_rate=other)
+    return explanation
+
+
+def one_digit(rate: float) -> float:
+    """Returns a rate rounded to one digit, such as 0.03."""
+    return float(f"{rate:.0e}")
 
 
 def _rows_for(operations: int, *, most: int) -> int:
@@ -182,6 +204,7 @@ def _layers(
                 saturated,
                 _rms(seen["da"]) * len(x),
                 _ratio(np.linalg.norm(gradients[layer.name]), np.linalg.norm(kernel)),
+                bool(np.ptp(kernel, axis=1).max() == 0),
             )
         )
         signal = output

@@ -134,6 +134,11 @@ class SimulatedNetwork:
         first = [] if self.input_scale is None else [self.input_scale]
         return first + [w for layer in self.layers for w in layer.weights.values()]
 
+    @property
+    def outputs(self) -> int:
+        """Number of outputs."""
+        return int(self.layers[-1].weights["kernel"].shape[1])
+
     def assign(self, weights: Sequence[Array]) -> None:
         """Takes other arrays in the order of `weights`."""
         values = iter(weights)

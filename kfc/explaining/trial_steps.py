@@ -19,6 +19,8 @@ _JUDGED_ROWS = 256  # on which the loss is measured before and after the steps
 
 _WORSE = 1.05  # times the first loss: a plateau's noise is smaller
 _BETTER = 0.98  # times the loss of a constant answer
+_ABOVE = 1.1  # times that loss: it has not fallen to it yet
+_FALLEN = 0.9  # times the first loss
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,16 @@ class TrialSteps:
         """How the steps end: `learns`, `stalls` or `diverges`.
 
         They diverge if a number is NaN or infinite in float32, or the loss is more than 5 %
-        above that at the start. They stall if the loss ends above 98 % of that of a constant
-        answer or, where that is smaller, of the start.
+        above that at the start. They learn if the loss ends below 98 % of that of a constant
+        answer and of the start, or is still far above a constant answer and has fallen by
+        10 %. Otherwise they stall.
         """
-        if not np.isfinite(self.last_loss) or self.last_loss > _WORSE * self.first_loss:
+        first, last, chance = self.first_loss, self.last_loss, self.chance_loss
+        if not np.isfinite(last) or last > _WORSE * first:
             return "diverges"
-        best_known = min(self.first_loss, self.chance_loss)
-        return "stalls" if self.last_loss > _BETTER * best_known else "learns"
+        if last < _BETTER * min(first, chance):
+            return "learns"
+        return "learns" if _ABOVE * chance < last < _FALLEN * first else "stalls"
 
 
 def try_steps(
@@ -93,25 +98,27 @@ def try_steps(
                 break
         last_loss = network.run(x[judged], y[judged]).loss if finite else float("inf")
     last_loss = last_loss if np.isfinite(last_loss) else float("inf")
-    chance = chance_loss(network.loss, y)
+    chance = chance_loss(network.loss, y, network.outputs)
     return TrialSteps(len(losses), np.array(losses), first_loss, last_loss, chance)
 
 
-def chance_loss(loss: LossFunction, y: Array) -> float:
+def chance_loss(loss: LossFunction, y: Array, outputs: int) -> float:
     """Returns the loss of a constant answer: the shares of the classes, or the mean target.
 
     Args:
         loss: Function of outputs and targets.
         y: Numbers of the classes, (rows,), or targets, (rows, outputs).
+        outputs: Number of outputs; 1 for the logit of the second of two classes.
     """
     if y.ndim == 2:
-        return loss(np.broadcast_to(y.mean(axis=0), y.shape), y)[0]
-    shares = np.bincount(y) / len(y)
-    candidates = [shares, np.log(np.maximum(shares, 1e-12)), np.zeros(len(shares))]
-    if len(shares) == 2:
-        candidates.append(np.array([np.log(max(shares[1], 1e-12) / max(shares[0], 1e-12))]))
+        candidates = [y.mean(axis=0), np.median(y, axis=0)]
+    else:
+        shares = np.maximum(np.bincount(y, minlength=max(outputs, 2)) / len(y), 1e-12)
+        candidates = [np.log(shares), shares, np.zeros(len(shares))]
+        if outputs == 1:
+            candidates = [np.log(shares[1:] / shares[:1])]
     return min(
-        loss(np.broadcast_to(answer, (len(y), len(answer))), y)[0] for answer in candidates
+        float(loss(np.broadcast_to(answer, (len(y), outputs)), y)[0]) for answer in candidates
     )
 
 
