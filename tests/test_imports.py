@@ -118,6 +118,7 @@ def test_no_name_of_a_face_is_the_name_of_a_module_of_its_folder():
         "import kfc; kfc.Spec",
         "import kfc.spec; kfc.spec.load_spec('mnist')",
         "import kfc.preprocessing; kfc.preprocessing.NumericScaling",
+        "import kfc; kfc.explain('digits')",
         "import kfc.cli",
         "from kfc.registry import REGISTRIES; [r.names() for r in REGISTRIES]",
     ],

@@ -9,8 +9,8 @@ from kfc.explaining.explanation import Explanation, LayerSignal, shown
 from kfc.spec import Spec
 
 _LARGE_INPUT = 5.0  # root mean square; scaled inputs have about 1
-_LARGE_LOSS = 6.0  # times the loss of a constant answer
-_LARGE_GAIN = 2.5  # mean gain of a layer; about 1 keeps signals
+_LARGE_LOSS = 4.0  # times the loss of a constant answer
+_LARGE_GAIN = 3.0  # largest gain of a layer; about 1 keeps signals
 _SMALL_SIGNAL = 1e-3  # of the inputs, after the hidden layers
 _CONSTANT = 0.9  # share of units that answer the same for every row
 _SATURATED = 0.7  # share of outputs whose slope is almost 0
@@ -43,17 +43,17 @@ def inputs_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
 
 def weights_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
     """Finds initial weights that make the signal, and the loss at the start, explode."""
-    layers, signal = explanation.layers, explanation.input_signal or 1.0
-    if not _starts_large(explanation):
+    gains = [layer.gain for layer in explanation.layers]
+    if not gains or not _starts_large(explanation):
         return None
-    gain = (layers[-1].signal / signal) ** (1 / len(layers))
+    gain = max(gains)
     if gain < _LARGE_GAIN or inputs_too_large(spec, explanation):
         return None
     init = _initializer(spec)
     return Finding(
         _init_path(spec),
         "initial weights that keep the scale of the signal from layer to layer",
-        f"a gain of {shown(gain)} in each, which predicts outputs of "
+        f"a gain of {shown(gain)}, which predicts outputs of "
         f"{shown(explanation.logits)} and a loss of {shown(explanation.loss)} at the start "
         f"instead of about {shown(explanation.chance_loss)}",
         f"Use network.init: {init}.",
