@@ -23,7 +23,7 @@ class LayerSignal:
         name: Name of the layer.
         units: Number of its units.
         signal: Root mean square of its outputs over rows and units.
-        gain: That of its outputs by that of its inputs.
+        gain: Signal by that of its inputs.
         expected: Predictions for infinitely many units, or None.
         constant_units: Share of units whose output is the same for every row.
         saturated: Share of outputs at which the activation's slope is below 1 % of its
@@ -100,7 +100,7 @@ class Explanation:
 
     @property
     def outcome(self) -> str | None:
-        """How the first steps end: `learns`, `stalls`, `diverges`, or None."""
+        """Outcome of the first steps: `learns`, `stalls`, `diverges`, or None."""
         return None if self.first_steps is None else self.first_steps.outcome
 
     def summary(self) -> dict[str, Any]:
@@ -152,13 +152,13 @@ class Explanation:
             table.add_row(
                 layer.name,
                 f"{layer.units:,}",
-                shown(layer.signal),
-                shown(layer.gain),
-                "" if theory is None else shown(theory.gain),
+                short_number(layer.signal),
+                short_number(layer.gain),
+                "" if theory is None else short_number(theory.gain),
                 f"{layer.constant_units:.0%}",
                 f"{layer.saturated:.0%}",
-                shown(layer.gradient),
-                shown(layer.kernel_gradient),
+                short_number(layer.gradient),
+                short_number(layer.kernel_gradient),
             )
         return table
 
@@ -166,29 +166,29 @@ class Explanation:
         """Returns the other predictions as texts, by name."""
         found = {"rows": self.rows}
         if self.logits is not None:
-            found["inputs"] = f"{self.inputs:,} of scale {shown(self.input_signal)}"
-            found["outputs"] = f"{self.outputs:,} of scale {shown(self.logits)}"
+            found["inputs"] = f"{self.inputs:,} of scale {short_number(self.input_signal)}"
+            found["outputs"] = f"{self.outputs:,} of scale {short_number(self.logits)}"
         if self.loss is not None:
-            constant = f"{shown(self.chance_loss)} for a constant answer"
-            found["loss at step 0"] = f"{shown(self.loss)}, and {constant}"
+            constant = f"{short_number(self.chance_loss)} for a constant answer"
+            found["loss at step 0"] = f"{short_number(self.loss)}, and {constant}"
         if self.stable_rate is not None:
             own = "" if self.rate is None else f", and the spec has {self.rate:g}"
-            found["largest stable rate"] = f"{shown(self.stable_rate)}{own}"
+            found["largest stable rate"] = f"{short_number(self.stable_rate)}{own}"
         if (steps := self.first_steps) is not None:
-            losses = f"{shown(steps.first_loss)} -> {shown(steps.last_loss)}"
+            losses = f"{short_number(steps.first_loss)} -> {short_number(steps.last_loss)}"
             found["first steps"] = f"{steps.outcome}: loss {losses} in {steps.steps} steps"
         if self.parameters is not None:
             found["parameters"] = f"{self.parameters:,}"
         if self.memory_bytes is not None:
             found["memory"] = f"{self.memory_bytes / 1e9:.2f} GB"
         if self.seconds_per_epoch is not None:
-            found["seconds per epoch"] = f"about {shown(self.seconds_per_epoch)}"
+            found["seconds per epoch"] = f"about {short_number(self.seconds_per_epoch)}"
         for part, reason in self.not_predicted.items():
             found[f"not predicted: {part}"] = f"because {reason}"
         return found
 
 
-def shown(value: float | None) -> str:
+def short_number(value: float | None) -> str:
     """Returns a number in three digits; nothing for None."""
     if value is None:
         return ""

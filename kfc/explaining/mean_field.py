@@ -21,7 +21,7 @@ class LayerTheory(NamedTuple):
 
     Args:
         signal: Root mean square of the layer's outputs.
-        gain: That of its outputs by that of its inputs.
+        gain: Signal by that of its inputs.
         gradient_gain: Factor of the root mean square of gradients on their way back.
     """
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from kfc.explaining.cost import memory_bytes, num_parameters, seconds_per_epoch
 from kfc.explaining.explanation import Explanation, LayerSignal
 from kfc.explaining.mean_field import LayerTheory, expected_layer
-from kfc.explaining.sampling import Sample, sample_of
+from kfc.explaining.sampling import RowSample, sample_of
 from kfc.explaining.simulated_loss import loss_of
 from kfc.explaining.simulated_network import Pass, SimulatedNetwork, simulated_network
 from kfc.explaining.simulated_optimizer import largest_stable_rate
@@ -65,14 +65,14 @@ def explain(
     valid = load_spec(spec, overrides)
     with threadpool_limits(1):  # small products are faster on one thread
         sample = sample_of(valid, data)
-        if isinstance(sample, Sample):
+        if isinstance(sample, RowSample):
             valid = settle_preset(valid, classification=bool(sample.classes))
         explanation = _explained(valid, sample)
     found = run_checks("explained", valid, explanation, accept=valid.accept)
     return replace(explanation, findings=found)
 
 
-def _explained(spec: Spec, sample: Sample | str) -> Explanation:
+def _explained(spec: Spec, sample: RowSample | str) -> Explanation:
     reasons = not_simulated(spec, sample)
     if isinstance(sample, str):
         return Explanation(spec.name, "none", not_predicted=reasons)
@@ -102,14 +102,14 @@ def _explained(spec: Spec, sample: Sample | str) -> Explanation:
     return _simulated(spec, sample, network, explanation)
 
 
-def _num_outputs(spec: Spec, sample: Sample) -> int:
+def _num_outputs(spec: Spec, sample: RowSample) -> int:
     loss = spec.training.loss
     binary = loss is not None and loss.full_name(loss.name) in BINARY_LOSSES
     return 1 if binary and sample.classes == 2 else sample.targets
 
 
 def _simulated(
-    spec: Spec, sample: Sample, network: SimulatedNetwork, explanation: Explanation
+    spec: Spec, sample: RowSample, network: SimulatedNetwork, explanation: Explanation
 ) -> Explanation:
     """Adds everything that the simulated network shows."""
     weights = sum(w.size for w in network.weights)
@@ -140,7 +140,7 @@ def _simulated(
 
 def _with_steps(
     spec: Spec,
-    sample: Sample,
+    sample: RowSample,
     network: SimulatedNetwork,
     explanation: Explanation,
     steps: int,

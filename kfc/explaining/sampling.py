@@ -23,7 +23,7 @@ _BUILTIN_VALIDATION = ("own", None)
 
 
 @dataclass(frozen=True)
-class Sample:
+class RowSample:
     """Scaled rows with the targets of the loss.
 
     Args:
@@ -55,7 +55,7 @@ class Sample:
         return self.x[places], self.y[places]
 
 
-def sample_of(spec: Spec, data: Any = None) -> Sample | str:
+def sample_of(spec: Spec, data: Any = None) -> RowSample | str:
     """Returns rows of a spec's data, or the reason why there are none.
 
     Data sets inside scikit-learn are read from their files. All other data are prepared as
@@ -86,7 +86,7 @@ def _is_plain(spec: Spec) -> bool:
     return spec.data.validation is None or not isinstance(spec.data.validation, str)
 
 
-def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> Sample:
+def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> RowSample:
     """Returns the sample of a data set inside scikit-learn."""
     classes = 0
     if spec.data.task is not None:
@@ -99,7 +99,7 @@ def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> Sample:
         found, y = np.unique(y, return_inverse=True)
         classes = len(found)
     places = _spaced(len(x), MOST_ROWS)
-    return Sample(
+    return RowSample(
         scaling.apply_float64(x.astype(np.float32)[places]),
         y[places],
         classes,
@@ -110,7 +110,7 @@ def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> Sample:
     )
 
 
-def _prepared(spec: Spec, data: Any) -> Sample | str:
+def _prepared(spec: Spec, data: Any) -> RowSample | str:
     """Returns the sample of any other data, prepared as for a training without a split."""
     from kfc.data import prepare
 
@@ -123,7 +123,7 @@ def _prepared(spec: Spec, data: Any) -> Sample | str:
     places = _spaced(len(train), MOST_ROWS)
     rows = train.take(places).loaded()
     y = rows.y if task.classification else task.target_scaling.apply_float64(rows.y)
-    return Sample(
+    return RowSample(
         task.scaling.apply_float64(rows.x),
         y,
         len(task.class_names),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kfc.errors import Finding
-from kfc.explaining.explanation import Explanation, LayerSignal, shown
+from kfc.explaining.explanation import Explanation, LayerSignal, short_number
 from kfc.spec import Spec
 
 _LARGE_INPUT = 5.0  # root mean square; scaled inputs have about 1
@@ -33,8 +33,8 @@ def inputs_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
     return Finding(
         "data.scale",
         "scaled inputs, whose root mean square is about 1",
-        f"{shown(signal)}, which predicts outputs of {shown(explanation.logits)} and a loss "
-        f"of {shown(explanation.loss)} at the start",
+        f"{short_number(signal)}, which predicts outputs of {short_number(explanation.logits)} and a loss "
+        f"of {short_number(explanation.loss)} at the start",
         "Use data.scale: standard.",
         evidence={"input_signal": signal, **_start(explanation)},
         cure={"data.scale": "standard"},
@@ -53,9 +53,9 @@ def weights_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
     return Finding(
         _init_path(spec),
         "initial weights that keep the scale of the signal from layer to layer",
-        f"a gain of {shown(gain)}, which predicts outputs of "
-        f"{shown(explanation.logits)} and a loss of {shown(explanation.loss)} at the start "
-        f"instead of about {shown(explanation.chance_loss)}",
+        f"a gain of {short_number(gain)}, which predicts outputs of "
+        f"{short_number(explanation.logits)} and a loss of {short_number(explanation.loss)} at the start "
+        f"instead of about {short_number(explanation.chance_loss)}",
         f"Use network.init: {init}.",
         evidence={"gain": gain, **_start(explanation)},
         cure=_with_init(spec, init),
@@ -92,7 +92,7 @@ def signal_vanishes(spec: Spec, explanation: Explanation) -> Finding | None:
     return Finding(
         _init_path(spec),
         "initial weights that keep the scale of the signal from layer to layer",
-        f"a signal of {shown(share)} times the inputs after {len(hidden)} hidden layers",
+        f"a signal of {short_number(share)} times the inputs after {len(hidden)} hidden layers",
         f"Use network.init: {init}.",
         evidence={"share": share, "layers": len(hidden)},
         cure=_with_init(spec, init),
@@ -132,7 +132,7 @@ def gradient_vanishes(spec: Spec, explanation: Explanation) -> Finding | None:
     return Finding(
         "network.activation",
         "gradients that reach the first layer",
-        f"{shown(share)} times those of the last layer",
+        f"{short_number(share)} times those of the last layer",
         "Use network.activation: relu and network.init: he_normal.",
         evidence={"share": share},
         cure=cure,
@@ -146,10 +146,10 @@ def rate_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
         return None
     return Finding(
         "training.optimizer.learning_rate",
-        f"a rate below {shown(explanation.stable_rate)}, above which steps along the steepest "
+        f"a rate below {short_number(explanation.stable_rate)}, above which steps along the steepest "
         "direction grow",
-        f"{rate:g}, with which the loss is predicted to go from {shown(steps.first_loss)} to "
-        f"{shown(steps.last_loss)} in {steps.steps} steps",
+        f"{rate:g}, with which the loss is predicted to go from {short_number(steps.first_loss)} to "
+        f"{short_number(steps.last_loss)} in {steps.steps} steps",
         f"Use training.optimizer.learning_rate: {better:g}.",
         evidence=_finite(
             rate=rate, stable_rate=explanation.stable_rate, last_loss=steps.last_loss
@@ -168,9 +168,9 @@ def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
         return None
     return Finding(
         "training.optimizer.learning_rate",
-        f"a rate nearer to {shown(stable)}, above which steps along the steepest direction "
+        f"a rate nearer to {short_number(stable)}, above which steps along the steepest direction "
         "grow",
-        f"{rate:g}, with which the loss is predicted to stay at {shown(steps.last_loss)}",
+        f"{rate:g}, with which the loss is predicted to stay at {short_number(steps.last_loss)}",
         f"Use training.optimizer.learning_rate: {better:g}.",
         evidence=_finite(rate=rate, stable_rate=stable),
         cure={"training.optimizer.learning_rate": better},

@@ -44,7 +44,7 @@ class TrialSteps:
 
     @property
     def outcome(self) -> str:
-        """How the steps end: `learns`, `stalls` or `diverges`.
+        """Outcome of the steps: `learns`, `stalls` or `diverges`.
 
         They diverge if a number is NaN or infinite in float32, or the loss is more than 5 %
         above that at the start. They learn if the loss ends below 98 % of that of a constant

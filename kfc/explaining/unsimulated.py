@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kfc.explaining.activations import activation_of
-from kfc.explaining.sampling import Sample
+from kfc.explaining.sampling import RowSample
 from kfc.explaining.simulated_loss import loss_of
 from kfc.explaining.simulated_optimizer import optimizer_unsupported
 from kfc.spec import Spec
@@ -14,7 +14,7 @@ NETWORK, LOSS, STEPS, DATA = "network", "loss", "steps", "data"
 _BLOCKS = ("dense", "residual")
 
 
-def not_simulated(spec: Spec, sample: Sample | str) -> dict[str, str]:
+def not_simulated(spec: Spec, sample: RowSample | str) -> dict[str, str]:
     """Returns the reasons why parts of a prediction are missing, by part.
 
     `network` is for signals, the loss and everything after it, `loss` for the loss and the
@@ -59,11 +59,11 @@ def _network_reason(spec: Spec) -> str:
     return ""
 
 
-def _loss_reason(spec: Spec, sample: Sample | str) -> str:
+def _loss_reason(spec: Spec, sample: RowSample | str) -> str:
     loss = spec.training.loss
     if spec.training.class_weight is not None:
         return "training.class_weight has no formula here"
-    classes = sample.classes if isinstance(sample, Sample) else 2
+    classes = sample.classes if isinstance(sample, RowSample) else 2
     if loss is not None and loss_of(loss, classes=classes) is None:
         return f"the loss {loss.name} has no formula here for these targets"
     return ""

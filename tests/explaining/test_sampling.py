@@ -3,7 +3,7 @@ import pytest
 
 from kfc.data import prepare
 from kfc.errors import DataError
-from kfc.explaining.sampling import MOST_ROWS, Sample, sample_of
+from kfc.explaining.sampling import MOST_ROWS, RowSample, sample_of
 from kfc.spec import load_spec
 
 
@@ -46,7 +46,7 @@ def test_a_sample_of_many_rows_is_evenly_spaced():
 def test_a_table_of_numbers_is_sampled():
     rows = {"a": np.arange(50.0) % 7, "b": np.arange(50.0) % 5, "target": np.arange(50) % 2}
     found = sample_of(load_spec({"data": {"target": "target"}}), rows)
-    assert isinstance(found, Sample)
+    assert isinstance(found, RowSample)
     assert found.x.std() == pytest.approx(1.0, abs=0.05)
 
 
