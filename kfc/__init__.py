@@ -32,6 +32,7 @@ from kfc.errors import (
 )
 
 if TYPE_CHECKING:
+    from kfc.diagnosing import Diagnosis, doctor
     from kfc.ejecting import eject
     from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
     from kfc.estimators import Classifier, Regressor
@@ -51,6 +52,7 @@ __all__ = [
     "Classifier",
     "CrossValidation",
     "DataError",
+    "Diagnosis",
     "DiskError",
     "Ensemble",
     "Explanation",
@@ -70,6 +72,7 @@ __all__ = [
     "UnseenValuesWarning",
     "build",
     "cross_validate",
+    "doctor",
     "eject",
     "explain",
     "export",
@@ -92,6 +95,8 @@ _ON_FIRST_USE = {
     "Regressor": "kfc.estimators.regressor:Regressor",
     "Report": "kfc.reporting.report_page:Report",
     "Run": "kfc.runs.run:Run",
+    "Diagnosis": "kfc.diagnosing.diagnosis:Diagnosis",
+    "doctor": "kfc.diagnosing.doctoring:doctor",
     "cross_validate": "kfc.ensembles.cross_validating:cross_validate",
     "build": "kfc.runs.untrained:build_untrained",
     "eject": "kfc.ejecting.script:eject",

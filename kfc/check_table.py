@@ -48,6 +48,13 @@ Stage = Literal[
     "before_search",
     "while_training",
     "averaging",
+    "parts",
+    "learned_parts",
+    "targets",
+    "structure",
+    "outputs",
+    "start",
+    "steps",
 ]
 
 
@@ -102,7 +109,14 @@ class Check:
         return found
 
 
-_START = "kfc.explaining.start_checks"
+_PREDICTED = "kfc.explaining.predicted_checks"
+_PARTS = "kfc.data.part_checks"
+_LEARNED = "kfc.data.learned_checks"
+_TARGETS = "kfc.first_steps.target_checks"
+_STRUCTURE = "kfc.first_steps.structure_checks"
+_OUTPUTS = "kfc.first_steps.output_checks"
+_START = "kfc.first_steps.start_checks"
+_STEPS = "kfc.first_steps.step_checks"
 _SCALED = "kfc.data.scaled_checks"
 _TABLES = "kfc.data.tables.table_source"
 _COLUMNS = "kfc.data.tables.column_checks"
@@ -227,15 +241,15 @@ CHECKS = (
     Check("KFC105", "class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
     Check("KFC106", "class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
     # The training of a spec is predicted: (spec, explanation).
-    Check("KFC180", "inputs_too_large", "explained", SpecError, _START, "warning"),
-    Check("KFC181", "weights_too_large", "explained", SpecError, _START, "warning"),
-    Check("KFC182", "units_equal", "explained", SpecError, _START, "warning"),
-    Check("KFC183", "signal_vanishes", "explained", SpecError, _START, "warning"),
-    Check("KFC184", "units_constant", "explained", SpecError, _START, "warning"),
-    Check("KFC185", "units_saturated", "explained", SpecError, _START, "warning"),
-    Check("KFC186", "gradient_vanishes", "explained", SpecError, _START, "warning"),
-    Check("KFC187", "rate_too_large", "explained", SpecError, _START, "warning"),
-    Check("KFC188", "rate_too_small", "explained", SpecError, _START, "warning"),
+    Check("KFC180", "inputs_too_large", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC181", "weights_too_large", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC182", "units_equal", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC183", "signal_vanishes", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC184", "units_constant", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC185", "slopes_flat", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC186", "gradient_fades", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC187", "rate_too_large", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC188", "rate_too_small", "explained", SpecError, _PREDICTED, "warning"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
     Check(
         "KFC107",
@@ -270,5 +284,59 @@ CHECKS = (
     Check("KFC402", "loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),
     Check("KFC403", "weights_not_finite", "while_training", NumbersError, "kfc.training.loop"),
     Check("KFC404", "metric_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+    # All parts are encoded: (parts).
+    Check("KFC271", "class_not_in_part", "parts", DataError, _PARTS, "warning"),
+    Check("KFC272", "class_shares_differ", "parts", DataError, _PARTS, "warning"),
+    Check("KFC273", "one_class_dominates", "parts", DataError, _PARTS, "warning"),
+    Check("KFC274", "rows_sorted", "parts", DataError, _PARTS, "warning"),
+    Check("KFC275", "features_constant", "parts", DataError, _PARTS, "warning"),
+    Check("KFC276", "features_repeated", "parts", DataError, _PARTS, "warning"),
+    Check("KFC277", "targets_conflict", "parts", DataError, _PARTS, "warning"),
+    # The doctor has a forest learn them: (parts).
+    Check("KFC278", "parts_differ", "learned_parts", DataError, _LEARNED, "warning"),
+    Check("KFC279", "targets_unrelated", "learned_parts", DataError, _LEARNED, "warning"),
+    # A plain Keras model meets its targets: (subject).
+    Check("KFC281", "targets_are_text", "targets", DataError, _TARGETS),
+    Check("KFC282", "one_hot_for_codes", "targets", DataError, _TARGETS),
+    Check("KFC283", "codes_for_one_hot", "targets", DataError, _TARGETS),
+    Check("KFC284", "codes_for_numbers", "targets", DataError, _TARGETS),
+    Check("KFC285", "target_broadcast", "targets", DataError, _TARGETS),
+    Check("KFC286", "label_out_of_range", "targets", DataError, _TARGETS),
+    Check("KFC287", "label_not_binary", "targets", DataError, _TARGETS),
+    # Layers are looked at: (subject).
+    Check("KFC301", "dropout_too_high", "structure", NumbersError, _STRUCTURE, "warning"),
+    Check("KFC302", "no_activation", "structure", NumbersError, _STRUCTURE, "warning"),
+    # A plain Keras model meets its loss: (subject).
+    Check("KFC311", "softmax_of_one", "outputs", NumbersError, _OUTPUTS, may_accept=True),
+    Check(
+        "KFC312", "one_output_for_classes", "outputs", NumbersError, _OUTPUTS, may_accept=True
+    ),
+    Check("KFC313", "relu_output", "outputs", NumbersError, _OUTPUTS, may_accept=True),
+    Check("KFC314", "sigmoid_for_classes", "outputs", NumbersError, _OUTPUTS, may_accept=True),
+    Check("KFC315", "softmax_twice", "outputs", NumbersError, _OUTPUTS, may_accept=True),
+    Check(
+        "KFC316", "logits_as_probabilities", "outputs", NumbersError, _OUTPUTS, may_accept=True
+    ),
+    Check(
+        "KFC317", "logits_within_bounds", "outputs", NumbersError, _OUTPUTS, may_accept=True
+    ),
+    Check("KFC318", "target_out_of_reach", "outputs", NumbersError, _OUTPUTS, may_accept=True),
+    # The untrained network has computed some rows: (start).
+    Check("KFC321", "start_not_finite", "start", NumbersError, _START, may_accept=True),
+    Check("KFC322", "gradient_missing", "start", NumbersError, _START, may_accept=True),
+    Check("KFC323", "units_identical", "start", NumbersError, _START, may_accept=True),
+    Check("KFC324", "target_unscaled", "start", NumbersError, _START, "warning"),
+    Check("KFC325", "start_loss_high", "start", NumbersError, _START, "warning"),
+    Check("KFC326", "units_dead", "start", NumbersError, _START, "warning"),
+    Check("KFC327", "units_saturated", "start", NumbersError, _START, "warning"),
+    Check("KFC328", "gradient_vanishes", "start", NumbersError, _START, "warning"),
+    Check("KFC329", "gradient_explodes", "start", NumbersError, _START, "warning"),
+    Check("KFC330", "update_too_large", "start", NumbersError, _START, "warning"),
+    Check("KFC331", "update_too_small", "start", NumbersError, _START, "warning"),
+    Check("KFC332", "penalty_dominates", "start", NumbersError, _START, "warning"),
+    # A copy of it has made some steps: (steps).
+    Check("KFC341", "steps_diverge", "steps", NumbersError, _STEPS, "warning"),
+    Check("KFC342", "output_constant", "steps", NumbersError, _STEPS, may_accept=True),
+    Check("KFC343", "one_batch_not_learned", "steps", NumbersError, _STEPS, "warning"),
 )
 """Every check, in the order in which the checks of a stage run."""

@@ -216,13 +216,13 @@ TRIGGERS = {
     "units_equal": explained(network__init="zeros"),
     "signal_vanishes": initial(0.001, network__hidden=[64, 64, 64]),
     "units_constant": explained(network__bias_init={"name": "constant", "value": -10.0}),
-    "units_saturated": initial(
+    "slopes_flat": initial(
         6.0,
         network__activation="tanh",
         network__hidden=[64, 64],
         network__output_init="zeros",
     ),
-    "gradient_vanishes": explained(network__activation="sigmoid", network__hidden=[32] * 12),
+    "gradient_fades": explained(network__activation="sigmoid", network__hidden=[32] * 12),
     "rate_too_large": explained(training__optimizer__learning_rate=10.0),
     "rate_too_small": explained(training__optimizer__learning_rate=1e-8),
     "monitor_undefined": undefined_monitor,

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from kfc.cli import (
+    doctor_command,
     explain_command,
     listing_commands,
     report_command,
@@ -60,6 +61,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "runs": run_commands.list_runs,
     "predict": run_commands.predict,
     "export": run_commands.export,
+    "doctor": doctor_command.doctor,
     "verify": spec_commands.verify,
     "eject": spec_commands.eject,
     "explain": explain_command.explain,

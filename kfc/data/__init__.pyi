@@ -7,6 +7,10 @@ from .input_files import read_inputs as read_inputs
 from .input_files import read_labelled as read_labelled
 from .input_files import read_table_file as read_table_file
 from .learned_bins import with_number_bins as with_number_bins
+from .learned_checks import check_learned as check_learned
+from .part_checks import Parts as Parts
+from .part_checks import PlainColumns as PlainColumns
+from .part_checks import check_parts as check_parts
 from .preparation import Prepared as Prepared
 from .preparation import prepare as prepare
 from .raw_rows import RawRows as RawRows

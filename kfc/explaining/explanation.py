@@ -152,13 +152,13 @@ class Explanation:
             table.add_row(
                 layer.name,
                 f"{layer.units:,}",
-                short_number(layer.signal),
-                short_number(layer.gain),
-                "" if theory is None else short_number(theory.gain),
+                brief(layer.signal),
+                brief(layer.gain),
+                "" if theory is None else brief(theory.gain),
                 f"{layer.constant_units:.0%}",
                 f"{layer.saturated:.0%}",
-                short_number(layer.gradient),
-                short_number(layer.kernel_gradient),
+                brief(layer.gradient),
+                brief(layer.kernel_gradient),
             )
         return table
 
@@ -166,29 +166,29 @@ class Explanation:
         """Returns the other predictions as texts, by name."""
         found = {"rows": self.rows}
         if self.logits is not None:
-            found["inputs"] = f"{self.inputs:,} of scale {short_number(self.input_signal)}"
-            found["outputs"] = f"{self.outputs:,} of scale {short_number(self.logits)}"
+            found["inputs"] = f"{self.inputs:,} of scale {brief(self.input_signal)}"
+            found["outputs"] = f"{self.outputs:,} of scale {brief(self.logits)}"
         if self.loss is not None:
-            constant = f"{short_number(self.chance_loss)} for a constant answer"
-            found["loss at step 0"] = f"{short_number(self.loss)}, and {constant}"
+            constant = f"{brief(self.chance_loss)} for a constant answer"
+            found["loss at step 0"] = f"{brief(self.loss)}, and {constant}"
         if self.stable_rate is not None:
             own = "" if self.rate is None else f", and the spec has {self.rate:g}"
-            found["largest stable rate"] = f"{short_number(self.stable_rate)}{own}"
+            found["largest stable rate"] = f"{brief(self.stable_rate)}{own}"
         if (steps := self.first_steps) is not None:
-            losses = f"{short_number(steps.first_loss)} -> {short_number(steps.last_loss)}"
+            losses = f"{brief(steps.first_loss)} -> {brief(steps.last_loss)}"
             found["first steps"] = f"{steps.outcome}: loss {losses} in {steps.steps} steps"
         if self.parameters is not None:
             found["parameters"] = f"{self.parameters:,}"
         if self.memory_bytes is not None:
             found["memory"] = f"{self.memory_bytes / 1e9:.2f} GB"
         if self.seconds_per_epoch is not None:
-            found["seconds per epoch"] = f"about {short_number(self.seconds_per_epoch)}"
+            found["seconds per epoch"] = f"about {brief(self.seconds_per_epoch)}"
         for part, reason in self.not_predicted.items():
             found[f"not predicted: {part}"] = f"because {reason}"
         return found
 
 
-def short_number(value: float | None) -> str:
+def brief(value: float | None) -> str:
     """Returns a number in three digits; nothing for None."""
     if value is None:
         return ""

@@ -40,6 +40,8 @@ from .plain_values import shown_value as shown_value
 from .preset_values import from_preset as from_preset
 from .preset_values import preset_names as preset_names
 from .preset_values import preset_text as preset_text
+from .rewriting import rewritten as rewritten
+from .rewriting import write_cured as write_cured
 from .schema import HiddenSpec as HiddenSpec
 from .schema import NetworkSpec as NetworkSpec
 from .schema import Spec as Spec

@@ -46,6 +46,20 @@ def override(source: SpecText, overrides: Mapping[str, Any]) -> SpecText:
     return SpecText(values, source.name, source.lines, source.overridden | paths)
 
 
+def set_value(values: dict[str, Any], dotted: str, value: Any) -> None:
+    """Sets one value of a spec, in the mapping itself.
+
+    Args:
+        values: Values of the spec; short forms on the way become mappings.
+        dotted: Dotted path, such as `training.optimizer.learning_rate`.
+        value: New value.
+
+    Raises:
+        SpecError: If the path leads into a value without keys, or past the end of a list.
+    """
+    _set(values, split_path(dotted), value, dotted)
+
+
 def _is_path(dotted: Any) -> bool:
     return (
         isinstance(dotted, str)

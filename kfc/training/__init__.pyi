@@ -7,6 +7,7 @@ from .loop import check_finite as check_finite
 from .losses import build_loss as build_loss
 from .losses import default_loss as default_loss
 from .metrics import build_metrics as build_metrics
+from .optimizers import build_optimizer as build_optimizer
 from .output_metrics import NEED_EVERY_CLASS as NEED_EVERY_CLASS
 from .output_metrics import OutputMetrics as OutputMetrics
 from .output_metrics import class_logits as class_logits

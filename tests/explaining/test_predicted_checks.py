@@ -26,7 +26,7 @@ FAULTS = {
     ],
     "signal_vanishes": [{"network.init": normal(0.001), **DEEP}],
     "units_constant": [{"network.bias_init": {"name": "constant", "value": -10.0}}],
-    "units_saturated": [
+    "slopes_flat": [
         {
             "network.activation": "tanh",
             "network.hidden": [64, 64],
@@ -34,7 +34,7 @@ FAULTS = {
             "network.output_init": "zeros",
         }
     ],
-    "gradient_vanishes": [
+    "gradient_fades": [
         {"network.activation": "sigmoid", "network.hidden": [32] * 12},
     ],
     "rate_too_large": [

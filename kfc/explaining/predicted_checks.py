@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kfc.errors import Finding
-from kfc.explaining.explanation import Explanation, LayerSignal, short_number
+from kfc.explaining.explanation import Explanation, LayerSignal, brief
 from kfc.spec import Spec
 
 _LARGE_INPUT = 5.0  # root mean square; scaled inputs have about 1
@@ -33,8 +33,8 @@ def inputs_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
     return Finding(
         "data.scale",
         "scaled inputs, whose root mean square is about 1",
-        f"{short_number(signal)}, which predicts outputs of {short_number(explanation.logits)} and a loss "
-        f"of {short_number(explanation.loss)} at the start",
+        f"{brief(signal)}, which predicts outputs of {brief(explanation.logits)} and a loss "
+        f"of {brief(explanation.loss)} at the start",
         "Use data.scale: standard.",
         evidence={"input_signal": signal, **_start(explanation)},
         cure={"data.scale": "standard"},
@@ -53,9 +53,9 @@ def weights_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
     return Finding(
         _init_path(spec),
         "initial weights that keep the scale of the signal from layer to layer",
-        f"a gain of {short_number(gain)}, which predicts outputs of "
-        f"{short_number(explanation.logits)} and a loss of {short_number(explanation.loss)} at the start "
-        f"instead of about {short_number(explanation.chance_loss)}",
+        f"a gain of {brief(gain)}, which predicts outputs of "
+        f"{brief(explanation.logits)} and a loss of {brief(explanation.loss)} at the start "
+        f"instead of about {brief(explanation.chance_loss)}",
         f"Use network.init: {init}.",
         evidence={"gain": gain, **_start(explanation)},
         cure=_with_init(spec, init),
@@ -92,7 +92,7 @@ def signal_vanishes(spec: Spec, explanation: Explanation) -> Finding | None:
     return Finding(
         _init_path(spec),
         "initial weights that keep the scale of the signal from layer to layer",
-        f"a signal of {short_number(share)} times the inputs after {len(hidden)} hidden layers",
+        f"a signal of {brief(share)} times the inputs after {len(hidden)} hidden layers",
         f"Use network.init: {init}.",
         evidence={"share": share, "layers": len(hidden)},
         cure=_with_init(spec, init),
@@ -109,7 +109,7 @@ def units_constant(spec: Spec, explanation: Explanation) -> Finding | None:
     return None
 
 
-def units_saturated(spec: Spec, explanation: Explanation) -> Finding | None:
+def slopes_flat(spec: Spec, explanation: Explanation) -> Finding | None:
     """Finds a hidden layer in which the slope of the activation is almost 0."""
     if inputs_too_large(spec, explanation) or weights_too_large(spec, explanation):
         return None
@@ -119,20 +119,20 @@ def units_saturated(spec: Spec, explanation: Explanation) -> Finding | None:
     return None
 
 
-def gradient_vanishes(spec: Spec, explanation: Explanation) -> Finding | None:
+def gradient_fades(spec: Spec, explanation: Explanation) -> Finding | None:
     """Finds a network whose first layer gets almost no gradient."""
     layers = explanation.layers
     if len(layers) < 3 or not layers[-1].gradient:
         return None
     share = layers[0].gradient / layers[-1].gradient
-    others = (units_equal, signal_vanishes, units_constant, units_saturated)
+    others = (units_equal, signal_vanishes, units_constant, slopes_flat)
     if share >= _SMALL_GRADIENT or any(check(spec, explanation) for check in others):
         return None
     cure = {"network.activation": "relu", "network.init": "he_normal"}
     return Finding(
         "network.activation",
         "gradients that reach the first layer",
-        f"{short_number(share)} times those of the last layer",
+        f"{brief(share)} times those of the last layer",
         "Use network.activation: relu and network.init: he_normal.",
         evidence={"share": share},
         cure=cure,
@@ -146,10 +146,10 @@ def rate_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
         return None
     return Finding(
         "training.optimizer.learning_rate",
-        f"a rate below {short_number(explanation.stable_rate)}, above which steps along the steepest "
+        f"a rate below {brief(explanation.stable_rate)}, above which steps along the steepest "
         "direction grow",
-        f"{rate:g}, with which the loss is predicted to go from {short_number(steps.first_loss)} to "
-        f"{short_number(steps.last_loss)} in {steps.steps} steps",
+        f"{rate:g}, with which the loss is predicted to go from {brief(steps.first_loss)} to "
+        f"{brief(steps.last_loss)} in {steps.steps} steps",
         f"Use training.optimizer.learning_rate: {better:g}.",
         evidence=_finite(
             rate=rate, stable_rate=explanation.stable_rate, last_loss=steps.last_loss
@@ -168,9 +168,9 @@ def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
         return None
     return Finding(
         "training.optimizer.learning_rate",
-        f"a rate nearer to {short_number(stable)}, above which steps along the steepest direction "
+        f"a rate nearer to {brief(stable)}, above which steps along the steepest direction "
         "grow",
-        f"{rate:g}, with which the loss is predicted to stay at {short_number(steps.last_loss)}",
+        f"{rate:g}, with which the loss is predicted to stay at {brief(steps.last_loss)}",
         f"Use training.optimizer.learning_rate: {better:g}.",
         evidence=_finite(rate=rate, stable_rate=stable),
         cure={"training.optimizer.learning_rate": better},

@@ -1,0 +1,277 @@
+"""Checks of the parts of the data, once their rows are encoded: the stage `parts`.
+
+They compare parts with each other, and look at training rows as a whole. All are warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kfc.data.rows import Rows
+from kfc.data.sources import join_names
+from kfc.errors import Finding
+from kfc.findings import find_check, is_accepted, run_checks
+
+_MOST_ROWS = 10_000  # training rows of which columns are compared
+_EXPECTED = 10.0  # rows of a class that a part should have: none has probability e^-10
+_CHANCE = 1e-6  # probability below which a difference of shares is none of chance
+_SHARES = 0.1  # rows whose class would have to change, as a share
+_DOMINANT = 0.95  # share of a class with which a constant answer looks good
+_SORTED = 0.1  # changes of the class from row to row, of those of a random order
+_ALIKE = 0.9  # correlation of a target with the row before
+_MANY_VALUES = 10  # values of a column whose repetition is no coincidence
+_MOST_CONSTANT = 0.5
+_LEAST, _LEAST_SHARE = 10, 0.01  # rows that contradict each other
+_LEAST_ROWS = 50  # below that an order or a share says nothing
+
+
+@dataclass(frozen=True)
+class PlainColumns:
+    """The columns of an array, as `TableEncoding` has those of a table.
+
+    Args:
+        places: Features of each column by its name.
+        num_numbers: Number of features that are numbers.
+    """
+
+    places: Mapping[str, range]
+    num_numbers: int
+
+    @classmethod
+    def of(cls, rows: Rows) -> PlainColumns:
+        """Returns a column for each feature, named as in messages."""
+        features = int(np.prod(rows.x.shape[1:], dtype=np.int64))
+        names = rows.feature_names or [f"x[{number}]" for number in range(features)]
+        places = {name: range(n, n + 1) for n, name in enumerate(names)}
+        return cls(places, features)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Encoded rows of all parts, and what the training does with them.
+
+    Args:
+        train: Training rows; their targets are numbers of classes, or numbers.
+        others: Rows that are only measured, by their name in messages, such as `test rows`.
+        class_names: Names of the classes; empty for a regression.
+        shuffle: Whether each epoch has a new order of rows.
+        pixels: Whether the inputs are pixels, many of which are usually constant.
+        of_table: Whether the rows are those of a table, whose columns have been checked.
+        by_time: Whether the parts follow each other in time, and so may differ.
+    """
+
+    train: Rows
+    others: Mapping[str, Rows] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    shuffle: bool = True
+    pixels: bool = False
+    of_table: bool = False
+    by_time: bool = False
+
+    @property
+    def flat(self) -> np.ndarray:
+        """At most 10,000 training inputs, evenly spaced, (rows, features)."""
+        count = len(self.train)
+        places = np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64)
+        x = np.asarray(self.train.x[np.unique(places)])
+        return x.reshape(len(x), -1)
+
+
+def check_parts(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+    """Runs the checks of the stage `parts`, and those of tables that arrays need too.
+
+    Args:
+        parts: Encoded rows.
+        accept: Codes or names of the checks that are left out.
+
+    Returns:
+        The findings, which are warnings.
+    """
+    found = run_checks("parts", parts, accept=accept)
+    check = find_check("training_rows_repeated")
+    if parts.of_table or check is None or is_accepted(check, accept):
+        return found
+    shared = check.find(PlainColumns.of(parts.train), _flat(parts.train), _flats(parts.others))
+    remedy = "Remove repeated rows from one part; metrics on them are too good."
+    return found + tuple(replace(each, remedy=remedy) for each in shared)
+
+
+def class_not_in_part(parts: Parts) -> list[Finding]:
+    """Finds held-out rows that lack a class of which they should have several rows."""
+    found = []
+    for where, rows in parts.others.items() if parts.class_names else ():
+        expected = _shares(parts.train, parts) * len(rows)
+        missing = (_shares(rows, parts) == 0) & (expected > _EXPECTED)
+        if missing.any():
+            first = parts.class_names[int(np.flatnonzero(missing)[0])]
+            found.append(
+                Finding(
+                    where,
+                    "rows of every class",
+                    f"none of class {first!r}, and none of {int(missing.sum())} classes "
+                    "in all",
+                    "Split the rows at random, stratified; a share in data.validation does.",
+                    evidence={"classes": int(missing.sum()), "expected": expected.max()},
+                )
+            )
+    return found
+
+
+def class_shares_differ(parts: Parts) -> list[Finding]:
+    """Finds held-out rows whose classes have other shares than those of the training.
+
+    The evidence is the share of rows whose class would have to change, and it counts only if
+    a chi-square test excludes chance.
+    """
+    from scipy.stats import chi2_contingency
+
+    found: list[Finding] = []
+    if not parts.class_names or parts.by_time:
+        return found
+    for where, rows in parts.others.items():
+        shares = np.stack([_shares(parts.train, parts), _shares(rows, parts)])
+        counts = shares * np.array([[len(parts.train)], [len(rows)]])
+        counts = counts[:, counts.sum(axis=0) > 0]
+        difference = float(np.abs(shares[0] - shares[1]).sum() / 2)
+        if difference > _SHARES and chi2_contingency(counts).pvalue < _CHANCE:
+            found.append(
+                Finding(
+                    where,
+                    "classes as frequent as in the training rows",
+                    f"other shares: {difference:.0%} of the rows would have to change",
+                    "Split the rows at random, stratified; rows sorted by class must not be "
+                    "cut in two.",
+                    evidence={"difference": difference},
+                )
+            )
+    return found
+
+
+def one_class_dominates(parts: Parts) -> Finding | None:
+    """Finds a class that nearly every training row has, so that accuracy says little."""
+    if not parts.class_names or len(parts.train) < _LEAST_ROWS:
+        return None
+    shares = _shares(parts.train, parts)
+    if shares.max() <= _DOMINANT:
+        return None
+    name = parts.class_names[int(shares.argmax())]
+    return Finding(
+        "training rows",
+        "classes that all have some share",
+        f"class {name!r} in {shares.max():.1%} of the rows: so accurate is a constant answer",
+        "Judge by balanced_accuracy or auc, and perhaps set training.class_weight: balanced.",
+        evidence={"share": float(shares.max())},
+    )
+
+
+def rows_sorted(parts: Parts) -> Finding | None:
+    """Finds rows that are sorted by their target while no epoch shuffles them."""
+    y = np.asarray(parts.train.y).reshape(len(parts.train), -1)[:, 0].astype(np.float64)
+    if parts.shuffle or len(y) < _LEAST_ROWS or np.ptp(y) == 0:
+        return None
+    if parts.class_names:
+        shares = _shares(parts.train, parts)
+        expected = (len(y) - 1) * (1 - float(np.square(shares).sum()))
+        changes = int(np.count_nonzero(np.diff(y)))
+        if changes >= _SORTED * expected:
+            return None
+        got = f"rows sorted by class: it changes {changes:,} times, not {expected:,.0f} times"
+        evidence = {"changes": float(changes), "expected": expected}
+    else:
+        alike = float(np.corrcoef(y[:-1], y[1:])[0, 1])
+        if not alike > _ALIKE:
+            return None
+        got = (
+            f"rows sorted by target: it correlates by {alike:.2f} with that of the row before"
+        )
+        evidence = {"correlation": alike}
+    return Finding(
+        "training rows",
+        "a random order of the rows, or shuffle: true",
+        f"{got}, and shuffle is false",
+        "Set training.shuffle to true.",
+        evidence=evidence,
+        cure={"training.shuffle": True},
+    )
+
+
+def features_constant(parts: Parts) -> Finding | None:
+    """Finds inputs most of which have one value in every training row."""
+    if parts.of_table or parts.pixels:
+        return None
+    x = parts.flat
+    share = float((x == x[:1]).all(axis=0).mean())
+    if share <= _MOST_CONSTANT or share == 1:  # input_constant refuses when all are
+        return None
+    return Finding(
+        "training rows",
+        "inputs that vary",
+        f"{share:.0%} of the {x.shape[1]:,} inputs have one value in every row",
+        "Check how the inputs were read.",
+        evidence={"share": share, "features": x.shape[1]},
+    )
+
+
+def features_repeated(parts: Parts) -> Finding | None:
+    """Finds inputs that repeat another input in every row."""
+    if parts.of_table or parts.pixels:
+        return None
+    columns: dict[bytes, int] = {}
+    pairs = []
+    for place, values in enumerate(np.ascontiguousarray(parts.flat.T)):
+        first = columns.setdefault(values.tobytes(), place)
+        if first != place and len(np.unique(values)) >= _MANY_VALUES:
+            pairs.append((first, place))
+    if not pairs:
+        return None
+    names = [*PlainColumns.of(parts.train).places]
+    shown = join_names([names[place] for _, place in pairs], most=3)
+    return Finding(
+        "training rows",
+        "inputs that differ",
+        f"{len(pairs)} that repeat another one in every row: {shown}",
+        "Leave them out; each counts twice.",
+        evidence={"repeated": len(pairs)},
+    )
+
+
+def targets_conflict(parts: Parts) -> Finding | None:
+    """Finds rows with equal inputs and different classes, more than chance explains."""
+    if not parts.class_names or parts.of_table:
+        return None
+    x = parts.flat
+    count = len(parts.train)
+    places = np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64))
+    y = np.asarray(parts.train.y)[places]
+    _, group = np.unique(x, axis=0, return_inverse=True)
+    pairs, counts = np.unique(np.stack([group.reshape(-1), y]), axis=1, return_counts=True)
+    most = np.zeros(group.max() + 1, np.int64)
+    np.maximum.at(most, pairs[0], counts)
+    wrong = len(y) - int(most.sum())
+    if wrong < _LEAST or wrong < _LEAST_SHARE * len(y) or len(most) < len(y) / 2:
+        return None  # inputs of a few values repeat in most rows, and decide nothing
+    return Finding(
+        "training rows",
+        "one class for equal inputs",
+        f"{wrong:,} of {len(y):,} rows whose inputs other rows have with another class",
+        "Check the labels of repeated rows, and whether a column was lost.",
+        evidence={"rows": wrong, "share": wrong / len(y)},
+    )
+
+
+def _shares(rows: Rows, parts: Parts) -> np.ndarray:
+    counts = np.bincount(np.asarray(rows.y).reshape(-1), minlength=len(parts.class_names))
+    return counts / max(len(rows), 1)
+
+
+def _flat(rows: Rows) -> Rows:
+    return (
+        rows if len(rows.x.shape) == 2 else replace(rows, x=rows.x[:].reshape(len(rows), -1))
+    )
+
+
+def _flats(others: Mapping[str, Rows]) -> dict[str, Rows]:
+    return {where: _flat(rows) for where, rows in others.items()}

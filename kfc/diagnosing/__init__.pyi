@@ -1,0 +1,5 @@
+from .diagnosis import Diagnosis as Diagnosis
+from .doctoring import doctor as doctor
+from .explanations import background as background
+from .of_spec import cure_spec as cure_spec
+from .of_spec import diagnose_spec as diagnose_spec

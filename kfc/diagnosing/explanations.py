@@ -1,0 +1,49 @@
+"""The background of each finding, which the command and the documentation print."""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib import resources
+
+from kfc.check_table import CHECKS
+from kfc.errors import Finding, SpecError, nearest
+from kfc.findings import find_check
+
+FILE = "findings.md"
+_SECTION = re.compile(r"^## (KFC\d+) (\w+)\n", re.MULTILINE)
+
+
+def background(code: str) -> str:
+    """Returns the background of a finding: its cause, its cure and the sources.
+
+    Examples:
+        >>> print(kfc.diagnosing.background("KFC323").splitlines()[0])
+        KFC323 units_identical (error, first steps)
+
+    Args:
+        code: Code such as `KFC323`, or name of the check.
+
+    Raises:
+        SpecError: If there is no such check.
+    """
+    check = find_check(code if not code.lower().startswith("kfc") else code.upper())
+    if check is None:
+        known = [each.code for each in CHECKS] + [each.name for each in CHECKS]
+        remedy = nearest(code, known).strip() or f"Codes go from {known[0]} on."
+        raise SpecError(Finding("--explain", "the code of a check", repr(code), remedy))
+    about = f"{check.severity}, {when(check.code)}"
+    return f"{check.code} {check.name} ({about})\n\n{sections()[check.code]}"
+
+
+def when(code: str) -> str:
+    """Returns when a problem shows, by the first digit of its code."""
+    return {"1": "spec", "2": "data", "3": "first steps", "4": "while training"}[code[3]]
+
+
+@functools.lru_cache
+def sections() -> dict[str, str]:
+    """Returns the text of each section of the background by its code."""
+    text = resources.files("kfc.diagnosing").joinpath(FILE).read_text("utf-8")
+    parts = _SECTION.split(text)[1:]  # code, name, text, code, ...
+    return {code: body.strip() for code, body in zip(parts[::3], parts[2::3], strict=True)}

@@ -1,0 +1,186 @@
+"""Diagnoses a plain Keras model with its data, its loss and its optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from kfc.data import Parts, Rows, check_learned, check_parts, check_rows
+from kfc.data.sources import from_memory
+from kfc.diagnosing.diagnosis import Diagnosis, sorted_findings
+from kfc.diagnosing.stages import examine_network, find, without_consequences
+from kfc.errors import DataError, Finding, SpecError
+from kfc.first_steps import LossFacts, Subject, entry_of
+
+
+@dataclass(frozen=True)
+class ModelTraining:
+    """How a plain Keras model is trained, with the names of Keras's `compile` and `fit`.
+
+    Args:
+        loss: Loss; None takes that of the compiled model.
+        optimizer: Optimizer; None takes that of the compiled model.
+        validation_data: `(x, y)` that are only measured.
+        validation_split: Share of the rows, the last ones, that Keras sets aside.
+        batch_size: Rows of a step.
+        epochs: Passes over the rows; None where the number is unknown.
+        shuffle: Whether each epoch has a new order of rows.
+    """
+
+    loss: Any = None
+    optimizer: Any = None
+    validation_data: Any = None
+    validation_split: float = 0.0
+    batch_size: int = 32
+    epochs: int | None = None
+    shuffle: bool = True
+
+
+def diagnose_model(model: keras.Model, data: Any, training: ModelTraining) -> Diagnosis:
+    """Diagnoses a plain Keras model, whose weights are not changed.
+
+    Args:
+        model: Any Keras model with one input and one output.
+        data: Rows, as for `kfc.fit`.
+        training: How it is trained.
+
+    Raises:
+        SpecError: If there are no data or no loss, or the model cannot be copied.
+        DataError: If the data have another form.
+    """
+    loss = _loss(model, training)
+    train, others = _parts(data, training)
+    findings: list[Finding] = []
+    measured: dict[str, float] = {}
+    for rows, where in ((train, "training rows"), *((r, w) for w, r in others.items())):
+        try:
+            check_rows(rows, where)
+        except DataError as error:
+            findings += error.findings
+    if not findings:
+        parts = _plain_parts(train, others, loss, training)
+        findings += [*check_parts(parts), *check_learned(parts)]
+        subject = _subject(model, train, loss, training)
+        findings += _unscaled(subject)
+        found, measured = examine_network(subject, plain=True)
+        findings = without_consequences(findings + found)
+    return Diagnosis(_without_paths(findings), measured, model.name)
+
+
+def _loss(model: keras.Model, training: ModelTraining) -> LossFacts:
+    loss = training.loss if training.loss is not None else getattr(model, "loss", None)
+    if loss is None:
+        remedy = "Pass loss='sparse_categorical_crossentropy', or compile the model."
+        raise SpecError(Finding("loss", "the loss of the model", "none", remedy))
+    try:
+        return LossFacts.of(loss)
+    except (ValueError, TypeError) as error:
+        raise SpecError(Finding("loss", "a loss of Keras", repr(loss), str(error))) from error
+
+
+def _parts(data: Any, training: ModelTraining) -> tuple[Rows, dict[str, Rows]]:
+    """Returns training rows and held-out rows by their name in messages."""
+    if data is None:
+        raise SpecError(Finding("data", "the rows of the model", "none", "Pass data=(x, y)."))
+    if not isinstance(data, Mapping) and training.validation_data is not None:
+        data = {"train": data, "validation": training.validation_data}
+    source = from_memory(data)
+    train = replace(source.train, feature_names=source.feature_names)
+    others = {"validation rows": source.validation, "test rows": source.test}
+    if training.validation_split:
+        kept = int(len(train) * (1 - training.validation_split))
+        others["validation rows"] = train.take(np.arange(kept, len(train)))
+        train = train.take(np.arange(kept))
+    return train, {where: rows for where, rows in others.items() if rows is not None}
+
+
+def _plain_parts(
+    train: Rows, others: Mapping[str, Rows], loss: LossFacts, training: ModelTraining
+) -> Parts:
+    """Returns the rows with their classes numbered, whatever their labels are."""
+    y = _labels(train.y)
+    if loss.compared not in ("codes", "one_hot", "flags") and not _are_codes(y):
+        shuffle = training.shuffle
+        return Parts(train, others, shuffle=shuffle, pixels=train.x.dtype == np.uint8)
+    every = [y, *(_labels(rows.y) for rows in others.values())]
+    names, numbers = np.unique(np.concatenate(every), return_inverse=True)
+    ends = np.cumsum([len(each) for each in every])[:-1]
+    first, *rest = np.split(numbers.reshape(-1), ends)
+    pairs = zip(others.items(), rest, strict=True)
+    return Parts(
+        replace(train, y=first),
+        {where: replace(rows, y=own) for (where, rows), own in pairs},
+        tuple(map(str, names)),
+        shuffle=training.shuffle,
+        pixels=train.x.dtype == np.uint8,
+    )
+
+
+def _labels(y: np.ndarray) -> np.ndarray:
+    """Returns one label for each row, also of one-hot rows."""
+    rows = y.reshape(len(y), -1)
+    return rows.argmax(axis=1) if rows.shape[1] > 1 else rows[:, 0]
+
+
+def _are_codes(y: np.ndarray) -> bool:
+    """Returns whether targets look like classes to a loss of numbers: a few integers."""
+    return y.dtype.kind in "biuUSO" and len(np.unique(y.astype(str))) <= len(y) ** 0.5
+
+
+def _subject(
+    model: keras.Model, train: Rows, loss: LossFacts, training: ModelTraining
+) -> Subject:
+    x, y = np.asarray(train.x[:]), np.asarray(train.y)
+    if not model.built:
+        model(x[:1])
+    optimizer: Any = training.optimizer or getattr(model, "optimizer", None)
+    optimizer = keras.optimizers.get(optimizer) if optimizer is not None else None
+    rate = _largest_rate(optimizer)
+
+    def make() -> Any:
+        config = {**optimizer.get_config(), "learning_rate": rate}
+        return type(optimizer).from_config(config)
+
+    of_classes = loss.compared in ("codes", "one_hot", "flags")
+    steps = -(-len(train) // training.batch_size) * (training.epochs or 0)
+    return Subject(
+        model,
+        loss,
+        x,
+        y,
+        make if optimizer is not None else None,
+        learning_rate=rate,
+        batch_size=training.batch_size,
+        steps=steps,
+        num_classes=len(np.unique(_labels(y))) if of_classes else 0,
+    )
+
+
+def _largest_rate(optimizer: keras.optimizers.Optimizer | None) -> float:
+    """Returns the largest learning rate of an optimizer, also of a schedule."""
+    if optimizer is None:
+        return 0.0
+    rate = optimizer.get_config()["learning_rate"]
+    if not isinstance(rate, Mapping):
+        return float(rate)
+    schedule = keras.optimizers.schedules.deserialize(dict(rate))
+    return max(float(schedule(step)) for step in (0, 1, 10, 100, 1000, 10_000))
+
+
+def _unscaled(subject: Subject) -> list[Finding]:
+    """Finds inputs of the first layer with weights that are far too large."""
+    entry = entry_of(subject)
+    if entry is None:
+        return []
+    remedy = "Scale the inputs: divide pixels by 255, or adapt a keras.layers.Normalization."
+    found = find("scaling", (), entry, subject.some[0], "training rows", "none")
+    return [replace(each, remedy=remedy) for each in found]
+
+
+def _without_paths(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Returns findings without changes of a spec, which a plain model does not have."""
+    return sorted_findings([replace(each, cure={}) for each in findings])

@@ -1,0 +1,99 @@
+"""Runs the checks of the stages that look at a network, from the cheapest to the dearest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from kfc.errors import Finding
+from kfc.findings import Stage, checks_of, is_accepted
+from kfc.first_steps import Start, Steps, Subject
+
+_SILENT = ("units_dead", "units_saturated", "gradient_vanishes", "output_constant")
+_STEPS = ("steps_diverge", "one_batch_not_learned", "output_constant")
+_CONSEQUENCES = {
+    "units_identical": (*_SILENT, *_STEPS),
+    "codes_for_numbers": ("target_broadcast",),
+    "relu_output": ("start_loss_high", *_STEPS),
+    "softmax_of_one": _STEPS,
+    "logits_as_probabilities": ("start_loss_high", *_STEPS),
+    "target_unscaled": ("start_loss_high", *_STEPS),
+    "unscaled_input": (
+        "start_loss_high",
+        "units_saturated",
+        "gradient_explodes",
+        "update_too_large",
+        *_STEPS,
+    ),
+    "start_loss_high": ("steps_diverge", "gradient_explodes"),
+    "update_too_large": ("steps_diverge",),
+    "rows_sorted": ("class_shares_differ",),
+    "class_not_in_part": ("class_shares_differ",),
+    "class_shares_differ": ("parts_differ",),
+}
+"""Name of a finding -> names of those that it explains, and that need no cure of their own."""
+
+
+def examine_network(
+    subject: Subject, accept: Collection[str] = (), *, plain: bool = False, steps: bool = True
+) -> tuple[list[Finding], dict[str, float]]:
+    """Looks at the layers, the outputs, the start and, if asked, a few steps of a network.
+
+    Args:
+        subject: Network with its loss and rows.
+        accept: Codes or names of the checks that are left out.
+        plain: Whether it is a plain Keras model, whose targets and outputs may not fit.
+        steps: Whether a copy of the network also makes some steps.
+
+    Returns:
+        The findings, and numbers that were measured.
+    """
+    if plain:
+        found = find("targets", accept, subject)
+        if found:
+            return found, {}  # the loss cannot be computed, or is another one
+        found = find("outputs", accept, subject)
+        if any(each.name == "one_output_for_classes" for each in found):
+            return found, {}
+    else:
+        found = []
+    start = Start(subject)
+    found += find("structure", accept, subject) + find("start", accept, start)
+    measured = {"loss": start.loss, "guess_loss": start.guess_loss}
+    if steps and math.isfinite(start.loss):
+        later = Steps(start)
+        found += find("steps", accept, later)
+        measured |= {
+            "loss_after_40_steps": later.loss_after,
+            "loss_of_one_batch": later.loss_by_heart,
+            "sharpness": later.sharpness,
+        }
+    measured = {key: value for key, value in measured.items() if math.isfinite(value)}
+    return without_consequences(found), measured
+
+
+def without_consequences(findings: list[Finding]) -> list[Finding]:
+    """Returns findings without those that another one explains.
+
+    Args:
+        findings: All findings about one training.
+    """
+    explained = {name for each in findings for name in _CONSEQUENCES.get(each.name, ())}
+    return [each for each in findings if each.name not in explained]
+
+
+def find(stage: Stage, accept: Collection[str], *arguments: Any) -> list[Finding]:
+    """Returns the findings of all checks of a stage; none refuses.
+
+    Args:
+        stage: Stage whose checks run.
+        accept: Codes or names of the checks that are left out.
+        *arguments: Arguments of these checks.
+    """
+    return [
+        finding
+        for check in checks_of(stage)
+        if not is_accepted(check, accept)
+        for finding in check.find(*arguments)
+    ]

@@ -1,0 +1,274 @@
+"""Checks of the untrained network, one forward and one backward pass: the stage `start`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kfc.errors import Finding
+from kfc.first_steps.cures import init_cure, rate_cure, relu_cure
+from kfc.first_steps.start import Kernel, Start
+
+_FEW_ROWS = 20  # with fewer, units are silent by chance
+_NATS = 6.0
+"""Loss above a guess: the true class has e^6 = 400 times less probability than by guessing.
+Glorot's and He's weights of any depth give at most 2 for inputs of size 1."""
+_TIMES = 10.0  # outputs of a regression as large, in deviations of the target
+_TARGET_RMS = 30.0  # as of unscaled_input: 30 outputs of the usual size
+_GAIN = 5.0  # of a kernel; He has 1.4, an orthogonal one with gain 2 has 2
+_DEAD = 0.5  # share of units: half of a relu layer is silent for any one row, not for all
+_SATURATED = 0.5
+_VANISHED = 1e-7
+"""Gradient below the epsilon of Keras's Adam, with which no optimizer takes full steps; at
+first a healthy gradient is 1e-4 to 1e-1."""
+_RATIO = 1e-5  # smallest over largest gradient of the kernels
+_UPDATE = 1.0  # share of the weights that one update changes; 1e-3 is usual
+_MOVED = 0.01  # share of the weights that all updates together could change
+_PENALTY = 10.0  # times the loss of the data
+
+
+def start_not_finite(start: Start) -> Finding | None:
+    """Finds a loss that is NaN or infinite before the first step."""
+    if math.isfinite(start.loss):
+        return None
+    return Finding(
+        "loss at step 0",
+        "a finite number",
+        f"{start.loss}",
+        "Scale the inputs, and use an initializer such as he_normal.",
+        evidence={"rows": len(start.subject.some[1])},
+        cure=init_cure(start.subject.spec),
+    )
+
+
+def gradient_missing(start: Start) -> Finding | None:
+    """Finds weights that the loss does not depend on."""
+    if not start.without_gradient:
+        return None
+    first, more = start.without_gradient[0], len(start.without_gradient) - 1
+    return Finding(
+        first,
+        "a gradient of the loss",
+        "none" + (f", like {more} more" if more else ""),
+        "Connect the layer to the output, or remove it.",
+        evidence={"weights": more + 1},
+    )
+
+
+def units_identical(start: Start) -> Finding | None:
+    """Finds a layer whose units have the same weights and gradients, so that they stay equal.
+
+    All-zero and constant initial weights do that: the layer then has one unit, repeated.
+    """
+    if not math.isfinite(start.loss):
+        return None
+    found = [kernel for kernel in start.kernels[:-1] if kernel.units_are_identical]
+    if not found:
+        return None
+    value, units = float(found[0].value.flat[0]), found[0].value.shape[1]
+    return Finding(
+        found[0].path,
+        "units with different initial weights",
+        f"{units} units that all have equal weights ({value:g}) and equal gradients, so that "
+        "they stay equal",
+        "Use an initializer that draws random weights, such as glorot_uniform.",
+        evidence={"units": units, "distinct": 1},
+        cure=init_cure(start.subject.spec),
+    )
+
+
+def target_unscaled(start: Start) -> Finding | None:
+    """Finds targets of a regression that are far larger than what a network gives at first.
+
+    An update moves an output by about the learning rate times the number of units, so that
+    targets of 1e6 are out of reach, and their squared errors overflow.
+    """
+    _, y = start.subject.some
+    loss = start.subject.loss
+    if start.subject.num_classes or loss.compared != "numbers" or loss.of_ratios:
+        return None
+    size = float(np.sqrt(np.square(y.astype(np.float64)).mean()))
+    given = float(np.sqrt(np.square(start.subject.outputs).mean()))
+    if not size > _TARGET_RMS * max(1.0, given):
+        return None
+    return Finding(
+        "targets",
+        f"numbers with a root mean square of at most {_TARGET_RMS:g}",
+        f"{size:.4g}, while the untrained network gives {given:.2g}",
+        "Set data.scale_target to standard, or train on (y - mean) / deviation.",
+        evidence={"rms": size, "outputs": given},
+        cure={} if start.subject.spec is None else {"data.scale_target": "standard"},
+    )
+
+
+def start_loss_high(start: Start) -> Finding | None:
+    """Finds a network that is certain, and wrong, before it has learned anything."""
+    if not math.isfinite(start.loss):
+        return None
+    excess = start.loss - start.guess_loss
+    if start.subject.num_classes:
+        high = start.subject.loss.compared != "numbers" and excess > _NATS
+        known = f"the {start.guess_loss:.3g} of a guess"
+    else:
+        _, y = start.subject.some
+        spread = float(np.std(y)) or 1.0
+        high = float(np.std(start.subject.outputs)) > _TIMES * spread
+        known = f"the {start.guess_loss:.3g} of the mean target"
+    if not high:
+        return None
+    gains = {kernel.path: kernel.gain for kernel in start.kernels}
+    worst = max(gains, key=lambda path: gains[path], default="")
+    large = bool(worst) and gains[worst] > _GAIN
+    cause = f", since {worst} multiplies its inputs by {gains[worst]:.3g}" if large else ""
+    remedy = "Use an initializer such as he_normal" if large else "Scale the inputs"
+    return Finding(
+        "loss at step 0",
+        f"about {known}",
+        f"{start.loss:.4g}{cause}",
+        f"{remedy}: the first epochs only undo it.",
+        evidence={
+            "loss": start.loss,
+            "guess": start.guess_loss,
+            "gain": gains.get(worst, 0.0),
+        },
+        cure=init_cure(start.subject.spec) if large else {},
+    )
+
+
+def units_dead(start: Start) -> Finding | None:
+    """Finds a layer most of whose units have the same output for every row."""
+    if len(start.subject.some[1]) < _FEW_ROWS:
+        return None
+    found = [units for units in start.units if units.dead > _DEAD]
+    if not found:
+        return None
+    rows = len(found[0].values)
+    return Finding(
+        found[0].name,
+        "units that answer differently to different rows",
+        f"{found[0].dead:.0%} of its units give one value for all of {rows} rows",
+        "Scale the inputs to mean 0, and use he_normal for relu; a dead unit learns nothing.",
+        evidence={"share": found[0].dead, "rows": rows},
+        cure=init_cure(start.subject.spec),
+    )
+
+
+def units_saturated(start: Start) -> Finding | None:
+    """Finds a layer most of whose outputs are at the flat ends of their activation."""
+    found = [units for units in start.units if units.saturated > _SATURATED]
+    if not found:
+        return None
+    return Finding(
+        found[0].name,
+        f"outputs on the slope of {found[0].activation}",
+        f"{found[0].saturated:.0%} of the outputs at its ends, where no gradient passes",
+        "Scale the inputs, and use an initializer such as glorot_uniform.",
+        evidence={"share": found[0].saturated},
+        cure=init_cure(start.subject.spec),
+    )
+
+
+def gradient_vanishes(start: Start) -> Finding | None:
+    """Finds a layer that gets hardly any gradient, or none."""
+    kernels = start.kernels
+    if not kernels or not math.isfinite(start.loss):
+        return None
+    last = max(kernel.gradient_rms for kernel in kernels)
+    low = min(kernels, key=lambda kernel: kernel.gradient_rms)
+    if any(kernel.units_are_identical for kernel in kernels[:-1]):
+        return None  # that is the cause
+    if low.gradient_rms > max(_VANISHED, _RATIO * last) or _learns_later(low, kernels):
+        return None
+    return Finding(
+        low.path,
+        "a gradient that reaches the layer",
+        f"{low.gradient_rms:.2g} on average, while the largest of a layer is {last:.2g}",
+        "Use fewer layers, relu with he_normal, or normalization: layer.",
+        evidence={"gradient": low.gradient_rms, "largest": last},
+        cure=relu_cure(start.subject.spec),
+    )
+
+
+def gradient_explodes(start: Start) -> Finding | None:
+    """Finds gradients that grow from the output to the input by a large factor."""
+    kernels = start.kernels
+    if len(kernels) < 2 or not math.isfinite(start.loss):
+        return None
+    first, last = kernels[0].gradient_rms, kernels[-1].gradient_rms
+    if not last or first < last / _RATIO:
+        return None
+    return Finding(
+        kernels[0].path,
+        "gradients of similar size in all layers",
+        f"{first:.2g}, {first / last:.2g} times that of {kernels[-1].path}",
+        "Use an initializer such as he_normal, or clip gradients by global_clipnorm: 1.0.",
+        evidence={"gradient": first, "of_last": last},
+        cure=init_cure(start.subject.spec),
+    )
+
+
+def update_too_large(start: Start) -> Finding | None:
+    """Finds a learning rate with which one update replaces the weights."""
+    ratios = [k.update_ratio for k in start.kernels if math.isfinite(k.update_ratio)]
+    if not ratios or float(np.median(ratios)) <= _UPDATE:
+        return None
+    ratio, rate = float(np.median(ratios)), start.subject.learning_rate
+    cure = rate_cure(start.subject.spec, rate * 0.01 / ratio)
+    good = next(iter(cure.values()), float(f"{rate * 0.01 / ratio:.1g}"))
+    return Finding(
+        "learning_rate",
+        "updates of about a thousandth of the weights",
+        f"{rate:g}, with which one update is {ratio:.3g} times the weights",
+        f"Set the learning rate to about {good:g}.",
+        evidence={"update_to_weight": ratio, "learning_rate": rate},
+        cure=cure,
+    )
+
+
+def update_too_small(start: Start) -> Finding | None:
+    """Finds a learning rate with which all steps together hardly move the weights."""
+    ratios = [k.update_ratio for k in start.kernels if math.isfinite(k.update_ratio)]
+    steps, rate = start.subject.steps, start.subject.learning_rate
+    if not ratios or not steps or max(ratios) * steps >= _MOVED or max(ratios) == 0:
+        return None
+    ratio = max(ratios)
+    cure = rate_cure(start.subject.spec, rate * 0.002 / ratio)
+    return Finding(
+        "learning_rate",
+        f"updates that change the weights within {steps:,} steps",
+        f"{rate:g}, with which they change by at most {ratio * steps:.2g} of themselves",
+        f"Set the learning rate to about {rate * 0.002 / ratio:.1g}.",
+        evidence={"update_to_weight": ratio, "learning_rate": rate, "steps": steps},
+        cure=cure,
+    )
+
+
+def penalty_dominates(start: Start) -> Finding | None:
+    """Finds penalties of weights that are far larger than the loss of the data."""
+    if not math.isfinite(start.loss) or start.penalty <= _PENALTY * start.guess_loss:
+        return None
+    spec, cure = start.subject.spec, {}
+    if spec is not None:
+        cure = {f"network.{k}": 1e-4 for k in ("l1", "l2") if getattr(spec.network, k)}
+        layers = enumerate(spec.network.hidden)
+        cure |= {
+            f"network.hidden[{number}].{key}": 1e-4
+            for number, layer in layers
+            for key in ("l1", "l2")
+            if getattr(layer, key)
+        }
+    return Finding(
+        "penalty of the weights",
+        f"less than the loss of the data, {start.guess_loss:.3g} for a guess",
+        f"{start.penalty:.4g}, so that the weights go to 0 whatever the data say",
+        "Set l1 and l2 to about 0.0001.",
+        evidence={"penalty": start.penalty, "loss": start.guess_loss},
+        cure=cure,
+    )
+
+
+def _learns_later(kernel: Kernel, kernels: tuple[Kernel, ...]) -> bool:
+    """Returns whether a kernel has no gradient yet because the next one starts at 0."""
+    following = kernels[kernels.index(kernel) + 1 :]
+    return any(not each.value.any() and each.gradient.any() for each in following)

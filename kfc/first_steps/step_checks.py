@@ -1,0 +1,108 @@
+"""Checks of a few real steps on the copy of a network: the stage `steps`."""
+
+from __future__ import annotations
+
+import math
+
+from kfc.errors import Finding
+from kfc.first_steps.cures import rate_cure
+from kfc.first_steps.steps import Steps
+
+_LEARNED = 0.9  # of the loss of a constant answer: memory of 32 rows reaches nearly 0
+_DISTINCT_ROWS = 4
+_ONE_CLASS = 1e-3  # loss of a guess on a batch of one class, of which nothing can be learned
+_RATIO = 0.05  # share of the weights that one update changes, where steps fail
+_PLAIN = ("SGD", "TapeSGD")
+
+
+def steps_diverge(steps: Steps) -> Finding | None:
+    """Finds a learning rate whose steps leave the loss above that of a guess.
+
+    The rate counts as the cause where the steps are long: for gradient descent above
+    2 / sharpness, otherwise above 5 % of the weights.
+    """
+    start, subject = steps.start, steps.subject
+    if subject.make_optimizer is None or subject.warms_up or not math.isfinite(start.loss):
+        return None
+    bound = max(start.guess_loss, min(start.loss, 2 * start.guess_loss))
+    ratios = [k.update_ratio for k in start.kernels if math.isfinite(k.update_ratio)]
+    if steps.loss_after <= 1.1 * bound or not ratios:  # False for NaN
+        return None
+    evidence = {"loss": start.loss, "loss_after": steps.loss_after}
+    rate, ratio = subject.learning_rate, max(ratios)
+    stable = _stable_rate(steps)
+    if stable is not None:
+        evidence |= {"sharpness": steps.sharpness, "stable_rate": stable}
+        if rate <= stable:
+            return None
+        good = stable / 4
+        why = (
+            f"the loss curves by {steps.sharpness:.3g}, and rates above {stable:.2g} overshoot"
+        )
+    else:
+        evidence["update_to_weight"] = ratio
+        if ratio < _RATIO:
+            return None
+        good = rate * 0.01 / ratio
+        why = f"one update is {ratio:.2g} of the weights"
+    return Finding(
+        "learning_rate",
+        "steps that lower the loss",
+        f"{rate:g}, with which 40 steps lead from {start.loss:.3g} to {steps.loss_after:.3g} "
+        f"({why})",
+        f"Set the learning rate to about {good:.1g}.",
+        evidence={key: value for key, value in evidence.items() if math.isfinite(value)},
+        cure=rate_cure(subject.spec, good),
+    )
+
+
+def output_constant(steps: Steps) -> Finding | None:
+    """Finds a network that answers every row alike, also after it has learned one batch."""
+    if not _can_learn(steps) or steps.varies_by_heart > 1e-6:
+        return None
+    return Finding(
+        "outputs",
+        "answers that depend on the inputs",
+        "the same for every row, before and after 200 steps on one batch",
+        "Look for dead layers: use random initial weights, scaled inputs, and no relu at the "
+        "output.",
+        evidence={"spread": steps.varies_by_heart},
+    )
+
+
+def one_batch_not_learned(steps: Steps) -> Finding | None:
+    """Finds a network that cannot learn one batch by heart.
+
+    Without dropout and penalties 200 steps of Adam learn 32 rows, if a gradient of the right
+    loss arrives. The bound is the loss of the best answer that ignores the inputs.
+    """
+    if not _can_learn(steps) or steps.varies_by_heart <= 1e-6:
+        return None
+    if steps.loss_by_heart <= _LEARNED * steps.guess_by_heart:
+        return None
+    return Finding(
+        "one batch",
+        f"a loss far below {steps.guess_by_heart:.3g}, which needs no inputs",
+        f"{steps.loss_by_heart:.3g} after 200 steps on the same 32 rows",
+        "Look at the other findings; check that loss, outputs and targets fit, and scale the "
+        "inputs.",
+        evidence={"loss": steps.loss_by_heart, "guess": steps.guess_by_heart},
+    )
+
+
+def _can_learn(steps: Steps) -> bool:
+    """Returns whether learning a batch by heart would say something."""
+    finite = math.isfinite(steps.start.loss) and math.isfinite(steps.guess_by_heart)
+    return (
+        finite and steps.guess_by_heart > _ONE_CLASS and len(steps.subject.y) >= _DISTINCT_ROWS
+    )
+
+
+def _stable_rate(steps: Steps) -> float | None:
+    """Returns 2 (1 + momentum) / sharpness for gradient descent, or None for other rules."""
+    make = steps.subject.make_optimizer
+    optimizer = make() if make else None
+    if type(optimizer).__name__ not in _PLAIN or not steps.sharpness > 0:
+        return None
+    momentum = float(getattr(optimizer, "momentum", 0.0) or 0.0)
+    return 2 * (1 + momentum) / steps.sharpness

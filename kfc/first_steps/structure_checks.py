@@ -1,0 +1,101 @@
+"""Checks of the layers themselves, before anything is computed: the stage `structure`."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from kfc.errors import Finding
+from kfc.first_steps.subject import Subject, activation_of, layers_of
+
+_NOISE = 0.5
+"""Variance of dropout's noise as a share of the signal, when all units of a layer agree; with
+0.7 of the signal as its deviation a row is hardly told from another. 0.5 in three layers of 16
+gives 0.19."""
+_MOST_RATE = 0.95  # a unit then learns from one row in twenty
+_ROWS = 32
+_AFFINE = 1e-4  # of the spread: rounding of float32 in a few layers
+
+
+def dropout_too_high(subject: Subject) -> Finding | None:
+    """Finds dropout that leaves hardly any signal, even if all units agree.
+
+    The mean of n units, each kept with probability 1 - p and then divided by it, has noise of
+    variance p / ((1 - p) n); the noises of several layers add up.
+
+    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting",
+    2014, https://jmlr.org/papers/v15/srivastava14a.html.
+    """
+    layers = [each for each in layers_of(subject.network) if isinstance(each, _DROPOUTS)]
+    rates = [float(each.rate) for each in layers]
+    widths = [int(each.input.shape[-1] or 1) for each in layers]
+    noise = sum(
+        p / ((1 - p) * n) if p < 1 else np.inf for p, n in zip(rates, widths, strict=True)
+    )
+    if not rates or (noise <= _NOISE and max(rates) < _MOST_RATE):
+        return None
+    rate, width = max(zip(rates, widths, strict=True))
+    cure: dict[str, float] = {}
+    if subject.spec is not None:
+        network = subject.spec.network
+        cure = {"network.dropout": 0.2} if network.dropout else {}
+        for number, layer in enumerate(network.hidden):
+            if layer.dropout:
+                cure[f"network.hidden[{number}].dropout"] = 0.2
+    return Finding(
+        "dropout",
+        "a rate that leaves a signal, such as 0.1 to 0.5",
+        f"{rate:g}, which keeps {width * (1 - rate):.3g} of {width} units",
+        "Set the rate of dropout to 0.2.",
+        evidence={"rate": rate, "kept_units": width * (1 - rate), "noise": float(noise)},
+        cure=cure,
+    )
+
+
+def no_activation(subject: Subject) -> Finding | None:
+    """Finds hidden layers that together are one linear function, as without activation.
+
+    For an affine f, f((a + b) / 2) is the mean of f(a) and f(b).
+    """
+    copy = subject.copy
+    layers = layers_of(copy)
+    dense = [each for each in layers if isinstance(each, keras.layers.Dense)]
+    if len(dense) < 2 or any(_bends(layer) for layer in layers[:-1]):
+        return None
+    try:
+        hidden = keras.Model(dense[0].input, dense[-1].input)
+    except ValueError:  # other inputs reach the last layer too
+        return None
+    entry = keras.Model(copy.inputs[0], dense[0].input)
+    x = np.asarray(entry(subject.some[0][: 2 * _ROWS], training=False), np.float32)
+    half = len(x) // 2
+    if not half:
+        return None
+    a, b = x[:half], x[half : 2 * half]
+    ends = np.asarray(hidden(a, training=False)), np.asarray(hidden(b, training=False))
+    middle = np.asarray(hidden((a + b) / 2, training=False))
+    spread = float(np.abs(ends[0] - ends[1]).max())
+    bend = float(np.abs(middle - (ends[0] + ends[1]) / 2).max())
+    if not spread or not np.isfinite(bend) or bend > _AFFINE * spread:
+        return None
+    cure: dict[str, str] = {}
+    if subject.spec is not None:
+        cure = {"network.activation": "relu"}
+        for number, layer in enumerate(subject.spec.network.hidden):
+            if layer.activation is not None:
+                cure[f"network.hidden[{number}].activation"] = "relu"
+    return Finding(
+        "hidden layers",
+        "an activation such as relu",
+        f"none: {len(dense) - 1} of them are together one linear function",
+        "Set activation to relu, or leave the hidden layers out.",
+        evidence={"layers": len(dense) - 1, "bend": bend / spread},
+        cure=cure,
+    )
+
+
+def _bends(layer: keras.layers.Layer) -> bool:
+    return activation_of(layer) not in (None, "linear")
+
+
+_DROPOUTS = (keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout)

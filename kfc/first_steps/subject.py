@@ -1,0 +1,130 @@
+"""The network that is examined: a copy, with its loss, its optimizer and some rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import keras
+import numpy as np
+
+from kfc.first_steps.loss_facts import LossFacts
+from kfc.spec import Spec
+
+MOST_ROWS = 256
+"""Rows that the network computes: the share of units that never answer is known to 3 %."""
+
+_NOISE = ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the checks of the first steps look at.
+
+    Args:
+        network: Network from raw inputs to outputs; its weights are never changed.
+        loss: Loss of its outputs.
+        x: Some training rows, (rows, ...).
+        y: Their targets.
+        make_optimizer: Function that returns a new optimizer with a constant learning rate,
+            the largest one of the training; None without an optimizer.
+        learning_rate: That rate.
+        warms_up: Whether the rate rises from 0 first.
+        batch_size: Rows of a step.
+        steps: Number of steps of the training; 0 where it is unknown.
+        num_classes: Number of classes; 0 for a regression.
+        spec: Spec of the network, in whose keys cures are given; None without one.
+    """
+
+    network: keras.Model
+    loss: LossFacts
+    x: np.ndarray
+    y: np.ndarray
+    make_optimizer: Callable[[], keras.optimizers.Optimizer] | None = None
+    learning_rate: float = 0.0
+    warms_up: bool = False
+    batch_size: int = 32
+    steps: int = 0
+    num_classes: int = 0
+    spec: Spec | None = field(default=None, repr=False)
+
+    @cached_property
+    def copy(self) -> keras.Model:
+        """A copy of the network without dropout and noise, whose weights may be changed."""
+        return quiet_copy(self.network)
+
+    @cached_property
+    def some(self) -> tuple[np.ndarray, np.ndarray]:
+        """At most `MOST_ROWS` rows and their targets, evenly spaced."""
+        places = np.linspace(0, len(self.y) - 1, min(len(self.y), MOST_ROWS)).astype(np.int64)
+        return self.x[places], self.y[places]
+
+    @cached_property
+    def outputs(self) -> np.ndarray:
+        """Outputs of the untrained copy for `some`, (rows, outputs)."""
+        return np.asarray(self.copy(self.some[0], training=True), np.float64)
+
+    @cached_property
+    def output_activation(self) -> str:
+        """Name of the activation of the last layer, such as `softmax`; empty if unknown."""
+        return activation_of(output_layer(self.network)) or ""
+
+
+def quiet_copy(network: keras.Model) -> keras.Model:
+    """Returns a copy with the same weights that answers without dropout and noise.
+
+    Args:
+        network: A built Keras model, functional, sequential or of a class with `get_config`.
+    """
+
+    def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if type(layer).__name__ in _NOISE:
+            return keras.layers.Identity(name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    if not layers_of(network):
+        copy = type(network).from_config(network.get_config())
+        copy.build(network.inputs[0].shape if network.inputs else None)
+    else:
+        copy = keras.models.clone_model(network, clone_function=cloned)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the layers of a functional or sequential network in order; none otherwise."""
+    graph = isinstance(network, keras.Sequential) or type(network).__name__ == "Functional"
+    return list(network.layers) if graph and network.inputs else []
+
+
+def output_layer(network: keras.Model) -> keras.layers.Layer | None:
+    """Returns the layer that gives the outputs; None where it is unknown."""
+    layers = layers_of(network)
+    return layers[-1] if layers else None
+
+
+def activation_of(layer: keras.layers.Layer | None) -> str | None:
+    """Returns the name of the function that a layer applies to its outputs, or None.
+
+    Args:
+        layer: Any layer, such as `Dense` with `activation="relu"`, or `ReLU`.
+    """
+    if layer is None:
+        return None
+    kind = type(layer).__name__
+    if kind in _ACTIVATION_LAYERS:
+        return _ACTIVATION_LAYERS[kind]
+    function = getattr(layer, "activation", None)
+    if function is None:
+        return None
+    return getattr(function, "__name__", getattr(function, "name", type(function).__name__))
+
+
+_ACTIVATION_LAYERS: Mapping[str, str] = {
+    "ReLU": "relu",
+    "LeakyReLU": "leaky_relu",
+    "PReLU": "leaky_relu",
+    "ELU": "elu",
+    "Softmax": "softmax",
+}
