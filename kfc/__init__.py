@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from kfc.estimators import Classifier, Regressor
     from kfc.explaining import Explanation, explain
     from kfc.exporting import Export, export
+    from kfc.rate_range import RateRange, learning_rate_range
     from kfc.reporting import Report, report
     from kfc.runs import Predictions, Run
     from kfc.runs import build_untrained as build
@@ -62,6 +63,7 @@ __all__ = [
     "NumbersError",
     "PluginError",
     "Predictions",
+    "RateRange",
     "RegistryError",
     "Regressor",
     "Report",
@@ -77,6 +79,7 @@ __all__ = [
     "explain",
     "export",
     "fit",
+    "learning_rate_range",
     "load",
     "report",
     "resume",
@@ -93,6 +96,7 @@ _ON_FIRST_USE = {
     "Export": "kfc.exporting.loaded_export:Export",
     "Predictions": "kfc.runs.predictions:Predictions",
     "Regressor": "kfc.estimators.regressor:Regressor",
+    "RateRange": "kfc.rate_range.range_test:RateRange",
     "Report": "kfc.reporting.report_page:Report",
     "Run": "kfc.runs.run:Run",
     "Diagnosis": "kfc.diagnosing.diagnosis:Diagnosis",
@@ -103,6 +107,7 @@ _ON_FIRST_USE = {
     "explain": "kfc.explaining.prediction:explain",
     "export": "kfc.exporting.export_run:export",
     "fit": "kfc.ensembles.any_run:fit",
+    "learning_rate_range": "kfc.rate_range.range_test:learning_rate_range",
     "load": "kfc.ensembles.any_run:load",
     "report": "kfc.reporting.report_page:report",
     "resume": "kfc.ensembles.any_run:resume",
