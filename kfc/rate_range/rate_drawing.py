@@ -34,6 +34,8 @@ def rate_picture(found: RateRange) -> str:
     Args:
         found: Result of a test.
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     losses = np.where(np.isfinite(found.losses), found.losses, np.nan)
     top = 1.1 * np.nanmax(found.smoothed[np.isfinite(found.smoothed)])
     alt = f"loss of {len(losses)} steps against a growing learning rate. {found.sentence()}"
@@ -45,11 +47,15 @@ def rate_picture(found: RateRange) -> str:
         if found.fell:
             axes.axvline(found.suggested, color=COLORS[1], lw=1.8)
             label = f" suggested {found.suggested:g}"
-            axes.text(found.suggested, top, label, va="top", color=INK)
+            axes.text(found.suggested, 0.98 * top, label, va="top", color=INK)
         if found.configured is not None:
             axes.axvline(found.configured, color=COLORS[2], lw=1.4, ls="--")
             label = f" spec {found.configured:g}"
-            axes.text(found.configured, 0.92 * top, label, va="top", color=INK)
+            axes.text(found.configured, 0.9 * top, label, va="top", color=INK)
+        # Powers of ten as matplotlib writes them are formulas.
+        axes.xaxis.set_major_locator(LogLocator(numticks=8))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(0, top)
         name_axes(axes, "learning rate", "loss")
     return standalone_svg(done[0])
