@@ -177,7 +177,7 @@ class Registry(Names):
 
         Args:
             built: Object that the component returned.
-            base: Required class of Keras, such as `keras.callbacks.Callback`.
+            base: Required class, such as `keras.callbacks.Callback`.
             name: Name of the component.
 
         Raises:
@@ -187,7 +187,7 @@ class Registry(Names):
             raise PluginError(
                 Finding(
                     f"{self.kind} {name!r}",
-                    f"a keras.{self.kind}s.{base.__name__}",
+                    f"a {_shown_class(base)}",
                     type(built).__name__,
                     f"Fix the plug-in; kfc.testing.check_{self.kind} tests it.",
                 )
@@ -276,6 +276,14 @@ def _first_line(point: EntryPoint) -> str:
 
 def _distribution(point: EntryPoint) -> str:
     return one_line(point.dist.name if point.dist and point.dist.name else point.value)
+
+
+def _shown_class(kind: type) -> str:
+    """Returns `keras.optimizers.Optimizer` for a class of Keras, else module and name."""
+    theme = kind.__module__.split(".")
+    if theme[0] == "keras":
+        return f"keras.{theme[2]}.{kind.__name__}"
+    return f"{kind.__module__}.{kind.__name__}"
 
 
 def keras_class(module: ModuleType, name: str) -> Any:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import typing
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -236,7 +237,183 @@ TRIGGERS = {
     "weights_not_finite": lambda: run_check("weights_not_finite", False, 0, 10),
     "metric_not_finite": lambda: run_check("metric_not_finite", {"loss": np.inf}, "epoch 1"),
 }
-"""Code -> a call that the check refuses, or warns of."""
+"""Name -> a call that the check refuses, or warns of."""
+
+
+def model_subject(
+    layers=(), output=None, loss="mse", x=X, y=X[:, 0], optimizer=None, **options
+):
+    """A plain Keras model of 4 inputs with its loss and its rows."""
+    import keras
+
+    from kfc.first_steps import LossFacts, Subject
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), *(layers or [keras.layers.Dense(8, "relu")])])
+    model.add(keras.layers.Dense(output[0], output[1]) if output else keras.layers.Dense(1))
+    if optimizer is not None:
+        options |= {
+            "make_optimizer": lambda: type(optimizer).from_config(optimizer.get_config()),
+            "learning_rate": optimizer.get_config()["learning_rate"],
+        }
+    return Subject(model, LossFacts.of(loss), np.float32(x), np.asarray(y), **options)
+
+
+def examined(stage, view="subject", **options):
+    """A call of the checks of a stage on a plain model; warnings are in its result."""
+
+    def call():
+        from kfc.first_steps import Start, Steps
+
+        found = model_subject(**{k: v() if callable(v) else v for k, v in options.items()})
+        if view != "subject":
+            found = Start(found)
+        if view == "steps":
+            found = Steps(found)
+        with warnings.catch_warnings():  # Keras knows of softmax over one unit
+            warnings.simplefilter("ignore")
+            return SimpleNamespace(warnings=run_checks(stage, found))
+
+    return call
+
+
+def dense(units, activation="relu", stddev=None, bias=0.0, **options):
+    import keras
+
+    if stddev is not None:
+        options["kernel_initializer"] = keras.initializers.RandomNormal(stddev=stddev, seed=0)
+    constant = keras.initializers.Constant(bias)
+    return keras.layers.Dense(units, activation, bias_initializer=constant, **options)
+
+
+def of_parts(stage="parts", others=None, **options):
+    def call():
+        from kfc.data import Parts
+
+        rows = {where: Rows(x, y) for where, (x, y) in (others or {}).items()}
+        x, y = options.pop("x", X), options.pop("y", Y)
+        classes = options.pop("class_names", ("a", "b", "c"))
+        parts = Parts(Rows(np.float32(x), y), rows, classes, **options)
+        return SimpleNamespace(warnings=run_checks(stage, parts))
+
+    return call
+
+
+def keras_layer(name, *given, **options):
+    import keras
+
+    return getattr(keras.layers, name)(*given, **options)
+
+
+def keras_optimizer(name, rate):
+    import keras
+
+    return getattr(keras.optimizers, name)(rate)
+
+
+def rounded():
+    """A layer whose operation has no derivative."""
+    import keras
+
+    return keras.layers.Lambda(lambda x: keras.ops.stop_gradient(x))
+
+
+SPARSE = "sparse_categorical_crossentropy"
+LONG = np.random.default_rng(1).random((400, 4))
+OF_STEPS = {
+    "class_not_in_part": of_parts(y=np.arange(60) % 2, x=X, others={"test rows": (X, Y * 0)}),
+    "class_shares_differ": of_parts(
+        x=LONG, y=np.arange(400) % 3, others={"test rows": (LONG, np.arange(400) % 12 // 10)}
+    ),
+    "one_class_dominates": of_parts(x=LONG, y=np.int64(np.arange(400) < 4)),
+    "rows_sorted": of_parts(x=LONG, y=np.arange(400) // 200, shuffle=False),
+    "features_constant": of_parts(x=X * [1, 0, 0, 0]),
+    "features_repeated": of_parts(x=np.c_[X, X[:, 1]]),
+    "targets_conflict": of_parts(
+        x=np.r_[LONG, LONG[:50]], y=np.r_[np.arange(400) % 2, (np.arange(50) + 1) % 2]
+    ),
+    "parts_differ": of_parts(
+        "learned_parts", x=LONG, y=np.arange(400) % 3, others={"test rows": (LONG + 0.5, Y)}
+    ),
+    "targets_unrelated": of_parts("learned_parts", x=LONG, y=np.arange(400) % 3),
+    "targets_are_text": examined("targets", y=Y.astype(str), loss=SPARSE, output=(3, None)),
+    "one_hot_for_codes": examined("targets", y=np.eye(3)[Y], loss=SPARSE, output=(3, None)),
+    "codes_for_one_hot": examined(
+        "targets", y=Y, loss="categorical_crossentropy", output=(3, None)
+    ),
+    "codes_for_numbers": examined("targets", y=Y, output=(3, None)),
+    "target_broadcast": examined("targets", y=X[:, 0], output=(3, None)),
+    "label_out_of_range": examined("targets", y=Y + 1, loss=SPARSE, output=(3, None)),
+    "label_not_binary": examined("targets", y=Y, loss="binary_crossentropy"),
+    "dropout_too_high": examined(
+        "structure", layers=lambda: [dense(8), keras_layer("Dropout", 0.99)]
+    ),
+    "no_activation": examined("structure", layers=lambda: [dense(8, None), dense(8, None)]),
+    "softmax_of_one": examined(
+        "outputs", y=Y % 2, loss="binary_crossentropy", output=(1, "softmax")
+    ),
+    "one_output_for_classes": examined("outputs", y=Y, loss=SPARSE, output=(1, "sigmoid")),
+    "relu_output": examined("outputs", y=Y, loss=SPARSE, output=(3, "relu")),
+    "sigmoid_for_classes": examined("outputs", y=Y, loss=SPARSE, output=(3, "sigmoid")),
+    "softmax_twice": examined(
+        "outputs", y=Y, loss=lambda: from_logits(SPARSE), output=(3, "softmax")
+    ),
+    "logits_as_probabilities": examined("outputs", y=Y, loss=SPARSE, output=(3, None)),
+    "logits_within_bounds": examined(
+        "outputs", y=Y, loss=lambda: from_logits(SPARSE), output=(3, "tanh")
+    ),
+    "target_out_of_reach": examined("outputs", y=X[:, 0] - 0.5, output=(1, "relu")),
+    "start_not_finite": examined(
+        "start", "start", layers=lambda: [dense(8, stddev=1e30), dense(8, stddev=1e30)]
+    ),
+    "gradient_missing": examined("start", "start", layers=lambda: [dense(8), rounded()]),
+    "units_identical": examined(
+        "start", "start", layers=lambda: [dense(8, kernel_initializer="zeros")]
+    ),
+    "target_unscaled": examined("start", "start", y=1e6 * X[:, 0]),
+    "start_loss_high": examined("start", "start", layers=lambda: [dense(8, stddev=100.0)]),
+    "units_dead": examined("start", "start", layers=lambda: [dense(8, bias=-9.0)]),
+    "units_saturated": examined(
+        "start", "start", layers=lambda: [dense(8, "tanh", stddev=50.0)]
+    ),
+    "gradient_vanishes": examined(
+        "start", "start", layers=lambda: [dense(8, "sigmoid") for _ in range(12)]
+    ),
+    "gradient_explodes": examined(
+        "start", "start", layers=lambda: [dense(8, stddev=30.0), dense(8, stddev=30.0)]
+    ),
+    "update_too_large": examined(
+        "start", "start", optimizer=lambda: keras_optimizer("Adam", 10.0)
+    ),
+    "update_too_small": examined(
+        "start", "start", optimizer=lambda: keras_optimizer("Adam", 1e-9), steps=100
+    ),
+    "penalty_dominates": examined(
+        "start", "start", layers=lambda: [dense(8, kernel_regularizer="l2", stddev=20.0)]
+    ),
+    "steps_diverge": examined(
+        "steps", "steps", optimizer=lambda: keras_optimizer("SGD", 10.0)
+    ),
+    "output_constant": examined(
+        "steps",
+        "steps",
+        layers=lambda: [dense(8, kernel_initializer="zeros", trainable=False)],
+    ),
+    "one_batch_not_learned": examined(
+        "steps",
+        "steps",
+        layers=lambda: [dense(8, stddev=3.0, trainable=False), rounded()],
+        y=np.sin(99 * X.sum(axis=1)),
+        output=(1, "sigmoid"),
+    ),
+}
+TRIGGERS |= OF_STEPS
+
+
+def from_logits(name):
+    import keras
+
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True, name=name)
 
 
 def findings_of(check):

@@ -11,10 +11,10 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 
 # A folder imports only from those above it; `testing` and `cli` may import from any.
 FOLDERS = (
-    "compat errors check_table findings pages registry system spec preprocessing data network "
-    "training first_steps reference reference_inputs reference_updates explaining runs "
-    "diagnosing ensembles ejecting verification exporting tuning reporting rate_range "
-    "estimators testing cli __main__ __init__"
+    "compat errors check_table findings pages registry check_plugins system spec "
+    "preprocessing data network training first_steps reference reference_inputs "
+    "reference_updates explaining runs diagnosing ensembles ejecting verification exporting "
+    "tuning reporting rate_range estimators testing cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(FOLDERS.split())}
 FACES = {

@@ -1,5 +1,6 @@
 """Specs without a fault: of each kind some, on real data that need no network."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,14 +87,6 @@ TRAININGS = {
 }
 SOURCES = ("digits", "breast_cancer", "wine", "iris", "diabetes")
 SCALES = ("centered", "standard", "robust", "robust_clip", "quantile")
-TABLES = {
-    "adult": "income",
-    "ames": "SalePrice",
-    "bikeshare": "cnt",
-    "diamonds": "price",
-    "german_credit": "class",
-    "telco_churn": "Churn",
-}
 
 
 def specs() -> Iterator[tuple[str, str | dict[str, Any]]]:
@@ -116,10 +109,17 @@ def data_specs() -> Iterator[tuple[str, str | dict[str, Any]]]:
     if os.environ.get("TFDS_DATA_DIR"):
         yield "built-in mnist", "mnist"
         yield "built-in fashion_mnist", "fashion_mnist"
-    folder = os.environ.get("KFC_DATASETS")
-    for name in TABLES if folder else ():
-        path = Path(str(folder)) / "tables" / f"{name}.csv"
-        data = {"source": f"csv:{path}", "target": TABLES[name]}
+    folder = Path(os.environ.get("KFC_DATASETS", "nowhere")) / "tables"
+    facts = json.loads((folder / "meta.json").read_text()) if folder.is_dir() else {}
+    for name, about in facts.items():
+        ignored = {column: "ignore" for column in about["drop"]}
+        data = {
+            "source": f"csv:{folder / about['file']}",
+            "target": about["target"],
+            "columns": ignored,
+            "csv": {"missing_values": ["", *about["missing"]]},
+            "task": "regression" if about["task"] == "regression" else "classification",
+        }
         yield f"table {name}", {"data": data, "network": {"hidden": [64]}}
-        for preset in ("realmlp_s", "tabm"):
-            yield f"table {name}, {preset}", {"data": data, "preset": preset}
+        yield f"table {name}, realmlp_s", {"data": data, "preset": "realmlp_s"}
+        yield f"table {name}, tabm", {"data": data, "preset": "tabm"}

@@ -77,6 +77,10 @@ def fit(
     workers: Annotated[
         int, typer.Option(min=1, help="Number of processes that train folds at once.")
     ] = 1,
+    no_doctor: Annotated[
+        bool,
+        typer.Option("--no-doctor", help="Leave out the checks of `kfc doctor`."),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -102,7 +106,8 @@ def fit(
         printing.print_cross_validation(result, as_json)
         return
     begin = kfc.load(start) if start else None
-    run = kfc.fit(checked, network=begin, runs=runs, verbose=shown)
+    checks: Any = "none" if no_doctor else "start"
+    run = kfc.fit(checked, network=begin, runs=runs, verbose=shown, checks=checks)
     printing.print_run(run.summary(), as_json)
     if not as_json:
         printing.print_published(run)

@@ -24,6 +24,7 @@ _DRIFT = 0.75  # AUC: three of four pairs of rows are told apart
 _ERRORS = 4.0  # standard errors of an AUC of 0.5 that chance does not reach
 _RELATED = 3.0  # standard errors above chance of targets that inputs tell
 _MOST_COLUMNS = 200  # of which each is compared with the target
+_CLASSES = 3  # the most frequent ones, each against all others
 _SEED = 0
 
 
@@ -42,7 +43,7 @@ def check_learned(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, 
     columns = PlainColumns.of(parts.train) if not parts.of_table else None
     if columns is None or check is None or is_accepted(check, accept):
         return found
-    if parts.pixels or columns.num_numbers > _MOST_COLUMNS:
+    if parts.pixels or parts.train.on_disk or columns.num_numbers > _MOST_COLUMNS:
         return found
     x = parts.train.x[:].reshape(len(parts.train), -1)
     leaks = check.find(columns, replace(parts.train, x=x), {})
@@ -96,7 +97,7 @@ def targets_unrelated(parts: Parts) -> Finding | None:
 
 
 def _some(rows: Rows) -> np.ndarray:
-    x = np.asarray(rows.x[_places(rows)])
+    x = np.asarray(rows.take(_places(rows)).x[:])
     return np.nan_to_num(x.reshape(len(x), -1).astype(np.float32))
 
 
@@ -112,20 +113,18 @@ def _places(rows: Rows) -> np.ndarray:
 
 
 def _classes_score(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Returns how far the AUC of the most frequent class is above 0.5, and its error.
+    """Returns how far the mean AUC of the most frequent classes is above 0.5, and an error.
 
-    Of all classes the best one counts, whose error is that of one comparison.
+    The error is that of one comparison, which is larger than that of their mean.
     """
     names, counts = np.unique(y, return_counts=True)
-    best, error = -0.5, 1.0
-    for name in names[np.argsort(-counts)][:3]:
+    scores, errors = [], []
+    for name in names[np.argsort(-counts)][:_CLASSES]:
         one = y == name
-        score = _auc(x, one.astype(np.int64)) - 0.5
-        if score > best:
-            positive = int(one.sum())
-            best = score
-            error = float(np.sqrt((len(y) + 1) / (12 * positive * (len(y) - positive))))
-    return best, error
+        scores.append(_auc(x, one.astype(np.int64)) - 0.5)
+        positive = int(one.sum())
+        errors.append(np.sqrt((len(y) + 1) / (12 * positive * (len(y) - positive))))
+    return float(np.mean(scores)), float(np.mean(errors))
 
 
 def _numbers_score(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kfc.data.preparation import Prepared
+from kfc.data.row_keys import row_keys
 from kfc.data.rows import Rows
 from kfc.data.sources import join_names
 from kfc.errors import Finding
 from kfc.findings import find_check, is_accepted, run_checks
+from kfc.spec import Spec
 
 _MOST_ROWS = 10_000  # training rows of which columns are compared
 _EXPECTED = 10.0  # rows of a class that a part should have: none has probability e^-10
@@ -71,12 +74,27 @@ class Parts:
     of_table: bool = False
     by_time: bool = False
 
+    @classmethod
+    def of(cls, spec: Spec, prepared: Prepared) -> Parts:
+        """Returns the parts of prepared data."""
+        names = {"val": "validation rows", "test": "test rows"}
+        task = prepared.task
+        return cls(
+            prepared.train,
+            {names[prefix]: rows for prefix, rows in prepared.held_out.items()},
+            task.class_names,
+            shuffle=spec.training.shuffle,
+            pixels=task.input_dtype == "uint8",
+            of_table=task.table is not None,
+            by_time=spec.data.order is not None,
+        )
+
     @property
     def flat(self) -> np.ndarray:
         """At most 10,000 training inputs, evenly spaced, (rows, features)."""
         count = len(self.train)
         places = np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64)
-        x = np.asarray(self.train.x[np.unique(places)])
+        x = np.asarray(self.train.take(np.unique(places)).x[:])
         return x.reshape(len(x), -1)
 
 
@@ -92,8 +110,8 @@ def check_parts(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, ..
     """
     found = run_checks("parts", parts, accept=accept)
     check = find_check("training_rows_repeated")
-    if parts.of_table or check is None or is_accepted(check, accept):
-        return found
+    if parts.of_table or parts.train.on_disk or check is None or is_accepted(check, accept):
+        return found  # a table was looked at, and files are too long to read again
     shared = check.find(PlainColumns.of(parts.train), _flat(parts.train), _flats(parts.others))
     remedy = "Remove repeated rows from one part; metrics on them are too good."
     return found + tuple(replace(each, remedy=remedy) for each in shared)
@@ -246,7 +264,7 @@ def targets_conflict(parts: Parts) -> Finding | None:
     count = len(parts.train)
     places = np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64))
     y = np.asarray(parts.train.y)[places]
-    _, group = np.unique(x, axis=0, return_inverse=True)
+    _, group = np.unique(row_keys(x), return_inverse=True)
     pairs, counts = np.unique(np.stack([group.reshape(-1), y]), axis=1, return_counts=True)
     most = np.zeros(group.max() + 1, np.int64)
     np.maximum.at(most, pairs[0], counts)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from kfc.data.row_keys import row_keys
 from kfc.data.rows import Rows
-from kfc.data.tables import mixed_keys
 from kfc.errors import Finding
 from kfc.preprocessing import TableEncoding
-from kfc.system import chunks
 
 _LEAST = 10  # repeated rows, and
 _LEAST_SHARE = 0.01  # their share of a part, from which they are said
@@ -30,12 +29,12 @@ def training_rows_repeated(
         train: Encoded training rows.
         others: Encoded test and validation rows by their name in messages.
     """
-    known = _row_keys(train)
+    known = row_keys(train.x, train.y)
     by_chance = _equal_by_chance(encoding, train, known)
     known.sort()
     found = []
     for where, rows in others.items():
-        keys = _row_keys(rows)
+        keys = row_keys(rows.x, rows.y)
         places = np.searchsorted(known, keys).clip(max=len(known) - 1)
         repeated = int((known[places] == keys).sum())
         share = repeated / max(len(rows), 1)
@@ -61,19 +60,3 @@ def _equal_by_chance(encoding: TableEncoding, train: Rows, keys: np.ndarray) -> 
         counts = np.unique(values, return_counts=True)[1]
         equal *= float((counts * (counts - 1)).sum()) / max(len(some) * (len(some) - 1), 1)
     return len(train) * equal
-
-
-def _row_keys(rows: Rows) -> np.ndarray:
-    """Returns a number for each row, uint64, which equal rows share and others do not.
-
-    Two different rows share one with a probability of about 2^-64.
-    """
-    keys = np.empty(len(rows), np.uint64)
-    for first, x in chunks(rows.x):
-        y = np.asarray(rows.y[first : first + len(x)], np.float32).reshape(len(x), -1)
-        key = np.zeros(len(x), np.uint64)
-        for column in (*np.asarray(x, np.float32).T, *y.T):
-            bits = np.ascontiguousarray(column + np.float32(0)).view(np.uint32)
-            key = mixed_keys(key, bits)
-        keys[first : first + len(x)] = key
-    return keys

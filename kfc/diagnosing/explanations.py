@@ -6,9 +6,11 @@ import functools
 import re
 from importlib import resources
 
+from kfc.check_plugins import CheckPlugin
 from kfc.check_table import CHECKS
 from kfc.errors import Finding, SpecError, nearest
 from kfc.findings import find_check
+from kfc.registry import CHECK_PLUGINS
 
 FILE = "findings.md"
 _SECTION = re.compile(r"^## (KFC\d+) (\w+)\n", re.MULTILINE)
@@ -22,12 +24,18 @@ def background(code: str) -> str:
         KFC323 units_identical (error, first steps)
 
     Args:
-        code: Code such as `KFC323`, or name of the check.
+        code: Code such as `KFC323`, or name of the check, also of a plug-in.
 
     Raises:
         SpecError: If there is no such check.
     """
     check = find_check(code if not code.lower().startswith("kfc") else code.upper())
+    if check is None and code in CHECK_PLUGINS.names():
+        plugin = CHECK_PLUGINS.get(code)
+        CHECK_PLUGINS.require(plugin, CheckPlugin, code)
+        return (
+            f"{plugin.code} {code} ({plugin.severity}, {plugin.stage})\n\n{plugin.background}"
+        )
     if check is None:
         known = [each.code for each in CHECKS] + [each.name for each in CHECKS]
         remedy = nearest(code, known).strip() or f"Codes go from {known[0]} on."

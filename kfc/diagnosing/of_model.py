@@ -9,12 +9,19 @@ from typing import Any
 import keras
 import numpy as np
 
+from kfc.check_plugins import plugin_findings
 from kfc.data import Parts, Rows, check_learned, check_parts, check_rows
 from kfc.data.sources import from_memory
 from kfc.diagnosing.diagnosis import Diagnosis, sorted_findings
-from kfc.diagnosing.stages import examine_network, find, without_consequences
 from kfc.errors import DataError, Finding, SpecError
-from kfc.first_steps import LossFacts, Subject, entry_of
+from kfc.first_steps import (
+    LossFacts,
+    Subject,
+    entry_of,
+    examine_network,
+    find_all,
+    without_consequences,
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ def diagnose_model(model: keras.Model, data: Any, training: ModelTraining) -> Di
     if not findings:
         parts = _plain_parts(train, others, loss, training)
         findings += [*check_parts(parts), *check_learned(parts)]
+        findings += plugin_findings("parts", (), parts)
         subject = _subject(model, train, loss, training)
         findings += _unscaled(subject)
         found, measured = examine_network(subject, plain=True)
@@ -177,7 +185,7 @@ def _unscaled(subject: Subject) -> list[Finding]:
     if entry is None:
         return []
     remedy = "Scale the inputs: divide pixels by 255, or adapt a keras.layers.Normalization."
-    found = find("scaling", (), entry, subject.some[0], "training rows", "none")
+    found = find_all("scaling", (), entry, subject.some[0], "training rows", "none")
     return [replace(each, remedy=remedy) for each in found]
 
 

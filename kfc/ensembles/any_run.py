@@ -18,6 +18,7 @@ from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
 from kfc.errors import DataError, Finding, SpecError
 from kfc.pages import write_page
 from kfc.runs import (
+    Checks,
     Run,
     asks_for_uncertainty,
     fitting,
@@ -38,6 +39,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
     verbose: bool | int = True,
+    checks: Checks = "data",
 ) -> Run | Ensemble:
     """Trains the network of a spec in a new run folder, or several of them to average.
 
@@ -66,6 +68,10 @@ def fit(
         runs: Folder that holds the numbered run folders.
         verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
             True shows a bar.
+        checks: Checks of the doctor that run first: `none`; `data`, how the parts of the data
+            fit together; or `start`, also whether the untrained network can learn. Warnings
+            are printed and kept with the run; no check changes a value. Runs of an ensemble
+            run none of them.
 
     Returns:
         The finished run; with `training.members` above 1 the ensemble of these runs, which
@@ -81,7 +87,13 @@ def fit(
     valid = load_spec(spec, overrides)
     if valid.training.members == 1:
         return fitting.fit_run(
-            valid, data=data, network=network, callbacks=callbacks, runs=runs, verbose=verbose
+            valid,
+            data=data,
+            network=network,
+            callbacks=callbacks,
+            runs=runs,
+            verbose=verbose,
+            checks=checks,
         )
     for name, given in (("network", network), ("callbacks", callbacks)):
         if given is not None:

@@ -50,6 +50,13 @@ class LayerSignal:
 class Explanation:
     """Prediction of a spec's training before anything runs, see `kfc.explain`.
 
+    Examples:
+        >>> explanation = kfc.explain("digits", {"network.init": "zeros"})
+        >>> explanation.outcome, [layer.signal for layer in explanation.layers]
+        ('stalls', [0.0, 0.0])
+        >>> print(explanation.findings[0].label, dict(explanation.findings[0].cure))
+        KFC182 units_equal {'network.init': 'he_normal'}
+
     Args:
         spec: Name of the spec.
         rows: Description of the rows of the prediction.

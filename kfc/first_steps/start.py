@@ -80,14 +80,13 @@ class Kernel:
 
     @property
     def update_ratio(self) -> float:
-        """Size of the first update as a share of the weights.
+        """Size of the first update as a share of the weights."""
+        return math.nan if self.update is None else _rms(self.update) / self.size
 
-        Weights that start at 0 count as those of the usual size, 1 / sqrt(inputs).
-        """
-        if self.update is None:
-            return math.nan
-        usual = 1 / math.sqrt(self.value.shape[0])
-        return _rms(self.update) / max(_rms(self.value), usual)
+    @property
+    def size(self) -> float:
+        """Root mean square of the weights, at least the usual one, 1 / sqrt(inputs)."""
+        return max(_rms(self.value), 1 / math.sqrt(self.value.shape[0]))
 
     @property
     def units_are_identical(self) -> bool:

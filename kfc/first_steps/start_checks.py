@@ -23,6 +23,7 @@ _VANISHED = 1e-7
 """Gradient below the epsilon of Keras's Adam, with which no optimizer takes full steps; at
 first a healthy gradient is 1e-4 to 1e-1."""
 _RATIO = 1e-5  # smallest over largest gradient of the kernels
+_EXPLODED = 1e3  # times the weights: a step of rate 0.001 replaces them
 _UPDATE = 1.0  # share of the weights that one update changes; 1e-3 is usual
 _MOVED = 0.01  # share of the weights that all updates together could change
 _PENALTY = 10.0  # times the loss of the data
@@ -191,19 +192,20 @@ def gradient_vanishes(start: Start) -> Finding | None:
 
 
 def gradient_explodes(start: Start) -> Finding | None:
-    """Finds gradients that grow from the output to the input by a large factor."""
-    kernels = start.kernels
-    if len(kernels) < 2 or not math.isfinite(start.loss):
+    """Finds gradients that are a thousand times as large as the weights."""
+    if not start.kernels or not math.isfinite(start.loss):
         return None
-    first, last = kernels[0].gradient_rms, kernels[-1].gradient_rms
-    if not last or first < last / _RATIO:
+    worst = max(start.kernels, key=lambda kernel: kernel.gradient_rms / kernel.size)
+    ratio = worst.gradient_rms / worst.size
+    if not ratio > _EXPLODED:
         return None
     return Finding(
-        kernels[0].path,
-        "gradients of similar size in all layers",
-        f"{first:.2g}, {first / last:.2g} times that of {kernels[-1].path}",
-        "Use an initializer such as he_normal, or clip gradients by global_clipnorm: 1.0.",
-        evidence={"gradient": first, "of_last": last},
+        worst.path,
+        "a gradient that is smaller than the weights",
+        f"{worst.gradient_rms:.2g}, {ratio:.2g} times the weights",
+        "Scale inputs and targets, use an initializer such as he_normal, or set "
+        "global_clipnorm: 1.0.",
+        evidence={"gradient": worst.gradient_rms, "gradient_to_weight": ratio},
         cure=init_cure(start.subject.spec),
     )
 

@@ -69,7 +69,7 @@ class Steps:
         generator = np.random.default_rng(_SEED)
         vector = [tf.constant(generator.normal(size=v.shape), v.dtype) for v in variables]
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(autograph=False)
         def product(vector: list[tf.Tensor]) -> list[tf.Tensor]:
             with tf.GradientTape() as outer:
                 outer.watch(variables)

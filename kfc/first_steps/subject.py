@@ -81,7 +81,12 @@ def quiet_copy(network: keras.Model) -> keras.Model:
     def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
         if type(layer).__name__ in _NOISE:
             return keras.layers.Identity(name=layer.name)
-        return type(layer).from_config(layer.get_config())
+        try:
+            return type(layer).from_config(layer.get_config())
+        except (ValueError, TypeError):  # a Lambda, which Keras does not build from a config
+            if layer.weights:
+                raise
+            return layer
 
     if not layers_of(network):
         copy = type(network).from_config(network.get_config())

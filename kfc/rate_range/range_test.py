@@ -37,6 +37,11 @@ _BELOW = 10.0  # part of the rate of the smallest loss
 class RateRange:
     """Result of a learning-rate range test.
 
+    Examples:
+        >>> found = kfc.learning_rate_range("diabetes", steps=100)
+        >>> found.fell, found.rates[0] < found.suggested < found.rates[-1]
+        (True, True)
+
     Args:
         spec: Name of the spec.
         rates: Learning rate of each step, (steps,).

@@ -8,6 +8,8 @@ from . import sample_file as sample_file
 from . import scores as scores
 from .description import described as described
 from .description import described_as_html as described_as_html
+from .examining import Checks as Checks
+from .examining import subject_of as subject_of
 from .fitting import fit_member as fit_member
 from .fitting import fit_run as fit_run
 from .fitting import resume_run as resume_run

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, NonNegativeInt
 
@@ -35,6 +35,7 @@ class _Given(BaseModel, strict=True, extra="forbid"):
     data: bool
     network: str | None
     callbacks: list[str]
+    checks: Literal["none", "data", "start"] = "none"
 
 
 class _Resumed(BaseModel, strict=True, extra="forbid"):

@@ -17,6 +17,7 @@ from kfc.network import check_architecture, check_meaning
 from kfc.pages import write_page
 from kfc.runs import environment, result_file, resuming
 from kfc.runs.caller_callbacks import as_callback_list
+from kfc.runs.examining import Checks, examined
 from kfc.runs.phases import Phases
 from kfc.runs.plan import make_plan
 from kfc.runs.run import Run, load_run
@@ -37,6 +38,7 @@ def fit_run(
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     runs: str | Path = "runs",
     verbose: bool | int = True,
+    checks: Checks = "data",
 ) -> Run:
     """Trains the network of a spec in a new run folder, as `kfc.fit` does for one network.
 
@@ -50,6 +52,7 @@ def fit_run(
         runs: Folder that holds the numbered run folders.
         verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
             True shows a bar.
+        checks: Checks of the doctor that run first, see `kfc.fit`.
 
     Returns:
         The finished run.
@@ -67,6 +70,7 @@ def fit_run(
         network=network,
         callbacks=callbacks,
         preparer=functools.partial(prepare, data=data, cache=tables_beside(place / "run")),
+        checks=checks,
     )
     # The folder appears with both files, so a killed run can always be resumed.
     with locks.new_numbered_folder(place, valid.name, begun.contents) as folder:
@@ -145,11 +149,14 @@ def _begin(
     network: keras.Model | Run | None,
     callbacks: Sequence[keras.callbacks.Callback] | None,
     preparer: Callable[[Spec], Prepared],
+    checks: Checks = "none",
 ) -> _Begun:
     """Prepares and compiles a training, see `fit`."""
     phases, current = Phases(), user_paths.current()
     say_to_terminal(console, f"reading {valid.data.source if data is None else 'data'}")
     plan = make_plan(valid, data=data, callbacks=callbacks, preparer=preparer, phases=phases)
+    checks = "data" if checks == "start" and network is not None else checks
+    plan = examined(plan, checks)
     if any(report.name not in valid.data.columns for report in plan.prepared.reports):
         console.print(report_table(plan.prepared.reports))
     for finding in plan.prepared.warnings:
@@ -168,6 +175,7 @@ def _begin(
             "data": data is not None,
             "network": None if start is None else weights_sha256(start),
             "callbacks": [type(callback).__name__ for callback in plan.callbacks],
+            "checks": checks,
         },
         "spec": environment.plain_spec(plan.spec),
         "data_sha256": plan.prepared.sha256,
@@ -256,6 +264,7 @@ def _resume_unfinished(
         preparer=prepare_same_rows,
         phases=phases,
     )
+    plan = examined(plan, unfinished.given.get("checks", "none"))
     trainer = compile_trainer(plan)
     changes = resuming.machine_differences(unfinished, running_process())
     for name, finding in start.passed_over if start else ():

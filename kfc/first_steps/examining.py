@@ -6,9 +6,12 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+from kfc.check_plugins import plugin_findings
 from kfc.errors import Finding
 from kfc.findings import Stage, checks_of, is_accepted
-from kfc.first_steps import Start, Steps, Subject
+from kfc.first_steps.start import Start
+from kfc.first_steps.steps import Steps
+from kfc.first_steps.subject import Subject
 
 _SILENT = ("units_dead", "units_saturated", "gradient_vanishes", "output_constant")
 _STEPS = ("steps_diverge", "one_batch_not_learned", "output_constant")
@@ -50,20 +53,20 @@ def examine_network(
         The findings, and numbers that were measured.
     """
     if plain:
-        found = find("targets", accept, subject)
+        found = find_all("targets", accept, subject)
         if found:
             return found, {}  # the loss cannot be computed, or is another one
-        found = find("outputs", accept, subject)
+        found = find_all("outputs", accept, subject)
         if any(each.name == "one_output_for_classes" for each in found):
             return found, {}
     else:
         found = []
     start = Start(subject)
-    found += find("structure", accept, subject) + find("start", accept, start)
+    found += find_in("structure", accept, subject) + find_in("start", accept, start)
     measured = {"loss": start.loss, "guess_loss": start.guess_loss}
     if steps and math.isfinite(start.loss):
         later = Steps(start)
-        found += find("steps", accept, later)
+        found += find_in("steps", accept, later)
         measured |= {
             "loss_after_40_steps": later.loss_after,
             "loss_of_one_batch": later.loss_by_heart,
@@ -83,7 +86,7 @@ def without_consequences(findings: list[Finding]) -> list[Finding]:
     return [each for each in findings if each.name not in explained]
 
 
-def find(stage: Stage, accept: Collection[str], *arguments: Any) -> list[Finding]:
+def find_all(stage: Stage, accept: Collection[str], *arguments: Any) -> list[Finding]:
     """Returns the findings of all checks of a stage; none refuses.
 
     Args:
@@ -97,3 +100,8 @@ def find(stage: Stage, accept: Collection[str], *arguments: Any) -> list[Finding
         if not is_accepted(check, accept)
         for finding in check.find(*arguments)
     ]
+
+
+def find_in(stage: Stage, accept: Collection[str], argument: Any) -> list[Finding]:
+    """Returns the findings of a stage, also of the checks of other packages."""
+    return [*find_all(stage, accept, argument), *plugin_findings(stage, accept, argument)]

@@ -1,0 +1,83 @@
+"""Runs the checks that need no step on the plan of a training: errors refuse it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from kfc.data import Parts, check_parts
+from kfc.errors import NumbersError
+from kfc.first_steps import LossFacts, Subject, examine_network, without_consequences
+from kfc.runs.plan import Plan
+from kfc.spec import OptimizerSpec, StepSpec
+from kfc.training import build_loss, build_optimizer
+
+Checks = Literal["none", "data", "start"]
+"""Checks of the doctor that a training runs first: none, those of the data, or also those of
+the untrained network, without a step."""
+
+_ROWS = 4096  # training rows of which batches are drawn
+
+
+def examined(plan: Plan, checks: Checks) -> Plan:
+    """Returns a plan whose data have the warnings of the doctor's checks too.
+
+    Args:
+        plan: Plan of a training, whose network is not changed.
+        checks: Checks that run.
+
+    Raises:
+        NumbersError: If the network cannot learn as it is.
+    """
+    if checks == "none":
+        return plan
+    accept, prepared = plan.spec.accept, plan.prepared
+    found = list(check_parts(Parts.of(plan.spec, prepared), accept))
+    if checks == "start":
+        found += examine_network(subject_of(plan), accept, steps=False)[0]
+    found = without_consequences(found)
+    if errors := [each for each in found if each.severity == "error"]:
+        raise NumbersError(*errors)
+    warnings = (*prepared.warnings, *found)
+    return replace(plan, prepared=replace(prepared, warnings=warnings))
+
+
+def subject_of(plan: Plan) -> Subject:
+    """Returns the network of a plan with its loss, its optimizer and some training rows."""
+    spec, train, task = plan.spec, plan.prepared.train, plan.prepared.task
+    training = spec.training
+    places = np.linspace(0, len(train) - 1, min(len(train), _ROWS)).astype(np.int64)
+    some = train.take(np.unique(places))
+    loss = build_loss(training.loss, task)
+    inner = getattr(loss, "inner", loss)
+    facts = LossFacts.of(inner)
+    facts = LossFacts(loss, facts.name, facts.compared, task.classification, facts.of_ratios)
+    schedule = training.optimizer.schedule()
+    rate = _largest_rate(training.optimizer)
+    options = {"name": training.optimizer.name, **training.optimizer.options}
+    constant = OptimizerSpec.model_validate({**options, "learning_rate": rate})
+    steps = training.steps_per_epoch(len(train))
+    return Subject(
+        plan.network,
+        facts,
+        np.asarray(some.x[:]),
+        some.y,
+        lambda: build_optimizer(constant, steps_per_epoch=steps, epochs=training.epochs),
+        learning_rate=rate,
+        warms_up=bool(getattr(schedule, "warmup_epochs", 0)),
+        batch_size=training.rows_per_step(len(train)),
+        steps=steps * training.epochs,
+        num_classes=len(task.class_names),
+        spec=spec,
+    )
+
+
+def _largest_rate(optimizer: OptimizerSpec) -> float:
+    schedule = optimizer.schedule()
+    if schedule is None:
+        return float(optimizer.options["learning_rate"])
+    if isinstance(schedule, StepSpec):
+        return max(schedule.values)
+    return float(schedule.initial_learning_rate)
