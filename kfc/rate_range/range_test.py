@@ -39,7 +39,7 @@ class RateRange:
 
     Examples:
         >>> found = kfc.learning_rate_range("diabetes", steps=100)
-        >>> found.fell, found.rates[0] < found.suggested < found.rates[-1]
+        >>> found.fell, 1e-6 < found.suggested < 10
         (True, True)
 
     Args:
