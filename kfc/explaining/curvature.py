@@ -10,7 +10,8 @@ from kfc.explaining.simulated_network import SimulatedNetwork
 
 Array = np.ndarray
 
-_STEPS = 10  # of Lanczos's iteration; the largest eigenvalue is then right to some 2 %
+_STEPS = 12  # of Lanczos's iteration, at most
+_CHANGE = 0.001  # of the largest eigenvalue in a step, below which the iteration ends
 _SHIFT = 1e-5  # relative step of the difference of two gradients
 
 
@@ -51,27 +52,26 @@ def largest_eigenvalue(
 
 def _lanczos(product: Callable[[Array], Array], size: int) -> float:
     """Returns the largest eigenvalue of a symmetric matrix, by its products with vectors."""
-    generator = np.random.default_rng(0)
-    v = generator.standard_normal(size)
+    w = np.random.default_rng(0).standard_normal(size)
     basis: list[Array] = []
-    diagonal: list[float] = []
-    beside: list[float] = []
-    norm = float(np.linalg.norm(v))
-    while len(basis) < min(_STEPS, size) and norm > 0 and np.isfinite(norm):
-        basis.append(v / norm)
+    small = np.zeros((0, 0))  # the matrix in this basis, tridiagonal
+    norm, found = float(np.linalg.norm(w)), 0.0
+    while len(basis) < min(_STEPS, size) and norm > 1e-10 * abs(found):
+        basis.append(w / norm)
         w = product(basis[-1])
-        diagonal.append(float(w @ basis[-1]))
-        for each in basis:  # again with all of them: rounding makes them less orthogonal
+        small = np.pad(small, (0, 1))
+        small[-1, -1] = w @ basis[-1]
+        if len(basis) > 1:
+            small[-1, -2] = small[-2, -1] = norm
+        for each in basis:  # all of them, since rounding makes them less orthogonal
             w = w - (w @ each) * each
-        v, norm = w, float(np.linalg.norm(w))
-        beside.append(norm)
-        if norm < 1e-10 * abs(diagonal[0]):
+        if not np.isfinite(small).all():
+            return float("inf")
+        before, found = found, float(np.linalg.eigvalsh(small)[-1])
+        norm = float(np.linalg.norm(w))
+        if len(basis) > 2 and abs(found - before) < _CHANGE * abs(found):
             break
-    if not np.isfinite(diagonal).all() or not np.isfinite(beside[:-1]).all():
-        return float("inf")
-    small = np.diag(diagonal)
-    small += np.diag(beside[: len(diagonal) - 1], 1) + np.diag(beside[: len(diagonal) - 1], -1)
-    return float(np.linalg.eigvalsh(small)[-1])
+    return found
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

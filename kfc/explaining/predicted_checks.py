@@ -144,6 +144,8 @@ def rate_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
     steps, rate, better = explanation.first_steps, explanation.rate, explanation.better_rate
     if steps is None or rate is None or better is None or steps.outcome == "learns":
         return None
+    if inputs_too_large(spec, explanation) or weights_too_large(spec, explanation):
+        return None
     return Finding(
         "training.optimizer.learning_rate",
         f"a rate below {brief(explanation.stable_rate)}, above which steps along the steepest "

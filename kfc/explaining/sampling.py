@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from kfc.compat import sklearn_rows
+from kfc.explaining import philox
+from kfc.explaining.prepared_pictures import PreparedPictures, prepared_pictures
+from kfc.network import embedded_one_hots, layer_seed, table_features_float64
 from kfc.preprocessing import TargetScaling, fit_scaling
 from kfc.spec import NO_TEST, Spec
 
@@ -17,9 +20,9 @@ Array = np.ndarray
 MOST_ROWS = 2000
 """Rows of a sample; evenly spaced ones of larger data."""
 
+_PICTURES = 500  # rows of tensorflow-datasets, which are decoded one by one
 _TEST_SHARE = 0.2  # of the rows of a source without test rows, as in `kfc.data`
 _VALIDATION_SHARE = 0.1
-_BUILTIN_VALIDATION = ("own", None)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class RowSample:
         num_rows: Number of training rows of the spec, predicted.
         row_bytes: Bytes of an encoded row, before it is scaled.
         origin: Description of the rows for the reader.
-        raw_rms: Root mean square of the inputs before they are scaled.
+        embedding_weights: Number of weights of the embeddings of categories.
     """
 
     x: Array
@@ -42,7 +45,7 @@ class RowSample:
     num_rows: int
     row_bytes: int
     origin: str
-    raw_rms: float
+    embedding_weights: int = 0
 
     @property
     def targets(self) -> int:
@@ -58,8 +61,8 @@ class RowSample:
 def sample_of(spec: Spec, data: Any = None) -> RowSample | str:
     """Returns rows of a spec's data, or the reason why there are none.
 
-    Data sets inside scikit-learn are read from their files. All other data are prepared as
-    for a training, without a split.
+    Data sets inside scikit-learn, and pictures that tensorflow-datasets has prepared, are read
+    from their files. All other data are prepared as for a training, without a split.
 
     Args:
         spec: Valid spec.
@@ -74,7 +77,10 @@ def sample_of(spec: Spec, data: Any = None) -> RowSample | str:
     if data is None and source is not None:
         kind, _, name = source.partition(":")
         if kind == "tfds":
-            return "the rows of tensorflow-datasets are read by TensorFlow"
+            found = prepared_pictures(name, _PICTURES)
+            if found is None or not _is_plain(spec):
+                return "only prepared pictures of tensorflow-datasets are read here"
+            return _of_pictures(spec, found)
         if kind == "sklearn" and spec.data.pixels is None and _is_plain(spec):
             rows = sklearn_rows(name)
             if rows is not None:
@@ -106,7 +112,6 @@ def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> RowSample
         _num_training_rows(spec, len(x), own_test=False, own_validation=False),
         4 * x.shape[1],
         f"{len(places):,} rows of {spec.data.source}",
-        float(np.sqrt(np.mean(x**2))),
     )
 
 
@@ -118,13 +123,12 @@ def _prepared(spec: Spec, data: Any) -> RowSample | str:
     whole = spec.data.model_copy(update=changed)
     prepared = prepare(spec.model_copy(update={"data": whole, "accept": _ACCEPTED}), data)
     task, train = prepared.task, prepared.train
-    if task.encoding is not None and task.encoding.codes:
-        return "categories of a table are not simulated"
     places = _spaced(len(train), MOST_ROWS)
     rows = train.take(places).loaded()
+    x, embedding_weights = _inputs(spec, task, rows.x)
     y = rows.y if task.classification else task.target_scaling.apply_float64(rows.y)
     return RowSample(
-        task.scaling.apply_float64(rows.x),
+        x,
         y,
         len(task.class_names),
         _num_training_rows(
@@ -135,7 +139,42 @@ def _prepared(spec: Spec, data: Any) -> RowSample | str:
         ),
         int(np.prod(train.x.shape[1:])) * np.dtype(task.input_dtype).itemsize,
         f"{len(places):,} of {len(train):,} rows",
-        float(np.sqrt(np.mean(rows.x.astype(np.float64) ** 2))),
+        embedding_weights,
+    )
+
+
+def _inputs(spec: Spec, task: Any, x: Array) -> tuple[Array, int]:
+    """Returns the inputs of the first hidden layer, and the number of weights that make them.
+
+    The embedding of a category is the row of a matrix, whose numbers are standard normal at
+    the start.
+    """
+    if task.encoding is None:
+        return task.scaling.apply_float64(x), 0
+    parts, count = [table_features_float64(x, task)], 0
+    sizes = [code.embedding_size for code in task.encoding.codes if code.embedding_size]
+    for (name, one_hot), size in zip(embedded_one_hots(x, task).items(), sizes, strict=True):
+        numbers = philox.normal(one_hot.shape[1] * size, layer_seed(spec.seed, name))
+        parts.append(one_hot @ numbers.reshape(-1, size).astype(np.float64))
+        count += numbers.size
+    return np.concatenate(parts, axis=1), count
+
+
+def _of_pictures(spec: Spec, found: PreparedPictures) -> RowSample:
+    """Returns the sample of a prepared set of pictures."""
+    scaling = fit_scaling(spec.data.scale or "unit", found.x)
+    return RowSample(
+        scaling.apply_float64(found.x),
+        found.y,
+        found.classes,
+        _num_training_rows(
+            spec,
+            found.num_rows,
+            own_test="test" in found.parts,
+            own_validation="validation" in found.parts,
+        ),
+        int(np.prod(found.x.shape[1:])),
+        f"{len(found.y):,} of {found.num_rows:,} rows of {spec.data.source}",
     )
 
 

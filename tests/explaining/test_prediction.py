@@ -74,7 +74,7 @@ def test_a_summary_is_json_and_a_table_has_every_layer():
         ("digits", {"training.loss": "dice"}, "loss", "the loss dice"),
         ("digits", {"training.class_weight": "balanced"}, "loss", "class_weight"),
         ("digits", {"training.optimizer": "lion"}, "steps", "lion"),
-        ("mnist", {}, "data", "tensorflow-datasets"),
+        ("mnist", {"data.source": "tfds:no_such_set"}, "data", "tensorflow-datasets"),
     ],
 )
 def test_a_part_without_a_formula_is_named_and_not_predicted(spec, overrides, part, reason):

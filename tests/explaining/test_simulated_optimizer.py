@@ -41,7 +41,7 @@ def test_steps_are_those_of_keras(options):
 @pytest.mark.parametrize("options", CASES[:3], ids=str)
 def test_steps_on_a_quadratic_loss_grow_above_the_largest_stable_rate_only(options, linear):
     network, x, y = linear
-    _, stable = largest_stable_rate(spec(options), network, x, y, 50)
+    _, stable = largest_stable_rate(spec(options), network, x, y, batch=50)
     losses = {}
     for factor in (0.97, 1.03):
         simulated, start = SimulatedOptimizer(spec(options), factor * stable), network.weights
@@ -54,7 +54,7 @@ def test_steps_on_a_quadratic_loss_grow_above_the_largest_stable_rate_only(optio
 
 def test_the_rate_of_adam_is_38_by_the_preconditioned_eigenvalue(linear):
     network, x, y = linear
-    found, stable = largest_stable_rate(spec("adam"), network, x, y, 50)
+    found, stable = largest_stable_rate(spec("adam"), network, x, y, batch=50)
     assert stable == pytest.approx(38 / found)
 
 
