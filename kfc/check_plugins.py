@@ -25,13 +25,13 @@ class CheckPlugin:
     Args:
         code: Code of its findings: two to eight capital letters other than KFC, and three
             digits, such as `ACME101`.
-        stage: Moment at which it runs, which decides what `find` gets: `parts` a
+        stage: Moment at which it runs, which decides the argument of `find`: `parts` a
             `kfc.data.Parts`, `structure` a `kfc.first_steps.Subject`, `start` a
             `kfc.first_steps.Start`, `steps` a `kfc.first_steps.Steps`.
         find: Function that returns a `kfc.Finding`, several of them, or None; it changes
             nothing.
         background: Cause, cure and source, which `kfc doctor --explain` prints.
-        severity: `error` where the network cannot learn what it should, else `warning`.
+        severity: `error` where the network cannot learn its task, else `warning`.
 
     Examples:
         >>> from kfc.check_plugins import CheckPlugin
@@ -51,7 +51,7 @@ class CheckPlugin:
 
         Args:
             name: Name of the entry point.
-            argument: What checks of its stage look at.
+            argument: Object that checks of its stage look at.
 
         Raises:
             PluginError: If the check raises an exception.
@@ -69,7 +69,7 @@ def plugin_findings(stage: str, accept: Collection[str], argument: Any) -> tuple
     Args:
         stage: Stage whose checks run.
         accept: Codes or names of the checks that are left out.
-        argument: What checks of this stage look at.
+        argument: Object that checks of this stage look at.
 
     Raises:
         PluginError: If a plug-in cannot be imported, is no check, or fails.

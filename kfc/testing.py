@@ -10,21 +10,24 @@ Each check raises `kfc.PluginError` for the first promise that is broken:
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 
-from kfc.data import Source, Task, check_rows
+from kfc.check_plugins import CheckPlugin, PluginStage
+from kfc.data import Parts, Rows, Source, Task, check_rows
 from kfc.errors import Finding, PluginError
 from kfc.exporting import Exporter, certificate
+from kfc.first_steps import LossFacts, Start, Steps, Subject
 from kfc.network import build
 from kfc.preprocessing import NumericScaling, TargetScaling
 from kfc.runs import sample_file
-from kfc.spec import HiddenSpec, NetworkSpec, load_spec
+from kfc.spec import HiddenSpec, NetworkSpec, SpecText, load_spec, override
 from kfc.training import TapeModel
 from kfc.training.checkpoints import plain_state
 
@@ -157,6 +160,61 @@ def check_callback(callback: keras.callbacks.Callback) -> None:
         callback.set_state(state)
         again = callback.get_state()
         _require(_equal(state, again), "callback.set_state", f"{state}", f"{again}")
+
+
+def check_doctor_check(check: CheckPlugin) -> None:
+    """Checks that a check of the doctor has a code of its own, and finds the same twice.
+
+    It looks at a small healthy training, whose rows and weights it must not change.
+
+    Args:
+        check: The check.
+
+    Raises:
+        PluginError: If it breaks its contract.
+    """
+    kind = "a kfc.check_plugins.CheckPlugin"
+    _require(isinstance(check, CheckPlugin), "check", kind, type(check).__name__)
+    own = re.fullmatch(r"(?!KFC)[A-Z]{2,8}\d{3}", check.code) is not None
+    expected = "2 to 8 capital letters other than KFC, and 3 digits"
+    _require(own, "check.code", expected, check.code)
+    stages = get_args(PluginStage)
+    _require(check.stage in stages, "check.stage", f"one of {', '.join(stages)}", check.stage)
+    _require(bool(check.background.strip()), "check.background", "a text", "none")
+
+    subject, parts = _healthy_training()
+    start = Start(subject)
+    views = {"parts": parts, "structure": subject, "start": start, "steps": Steps(start)}
+    before = (subject.x.copy(), subject.y.copy(), subject.network.get_weights())
+    found = [check.findings("check", views[check.stage]) for _ in range(2)]
+    _require(found[0] == found[1], "check.find", f"{found[0]}", f"{found[1]}")
+    after = (subject.x, subject.y, subject.network.get_weights())
+    same = all(map(np.array_equal, before[:2], after[:2]))
+    same = same and all(map(np.array_equal, before[2], after[2]))
+    _require(same, "check.find", "rows and weights as they were", "others")
+    for finding in found[0]:
+        complete = all((finding.where, finding.expected, finding.got, finding.remedy))
+        _require(complete, "finding", "all of its four parts", str(finding))
+        override(SpecText({}), finding.cure)
+
+
+def _healthy_training() -> tuple[Subject, Parts]:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(_ROWS, _FEATURES)).astype("float32")
+    y = (x @ generator.normal(size=(_FEATURES, _CLASSES))).argmax(axis=1)
+    loss = LossFacts.of(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    network = _network(None, 8, {})
+    subject = Subject(
+        network,
+        loss,
+        x,
+        y,
+        lambda: keras.optimizers.Adam(0.001),
+        learning_rate=0.001,
+        num_classes=_CLASSES,
+    )
+    names = tuple(map(str, range(_CLASSES)))
+    return subject, Parts(Rows(x, y), {"test rows": Rows(x[:20] + 1, y[:20])}, names)
 
 
 def check_exporter(exporter: Exporter) -> None:

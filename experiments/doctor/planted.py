@@ -11,6 +11,9 @@ import keras
 import numpy as np
 from sklearn.datasets import load_diabetes, load_digits
 
+import kfc
+from kfc.spec import load_spec
+
 SPARSE = "sparse_categorical_crossentropy"
 HEALTHY = {
     "name": "healthy",
@@ -197,7 +200,17 @@ FAULTS: dict[str, Fault] = {
 
 SPEC_FAULTS: dict[str, dict[str, Any]] = {
     name: dict(fault.overrides) for name, fault in FAULTS.items() if fault.overrides
-} | {
-    "rows sorted, never shuffled": {"training.shuffle": False},
-}
+} | {"rows sorted, never shuffled": {"training.shuffle": False}}
 """The faults that a spec can have, as overrides of `HEALTHY`."""
+
+
+def spec_fault(name: str) -> tuple[kfc.Spec, Any]:
+    """Returns the spec with a fault, and the rows that replace its source, or None."""
+    spec = load_spec(HEALTHY, SPEC_FAULTS[name])
+    x, y = digits()
+    if name.startswith("inputs x4080"):
+        return spec, (4080 * x, y)
+    if name.startswith("rows sorted"):
+        order = np.argsort(y, kind="stable")
+        return spec, (x[order], y[order])
+    return spec, None

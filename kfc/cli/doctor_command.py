@@ -1,4 +1,4 @@
-"""The command that names what is wrong with a spec, before anything is trained."""
+"""The command that names the faults of a spec, before anything is trained."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def doctor(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Name what is wrong with SPEC, its data and its first steps, with evidence and cure.
+    """Name the faults of SPEC, of its data and of its first steps, with evidence and cure.
 
     key=value sets a dotted path of the spec, such as training.epochs=3.
     """

@@ -2,7 +2,7 @@
 
 The forest is extremely randomized trees of scikit-learn: Geurts, Ernst and Wehenkel,
 "Extremely randomized trees", 2006, https://doi.org/10.1007/s10994-006-6226-1. It needs no
-scaling, and no setting changes what it finds here.
+scaling, and no setting changes its findings here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kfc.findings import find_check, is_accepted, run_checks
 _MOST_ROWS = 2000  # of each part: the AUC is then known to 0.01
 _LEAST_ROWS = 50
 _TREES = 60
-_DRIFT = 0.75  # AUC: three of four pairs of rows are told apart
+_DRIFT = 0.75  # AUC: three of four pairs of rows are ranked right
 _ERRORS = 4.0  # standard errors of an AUC of 0.5 that chance does not reach
 _RELATED = 3.0  # standard errors above chance of targets that inputs tell
 _MOST_COLUMNS = 200  # of which each is compared with the target
@@ -52,7 +52,7 @@ def check_learned(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, 
 
 
 def parts_differ(parts: Parts) -> list[Finding]:
-    """Finds held-out rows that a classifier tells from training rows.
+    """Finds held-out rows that a classifier distinguishes from training rows.
 
     Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", 2017,
     https://arxiv.org/abs/1610.06545. Rows that were split at random give an AUC of 0.5.

@@ -54,7 +54,7 @@ class PlainColumns:
 
 @dataclass(frozen=True)
 class Parts:
-    """Encoded rows of all parts, and what the training does with them.
+    """Encoded rows of all parts, with the facts that their checks need.
 
     Args:
         train: Training rows; their targets are numbers of classes, or numbers.
@@ -91,7 +91,7 @@ class Parts:
 
     @property
     def flat(self) -> np.ndarray:
-        """At most 10,000 training inputs, evenly spaced, (rows, features)."""
+        """Some training inputs, at most 10,000, evenly spaced, (rows, features)."""
         count = len(self.train)
         places = np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64)
         x = np.asarray(self.train.take(np.unique(places)).x[:])

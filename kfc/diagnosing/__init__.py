@@ -1,4 +1,4 @@
-"""Diagnosing: names what is wrong with a spec or a Keras model, its data and its first steps.
+"""Diagnosing: names the faults of a spec or a Keras model, its data and its first steps.
 
 The names that other folders may import are listed in `__init__.pyi`; each is imported when it
 is used first.

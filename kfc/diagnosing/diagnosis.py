@@ -13,7 +13,7 @@ from kfc.errors import Finding
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `kfc.doctor` has found.
+    """Result of `kfc.doctor`.
 
     Args:
         findings: Problems, errors first; each has a code, a cause, the evidence and, where
@@ -40,7 +40,7 @@ class Diagnosis:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings with which a network cannot learn what it should."""
+        """The findings with which a network cannot learn its task."""
         return tuple(each for each in self.findings if each.severity == "error")
 
     @property
@@ -60,7 +60,7 @@ class Diagnosis:
         return changes
 
     def as_json(self) -> dict[str, Any]:
-        """Returns what `kfc doctor --json` prints: `findings` and `measured`."""
+        """Returns the object of `kfc doctor --json`: `findings` and `measured`."""
         findings = [finding.as_json() for finding in self.findings]
         return {"findings": findings, "measured": dict(self.measured)}
 

@@ -22,7 +22,7 @@ def doctor(
     data: Any = None,
     **training: Any,
 ) -> Diagnosis:
-    """Names what is wrong with a spec or a Keras model, before it takes an afternoon.
+    """Names the faults of a spec or a Keras model, before they take an afternoon.
 
     It looks at the data, at the layers, at the loss, the units and the gradients before the
     first step, and at a few steps of a copy. Nothing that is given is changed.
@@ -36,10 +36,10 @@ def doctor(
 
     Args:
         subject: A built-in spec's name, a file, a dict or a `kfc.Spec`; or a Keras model.
-        overrides: Of a spec: dotted path -> value, such as `{"training.epochs": 3}`.
+        overrides: Values of a spec: dotted path -> value, such as `{"training.epochs": 3}`.
         data: Rows that replace `data.source`, as for `kfc.fit`; required for a model.
-        **training: Of a model, with the names of Keras: `loss` and `optimizer` (by default
-            those that it is compiled with), `validation_data`, `validation_split`,
+        **training: Training of a model, with the names of Keras: `loss` and `optimizer`, by
+            default those that it is compiled with; `validation_data`, `validation_split`,
             `batch_size`, `epochs` and `shuffle`.
 
     Returns:

@@ -26,7 +26,7 @@ from kfc.first_steps import (
 
 @dataclass(frozen=True)
 class ModelTraining:
-    """How a plain Keras model is trained, with the names of Keras's `compile` and `fit`.
+    """Training of a plain Keras model, with the names of Keras's `compile` and `fit`.
 
     Args:
         loss: Loss; None takes that of the compiled model.
@@ -53,7 +53,7 @@ def diagnose_model(model: keras.Model, data: Any, training: ModelTraining) -> Di
     Args:
         model: Any Keras model with one input and one output.
         data: Rows, as for `kfc.fit`.
-        training: How it is trained.
+        training: Its loss, its optimizer and its further rows.
 
     Raises:
         SpecError: If there are no data or no loss, or the model cannot be copied.
@@ -109,7 +109,7 @@ def _parts(data: Any, training: ModelTraining) -> tuple[Rows, dict[str, Rows]]:
 def _plain_parts(
     train: Rows, others: Mapping[str, Rows], loss: LossFacts, training: ModelTraining
 ) -> Parts:
-    """Returns the rows with their classes numbered, whatever their labels are."""
+    """Returns the rows with their classes numbered, also of text."""
     y = _labels(train.y)
     if loss.compared not in ("codes", "one_hot", "flags") and not _are_codes(y):
         shuffle = training.shuffle

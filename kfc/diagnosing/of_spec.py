@@ -18,7 +18,7 @@ _ROUNDS = 4  # a cure may uncover the next problem
 def diagnose_spec(spec: Spec, data: Any = None) -> Diagnosis:
     """Diagnoses a valid spec.
 
-    Where a check refuses the data and knows a cure, the diagnosis goes on with the cured
+    Where a check refuses the data and knows a cure, the diagnosis continues with the cured
     spec, so that it is not the first of several problems that is found alone.
 
     Args:

@@ -21,6 +21,7 @@ MOST_ROWS = 2000
 """Rows of a sample; evenly spaced ones of larger data."""
 
 _PICTURES = 500  # rows of tensorflow-datasets, which are decoded one by one
+_SKLEARN_TASKS = {"diabetes": "regression"}  # the others are classifications
 _TEST_SHARE = 0.2  # of the rows of a source without test rows, as in `kfc.data`
 _VALIDATION_SHARE = 0.1
 
@@ -83,8 +84,9 @@ def sample_of(spec: Spec, data: Any = None) -> RowSample | str:
             return _of_pictures(spec, found)
         if kind == "sklearn" and spec.data.pixels is None and _is_plain(spec):
             rows = sklearn_rows(name)
-            if rows is not None:
-                return _of_arrays(spec, *rows, regression=name == "diabetes")
+            regression = (spec.data.task or _SKLEARN_TASKS.get(name)) == "regression"
+            if rows is not None and (regression or name not in _SKLEARN_TASKS):
+                return _of_arrays(spec, *rows, regression=regression)
     return _prepared(spec, data)
 
 
@@ -95,15 +97,13 @@ def _is_plain(spec: Spec) -> bool:
 def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> RowSample:
     """Returns the sample of a data set inside scikit-learn."""
     classes = 0
-    if spec.data.task is not None:
-        regression = spec.data.task == "regression"
     scaling = fit_scaling(spec.data.scale or "unit", x.astype(np.float32))
     if regression:
         targets = y.reshape(len(y), -1).astype(np.float32)
         y = TargetScaling.fit(spec.data.scale_target, targets).apply_float64(targets)
     else:
-        found, y = np.unique(y, return_inverse=True)
-        classes = len(found)
+        y = y.astype(np.int64)  # the classes of scikit-learn's sets are 0, 1, ...
+        classes = int(y.max()) + 1
     places = _spaced(len(x), MOST_ROWS)
     return RowSample(
         scaling.apply_float64(x.astype(np.float32)[places]),
@@ -182,7 +182,10 @@ _ACCEPTED = ("unscaled_input",)
 
 
 def _spaced(count: int, most: int) -> Array:
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+    """Returns at most so many row numbers, evenly spaced from the first to the last."""
+    if count <= most:
+        return np.arange(count)
+    return np.arange(most) * (count - 1) // max(most - 1, 1)
 
 
 def _num_training_rows(spec: Spec, count: int, *, own_test: bool, own_validation: bool) -> int:

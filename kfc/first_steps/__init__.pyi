@@ -1,6 +1,6 @@
-from .examining import examine_network as examine_network
-from .examining import find_all as find_all
-from .examining import without_consequences as without_consequences
+from .examination import examine_network as examine_network
+from .examination import find_all as find_all
+from .examination import without_consequences as without_consequences
 from .loss_facts import LossFacts as LossFacts
 from .start import Start as Start
 from .start import entry_of as entry_of

@@ -1,4 +1,4 @@
-"""Reads from a Keras loss what it compares, and whether it takes logits."""
+"""Reads from a Keras loss the form of its targets, and whether it takes logits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 
 Compared = Literal["codes", "one_hot", "flags", "numbers", "other"]
-"""What the targets of a loss are: numbers of classes, one-hot rows, 0 and 1, or numbers."""
+"""Targets of a loss: numbers of classes, one-hot rows, 0 and 1, or numbers."""
 
 _COMPARED: dict[str, Compared] = {
     "sparsecategoricalcrossentropy": "codes",

@@ -1,4 +1,4 @@
-"""Checks that the outputs of a network are what its loss takes: the stage `outputs`.
+"""Checks that a loss takes the outputs of its network: the stage `outputs`.
 
 A loss with `from_logits=True` takes any numbers and applies softmax itself; without, it takes
 probabilities and only divides them by their sum. Keras cannot see which of them a network
@@ -25,7 +25,7 @@ _BEYOND = 0.01  # share of targets that no output reaches, as an outlier may be
 
 
 def softmax_of_one(subject: Subject) -> Finding | None:
-    """Finds a softmax over one unit, which is 1 whatever the input is."""
+    """Finds a softmax over one unit, which is 1 for every input."""
     if subject.output_activation != "softmax" or subject.outputs.shape[-1] != 1:
         return None
     return Finding(

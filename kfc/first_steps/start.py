@@ -226,7 +226,7 @@ class Entry:
     """Inputs of the first layer with weights, as a scaling has scaled ones.
 
     Args:
-        values: What the layer receives, (rows, inputs).
+        values: Inputs of the layer, (rows, inputs).
     """
 
     values: np.ndarray

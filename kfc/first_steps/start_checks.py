@@ -80,7 +80,7 @@ def units_identical(start: Start) -> Finding | None:
 
 
 def target_unscaled(start: Start) -> Finding | None:
-    """Finds targets of a regression that are far larger than what a network gives at first.
+    """Finds targets of a regression that are far larger than the first outputs.
 
     An update moves an output by about the learning rate times the number of units, so that
     targets of 1e6 are out of reach, and their squared errors overflow.

@@ -1,4 +1,4 @@
-"""Makes a few real steps on the copy of a network, and measures what they do."""
+"""Makes a few real steps on the copy of a network, and measures their effect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RAREST = 1e-6  # probability of a class that a batch does not have
 
 
 class Steps:
-    """What some steps do: of the training's optimizer, and of Adam on one batch.
+    """Effect of some steps: of the training's optimizer, and of Adam on one batch.
 
     Args:
         start: The untrained network with its loss and rows.

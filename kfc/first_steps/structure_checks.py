@@ -10,7 +10,7 @@ from kfc.first_steps.subject import Subject, activation_of, layers_of
 
 _NOISE = 0.5
 """Variance of dropout's noise as a share of the signal, when all units of a layer agree; with
-0.7 of the signal as its deviation a row is hardly told from another. 0.5 in three layers of 16
+0.7 of the signal as its deviation rows are hardly different. 0.5 in three layers of 16
 gives 0.19."""
 _MOST_RATE = 0.95  # a unit then learns from one row in twenty
 _ROWS = 32

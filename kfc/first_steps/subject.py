@@ -9,6 +9,7 @@ from functools import cached_property
 import keras
 import numpy as np
 
+from kfc.errors import Finding, SpecError, reason
 from kfc.first_steps.loss_facts import LossFacts
 from kfc.spec import Spec
 
@@ -20,7 +21,7 @@ _NOISE = ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "Spatia
 
 @dataclass(frozen=True)
 class Subject:
-    """What the checks of the first steps look at.
+    """Untrained network of a training, with its loss and some rows.
 
     Args:
         network: Network from raw inputs to outputs; its weights are never changed.
@@ -29,7 +30,7 @@ class Subject:
         y: Their targets.
         make_optimizer: Function that returns a new optimizer with a constant learning rate,
             the largest one of the training; None without an optimizer.
-        learning_rate: That rate.
+        learning_rate: Largest learning rate.
         warms_up: Whether the rate rises from 0 first.
         batch_size: Rows of a step.
         steps: Number of steps of the training; 0 where it is unknown.
@@ -52,11 +53,11 @@ class Subject:
     @cached_property
     def copy(self) -> keras.Model:
         """A copy of the network without dropout and noise, whose weights may be changed."""
-        return quiet_copy(self.network)
+        return quiet_copy(self.network, self.x[:1])
 
     @cached_property
     def some(self) -> tuple[np.ndarray, np.ndarray]:
-        """At most `MOST_ROWS` rows and their targets, evenly spaced."""
+        """Some rows and their targets, at most `MOST_ROWS`, evenly spaced."""
         places = np.linspace(0, len(self.y) - 1, min(len(self.y), MOST_ROWS)).astype(np.int64)
         return self.x[places], self.y[places]
 
@@ -71,11 +72,15 @@ class Subject:
         return activation_of(output_layer(self.network)) or ""
 
 
-def quiet_copy(network: keras.Model) -> keras.Model:
+def quiet_copy(network: keras.Model, x: np.ndarray) -> keras.Model:
     """Returns a copy with the same weights that answers without dropout and noise.
 
     Args:
         network: A built Keras model, functional, sequential or of a class with `get_config`.
+        x: One row of its inputs or more, which build the copy.
+
+    Raises:
+        SpecError: If Keras cannot copy the model.
     """
 
     def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -88,11 +93,18 @@ def quiet_copy(network: keras.Model) -> keras.Model:
                 raise
             return layer
 
-    if not layers_of(network):
-        copy = type(network).from_config(network.get_config())
-        copy.build(network.inputs[0].shape if network.inputs else None)
-    else:
-        copy = keras.models.clone_model(network, clone_function=cloned)
+    try:
+        if layers_of(network):
+            copy = keras.models.clone_model(network, clone_function=cloned)
+        else:
+            copy = type(network).from_config(network.get_config())
+            copy(x)
+            for layer in copy.layers:
+                if type(layer).__name__ in _NOISE:
+                    layer.rate = 0.0
+    except (NotImplementedError, TypeError, ValueError) as error:
+        expected, remedy = "a model that Keras can copy", "Give its classes `get_config`."
+        raise SpecError(Finding("model", expected, reason(error), remedy)) from error
     copy.set_weights(network.get_weights())
     return copy
 

@@ -38,7 +38,7 @@ def rewritten(spec: str | Path, changes: Mapping[str, Any]) -> tuple[str, str]:
     is_file = str(spec).lower().endswith(SUFFIXES)
     suffix = path.suffix.lower() if is_file else ".yaml"
     if is_file:
-        read_file(path)  # refuses what a spec may not have
+        read_file(path)  # refuses all that a spec may not have
     if suffix in (".yaml", ".yml"):
         text = _decoded(path) if is_file else builtin_text(str(spec))
         return _yaml(text, changes), ".yaml"
@@ -84,8 +84,6 @@ def _decoded(path: Path) -> str:
 def _yaml(text: str, changes: Mapping[str, Any]) -> str:
     yaml = _round_trip()
     values = yaml.load(text)
-    if values is None:
-        return _dumped(override(SpecText({}), changes).values)
     for dotted, value in changes.items():
         set_value(values, dotted, value)
     written = io.StringIO()

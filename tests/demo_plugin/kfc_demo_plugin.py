@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kfc.check_plugins import CheckPlugin
 from kfc.data import Rows, Source
 from kfc.errors import Finding, SpecError
 from kfc.exporting.formats import Exporter
@@ -119,3 +120,26 @@ def write_arrays(network, task, folder):
 
 
 ARRAYS = Exporter(write_arrays, Path(__file__).with_name("kfc_demo_runtime.py"))
+
+
+def repeated_within(parts):
+    """Finds training rows that repeat each other, half of them and more."""
+    x = np.asarray(parts.train.x[:])
+    distinct = len(np.unique(x.reshape(len(x), -1), axis=0))
+    if 2 * distinct > len(x):
+        return None
+    return Finding(
+        "training rows",
+        "rows of which most are different",
+        f"{distinct:,} different ones in {len(x):,}",
+        "Remove repeated rows.",
+        evidence={"distinct": distinct, "rows": len(x)},
+    )
+
+
+ROWS_REPEAT_WITHIN = CheckPlugin(
+    "DEMO101",
+    "parts",
+    repeated_within,
+    "Rows that repeat count several times in each epoch. Remove them.",
+)

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kfc
 from kfc import testing
+from kfc.diagnosing import background
 from kfc.spec import read_value
 
 DEMO = Path(__file__).parents[1] / "demo_plugin"
@@ -64,6 +66,7 @@ def test_each_kind_is_listed_with_its_distribution(installed):
         "block": "gated",
         "callback": "epoch_counter",
         "exporter": "arrays",
+        "check": "rows_repeat_within",
     }.items():
         assert listed[kind][name] == ["kfc-demo-plugin"]
 
@@ -107,3 +110,15 @@ def test_the_demo_passes_the_conformance_kit(in_path, tmp_path):
     testing.check_block(demo.gated, sharpness=2.0)
     testing.check_callback(demo.EpochCounter(str(tmp_path / "count.txt")))
     testing.check_exporter(demo.ARRAYS)
+    testing.check_doctor_check(demo.ROWS_REPEAT_WITHIN)
+
+
+def test_the_doctor_runs_the_check_of_a_plugin(in_path):
+    x, y = np.repeat(np.eye(4), 25, axis=0), np.repeat([0, 1, 0, 1], 25)
+    spec = {"data": {"test": "none", "validation": 0}, "training": {"epochs": 1}}
+    labels = [finding.label for finding in kfc.doctor(spec, data=(x, y)).findings]
+    assert "DEMO101 rows_repeat_within" in labels
+    accepting = {**spec, "accept": ["rows_repeat_within"]}
+    found = kfc.doctor(accepting, data=(x, y))
+    assert "DEMO101" not in found.codes
+    assert "repeat count several times" in background("rows_repeat_within")

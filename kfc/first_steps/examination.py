@@ -21,7 +21,7 @@ _CONSEQUENCES = {
     "relu_output": ("start_loss_high", *_STEPS),
     "softmax_of_one": _STEPS,
     "logits_as_probabilities": ("start_loss_high", *_STEPS),
-    "target_unscaled": ("start_loss_high", *_STEPS),
+    "target_unscaled": ("start_loss_high", "gradient_explodes", *_STEPS),
     "unscaled_input": (
         "start_loss_high",
         "units_saturated",

@@ -1,0 +1,45 @@
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from kfc.check_table import CHECKS
+from kfc.diagnosing import background, sections
+from kfc.errors import SpecError
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_check_has_a_section_under_its_name():
+    text = (DOCS.parent / "kfc" / "diagnosing" / "findings.md").read_text("utf-8")
+    titles = re.findall(r"^## (\S+) (\S+)$", text, re.MULTILINE)
+    assert sorted(titles) == sorted((check.code, check.name) for check in CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.code)
+def test_a_background_says_the_cause_and_the_cure(check):
+    text = sections()[check.code]
+    assert len(text) > 40
+    assert text.endswith((".", ">"))
+    if check.code.startswith("KFC3"):
+        assert "Source: " in text
+
+
+def test_a_background_is_found_by_code_or_name():
+    assert background("KFC323") == background("kfc323") == background("units_identical")
+    assert background("KFC323").startswith("KFC323 units_identical (error, first steps)\n\n")
+
+
+def test_an_unknown_code_is_refused():
+    with pytest.raises(SpecError, match="the code of a check"):
+        background("KFC999")
+
+
+def test_the_page_of_the_documentation_is_made_from_the_package():
+    path = DOCS / "findings_page.py"
+    spec = importlib.util.spec_from_file_location("findings_page", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    remedy = "Run `python docs/findings_page.py`."
+    assert module.page() == module.PAGE.read_text("utf-8"), remedy

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+import kfc
+from kfc.diagnosing import cure_spec, diagnose_spec
+from kfc.errors import DataError
+from kfc.spec import load_spec
+
+SMALL = {"data": {"source": "sklearn:iris", "scale": "standard"}, "network": {"hidden": [8]}}
+
+
+def test_zeros_are_cured_by_random_weights():
+    spec = load_spec(SMALL, {"network.init": "zeros"})
+    diagnosis = diagnose_spec(spec)
+    assert [each.name for each in diagnosis.findings] == ["units_identical"]
+    assert cure_spec(spec, diagnosis) == {"network.init": "he_normal"}
+
+
+def test_after_data_that_are_refused_the_diagnosis_goes_on_with_the_cured_spec(rows):
+    x, y = rows
+    spec = {**SMALL, "data": {"scale": "none"}, "network": {"hidden": [8], "init": "zeros"}}
+    diagnosis = kfc.doctor(spec, data=(1000 * x, y))
+    assert {each.name for each in diagnosis.errors} == {"unscaled_input", "units_identical"}
+    assert diagnosis.changes["data.scale"] == "standard"
+
+
+def test_an_accepted_check_is_left_out():
+    spec = load_spec(SMALL, {"network.activation": "linear", "network.hidden": [8, 8]})
+    assert [each.name for each in diagnose_spec(spec).findings] == ["no_activation"]
+    accepting = load_spec(spec, {"accept": ["KFC302"]})
+    assert diagnose_spec(accepting).findings == ()
+
+
+def test_data_that_cannot_be_read_are_an_error(tmp_path):
+    with pytest.raises(DataError):
+        kfc.doctor({"data": {"source": f"npz:{tmp_path / 'none.npz'}"}})
+
+
+def test_data_that_are_refused_without_a_cure_are_a_finding(rows):
+    x, y = rows
+    x[3, 2] = np.nan
+    diagnosis = kfc.doctor({"network": {"hidden": [8]}}, data=(x, y))
+    (finding,) = diagnosis.findings
+    assert finding.label == "KFC205 input_not_finite"
+    assert finding.evidence["row"] == 3
+
+
+def test_the_shuffled_labels_of_a_source_are_named(rows):
+    x, y = rows
+    data = (x, np.random.default_rng(1).permutation(y))
+    found = kfc.doctor({"network": {"hidden": [8]}}, data=data).findings
+    assert "targets_unrelated" in [each.name for each in found]
+
+
+def test_a_regression_in_other_units_is_cured_by_scaling_its_targets(rows):
+    x, _ = rows
+    spec = {"data": {"scale_target": "none"}, "network": {"hidden": [8]}}
+    diagnosis = kfc.doctor(spec, data=(x, 1e6 * np.tanh(x[:, 0] * x[:, 1]) + 3e6))
+    assert [each.name for each in diagnosis.findings] == ["target_unscaled"]
+    assert diagnosis.changes == {"data.scale_target": "standard"}
+
+
+def test_a_schedule_is_cured_at_its_initial_rate():
+    cosine = {"name": "cosine", "initial_learning_rate": 30.0}
+    spec = load_spec(SMALL, {"training.optimizer": {"name": "adam", "learning_rate": cosine}})
+    changes = diagnose_spec(spec).changes
+    (path,) = changes
+    assert path == "training.optimizer.learning_rate.initial_learning_rate"
+    assert 1e-4 < changes[path] < 0.1
