@@ -65,7 +65,7 @@ _BY_DIFFERENCES: dict[str, Callable[..., Array]] = {
 """Formulas of Keras's activations that `kfc.reference` lacks, or has without options."""
 
 
-def activation_of(spec: ActivationSpec) -> reference.Activation | None:
+def simulated_activation(spec: ActivationSpec) -> reference.Activation | None:
     """Returns the activation that a spec names; None for one without a formula in NumPy.
 
     The derivative is that of `kfc.reference` where it has one, else central differences.

@@ -27,6 +27,7 @@ Array = np.ndarray
 _OPERATIONS = 6e8  # floating-point operations of each part, some 0.05 s
 _LEAST_ROWS, _MOST_ROWS = 16, 256
 _LEAST_STEPS, _MOST_STEPS = 20, 100
+_STEP_OPERATIONS = 1.5e9  # of all first steps, which are in float32
 _PRODUCTS = 18  # operations of the curvature for each weight and row, which takes 0.1 s
 _FLAT = 0.01  # of the largest slope of an activation
 
@@ -136,7 +137,7 @@ def _simulated(
             batch=batch,
         )
         explanation = replace(explanation, eigenvalue=eigenvalue, stable_rate=stable)
-        steps = np.clip(_OPERATIONS / (6 * weights * batch), _LEAST_STEPS, _MOST_STEPS)
+        steps = np.clip(_STEP_OPERATIONS / (6 * weights * batch), _LEAST_STEPS, _MOST_STEPS)
         return _with_steps(spec, sample, network, explanation, int(steps))
 
 

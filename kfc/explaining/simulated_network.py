@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kfc import reference
-from kfc.explaining.activations import activation_of
+from kfc.explaining.activations import simulated_activation
 from kfc.explaining.initial_weights import initial_bias, initial_kernel
 from kfc.network import layer_seed
 from kfc.spec import HiddenSpec, Spec
@@ -254,7 +254,7 @@ def _hidden(
     if residual and inputs != units:
         own = layer_seed(seed, "projection")
         weights["projection"] = initial_kernel(hidden.init, (inputs, units), own)
-    activation = activation_of(hidden.activation)
+    activation = simulated_activation(hidden.activation)
     if activation is None:
         raise ValueError(f"{hidden.activation.name}: expected an activation with a formula")
     return SimulatedLayer(

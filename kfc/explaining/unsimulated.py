@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kfc.explaining.activations import activation_of
+from kfc.explaining.activations import simulated_activation
 from kfc.explaining.sampling import RowSample
 from kfc.explaining.simulated_loss import loss_of
 from kfc.explaining.simulated_optimizer import optimizer_unsupported
@@ -47,7 +47,7 @@ def _network_reason(spec: Spec) -> str:
     if network.block.name not in _BLOCKS or network.block.options:
         return f"network.block {network.block.name} has no formula here"
     for number, layer in enumerate(network.layers()):
-        if layer.activation is not None and activation_of(layer.activation) is None:
+        if layer.activation is not None and simulated_activation(layer.activation) is None:
             name = layer.activation.name
             return f"the activation {name} of network.hidden[{number}] has no formula here"
         for init in (layer.init, layer.bias_init):

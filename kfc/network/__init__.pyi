@@ -23,7 +23,7 @@ from .row_initializers import keys_of_rows as keys_of_rows
 from .same_structure import check_architecture as check_architecture
 from .same_structure import check_meaning as check_meaning
 from .seeds import layer_seed as layer_seed
+from .table_float64 import embedded_one_hots as embedded_one_hots
+from .table_float64 import table_features_float64 as table_features_float64
 from .table_inputs import num_inputs as num_inputs
 from .table_inputs import raw_model as raw_model
-from .table_rows import embedded_one_hots as embedded_one_hots
-from .table_rows import table_features_float64 as table_features_float64

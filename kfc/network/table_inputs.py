@@ -19,12 +19,12 @@ from kfc.network.numeric_embeddings import (
     embedded_numbers,
     embedded_size,
 )
-from kfc.network.table_rows import (
+from kfc.network.table_float64 import (
     embedded_codes,
     embedding_name,
-    encoding_of,
     one_hot_slots,
     sign_places,
+    table_encoding_of,
 )
 from kfc.preprocessing import TableEncoding
 from kfc.spec import Spec
@@ -53,7 +53,7 @@ def table_features(
     Returns:
         Symbolic inputs of the first hidden layer, (batch, inputs).
     """
-    encoding = encoding_of(task)
+    encoding = table_encoding_of(task)
     ops, first = keras.ops, encoding.num_numbers
     parts = []
     if first:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kfc.reporting import COLORS, INK, drawing, name_axes, standalone_svg
+from kfc.reporting import COLORS, drawing, name_axes, standalone_svg
 from kfc.system import atomic
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def rate_picture(found: RateRange) -> str:
         if found.fell:
             axes.axvline(found.suggested, color=COLORS[1], lw=1.8)
             label = f" suggested {found.suggested:g}"
-            axes.text(found.suggested, 0.98 * top, label, va="top", color=INK)
+            axes.text(found.suggested, 0.98 * top, label, va="top")
         if found.configured is not None:
             axes.axvline(found.configured, color=COLORS[2], lw=1.4, ls="--")
             label = f" spec {found.configured:g}"
-            axes.text(found.configured, 0.9 * top, label, va="top", color=INK)
+            axes.text(found.configured, 0.9 * top, label, va="top")
         # Powers of ten as matplotlib writes them are formulas.
         axes.xaxis.set_major_locator(LogLocator(numticks=8))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

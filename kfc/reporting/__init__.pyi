@@ -1,5 +1,4 @@
 from .figures import COLORS as COLORS
-from .figures import INK as INK
 from .figures import drawing as drawing
 from .figures import name_axes as name_axes
 from .report_page import Report as Report

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kfc.explaining.activations import activation_of
+from kfc.explaining.activations import simulated_activation
 from kfc.spec import ActivationSpec, signatures
 
 X = np.linspace(-7.3, 7.3, 400)  # away from the corners
@@ -23,7 +23,7 @@ WITHOUT_FORMULA = {
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_an_activation_is_that_of_keras_with_its_slope(case):
     spec = ActivationSpec.model_validate(case)
-    activation = activation_of(spec)
+    activation = simulated_activation(spec)
     assert (activation is None) == (spec.name in WITHOUT_FORMULA)
     if activation is None:
         return

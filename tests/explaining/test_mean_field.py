@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kfc.explaining.activations import activation_of
+from kfc.explaining.activations import simulated_activation
 from kfc.explaining.mean_field import expected_layer
 from kfc.explaining.simulated_loss import loss_of
 from kfc.explaining.simulated_network import simulated_network
@@ -10,7 +10,7 @@ from kfc.spec import load_spec
 
 def theory(network, inputs=512, signal=1.0):
     layer = load_spec({"network": {"hidden": [512], **network}}).network.layers()[0]
-    return expected_layer(layer, activation_of(layer.activation), signal, inputs)
+    return expected_layer(layer, simulated_activation(layer.activation), signal, inputs)
 
 
 def test_he_keeps_the_signal_and_the_gradients_of_relu():

@@ -21,7 +21,7 @@ def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:
     Returns:
         The inputs of the first hidden layer that no embedding makes, (batch, inputs).
     """
-    encoding = encoding_of(task)
+    encoding = table_encoding_of(task)
     first = encoding.num_numbers
     places, slots = one_hot_slots(encoding)
     signs = x[:, sign_places(encoding)]
@@ -57,7 +57,7 @@ def embedded_one_hots(x: np.ndarray, task: Task) -> dict[str, np.ndarray]:
     }
 
 
-def encoding_of(task: Task) -> TableEncoding:
+def table_encoding_of(task: Task) -> TableEncoding:
     """Returns the encoding of a task of a table."""
     if task.encoding is None:
         raise TypeError("task.encoding: expected the encoding of a table, got None")
