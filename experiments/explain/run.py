@@ -117,6 +117,38 @@ def compare(cell: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def epochs() -> list[dict[str, Any]]:
+    """Returns predicted and measured seconds of an epoch, on all threads of this machine."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(8000, 200)).astype(np.float32)
+    rows = x, generator.integers(0, 10, 8000)
+    found = []
+    for hidden, batch in (([64], 32), ([256, 128], 32), ([256, 128], 128), ([1024] * 3, 128)):
+        network = {"hidden": hidden}
+        training = {"batch_size": batch, "epochs": 6}
+        data = {"scale": "standard", "validation": 0.0, "test": "none"}
+        spec = kfc.Spec.model_validate(
+            {"network": network, "training": training, "data": data, "report": False}
+        )
+        predicted = statistics.median(
+            kfc.explain(spec, data=rows).seconds_per_epoch for _ in range(3)
+        )
+        with tempfile.TemporaryDirectory() as runs:
+            run = kfc.fit(spec, data=rows, runs=runs, verbose=False)
+            result = json.loads((run.folder / "result.json").read_text("utf-8"))
+        measured = result["phases"]["train"] / training["epochs"]
+        found.append(
+            {
+                "hidden": hidden,
+                "batch_size": batch,
+                "predicted_seconds": round(predicted, 4),
+                "measured_seconds": round(measured, 4),
+                "ratio": round(predicted / measured, 2),
+            }
+        )
+    return found
+
+
 def first_loss(spec: kfc.Spec, data: Any) -> float:
     """Returns the loss of the untrained network on the training rows."""
     from kfc.runs import make_plan
@@ -147,8 +179,12 @@ def _mnist() -> tuple[np.ndarray, np.ndarray]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="six trainings")
+    parser.add_argument("--epochs", action="store_true", help="only the seconds of epochs")
     parser.add_argument("--mnist", action="store_true", help="also with idx:mnist")
     options = parser.parse_args()
+    if options.epochs:
+        print(json.dumps(epochs(), indent=1))
+        raise SystemExit
     measured = measure(small=options.small, mnist=options.mnist)
     if not options.small:
         text = json.dumps(measured, indent=None).replace('{"data"', '\n{"data"')

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kfc.explaining.cost import memory_bytes, num_parameters, seconds_per_epoch
+from kfc.explaining.cost import (
+    memory_bytes,
+    num_parameters,
+    operations_per_second,
+    seconds_per_epoch,
+)
 from kfc.explaining.explanation import Explanation, LayerSignal
 from kfc.explaining.mean_field import LayerTheory, expected_layer
 from kfc.explaining.sampling import RowSample, sample_of
@@ -64,16 +69,17 @@ def explain(
         True
     """
     valid = load_spec(spec, overrides)
+    rate = operations_per_second(valid.training.threads)
     with threadpool_limits(1):  # small products are faster on one thread
         sample = sample_of(valid, data)
         if isinstance(sample, RowSample):
             valid = settle_preset(valid, classification=bool(sample.classes))
-        explanation = _explained(valid, sample)
+        explanation = _explained(valid, sample, rate)
     found = run_checks("explained", valid, explanation, accept=valid.accept)
     return replace(explanation, findings=found)
 
 
-def _explained(spec: Spec, sample: RowSample | str) -> Explanation:
+def _explained(spec: Spec, sample: RowSample | str, rate: float) -> Explanation:
     reasons = not_simulated(spec, sample)
     if isinstance(sample, str):
         return Explanation(spec.name, "none", not_predicted=reasons)
@@ -81,17 +87,17 @@ def _explained(spec: Spec, sample: RowSample | str) -> Explanation:
     explanation = Explanation(spec.name, sample.origin, inputs, outputs)
     if NETWORK in reasons:
         return replace(explanation, not_predicted=reasons)
-    rate = spec.training.optimizer.options.get("learning_rate")
+    learning_rate = spec.training.optimizer.options.get("learning_rate")
     sizes: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
     explanation = replace(
         explanation,
         input_signal=_rms(sample.x),
-        rate=rate if isinstance(rate, float) else None,
+        rate=learning_rate if isinstance(learning_rate, float) else None,
         parameters=num_parameters(spec, **sizes) + sample.embedding_weights,
         memory_bytes=memory_bytes(
             spec, **sizes, rows=sample.num_rows, row_bytes=sample.row_bytes
         ),
-        seconds_per_epoch=seconds_per_epoch(spec, **sizes, rows=sample.num_rows),
+        seconds_per_epoch=seconds_per_epoch(spec, **sizes, rows=sample.num_rows, rate=rate),
         not_predicted=reasons,
     )
     if LOSS in reasons:

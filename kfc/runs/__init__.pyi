@@ -39,9 +39,9 @@ from .run_list import ListedRun as ListedRun
 from .run_list import date_of as date_of
 from .run_list import list_runs as list_runs
 from .sample_file import Sample as Sample
-from .table_float64 import encoded_rows as encoded_rows
-from .table_float64 import typed_rows as typed_rows
-from .table_float64 import unknown_counts as unknown_counts
+from .table_rows import encoded_rows as encoded_rows
+from .table_rows import typed_rows as typed_rows
+from .table_rows import unknown_counts as unknown_counts
 from .table_sample import raw_columns as raw_columns
 from .trainer import Trainer as Trainer
 from .trainer import compile_trainer as compile_trainer
