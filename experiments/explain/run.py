@@ -170,6 +170,15 @@ def trained_losses(spec: kfc.Spec, data: Any) -> list[float]:
     return run.history["loss"]
 
 
+def rounded(value: Any) -> Any:
+    """Returns values with numbers of four digits, for a short file."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
 def _mnist() -> tuple[np.ndarray, np.ndarray]:
     folder = Path(os.environ["KFC_DATASETS"]) / "mnist"
     images, labels = (next(folder.glob(f"train-{part}*")) for part in ("images", "labels"))
@@ -187,6 +196,6 @@ if __name__ == "__main__":
         raise SystemExit
     measured = measure(small=options.small, mnist=options.mnist)
     if not options.small:
-        text = json.dumps(measured, indent=None).replace('{"data"', '\n{"data"')
+        text = json.dumps(rounded(measured)).replace('{"data"', '\n{"data"')
         (HERE / "measured.json").write_text(text + "\n", "utf-8")
     print(json.dumps({key: v for key, v in measured.items() if key != "rows"}, indent=1))

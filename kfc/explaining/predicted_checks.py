@@ -14,7 +14,7 @@ _LARGE_GAIN = 3.0  # largest gain of a layer; about 1 keeps signals
 _SMALL_SIGNAL = 1e-3  # of the inputs, after the hidden layers
 _CONSTANT = 0.9  # share of units that answer the same for every row
 _SATURATED = 0.7  # share of outputs whose slope is almost 0
-_SMALL_GRADIENT = 1e-5  # in the first layer, of that of the last one
+_SMALL_GRADIENT = 1e-5  # in the first hidden layer, of that of the last one
 _SLOW = 1e-5  # of the largest stable rate
 
 _INITIALIZERS = {"relu": "he_normal", "selu": "lecun_normal"}
@@ -121,10 +121,10 @@ def slopes_flat(spec: Spec, explanation: Explanation) -> Finding | None:
 
 def gradient_fades(spec: Spec, explanation: Explanation) -> Finding | None:
     """Finds a network whose first layer gets almost no gradient."""
-    layers = explanation.layers
-    if len(layers) < 3 or not layers[-1].gradient:
+    hidden = explanation.layers[:-1]
+    if len(hidden) < 2 or not hidden[-1].gradient:  # an output layer of zeros passes none
         return None
-    share = layers[0].gradient / layers[-1].gradient
+    share = hidden[0].gradient / hidden[-1].gradient
     others = (units_equal, signal_vanishes, units_constant, slopes_flat)
     if share >= _SMALL_GRADIENT or any(check(spec, explanation) for check in others):
         return None
@@ -132,7 +132,7 @@ def gradient_fades(spec: Spec, explanation: Explanation) -> Finding | None:
     return Finding(
         "network.activation",
         "gradients that reach the first layer",
-        f"{brief(share)} times those of the last layer",
+        f"{brief(share)} times those of the last hidden layer",
         "Use network.activation: relu and network.init: he_normal.",
         evidence={"share": share},
         cure=cure,

@@ -71,7 +71,7 @@ HEALTHY = [
     {"network.activation": "sigmoid", "training.optimizer.learning_rate": 0.01},
     {"network.block": "residual", **DEEP},
     {"network.normalization": "batch", **DEEP},
-    {"network.output_init": "zeros"},
+    {"network.output_init": "zeros", **DEEP},
     {"network.dropout": 0.5},
     {"network.l2": 0.001},
     {"training.loss": "mse"},
