@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from kfc.errors import Finding
 
@@ -24,7 +26,7 @@ class Diagnosis:
     Examples:
         >>> diagnosis = kfc.doctor("digits", overrides={"network.init": "zeros"})
         >>> diagnosis.codes
-        ('KFC323', 'KFC342')
+        ('KFC323',)
         >>> diagnosis.changes
         {'network.init': 'he_normal'}
     """
@@ -69,8 +71,11 @@ class Diagnosis:
         lines += [f"  {each.severity}: {each.labelled()}" for each in self.findings]
         return "\n".join(lines)
 
-    def __rich__(self) -> Table:
-        table = Table(title=f"{self.subject}: {self._summary()}", title_justify="left")
+    def __rich__(self) -> Group:
+        title = Text(f"{self.subject}: {self._summary()}")
+        if not self.findings:
+            return Group(title)
+        table = Table()
         for name in ("code", "cause", "cure"):
             table.add_column(name)
         for each in self.findings:
@@ -78,7 +83,7 @@ class Diagnosis:
             changes = [f"{path}: {value}" for path, value in each.cure.items()]
             cure = "\n".join([each.remedy, *changes])
             table.add_row(code, f"{each.where}: {each.cause}", cure)
-        return table
+        return Group(title, table)
 
     def _summary(self) -> str:
         if not self.findings:

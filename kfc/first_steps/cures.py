@@ -33,6 +33,10 @@ def init_cure(spec: Spec | None) -> dict[str, Any]:
     for number, layer in enumerate(spec.network.hidden):
         if layer.init is not None:
             cure[f"network.hidden[{number}].init"] = name
+        if layer.bias_init is not None:
+            cure[f"network.hidden[{number}].bias_init"] = "zeros"
+    if spec.network.bias_init.name != "zeros":
+        cure["network.bias_init"] = "zeros"
     if spec.network.output_init is not None:
         cure["network.output_init"] = "glorot_uniform"
     return cure

@@ -18,6 +18,8 @@ _STEPS = ("steps_diverge", "one_batch_not_learned", "output_constant")
 _CONSEQUENCES = {
     "units_identical": (*_SILENT, *_STEPS),
     "codes_for_numbers": ("target_broadcast",),
+    "units_dead": ("gradient_vanishes", "update_too_small", *_STEPS),
+    "gradient_vanishes": ("update_too_small", *_STEPS),
     "relu_output": ("start_loss_high", *_STEPS),
     "softmax_of_one": _STEPS,
     "logits_as_probabilities": ("start_loss_high", *_STEPS),

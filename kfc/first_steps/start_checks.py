@@ -8,13 +8,14 @@ import numpy as np
 
 from kfc.errors import Finding
 from kfc.first_steps.cures import init_cure, rate_cure, relu_cure
-from kfc.first_steps.start import Kernel, Start
+from kfc.first_steps.start import Kernel, Start, entry_of
 
 _FEW_ROWS = 20  # with fewer, units are silent by chance
 _NATS = 6.0
 """Loss above a guess: the true class has e^6 = 400 times less probability than by guessing.
 Glorot's and He's weights of any depth give at most 2 for inputs of size 1."""
 _TIMES = 10.0  # outputs of a regression as large, in deviations of the target
+_INPUT_RMS = 3.0  # of inputs that are not scaled; of scaled ones it is 1
 _TARGET_RMS = 30.0  # as of unscaled_input: 30 outputs of the usual size
 _GAIN = 5.0  # of a kernel; He has 1.4, an orthogonal one with gain 2 has 2
 _DEAD = 0.5  # share of units: half of a relu layer is silent for any one row, not for all
@@ -122,7 +123,14 @@ def start_loss_high(start: Start) -> Finding | None:
     worst = max(gains, key=lambda path: gains[path], default="")
     large = bool(worst) and gains[worst] > _GAIN
     cause = f", since {worst} multiplies its inputs by {gains[worst]:.3g}" if large else ""
-    remedy = "Use an initializer such as he_normal" if large else "Scale the inputs"
+    remedy, cure = "Use an initializer such as he_normal", init_cure(start.subject.spec)
+    entry = entry_of(start.subject)
+    if not large and entry is not None and entry.rms(start.subject.x) > _INPUT_RMS:
+        remedy = "Scale the inputs"
+        cure = {"data.scale": "standard"} if cure else {}
+    elif not large:
+        remedy = "Use normalization: layer, or fewer layers"
+        cure = {"network.normalization": "layer"} if cure else {}
     return Finding(
         "loss at step 0",
         f"about {known}",
@@ -133,7 +141,7 @@ def start_loss_high(start: Start) -> Finding | None:
             "guess": start.guess_loss,
             "gain": gains.get(worst, 0.0),
         },
-        cure=init_cure(start.subject.spec) if large else {},
+        cure=cure,
     )
 
 

@@ -82,6 +82,20 @@ def quiet_copy(network: keras.Model, x: np.ndarray) -> keras.Model:
     Raises:
         SpecError: If Keras cannot copy the model.
     """
+    try:
+        copy = _graph_copy(network) if layers_of(network) else _rebuilt(network, x)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        expected, remedy = "a model that Keras can copy", "Give its classes `get_config`."
+        raise SpecError(Finding("model", expected, reason(error), remedy)) from error
+    copy.set_weights(network.get_weights())
+    for layer in copy.layers:
+        if hasattr(layer, "finalize_state"):  # a Normalization computes its factors there
+            layer.finalize_state()
+    return copy
+
+
+def _graph_copy(network: keras.Model) -> keras.Model:
+    """Copies a functional or sequential network, with other weights."""
 
     def cloned(layer: keras.layers.Layer) -> keras.layers.Layer:
         if type(layer).__name__ in _NOISE:
@@ -93,19 +107,16 @@ def quiet_copy(network: keras.Model, x: np.ndarray) -> keras.Model:
                 raise
             return layer
 
-    try:
-        if layers_of(network):
-            copy = keras.models.clone_model(network, clone_function=cloned)
-        else:
-            copy = type(network).from_config(network.get_config())
-            copy(x)
-            for layer in copy.layers:
-                if type(layer).__name__ in _NOISE:
-                    layer.rate = 0.0
-    except (NotImplementedError, TypeError, ValueError) as error:
-        expected, remedy = "a model that Keras can copy", "Give its classes `get_config`."
-        raise SpecError(Finding("model", expected, reason(error), remedy)) from error
-    copy.set_weights(network.get_weights())
+    return keras.models.clone_model(network, clone_function=cloned)
+
+
+def _rebuilt(network: keras.Model, x: np.ndarray) -> keras.Model:
+    """Builds a model of another class again, with other weights."""
+    copy = type(network).from_config(network.get_config())
+    copy(x)
+    for layer in copy.layers:
+        if type(layer).__name__ in _NOISE:
+            layer.rate = 0.0
     return copy
 
 

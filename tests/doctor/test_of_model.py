@@ -74,3 +74,14 @@ def test_a_wrong_call_is_refused(model, rows, options, message):
 def test_arguments_of_a_model_are_refused_beside_a_spec():
     with pytest.raises(SpecError, match="none of them for a spec"):
         kfc.doctor("digits", loss="mse")
+
+
+def test_inputs_that_a_layer_of_the_model_scales_are_no_finding(rows, logits_loss):
+    x, y = rows
+    x = 1000 * x + 5000
+    scaling = keras.layers.Normalization()
+    scaling.adapt(x)
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((4,)), scaling, keras.layers.Dense(8, "relu"), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    assert kfc.doctor(model, data=(x, y), loss=logits_loss, optimizer="adam").findings == ()

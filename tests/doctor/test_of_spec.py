@@ -67,3 +67,10 @@ def test_a_schedule_is_cured_at_its_initial_rate():
     (path,) = changes
     assert path == "training.optimizer.learning_rate.initial_learning_rate"
     assert 1e-4 < changes[path] < 0.1
+
+
+def test_units_that_their_biases_silence_are_cured():
+    bias = {"name": "constant", "value": -50.0}
+    diagnosis = diagnose_spec(load_spec(SMALL, {"network.bias_init": bias}))
+    assert [each.name for each in diagnosis.findings] == ["units_dead"]
+    assert diagnosis.changes["network.bias_init"] == "zeros"

@@ -302,6 +302,7 @@ def test_a_run_on_data_in_memory_needs_that_data_again(tmp_path, fit, arrays):
         "data": True,
         "network": None,
         "callbacks": ["TerminateOnNaN"],
+        "checks": "data",
     }
     with pytest.raises(kfc.SpecError, match="a source, or data= in Python"):
         fit(tmp_path, run.folder / "spec.yaml", {})
