@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from kfc.ejecting import eject
     from kfc.ensembles import CrossValidation, Ensemble, cross_validate, fit, load, resume
     from kfc.estimators import Classifier, Regressor
+    from kfc.explaining import Explanation, explain
     from kfc.exporting import Export, export
+    from kfc.rate_range import RateRange, learning_rate_range
     from kfc.reporting import Report, report
     from kfc.runs import PartResult, Predictions, Run, predict_parts
     from kfc.runs import build_untrained as build
@@ -54,6 +56,7 @@ __all__ = [
     "Diagnosis",
     "DiskError",
     "Ensemble",
+    "Explanation",
     "Export",
     "Finding",
     "KfcError",
@@ -61,6 +64,7 @@ __all__ = [
     "PartResult",
     "PluginError",
     "Predictions",
+    "RateRange",
     "RegistryError",
     "Regressor",
     "Report",
@@ -73,8 +77,10 @@ __all__ = [
     "cross_validate",
     "doctor",
     "eject",
+    "explain",
     "export",
     "fit",
+    "learning_rate_range",
     "load",
     "predict_parts",
     "report",
@@ -88,10 +94,12 @@ _ON_FIRST_USE = {
     "Classifier": "kfc.estimators.classifier:Classifier",
     "CrossValidation": "kfc.ensembles.cross_validating:CrossValidation",
     "Ensemble": "kfc.ensembles.ensemble:Ensemble",
+    "Explanation": "kfc.explaining.explanation:Explanation",
     "Export": "kfc.exporting.loaded_export:Export",
     "PartResult": "kfc.runs.part_predictions:PartResult",
     "Predictions": "kfc.runs.predictions:Predictions",
     "Regressor": "kfc.estimators.regressor:Regressor",
+    "RateRange": "kfc.rate_range.range_test:RateRange",
     "Report": "kfc.reporting.report_page:Report",
     "Run": "kfc.runs.run:Run",
     "Diagnosis": "kfc.diagnosing.diagnosis:Diagnosis",
@@ -99,8 +107,10 @@ _ON_FIRST_USE = {
     "cross_validate": "kfc.ensembles.cross_validating:cross_validate",
     "build": "kfc.runs.untrained:build_untrained",
     "eject": "kfc.ejecting.script:eject",
+    "explain": "kfc.explaining.prediction:explain",
     "export": "kfc.exporting.export_run:export",
     "fit": "kfc.ensembles.any_run:fit",
+    "learning_rate_range": "kfc.rate_range.range_test:learning_rate_range",
     "load": "kfc.ensembles.any_run:load",
     "predict_parts": "kfc.runs.part_predictions:predict_parts",
     "report": "kfc.reporting.report_page:report",
@@ -111,7 +121,8 @@ _ON_FIRST_USE = {
     "verify": "kfc.verification.verifying:verify",
 }
 
-_WITHOUT_TENSORFLOW = ("Classifier", "Regressor", "Spec")  # an estimator imports it in `fit`
+_WITHOUT_TENSORFLOW = ("Classifier", "Explanation", "Regressor", "Spec", "explain")
+"""Names that import no TensorFlow; an estimator imports it in `fit`."""
 
 
 def __getattr__(name: str) -> Any:

@@ -43,6 +43,7 @@ Stage = Literal[
     "scaling",
     "scaled",
     "weighting",
+    "explained",
     "before_training",
     "before_search",
     "while_training",
@@ -109,6 +110,7 @@ class Check:
         return found
 
 
+_PREDICTED = "kfc.explaining.predicted_checks"
 _PARTS = "kfc.data.part_checks"
 _LEARNED = "kfc.data.learned_checks"
 _TARGETS = "kfc.first_steps.target_checks"
@@ -240,6 +242,16 @@ CHECKS = (
     Check("KFC104", "class_weight_unknown", "weighting", SpecError, "kfc.data.sample_weight"),
     Check("KFC105", "class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
     Check("KFC106", "class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
+    # The training of a spec is predicted: (spec, explanation).
+    Check("KFC180", "inputs_too_large", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC181", "weights_too_large", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC182", "units_equal", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC183", "signal_vanishes", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC184", "units_constant", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC185", "slopes_flat", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC186", "gradient_fades", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC187", "rate_too_large", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC188", "rate_too_small", "explained", SpecError, _PREDICTED, "warning"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
     Check(
         "KFC107",

@@ -1,4 +1,4 @@
-"""Private APIs of Keras, TensorFlow, keras-tuner and tensorflow-datasets that kfc uses.
+"""Private APIs of Keras, TensorFlow, keras-tuner and other libraries that kfc uses.
 
 No other module of kfc touches a private name of these libraries, so an upgrade of one of them
 is a change of this file alone. Each docstring gives the version in which the API was read, the
@@ -14,7 +14,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # --- Keras --------------------------------------------------------------------------------
 
@@ -420,3 +423,49 @@ def forbid_cloud_lookup(tensorflow_datasets: Any) -> None:
         tensorflow_datasets: The imported library.
     """
     tensorflow_datasets.core.utils.gcs_utils._is_gcs_disabled = True
+
+
+# --- scikit-learn -------------------------------------------------------------------------
+
+
+def sklearn_rows(name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the inputs and targets of a data set inside scikit-learn, without importing it.
+
+    scikit-learn 1.7, the files of `sklearn/datasets/data`, and the scaling of `load_diabetes`.
+    The import of scikit-learn takes longer than all that `kfc explain` does.
+
+    Test: `test_rows_of_scikit_learn_are_read_without_it`.
+
+    Args:
+        name: Name of the data set, such as `digits`.
+
+    Returns:
+        The arrays that `sklearn.datasets.load_NAME` returns; None where there is no such file.
+    """
+    import gzip
+    import importlib.util
+    from pathlib import Path
+
+    import numpy as np
+
+    found = importlib.util.find_spec("sklearn")
+    if found is None or found.origin is None:
+        return None
+    folder = Path(found.origin).parent / "datasets" / "data"
+
+    def numbers(file: str, skipped: int = 0, separator: bytes = b",") -> np.ndarray:
+        content = (folder / file).read_bytes()
+        content = gzip.decompress(content) if file.endswith(".gz") else content
+        lines = content.split(b"\n")[skipped:]
+        return np.array([line.split(separator) for line in lines if line], np.float64)
+
+    try:
+        if name == "diabetes":
+            x = numbers("diabetes_data_raw.csv.gz", separator=b" ")
+            x = (x - x.mean(axis=0)) / x.std(axis=0) / np.sqrt(len(x))
+            return x, numbers("diabetes_target.csv.gz")[:, 0]
+        file = {"digits": "digits.csv.gz", "wine": "wine_data.csv"}.get(name, f"{name}.csv")
+        rows = numbers(file, skipped=0 if name == "digits" else 1)
+        return rows[:, :-1], rows[:, -1].astype(np.int64)
+    except (OSError, ValueError):
+        return None

@@ -362,3 +362,17 @@ def test_no_other_module_overrides_a_private_name():
                 if re.fullmatch(r"_[a-z]\w*", name) and name != "_abc_impl":
                     for base in libraries:
                         assert name not in vars(base), f"{kind}.{name} of {base}"
+
+
+# --- scikit-learn -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "digits", "iris", "wine"])
+def test_rows_of_scikit_learn_are_read_without_it(name):
+    import sklearn.datasets
+
+    x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
+    found_x, found_y = compat.sklearn_rows(name)
+    np.testing.assert_array_equal(found_x, x)
+    np.testing.assert_array_equal(found_y, y)
+    assert compat.sklearn_rows("no_such_set") is None

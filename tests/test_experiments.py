@@ -208,3 +208,18 @@ def test_an_estimator_and_scikit_learns_mlp_are_scored_on_the_same_folds(experim
     found = experiment("estimators").fold_scores("iris", folds=2)
     assert sorted(found) == ["kfc", "mlp"]
     assert all(min(each["score"]) > 0.8 for each in found.values())
+
+
+def test_predictions_of_six_trainings_come_true(experiment):
+    measured = experiment("explain").measure(small=True)
+    assert measured["trainings"] == 6
+    assert measured["diverged"] > 0
+    assert measured["hit_rate"] == 1
+    assert measured["loss_error"]["largest"] < 0.2
+
+
+def test_the_recorded_predictions_are_good_enough():
+    recorded = json.loads((EXPERIMENTS / "explain" / "measured.json").read_text("utf-8"))
+    assert recorded["trainings"] == len(recorded["rows"]) == 360
+    assert recorded["hit_rate"] >= 0.95
+    assert recorded["loss_error"]["largest"] < 0.2

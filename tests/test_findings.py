@@ -127,6 +127,20 @@ def trained(loss, *, log_loss=0.5, layers=(), **history):
     return lambda: SimpleNamespace(warnings=run_checks("trained", facts))
 
 
+def explained(**overrides):
+    changes = {key.replace("__", "."): value for key, value in overrides.items()}
+
+    def call():
+        return SimpleNamespace(warnings=kfc.explain("digits", changes).findings)
+
+    return call
+
+
+def initial(stddev, **overrides):
+    init = {"name": "random_normal", "stddev": stddev}
+    return explained(network__init=init, **overrides)
+
+
 TRIGGERS = {
     "conflicting_keys": lambda: load_spec({"data": {"validation": "npz:other.npz"}}),
     "input_not_array": fitted(np.ma.masked_greater(X, 0.9), Y),
@@ -216,6 +230,20 @@ TRIGGERS = {
     "class_weight_unknown": weights({"3": 1.0}),
     "class_weight_all_zero": weights({"0": 0.0, "1": 0.0, "2": 0.0}),
     "class_weight_overflow": weights({"0": 1e300}),
+    "inputs_too_large": explained(data__scale="none", accept=["unscaled_input"]),
+    "weights_too_large": initial(1.0),
+    "units_equal": explained(network__init="zeros"),
+    "signal_vanishes": initial(0.001, network__hidden=[64, 64, 64]),
+    "units_constant": explained(network__bias_init={"name": "constant", "value": -10.0}),
+    "slopes_flat": initial(
+        6.0,
+        network__activation="tanh",
+        network__hidden=[64, 64],
+        network__output_init="zeros",
+    ),
+    "gradient_fades": explained(network__activation="sigmoid", network__hidden=[32] * 12),
+    "rate_too_large": explained(training__optimizer__learning_rate=10.0),
+    "rate_too_small": explained(training__optimizer__learning_rate=1e-8),
     "monitor_undefined": undefined_monitor,
     "too_few_for_intervals": too_few_held_out,
     "objective_undefined": undefined_objective,

@@ -13,9 +13,8 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 FOLDERS = (
     "compat errors check_table findings pages registry check_plugins system spec "
     "preprocessing data network training first_steps reference reference_inputs "
-    "reference_updates runs diagnosing "
-    "ensembles ejecting verification exporting tuning reporting estimators testing cli "
-    "__main__ __init__"
+    "reference_updates explaining runs diagnosing ensembles ejecting verification exporting "
+    "tuning reporting rate_range estimators testing cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(FOLDERS.split())}
 FACES = {
@@ -120,6 +119,7 @@ def test_no_name_of_a_face_is_the_name_of_a_module_of_its_folder():
         "import kfc; kfc.Spec",
         "import kfc.spec; kfc.spec.load_spec('mnist')",
         "import kfc.preprocessing; kfc.preprocessing.NumericScaling",
+        "import kfc; kfc.explain('digits')",
         "import kfc.cli",
         "from kfc.registry import REGISTRIES; [r.names() for r in REGISTRIES]",
     ],

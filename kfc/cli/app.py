@@ -14,6 +14,7 @@ import typer
 
 from kfc.cli import (
     doctor_command,
+    explain_command,
     listing_commands,
     report_command,
     run_commands,
@@ -63,6 +64,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor_command.doctor,
     "verify": spec_commands.verify,
     "eject": spec_commands.eject,
+    "explain": explain_command.explain,
     "specs": listing_commands.list_specs,
     "presets": listing_commands.list_presets,
     "sources": listing_commands.sources,

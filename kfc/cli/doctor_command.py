@@ -11,6 +11,7 @@ from rich.console import Console
 from kfc.cli import printing
 from kfc.cli.arguments import spec_and_overrides
 from kfc.cli.options import AsJson, Quiet, SpecArguments
+from kfc.cli.rate_range_command import print_rate_range
 from kfc.cli.startup import start_for_command
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    learning_rate: Annotated[
+        bool,
+        typer.Option(
+            "--learning-rate",
+            help="Run a learning-rate range test instead; the argument FILE.svg, if there is "
+            "one, is the picture to write.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -43,6 +52,9 @@ def doctor(
     """
     if explain is not None:
         print_background(explain, as_json)
+        return
+    if learning_rate:
+        print_rate_range(arguments or [], as_json, quiet)
         return
     from kfc.spec import load_spec
 

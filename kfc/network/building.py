@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 
 from kfc.data import Task
 from kfc.errors import Finding, PluginError, SpecError
@@ -25,6 +23,8 @@ from kfc.network.members import (
     with_members,
 )
 from kfc.network.numeric_embeddings import embedded_numbers
+from kfc.network.output_width import num_outputs
+from kfc.network.seeds import layer_seed
 from kfc.network.table_inputs import table_features
 from kfc.registry import BLOCKS, keras_class
 from kfc.spec import (
@@ -158,22 +158,6 @@ def _check_keras() -> None:
     for where, got in settings.items():
         if got != "float32":
             raise SpecError(Finding(where, "float32", repr(got), "Set it back to float32."))
-
-
-def num_outputs(spec: Spec, task: Task) -> int:
-    """Returns the width of `logits`: 1 per class, 1 for a binary loss, or 1 per target."""
-    if not task.classification:
-        return task.outputs
-    one_logit = (
-        spec.training.loss is not None
-        and spec.training.loss.full_name(spec.training.loss.name) in BINARY_LOSSES
-        and len(task.class_names) == 2
-    )
-    return 1 if one_logit else len(task.class_names)
-
-
-BINARY_LOSSES = ("binary_crossentropy", "binary_focal_crossentropy")
-"""Losses that take one logit for two classes, the logit of the second class."""
 
 
 def dense(tensor: Any, hidden: HiddenSpec, *, name: str, seed: int) -> Any:
@@ -310,12 +294,6 @@ def bias_initializer(
         bound = 1.0 / math.sqrt(inputs)
         return keras.initializers.RandomUniform(-bound, bound, seed=seed)
     return initializer(init, seed)
-
-
-def layer_seed(seed: int, name: str) -> int:
-    """Returns the seed of one layer, so that layers of equal shape get different weights."""
-    entropy = [seed, zlib.crc32(name.encode())]
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 
 
 def _activation(activation: ActivationSpec | None) -> Any:

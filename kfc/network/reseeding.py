@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 
 from kfc.data import Task
-from kfc.network.building import bias_initializer, initializer, layer_seed
+from kfc.network.building import bias_initializer, initializer
 from kfc.network.row_initializers import keys_of_rows
+from kfc.network.seeds import layer_seed
 from kfc.spec import Spec
 
 

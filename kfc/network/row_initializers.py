@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.data import Rows
-from kfc.network.building import layer_seed
+from kfc.network.seeds import layer_seed
 from kfc.spec import BiasInitializerSpec, InitializerSpec, Spec
 
 ACTIVATION_BYTES = 2**28

@@ -19,7 +19,14 @@ from kfc.network.numeric_embeddings import (
     embedded_numbers,
     embedded_size,
 )
-from kfc.preprocessing import Code, TableEncoding
+from kfc.network.table_float64 import (
+    embedded_codes,
+    embedding_name,
+    one_hot_slots,
+    sign_places,
+    table_encoding_of,
+)
+from kfc.preprocessing import TableEncoding
 from kfc.spec import Spec
 
 
@@ -46,7 +53,7 @@ def table_features(
     Returns:
         Symbolic inputs of the first hidden layer, (batch, inputs).
     """
-    encoding = _encoding(task)
+    encoding = table_encoding_of(task)
     ops, first = keras.ops, encoding.num_numbers
     parts = []
     if first:
@@ -59,10 +66,10 @@ def table_features(
         numbers, categories = parts[: bool(first)], parts[bool(first) :]
         joined = categories[0] if len(categories) == 1 else ops.concatenate(categories, 1)
         parts = [*numbers, scaling.graph(joined, scaling.layer("category_scaling"))]
-    for place, code in _embedded(encoding):
+    for place, code in embedded_codes(encoding):
         numbers_of_slots = np.arange(1, code.size + 1, dtype=np.float32)
         one_hot = ops.cast(ops.equal(x[:, place : place + 1], numbers_of_slots), "float32")
-        name = _embedding_name(place)
+        name = embedding_name(place)
         initializer = keras.initializers.RandomNormal(0.0, 1.0, seed=seed_of(name))
         parts.append(
             keras.layers.Dense(
@@ -75,23 +82,18 @@ def table_features(
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="inputs")(parts)
 
 
-def _embedding_name(place: int) -> str:
-    """Returns the name of the layer that embeds the category of a feature."""
-    return f"embedding_{place}"
-
-
 def _category_inputs(x: Any, encoding: TableEncoding) -> list[Any]:
     """Returns the flags, the signs and the one-hot inputs, as far as there are any."""
     ops, first, parts = keras.ops, encoding.num_numbers, []
     if encoding.num_flags:
         parts.append(x[:, first : first + encoding.num_flags])
-    if signs := _sign_places(encoding):
+    if signs := sign_places(encoding):
         codes = ops.take(x, np.asarray(signs, np.int32), axis=1)  # (batch, signs)
         first_value, second_value = (
             ops.cast(ops.equal(codes, np.float32(code)), "float32") for code in (1, 2)
         )
         parts.append(first_value - second_value)
-    places, slots = _one_hot_slots(encoding)
+    places, slots = one_hot_slots(encoding)
     if slots:
         # The code of a category, once for each of its slots, is compared with all of them.
         codes = ops.take(x, np.asarray(places, np.int32), axis=1)  # (batch, slots)
@@ -125,57 +127,13 @@ def input_columns(spec: Spec, task: Task) -> np.ndarray:
     for number, places in enumerate(encoding.places.values()):
         columns[places] = number
     first = encoding.num_numbers
-    one_hot, _ = _one_hot_slots(encoding)
-    embedded = [place for place, code in _embedded(encoding) for _ in range(code.num_inputs)]
-    places = [*range(first, first + encoding.num_flags), *_sign_places(encoding)]
+    one_hot, _ = one_hot_slots(encoding)
+    embedded = [
+        place for place, code in embedded_codes(encoding) for _ in range(code.num_inputs)
+    ]
+    places = [*range(first, first + encoding.num_flags), *sign_places(encoding)]
     of_numbers = embedded_columns(columns[:first], spec)
     return np.concatenate([of_numbers, columns[[*places, *one_hot, *embedded]]])
-
-
-def table_features_float64(x: np.ndarray, task: Task) -> np.ndarray:
-    """Returns scaled numbers, flags, signs and one-hot inputs, in float64 as a reference.
-
-    Args:
-        x: Encoded rows, (batch, features).
-        task: Task with an encoding.
-
-    Returns:
-        The inputs of the first hidden layer that no embedding makes, (batch, inputs).
-    """
-    encoding = _encoding(task)
-    first = encoding.num_numbers
-    places, slots = _one_hot_slots(encoding)
-    signs = x[:, _sign_places(encoding)]
-    categories = np.concatenate(
-        [
-            x[:, first : first + encoding.num_flags].astype(np.float64),
-            (signs == 1).astype(np.float64) - (signs == 2),
-            (x[:, places] == np.asarray(slots)).astype(np.float64),
-        ],
-        axis=1,
-    )
-    scaling = None if task.table is None else task.table.category_scaling
-    if scaling is not None:
-        categories = scaling.apply_float64(categories)
-    return np.concatenate([task.scaling.apply_float64(x[:, :first]), categories], axis=1)
-
-
-def embedded_one_hots(x: np.ndarray, task: Task) -> dict[str, np.ndarray]:
-    """Returns the one-hot rows that embeddings of categories multiply, by their layers.
-
-    Args:
-        x: Encoded rows, (batch, features).
-        task: Task of the network.
-
-    Returns:
-        (batch, size) each, float64, in the order of the network's inputs.
-    """
-    if task.encoding is None:
-        return {}
-    return {
-        _embedding_name(place): (x[:, place : place + 1] == np.arange(1, code.size + 1)) * 1.0
-        for place, code in _embedded(task.encoding)
-    }
 
 
 def raw_model(network: keras.Model, task: Task) -> keras.Model:
@@ -194,36 +152,3 @@ def raw_model(network: keras.Model, task: Task) -> keras.Model:
     inputs = task.encoding.inputs(reserved)
     features = task.encoding.features(inputs, reserved)
     return keras.Model(inputs, network(features), name="model")
-
-
-def _encoding(task: Task) -> TableEncoding:
-    if task.encoding is None:
-        raise TypeError("task.encoding: expected the encoding of a table, got None")
-    return task.encoding
-
-
-def _first_code(encoding: TableEncoding) -> int:
-    return encoding.num_numbers + encoding.num_flags
-
-
-def _one_hot_slots(encoding: TableEncoding) -> tuple[list[int], list[int]]:
-    """Returns the feature and the code of each one-hot input."""
-    places: list[int] = []
-    slots: list[int] = []
-    for place, code in enumerate(encoding.codes, start=_first_code(encoding)):
-        if code.embedding_size is None and not code.sign:
-            places += [place] * code.size
-            slots += range(1, code.size + 1)
-    return places, slots
-
-
-def _sign_places(encoding: TableEncoding) -> list[int]:
-    """Returns the feature of each category of two values that is one input."""
-    codes = enumerate(encoding.codes, start=_first_code(encoding))
-    return [place for place, code in codes if code.sign]
-
-
-def _embedded(encoding: TableEncoding) -> list[tuple[int, Code]]:
-    """Returns the feature of each category that has an embedding."""
-    codes = enumerate(encoding.codes, start=_first_code(encoding))
-    return [(place, code) for place, code in codes if code.embedding_size is not None]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from kfc.preprocessing.feature_statistics import flattened, root_mean_square, sorted_columns
 from kfc.system import DiskArray
@@ -207,6 +206,8 @@ def num_pieces(features: int) -> int:
 
 def _knots(column: np.ndarray, features: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns values of a sorted column and their scores, (knots,) each, float32."""
+    from scipy.special import ndtr, ndtri  # its import takes longer than all of NumPy's
+
     rows, column = len(column), _in_range(column)
     largest = -ndtri(_LEAST_SHARE)
     shares = ndtr(np.linspace(-largest, largest, num_pieces(features) + 1))

@@ -4,7 +4,7 @@ import pytest
 
 from kfc.data import Rows, Task
 from kfc.network import row_initializers
-from kfc.network.building import build, layer_seed
+from kfc.network.building import build
 from kfc.network.row_initializers import (
     he_plus_5,
     initialize_from_rows,
@@ -12,6 +12,7 @@ from kfc.network.row_initializers import (
     products,
     unit_variance,
 )
+from kfc.network.seeds import layer_seed
 from kfc.preprocessing import fit_scaling
 from kfc.spec import load_spec
 

@@ -8,7 +8,8 @@ kfc.fit  # noqa: B018 - imports TensorFlow the quiet way
 import tensorflow as tf  # noqa: E402
 
 from kfc.data import prepare  # noqa: E402
-from kfc.network.table_inputs import num_inputs, table_features_float64  # noqa: E402
+from kfc.network.table_float64 import table_features_float64  # noqa: E402
+from kfc.network.table_inputs import num_inputs  # noqa: E402
 from kfc.preprocessing.category_scaling import fit_category_scaling  # noqa: E402
 from kfc.preprocessing.numeric import NumericScaling  # noqa: E402
 from kfc.runs.plan import make_plan  # noqa: E402

@@ -5,11 +5,13 @@ from .counter_dropout import keep_threshold as keep_threshold
 from .counter_dropout import schedule_dropout as schedule_dropout
 from .engine import Engine as Engine
 from .engine import ExecutionResult as ExecutionResult
-from .evaluation import EVALUATION_BATCH as EVALUATION_BATCH
 from .evaluation import Evaluator as Evaluator
 from .evaluation import create_variables as create_variables
 from .graph_cache import graph_key as graph_key
 from .memory_estimate import predicted_memory as predicted_memory
+from .sizes import COMPILER_BYTES as COMPILER_BYTES
+from .sizes import EVALUATION_BATCH as EVALUATION_BATCH
+from .sizes import training_bytes as training_bytes
 from .tensor_inputs import training_network as training_network
 from .variables import build_optimizer_once as build_optimizer_once
 from .variables import named_variables as named_variables

@@ -10,14 +10,11 @@ import tensorflow as tf
 from kfc.data import Rows
 from kfc.system import DiskArray, chunks
 from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
+from kfc.training.engine.sizes import EVALUATION_BATCH
 from kfc.training.engine.tensor_inputs import given_variables
 from kfc.training.engine.variables import StatefulVariables, StatelessVariables, Tensors
 from kfc.training.metrics import defined
 from kfc.training.step import TapeModel
-
-EVALUATION_BATCH = 1024
-"""Rows per evaluation step if the loss is a mean over rows; fixed, so that an evaluation
-repeats to the same bits."""
 
 _Metrics = dict[str, tf.Tensor]
 """Metrics by name, () each."""

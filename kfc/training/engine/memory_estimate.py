@@ -9,10 +9,7 @@ from kfc.errors import Finding
 from kfc.network import embedding_terms, embedding_weights, num_inputs, num_outputs
 from kfc.spec import Spec
 from kfc.system import CHUNK_BYTES, memory
-from kfc.training.engine.evaluation import EVALUATION_BATCH
-
-_FLOAT32_BYTES = 4
-_COMPILER_BYTES = 300e6  # TensorFlow tracing and compiling, measured
+from kfc.training.engine.sizes import COMPILER_BYTES, EVALUATION_BATCH, training_bytes
 
 
 def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> Finding | None:
@@ -52,9 +49,7 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
 
         4 bytes * (8 * weights + 3 * batch * widths + 2 * batch * slots) + inputs + compiler
 
-    A weight has a gradient and two numbers of the optimizer, all of them twice (a compiled
-    loop or a checkpoint copies them); a unit of a batch has a value, an activation and a
-    gradient, and a parametric one has as many again. Each member has units of its own. An
+    See `training_bytes`. A parametric unit counts twice. Each member has units of its own. An
     embedding is the product of a matrix with a one-hot row for each row of the batch, which
     has a number for each slot of the category, and is made of another such row. A wave or a
     bin of an embedded number has three numbers, as a unit has. Members that do not share
@@ -69,14 +64,15 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
     weights = _num_weights(spec, prepared.task)
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
     rows = batch * spec.network.members
-    numbers = 8 * weights + 3 * rows * (sum(widths) + sum(_bent_widths(spec)))
     embedded = batch * spec.num_orders
-    numbers += 2 * embedded * _embedded_slots(prepared.task)
-    terms = embedding_terms(spec, prepared.task)
-    numbers += 3 * embedded * prepared.task.num_scaled * terms
-    training = _FLOAT32_BYTES * numbers
+    terms = prepared.task.num_scaled * embedding_terms(spec, prepared.task)
+    training = training_bytes(
+        weights=weights,
+        units=rows * (sum(widths) + sum(_bent_widths(spec))) + embedded * terms,
+        slots=embedded * _embedded_slots(prepared.task),
+    )
     return int(
-        processes * (memory.used_bytes() + training + _inputs(prepared) + _COMPILER_BYTES)
+        processes * (memory.used_bytes() + training + _inputs(prepared) + COMPILER_BYTES)
     )
 
 

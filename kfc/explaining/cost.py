@@ -1,0 +1,100 @@
+"""Parameters, memory and time of a training, from its sizes alone."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from kfc.spec import Spec
+from kfc.training.engine import COMPILER_BYTES, EVALUATION_BATCH, training_bytes
+
+_TENSORFLOW_BYTES = 320e6  # of a process that has imported and started it, measured
+# Both from the numbers of kfc in `experiments/benchmarks`.
+_STEP_SECONDS = 30e-6  # of a step, without its matrix products
+_WEIGHT_SECONDS = 1e-9  # of the update of a weight
+_PASSES = 6  # floating-point operations of a step for each weight and row: 2 forward, 4 back
+_PROBE_SIZE = 256
+_PROBE_SECONDS = 0.006
+
+
+def num_parameters(spec: Spec, inputs: int, outputs: int) -> int:
+    """Returns the number of trained weights of a network without embeddings and members.
+
+    Args:
+        spec: Valid spec.
+        inputs: Number of inputs of the first layer.
+        outputs: Number of outputs.
+    """
+    width, count = inputs, inputs if spec.network.input_scale else 0
+    for hidden in spec.network.layers():
+        count += hidden.units * (width + bool(hidden.use_bias))
+        count += 2 * hidden.units * (hidden.normalization != "none")
+        count += hidden.units * bool(hidden.parametric_activation)
+        if spec.network.block.name == "residual" and width != hidden.units:
+            count += hidden.units * width
+        width = hidden.units
+    return count + outputs * (width + 1)
+
+
+def memory_bytes(spec: Spec, inputs: int, outputs: int, *, rows: int, row_bytes: int) -> int:
+    """Returns the bytes of memory of a training; the rows are those in memory.
+
+    Args:
+        spec: Valid spec.
+        inputs: Number of inputs of the first layer.
+        outputs: Number of outputs.
+        rows: Number of rows, the held-out ones included.
+        row_bytes: Bytes of an encoded row.
+    """
+    widths = [inputs, *(layer.units for layer in spec.network.layers()), outputs]
+    batch = max(spec.training.batch_size, EVALUATION_BATCH)
+    weights = num_parameters(spec, inputs, outputs)
+    needed = training_bytes(weights=weights, units=batch * sum(widths))
+    return int(needed + rows * row_bytes + COMPILER_BYTES + _TENSORFLOW_BYTES)
+
+
+def operations_per_second(threads: int | None = None) -> float:
+    """Returns the floating-point operations that NumPy's matrix product makes in a second.
+
+    It multiplies for six milliseconds in float32.
+
+    Args:
+        threads: Number of threads; None for every core.
+    """
+    a = np.ones((_PROBE_SIZE, _PROBE_SIZE), np.float32)
+    with threadpool_limits(threads):
+        a @ a  # the first product starts the threads
+        rounds, began = 0, time.perf_counter()
+        while (taken := time.perf_counter() - began) < _PROBE_SECONDS:
+            a @ a
+            rounds += 1
+    return 2 * _PROBE_SIZE**3 * rounds / taken
+
+
+def seconds_per_epoch(
+    spec: Spec, inputs: int, outputs: int, *, rows: int, rate: float
+) -> float:
+    """Returns the seconds of an epoch after the first, which compiles.
+
+        steps * (30 us + weights * 1 ns + 6 * batch * products / rate)
+
+    `products` is the number of weights of kernels. On the idle machine of
+    `experiments/benchmarks` this is within 15 % for its five networks; on a machine that
+    others use, an epoch takes several times as long.
+
+    Args:
+        spec: Valid spec.
+        inputs: Number of inputs of the first layer.
+        outputs: Number of outputs.
+        rows: Number of training rows.
+        rate: Floating-point operations of the machine in a second.
+    """
+    widths = [inputs, *(layer.units for layer in spec.network.layers()), outputs]
+    products = sum(a * b for a, b in itertools.pairwise(widths))
+    weights = num_parameters(spec, inputs, outputs)
+    batch = min(spec.training.batch_size, rows)
+    step = _STEP_SECONDS + weights * _WEIGHT_SECONDS + _PASSES * batch * products / rate
+    return spec.training.steps_per_epoch(rows) * step

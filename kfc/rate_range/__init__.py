@@ -1,0 +1,9 @@
+"""The learning-rate range test: the loss of steps with a growing rate.
+
+The names that other folders may import are listed in `__init__.pyi`; each is imported when it
+is used first.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
