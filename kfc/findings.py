@@ -42,6 +42,7 @@ Stage = Literal[
     "scaled",
     "weighting",
     "before_training",
+    "distribution",
     "before_search",
     "while_training",
     "averaging",
@@ -205,6 +206,13 @@ CHECKS = (
         "memory_too_small", "before_training", SpecError, "kfc.training.engine.memory_estimate"
     ),
     Check("too_few_for_intervals", "before_training", DataError, "kfc.runs.uncertainty"),
+    # Devices or processes are about to share each batch: (spec, prepared, callbacks).
+    Check(
+        "not_distributed",
+        "distribution",
+        SpecError,
+        "kfc.training.distributing.distribution_checks",
+    ),
     # A search is about to begin: (objective, prepared).
     Check("objective_undefined", "before_search", DataError, "kfc.training.metric_checks"),
     # Runs are averaged: (runs).

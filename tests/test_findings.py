@@ -109,6 +109,11 @@ def undefined_objective():
     run_checks("before_search", "val_auc", prepared(X, np.zeros(60, np.int32)))
 
 
+def of_replicas():
+    keys = {"training.distribute": "mirrored", "network.normalization": "batch"}
+    run_checks("distribution", load_spec("digits", keys), None, ())
+
+
 TRIGGERS = {
     "conflicting_keys": lambda: load_spec({"data": {"validation": "npz:other.npz"}}),
     "input_not_array": fitted(np.ma.masked_greater(X, 0.9), Y),
@@ -200,6 +205,7 @@ TRIGGERS = {
     "class_weight_overflow": weights({"0": 1e300}),
     "monitor_undefined": undefined_monitor,
     "too_few_for_intervals": too_few_held_out,
+    "not_distributed": of_replicas,
     "objective_undefined": undefined_objective,
     "memory_too_small": too_small_memory,
     "no_gradient": lambda: run_check(

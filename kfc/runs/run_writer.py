@@ -21,6 +21,7 @@ from kfc.runs.measuring import measure_finished
 from kfc.runs.phases import Phases
 from kfc.runs.plan import Plan
 from kfc.runs.run import Run
+from kfc.runs.run_follower import send_result, send_start
 from kfc.runs.scores import further_scores
 from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.runs.uncertainty import finish
@@ -71,6 +72,7 @@ class RunWriter:
                 trainer.plan.spec, self._folder, self._console, trainer.plan.callbacks
             )
             self._announce(trainer.plan, callbacks, start)
+            send_start(trainer, self._folder, start)
             seconds_before = start.facts["progress"]["seconds"] if start else 0.0
             began = time.monotonic()
             progress = trainer.train(
@@ -83,7 +85,9 @@ class RunWriter:
             progress.seconds = seconds_before + time.monotonic() - began
             trainer.save_checkpoint(self._folder, callbacks, progress)
             self._phases.end("train")
-            return self._write_result(trainer, callbacks, progress)
+            run = self._write_result(trainer, callbacks, progress)
+            send_result(trainer, run)
+            return run
 
     def _write_result(
         self,

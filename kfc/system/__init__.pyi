@@ -7,6 +7,10 @@ from . import standard_streams as standard_streams
 from . import tensorflow_startup as tensorflow_startup
 from . import user_paths as user_paths
 from . import worker_process as worker_process
+from .cluster import VARIABLE as VARIABLE
+from .cluster import Cluster as Cluster
+from .cluster import config_text as config_text
+from .cluster import read_cluster as read_cluster
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
 from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks

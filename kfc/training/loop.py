@@ -21,6 +21,7 @@ from kfc.spec import TrainingSpec
 from kfc.system import Interrupts
 from kfc.training.callbacks import Hooks
 from kfc.training.checkpoints import Checkpoint, Progress, restore
+from kfc.training.distributing import agree_on_signal
 from kfc.training.engine import Engine, Evaluator, ExecutionResult
 from kfc.training.output_metrics import OutputMetrics
 from kfc.training.row_order import epoch_order
@@ -335,21 +336,23 @@ class Loop:
         return self.output_metrics.measure(self.held_out[1])
 
     def _checkpoint_if_due(self, progress: Progress) -> None:
+        interrupts, model = self._interrupts, self.engine.model
+        interrupts.heard = agree_on_signal(model.replicas, interrupts.heard, model.weights)
         began = time.monotonic()
         # Checkpoints that take long are written less often.
         seconds_between = max(
             self.training.checkpoint_seconds, self._checkpoint_took / _CHECKPOINT_SHARE
         )
-        if self._interrupts.heard or began - self._checkpointed >= seconds_between:
+        if interrupts.heard or began - self._checkpointed >= seconds_between:
             if progress.step:
                 finite = self.engine.weights_are_finite()
                 run_check("weights_not_finite", finite, progress.epoch, progress.step - 1)
-            progress.stopped = bool(self.engine.model.stop_training)
+            progress.stopped = bool(model.stop_training)
             progress.seconds = began - self._began
             self.save_checkpoint(progress)
             self._checkpointed = time.monotonic()
             self._checkpoint_took = self._checkpointed - began
-        self._interrupts.obey()
+        interrupts.obey()
 
 
 def check_finite(metrics: Mapping[str, float], where: str) -> None:
