@@ -62,7 +62,7 @@ def choose_engine(
                 f"{' and '.join(_STATEFUL_OPTIONS)}.",
             )
         )
-    if engine == "auto" and spec.training.distribute != "none":
+    if engine == "auto" and spec.training.distribute in ("mirrored", "multi_worker"):
         return "graph"  # XLA compiles no operation that waits for another device
     if engine != "auto":
         return engine
