@@ -89,7 +89,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
     """Waits until all have ended; returns the number of the one to blame, if any failed."""
     end, killed = float("inf"), False
     to_blame: int | None = None
-    while any(process.poll() is None for process in processes):
+    while None in [process.poll() for process in processes]:
         if to_blame is None and any(process.returncode for process in processes):
             to_blame, end = _to_blame(processes), time.monotonic() + SECONDS_TO_END
         if time.monotonic() > end:
