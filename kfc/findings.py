@@ -220,9 +220,9 @@ CHECKS = (
     Check("members_differ", "averaging", SpecError, "kfc.ensembles.ensemble"),
     # Training runs; each check has arguments of its own.
     Check("no_gradient", "while_training", NumbersError, "kfc.training.step"),
-    Check("loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),
-    Check("weights_not_finite", "while_training", NumbersError, "kfc.training.loop"),
-    Check("metric_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+    Check("loss_not_finite", "while_training", NumbersError, "kfc.training.finite_checks"),
+    Check("weights_not_finite", "while_training", NumbersError, "kfc.training.finite_checks"),
+    Check("metric_not_finite", "while_training", NumbersError, "kfc.training.finite_checks"),
 )
 """Every check, in the order in which the checks of a stage run."""
 

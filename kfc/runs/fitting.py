@@ -219,6 +219,7 @@ def _begin(
             "network": None if start is None else weights_sha256(start),
             "callbacks": [type(callback).__name__ for callback in plan.callbacks],
         },
+        "replicas": plan.replicas.count,
         "spec": environment.plain_spec(plan.spec),
         "data_sha256": plan.prepared.sha256,
         "resumed": [],
@@ -321,7 +322,8 @@ def _continue(
 ) -> Run:
     """Trains a compiled training of an unfinished run, whose folder is locked, to its end."""
     folder, start = unfinished.folder, unfinished.start
-    changes = resuming.machine_differences(unfinished, running_process())
+    machine = running_process() | {"replicas": trainer.plan.replicas.count}
+    changes = resuming.machine_differences(unfinished, machine)
     for name, finding in start.passed_over if start else ():
         say(console, f"skipped checkpoint {name}: {finding}")
     for line in changes:

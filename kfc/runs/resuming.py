@@ -18,7 +18,10 @@ from kfc.system import locks, read_cluster, safe_open
 from kfc.training.checkpoints import Checkpoint, store
 
 _BEGINNING = ("spec.yaml", environment.FILE)
-_MACHINE = ("python", "processor", "cores", "devices", "threads", "versions", "flags", "keras")
+_MACHINE = (
+    *("python", "processor", "cores", "devices", "replicas", "threads", "versions", "flags"),
+    "keras",
+)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@
 
 It prints for each cluster the exit codes of its workers and, where one was killed, the
 seconds until the last one had ended. `kill` is the number of a worker, from 0; it dies once
-there are `checkpoints` checkpoints, and `seconds` later. TensorFlow is imported once: a
-process forked before TensorFlow has started may start it itself.
+the run, a pattern of its folder, has a checkpoint, and `seconds` later.
+
+TensorFlow is imported once: a process forked before TensorFlow has started may start it.
 """
 
 import json
@@ -56,7 +57,7 @@ def run_cluster(folder, number, cluster):
     found = {}
     victim = cluster.get("kill")
     if victim is not None:
-        wait_for_checkpoints(folder, cluster.get("checkpoints", 1), children[0])
+        wait_for_checkpoint(folder, cluster.get("run", "*"), children[0])
         time.sleep(cluster.get("seconds", 0.0))
         os.kill(children[victim], signal.SIGKILL)
         killed = time.monotonic()
@@ -66,11 +67,10 @@ def run_cluster(folder, number, cluster):
     return {"codes": codes, "logs": [log.read_text() for log in logs], **found}
 
 
-def wait_for_checkpoints(folder, count, child):
-    """Waits until the runs have written so many checkpoints, or the process has ended."""
+def wait_for_checkpoint(folder, run, child):
+    """Waits until a run has written a checkpoint, or the process has ended."""
     for _ in range(1200):
-        numbers = [int(path.name) for path in folder.glob("runs/*/checkpoints/0*")]
-        if max(numbers, default=0) >= count:
+        if list(folder.glob(f"runs/{run}/checkpoints/0*")):
             return
         os.kill(child, 0)
         time.sleep(0.05)
