@@ -208,3 +208,12 @@ def test_an_estimator_and_scikit_learns_mlp_are_scored_on_the_same_folds(experim
     found = experiment("estimators").fold_scores("iris", folds=2)
     assert sorted(found) == ["kfc", "mlp"]
     assert all(min(each["score"]) > 0.8 for each in found.values())
+
+
+@pytest.mark.slow
+def test_steps_and_exchanges_on_two_processes_take_some_time(experiment):
+    scaling = experiment("scaling")
+    measured = scaling.measure((1, 2), rounds=1, steps=4)
+    assert all(min(row["seconds"]) > 0 for row in measured["steps"])
+    assert {row["workers"] for row in measured["steps"]} == {1, 2}
+    assert "1024-1024" in scaling.table(measured, cores=2)

@@ -89,13 +89,13 @@ def test_weights_after_three_epochs_are_those_of_one_process(
 @pytest.mark.slow
 def test_twenty_kills_of_a_random_worker_each_recover_to_the_same_weights(clusters, tmp_path):
     generator = random.Random(0)
-    plain = {"workers": 2, "command": fit_command(tmp_path, "training.epochs=20")}
+    plain = {"workers": 2, "command": fit_command(tmp_path, "training.epochs=12")}
     wanted = [plain]
     for number in range(20):
         name = f"kill{number}"
         cluster = {
             "workers": 2,
-            "command": fit_command(tmp_path, "training.epochs=20", f"name={name}"),
+            "command": fit_command(tmp_path, "training.epochs=12", f"name={name}"),
         }
         moment = {"run": f"*-{name}", "seconds": generator.uniform(0, 0.3)}
         wanted += [{**cluster, **moment, "kill": generator.randrange(2)}, cluster]

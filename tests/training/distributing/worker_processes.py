@@ -72,7 +72,8 @@ def wait_for_checkpoint(folder, run, child):
     for _ in range(1200):
         if list(folder.glob(f"runs/{run}/checkpoints/0*")):
             return
-        os.kill(child, 0)
+        if os.waitpid(child, os.WNOHANG)[0]:
+            raise RuntimeError("the first worker has ended")
         time.sleep(0.05)
     raise TimeoutError("no checkpoint in a minute")
 
