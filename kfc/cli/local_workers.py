@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from kfc.errors import Finding, SpecError, WorkerError
-from kfc.spec import Spec
 from kfc.system import VARIABLE, config_text, read_cluster
+
+if TYPE_CHECKING:
+    from kfc.spec import Spec
 
 SECONDS_TO_END = 30.0
 """Seconds that workers have to end by themselves once another one has ended."""
