@@ -29,6 +29,7 @@ from kfc.errors import (
     RegistryError,
     SpecError,
     UnseenValuesWarning,
+    WorkerError,
 )
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ __all__ = [
     "Spec",
     "SpecError",
     "UnseenValuesWarning",
+    "WorkerError",
     "build",
     "cross_validate",
     "doctor",

@@ -45,6 +45,7 @@ Stage = Literal[
     "weighting",
     "explained",
     "before_training",
+    "distribution",
     "before_search",
     "while_training",
     "trained",
@@ -111,6 +112,7 @@ class Check:
 
 
 _PREDICTED = "kfc.explaining.predicted_checks"
+_FINITE = "kfc.training.finite_checks"
 _PARTS = "kfc.data.part_checks"
 _LEARNED = "kfc.data.learned_checks"
 _TARGETS = "kfc.first_steps.target_checks"
@@ -270,6 +272,14 @@ CHECKS = (
     Check(
         "KFC109", "too_few_for_intervals", "before_training", DataError, "kfc.runs.uncertainty"
     ),
+    # Devices or processes are about to share each batch: (spec, prepared, callbacks).
+    Check(
+        "KFC113",
+        "not_distributed",
+        "distribution",
+        SpecError,
+        "kfc.training.distributing.distribution_checks",
+    ),
     # A search is about to begin: (objective, prepared).
     Check(
         "KFC110",
@@ -283,9 +293,9 @@ CHECKS = (
     Check("KFC112", "members_differ", "averaging", SpecError, "kfc.ensembles.ensemble"),
     # Training runs; each check has arguments of its own.
     Check("KFC401", "no_gradient", "while_training", NumbersError, "kfc.training.step"),
-    Check("KFC402", "loss_not_finite", "while_training", NumbersError, "kfc.training.loop"),
-    Check("KFC403", "weights_not_finite", "while_training", NumbersError, "kfc.training.loop"),
-    Check("KFC404", "metric_not_finite", "while_training", NumbersError, "kfc.training.loop"),
+    Check("KFC402", "loss_not_finite", "while_training", NumbersError, _FINITE),
+    Check("KFC403", "weights_not_finite", "while_training", NumbersError, _FINITE),
+    Check("KFC404", "metric_not_finite", "while_training", NumbersError, _FINITE),
     # A training has ended: (what is known of it).
     Check("KFC410", "no_better_than_constant", "trained", NumbersError, _TRAINED, "warning"),
     Check("KFC411", "loss_has_grown", "trained", NumbersError, _TRAINED, "warning"),

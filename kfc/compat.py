@@ -274,6 +274,55 @@ def attributes_of_operation(name: str) -> set[str]:
     return {attribute.name for attribute in op_def_registry.get(name).attr}
 
 
+def workers_strategy(*, seconds_to_start: int) -> Any:
+    """Returns the strategy of the workers that `TF_CONFIG` names, once all have started.
+
+    TensorFlow 2.21.0, `CollectiveAllReduceExtended._check_health_interval`, `_timeout`,
+    `_retry_limit` and `_initial_timeout`: a thread asks each worker whether it lives, every
+    30 seconds with three attempts of 10 seconds each, and by default the strategy waits for
+    ever for a worker that has not started. The defaults find a dead worker in a minute.
+
+    Test: `test_the_settings_of_the_health_check_exist`.
+
+    Args:
+        seconds_to_start: Seconds to wait for the other workers.
+
+    Raises:
+        RuntimeError: If TensorFlow has run an operation before, or a worker does not start.
+    """
+    import tensorflow as tf
+    from tensorflow.python.distribute import collective_all_reduce_strategy as strategies
+
+    extended = strategies.CollectiveAllReduceExtended
+    extended._check_health_interval = 3
+    extended._check_health_timeout = 4
+    extended._check_health_retry_limit = 2
+    extended._check_health_initial_timeout = seconds_to_start
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def sum_over_replicas(strategy: Any, values: Any, *, device: int) -> Any:
+    """Returns the sum of a tensor over all replicas of a strategy, in a graph.
+
+    TensorFlow 2.21.0, `CrossDeviceOps._all_reduce` of `CollectiveAllReduce`. The public
+    `ReplicaContext.all_reduce` goes through a `merge_call`, which a loop in a graph may not
+    contain; the collective operation itself may be in one.
+
+    Test: `test_a_loop_in_a_graph_sums_over_replicas`.
+
+    Args:
+        strategy: A `MirroredStrategy` or a `MultiWorkerMirroredStrategy`.
+        values: Tensor of the same shape on every replica, and in every round of a loop.
+        device: Number of the device of this process that has the tensor.
+    """
+    import tensorflow as tf
+    from tensorflow.python.distribute import collective_util
+
+    operations = strategy.extended._cross_device_ops
+    options = collective_util.Options()
+    return operations._all_reduce(tf.distribute.ReduceOp.SUM, values, device, options)
+
+
 # --- keras-tuner --------------------------------------------------------------------------
 
 

@@ -214,6 +214,17 @@ class PluginError(KfcError, ImportError):
     exit_code = 8
 
 
+class WorkerError(KfcError, ConnectionError):
+    """A worker of a training on several processes has ended, or is not like the others.
+
+    Examples:
+        >>> kfc.WorkerError.exit_code
+        9
+    """
+
+    exit_code = 9
+
+
 class UnseenValuesWarning(UserWarning):
     """A column of a table has categories that the training rows lack.
 

@@ -207,6 +207,28 @@ def test_an_operation_declares_its_attributes():
     assert "_output_shapes" not in declared
 
 
+def test_the_settings_of_the_health_check_exist():
+    from tensorflow.python.distribute import collective_all_reduce_strategy as strategies
+
+    kind, interval = strategies.CollectiveAllReduceExtended, "_check_health_interval"
+    names = ("_timeout", "_retry_limit", "_initial_timeout")
+    assert all(hasattr(kind, f"_check_health{name}") for name in (*names, "_interval"))
+    assert f"self.{interval}" in inspect.getsource(kind._check_health)
+
+
+def test_a_loop_in_a_graph_sums_over_replicas():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+
+    @tf.function(autograph=False)
+    def doubled(x):
+        def body(step, x):
+            return step + 1, 2.0 * compat.sum_over_replicas(strategy, x, device=0)
+
+        return tf.while_loop(lambda step, x: step < 3, body, (tf.constant(0), x))[1]
+
+    assert doubled(tf.constant([1.0, 3.0])).numpy().tolist() == [8.0, 24.0]
+
+
 # --- keras-tuner --------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ KINDS = {
     "NumbersError": (6, ArithmeticError),
     "CheckpointError": (7, RuntimeError),
     "PluginError": (8, ImportError),
+    "WorkerError": (9, ConnectionError),
 }
 
 

@@ -223,3 +223,12 @@ def test_the_recorded_predictions_are_good_enough():
     assert recorded["trainings"] == len(recorded["rows"]) == 360
     assert recorded["hit_rate"] >= 0.95
     assert recorded["loss_error"]["largest"] < 0.2
+
+
+@pytest.mark.slow
+def test_steps_and_exchanges_on_two_processes_take_some_time(experiment):
+    scaling = experiment("scaling")
+    measured = scaling.measure((1, 2), rounds=1, steps=4)
+    assert all(min(row["seconds"]) > 0 for row in measured["steps"])
+    assert {row["workers"] for row in measured["steps"]} == {1, 2}
+    assert "1024-1024" in scaling.table(measured, cores=2)

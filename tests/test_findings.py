@@ -141,6 +141,11 @@ def initial(stddev, **overrides):
     return explained(network__init=init, **overrides)
 
 
+def of_replicas():
+    keys = {"training.distribute": "mirrored", "network.normalization": "batch"}
+    run_checks("distribution", load_spec("digits", keys), None, ())
+
+
 TRIGGERS = {
     "conflicting_keys": lambda: load_spec({"data": {"validation": "npz:other.npz"}}),
     "input_not_array": fitted(np.ma.masked_greater(X, 0.9), Y),
@@ -246,6 +251,7 @@ TRIGGERS = {
     "rate_too_small": explained(training__optimizer__learning_rate=1e-8),
     "monitor_undefined": undefined_monitor,
     "too_few_for_intervals": too_few_held_out,
+    "not_distributed": of_replicas,
     "objective_undefined": undefined_objective,
     "memory_too_small": too_small_memory,
     "no_gradient": lambda: run_check(

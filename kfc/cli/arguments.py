@@ -53,15 +53,12 @@ def with_eager(overrides: dict[str, Any]) -> dict[str, Any]:
     return {**overrides, "training.engine": "eager"}
 
 
-def check_fold_options(
-    folds: int | None, repeats: int, workers: int, start: Path | None
-) -> None:
+def check_fold_options(folds: int | None, repeats: int, start: Path | None) -> None:
     """Checks that options of a cross-validation come with `--folds`, and no other ones do.
 
     Args:
         folds: Value of `--folds`.
         repeats: Value of `--repeats`.
-        workers: Value of `--workers`.
         start: Value of `--from`.
 
     Raises:
@@ -72,6 +69,5 @@ def check_fold_options(
             remedy = "Leave one of them out."
             raise SpecError(Finding("--from", "no --folds beside it", f"{folds}", remedy))
         return
-    for name, value in (("--repeats", repeats), ("--workers", workers)):
-        if value > 1:
-            raise SpecError(Finding(name, "--folds N beside it", "none", "Add --folds 5."))
+    if repeats > 1:
+        raise SpecError(Finding("--repeats", "--folds N beside it", "none", "Add --folds 5."))

@@ -21,3 +21,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and er
 def progress_level(*, quiet: bool, verbose: bool) -> bool | int:
     """Returns `verbose` of `kfc.fit` for two options of a command; `--quiet` wins."""
     return False if quiet else 2 if verbose else True
+
+
+def output_flags(*, as_json: bool, quiet: bool, verbose: bool) -> list[str]:
+    """Returns the options of a command that say what it prints, as arguments."""
+    given = {"--json": as_json, "--quiet": quiet, "--verbose": verbose}
+    return [flag for flag, is_set in given.items() if is_set]

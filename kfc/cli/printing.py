@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kfc.errors import one_line
-from kfc.system import user_paths
+from kfc.system import read_cluster, user_paths
 
 if TYPE_CHECKING:
     from kfc.ensembles import CrossValidation, Ensemble
@@ -34,6 +34,13 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
     print(f"{'seconds':18} {summary['seconds']:.2f}")
     print(f"{'folder':18} {one_line(summary['folder'])}")
     print_report_of(Path(summary["folder"]))
+
+
+def is_of_chief(result: Any) -> bool:
+    """Returns whether another worker prints this result, because it is the chief."""
+    cluster, spec = read_cluster(), getattr(result, "spec", None)
+    shared = spec is not None and spec.training.distribute == "multi_worker"
+    return shared and cluster is not None and not cluster.is_chief
 
 
 def print_report_of(folder: Path, width: int = 18) -> None:

@@ -12,27 +12,44 @@ from typing import Annotated, Any
 import typer
 
 from kfc.cli import printing, table_commands
-from kfc.cli.options import AsJson, Quiet, RunFolder, Verbose, progress_level
+from kfc.cli.local_workers import check_workers, run_workers
+from kfc.cli.options import (
+    AsJson,
+    Quiet,
+    RunFolder,
+    Verbose,
+    output_flags,
+    progress_level,
+)
 from kfc.cli.startup import start_for_command
 
 
 def resume(
     folder: RunFolder,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes that share each batch.")
+    ] = 1,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
     """Resume an interrupted RUN; the result is bit-identical to an uninterrupted one."""
     from kfc.ensembles import is_ensemble
-    from kfc.runs import resuming
+    from kfc.runs import result_file, resuming
 
     if not is_ensemble(folder):
         resuming.check_resumable(folder)  # before TensorFlow is imported
+    if workers > 1:
+        check_workers(result_file.read_spec(folder))
+        flags = output_flags(as_json=as_json, quiet=quiet, verbose=verbose)
+        sys.exit(run_workers(workers, ["resume", str(folder), *flags]))
     start_for_command(quiet)
     import kfc
 
     shown = progress_level(quiet=quiet, verbose=verbose)
-    printing.print_any(kfc.resume(folder, verbose=shown), as_json)
+    result = kfc.resume(folder, verbose=shown)
+    if not printing.is_of_chief(result):
+        printing.print_any(result, as_json)
 
 
 def evaluate(

@@ -13,7 +13,15 @@ import typer
 
 from kfc.cli import printing, table_commands
 from kfc.cli.arguments import check_fold_options, spec_and_overrides, with_eager
-from kfc.cli.options import AsJson, Quiet, SpecArguments, Verbose, progress_level
+from kfc.cli.local_workers import check_workers, run_workers
+from kfc.cli.options import (
+    AsJson,
+    Quiet,
+    SpecArguments,
+    Verbose,
+    output_flags,
+    progress_level,
+)
 from kfc.cli.startup import start_for_command
 from kfc.errors import NumbersError
 
@@ -75,7 +83,12 @@ def fit(
         int, typer.Option(min=1, help="Number of times that all folds are trained.")
     ] = 1,
     workers: Annotated[
-        int, typer.Option(min=1, help="Number of processes that train folds at once.")
+        int,
+        typer.Option(
+            min=1,
+            help="Number of processes: of folds, those that train at once; otherwise, those "
+            "that share each batch.",
+        ),
     ] = 1,
     no_doctor: Annotated[
         bool,
@@ -91,11 +104,17 @@ def fit(
     """
     from kfc.spec import load_spec
 
-    check_fold_options(folds, repeats, workers, start)
+    check_fold_options(folds, repeats, start)
     spec, overrides = spec_and_overrides(arguments or [])
     if eager:
         overrides = with_eager(overrides)
     checked = load_spec(spec, overrides)  # before TensorFlow is imported
+    if folds is None and workers > 1:
+        check_workers(checked)
+        given = [*(arguments or []), "--runs", str(runs)]
+        given += [*(["--from", str(start)] if start else []), *(["--eager"] if eager else [])]
+        given += output_flags(as_json=as_json, quiet=quiet, verbose=verbose)
+        sys.exit(run_workers(workers, ["fit", *given]))
     start_for_command(quiet)
     import kfc
 
@@ -108,6 +127,8 @@ def fit(
     begin = kfc.load(start) if start else None
     checks: Any = "none" if no_doctor else "start"
     run = kfc.fit(checked, network=begin, runs=runs, verbose=shown, checks=checks)
+    if printing.is_of_chief(run):
+        return
     printing.print_run(run.summary(), as_json)
     if not as_json:
         printing.print_published(run)

@@ -36,10 +36,11 @@ def with_tensor(error: NumbersError, plan: Plan, folder: Path) -> NumbersError:
 
     Returns:
         The error with a more precise finding; the same error where the repetition does not
-        fail, because a callback has changed the training, or where it is another error.
+        fail, because a callback has changed the training, where several workers train, or
+        where it is another error.
     """
     (finding, *_) = error.findings
-    if finding.name not in _NAMES:
+    if finding.name not in _NAMES or plan.replicas.count > 1:
         return error
     replay = _Replay(plan, folder)
     for epoch in range(replay.first_epoch, int(finding.evidence["epoch"])):

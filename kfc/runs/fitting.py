@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from rich.console import Console
 
 from kfc.data import Prepared, prepare, tables_beside
 from kfc.data.tables import report_table
+from kfc.errors import BusyError
 from kfc.network import check_architecture, check_meaning
 from kfc.pages import write_page
 from kfc.runs import environment, result_file, resuming
@@ -21,11 +24,12 @@ from kfc.runs.examining import Checks, examined
 from kfc.runs.phases import Phases
 from kfc.runs.plan import make_plan
 from kfc.runs.run import Run, load_run
+from kfc.runs.run_follower import follow
 from kfc.runs.run_writer import RunWriter, say, say_to_terminal
 from kfc.runs.running_process import running_process
 from kfc.runs.trainer import Trainer, compile_trainer, weights_sha256
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
-from kfc.system import atomic, locks, progress_console, user_paths
+from kfc.system import atomic, locks, progress_console, safe_open, user_paths
 from kfc.training.checkpoints import store
 
 
@@ -71,12 +75,50 @@ def fit_run(
         callbacks=callbacks,
         preparer=functools.partial(prepare, data=data, cache=tables_beside(place / "run")),
         checks=checks,
+        distributed=True,
     )
+    replicas = begun.trainer.plan.replicas
+    if not replicas.is_chief:
+        return follow(begun.trainer, begun.phases)
+    with ExitStack() as held:
+        if replicas.cluster and (unfinished := _same_run(begun, place, valid.name, held)):
+            run = _continue(unfinished, begun.trainer, console, begun.phases)
+            write_page(run, console, prepared=begun.trainer.plan.prepared)
+            return run
     # The folder appears with both files, so a killed run can always be resumed.
     with locks.new_numbered_folder(place, valid.name, begun.contents) as folder:
         run = begun.train(folder, console)
         write_page(run, console, prepared=begun.trainer.plan.prepared)
         return run
+
+
+def _same_run(
+    begun: _Begun, runs: Path, name: str, held: ExitStack
+) -> resuming.Unfinished | None:
+    """Returns the newest run if it is an unfinished one of the same spec, rows and objects.
+
+    A cluster starts the workers of a job again with the same command.
+
+    Args:
+        begun: Training that is about to begin.
+        runs: Folder of the numbered run folders.
+        name: Name of the spec.
+        held: Stack that holds the lock of the folder.
+    """
+    names = [each for each in safe_open.names_in(runs) if re.fullmatch(r"[0-9]{4,}-.+", each)]
+    newest = runs / max(names, key=lambda each: int(each.partition("-")[0]), default="")
+    if newest.name.partition("-")[2] != name or not resuming.is_run(newest):
+        return None
+    if result_file.is_finished(newest):
+        return None
+    try:
+        held.enter_context(locks.locked(newest))
+    except BusyError:
+        return None
+    unfinished = resuming.read_unfinished(newest)
+    keys = ("spec", "data_sha256", "given")
+    same = all(unfinished.environment[key] == begun.beginning[key] for key in keys)
+    return unfinished if same else None
 
 
 def fit_member(
@@ -150,12 +192,22 @@ def _begin(
     callbacks: Sequence[keras.callbacks.Callback] | None,
     preparer: Callable[[Spec], Prepared],
     checks: Checks = "none",
+    distributed: bool = False,
 ) -> _Begun:
     """Prepares and compiles a training, see `fit`."""
     phases, current = Phases(), user_paths.current()
     say_to_terminal(console, f"reading {valid.data.source if data is None else 'data'}")
-    plan = make_plan(valid, data=data, callbacks=callbacks, preparer=preparer, phases=phases)
-    checks = "data" if checks == "start" and network is not None else checks
+    plan = make_plan(
+        valid,
+        data=data,
+        callbacks=callbacks,
+        preparer=preparer,
+        phases=phases,
+        distributed=distributed,
+    )
+    # Weights of the caller, and those that devices share, are not looked at before a step.
+    shared = plan.replicas.count > 1
+    checks = "data" if checks == "start" and (network is not None or shared) else checks
     plan = examined(plan, checks)
     if any(report.name not in valid.data.columns for report in plan.prepared.reports):
         console.print(report_table(plan.prepared.reports))
@@ -177,6 +229,7 @@ def _begin(
             "callbacks": [type(callback).__name__ for callback in plan.callbacks],
             "checks": checks,
         },
+        "replicas": plan.replicas.count,
         "spec": environment.plain_spec(plan.spec),
         "data_sha256": plan.prepared.sha256,
         "resumed": [],
@@ -216,7 +269,7 @@ def resume_run(
         place = user_paths.shown_path(folder)
         say(console, f"{place} is finished: there is nothing to resume.")
     run = _load_or_resume(folder, data, callbacks, console, preparer)
-    if not finished:
+    if not finished and not resuming.follows(folder):
         write_page(run, console, data=data)
     return run
 
@@ -230,6 +283,9 @@ def _load_or_resume(
 ) -> Run:
     """Returns a finished run, or resumes an unfinished one, see `resume`."""
     if not result_file.is_finished(folder):
+        if resuming.follows(folder):
+            unfinished = resuming.read_unfinished(folder, checkpoints=False)
+            return _resume_unfinished(unfinished, data, callbacks, console, preparer)
         with locks.locked(folder):
             # Another process may have finished the run before this one got the lock.
             if not result_file.is_finished(folder):
@@ -246,7 +302,7 @@ def _resume_unfinished(
     preparer: Callable[[Spec], Prepared],
 ) -> Run:
     """Trains an unfinished run, whose folder is locked, to its end."""
-    phases, folder, start = Phases(), unfinished.folder, unfinished.start
+    phases, folder = Phases(), unfinished.folder
 
     def prepare_same_rows(spec: Spec) -> Prepared:
         given = as_callback_list(callbacks, spec)
@@ -263,10 +319,22 @@ def _resume_unfinished(
         callbacks=callbacks,
         preparer=prepare_same_rows,
         phases=phases,
+        distributed=True,
     )
     plan = examined(plan, unfinished.given.get("checks", "none"))
     trainer = compile_trainer(plan)
-    changes = resuming.machine_differences(unfinished, running_process())
+    if not plan.replicas.is_chief:
+        return follow(trainer, phases)
+    return _continue(unfinished, trainer, console, phases)
+
+
+def _continue(
+    unfinished: resuming.Unfinished, trainer: Trainer, console: Console, phases: Phases
+) -> Run:
+    """Trains a compiled training of an unfinished run, whose folder is locked, to its end."""
+    folder, start = unfinished.folder, unfinished.start
+    machine = running_process() | {"replicas": trainer.plan.replicas.count}
+    changes = resuming.machine_differences(unfinished, machine)
     for name, finding in start.passed_over if start else ():
         say(console, f"skipped checkpoint {name}: {finding}")
     for line in changes:
@@ -277,7 +345,7 @@ def _resume_unfinished(
     beginning = {**unfinished.environment, "resumed": resumed}
     environment.write_environment(folder, beginning)
     # The text of the file may differ although its values are equal.
-    atomic.write_file(folder / "spec.yaml", dump_spec(plan.spec))
+    atomic.write_file(folder / "spec.yaml", dump_spec(trainer.plan.spec))
     if start:
         store.drop_damaged(folder / "checkpoints", start)
     return RunWriter(folder, beginning, console, phases).train(trainer, start)

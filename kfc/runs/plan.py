@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,14 @@ from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plugins import bind_plugins
 from kfc.spec import Spec, SpecLike, load_spec, settle_preset
-from kfc.system import tensorflow_startup
+from kfc.system import read_cluster, tensorflow_startup
 from kfc.training import default_loss
+from kfc.training.distributing import (
+    OneReplica,
+    choose_distribution,
+    join_cluster,
+    replicas_for,
+)
 from kfc.training.engine import choose_engine, predicted_memory
 
 
@@ -34,6 +40,7 @@ class Plan:
         network: Untrained network, (batch, *input_shape) -> logits.
         memory_bytes: Predicted memory of the training, in bytes.
         callbacks: Keras callbacks that the caller passed.
+        replicas: Devices or processes that share each batch.
     """
 
     spec: Spec
@@ -41,6 +48,7 @@ class Plan:
     network: keras.Model
     memory_bytes: int
     callbacks: Sequence[keras.callbacks.Callback] = ()
+    replicas: OneReplica = field(default_factory=OneReplica)
 
 
 def make_plan(
@@ -54,6 +62,7 @@ def make_plan(
     insist_on_threads: bool = True,
     phases: Phases | None = None,
     build_network: Callable[[Spec, Prepared], keras.Model] | None = None,
+    distributed: bool = False,
 ) -> Plan:
     """Plans the training of a spec, from the spec's text to the untrained network.
 
@@ -69,6 +78,7 @@ def make_plan(
             the spec's.
         phases: Stopwatch; it ends the phases `import` and `data`.
         build_network: Function that gives the untrained network of prepared data.
+        distributed: Whether devices or processes may share each batch, as the spec says.
 
     Raises:
         SpecError: If the spec is wrong, does not fit its data, or needs more memory than this
@@ -78,21 +88,29 @@ def make_plan(
     """
     phases = phases or Phases()
     valid = load_spec(spec, overrides)
-    start_for_spec(valid, insist_on_threads=insist_on_threads)
+    if distributed:
+        how = choose_distribution(valid, read_cluster())
+        valid = _with_values(valid, training={"distribute": how})
+    start_for_spec(valid, insist_on_threads=insist_on_threads, distributed=distributed)
     phases.end("import")
     listed = as_callback_list(callbacks, valid)
     preparer = preparer or functools.partial(prepare, data=data, cache=cache)
     resolved, prepared = prepare_data(valid, data, preparer=preparer)
     phases.end("data")
-    return plan_training(resolved, prepared, listed, build_network=build_network)
+    return plan_training(
+        resolved, prepared, listed, build_network=build_network, distributed=distributed
+    )
 
 
-def start_for_spec(spec: Spec, *, insist_on_threads: bool = True) -> int | None:
+def start_for_spec(
+    spec: Spec, *, insist_on_threads: bool = True, distributed: bool = False
+) -> int | None:
     """Starts TensorFlow and imports the plug-ins that a spec names.
 
     Args:
         spec: Any spec.
         insist_on_threads: Whether another number of threads than the spec's is an error.
+        distributed: Whether this process becomes part of its cluster, as the spec says.
 
     Returns:
         Number of TensorFlow's threads; None is one per core.
@@ -103,7 +121,9 @@ def start_for_spec(spec: Spec, *, insist_on_threads: bool = True) -> int | None:
         PluginError: If a plug-in cannot be imported.
     """
     threads = tensorflow_startup.start_tensorflow(
-        spec.training.threads, insist=insist_on_threads
+        spec.training.threads,
+        insist=insist_on_threads,
+        join=functools.partial(join_cluster, spec) if distributed else None,
     )
     bind_plugins(spec)
     return threads
@@ -146,6 +166,7 @@ def plan_training(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     *,
     build_network: Callable[[Spec, Prepared], keras.Model] | None = None,
+    distributed: bool = False,
 ) -> Plan:
     """Plans the training of a spec whose data are prepared.
 
@@ -154,17 +175,21 @@ def plan_training(
         prepared: Data of the spec.
         callbacks: Keras callbacks of the caller, which influence the choice of the engine.
         build_network: Function that gives the untrained network; by default it is built.
+        distributed: Whether devices or processes may share each batch, as the spec says.
 
     Raises:
         SpecError: If a class weight, the memory or the engine does not fit.
         DataError: If a monitored metric has no value on its rows.
         PluginError: If a plug-in's block fails.
     """
+    if not distributed:
+        spec = _with_values(spec, training={"distribute": "none"})
     prepared = replace(
         prepared,
         train=weighted(prepared.train, spec, prepared.task),
         task=with_number_bins(prepared.task, spec, prepared.train),
     )
+    run_checks("distribution", spec, prepared, callbacks)
     run_checks("before_training", spec, prepared)  # before the weights take any memory
     memory_bytes = predicted_memory(spec, prepared)
     network = (build_network or new_network)(spec, prepared)
@@ -175,7 +200,8 @@ def plan_training(
         callbacks=callbacks,
     )
     resolved = _with_values(spec, training={"engine": engine})
-    return Plan(resolved, prepared, network, memory_bytes, callbacks)
+    replicas = replicas_for(resolved)
+    return Plan(resolved, prepared, network, memory_bytes, callbacks, replicas)
 
 
 def new_network(spec: Spec, prepared: Prepared) -> keras.Model:

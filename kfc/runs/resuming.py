@@ -14,11 +14,14 @@ from typing import Any
 from kfc.errors import CheckpointError, DataError, Finding, SpecError
 from kfc.runs import environment, result_file
 from kfc.spec import Spec
-from kfc.system import locks, safe_open
+from kfc.system import locks, read_cluster, safe_open
 from kfc.training.checkpoints import Checkpoint, store
 
 _BEGINNING = ("spec.yaml", environment.FILE)
-_MACHINE = ("python", "processor", "cores", "devices", "threads", "versions", "flags", "keras")
+_MACHINE = (
+    *("python", "processor", "cores", "devices", "replicas", "threads", "versions", "flags"),
+    "keras",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def check_resumable(folder: Path) -> None:
         SpecError: If the run was given callbacks in Python.
     """
     check_is_run(folder)
-    if not result_file.is_finished(folder):
+    if not result_file.is_finished(folder) and not follows(folder):
         with locks.locked(folder):
             check_given(read_unfinished(folder), in_memory=False, callbacks=())
 
@@ -87,11 +90,28 @@ def is_run(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (*_BEGINNING, "result.json"))
 
 
-def read_unfinished(folder: Path) -> Unfinished:
+def follows(folder: Path) -> bool:
+    """Returns whether this process resumes a run as a worker that does not write its folder.
+
+    Args:
+        folder: Run folder.
+
+    Raises:
+        CheckpointError: If its spec is damaged.
+        SpecError: If `TF_CONFIG` is wrong.
+    """
+    cluster = read_cluster()
+    if cluster is None or cluster.is_chief:
+        return False
+    return result_file.read_spec(folder).training.distribute == "multi_worker"
+
+
+def read_unfinished(folder: Path, *, checkpoints: bool = True) -> Unfinished:
     """Reads an interrupted run, and checks every byte that its training depends on.
 
     Args:
         folder: Run folder that `kfc.system.locks.locked` has locked and checked for links.
+        checkpoints: Whether to read the newest checkpoint; a worker gets the chief's.
 
     Raises:
         CheckpointError: If a file is damaged, the spec was changed, or no checkpoint is
@@ -101,6 +121,8 @@ def read_unfinished(folder: Path) -> Unfinished:
     spec = _read_spec(folder, beginning)
     start = None
     place = folder / "checkpoints"
+    if not checkpoints:
+        return Unfinished(folder, spec, beginning, None)
     if store.has_checkpoints(place):
         start = store.newest(place)
         if start.facts.get("about") != environment.identity(spec, beginning["data_sha256"]):

@@ -23,6 +23,7 @@ from kfc.runs.measuring import measure_finished
 from kfc.runs.phases import Phases
 from kfc.runs.plan import Plan
 from kfc.runs.run import Run
+from kfc.runs.run_follower import send_result, send_start
 from kfc.runs.scores import further_scores
 from kfc.runs.trained_checks import Trained
 from kfc.runs.trainer import Trainer, weights_sha256
@@ -71,10 +72,13 @@ class RunWriter:
         """
         with hint_on_interrupt(self._say, f"`{self._resume_command()}` continues the run"):
             plan = trainer.plan
+            # A probe of the layers would be a step that the other workers do not make.
+            rows = plan.prepared.train if plan.replicas.count == 1 else None
             callbacks = build_callbacks(
-                *(plan.spec, self._folder, self._console, plan.callbacks), plan.prepared.train
+                *(plan.spec, self._folder, self._console, plan.callbacks), rows
             )
             self._announce(plan, callbacks, start)
+            send_start(trainer, self._folder, start)
             seconds_before = start.facts["progress"]["seconds"] if start else 0.0
             began = time.monotonic()
             try:
@@ -90,7 +94,9 @@ class RunWriter:
             progress.seconds = seconds_before + time.monotonic() - began
             trainer.save_checkpoint(self._folder, callbacks, progress)
             self._phases.end("train")
-            return self._write_result(trainer, callbacks, progress)
+            run = self._write_result(trainer, callbacks, progress)
+            send_result(trainer, run)
+            return run
 
     def _write_result(
         self,

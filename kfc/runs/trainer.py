@@ -199,7 +199,11 @@ def compile_trainer(plan: Plan) -> Trainer:
     """
     spec, prepared = plan.spec, plan.prepared
     model = compile_for_training(
-        plan.network, spec, prepared.task, num_rows=len(prepared.train)
+        plan.network,
+        spec,
+        prepared.task,
+        num_rows=len(prepared.train),
+        replicas=plan.replicas,
     )
     evaluator = compile_for_evaluation(model, spec, prepared.task)
     dry_run_callbacks(spec, prepared)

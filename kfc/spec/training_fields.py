@@ -70,6 +70,13 @@ class TrainingSpec(SpecModel):
         description="Execution of the steps: a graph compiled by XLA, a plain graph, or eager "
         "(for debugging). auto depends only on the spec and the rows; the run prints it.",
     )
+    distribute: Literal["auto", "none", "mirrored", "multi_worker"] = Field(
+        "auto",
+        description="Devices that share each batch of `kfc fit`: those of this machine "
+        "(mirrored), or the processes that TF_CONFIG names (multi_worker). auto takes the "
+        "processes if there are several, else several GPUs. Trials, folds and members train "
+        "without.",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="Arithmetic of the hidden layers. bfloat16 is faster for large layers and "

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-from kfc.errors import DiskError
+from kfc.errors import DiskError, WorkerError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -66,7 +66,7 @@ class Interrupts:
 
 @contextmanager
 def hint_on_interrupt(say: Callable[[str], None], how: str) -> Iterator[None]:
-    """Prints how to continue if a signal or a full disk ends the `with` block.
+    """Prints how to continue if a signal, a full disk or a lost worker ends the `with` block.
 
     Args:
         say: Function that prints a line.
@@ -74,6 +74,6 @@ def hint_on_interrupt(say: Callable[[str], None], how: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, DiskError):
+    except (KeyboardInterrupt, SystemExit, DiskError, WorkerError):
         say(f"Interrupted: {how}.")
         raise

@@ -64,13 +64,16 @@ def import_tensorflow() -> None:
     import_seconds = time.perf_counter() - began
 
 
-def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
+def start_tensorflow(
+    threads: int | None, *, insist: bool = True, join: Callable[[], None] | None = None
+) -> int | None:
     """Starts TensorFlow's runtime silently, unless it runs already.
 
     Args:
         threads: Number of threads of one operation, and of operations that run at once; None
             keeps the number of the runtime, which is every core by default.
         insist: Whether it is an error if the runtime already has another number.
+        join: Function that makes this process part of a cluster, before its first operation.
 
     Returns:
         The number of threads of the runtime; None stands for every core.
@@ -93,6 +96,8 @@ def start_tensorflow(threads: int | None, *, insist: bool = True) -> int | None:
             except RuntimeError as error:  # the runtime has started, and the number is fixed
                 if insist:
                     raise _other_threads(threads, running) from error
+        if join is not None:
+            join()
         tf.constant(0) + 0
         return config.get_intra_op_parallelism_threads() or None
 

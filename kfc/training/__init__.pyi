@@ -1,11 +1,11 @@
 from .compiling import compile_for_evaluation as compile_for_evaluation
 from .compiling import compile_for_training as compile_for_training
+from .finite_checks import check_finite as check_finite
 from .history_values import for_json as for_json
 from .history_values import from_json as from_json
 from .layer_numbers import LayerNumbers as LayerNumbers
 from .layer_numbers import LayerProbe as LayerProbe
 from .loop import Loop as Loop
-from .loop import check_finite as check_finite
 from .losses import build_loss as build_loss
 from .losses import default_loss as default_loss
 from .metrics import build_metrics as build_metrics

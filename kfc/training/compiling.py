@@ -7,6 +7,7 @@ import keras
 from kfc.data import Task
 from kfc.network import average_of_members, finished, num_outputs
 from kfc.spec import Spec
+from kfc.training.distributing import OneReplica
 from kfc.training.engine import (
     EVALUATION_BATCH,
     Evaluator,
@@ -22,7 +23,12 @@ from kfc.training.step import TapeModel
 
 
 def compile_for_training(
-    network: keras.Model, spec: Spec, task: Task, *, num_rows: int
+    network: keras.Model,
+    spec: Spec,
+    task: Task,
+    *,
+    num_rows: int,
+    replicas: OneReplica | None = None,
 ) -> TapeModel:
     """Returns a model that trains `network` as the spec says.
 
@@ -31,6 +37,7 @@ def compile_for_training(
         spec: A checked spec.
         task: Task of the network.
         num_rows: Number of training rows, which turns a schedule's epochs into steps.
+        replicas: Devices or processes that share each batch.
 
     Raises:
         SpecError: If the loss is not for this task.
@@ -41,7 +48,7 @@ def compile_for_training(
     optimizer = build_optimizer(
         training.optimizer, steps_per_epoch=steps_per_epoch, epochs=training.epochs
     )
-    model = TapeModel(network, own_rows=spec.num_orders > 1)
+    model = TapeModel(network, own_rows=spec.num_orders > 1, replicas=replicas)
     members = spec.network.members
     _compile(model, spec, task, optimizer, members=members, own_rows=spec.num_orders > 1)
     if name := spec.network.dropout_schedule:
@@ -60,6 +67,8 @@ def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Eval
         spec: A checked spec.
         task: Task of the network.
     """
+    # A graph within that of replicas takes tensors of known shapes.
+    several = isinstance(network, TapeModel) and network.replicas.count > 1
     if spec.network.members > 1:
         if isinstance(network, TapeModel):
             network = network.plain  # its members may take rows of their own
@@ -72,7 +81,7 @@ def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Eval
     _compile(model, spec, task, None)
     return Evaluator(
         model,
-        graph_key(spec, task, num_rows=0),
+        None if several else graph_key(spec, task, num_rows=0),
         batch_size=evaluation_batch(spec),
     )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,13 +14,14 @@ import numpy as np
 
 from kfc.compat import initial_epoch
 from kfc.data import Rows
-from kfc.errors import Finding
 from kfc.findings import run_check
 from kfc.spec import TrainingSpec
 from kfc.system import Interrupts
 from kfc.training.callbacks import Hooks
 from kfc.training.checkpoints import Checkpoint, Progress, restore
+from kfc.training.distributing import agree_on_signal
 from kfc.training.engine import Engine, Evaluator, ExecutionResult
+from kfc.training.finite_checks import check_finite
 from kfc.training.output_metrics import OutputMetrics
 from kfc.training.row_order import epoch_order
 
@@ -335,76 +335,20 @@ class Loop:
         return self.output_metrics.measure(self.held_out[1])
 
     def _checkpoint_if_due(self, progress: Progress) -> None:
+        interrupts, model = self._interrupts, self.engine.model
+        interrupts.heard = agree_on_signal(model.replicas, interrupts.heard, model.weights)
         began = time.monotonic()
         # Checkpoints that take long are written less often.
         seconds_between = max(
             self.training.checkpoint_seconds, self._checkpoint_took / _CHECKPOINT_SHARE
         )
-        if self._interrupts.heard or began - self._checkpointed >= seconds_between:
+        if interrupts.heard or began - self._checkpointed >= seconds_between:
             if progress.step:
                 finite = self.engine.weights_are_finite()
                 run_check("weights_not_finite", finite, progress.epoch, progress.step - 1)
-            progress.stopped = bool(self.engine.model.stop_training)
+            progress.stopped = bool(model.stop_training)
             progress.seconds = began - self._began
             self.save_checkpoint(progress)
             self._checkpointed = time.monotonic()
             self._checkpoint_took = self._checkpointed - began
-        self._interrupts.obey()
-
-
-def check_finite(metrics: Mapping[str, float], where: str) -> None:
-    """Refuses metrics that are NaN or infinite.
-
-    Args:
-        metrics: Name -> value.
-        where: Name of the rows or of the epoch in messages.
-
-    Raises:
-        NumbersError: If there are any.
-    """
-    run_check("metric_not_finite", metrics, where)
-
-
-def metric_not_finite(metrics: Mapping[str, float], where: str) -> list[Finding]:
-    """Finds the metrics that are NaN or infinite."""
-    return [
-        Finding(
-            f"{where}, {name}",
-            "a finite number",
-            str(value),
-            "Look at the size of the targets and the outputs; a loss may be finite while "
-            "its squares are not.",
-        )
-        for name, value in metrics.items()
-        if not math.isfinite(value)
-    ]
-
-
-def loss_not_finite(first_bad_step: int, epoch: int, steps_per_epoch: int) -> Finding | None:
-    """Finds the first step with a loss that is NaN or infinite.
-
-    Args:
-        first_bad_step: Index of this step, counted from the start of `epoch`; -1 for none.
-        epoch: Index of the first epoch of the block of steps.
-        steps_per_epoch: Number of steps in an epoch.
-    """
-    if first_bad_step < 0:
-        return None
-    epochs, step = divmod(first_bad_step, steps_per_epoch)
-    return _not_finite("a finite loss", epoch + epochs, step)
-
-
-def weights_not_finite(are_finite: bool, epoch: int, step: int) -> Finding | None:
-    """Finds weights that are NaN or infinite after a step of an epoch."""
-    return None if are_finite else _not_finite("finite weights", epoch, step)
-
-
-def _not_finite(expected: str, epoch: int, step: int) -> Finding:
-    return Finding(
-        f"training, epoch {epoch + 1}, step {step + 1}",
-        expected,
-        "NaN or infinity",
-        "Lower training.optimizer.learning_rate, scale the inputs (data.scale), or "
-        "start from smaller weights (network.init).",
-        evidence={"epoch": epoch + 1, "step": step + 1},
-    )
+        interrupts.obey()

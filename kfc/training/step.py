@@ -11,6 +11,7 @@ from kfc.compat import step_counter
 from kfc.errors import Finding, SpecError
 from kfc.findings import run_check
 from kfc.network import num_members
+from kfc.training.distributing import OneReplica
 from kfc.training.engine import count_steps, training_network
 
 
@@ -28,12 +29,20 @@ class TapeModel(keras.Model):
         own_rows: Whether each member has rows of its own. Then a batch has those of the first
             member first, and the outputs are (members * batch, outputs), each of the member
             that has seen the row.
+        replicas: Devices or processes that share each batch; by default this process alone.
     """
 
-    def __init__(self, network: keras.Model, *, own_rows: bool = False) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        own_rows: bool = False,
+        replicas: OneReplica | None = None,
+    ) -> None:
         trained = training_network(network, own_rows=own_rows)
         super().__init__(inputs=trained.inputs[0], outputs=trained.outputs[0])
         self.num_orders = num_members(trained) if own_rows else 1
+        self.replicas = replicas or OneReplica()
         self._plain = network.inputs[0], network.outputs[0]
 
     def compile(self, optimizer: Any = None, **options: Any) -> None:
@@ -42,13 +51,14 @@ class TapeModel(keras.Model):
         self.has_metric_variables = False  # Keras creates them with the first batch
         if self.optimizer is not None:
             # Not `optimizer.iterations`, which stands still while gradients accumulate.
-            count_steps(self, lambda: step_counter(self.optimizer).value)
+            count_steps(self, lambda: step_counter(self.optimizer).value, self.replicas)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Trains on one batch: forward, loss, gradients, update, metrics.
 
         Args:
-            data: Batch, `(x, y)` or `(x, y, sample_weight)`; x is (batch, *input_shape).
+            data: Batch, `(x, y)` or `(x, y, sample_weight)`; x is (batch, *input_shape). On
+                several replicas it has the rows of this one, (own, *input_shape).
 
         Returns:
             The metrics so far in this epoch, weighted by rows, and `batch_loss`, the loss
@@ -60,7 +70,8 @@ class TapeModel(keras.Model):
 
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            y_pred = self(x, training=True)  # (batch, outputs)
+            own = self(x, training=True)  # (own, outputs), of one replica (batch, outputs)
+            y_pred = self.replicas.gather(own, tf.shape(y)[0])  # (batch, outputs)
             loss = self.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )
@@ -69,13 +80,14 @@ class TapeModel(keras.Model):
         if weights:  # a network whose layers are all frozen is only measured
             gradients = tape.gradient(scaled_loss, weights)
             run_check("no_gradient", self.trainable_variables, gradients)
+            gradients = self.replicas.mean(gradients)
             self.optimizer.apply(gradients, self.trainable_variables)
 
         # Weighted by rows: the last batch is usually short, and an unweighted mean would
         # let it count as much as a full one.
         for metric in self.metrics:
             if metric.name == "loss":
-                metric.update_state(loss, sample_weight=tf.shape(x)[0])
+                metric.update_state(loss, sample_weight=tf.shape(y)[0])
         metrics = self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
         return {**metrics, "batch_loss": loss}
 

@@ -17,6 +17,7 @@ from kfc.training.callbacks.early_stopping import EarlyStopping
 from kfc.training.callbacks.logs import MetricsLog
 from kfc.training.checkpoints import store, training_state
 from kfc.training.checkpoints.training_state import Progress
+from kfc.training.distributing import OneReplica
 from kfc.training.engine.engine import ExecutionResult
 
 OPERATIONS = (
@@ -147,7 +148,7 @@ class ToyModel:
         self.optimizer = types.SimpleNamespace(
             variables=[self.momentum], finalize_variable_values=lambda variables: None
         )
-        self.stop_training = False
+        self.stop_training, self.replicas = False, OneReplica()
 
     def get_weights(self):
         return [weight.value.copy() for weight in self.weights]

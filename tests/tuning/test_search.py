@@ -18,7 +18,7 @@ from kfc.runs import fitting, run_writer
 from kfc.runs.trainer import weights_sha256
 from kfc.spec import load_spec
 from kfc.system import locks
-from kfc.training.loop import check_finite
+from kfc.training.finite_checks import check_finite
 from kfc.tuning.journal import Journal, read_events
 from kfc.tuning.ranking import ranked
 from kfc.tuning.search import tune

@@ -62,6 +62,8 @@ def choose_engine(
                 f"{' and '.join(_STATEFUL_OPTIONS)}.",
             )
         )
+    if engine == "auto" and spec.training.distribute in ("mirrored", "multi_worker"):
+        return "graph"  # XLA compiles no operation that waits for another device
     if engine != "auto":
         return engine
     saved = xla_savings(spec, num_rows=num_rows, num_weights=num_weights)

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.preprocessing import given_numbers
+from kfc.training.distributing import OneReplica
 
 _SPREAD = 0x9E3779B9  # 2**32 divided by the golden ratio: it spreads neighbours far apart
 
@@ -42,6 +43,7 @@ class CounterDropout(keras.layers.Layer):
         # Only its variable is used: Keras keeps it with the seeds, not among the weights.
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.step: Callable[[], Any] = lambda: 0
+        self.replicas = OneReplica()
         self.schedule: Callable[[Any], Any] | None = None
 
     @property
@@ -59,24 +61,38 @@ class CounterDropout(keras.layers.Layer):
             rate = (1.0 - keep_share) * self.schedule(step)  # ()
             least_hash, keep_share = _threshold(rate), 1.0 - rate
         seed = tf.cast(self.seed_generator.state.value[0], tf.uint32)
-        keep = keep_mask(seed, tf.cast(step, tf.uint32), tf.shape(x), least_hash)
+        key = seed, tf.cast(step, tf.uint32)
+        keep = keep_mask(*key, tf.shape(x), least_hash, self._positions(x))
         # keep: (batch, units) booleans
         return tf.where(keep, x / tf.cast(keep_share, x.dtype), tf.zeros([], x.dtype))
+
+    def _positions(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the places of the inputs in those of the whole batch, (own * units,)."""
+        shape = tf.shape(x)
+        if self.replicas.count == 1:
+            return tf.range(tf.reduce_prod(shape))
+        units = tf.reduce_prod(shape[1:])
+        first = self.replicas.places(shape[0]) * units  # (own,)
+        return tf.reshape(first[:, None] + tf.range(units), [-1])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the input; without this, Keras would trace `call`."""
         return input_shape
 
 
-def count_steps(model: keras.Model, step: Callable[[], Any]) -> None:
+def count_steps(
+    model: keras.Model, step: Callable[[], Any], replicas: OneReplica | None = None
+) -> None:
     """Gives the dropout layers of a model the step, so that each step has another mask.
 
     Args:
         model: Network whose `CounterDropout` layers need it.
         step: Function that returns the number of the step, a scalar tensor.
+        replicas: Replicas that share a batch: each has the mask of its rows.
     """
     for layer in _dropouts(model):
         layer.step = step
+        layer.replicas = replicas or OneReplica()
 
 
 def schedule_dropout(model: keras.Model, schedule: Callable[[Any], Any]) -> None:
@@ -107,7 +123,11 @@ def _threshold(rate: tf.Tensor) -> tf.Tensor:
 
 
 def keep_mask(
-    seed: tf.Tensor, step: tf.Tensor, shape: tf.Tensor, least_hash: tf.Tensor
+    seed: tf.Tensor,
+    step: tf.Tensor,
+    shape: tf.Tensor,
+    least_hash: tf.Tensor,
+    positions: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Returns the positions that are kept.
 
@@ -116,12 +136,16 @@ def keep_mask(
         step: Step of the training, uint32; each step has another mask.
         shape: Shape of the mask, `[rows, units]`.
         least_hash: Smallest hash that is kept, uint32; see `keep_threshold`.
+        positions: Place of each input among all inputs of a batch, (rows * units,); by
+            default they are all of them.
 
     Returns:
         Booleans, (rows, units).
     """
     key = _mixed(step + _mixed(seed))  # ()
-    position = tf.cast(tf.range(tf.reduce_prod(shape)), tf.uint32)  # (rows * units,)
+    if positions is None:
+        positions = tf.range(tf.reduce_prod(shape))
+    position = tf.cast(positions, tf.uint32)  # (rows * units,)
     hashes = _mixed(position * tf.constant(_SPREAD, tf.uint32) + key)  # (rows * units,)
     return tf.reshape(hashes >= tf.cast(least_hash, tf.uint32), shape)  # (rows, units)
 

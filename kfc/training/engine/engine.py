@@ -44,6 +44,7 @@ from kfc.training.engine.multi_step import MultiStep, MultiStepInputs, MultiStep
 from kfc.training.engine.row_tensors import row_tensor
 from kfc.training.engine.tensor_inputs import given_variables
 from kfc.training.engine.variables import (
+    ReplicaVariables,
     StatefulVariables,
     StatelessVariables,
     Tensors,
@@ -59,6 +60,9 @@ is answered soon, and the call's own cost vanishes."""
 
 _OPERATIONS_PER_STEP = 2e7
 """Cost of a step of a plain graph besides its multiplications, in multiplications: 0.2 ms."""
+
+_OPERATIONS_PER_EXCHANGE = 1e8
+"""Cost of the two sums over replicas in a step, in multiplications: about a millisecond."""
 
 _OPERATIONS_PER_COPIED_WEIGHT = 2e4
 """Cost of copying a weight into a call and out of it, fifty times, in multiplications: a
@@ -131,9 +135,12 @@ class Engine:
         if drop_last:
             self._epoch_rows -= self.num_rows % batch_size
         self.steps_per_epoch = -(-self._epoch_rows // batch_size)  # rounded up
-        self._graph_key = graph_key
-        # XLA needs variables as tensors, and so does a graph that several models share.
-        as_tensors = form == "xla" or (form == "graph" and graph_key is not None)
+        self._replicas = model.replicas
+        several = self._replicas.count > 1
+        self._graph_key = None if several else graph_key
+        # XLA needs variables as tensors, and so do replicas, and a graph that several models
+        # share.
+        as_tensors = form == "xla" or several or (form == "graph" and graph_key is not None)
         self._one_epoch = keep_epochs and not as_tensors
         self._keep_epochs = keep_epochs and as_tensors and not train.on_disk
         self._epoch_values: list[np.ndarray] = []  # (epochs, ...) each
@@ -165,7 +172,10 @@ class Engine:
             variables = list({id(variable): variable for variable in variables}.values())
 
         self._variables: StatelessVariables | StatefulVariables = StatefulVariables()
-        if as_tensors:
+        if several:
+            route_updates_through_scope(model.optimizer)
+            self._variables = ReplicaVariables(variables, self._replicas)
+        elif as_tensors:
             route_updates_through_scope(model.optimizer)
             self._variables = StatelessVariables(variables, fixed_shapes=form == "xla")
         self._multi_step = MultiStep(
@@ -187,6 +197,8 @@ class Engine:
         weights = self.model.count_params()
         rows = self.batch_size * num_members(self.model)
         per_step = 3 * weights * rows  # one product forward, two for gradients
+        if self._replicas.count > 1:
+            per_step = per_step // self._replicas.count + int(_OPERATIONS_PER_EXCHANGE)
         per_call = min(
             _OPERATIONS_PER_CALL + _OPERATIONS_PER_COPIED_WEIGHT * weights,
             4 * _OPERATIONS_PER_CALL,
@@ -358,7 +370,8 @@ class Engine:
 
     def _call(self, inputs: MultiStepInputs) -> MultiStepOutputs:
         function: Any = self._function
-        outputs: MultiStepOutputs = function(inputs)
+        with self._replicas.watched():
+            outputs: MultiStepOutputs = function(inputs)
         self._variables.assign(outputs.values)
         self._epoch_values = [np.asarray(values) for values in outputs.epoch_values]
         return outputs

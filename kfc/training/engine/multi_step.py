@@ -237,11 +237,8 @@ class MultiStep:
             if chosen.shape.rank > 1:
                 chosen = tf.reshape(chosen, [-1])  # (members * batch,)
 
-            # The batch: x (batch, ...), y (batch,) or (batch, outputs), weights (batch,).
-            batch = tuple(tf.gather(part, chosen) for part in inputs.train)
-
             # Forward, gradient, update and metrics.
-            logs, values = self.variables.call(self.model.train_step, values, batch)
+            logs, values = self.variables.call(self._train, values, inputs.train, chosen)
 
             # The condition below reads `bad_step`, so the loop ends with this step.
             batch_loss = logs["batch_loss"]
@@ -255,6 +252,16 @@ class MultiStep:
                 tuple(state),
             )
         )
+
+    def _train(self, train: Tensors, chosen: tf.Tensor) -> dict[str, Any]:
+        """Trains on the rows with the numbers `chosen`, (batch,)."""
+        # The batch: x (batch, ...), y (batch,) or (batch, outputs), weights (batch,). Of
+        # several replicas, each has the inputs of its own rows alone.
+        x, *others = train
+        own = self.model.replicas.own(chosen)
+        batch = (tf.gather(x, own), *(tf.gather(part, chosen) for part in others))
+        logs: dict[str, Any] = self.model.train_step(batch)
+        return logs
 
     def _epoch_metrics(
         self, values: Tensors, held_out: Tensors, evaluate: tf.Tensor

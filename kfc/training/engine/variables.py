@@ -15,6 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kfc.training.distributing import OneReplica
+
 Tensors = list[tf.Tensor]
 """One tensor for each variable, or for each array of rows."""
 
@@ -108,6 +110,45 @@ class StatelessVariables:
         """Assigns values to the variables, after the last call."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
+
+
+class ReplicaVariables(StatelessVariables):
+    """Variables as tensors, a copy for each device of this process.
+
+    A function is called once for each device, with the values of its copy. Its results, and
+    the values after it, are the same on every device.
+
+    Args:
+        variables: Every variable that a function may read or change.
+        replicas: Replicas whose devices share each batch.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], replicas: OneReplica) -> None:
+        super().__init__(variables, fixed_shapes=False)
+        self._replicas = replicas
+
+    def read(self) -> Tensors:
+        """Returns the values of the variables: those of the first device, and so on."""
+        values = super().read()
+        return [value for _ in self._replicas.on_devices() for value in values]
+
+    def call(
+        self, function: Callable[..., Any], values: Tensors, *arguments: Any
+    ) -> tuple[Any, Tensors]:
+        """Calls a function on each device; returns the first result, and all values after."""
+        results: list[Any] = []
+        after: Tensors = []
+        for device in self._replicas.on_devices():
+            first = device * len(self.variables)
+            own = values[first : first + len(self.variables)]
+            result, own_after = super().call(function, own, *arguments)
+            results.append(result)
+            after += own_after
+        return results[0], after
+
+    def assign(self, values: Tensors) -> None:
+        """Assigns the values of the first device to the variables."""
+        super().assign(values[: len(self.variables)])
 
 
 class StatefulVariables:

@@ -1,0 +1,9 @@
+from .agreement import agree_on_signal as agree_on_signal
+from .agreement import check_same_training as check_same_training
+from .distribution_checks import not_distributed as not_distributed
+from .replicas import OneReplica as OneReplica
+from .replicas import StrategyReplicas as StrategyReplicas
+from .replicas import WorkerReplicas as WorkerReplicas
+from .starting import choose_distribution as choose_distribution
+from .starting import join_cluster as join_cluster
+from .starting import replicas_for as replicas_for

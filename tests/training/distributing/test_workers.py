@@ -1,0 +1,109 @@
+"""Several processes train one network, as one process would; a killed one costs only time."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kfc
+from kfc.spec import read_value
+
+SCRIPT = Path(__file__).with_name("worker_processes.py")
+SETTINGS = [
+    "network.activation=tanh",
+    "network.hidden=[24, 16]",
+    "training.batch_size=34",  # of 1,293 rows, so that the last batch has one row
+    "training.checkpoint_seconds=0.05",
+    "training.log_every=30",  # so that a call has 30 steps at most
+]
+
+
+@pytest.fixture
+def clusters(tmp_path):
+    """Runs clusters of workers one after the other, see `worker_processes.py`."""
+
+    def run(*wanted):
+        command = [sys.executable, str(SCRIPT), str(tmp_path), json.dumps(wanted)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def fit_command(folder, *settings):
+    place = ["--runs", str(folder / "runs"), "--json", "--quiet"]
+    return ["fit", "digits", *SETTINGS, *settings, *place]
+
+
+def in_one_process(folder, **overrides):
+    given = {key: read_value(value) for key, _, value in (s.partition("=") for s in SETTINGS)}
+    given |= {"training.engine": "graph", **overrides}
+    return kfc.fit("digits", overrides=given, runs=folder / "one", verbose=False)
+
+
+def relative_difference(run, other):
+    pairs = zip(run.network.get_weights(), other.network.get_weights(), strict=True)
+    largest = max(np.abs(weight).max() for weight in run.network.get_weights())
+    return max(np.abs(a - b).max() for a, b in pairs) / largest
+
+
+def test_after_a_kill_the_same_command_reaches_the_weights_of_one_process(clusters, tmp_path):
+    command = fit_command(tmp_path, "training.epochs=20", "network.dropout=0.1")
+    cluster = {"workers": 2, "command": command}
+    killed, again = clusters({**cluster, "kill": 1}, cluster)
+    assert killed["codes"] == [9, -9], killed["logs"]
+    assert killed["seconds"] < 30
+    assert "worker 1 of 2: expected every other worker to answer" in killed["logs"][0]
+    assert again["codes"] == [0, 0], again["logs"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["0001-digits"]
+    run = kfc.load(tmp_path / "runs" / "0001-digits")
+    assert run.spec.training.distribute == "multi_worker"
+    assert json.loads((run.folder / "environment.json").read_text())["resumed"]
+    one = in_one_process(tmp_path, **{"training.epochs": 20, "network.dropout": 0.1})
+    assert relative_difference(one, run) < 1e-4
+    assert run.metrics["test_loss"] == pytest.approx(one.metrics["test_loss"], rel=1e-4)
+    for name, values in one.history.items():
+        assert run.history[name] == pytest.approx(values, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["tape_sgd", "adam"])
+@pytest.mark.parametrize("workers", [2, 4])
+def test_weights_after_three_epochs_are_those_of_one_process(
+    clusters, tmp_path, workers, optimizer
+):
+    settings = ["training.epochs=3", f"training.optimizer={optimizer}"]
+    command = fit_command(tmp_path, *settings)
+    (done,) = clusters({"workers": workers, "command": command})
+    assert set(done["codes"]) == {0}, done["logs"]
+    run = kfc.load(tmp_path / "runs" / "0001-digits")
+    epochs = {"training.epochs": 3, "training.optimizer": optimizer}
+    assert relative_difference(in_one_process(tmp_path, **epochs), run) < 1e-4
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_a_random_worker_each_recover_to_the_same_weights(clusters, tmp_path):
+    generator = random.Random(0)
+    plain = {"workers": 2, "command": fit_command(tmp_path, "training.epochs=12")}
+    wanted = [plain]
+    for number in range(20):
+        name = f"kill{number}"
+        cluster = {
+            "workers": 2,
+            "command": fit_command(tmp_path, "training.epochs=12", f"name={name}"),
+        }
+        moment = {"run": f"*-{name}", "seconds": generator.uniform(0, 0.3)}
+        wanted += [{**cluster, **moment, "kill": generator.randrange(2)}, cluster]
+    done = clusters(*wanted)
+    for each in done[1::2]:
+        assert sorted(each["codes"]) == [-9, 9], each["logs"]
+        assert each["seconds"] < 30
+    assert all(each["codes"] == [0, 0] for each in done[2::2])
+    runs = [kfc.load(folder) for folder in sorted((tmp_path / "runs").iterdir())]
+    assert len(runs) == 21
+    assert len({run.weights_sha256 for run in runs}) == 1
