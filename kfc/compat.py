@@ -1,4 +1,4 @@
-"""Private APIs of Keras, TensorFlow, keras-tuner and tensorflow-datasets that kfc uses.
+"""Private APIs of Keras, TensorFlow, keras-tuner, tensorflow-datasets and Ray that kfc uses.
 
 No other module of kfc touches a private name of these libraries, so an upgrade of one of them
 is a change of this file alone. Each docstring gives the version in which the API was read, the
@@ -10,7 +10,10 @@ The libraries are imported inside the functions: importing this module costs not
 from __future__ import annotations
 
 import functools
+import importlib
+import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MethodType
@@ -420,3 +423,37 @@ def forbid_cloud_lookup(tensorflow_datasets: Any) -> None:
         tensorflow_datasets: The imported library.
     """
     tensorflow_datasets.core.utils.gcs_utils._is_gcs_disabled = True
+
+
+# --- Ray ----------------------------------------------------------------------------------
+
+
+def secure_ray(*, loopback_only: bool) -> Any:
+    """Imports Ray with token authentication, and chooses where its servers listen.
+
+    Ray 2.60.0. `ray._private.ray_constants.ENABLE_RAY_CLUSTER` decides whether a node has the
+    address 127.0.0.1, to which all its servers are then bound; by default that is so on macOS
+    and Windows alone, and on Linux each server listens on every interface. The constant and
+    `RAY_AUTH_MODE` are read at Ray's import, and a token when it is needed first, so both are
+    set again in a process that has imported Ray before.
+
+    Test: `test_ray_is_imported_with_tokens_and_can_stay_on_the_loopback_interface`.
+
+    Args:
+        loopback_only: Whether a node of this process listens on the loopback interface only.
+
+    Returns:
+        The module ray.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")  # seconds until a refusal; 20 else
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray, constants, raylet = map(
+            importlib.import_module, ("ray", "ray._private.ray_constants", "ray._raylet")
+        )
+    if not ray.is_initialized():
+        constants.ENABLE_RAY_CLUSTER = not loopback_only  # type: ignore[attr-defined]
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+    return ray

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from kfc.cli import listing_commands, report_command, run_commands, spec_commands
+from kfc.cli.arguments import with_ray_address
 from kfc.errors import KfcError
 from kfc.system import standard_streams
 
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     with standard_streams.guarded_streams():
         try:
             # typer ends with SystemExit: 0, 2 for a usage error, 130 for Ctrl-C.
-            app(arguments)
+            app(with_ray_address(sys.argv[1:] if arguments is None else arguments))
         except KfcError as error:
             for finding in error.findings:
                 print(f"error: {finding}", file=sys.stderr)

@@ -13,7 +13,7 @@ import typer
 
 from kfc.cli import printing, table_commands
 from kfc.cli.arguments import check_fold_options, spec_and_overrides, with_eager
-from kfc.cli.options import AsJson, Quiet, SpecArguments, Verbose, progress_level
+from kfc.cli.options import AsJson, OnRay, Quiet, SpecArguments, Verbose, progress_level
 from kfc.cli.startup import start_for_command
 from kfc.errors import NumbersError
 
@@ -75,8 +75,14 @@ def fit(
         int, typer.Option(min=1, help="Number of times that all folds are trained.")
     ] = 1,
     workers: Annotated[
-        int, typer.Option(min=1, help="Number of processes that train folds at once.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of processes that train folds at once.  [default: 1]",
+            show_default=False,
+        ),
+    ] = None,
+    ray: OnRay = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -87,7 +93,7 @@ def fit(
     """
     from kfc.spec import load_spec
 
-    check_fold_options(folds, repeats, workers, start)
+    check_fold_options(folds, repeats, workers, start, ray)
     spec, overrides = spec_and_overrides(arguments or [])
     if eager:
         overrides = with_eager(overrides)
@@ -97,8 +103,8 @@ def fit(
 
     shown = progress_level(quiet=quiet, verbose=verbose)
     if folds is not None:
-        options: dict[str, Any] = {"repeats": repeats, "workers": workers, "runs": runs}
-        result = kfc.cross_validate(checked, folds=folds, verbose=shown, **options)
+        options: dict[str, Any] = {"repeats": repeats, "workers": workers, "ray": ray}
+        result = kfc.cross_validate(checked, folds=folds, runs=runs, verbose=shown, **options)
         printing.print_cross_validation(result, as_json)
         return
     begin = kfc.load(start) if start else None
@@ -111,8 +117,14 @@ def fit(
 def tune(
     arguments: SpecArguments = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Number of processes that train at once.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of processes that train at once.  [default: 1]",
+            show_default=False,
+        ),
+    ] = None,
+    ray: OnRay = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -135,12 +147,15 @@ def tune(
     and trial 0 are trained again with new seeds, and only the winner is evaluated on the test
     rows. The key `search` of SPEC sets the search space and the algorithm.
     """
+    from kfc.cluster import check_ray
     from kfc.spec import load_spec
     from kfc.tuning import Space, read_status, search_folder
 
     spec, overrides = spec_and_overrides(arguments or [])
     checked = load_spec(spec, overrides)
     Space.of(checked)  # before TensorFlow is imported
+    if ray is not None:
+        check_ray(ray)
     place = folder or search_folder(checked, runs)
     if show:
         status = read_status(place)
@@ -152,7 +167,7 @@ def tune(
     start_for_command(quiet)
     import kfc
 
-    search = kfc.tune(checked, workers=workers, folder=place, verbose=not quiet)
+    search = kfc.tune(checked, workers=workers, ray=ray, folder=place, verbose=not quiet)
     if as_json:
         printing.print_json(search.summary())
         return

@@ -31,11 +31,13 @@ from .predictions import raw_rows as raw_rows
 from .predictions import table as table
 from .published import PublishedResult as PublishedResult
 from .published import published_beside as published_beside
+from .resuming import MACHINE_KEYS as MACHINE_KEYS
 from .run import Run as Run
 from .run import load_run as load_run
 from .run_list import ListedRun as ListedRun
 from .run_list import date_of as date_of
 from .run_list import list_runs as list_runs
+from .running_process import running_process as running_process
 from .sample_file import Sample as Sample
 from .table_rows import encoded_rows as encoded_rows
 from .table_rows import typed_rows as typed_rows

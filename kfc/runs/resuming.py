@@ -18,7 +18,16 @@ from kfc.system import locks, safe_open
 from kfc.training.checkpoints import Checkpoint, store
 
 _BEGINNING = ("spec.yaml", environment.FILE)
-_MACHINE = ("python", "processor", "cores", "devices", "threads", "versions", "flags", "keras")
+MACHINE_KEYS = (
+    "python",
+    "processor",
+    "cores",
+    "devices",
+    "threads",
+    "versions",
+    "flags",
+    "keras",
+)
 
 
 @dataclass(frozen=True)
@@ -184,7 +193,7 @@ def machine_differences(unfinished: Unfinished, machine: dict[str, Any]) -> list
         machine: Machine, versions, devices and settings of this process.
     """
     then, now = (
-        {key: of.get(key) for key in _MACHINE} for of in (unfinished.environment, machine)
+        {key: of.get(key) for key in MACHINE_KEYS} for of in (unfinished.environment, machine)
     )
     return environment.value_differences(then, now)
 

@@ -1,0 +1,134 @@
+"""Runs jobs on a node of a cluster, in a folder of its own, and returns their files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfc.errors import KfcError
+from kfc.runs import environment, running_process, start_for_spec
+from kfc.spec import Spec
+from kfc.system import atomic, safe_open, tensorflow_startup
+
+_NOT_SENT = ".lock"
+
+
+@dataclass(frozen=True)
+class StartOrder:
+    """Settings of the process that hands out the jobs.
+
+    Args:
+        spec: Spec whose plug-ins the node needs.
+        threads: Number of TensorFlow's threads; None for one per core.
+        flags: Environment variables that the bits of a training may depend on.
+        folder: Current folder, from which relative paths of a spec begin.
+    """
+
+    spec: Spec
+    threads: int | None
+    flags: Mapping[str, str]
+    folder: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of a job.
+
+    Args:
+        result: Object that the runner returned; None if it failed.
+        files: Name -> bytes of each file in the job's folder.
+        error: Error of kfc that the runner raised, or None.
+    """
+
+    result: Any
+    files: dict[str, bytes]
+    error: KfcError | None = None
+
+
+class RemoteWorker:
+    """Runs jobs in a process of a node. Ray makes an actor of it."""
+
+    def __init__(self) -> None:
+        self._runner: Any = None
+        self._root = Path()
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the address and versions of this node, before TensorFlow is imported."""
+        import ray
+
+        return {
+            "address": ray.util.get_node_ip_address(),
+            "node_id": ray.get_runtime_context().get_node_id(),
+            "versions": environment.versions_of(environment.VERSIONS),
+            "authentication": os.environ.get("RAY_AUTH_MODE", ""),
+        }
+
+    def start(self, order: StartOrder) -> dict[str, Any] | KfcError:
+        """Starts TensorFlow and imports the plug-ins; returns the machine of this node."""
+        for name in environment.FLAGS:
+            os.environ.pop(name, None)
+        os.environ.update(order.flags)
+        if Path(order.folder).is_dir():
+            os.chdir(order.folder)
+        try:
+            tensorflow_startup.import_tensorflow()
+            tensorflow_startup.start_tensorflow(order.threads)
+            start_for_spec(order.spec, insist_on_threads=False)
+            return running_process()
+        except KfcError as error:
+            return error
+
+    def load(self, make_runner: Callable[[Path], Any]) -> None:
+        """Makes the runner, with a folder that exists while a job runs.
+
+        Args:
+            make_runner: Callable with the data, which the node has received once.
+        """
+        self._root = Path(tempfile.mkdtemp(prefix="kfc-"))
+        self._root.rmdir()
+        self._runner = make_runner(self._root)
+
+    def run(self, job: Any, folder: str, files: Mapping[str, bytes]) -> Outcome:
+        """Runs a job; an error of kfc is returned, because it has to keep its class.
+
+        Args:
+            job: Argument of the runner's `run`.
+            folder: Folder of the job, relative to the runner's folder.
+            files: Name -> bytes of the files that the job needs, relative to it too.
+        """
+        self._root.mkdir(mode=0o700)
+        try:
+            for name, content in files.items():
+                atomic.make_folder((self._root / name).parent)
+                atomic.write_file(self._root / name, content)
+            result, error = self._runner.run(job), None
+        except KfcError as caught:
+            result, error = None, caught
+        try:
+            return Outcome(result, folder_contents(self._root / folder), error)
+        finally:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+
+def folder_contents(folder: Path) -> dict[str, bytes]:
+    """Returns name -> bytes of the files in a folder; none if it is missing.
+
+    Partial files of killed processes and locks are left out.
+
+    Args:
+        folder: Folder.
+    """
+    if not folder.is_dir():
+        return {}
+    found = {}
+    for path, is_folder in safe_open.tree(folder):
+        parts = path.relative_to(folder).parts
+        is_partial = any(part.startswith(atomic.PARTIAL) for part in parts)
+        if not is_folder and not is_partial and path.name != _NOT_SENT:
+            found["/".join(parts)] = atomic.read_bytes(path)
+    return found
