@@ -446,7 +446,7 @@ def secure_ray(*, loopback_only: bool) -> Any:
         The module ray.
     """
     os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")  # seconds until a refusal; 20 else
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # 20: minutes until a refusal
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray, constants, raylet = map(
@@ -457,3 +457,17 @@ def secure_ray(*, loopback_only: bool) -> Any:
         raylet.Config.initialize("")
         raylet.AuthenticationTokenLoader.instance().reset_cache()
     return ray
+
+
+def show_ray_messages(shown: bool) -> None:
+    """Chooses whether Ray's messages of other processes appear on stdout.
+
+    Ray 2.60.0, `ray._private.worker._worker_logs_enabled`. The death of a node is printed to
+    stdout, also without `log_to_driver`, among the results of a command.
+
+    Test: `test_ray_prints_no_message_of_other_processes`.
+
+    Args:
+        shown: Whether they appear.
+    """
+    importlib.import_module("ray._private.worker")._worker_logs_enabled = shown  # type: ignore[attr-defined]

@@ -12,8 +12,8 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 # A folder imports only from those above it; `testing` and `cli` may import from any.
 FOLDERS = (
     "compat errors findings pages registry system spec preprocessing data network training "
-    "reference reference_inputs reference_updates runs cluster ensembles ejecting verification "
-    "exporting tuning reporting estimators testing cli __main__ __init__"
+    "reference reference_inputs reference_updates runs cluster ensembles ejecting "
+    "verification exporting tuning reporting estimators testing cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(FOLDERS.split())}
 FACES = {

@@ -13,8 +13,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from kfc.cluster.ray_session import ray_session
-from kfc.cluster.remote_worker import Outcome, RemoteWorker, StartOrder, folder_contents
+from kfc.cluster.ray_session import joined_ray
+from kfc.cluster.remote_worker import (
+    Outcome,
+    RemoteWorker,
+    StartOrder,
+    folder_contents,
+    used_plugins,
+)
 from kfc.errors import Finding, KfcError, SpecError, one_line
 from kfc.runs import MACHINE_KEYS, environment, running_process
 from kfc.spec import Spec
@@ -24,7 +30,6 @@ MAX_DEATHS = 3
 """Number of processes that die on one job, while their nodes live, until the job counts as the
 cause; also the number of processes in a row that may die while they start."""
 
-_MODE = "RAY_AUTH_MODE"
 _SAME = "Install on every node what this machine has."
 _TURN_SECONDS = 2.0
 _PATIENCE_SECONDS = 20.0
@@ -111,7 +116,9 @@ class RayJobs:
         self._root, self._say = options.root, options.say
         self._here = running_process()
         flags, folder = dict(self._here["flags"]), str(user_paths.current())
-        self._order = StartOrder(options.spec, options.threads, flags, folder)
+        self._order = StartOrder(
+            options.spec, used_plugins(options.spec), options.threads, flags, folder
+        )
         self._check_room()
         self._runner = ray.put(make_runner)
         self._actor_class = ray.remote(RemoteWorker)
@@ -217,6 +224,7 @@ class RayJobs:
             deaths = self._deaths.get(dead.job.folder, 0) + alone
             self._deaths[dead.job.folder] = deaths
             if deaths == MAX_DEATHS:
+                self._hand_out()
                 return True
             lost = f"a process of node {dead.node} died" if alone else f"lost node {dead.node}"
             self._say(f"{lost}: {dead.job.folder} starts again elsewhere")
@@ -235,18 +243,13 @@ class RayJobs:
     # --- checks of a node -------------------------------------------------------------------
 
     def _check_node(self, worker: _Worker, facts: dict[str, Any]) -> None:
-        """Checks that a node asks for the token, and has this version of kfc.
+        """Checks that a node has this version of kfc, because objects of kfc are sent to it.
 
         Raises:
-            SpecError: If one of them is not so.
+            SpecError: If it has another one.
         """
         worker.node = str(facts["address"])
         worker.machine = {"node_id": facts["node_id"]}
-        if facts["authentication"] != "token" and os.environ.get(_MODE) == "token":
-            remedy = f"Stop Ray on every node, and start it with {_MODE}=token."
-            expected = f"a cluster with token authentication ({_MODE}=token)"
-            got = "one that runs what anybody sends to it"
-            raise SpecError(Finding(f"node {worker.node}", expected, got, remedy))
         name = "keras-fully-connected"
         here, there = self._here["versions"].get(name), facts["versions"].get(name)
         if here != there:
@@ -270,17 +273,16 @@ class RayJobs:
 
     def _unusable(self, worker: _Worker, error: Exception) -> SpecError:
         """Returns the error for a worker that cannot start or whose job ended by a bug."""
-        text = str(getattr(error, "cause", None) or error)
-        missing = re.search(r"No module named '([\w.]+)'", str(error))
-        where = f"node {worker.node}" if worker.node else "a node of the cluster"
-        if missing:
+        lines = str(getattr(error, "cause", None) or error).strip().splitlines()
+        expected, got = "processes that start and work", lines[-1] if lines else repr(error)
+        remedy = "Free memory on the node; the files that `data` names must be there too."
+        if missing := re.search(r"No module named '([\w.]+)'", str(error)):
             expected, got = "the packages of this machine", f"no module {missing[1]}"
             remedy = "Install kfc and the plug-ins of the spec on every node."
-        else:
-            expected = "processes that start and work"
-            got = one_line(text.strip().splitlines()[-1] if text.strip() else repr(error))
-            remedy = "Free memory on the node; the files that `data` names must be there too."
-        return SpecError(Finding(where, expected, got, remedy))
+        elif worker.stage == "describe":
+            remedy = "Start Ray on every node with RAY_AUTH_MODE=token and the same token."
+        where = f"node {worker.node}" if worker.node else "a node of the cluster"
+        return SpecError(Finding(where, expected, one_line(got).rstrip("."), remedy))
 
     # --- room and progress ------------------------------------------------------------------
 
@@ -308,16 +310,16 @@ class RayJobs:
         size_bytes = size.get(self._runner, {}).get("object_size", 0)
         nodes = sum(node["Alive"] for node in self._ray.nodes())
         return (
-            f"Ray: {nodes} node{'s' * (nodes > 1)}, {self._total()} processors; each node "
+            f"Ray: nodes {nodes}, processors {self._total()}; each node "
             f"receives the data once, {size_bytes / 1e6:.1f} MB"
         )
 
     def _show_patience(self) -> None:
-        if any(worker.stage in ("idle", "run") for worker in self._workers):
+        if any(worker.stage != "describe" for worker in self._workers):
             return
         if time.monotonic() - self._last_news > _PATIENCE_SECONDS:
             self._last_news = time.monotonic()
-            self._say(f"waiting for a node with {self._options.processors} free processors")
+            self._say("waiting for a node with a free processor for each thread")
 
     # --- files ------------------------------------------------------------------------------
 
@@ -344,20 +346,22 @@ class RayJobs:
 def _on_node(error: KfcError, node: str) -> KfcError:
     """Returns the same error with the node's name in each finding."""
     findings = (
-        replace(each, where=f"node {node}, {each.where}", remedy=f"{_SAME} {each.remedy}")
+        replace(
+            each, where=f"node {node}, {each.where}", remedy=f"{_SAME} {each.remedy}".rstrip()
+        )
         for each in error.findings
     )
     return type(error)(*findings)
 
 
 @contextmanager
-def ray_jobs(
+def cluster_jobs(
     address: str, make_runner: Callable[[Path], Any], options: ClusterOptions
 ) -> Iterator[RayJobs]:
     """Connects to a cluster, and ends its workers and the connection with the `with` block.
 
     Args:
-        address: Address of the cluster, see `ray_session`.
+        address: Address of the cluster, see `joined_ray`.
         make_runner: Picklable callable that makes the runner in a folder.
         options: How the jobs are run.
 
@@ -366,7 +370,7 @@ def ray_jobs(
     """
     processors = max(os.cpu_count() or 1, (options.count or 1) * options.processors)
     with (
-        ray_session(address, processors) as ray,
+        joined_ray(address, processors) as ray,
         closing(RayJobs(ray, make_runner, options)) as jobs,
     ):
         yield jobs

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from kfc import compat
-from kfc.errors import Finding, SpecError
+from kfc.errors import Finding, SpecError, one_line
 from kfc.system import tensorflow_startup
 
 LOCAL = "local"
@@ -49,7 +49,7 @@ def check_ray(address: str) -> None:
 
 
 @contextmanager
-def ray_session(address: str, processors: int) -> Iterator[ModuleType]:
+def joined_ray(address: str, processors: int) -> Iterator[ModuleType]:
     """Connects this process to a cluster, and disconnects it when the `with` block ends.
 
     A process that is connected already stays so. A local cluster listens on the loopback
@@ -75,10 +75,12 @@ def ray_session(address: str, processors: int) -> Iterator[ModuleType]:
             yield ray
             return
         _connect(ray, address, processors)
+        compat.show_ray_messages(False)
         try:
             yield ray
         finally:
             ray.shutdown()
+            compat.show_ray_messages(True)
 
 
 def _connect(ray: ModuleType, address: str, processors: int) -> None:
@@ -86,16 +88,20 @@ def _connect(ray: ModuleType, address: str, processors: int) -> None:
     if address == LOCAL:
         options |= {"num_cpus": processors, "include_dashboard": False}
     error: Exception | None = None
+    terminated = False
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     with tensorflow_startup.stderr_held_back():  # Ray's C++ part prints
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **options)
-        except (Exception, SystemExit) as caught:
-            error = RuntimeError(str(caught)) if isinstance(caught, SystemExit) else caught
-            error.__cause__ = caught.__cause__
+        except SystemExit:  # Ray's handler of SIGTERM, with another exit code
+            terminated = True
+        except Exception as caught:
+            error = caught
     if is_main and before is not None:
-        signal.signal(signal.SIGTERM, before)  # Ray's handler has another exit code
+        signal.signal(signal.SIGTERM, before)
+    if terminated:
+        signal.raise_signal(signal.SIGTERM)
     if error is not None:
         with suppress(Exception):
             ray.shutdown()
@@ -119,13 +125,13 @@ def _refusal(address: str, error: Exception) -> Finding:
         return Finding(
             where,
             "the versions of Ray and Python that the cluster has",
-            " ".join(text.split()),
+            one_line(text)[:300],
             "Install the same versions on every node.",
         )
     return Finding(
         where,
         "a Ray cluster, one of whose nodes is this machine",
-        " ".join(text.split())[:300] or type(error).__name__,
+        one_line(str(error)).rstrip("."),
         f"Run `RAY_AUTH_MODE=token ray start --address={address}` on this machine first, or "
         "send the command to the cluster by `ray job submit`.",
     )

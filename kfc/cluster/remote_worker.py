@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc.errors import KfcError
+from kfc.errors import Finding, KfcError, PluginError
+from kfc.registry import BLOCKS, CALLBACKS, OPTIMIZERS
 from kfc.runs import environment, running_process, start_for_spec
 from kfc.spec import Spec
 from kfc.system import atomic, safe_open, tensorflow_startup
 
 _NOT_SENT = ".lock"
+_TRAINING = (BLOCKS, OPTIMIZERS, CALLBACKS)
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,15 @@ class StartOrder:
     """Settings of the process that hands out the jobs.
 
     Args:
-        spec: Spec whose plug-ins the node needs.
+        spec: Spec of the trainings.
+        plugins: Kind and name of each plug-in that it uses, with the package that owns it.
         threads: Number of TensorFlow's threads; None for one per core.
         flags: Environment variables that the bits of a training may depend on.
         folder: Current folder, from which relative paths of a spec begin.
     """
 
     spec: Spec
+    plugins: Mapping[tuple[str, str], str]
     threads: int | None
     flags: Mapping[str, str]
     folder: str
@@ -65,7 +70,6 @@ class RemoteWorker:
             "address": ray.util.get_node_ip_address(),
             "node_id": ray.get_runtime_context().get_node_id(),
             "versions": environment.versions_of(environment.VERSIONS),
-            "authentication": os.environ.get("RAY_AUTH_MODE", ""),
         }
 
     def start(self, order: StartOrder) -> dict[str, Any] | KfcError:
@@ -76,6 +80,7 @@ class RemoteWorker:
         if Path(order.folder).is_dir():
             os.chdir(order.folder)
         try:
+            _check_plugins(order.plugins)
             tensorflow_startup.import_tensorflow()
             tensorflow_startup.start_tensorflow(order.threads)
             start_for_spec(order.spec, insist_on_threads=False)
@@ -132,3 +137,32 @@ def folder_contents(folder: Path) -> dict[str, bytes]:
         if not is_folder and not is_partial and path.name != _NOT_SENT:
             found["/".join(parts)] = atomic.read_bytes(path)
     return found
+
+
+def used_plugins(spec: Spec) -> dict[tuple[str, str], str]:
+    """Returns the plug-ins whose names are in a spec, also in its search space.
+
+    Args:
+        spec: Spec of the trainings.
+
+    Returns:
+        Kind and name of each plug-in -> the package that offers it.
+    """
+    text = spec.model_dump_json()
+    return {
+        (registry.kind, name): owners[0]
+        for registry in _TRAINING
+        for name, owners in registry.owners().items()
+        if name not in registry.builtins and json.dumps(name) in text
+    }
+
+
+def _check_plugins(plugins: Mapping[tuple[str, str], str]) -> None:
+    here = {(kind.kind, name) for kind in _TRAINING for name in kind.names()}
+    missing = [
+        Finding(f"{kind} {name}", f"the package {owner}, which offers it", "none")
+        for (kind, name), owner in plugins.items()
+        if (kind, name) not in here
+    ]
+    if missing:
+        raise PluginError(*missing)

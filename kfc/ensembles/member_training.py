@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kfc.cluster import MAX_DEATHS, ClusterOptions, RemoteJob, ray_jobs
+from kfc.cluster import MAX_DEATHS, ClusterOptions, RemoteJob, cluster_jobs
 from kfc.data import Prepared, RawRows, prepare, read_rows, read_source, streams_table
 from kfc.ensembles.plan_file import EnsemblePlan, Member
 from kfc.errors import Finding, SpecError
@@ -173,7 +173,7 @@ def _train_on_cluster(
     quiet = MemberRunner(runner.data, runner.cache)
     quiet.prepare = runner.prepare
     options = ClusterOptions(spec, threads, workers, len(unfinished), folder, say)
-    with ray_jobs(ray, functools.partial(_OnNode, quiet), options) as jobs:
+    with cluster_jobs(ray, functools.partial(_OnNode, quiet), options) as jobs:
         for number, member in enumerate(unfinished):
             jobs.submit(RemoteJob(number, member, member.folder.name))
         for member in members:

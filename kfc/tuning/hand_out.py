@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from kfc.cluster import MAX_DEATHS, ClusterOptions, RayJobs, RemoteJob, ray_jobs
+from kfc.cluster import MAX_DEATHS, ClusterOptions, RayJobs, RemoteJob, cluster_jobs
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Trial
 from kfc.tuning.trial_runner import Job, Preparer, TrialRunner, trial_folder
@@ -109,7 +109,7 @@ def started_workers(
             runners.root,
             functools.partial(console.print, soft_wrap=True),
         )
-        with ray_jobs(ray, runners, options) as jobs:
+        with cluster_jobs(ray, runners, options) as jobs:
             yield ClusterWorkers(jobs, objective)
         return
     pool: Workers = CurrentProcess(runners())

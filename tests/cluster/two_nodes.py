@@ -10,7 +10,6 @@ happens (`none`). All processes end with this one, because it is the first of it
 
 import contextlib
 import glob
-import json
 import os
 import pathlib
 import secrets
