@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kfc.cluster.node_checks import bits_remark, check_version, on_node, start_failure
 from kfc.cluster.ray_session import joined_ray
 from kfc.cluster.remote_worker import (
     Outcome,
@@ -21,8 +21,8 @@ from kfc.cluster.remote_worker import (
     folder_contents,
     used_plugins,
 )
-from kfc.errors import Finding, KfcError, SpecError, one_line
-from kfc.runs import MACHINE_KEYS, environment, running_process
+from kfc.errors import Finding, KfcError, SpecError
+from kfc.runs import running_process
 from kfc.spec import Spec
 from kfc.system import atomic, user_paths
 
@@ -30,7 +30,10 @@ MAX_DEATHS = 3
 """Number of processes that die on one job, while their nodes live, until the job counts as the
 cause; also the number of processes in a row that may die while they start."""
 
-_SAME = "Install on every node what this machine has."
+SAVE_SECONDS = 20.0
+"""Seconds between two checkpoints of a job that come back: a dead node loses about as many."""
+
+_FILES = "files"
 _TURN_SECONDS = 2.0
 _PATIENCE_SECONDS = 20.0
 
@@ -81,13 +84,25 @@ class ClusterOptions:
 
 @dataclass(eq=False)
 class _Worker:
-    """An actor and its stage: describe, start, load, idle, run."""
+    """An actor and its stage: describe, start, load, idle, run.
+
+    Args:
+        actor: Handle of the actor.
+        stage: Method that it runs, or `idle`.
+        job: Job that it runs.
+        node: Address of its node; empty until the actor answers.
+        node_id: Ray's name of the node.
+        saved_at: Time of the last question for a checkpoint, or of the start of the job.
+        saved: Name of the newest checkpoint that this machine has.
+    """
 
     actor: Any
     stage: str = "describe"
     job: RemoteJob | None = None
     node: str = ""
-    machine: dict[str, Any] = field(default_factory=dict)
+    node_id: str = ""
+    saved_at: float = 0.0
+    saved: str = ""
 
 
 class RayJobs:
@@ -121,9 +136,11 @@ class RayJobs:
         )
         self._check_room()
         self._runner = ray.put(make_runner)
-        self._actor_class = ray.remote(RemoteWorker)
+        # A job runs in one thread, and a second one reads its checkpoints meanwhile.
+        self._actor_class = ray.remote(concurrency_groups={_FILES: 1})(RemoteWorker)
         self._workers: list[_Worker] = []
         self._waiting: dict[Any, _Worker] = {}  # result that is awaited -> worker
+        self._saving: dict[Any, tuple[_Worker, RemoteJob]] = {}  # checkpoints that come
         self._queue: deque[RemoteJob] = deque()
         self._deaths: dict[str, int] = {}  # folder of a job -> deaths, their nodes alive
         self._deaths_at_start = 0
@@ -148,12 +165,17 @@ class RayJobs:
             SpecError: If workers cannot start.
         """
         while True:
-            ready, _ = self._ray.wait(list(self._waiting), timeout=_TURN_SECONDS)
+            self._ask_for_checkpoints()
+            awaited = [*self._saving, *self._waiting]
+            ready, _ = self._ray.wait(awaited, timeout=_TURN_SECONDS)
             if not ready:
                 self._show_patience()
                 continue
             self._last_news = time.monotonic()
             (reference,) = ready
+            if reference in self._saving:
+                self._keep_checkpoint(reference)
+                continue
             worker = self._waiting.pop(reference)
             job = worker.job
             try:
@@ -162,8 +184,10 @@ class RayJobs:
                 if self._is_fatal(worker, error) and job is not None:
                     return job, None
                 continue
-            except (self._ray.exceptions.RayError, ImportError) as error:
-                raise self._unusable(worker, error) from error
+            except self._ray.exceptions.RayError as error:
+                if worker.stage == "run":
+                    raise  # a bug, with its traceback on the node
+                raise start_failure(worker.node, error) from error
             if worker.stage == "run" and job is not None:
                 worker.stage, worker.job = "idle", None
                 self._hand_out()
@@ -172,10 +196,10 @@ class RayJobs:
             self._hand_out()
 
     def close(self) -> None:
-        """Ends all workers at once; files of unfinished jobs are lost."""
+        """Ends all workers at once; unfinished jobs keep the checkpoints that came back."""
         for worker in self._workers:
             self._ray.kill(worker.actor)
-        self._workers, self._waiting = [], {}
+        self._workers, self._waiting, self._saving = [], {}, {}
 
     # --- workers ----------------------------------------------------------------------------
 
@@ -184,6 +208,7 @@ class RayJobs:
         for worker in self._workers:
             if worker.stage == "idle" and self._queue:
                 worker.job, worker.stage = self._queue.popleft(), "run"
+                worker.saved_at, worker.saved = time.monotonic(), ""
                 files = self._inputs(worker.job)
                 call = worker.actor.run.remote(worker.job.job, worker.job.folder, files)
                 self._waiting[call] = worker
@@ -198,12 +223,16 @@ class RayJobs:
         """Takes a worker from one stage of its start to the next one."""
         actor = worker.actor
         if worker.stage == "describe":
-            self._check_node(worker, value)
+            worker.node, worker.node_id = str(value["address"]), value["node_id"]
+            check_version(worker.node, self._here["versions"], value["versions"])
             worker.stage, call = "start", actor.start.remote(self._order)
         elif worker.stage == "start":
             if isinstance(value, KfcError):
-                raise _on_node(value, worker.node)
-            self._compare(worker, value)
+                raise on_node(value, worker.node)
+            remark = bits_remark(worker.node, self._here, value)
+            if remark and remark not in self.remarks:
+                self.remarks.append(remark)
+                self._say(remark)
             worker.stage, call = "load", actor.load.remote(self._runner)
         else:
             worker.stage, self._deaths_at_start = "idle", 0
@@ -219,7 +248,7 @@ class RayJobs:
         self._workers.remove(dead)
         self._ray.kill(dead.actor)  # one that cannot be reached may still run
         died = isinstance(error, self._ray.exceptions.ActorDiedError)
-        alone = died and self._is_alive(dead.machine.get("node_id", ""))
+        alone = died and self._is_alive(dead.node_id)
         if dead.job is not None:
             deaths = self._deaths.get(dead.job.folder, 0) + alone
             self._deaths[dead.job.folder] = deaths
@@ -232,57 +261,13 @@ class RayJobs:
         elif dead.stage != "idle":
             self._deaths_at_start += 1
             if self._deaths_at_start == MAX_DEATHS:
-                raise self._unusable(dead, error)
+                raise start_failure(dead.node, error)
         self._hand_out()
         return False
 
     def _is_alive(self, node_id: str) -> bool:
         nodes = self._ray.nodes()
         return any(node["NodeID"] == node_id and node["Alive"] for node in nodes)
-
-    # --- checks of a node -------------------------------------------------------------------
-
-    def _check_node(self, worker: _Worker, facts: dict[str, Any]) -> None:
-        """Checks that a node has this version of kfc, because objects of kfc are sent to it.
-
-        Raises:
-            SpecError: If it has another one.
-        """
-        worker.node = str(facts["address"])
-        worker.machine = {"node_id": facts["node_id"]}
-        name = "keras-fully-connected"
-        here, there = self._here["versions"].get(name), facts["versions"].get(name)
-        if here != there:
-            remedy = "Install the same version on every node."
-            raise SpecError(Finding(f"node {worker.node}", f"kfc {here}", f"{there}", remedy))
-
-    def _compare(self, worker: _Worker, machine: dict[str, Any]) -> None:
-        """Says once for each node how it differs from this machine."""
-        then, now = (
-            {key: of.get(key) for key in MACHINE_KEYS} for of in (self._here, machine)
-        )
-        changes = environment.value_differences(then, now)
-        if not changes:
-            return
-        said = "; ".join(line.replace(" then, ", " here, ") for line in changes)
-        said = said.replace(" now", " there")
-        remark = f"Node {worker.node} has other values, so other bits are possible: {said}."
-        if remark not in self.remarks:
-            self.remarks.append(remark)
-            self._say(remark)
-
-    def _unusable(self, worker: _Worker, error: Exception) -> SpecError:
-        """Returns the error for a worker that cannot start or whose job ended by a bug."""
-        lines = str(getattr(error, "cause", None) or error).strip().splitlines()
-        expected, got = "processes that start and work", lines[-1] if lines else repr(error)
-        remedy = "Free memory on the node; the files that `data` names must be there too."
-        if missing := re.search(r"No module named '([\w.]+)'", str(error)):
-            expected, got = "the packages of this machine", f"no module {missing[1]}"
-            remedy = "Install kfc and the plug-ins of the spec on every node."
-        elif worker.stage == "describe":
-            remedy = "Start Ray on every node with RAY_AUTH_MODE=token and the same token."
-        where = f"node {worker.node}" if worker.node else "a node of the cluster"
-        return SpecError(Finding(where, expected, one_line(got).rstrip("."), remedy))
 
     # --- room and progress ------------------------------------------------------------------
 
@@ -334,24 +319,39 @@ class RayJobs:
     def _received(self, job: RemoteJob, outcome: Outcome) -> Any:
         """Writes the files of a finished job; returns its result, or raises its error."""
         self._deaths.pop(job.folder, None)
-        if outcome.files:
-            folder = self._root / job.folder
-            atomic.make_folder(folder.parent)
-            atomic.write_folder(folder, outcome.files, replace=True)
+        self._write(job, outcome.files)
         if outcome.error is not None:
             raise outcome.error
         return outcome.result
 
+    def _write(self, job: RemoteJob, files: dict[str, bytes]) -> None:
+        if files:
+            folder = self._root / job.folder
+            atomic.make_folder(folder.parent)
+            atomic.write_folder(folder, files, replace=True)
 
-def _on_node(error: KfcError, node: str) -> KfcError:
-    """Returns the same error with the node's name in each finding."""
-    findings = (
-        replace(
-            each, where=f"node {node}, {each.where}", remedy=f"{_SAME} {each.remedy}".rstrip()
-        )
-        for each in error.findings
-    )
-    return type(error)(*findings)
+    def _ask_for_checkpoints(self) -> None:
+        """Asks for the newest checkpoint of each job that has run for a while."""
+        asked = [worker for worker, _ in self._saving.values()]
+        for worker in self._workers:
+            due = time.monotonic() - worker.saved_at >= SAVE_SECONDS
+            if worker.job is not None and due and worker not in asked:
+                method = worker.actor.checkpoint.options(concurrency_group=_FILES)
+                call = method.remote(worker.job.folder, worker.saved)
+                self._saving[call] = worker, worker.job
+
+    def _keep_checkpoint(self, reference: Any) -> None:
+        """Writes the files of an unfinished job, with which another node continues it."""
+        worker, job = self._saving.pop(reference)
+        worker.saved_at = time.monotonic()
+        try:
+            name, files = self._ray.get(reference)
+        except self._ray.exceptions.RayError:
+            return  # the job's own result says what happened
+        if worker.job is job and files:
+            self._write(job, files)
+            worker.saved = name
+            self._deaths.pop(job.folder, None)
 
 
 @contextmanager

@@ -119,6 +119,34 @@ class RemoteWorker:
         finally:
             shutil.rmtree(self._root, ignore_errors=True)
 
+    def checkpoint(self, folder: str, known: str) -> tuple[str, dict[str, bytes]]:
+        """Returns the files of the job that runs, if it has a newer checkpoint.
+
+        Another thread writes these files meanwhile. Checkpoints appear and disappear as a
+        whole, so they are complete if they are the same before and after; logs may be longer
+        than a checkpoint says, and are truncated to it.
+
+        Args:
+            folder: Folder of the job, relative to the runner's folder.
+            known: Name of the newest checkpoint that the other side has.
+
+        Returns:
+            Name of the newest checkpoint, and name -> bytes of each file; no files if there
+            is none, or none that is newer.
+        """
+        place = self._root / folder
+        try:
+            before = safe_open.names_in(place / "checkpoints")
+            newest = max((name for name in before if name[0].isdigit()), default="")
+            if newest in ("", known):
+                return known, {}
+            files = folder_contents(place)
+            if safe_open.names_in(place / "checkpoints") == before:
+                return newest, files
+        except OSError:  # a file was removed while it was read
+            pass
+        return known, {}
+
 
 def folder_contents(folder: Path) -> dict[str, bytes]:
     """Returns name -> bytes of the files in a folder; none if it is missing.

@@ -1,5 +1,6 @@
 """The hand-out of jobs, by a Ray whose actors run in this process when they are awaited."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,8 @@ from kfc.cluster.ray_jobs import ClusterOptions, RayJobs, RemoteJob
 from kfc.cluster.remote_worker import Outcome
 from kfc.errors import Finding
 from kfc.spec import load_spec
+
+ray_jobs = sys.modules[RayJobs.__module__]
 
 
 class RayError(Exception):
@@ -45,7 +48,8 @@ class Actor:
             self.ray.calls.append(call)
             return call
 
-        return SimpleNamespace(remote=remote)
+        options = SimpleNamespace(remote=remote)
+        return SimpleNamespace(remote=remote, options=lambda concurrency_group: options)
 
     def answers(self, method, *arguments):
         if method == "describe":
@@ -53,6 +57,8 @@ class Actor:
             return {"address": self.node, "node_id": self.node, "versions": versions}
         if method == "run":
             return self.ray.script(self, *arguments)
+        if method == "checkpoint":
+            return self.ray.checkpoint(*arguments)
         return self.ray.start(self, method)
 
 
@@ -73,10 +79,9 @@ class Ray:
     def start(self, actor, method):
         return kfc.runs.running_process() if method == "start" else None
 
-    def remote(self, kind):
-        return SimpleNamespace(
-            options=lambda num_cpus: SimpleNamespace(remote=lambda: Actor(self))
-        )
+    def remote(self, concurrency_groups):
+        made = SimpleNamespace(remote=lambda: Actor(self))
+        return lambda kind: SimpleNamespace(options=lambda num_cpus: made)
 
     def put(self, value):
         return value
@@ -207,6 +212,32 @@ def test_a_node_that_cannot_be_reached_is_no_fault_of_the_job(hand_out):
     assert set(lost) <= set(made.ray.killed)
 
 
+def test_a_job_continues_from_its_last_checkpoint_on_another_node(
+    hand_out, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(ray_jobs, "SAVE_SECONDS", 0.0)
+    asked, inputs = [], []
+
+    def checkpoint(folder, known):
+        asked.append(known)
+        monkeypatch.setattr(ray_jobs, "SAVE_SECONDS", 1e9)
+        return "000003", {"checkpoints/000003/state.npz": b"3"}
+
+    def script(actor, name, folder, files):
+        inputs.append(files)
+        if len(inputs) == 1:
+            raise ActorDiedError("killed")
+        return finished(actor, name, folder, files)
+
+    made = hand_out(script, a=1)
+    made.ray.checkpoint = checkpoint
+    made.jobs.submit(job(1))
+    results(made.jobs, 1)
+    assert asked == [""]
+    assert inputs == [{}, {"jobs/1/checkpoints/000003/state.npz": b"3"}]
+    assert not (tmp_path / "jobs" / "1" / "checkpoints").exists()  # those of its end alone
+
+
 def test_an_error_of_a_job_is_raised_with_its_files_written(hand_out, tmp_path):
     error = kfc.NumbersError(Finding("loss", "a finite number", "nan", "Reduce the rate."))
     made = hand_out(lambda *_: Outcome(None, {"log": b"1"}, error), a=1)
@@ -251,7 +282,7 @@ def test_a_module_that_a_node_lacks_is_named(hand_out, only_finding):
 
     made = hand_out(finished, a=1)
     made.ray.start = start
-    assert refused(made, kfc.SpecError, only_finding).got == "no module my_source"
+    assert refused(made, kfc.SpecError, only_finding).got == "no my_source"
 
 
 def test_a_node_with_another_processor_is_said_once(hand_out):

@@ -103,3 +103,24 @@ def test_built_in_components_are_no_plug_ins():
 
 def test_a_runner_is_made_by_any_picklable_callable(worker):
     assert worker(functools.partial(Copier)).run(b"", "jobs/1", {}).error is None
+
+
+def test_a_checkpoint_of_a_running_job_is_returned_once(worker):
+    found = []
+
+    class Slow(Copier):
+        def run(self, job):
+            folder = self.root / "jobs" / "1"
+            found.append(made.checkpoint("jobs/1", ""))
+            for name in ("000001", ".partial-0123456789abcdef-000002"):
+                (folder / "checkpoints" / name).mkdir(parents=True)
+                (folder / "checkpoints" / name / "state").write_bytes(b"1")
+            found.append(made.checkpoint("jobs/1", ""))
+            found.append(made.checkpoint("jobs/1", "000001"))
+
+    made = worker(Slow)
+    made.run(b"", "jobs/1", {})
+    assert found[0] == ("", {})
+    assert found[1] == ("000001", {"checkpoints/000001/state": b"1"})
+    assert found[2] == ("000001", {})
+    assert made.checkpoint("jobs/1", "") == ("", {})
