@@ -57,7 +57,7 @@ class RemoteJob:
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """How jobs are run on a cluster.
+    """Options with which jobs run on a cluster.
 
     Args:
         spec: Spec whose plug-ins the nodes need.
@@ -115,7 +115,7 @@ class RayJobs:
         ray: Module ray, connected.
         make_runner: Picklable callable that makes the runner in a folder. It holds the data,
             which each node receives once.
-        options: How the jobs are run.
+        options: Options of the jobs.
 
     Attributes:
         remarks: Sentences about nodes that differ from this machine.
@@ -129,7 +129,7 @@ class RayJobs:
     ) -> None:
         self._ray, self._options = ray, options
         self._root, self._say = options.root, options.say
-        self._here = running_process()
+        self._here = running_process.running_process()
         flags, folder = dict(self._here["flags"]), str(user_paths.current())
         self._order = StartOrder(
             options.spec, used_plugins(options.spec), options.threads, flags, folder
@@ -256,7 +256,7 @@ class RayJobs:
                 self._hand_out()
                 return True
             lost = f"a process of node {dead.node} died" if alone else f"lost node {dead.node}"
-            self._say(f"{lost}: {dead.job.folder} starts again elsewhere")
+            self._say(f"{lost}: {dead.job.folder} continues elsewhere")
             self._queue.appendleft(dead.job)
         elif dead.stage != "idle":
             self._deaths_at_start += 1
@@ -363,7 +363,7 @@ def cluster_jobs(
     Args:
         address: Address of the cluster, see `joined_ray`.
         make_runner: Picklable callable that makes the runner in a folder.
-        options: How the jobs are run.
+        options: Options of the jobs.
 
     Yields:
         The jobs.

@@ -84,7 +84,7 @@ class RemoteWorker:
             tensorflow_startup.import_tensorflow()
             tensorflow_startup.start_tensorflow(order.threads)
             start_for_spec(order.spec, insist_on_threads=False)
-            return running_process()
+            return running_process.running_process()
         except KfcError as error:
             return error
 

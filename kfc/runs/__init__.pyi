@@ -4,6 +4,7 @@ from . import fitting as fitting
 from . import result_file as result_file
 from . import resuming as resuming
 from . import run as run
+from . import running_process as running_process
 from . import sample_file as sample_file
 from . import scores as scores
 from .description import described as described
@@ -37,7 +38,6 @@ from .run import load_run as load_run
 from .run_list import ListedRun as ListedRun
 from .run_list import date_of as date_of
 from .run_list import list_runs as list_runs
-from .running_process import running_process as running_process
 from .sample_file import Sample as Sample
 from .table_rows import encoded_rows as encoded_rows
 from .table_rows import typed_rows as typed_rows

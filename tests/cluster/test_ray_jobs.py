@@ -70,14 +70,14 @@ class Ray:
         self.alive = dict.fromkeys(nodes, True)
         self.processors = dict(nodes)
         self.calls, self.killed = [], []
-        self.versions = kfc.runs.running_process()["versions"]
+        self.versions = kfc.runs.running_process.running_process()["versions"]
         self.exceptions = SimpleNamespace(
             RayError=RayError, RayActorError=RayActorError, ActorDiedError=ActorDiedError
         )
         self.experimental = SimpleNamespace(get_local_object_locations=lambda refs: {})
 
     def start(self, actor, method):
-        return kfc.runs.running_process() if method == "start" else None
+        return kfc.runs.running_process.running_process() if method == "start" else None
 
     def remote(self, concurrency_groups):
         made = SimpleNamespace(remote=lambda: Actor(self))
@@ -173,7 +173,7 @@ def test_a_job_whose_node_dies_runs_on_another_one(hand_out):
     for number in range(4):
         made.jobs.submit(job(number))
     assert sorted(results(made.jobs, 4)) == [0, 1, 2, 3]
-    assert "lost node a: jobs/0 starts again elsewhere" in made.said
+    assert "lost node a: jobs/0 continues elsewhere" in made.said
 
 
 @pytest.mark.parametrize(("deaths", "fatal"), [(2, False), (3, True)])
@@ -287,7 +287,7 @@ def test_a_module_that_a_node_lacks_is_named(hand_out, only_finding):
 
 def test_a_node_with_another_processor_is_said_once(hand_out):
     def start(actor, method):
-        machine = kfc.runs.running_process()
+        machine = kfc.runs.running_process.running_process()
         return machine | {"processor": "Z80"} if method == "start" else None
 
     made = hand_out(finished, a=2)
