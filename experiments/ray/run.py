@@ -25,8 +25,11 @@ CONTENDERS = {
     "processes": [*KFC, "--workers", "2"],
     "ray": [*KFC, "--workers", "2", "--ray"],
 }
-EVENTS = {name: [*ALONE, name, "search/trials/0012", "--", *KFC] for name in ("none", "kill")}
-EVENTS["stop"] = [*ALONE, "stop", "search/trials/0012", "--", *KFC]
+SHORT = [*KFC, "training.epochs=12", "--ray", "ADDRESS"]
+EVENTS = {
+    name: [*ALONE, name, "search/trials/0012", "--", *SHORT]
+    for name in ("none", "kill", "stop")
+}
 
 
 def run(command: list[str]) -> dict[str, Any]:
@@ -116,10 +119,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--nodes", action="store_true", help="kill and stop one of two nodes")
     options = parser.parse_args()
-    contenders = dict(CONTENDERS)
-    if options.nodes:
-        address = ["--ray", "ADDRESS"]
-        contenders = {name: [*command, *address] for name, command in EVENTS.items()}
+    contenders = EVENTS if options.nodes else CONTENDERS
     print(json.dumps(measure(contenders, options.rounds), indent=1))
 
 

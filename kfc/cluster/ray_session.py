@@ -22,7 +22,6 @@ from kfc.system import tensorflow_startup
 LOCAL = "local"
 _AUTO = "auto"
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/]+):(\d{1,5})")
-_SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # in a process that `ray job submit` started
 _SECONDS = 5.0
 """Time in which the port of a cluster has to answer. Ray itself tries for 14 minutes."""
 
@@ -53,9 +52,8 @@ def check_ray(address: str) -> None:
 def joined_ray(address: str, processors: int) -> Iterator[ModuleType]:
     """Connects this process to a cluster, and disconnects it when the `with` block ends.
 
-    A process that is connected already stays so, and a submitted job until it ends. A local
-    cluster listens on the loopback interface only, has a random token, and ends with the block
-    or with this process.
+    A process that is connected already stays so. A local cluster listens on the loopback
+    interface only, has a random token, and ends with the block or with this process.
 
     Args:
         address: HOST:PORT of a running cluster; `auto` for the one of this machine or of the
@@ -81,10 +79,8 @@ def joined_ray(address: str, processors: int) -> Iterator[ModuleType]:
         try:
             yield ray
         finally:
-            # Of a submitted job, Ray removes the working folder when it disconnects.
-            if _SUBMITTED not in os.environ:
-                ray.shutdown()
-                compat.show_ray_messages(True)
+            ray.shutdown()
+            compat.show_ray_messages(True)
 
 
 def _connect(ray: ModuleType, address: str, processors: int) -> None:
