@@ -10,7 +10,10 @@ The libraries are imported inside the functions: importing this module costs not
 from __future__ import annotations
 
 import functools
+import importlib
+import os
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MethodType
@@ -518,3 +521,51 @@ def sklearn_rows(name: str) -> tuple[np.ndarray, np.ndarray] | None:
         return rows[:, :-1], rows[:, -1].astype(np.int64)
     except (OSError, ValueError):
         return None
+
+
+# --- Ray ----------------------------------------------------------------------------------
+
+
+def secure_ray(*, loopback_only: bool) -> Any:
+    """Imports Ray with token authentication, and chooses where its servers listen.
+
+    Ray 2.60.0. `ray._private.ray_constants.ENABLE_RAY_CLUSTER` decides whether a node has the
+    address 127.0.0.1, to which all its servers are then bound; by default that is so on macOS
+    and Windows alone, and on Linux each server listens on every interface. The constant and
+    `RAY_AUTH_MODE` are read at Ray's import, and a token when it is needed first, so both are
+    set again in a process that has imported Ray before.
+
+    Test: `test_ray_is_imported_with_tokens_and_can_stay_on_the_loopback_interface`.
+
+    Args:
+        loopback_only: Whether a node of this process listens on the loopback interface only.
+
+    Returns:
+        The module ray.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # 20: minutes until a refusal
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray, constants, raylet = map(
+            importlib.import_module, ("ray", "ray._private.ray_constants", "ray._raylet")
+        )
+    if not ray.is_initialized():
+        constants.ENABLE_RAY_CLUSTER = not loopback_only  # type: ignore[attr-defined]
+        raylet.Config.initialize("")
+        raylet.AuthenticationTokenLoader.instance().reset_cache()
+    return ray
+
+
+def show_ray_messages(shown: bool) -> None:
+    """Chooses whether Ray's messages of other processes appear on stdout.
+
+    Ray 2.60.0, `ray._private.worker._worker_logs_enabled`. The death of a node is printed to
+    stdout, also without `log_to_driver`, among the results of a command.
+
+    Test: `test_ray_prints_no_message_of_other_processes`.
+
+    Args:
+        shown: Whether they appear.
+    """
+    importlib.import_module("ray._private.worker")._worker_logs_enabled = shown  # type: ignore[attr-defined]

@@ -306,11 +306,40 @@ def test_no_cloud_bucket_is_asked_for_a_data_set(monkeypatch):
     assert not switches.is_dataset_on_gcs("mnist/3.0.1")
 
 
+# --- Ray ----------------------------------------------------------------------------------
+
+
+def test_ray_is_imported_with_tokens_and_can_stay_on_the_loopback_interface(monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123")
+    ray = compat.secure_ray(loopback_only=True)
+    assert not ray.is_initialized()
+    raylet = importlib.import_module("ray._raylet")
+    services = importlib.import_module("ray._private.services")
+    assert raylet.get_authentication_mode() == raylet.AuthenticationMode.TOKEN
+    assert raylet.AuthenticationTokenLoader.instance().has_token()
+    assert services.resolve_ip_for_localhost("127.0.0.1") == "127.0.0.1"
+    compat.secure_ray(loopback_only=False)
+    monkeypatch.setattr(services, "node_ip_address_from_perspective", lambda _: "10.0.0.1")
+    assert services.resolve_ip_for_localhost("127.0.0.1") == "10.0.0.1"
+
+
+def test_ray_prints_no_message_of_other_processes(capsys):
+    compat.secure_ray(loopback_only=True)
+    worker = importlib.import_module("ray._private.worker")
+    message = {"lines": ["a node died"], "pid": "raylet", "is_err": False}
+    for shown in (False, True):
+        compat.show_ray_messages(shown)
+        worker.print_worker_logs({**message, "ip": "", "job": None}, sys.stdout)
+        assert ("a node died" in capsys.readouterr().out) == shown
+
+
 # --- nowhere else -------------------------------------------------------------------------
 
 PRIVATE_MODULES = (
     *("keras.src", "keras_tuner.engine", "keras_tuner.src"),
     *("tensorflow.python", "tensorflow.core", "tensorflow_datasets.core"),
+    *("ray._private", "ray._raylet"),
 )
 OF_PYTHON = {"_asdict", "_replace", "_fields", "_exit", "_processes"}
 ELSEWHERE = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "compat.py"]

@@ -29,6 +29,7 @@ GUIDES = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, *GUIDES]
 
 NOT_RUN = [
+    ("cluster.md", "$ ray get-auth-token --generate"),
     ("coming-from.md", "import keras_tuner"),
     ("coming-from.md", "input_features:"),
     ("eject.md", "$ python digits.py"),

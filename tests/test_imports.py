@@ -13,8 +13,8 @@ PACKAGE = pathlib.Path(kfc.__file__).parent
 FOLDERS = (
     "compat errors check_table findings pages registry check_plugins system spec "
     "preprocessing data network training first_steps reference reference_inputs "
-    "reference_updates explaining runs diagnosing ensembles ejecting verification exporting "
-    "tuning reporting rate_range estimators testing cli __main__ __init__"
+    "reference_updates explaining runs cluster diagnosing ensembles ejecting verification "
+    "exporting tuning reporting rate_range estimators testing cli __main__ __init__"
 )
 ORDER = {name: number for number, name in enumerate(FOLDERS.split())}
 FACES = {

@@ -20,6 +20,7 @@ from kfc.cli import (
     run_commands,
     spec_commands,
 )
+from kfc.cli.arguments import with_ray_address
 from kfc.errors import KfcError
 from kfc.system import standard_streams
 
@@ -88,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
     with standard_streams.guarded_streams():
         try:
             # typer ends with SystemExit: 0, 2 for a usage error, 130 for Ctrl-C.
-            app(arguments)
+            app(with_ray_address(sys.argv[1:] if arguments is None else arguments))
         except KfcError as error:
             for finding in error.findings:
                 print(f"error: {finding.labelled()}", file=sys.stderr)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from kfc.cluster import LOCAL, check_ray, is_address
 from kfc.errors import Finding, SpecError
 
 
@@ -53,21 +55,44 @@ def with_eager(overrides: dict[str, Any]) -> dict[str, Any]:
     return {**overrides, "training.engine": "eager"}
 
 
-def check_fold_options(folds: int | None, repeats: int, start: Path | None) -> None:
+def check_fold_options(
+    folds: int | None, repeats: int, start: Path | None, ray: str | None
+) -> None:
     """Checks that options of a cross-validation come with `--folds`, and no other ones do.
 
     Args:
         folds: Value of `--folds`.
         repeats: Value of `--repeats`.
         start: Value of `--from`.
+        ray: Value of `--ray`.
 
     Raises:
-        SpecError: If an option would be without effect.
+        SpecError: If an option would be without effect, or the cluster cannot be used.
     """
     if folds is not None:
         if start is not None:
             remedy = "Leave one of them out."
             raise SpecError(Finding("--from", "no --folds beside it", f"{folds}", remedy))
+        if ray is not None:
+            check_ray(ray)
         return
-    if repeats > 1:
-        raise SpecError(Finding("--repeats", "--folds N beside it", "none", "Add --folds 5."))
+    for name, is_given in {"--repeats": repeats > 1, "--ray": bool(ray)}.items():
+        if is_given:
+            raise SpecError(Finding(name, "--folds N beside it", "none", "Add --folds 5."))
+
+
+def with_ray_address(arguments: list[str]) -> list[str]:
+    """Returns the arguments with an address for each `--ray` that has none.
+
+    Typer has no options with an optional value. Under `ray job submit`, RAY_ADDRESS names the
+    cluster that runs the command.
+
+    Args:
+        arguments: Arguments of a command.
+    """
+    found = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        bare = argument == "--ray" and not is_address(following)
+        address = os.environ.get("RAY_ADDRESS") or LOCAL
+        found.append(f"--ray={address}" if bare else argument)
+    return found

@@ -15,6 +15,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on s
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print a line for each epoch, not a bar.")
 ]
+OnRay = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Train on the nodes of a Ray cluster.  [ADDRESS: RAY_ADDRESS, else local]",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
 
 

@@ -16,6 +16,7 @@ from kfc.cli.arguments import check_fold_options, spec_and_overrides, with_eager
 from kfc.cli.local_workers import check_workers, run_workers
 from kfc.cli.options import (
     AsJson,
+    OnRay,
     Quiet,
     SpecArguments,
     Verbose,
@@ -83,13 +84,15 @@ def fit(
         int, typer.Option(min=1, help="Number of times that all folds are trained.")
     ] = 1,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             help="Number of processes: of folds, those that train at once; otherwise, those "
-            "that share each batch.",
+            "that share each batch.  [default: 1]",
+            show_default=False,
         ),
-    ] = 1,
+    ] = None,
+    ray: OnRay = None,
     no_doctor: Annotated[
         bool,
         typer.Option("--no-doctor", help="Leave out the checks of `kfc doctor`."),
@@ -104,15 +107,16 @@ def fit(
     """
     from kfc.spec import load_spec
 
-    check_fold_options(folds, repeats, start)
+    check_fold_options(folds, repeats, start, ray)
     spec, overrides = spec_and_overrides(arguments or [])
     if eager:
         overrides = with_eager(overrides)
     checked = load_spec(spec, overrides)  # before TensorFlow is imported
-    if folds is None and workers > 1:
+    if folds is None and workers is not None and workers > 1:
         check_workers(checked)
         given = [*(arguments or []), "--runs", str(runs)]
         given += [*(["--from", str(start)] if start else []), *(["--eager"] if eager else [])]
+        given += ["--no-doctor"] if no_doctor else []
         given += output_flags(as_json=as_json, quiet=quiet, verbose=verbose)
         sys.exit(run_workers(workers, ["fit", *given]))
     start_for_command(quiet)
@@ -120,8 +124,8 @@ def fit(
 
     shown = progress_level(quiet=quiet, verbose=verbose)
     if folds is not None:
-        options: dict[str, Any] = {"repeats": repeats, "workers": workers, "runs": runs}
-        result = kfc.cross_validate(checked, folds=folds, verbose=shown, **options)
+        options: dict[str, Any] = {"repeats": repeats, "workers": workers, "ray": ray}
+        result = kfc.cross_validate(checked, folds=folds, runs=runs, verbose=shown, **options)
         printing.print_cross_validation(result, as_json)
         return
     begin = kfc.load(start) if start else None
@@ -137,8 +141,14 @@ def fit(
 def tune(
     arguments: SpecArguments = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Number of processes that train at once.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of processes that train at once.  [default: 1]",
+            show_default=False,
+        ),
+    ] = None,
+    ray: OnRay = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -161,12 +171,15 @@ def tune(
     and trial 0 are trained again with new seeds, and only the winner is evaluated on the test
     rows. The key `search` of SPEC sets the search space and the algorithm.
     """
+    from kfc.cluster import check_ray
     from kfc.spec import load_spec
     from kfc.tuning import Space, read_status, search_folder
 
     spec, overrides = spec_and_overrides(arguments or [])
     checked = load_spec(spec, overrides)
     Space.of(checked)  # before TensorFlow is imported
+    if ray is not None:
+        check_ray(ray)
     place = folder or search_folder(checked, runs)
     if show:
         status = read_status(place)
@@ -178,7 +191,7 @@ def tune(
     start_for_command(quiet)
     import kfc
 
-    search = kfc.tune(checked, workers=workers, folder=place, verbose=not quiet)
+    search = kfc.tune(checked, workers=workers, ray=ray, folder=place, verbose=not quiet)
     if as_json:
         printing.print_json(search.summary())
         return

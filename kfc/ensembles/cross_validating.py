@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from kfc.cluster import check_ray
 from kfc.data import GivenFolds, RawRows, Source, as_folds, read_folds
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
@@ -127,7 +129,8 @@ def cross_validate(
     repeats: int = 1,
     overrides: Mapping[str, Any] | None = None,
     data: Any = None,
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
     folder: str | Path | None = None,
     runs: str | Path = "runs",
     verbose: bool | int = True,
@@ -151,7 +154,9 @@ def cross_validate(
         repeats: Number of times that all folds are trained.
         overrides: Dotted path -> value, such as `{"training.epochs": 3}`.
         data: Rows instead of `data.source`, as for `kfc.fit`.
-        workers: Number of processes that train at once.
+        workers: Number of processes that train at once; None is 1, and with `ray` as many as
+            there is room for.
+        ray: Address of a Ray cluster whose nodes train, as for `kfc.tune`.
         folder: Folder of the cross-validation; None for `<runs>/<name>-cv<folds>`.
         runs: Folder for the default folder.
         verbose: Whether the progress is shown on stderr.
@@ -173,7 +178,9 @@ def cross_validate(
         NumbersError: If a loss or a weight becomes NaN or infinite.
         DiskError: If the folder cannot be written.
     """
-    _check_counts(repeats=repeats, workers=workers)
+    _check_counts(repeats=repeats, workers=1 if workers is None else workers)
+    if ray is not None:
+        check_ray(ray)
     valid = load_spec(spec, overrides)
     _check_spec(valid)
     given = None
@@ -198,7 +205,7 @@ def cross_validate(
     place = user_paths.absolute(folder or Path(runs) / f"{valid.name}-cv{len(numbers)}{times}")
     contents = {FILE: plan.text().encode()} | ({FOLDS_FILE: content} if content else {})
     with _opened(place, plan, contents):
-        return finish_folds(plan, place, data, workers=workers, verbose=verbose)
+        return finish_folds(plan, place, data, workers=workers, verbose=verbose, ray=ray)
 
 
 @contextmanager
@@ -215,7 +222,13 @@ def _opened(place: Path, plan: EnsemblePlan, contents: dict[str, bytes]) -> Iter
 
 
 def finish_folds(
-    plan: EnsemblePlan, folder: Path, data: Any, *, workers: int, verbose: bool | int
+    plan: EnsemblePlan,
+    folder: Path,
+    data: Any,
+    *,
+    workers: int | None,
+    verbose: bool | int,
+    ray: str | None = None,
 ) -> CrossValidation:
     """Trains all folds that are not finished, and returns the result.
 
@@ -223,14 +236,15 @@ def finish_folds(
         plan: Plan of the cross-validation.
         folder: Its folder, locked by this process.
         data: Rows given as `data=`, or None.
-        workers: Number of processes that train at once.
+        workers: Number of processes that train at once, or None.
         verbose: Whether a line for each fold is shown on stderr.
+        ray: Address of a Ray cluster whose nodes train, or None.
     """
     files = (average_file.FILE, fold_scores.FILE)
     if all((folder / name).is_file() for name in files):
         return load_folds(folder)
     console = progress_console(verbose)
-    _train(plan, folder, data, workers, console)
+    _train(plan, folder, data, workers, ray, console)
     found = load_folds(folder)
     write_page(found, console)
     return found
@@ -260,7 +274,12 @@ def load_folds(folder: Path) -> CrossValidation:
 
 
 def _train(
-    plan: EnsemblePlan, folder: Path, data: Any, workers: int, console: Console
+    plan: EnsemblePlan,
+    folder: Path,
+    data: Any,
+    workers: int | None,
+    ray: str | None,
+    console: Console,
 ) -> None:
     threads = start_for_spec(plan.spec)
     runner = MemberRunner(rows_in_memory(data, plan.spec), folder / _CACHE)
@@ -271,7 +290,15 @@ def _train(
     message = f"the same command continues in {user_paths.shown_path(folder)}"
     total = len(plan.numbers) * plan.repeats
     with hint_on_interrupt(console.print, message):
-        trainings = train_members(plan, folder, runner, workers=workers, threads=threads)
+        trainings = train_members(
+            plan,
+            folder,
+            runner,
+            workers=workers,
+            threads=threads,
+            ray=ray,
+            say=functools.partial(console.print, soft_wrap=True),
+        )
         for member, run in trainings:
             prepared = runner.prepare.again(member.spec)
             held_out.add(member, run, prepared)

@@ -1,21 +1,23 @@
-"""Trains the runs of an ensemble, one after the other or in several processes."""
+"""Trains the runs of an ensemble: one after the other, in processes, or on a cluster."""
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kfc.cluster import MAX_DEATHS, ClusterOptions, RemoteJob, cluster_jobs
 from kfc.data import Prepared, RawRows, prepare, read_rows, read_source, streams_table
 from kfc.ensembles.plan_file import EnsemblePlan, Member
 from kfc.errors import Finding, SpecError
-from kfc.runs import Run, fit_member
+from kfc.runs import Run, fit_member, result_file
 from kfc.spec import Spec
 from kfc.system import safe_open, worker_process
 
@@ -50,6 +52,14 @@ class MemberPreparer:
         if self._last is not None and self._last[0] == _key(spec):
             return self._last[1]
         return self(spec)
+
+    def read_ahead(self, spec: Spec) -> None:
+        """Reads the rows of a spec here, so that a copy of this object needs no file of them.
+
+        A table that is streamed from the disk is read where its file is.
+        """
+        if self._data is not None or not streams_table(spec.data):
+            self._read(spec)
 
     def _read(self, spec: Spec) -> RawRows:
         key = _key(spec, without=_OF_SPLITS)
@@ -96,13 +106,27 @@ class _Remote:
         self._runner.run(member)
 
 
+class _OnNode:
+    """A runner on a node of a cluster, which trains in a folder there."""
+
+    def __init__(self, runner: MemberRunner, root: Path) -> None:
+        self._runner, self._root = runner, root
+        safe_open.distrust(root)
+
+    def run(self, member: Member) -> bool:
+        self._runner.run(replace(member, folder=self._root / member.folder.name))
+        return True
+
+
 def train_members(
     plan: EnsemblePlan,
     folder: Path,
     runner: MemberRunner,
     *,
-    workers: int,
+    workers: int | None,
     threads: int | None,
+    ray: str | None = None,
+    say: Callable[[str], None] = print,
 ) -> Iterator[tuple[Member, Run]]:
     """Yields each member with its finished run, in the order of their numbers.
 
@@ -110,17 +134,60 @@ def train_members(
         plan: Plan of the ensemble.
         folder: Folder of the ensemble, locked by this process.
         runner: Runner of this process.
-        workers: Number of processes that train at once; 1 trains in this one.
+        workers: Number of processes that train at once; 1 trains in this one. None is 1, and
+            on a cluster as many as have room.
         threads: Number of TensorFlow's threads in each process.
+        ray: Address of a Ray cluster whose nodes train; None for this machine.
+        say: Function that shows a line about the cluster.
 
     Raises:
         KfcError: The error of a member's training.
     """
     members = list(plan.members(folder))
-    if workers == 1:
+    if ray is not None:
+        yield from _train_on_cluster(members, folder, runner, workers, threads, ray, say)
+    elif workers is None or workers == 1:
+        for member in members:
+            yield member, runner.run(member)
+    else:
+        yield from _train_in_processes(members, runner, workers, threads)
+
+
+def _train_on_cluster(
+    members: list[Member],
+    folder: Path,
+    runner: MemberRunner,
+    workers: int | None,
+    threads: int | None,
+    ray: str,
+    say: Callable[[str], None],
+) -> Iterator[tuple[Member, Run]]:
+    unfinished = [each for each in members if not result_file.is_finished(each.folder)]
+    done: set[Path] = {each.folder for each in members} - {each.folder for each in unfinished}
+    if not unfinished:
         for member in members:
             yield member, runner.run(member)
         return
+    spec = unfinished[0].spec
+    runner.prepare.read_ahead(spec)
+    quiet = MemberRunner(runner.data, runner.cache)
+    quiet.prepare = runner.prepare
+    options = ClusterOptions(spec, threads, workers, len(unfinished), folder, say)
+    with cluster_jobs(ray, functools.partial(_OnNode, quiet), options) as jobs:
+        for number, member in enumerate(unfinished):
+            jobs.submit(RemoteJob(number, member, member.folder.name))
+        for member in members:
+            while member.folder not in done:
+                job, result = jobs.next_result()
+                if result is None:
+                    raise _died(f"{MAX_DEATHS} that died while they trained {job.folder}")
+                done.add(job.job.folder)
+            yield member, runner.run(member)  # it is finished, so it is loaded
+
+
+def _train_in_processes(
+    members: list[Member], runner: MemberRunner, workers: int, threads: int | None
+) -> Iterator[tuple[Member, Run]]:
     executor = ProcessPoolExecutor(
         min(workers, len(members)),
         multiprocessing.get_context("spawn"),  # a forked process hangs after TensorFlow began
@@ -156,12 +223,16 @@ def _wait(future: Future[None]) -> None:
     try:
         future.result()
     except BrokenProcessPool as error:
-        raise SpecError(
-            Finding(
-                "workers",
-                "processes that train to their end",
-                "one that died",
-                "Free memory or use fewer workers; the same command continues. In a script, "
-                'call kfc below `if __name__ == "__main__":`.',
-            )
-        ) from error
+        raise _died("one that died") from error
+
+
+def _died(got: str) -> SpecError:
+    return SpecError(
+        Finding(
+            "workers",
+            "processes that train to their end",
+            got,
+            "Free memory or use fewer workers; the same command continues. In a script, "
+            'call kfc below `if __name__ == "__main__":`.',
+        )
+    )

@@ -4,6 +4,7 @@ from . import fitting as fitting
 from . import result_file as result_file
 from . import resuming as resuming
 from . import run as run
+from . import running_process as running_process
 from . import sample_file as sample_file
 from . import scores as scores
 from .description import described as described
@@ -35,6 +36,7 @@ from .predictions import raw_rows as raw_rows
 from .predictions import table as table
 from .published import PublishedResult as PublishedResult
 from .published import published_beside as published_beside
+from .resuming import MACHINE_KEYS as MACHINE_KEYS
 from .run import Run as Run
 from .run import load_run as load_run
 from .run_list import ListedRun as ListedRun

@@ -24,7 +24,7 @@ VERSIONS = (
     *("keras-fully-connected", "keras", "tensorflow", "tensorflow-cpu", "numpy"),
     *("scikit-learn", "ml-dtypes", "h5py"),
 )
-_FLAGS = (
+FLAGS = (
     *("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS", "TF_DETERMINISTIC_OPS"),
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"),
     *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES"),
@@ -69,7 +69,7 @@ def machine(threads: int | None) -> dict[str, Any]:
         "cores": _cores(),
         "threads": threads,
         "versions": versions_of(VERSIONS),
-        "flags": {name: os.environ[name] for name in _FLAGS if name in os.environ},
+        "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
     }
 
 

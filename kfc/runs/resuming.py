@@ -18,7 +18,7 @@ from kfc.system import locks, read_cluster, safe_open
 from kfc.training.checkpoints import Checkpoint, store
 
 _BEGINNING = ("spec.yaml", environment.FILE)
-_MACHINE = (
+MACHINE_KEYS = (
     *("python", "processor", "cores", "devices", "replicas", "threads", "versions", "flags"),
     "keras",
 )
@@ -206,7 +206,7 @@ def machine_differences(unfinished: Unfinished, machine: dict[str, Any]) -> list
         machine: Machine, versions, devices and settings of this process.
     """
     then, now = (
-        {key: of.get(key) for key in _MACHINE} for of in (unfinished.environment, machine)
+        {key: of.get(key) for key in MACHINE_KEYS} for of in (unfinished.environment, machine)
     )
     return environment.value_differences(then, now)
 

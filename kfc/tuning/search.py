@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kfc.cluster import LOCAL, check_ray
 from kfc.data import Source, tables_beside
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
@@ -23,6 +23,7 @@ from kfc.system import atomic, hint_on_interrupt, locks, progress_console, user_
 from kfc.training.callbacks import dry_run_callbacks
 from kfc.tuning.comparison import Finalist
 from kfc.tuning.display import Display
+from kfc.tuning.hand_out import Runners, started_workers
 from kfc.tuning.importance import importance
 from kfc.tuning.ranking import Verdict
 from kfc.tuning.search_loop import SearchLoop
@@ -31,10 +32,9 @@ from kfc.tuning.search_repr import search_html, search_text
 from kfc.tuning.search_status import search_folder
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Trial, trial_summary
-from kfc.tuning.trial_runner import Preparer, TrialRunner
+from kfc.tuning.trial_runner import Preparer
 from kfc.tuning.verdict_text import sentences
 from kfc.tuning.winner import train_winner
-from kfc.tuning.workers import CurrentProcess, WorkerProcesses, Workers
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,7 +125,8 @@ def tune(
     *,
     overrides: Mapping[str, Any] | None = None,
     data: Any = None,
-    workers: int = 1,
+    workers: int | None = None,
+    ray: str | None = None,
     folder: str | Path | None = None,
     runs: str | Path = "runs",
     verbose: bool = True,
@@ -136,7 +137,7 @@ def tune(
     always a finalist, so the winner is compared with it on the same fresh seeds.
 
     Called again, an interrupted search continues. The trials, their scores and the winner
-    depend only on the spec, not on `workers`.
+    depend only on the spec, not on `workers` or `ray`.
 
     Args:
         spec: Name of a built-in spec, file, dict or `kfc.Spec`. Its `search` part has the
@@ -145,7 +146,9 @@ def tune(
         overrides: Dotted path -> value, such as `{"search.trials": 20}`.
         data: Rows instead of `data.source`, as for `kfc.fit`.
         workers: Number of processes that train at once, at least 1; not more than
-            `search.parallel` are used.
+            `search.parallel` are used. None is 1, and with `ray` as many as there is room for.
+        ray: Address of a Ray cluster whose nodes train, such as `10.0.0.1:6379`; `auto` finds
+            one that runs on this machine, `local` starts one. None trains on this machine.
         folder: Folder of the search; None for `<runs>/<name>.search`.
         runs: Folder for the default folder of the search.
         verbose: Whether to show the progress on stderr.
@@ -179,8 +182,10 @@ def tune(
         >>> search.best.score == max(trial.score for trial in search.trials)
         True
     """
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+    if workers is not None and (type(workers) is not int or workers < 1):
         raise SpecError(Finding("workers", "a number of at least 1", repr(workers), "Use 1."))
+    if ray is not None:
+        check_ray(ray)
     checked = load_spec(spec, overrides)
     if checked.training.members > 1:
         remedy = "Set it to 1; search.ensemble averages the finalists of a search."
@@ -197,7 +202,8 @@ def tune(
     space = Space.of(resolved)
     # The largest network must fit into the memory, once for each process.
     largest = space.largest(num_inputs=num_inputs(resolved, prepared.task))
-    run_checks("before_training", space.trial_spec(largest), prepared, processes=workers)
+    here = workers or 1 if ray in (None, LOCAL) else 1
+    run_checks("before_training", space.trial_spec(largest), prepared, processes=here)
 
     # Search in the folder, which is locked until the search has finished.
     if space.spec.search is None:
@@ -207,32 +213,27 @@ def tune(
     run_checks("before_search", objective, prepared)
     atomic.make_folder(search_path)
     with locks.locked(search_path):
-        make_runner = functools.partial(TrialRunner, space, objective, search_path, prepare)
-        pool: Workers
-        if workers == 1:
-            pool = CurrentProcess(make_runner())
-        else:
-            pool = WorkerProcesses(
-                workers, make_runner, threads=threads, objective=objective, root=search_path
-            )
         console = progress_console(verbose)
         display = Display(console, objective)
         records = SearchRecords(search_path, space.spec, objective, prepared.sha256)
-        loop = SearchLoop(
-            space,
-            search_path,
-            records,
-            objective=objective,
-            display=display,
-            num_workers=workers,
-        )
         message = f"the same command continues in {user_paths.shown_path(search_path)}"
-        try:
-            with hint_on_interrupt(console.print, message), display:
+        runners = Runners(space, objective, search_path, prepare)
+        with (
+            hint_on_interrupt(console.print, message),
+            started_workers(runners, workers, threads, ray, console) as pool,
+        ):
+            loop = SearchLoop(
+                space,
+                search_path,
+                records,
+                objective=objective,
+                display=display,
+                num_workers=pool.count,
+            )
+            with display:
                 loop.run_trials(pool)
                 verdict = loop.run_finals(pool)
-        finally:
-            pool.close()
+            loop.remarks.extend(pool.remarks)
         search = _finish(space, search_path, records, loop, verdict, source)
         write_page(search, console)
         return search

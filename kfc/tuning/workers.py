@@ -1,7 +1,7 @@
 """Runs jobs in this process, or in several worker processes.
 
-Anything with the methods of `Workers` can run the jobs of a search, for example on other
-machines.
+Anything with the methods of `Workers` can run the jobs of a search; `hand_out` runs them on
+the nodes of a Ray cluster.
 """
 
 from __future__ import annotations
@@ -40,6 +40,14 @@ class Workers(Protocol):
     def close(self) -> None:
         """Ends all workers at once, also in the middle of a job."""
 
+    @property
+    def count(self) -> int:
+        """Number of jobs that can run at once."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences about workers that may give other bits."""
+
 
 class CurrentProcess:
     """Runs one job after another in this process.
@@ -63,6 +71,16 @@ class CurrentProcess:
 
     def close(self) -> None:
         """Does nothing, because no process has to end."""
+
+    @property
+    def count(self) -> int:
+        """1, this process."""
+        return 1
+
+    @property
+    def remarks(self) -> list[str]:
+        """No sentence, because this process trains."""
+        return []
 
 
 class WorkerProcesses:
@@ -121,7 +139,7 @@ class WorkerProcesses:
                     self._queue.appendleft(job)
                     self._start_jobs()
                     continue
-                trial = self._fatal_trial(job)
+                trial = fatal_trial(job, self._objective, _MAX_DEATHS)
             self._deaths_at_start = 0
             self._start_jobs()
             return job, trial
@@ -130,6 +148,16 @@ class WorkerProcesses:
         """Kills the processes; interrupted jobs resume from their checkpoints later."""
         for each in self._processes:
             each.kill()
+
+    @property
+    def count(self) -> int:
+        """Number of processes."""
+        return len(self._processes)
+
+    @property
+    def remarks(self) -> list[str]:
+        """No sentence, because the processes are on this machine."""
+        return []
 
     def _start_jobs(self) -> None:
         """Gives each free process a job of the queue."""
@@ -177,22 +205,29 @@ class WorkerProcesses:
             )
         return False
 
-    def _fatal_trial(self, job: Job) -> Trial:
-        """Returns the result of a job whose processes died."""
-        return Trial(
-            number=job.proposal.number,
-            values=job.proposal.values,
-            point=job.proposal.point,
-            parent=job.proposal.parent,
-            seed=job.seed,
-            status="diverged",
-            score=worst_score(self._objective),
-            epochs=0,
-            seconds=0.0,
-            weights=0,
-            folder=job.folder,
-            cause=f"{_MAX_DEATHS} processes died while they ran it; is there enough memory?",
-        )
+
+def fatal_trial(job: Job, objective: str, deaths: int) -> Trial:
+    """Returns the result of a job whose processes died.
+
+    Args:
+        job: Job that counts as the cause.
+        objective: Objective, whose worst score the trial gets.
+        deaths: Number of processes that died.
+    """
+    return Trial(
+        number=job.proposal.number,
+        values=job.proposal.values,
+        point=job.proposal.point,
+        parent=job.proposal.parent,
+        seed=job.seed,
+        status="diverged",
+        score=worst_score(objective),
+        epochs=0,
+        seconds=0.0,
+        weights=0,
+        folder=job.folder,
+        cause=f"{deaths} processes died while they ran it; is there enough memory?",
+    )
 
 
 class _Process:

@@ -1,0 +1,9 @@
+from .ray_jobs import MAX_DEATHS as MAX_DEATHS
+from .ray_jobs import ClusterOptions as ClusterOptions
+from .ray_jobs import RayJobs as RayJobs
+from .ray_jobs import RemoteJob as RemoteJob
+from .ray_jobs import cluster_jobs as cluster_jobs
+from .ray_session import LOCAL as LOCAL
+from .ray_session import check_ray as check_ray
+from .ray_session import is_address as is_address
+from .ray_session import joined_ray as joined_ray
