@@ -9,10 +9,6 @@ from . import user_paths as user_paths
 from . import worker_process as worker_process
 from .aligned import can_be_shared as can_be_shared
 from .aligned import take_aligned as take_aligned
-from .cluster import VARIABLE as VARIABLE
-from .cluster import Cluster as Cluster
-from .cluster import config_text as config_text
-from .cluster import read_cluster as read_cluster
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
 from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks
@@ -22,5 +18,9 @@ from .signals import Interrupts as Interrupts
 from .signals import hint_on_interrupt as hint_on_interrupt
 from .standard_streams import progress_console as progress_console
 from .tensorflow_startup import import_tensorflow as import_tensorflow
+from .tf_config import VARIABLE as VARIABLE
+from .tf_config import Cluster as Cluster
+from .tf_config import config_text as config_text
+from .tf_config import read_cluster as read_cluster
 from .two_threads import both_in_threads as both_in_threads
 from .two_threads import in_threads as in_threads
