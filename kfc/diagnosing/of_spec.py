@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kfc.check_plugins import plugin_findings
 from kfc.data import Parts, check_learned, check_parts
 from kfc.diagnosing.diagnosis import Diagnosis, sorted_findings
 from kfc.errors import DataError, Finding, NumbersError, SpecError
+from kfc.explaining import explain
 from kfc.first_steps import examine_network, without_consequences
 from kfc.runs import plan_training, prepare_data, start_for_spec, subject_of
 from kfc.spec import Spec, load_spec
@@ -78,4 +80,12 @@ def _examine(spec: Spec, data: Any) -> tuple[list[Finding], dict[str, float]]:
     findings += plugin_findings("parts", spec.accept, parts)
     plan = plan_training(resolved, prepared)
     found, measured = examine_network(subject_of(plan), spec.accept)
-    return without_consequences(findings + found), measured
+    findings = without_consequences(findings + found)
+    return findings + _predicted(spec, data, findings), measured
+
+
+def _predicted(spec: Spec, data: Any, findings: Sequence[Finding]) -> list[Finding]:
+    """Returns what `kfc explain` finds, unless a measured finding changes the same keys."""
+    changed = {path for finding in findings for path in finding.cure}
+    predicted = explain(spec, data=data).findings
+    return [each for each in predicted if each.cure and not changed & each.cure.keys()]
