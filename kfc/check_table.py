@@ -325,6 +325,14 @@ CHECKS = (
     # Layers are looked at: (subject).
     Check("KFC301", "dropout_too_high", "structure", NumbersError, _STRUCTURE, "warning"),
     Check("KFC302", "no_activation", "structure", NumbersError, _STRUCTURE, "warning"),
+    Check(
+        "KFC303",
+        "squared_error_for_classes",
+        "structure",
+        NumbersError,
+        _STRUCTURE,
+        "warning",
+    ),
     # A plain Keras model meets its loss: (subject).
     Check("KFC311", "softmax_of_one", "outputs", NumbersError, _OUTPUTS, may_accept=True),
     Check(

@@ -383,6 +383,9 @@ OF_STEPS = {
         "structure", layers=lambda: [dense(8), keras_layer("Dropout", 0.99)]
     ),
     "no_activation": examined("structure", layers=lambda: [dense(8, None), dense(8, None)]),
+    "squared_error_for_classes": examined(
+        "structure", num_classes=3, spec=load_spec({"training": {"loss": "mse"}})
+    ),
     "softmax_of_one": examined(
         "outputs", y=Y % 2, loss="binary_crossentropy", output=(1, "softmax")
     ),

@@ -80,7 +80,7 @@ TRAININGS = {
     },
     "batches of 256": {"batch_size": 256, "epochs": 20},
     "batches of 8": {"batch_size": 8, "epochs": 4},
-    "mean squared error": {"loss": "mse"},
+    "hinge": {"loss": "categorical_hinge"},
     "label smoothing": {"loss": {"name": "categorical_crossentropy", "label_smoothing": 0.1}},
     "never shuffled": {"shuffle": False},
     "bfloat16": {"precision": "bfloat16"},

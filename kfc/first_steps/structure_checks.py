@@ -14,6 +14,7 @@ _NOISE = 0.5
 gives 0.19."""
 _MOST_RATE = 0.95  # a unit then learns from one row in twenty
 _ROWS = 32
+_OF_NUMBERS = ("mse", "mean_squared_error", "mae", "mean_absolute_error", "huber", "log_cosh")
 _AFFINE = 1e-4  # of the spread: rounding of float32 in a few layers
 
 
@@ -49,6 +50,31 @@ def dropout_too_high(subject: Subject) -> Finding | None:
         "Set the rate of dropout to 0.2.",
         evidence={"rate": rate, "kept_units": width * (1 - rate), "noise": float(noise)},
         cure=cure,
+    )
+
+
+def squared_error_for_classes(subject: Subject) -> Finding | None:
+    """Finds a distance of numbers as the loss of classes.
+
+    The logits are compared with rows of 0 and a 1, so that those of a perfect network have the
+    softmax e / (e + classes - 1): its labels may be right, and its probabilities are not. The
+    hand-written tutorials do this; Hui and Belkin, "Evaluation of neural architectures trained
+    with square loss vs cross-entropy in classification tasks", 2021,
+    https://arxiv.org/abs/2006.07322, train well by it, and rank the outputs alone.
+    """
+    spec, classes = subject.spec, subject.num_classes
+    loss = spec.training.loss if spec is not None else None
+    if loss is None or classes < 2 or loss.name not in _OF_NUMBERS:
+        return None
+    most = float(np.e / (np.e + classes - 1))
+    return Finding(
+        "training.loss",
+        "a cross-entropy, by which outputs become probabilities",
+        f"{loss.name}, with which a perfect answer of {classes} classes has the "
+        f"probability {most:.2f}",
+        "Set training.loss to cross_entropy.",
+        evidence={"largest_probability": most, "classes": classes},
+        cure={"training.loss": "cross_entropy"},
     )
 
 

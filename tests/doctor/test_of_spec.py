@@ -74,3 +74,16 @@ def test_units_that_their_biases_silence_are_cured():
     diagnosis = diagnose_spec(load_spec(SMALL, {"network.bias_init": bias}))
     assert [each.name for each in diagnosis.findings] == ["units_dead"]
     assert diagnosis.changes["network.bias_init"] == "zeros"
+
+
+@pytest.mark.parametrize(("loss", "classes"), [("mse", 10), ("mean_absolute_error", 10)])
+def test_a_distance_of_numbers_as_the_loss_of_classes_is_named(loss, classes):
+    (finding,) = kfc.doctor("digits", {"training.loss": loss}).findings
+    assert finding.name == "squared_error_for_classes"
+    assert finding.cure == {"training.loss": "cross_entropy"}
+    most = np.e / (np.e + classes - 1)
+    assert finding.evidence["largest_probability"] == pytest.approx(most)
+
+
+def test_a_squared_error_of_numbers_is_no_fault():
+    assert kfc.doctor("diabetes").findings == ()
