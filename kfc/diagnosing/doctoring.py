@@ -17,8 +17,8 @@ from kfc.spec import SpecLike, load_spec
 
 def doctor(
     subject: SpecLike | keras.Model,
-    *,
     overrides: Mapping[str, Any] | None = None,
+    *,
     data: Any = None,
     **training: Any,
 ) -> Diagnosis:

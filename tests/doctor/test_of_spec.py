@@ -78,7 +78,7 @@ def test_units_that_their_biases_silence_are_cured():
 
 @pytest.mark.parametrize(("loss", "classes"), [("mse", 10), ("mean_absolute_error", 10)])
 def test_a_distance_of_numbers_as_the_loss_of_classes_is_named(loss, classes):
-    (finding,) = kfc.doctor("digits", {"training.loss": loss}).findings
+    (finding,) = kfc.doctor("digits", overrides={"training.loss": loss}).findings
     assert finding.name == "squared_error_for_classes"
     assert finding.cure == {"training.loss": "cross_entropy"}
     most = np.e / (np.e + classes - 1)
