@@ -91,7 +91,6 @@ def compare(cell: dict[str, Any]) -> dict[str, Any]:
                     "learning_rate": cell["learning_rate"],
                 },
                 "epochs": EPOCHS,
-                "threads": 1,
             },
             "report": False,
         }

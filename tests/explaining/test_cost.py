@@ -13,6 +13,7 @@ from kfc.explaining.cost import (
 from kfc.network import build
 from kfc.runs import make_plan
 from kfc.spec import load_spec
+from kfc.system import memory
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,9 @@ def test_parameters_are_those_of_the_network(network):
     assert num_parameters(spec, 6, 3) == trained
 
 
-def test_memory_is_near_that_of_a_plan():
+def test_memory_is_near_that_of_a_plan(monkeypatch):
+    # A plan counts what the process has taken, which other tests may have filled.
+    monkeypatch.setattr(memory, "used_bytes", lambda: 300_000_000)
     found = memory_bytes(load_spec("digits"), 64, 10, rows=1797, row_bytes=256)
     assert found == pytest.approx(make_plan("digits").memory_bytes, rel=0.8)
 

@@ -140,6 +140,7 @@ BEYOND_A_SCHEMA = {
     "two ends of a dimension": "if log is true|the lower end first|distance from low to high",
     "a list of choices repeats one": "each value once",
     "two lists of a schedule": "one more than boundaries|ascending epochs",
+    "two numbers of repeats": "at least search.repeats",
     "two options of a component": "one of clipnorm|since save_weights_only|beside clip",
     "one value of lion": r"a number in \(0, 1\)",
     "a path that leads out of the run folder, or to a file of its own": "inside the run folder"

@@ -694,7 +694,7 @@ def test_undecided_finalists_get_further_seeds_that_survive_a_kill(
     simulated, search, table, journal, tmp_path
 ):
     overrides = {"search.repeats": 2, "search.most_repeats": 4, "training.epochs": 1}
-    overrides |= {"search.margin": 0.0, "search.trials": 3}
+    overrides |= {"search.margin": 0.0, "search.trials": 4}
     whole = search(overrides, folder=tmp_path / "whole")
     seeds = [len(finalist.repeats) for finalist in whole.finalists]
     assert max(seeds) > 2

@@ -35,7 +35,7 @@ def refusal(overrides, **options):
     with pytest.raises(SpecError) as caught:
         kfc.fit("digits", overrides={"training.epochs": 1, **overrides}, **options)
     (finding,) = caught.value.findings
-    assert finding.code == "not_distributed"
+    assert finding.name == "not_distributed"
     assert "training.distribute" in finding.remedy
     return finding
 
