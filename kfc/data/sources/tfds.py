@@ -29,7 +29,6 @@ _REACH_SECONDS = 4.0  # tensorflow-datasets itself tries for 205 s
 _DECODED_AT_ONCE = 1024  # rows; the default of tensorflow-datasets takes twice as long
 _ROWS_AT_ONCE = 4096
 _OTHERWISE = "Choose another set, or save its rows with numpy.savez and use npz:FILE."
-
 _PREPARE_AGAIN = "Remove the folder of the set, so that it is prepared again."
 
 
@@ -267,16 +266,13 @@ def _rows(dataset: Any, columns: _Columns, split: Any, where: str) -> Rows:
 
 
 def _in_chunks(dataset: Any, count: int) -> tuple[np.ndarray, ...]:
-    """Reads rows of one shape into whole arrays, (rows, ...) each.
-
-    One batch of all rows would be in memory twice: as its rows, and as the batch.
-    """
+    """Reads rows of one shape into whole arrays, (rows, ...) each."""
+    # One batch of all rows would be in memory twice: as its rows, and as the batch.
     wholes: tuple[np.ndarray, ...] = ()
     begin = 0
     for parts in dataset.batch(_ROWS_AT_ONCE).as_numpy_iterator():
-        wholes = wholes or tuple(
-            np.empty((count, *part.shape[1:]), part.dtype) for part in parts
-        )
+        shapes = [(count, *part.shape[1:]) for part in parts]
+        wholes = wholes or tuple(map(np.empty, shapes, (part.dtype for part in parts)))
         end = begin + len(parts[0])
         for whole, part in zip(wholes, parts, strict=True):
             whole[begin:end] = part
