@@ -36,7 +36,7 @@ def print_run(summary: dict[str, Any], as_json: bool) -> None:
     print_report_of(Path(summary["folder"]))
 
 
-def is_of_chief(result: Any) -> bool:
+def is_printed_elsewhere(result: Any) -> bool:
     """Returns whether another worker prints this result, because it is the chief."""
     cluster, spec = read_cluster(), getattr(result, "spec", None)
     shared = spec is not None and spec.training.distribute == "multi_worker"

@@ -48,7 +48,7 @@ def resume(
 
     shown = progress_level(quiet=quiet, verbose=verbose)
     result = kfc.resume(folder, verbose=shown)
-    if not printing.is_of_chief(result):
+    if not printing.is_printed_elsewhere(result):
         printing.print_any(result, as_json)
 
 

@@ -131,7 +131,7 @@ def fit(
     begin = kfc.load(start) if start else None
     checks: Any = "none" if no_doctor else "start"
     run = kfc.fit(checked, network=begin, runs=runs, verbose=shown, checks=checks)
-    if printing.is_of_chief(run):
+    if printing.is_printed_elsewhere(run):
         return
     printing.print_run(run.summary(), as_json)
     if not as_json:

@@ -1,4 +1,5 @@
 from .bad_cells import reads_as_number as reads_as_number
+from .evenly_spaced import evenly as evenly
 from .fold_splits import GivenFolds as GivenFolds
 from .fold_splits import as_folds as as_folds
 from .fold_splits import read_folds as read_folds

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from kfc.data.evenly_spaced import evenly
 from kfc.data.part_checks import Parts, PlainColumns
 from kfc.data.rows import Rows
 from kfc.errors import Finding
@@ -97,19 +98,13 @@ def targets_unrelated(parts: Parts) -> Finding | None:
 
 
 def _some(rows: Rows) -> np.ndarray:
-    x = np.asarray(rows.take(_places(rows)).x[:])
+    x = np.asarray(rows.take(evenly(len(rows), _MOST_ROWS)).x[:])
     return np.nan_to_num(x.reshape(len(x), -1).astype(np.float32))
 
 
 def _some_targets(rows: Rows) -> np.ndarray:
     y = np.asarray(rows.y).reshape(len(rows), -1)
-    return y[_places(rows), 0]
-
-
-def _places(rows: Rows) -> np.ndarray:
-    return np.unique(
-        np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(np.int64)
-    )
+    return y[evenly(len(rows), _MOST_ROWS), 0]
 
 
 def _classes_score(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from kfc.data.evenly_spaced import evenly
 from kfc.data.preparation import Prepared
 from kfc.data.row_keys import row_keys
 from kfc.data.rows import Rows
@@ -92,9 +93,7 @@ class Parts:
     @property
     def flat(self) -> np.ndarray:
         """Some training inputs, at most 10,000, evenly spaced, (rows, features)."""
-        count = len(self.train)
-        places = np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64)
-        x = np.asarray(self.train.take(np.unique(places)).x[:])
+        x = np.asarray(self.train.take(evenly(len(self.train), _MOST_ROWS)).x[:])
         return x.reshape(len(x), -1)
 
 
@@ -261,9 +260,7 @@ def targets_conflict(parts: Parts) -> Finding | None:
     if not parts.class_names or parts.of_table:
         return None
     x = parts.flat
-    count = len(parts.train)
-    places = np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64))
-    y = np.asarray(parts.train.y)[places]
+    y = np.asarray(parts.train.y)[evenly(len(parts.train), _MOST_ROWS)]
     _, group = np.unique(row_keys(x), return_inverse=True)
     pairs, counts = np.unique(np.stack([group.reshape(-1), y]), axis=1, return_counts=True)
     most = np.zeros(group.max() + 1, np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -17,7 +18,7 @@ from kfc.errors import DataError, Finding, SpecError
 from kfc.first_steps import (
     LossFacts,
     Subject,
-    entry_of,
+    entry_rms,
     examine_network,
     find_all,
     without_consequences,
@@ -181,11 +182,13 @@ def _largest_rate(optimizer: keras.optimizers.Optimizer | None) -> float:
 
 def _unscaled(subject: Subject) -> list[Finding]:
     """Finds inputs of the first layer with weights that are far too large."""
-    entry = entry_of(subject)
-    if entry is None:
+    size = entry_rms(subject)
+    if size is None:
         return []
+    # The check asks a scaling for the size of its results; here the model has scaled.
+    scaling = SimpleNamespace(rms=lambda x: size)
     remedy = "Scale the inputs: divide pixels by 255, or adapt a keras.layers.Normalization."
-    found = find_all("scaling", (), entry, subject.some[0], "training rows", "none")
+    found = find_all("scaling", (), scaling, subject.some[0], "training rows", "none")
     return [replace(each, remedy=remedy) for each in found]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kfc.compat import sklearn_rows
+from kfc.data import evenly
 from kfc.explaining import philox
 from kfc.explaining.prepared_pictures import PreparedPictures, prepared_pictures
 from kfc.network import embedded_one_hots, layer_seed, table_features_float64
@@ -55,7 +56,7 @@ class RowSample:
 
     def spaced(self, rows: int) -> tuple[Array, Array]:
         """Returns at most so many rows and their targets, evenly spaced."""
-        places = _spaced(len(self.x), rows)
+        places = evenly(len(self.x), rows)
         return self.x[places], self.y[places]
 
 
@@ -104,7 +105,7 @@ def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> RowSample
     else:
         y = y.astype(np.int64)  # the classes of scikit-learn's sets are 0, 1, ...
         classes = int(y.max()) + 1
-    places = _spaced(len(x), MOST_ROWS)
+    places = evenly(len(x), MOST_ROWS)
     return RowSample(
         scaling.apply_float64(x.astype(np.float32)[places]),
         y[places],
@@ -123,7 +124,7 @@ def _prepared(spec: Spec, data: Any) -> RowSample | str:
     whole = spec.data.model_copy(update=changed)
     prepared = prepare(spec.model_copy(update={"data": whole, "accept": _ACCEPTED}), data)
     task, train = prepared.task, prepared.train
-    places = _spaced(len(train), MOST_ROWS)
+    places = evenly(len(train), MOST_ROWS)
     rows = train.take(places).loaded()
     x, embedding_weights = _inputs(spec, task, rows.x)
     y = rows.y if task.classification else task.target_scaling.apply_float64(rows.y)
@@ -179,13 +180,6 @@ def _of_pictures(spec: Spec, found: PreparedPictures) -> RowSample:
 
 
 _ACCEPTED = ("unscaled_input",)
-
-
-def _spaced(count: int, most: int) -> Array:
-    """Returns at most so many row numbers, evenly spaced from the first to the last."""
-    if count <= most:
-        return np.arange(count)
-    return np.arange(most) * (count - 1) // max(most - 1, 1)
 
 
 def _num_training_rows(spec: Spec, count: int, *, own_test: bool, own_validation: bool) -> int:

@@ -3,7 +3,7 @@ from .examination import find_all as find_all
 from .examination import without_consequences as without_consequences
 from .loss_facts import LossFacts as LossFacts
 from .start import Start as Start
-from .start import entry_of as entry_of
+from .start import entry_rms as entry_rms
 from .steps import Steps as Steps
 from .subject import Subject as Subject
 from .subject import quiet_copy as quiet_copy

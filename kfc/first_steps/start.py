@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.first_steps.subject import Subject, activation_of, layers_of
+from kfc.training import trial_update
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Start:
         """Kernels from the input to the output, with gradient and first update."""
         model = self.subject.copy
         _, _, gradients = self._backward
-        updates = self._updates(model, gradients)
+        updates = self._updates(gradients)
         found = zip(model.trainable_variables, gradients, updates, strict=True)
         return tuple(
             Kernel(_path(variable), np.asarray(variable), gradient, update)
@@ -184,20 +185,12 @@ class Start:
         arrays = [None if each is None else np.asarray(each) for each in gradients]
         return float(loss), float(penalty), arrays
 
-    def _updates(self, model: Any, gradients: list[Any]) -> list[np.ndarray | None]:
+    def _updates(self, gradients: list[Any]) -> list[np.ndarray | None]:
         """Returns the changes by one update, which is taken back."""
-        make, rate = self.subject.make_optimizer, self.subject.learning_rate
-        variables = model.trainable_variables
-        if make is None or not rate:
+        make, variables = self.subject.make_optimizer, self.subject.copy.trainable_variables
+        if make is None or not self.subject.learning_rate:
             return [None] * len(variables)
-        before = [np.array(variable) for variable in variables]
-        pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
-        make().apply([g for g, _ in pairs], [v for _, v in pairs])
-        changes: list[np.ndarray | None] = []
-        for variable, old in zip(variables, before, strict=True):
-            changes.append(np.asarray(variable) - old)
-            variable.assign(old)
-        return changes
+        return [*trial_update(make(), gradients, variables)]
 
 
 def _rms(values: np.ndarray) -> float:
@@ -221,26 +214,17 @@ def _by_unit(values: Any) -> np.ndarray:
     return array.reshape(len(array), -1)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Inputs of the first layer with weights, as a scaling has scaled ones.
+def entry_rms(subject: Subject) -> float | None:
+    """Returns the root mean square of the inputs of the first dense layer, scaled ones.
 
     Args:
-        values: Inputs of the layer, (rows, inputs).
+        subject: Network with its rows.
+
+    Returns:
+        The number; None where the layers are not a graph.
     """
-
-    values: np.ndarray
-
-    def rms(self, x: Any) -> float:
-        """Returns the root mean square, of these inputs and not of `x`."""
-        return _rms(self.values)
-
-
-def entry_of(subject: Subject) -> Entry | None:
-    """Returns the inputs of the first dense layer; None where the layers are not a graph."""
     copy = subject.copy
     dense = [each for each in layers_of(copy) if isinstance(each, keras.layers.Dense)]
     if not dense:
         return None
-    values = keras.Model(copy.inputs[0], dense[0].input)(subject.some[0], training=True)
-    return Entry(np.asarray(values, np.float64))
+    return _rms(keras.Model(copy.inputs[0], dense[0].input)(subject.some[0], training=True))

@@ -8,7 +8,7 @@ import numpy as np
 
 from kfc.errors import Finding
 from kfc.first_steps.cures import init_cure, rate_cure, relu_cure
-from kfc.first_steps.start import Kernel, Start, entry_of
+from kfc.first_steps.start import Kernel, Start, entry_rms
 
 _FEW_ROWS = 20  # with fewer, units are silent by chance
 _NATS = 6.0
@@ -124,8 +124,7 @@ def start_loss_high(start: Start) -> Finding | None:
     large = bool(worst) and gains[worst] > _GAIN
     cause = f", since {worst} multiplies its inputs by {gains[worst]:.3g}" if large else ""
     remedy, cure = "Use an initializer such as he_normal", init_cure(start.subject.spec)
-    entry = entry_of(start.subject)
-    if not large and entry is not None and entry.rms(start.subject.x) > _INPUT_RMS:
+    if not large and (entry_rms(start.subject) or 0.0) > _INPUT_RMS:
         remedy = "Scale the inputs"
         cure = {"data.scale": "standard"} if cure else {}
     elif not large:

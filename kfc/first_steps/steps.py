@@ -132,7 +132,8 @@ class Steps:
             return loss, self._constant_loss(y), spread
 
         adam = keras.optimizers.Adam(0.01)
-        return self._after(adam, ((x, y) for _ in range(_BY_HEART)), measure)
+        batches = ((x, y) for _ in range(_BY_HEART))
+        return self._after(adam, batches, measure, penalties=False)
 
     def _constant_loss(self, y: np.ndarray) -> float:
         """Loss of the best constant answer on a batch: shares of the classes, or the mean."""
@@ -150,26 +151,20 @@ class Steps:
         outputs = np.broadcast_to(best.astype(np.float32), (len(y), width))
         return float(self.subject.loss.mean(y, outputs))
 
-    def _after(self, optimizer: Any, batches: Any, measure: Any) -> Any:
-        """Makes a step for each batch, measures, and restores the initial weights."""
+    def _after(
+        self, optimizer: Any, batches: Any, measure: Any, *, penalties: bool = True
+    ) -> Any:
+        """Makes a step of Keras for each batch, measures, and restores the initial weights."""
         model = self.subject.copy
-        before = model.get_weights()
-        variables = model.trainable_variables
-        optimizer.build(variables)
-
-        @tf.function(reduce_retracing=True)
-        def step(x: tf.Tensor, y: tf.Tensor) -> None:
-            with tf.GradientTape() as tape:
-                loss = self.subject.loss.mean(y, model(x, training=True))
-            gradients = tape.gradient(loss, [each.value for each in variables])
-            pairs = [
-                (g, v) for g, v in zip(gradients, variables, strict=True) if g is not None
-            ]
-            optimizer.apply([g for g, _ in pairs], [v for _, v in pairs])
-
+        before = [(v, v.regularizer, v.numpy()) for v in model.weights]
+        for variable, regularizer, _ in before:
+            variable.regularizer = regularizer if penalties else None
+        model.compile(optimizer, loss=self.subject.loss.mean, jit_compile=False)
         try:
             for x, y in batches:
-                step(tf.convert_to_tensor(x), tf.convert_to_tensor(y))
+                model.train_on_batch(x, y)
             return measure()
         finally:
-            model.set_weights(before)
+            for variable, regularizer, value in before:
+                variable.assign(value)
+                variable.regularizer = regularizer

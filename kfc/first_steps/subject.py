@@ -9,6 +9,7 @@ from functools import cached_property
 import keras
 import numpy as np
 
+from kfc.data import evenly
 from kfc.errors import Finding, SpecError, reason
 from kfc.first_steps.loss_facts import LossFacts
 from kfc.spec import Spec
@@ -58,7 +59,7 @@ class Subject:
     @cached_property
     def some(self) -> tuple[np.ndarray, np.ndarray]:
         """Some rows and their targets, at most `MOST_ROWS`, evenly spaced."""
-        places = np.linspace(0, len(self.y) - 1, min(len(self.y), MOST_ROWS)).astype(np.int64)
+        places = evenly(len(self.y), MOST_ROWS)
         return self.x[places], self.y[places]
 
     @cached_property

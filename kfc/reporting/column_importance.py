@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn import metrics
 
-from kfc.data import Task
+from kfc.data import Task, evenly
 from kfc.reporting.run_facts import Answers
-from kfc.reporting.value_numbers import evenly
 from kfc.runs import Run, from_outputs, scores
 
 _REPEATS = 5

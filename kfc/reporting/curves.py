@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kfc.data import evenly
 from kfc.reporting.blocks import Figure, number_text, shown
 from kfc.reporting.class_numbers import Curve, Reliability
 from kfc.reporting.figures import (
@@ -18,7 +19,6 @@ from kfc.reporting.figures import (
     drawing,
     name_axes,
 )
-from kfc.reporting.value_numbers import evenly
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from kfc.data import Prepared, Task
-from kfc.reporting.value_numbers import evenly
+from kfc.data import Prepared, Task, evenly
 from kfc.runs import scores
 
 _CELLS = 30_000_000

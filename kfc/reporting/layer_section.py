@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kfc.data import Task
+from kfc.data import Task, evenly
 from kfc.reporting.blocks import Cell, Section, Table, Text, count, shown
 from kfc.reporting.curves import layer_curves
 from kfc.reporting.run_facts import Answers, RunFacts
-from kfc.reporting.value_numbers import evenly
 from kfc.training import LayerProbe
 from kfc.training.callbacks import read_layers
 

@@ -52,13 +52,3 @@ def deciles(y: np.ndarray, value: np.ndarray) -> list[Decile]:
         )
         for part in parts
     ]
-
-
-def evenly(count: int, most: int) -> np.ndarray:
-    """Returns at most so many row numbers, evenly spaced from the first row to the last.
-
-    Args:
-        count: Number of rows.
-        most: Largest number of row numbers.
-    """
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))

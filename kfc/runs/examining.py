@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from kfc.data import Parts, check_parts
+from kfc.data import Parts, check_parts, evenly
 from kfc.errors import NumbersError
 from kfc.first_steps import LossFacts, Subject, examine_network, without_consequences
 from kfc.runs.plan import Plan
@@ -48,8 +48,7 @@ def subject_of(plan: Plan) -> Subject:
     """Returns the network of a plan with its loss, its optimizer and some training rows."""
     spec, train, task = plan.spec, plan.prepared.train, plan.prepared.task
     training = spec.training
-    places = np.linspace(0, len(train) - 1, min(len(train), _ROWS)).astype(np.int64)
-    some = train.take(np.unique(places))
+    some = train.take(evenly(len(train), _ROWS))
     loss = build_loss(training.loss, task)
     inner = getattr(loss, "inner", loss)
     facts = LossFacts.of(inner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kfc.errors import NumbersError
+from kfc.errors import KfcError, NumbersError
 from kfc.network import with_layer_outputs
 from kfc.runs.plan import Plan, new_network
 from kfc.training import TapeModel, compile_for_training, epoch_order, rows_of_step
@@ -22,7 +22,9 @@ _STEPS_PER_BLOCK = 32
 """Steps after which the replay copies every variable, until a block has NaN or infinity."""
 
 
-def with_tensor(error: NumbersError, plan: Plan, folder: Path) -> NumbersError:
+def with_tensor(
+    error: NumbersError, plan: Plan, folder: Path, say: Callable[[str], None]
+) -> NumbersError:
     """Adds the step and the tensor where NaN or infinity appeared first to an error.
 
     The training is repeated from its last checkpoint, or from its first weights, which gives
@@ -33,6 +35,7 @@ def with_tensor(error: NumbersError, plan: Plan, folder: Path) -> NumbersError:
         error: Error that ended a training.
         plan: Plan of the training.
         folder: Run folder with its checkpoints.
+        say: Function that shows a line to the user: the repetition may take a while.
 
     Returns:
         The error with a more precise finding; the same error where the repetition does not
@@ -42,7 +45,11 @@ def with_tensor(error: NumbersError, plan: Plan, folder: Path) -> NumbersError:
     (finding, *_) = error.findings
     if finding.name not in _NAMES or plan.replicas.count > 1:
         return error
-    replay = _Replay(plan, folder)
+    say(f"{finding.where}: {finding.got}; the steps since the last checkpoint are made again")
+    try:
+        replay = _Replay(plan, folder)
+    except KfcError:  # no checkpoint can be read: the first error says more
+        return error
     for epoch in range(replay.first_epoch, int(finding.evidence["epoch"])):
         found = replay.failing_step(epoch)
         if found is not None:
@@ -144,41 +151,38 @@ def first_not_finite(model: TapeModel, x: Any, y: Any, sample_weight: Any = None
     Returns:
         A text such as `the output of hidden_2`; empty if every tensor is finite.
     """
-    return next(_names(model, x, y, sample_weight), "")
+    found = (name for name, tensor in _tensors(model, x, y, sample_weight) if _bad(tensor))
+    return next(found, "")
 
 
-def _names(model: TapeModel, x: Any, y: Any, sample_weight: Any) -> Iterator[str]:
-    """Yields the name of each tensor that is not finite, in the order of the step."""
+def _tensors(
+    model: TapeModel, x: Any, y: Any, sample_weight: Any
+) -> Iterator[tuple[str, Any]]:
+    """Yields the name and the value of each tensor of a step, in the order of the step."""
     layers, probe = with_layer_outputs(model)
     outputs = probe(tf.constant(x), training=True)
     for layer, output in zip(layers, outputs, strict=True):
-        if not _finite(output):
-            yield f"the output of {layer.name}"
-    variables = model.trainable_variables
-    weights = [variable.value for variable in variables]
-    with tf.GradientTape() as tape:
-        tape.watch(weights)
-        y_pred = model(tf.constant(x), training=True)
-        loss = model.compute_loss(
-            x=x, y=tf.constant(y), y_pred=y_pred, sample_weight=sample_weight, training=True
-        )
-        scaled_loss = model.optimizer.scale_loss(loss)
-    if not _finite(loss):
-        yield "the loss"
-    gradients = tape.gradient(scaled_loss, weights)
+        yield f"the output of {layer.name}", output
+    gradients: list[Any] = []
+    apply = model.optimizer.apply
+
+    def noting(found: Any, variables: Any) -> None:
+        gradients.extend(found)
+        apply(found, variables)
+
+    model.optimizer.apply = noting
+    batch = [tf.constant(part) for part in (x, y, sample_weight) if part is not None]
+    yield "the loss", model.train_step(tuple(batch))["batch_loss"]
     # The gradient of the last layer is computed first.
-    for variable, gradient in reversed([*zip(variables, gradients, strict=True)]):
-        if not _finite(gradient):
-            yield f"the gradient of {variable.path}"
-    model.optimizer.apply(gradients, variables)
+    pairs = zip(model.trainable_variables, gradients, strict=True)
+    for variable, gradient in reversed([*pairs]):
+        yield f"the gradient of {variable.path}", gradient
     for variable in model.optimizer.variables:
-        if not _finite(variable.value):
-            yield f"the optimizer's {variable.path}"
+        yield f"the optimizer's {variable.path}", variable.value
     for variable in model.weights:
-        if not _finite(variable.value):
-            yield f"{variable.path} after the update"
+        yield f"{variable.path} after the update", variable.value
 
 
-def _finite(tensor: Any) -> bool:
+def _bad(tensor: Any) -> bool:
     value = np.asarray(tensor)
-    return value.dtype.kind not in "fV" or bool(np.isfinite(value.astype(np.float32)).all())
+    return value.dtype.kind in "fV" and not np.isfinite(value.astype(np.float32)).all()

@@ -29,7 +29,14 @@ from kfc.runs.trained_checks import Trained
 from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.runs.uncertainty import finish
 from kfc.system import atomic, hint_on_interrupt, memory, user_paths
-from kfc.training.callbacks import build_callbacks, keeps_state, read_layers, restored_epoch
+from kfc.training.callbacks import (
+    LAYERS_FILE,
+    LayerLog,
+    build_callbacks,
+    keeps_state,
+    read_layers,
+    restored_epoch,
+)
 from kfc.training.checkpoints import Checkpoint, Progress
 
 
@@ -72,10 +79,9 @@ class RunWriter:
         """
         with hint_on_interrupt(self._say, f"`{self._resume_command()}` continues the run"):
             plan = trainer.plan
-            # A probe of the layers would be a step that the other workers do not make.
-            rows = plan.prepared.train if plan.replicas.count == 1 else None
             callbacks = build_callbacks(
-                *(plan.spec, self._folder, self._console, plan.callbacks), rows
+                *(plan.spec, self._folder, self._console, plan.callbacks),
+                self._layer_log(plan, start),
             )
             self._announce(plan, callbacks, start)
             send_start(trainer, self._folder, start)
@@ -90,13 +96,23 @@ class RunWriter:
                     phases=self._phases,
                 )
             except NumbersError as error:
-                raise with_tensor(error, plan, self._folder) from error
+                raise with_tensor(error, plan, self._folder, self._say) from error
             progress.seconds = seconds_before + time.monotonic() - began
             trainer.save_checkpoint(self._folder, callbacks, progress)
             self._phases.end("train")
             run = self._write_result(trainer, callbacks, progress)
             send_result(trainer, run)
             return run
+
+    def _layer_log(self, plan: Plan, start: Checkpoint | None) -> LayerLog | None:
+        """Returns the log of the layers, if the run has one since it began."""
+        if not plan.spec.report:
+            return None
+        if start is not None and LayerLog.__name__ not in start.facts["callbacks"]:
+            return None  # an earlier version, which had no such log, began the run
+        # On several workers it measures nothing: the others do not make its step.
+        rows = plan.prepared.train if plan.replicas.count == 1 else None
+        return LayerLog(self._folder / LAYERS_FILE, rows)
 
     def _write_result(
         self,

@@ -11,6 +11,8 @@ from .from_spec import need_single_epochs as need_single_epochs
 from .from_spec import only_stops as only_stops
 from .hooks import Hooks as Hooks
 from .keras_state import REFUSED as REFUSED
+from .layer_log import LAYERS_FILE as LAYERS_FILE
+from .layer_log import LayerLog as LayerLog
 from .layer_log import read_layers as read_layers
 from .logs import Log as Log
 from .terminal_log import Terminal as Terminal

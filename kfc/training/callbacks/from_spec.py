@@ -23,14 +23,13 @@ from typing import Any
 import keras
 from rich.console import Console
 
-from kfc.data import Rows
 from kfc.errors import Finding, SpecError
 from kfc.registry import CALLBACKS
 from kfc.spec import METRICS, CallbackSpec, Spec
 from kfc.system import atomic
 from kfc.training.callbacks import keras_state
 from kfc.training.callbacks.early_stopping import EarlyStopping
-from kfc.training.callbacks.layer_log import LAYERS_FILE, LayerLog
+from kfc.training.callbacks.layer_log import LayerLog
 from kfc.training.callbacks.logs import MetricsLog, TensorBoardLog
 from kfc.training.callbacks.terminal_log import Terminal
 
@@ -53,7 +52,7 @@ def build_callbacks(
     folder: Path,
     console: Console,
     given: Sequence[keras.callbacks.Callback] = (),
-    rows: Rows | None = None,
+    layer_log: LayerLog | None = None,
 ) -> list[keras.callbacks.Callback]:
     """Builds the callbacks of a run, in the order in which they are called.
 
@@ -65,14 +64,13 @@ def build_callbacks(
         folder: Run folder, in which the callbacks of the spec write all their files.
         console: Console on which progress is shown.
         given: Callbacks of the caller.
-        rows: Encoded training rows for the numbers of the layers, which a report shows.
+        layer_log: Log of the numbers of the layers, or None.
 
     Raises:
         PluginError: If a plug-in cannot be imported.
         DiskError: If a folder for the files cannot be created.
     """
     every, others = spec.training.log_every, [*named_callbacks(spec, folder), *given]
-    layers = [LayerLog(folder / LAYERS_FILE, rows)] if rows is not None and spec.report else []
     return [
         *others,
         MetricsLog(folder / "metrics.jsonl", every),
@@ -80,7 +78,7 @@ def build_callbacks(
         Terminal(
             every, folder / "run.log", console, callback_notes(others, spec.training.engine)
         ),
-        *layers,
+        *([layer_log] if layer_log else []),
     ]
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kfc.data import Rows
+from kfc.data import Rows, evenly
 from kfc.system import atomic
 from kfc.training.callbacks.logs import Log, Logs
 from kfc.training.history_values import for_json, from_json
 from kfc.training.layer_numbers import LayerNumbers, LayerProbe
+from kfc.training.trial_update import trial_update
 
 LAYERS_FILE = "layers.jsonl"
 """Name of the log in a run folder."""
@@ -24,12 +25,12 @@ LAYERS_FILE = "layers.jsonl"
 _SHARE = 0.03
 """At most this share of the training time is spent on measurements."""
 
-_FIRST_SECONDS = 0.15
-"""Seconds of the first measurement, which runs each operation for the first time: 0.05 to 0.12
-measured on two cores."""
+_FIRST_SECONDS = 0.2
+"""Seconds of the first measurement, which runs each operation for the first time: 0.17 for
+MNIST's network and 0.22 for one of eight members, measured on two cores."""
 
-_FIRST_BY_OTHERS = 4
-"""Time of the first measurement by that of a later one."""
+_FIRST_BY_OTHERS = 2
+"""Time of the first measurement by that of a later one: 5 and 2 of these networks."""
 
 _ROWS = 256
 
@@ -39,20 +40,19 @@ class LayerLog(Log):
 
     They are those of `LayerNumbers` on a batch of training rows: signal, gradient, and the
     update of one step with that batch, which is taken back. A measurement takes place once
-    its time is at most 3 % of that of the training so far, so a training of less than five
+    its time is at most 3 % of that of the training so far, so a training of less than seven
     seconds has none, and a long one has one after each epoch. Nothing of the training
     changes: each variable has its bits back.
 
     Args:
         filename: File to append to.
-        rows: Encoded training rows, of which up to 256 are measured.
+        rows: Encoded training rows, of which up to 256 are measured; None measures nothing.
     """
 
-    def __init__(self, filename: str | Path, rows: Rows) -> None:
+    def __init__(self, filename: str | Path, rows: Rows | None) -> None:
         super().__init__(Path(filename))
         self.path = Path(filename)
-        chosen = np.linspace(0, len(rows) - 1, min(len(rows), _ROWS)).astype(np.int64)
-        self._rows = rows.take(np.unique(chosen)).loaded()
+        self._rows = rows and rows.take(evenly(len(rows), _ROWS)).loaded()
         self._probe: LayerProbe | None = None
         self._due: int | None = None
         self._spent, self._next = 0.0, _FIRST_SECONDS
@@ -64,14 +64,16 @@ class LayerLog(Log):
     def flush(self) -> None:
         """Measures the layers if an epoch has ended and the time allows it, and writes."""
         due, self._due = self._due, None
-        if due is not None and self._spent + self._next <= _SHARE * self._now():
+        if due is not None and self._rows is not None and self._has_time():
             began = time.monotonic()
-            self._measure(due)
+            self._measure(due, self._rows)
             took = time.monotonic() - began
-            # The first one took longer: 3 to 10 times, measured.
             self._next = took if self._spent else took / _FIRST_BY_OTHERS
             self._spent += took
         super().flush()
+
+    def _has_time(self) -> bool:
+        return self._spent + self._next <= _SHARE * self._now()
 
     def get_state(self) -> dict[str, Any]:
         """Returns the state of the log, and the seconds spent on measurements."""
@@ -82,13 +84,13 @@ class LayerLog(Log):
         super().set_state(state)
         self._spent = float(state["spent"])
 
-    def _measure(self, epoch: int) -> None:
+    def _measure(self, epoch: int, rows: Rows) -> None:
         if self._probe is None:
             self._probe = LayerProbe(self.model)
             # Members with rows of their own expect them one member after the other.
             members = self.model.num_orders
-            self._x = np.concatenate([np.asarray(self._rows.x)] * members)
-            self._y = np.concatenate([self._rows.y] * members)
+            self._x = np.concatenate([np.asarray(rows.x)] * members)
+            self._y = np.concatenate([rows.y] * members)
         found = self._probe.measure(self._x, self._loss, self._update)
         line = {"epoch": epoch, "step": self._steps_done(), "layers": _as_json(found)}
         self._append(self.path, json.dumps(line, allow_nan=False))
@@ -98,22 +100,7 @@ class LayerLog(Log):
 
     def _update(self, gradients: Sequence[Any]) -> list[np.ndarray]:
         """Returns the change of each weight in one step, which is taken back."""
-        optimizer, weights = self.model.optimizer, self.model.trainable_variables
-        # `apply` divides by this factor, by which a training multiplies its loss.
-        factor = optimizer.loss_scale_factor or 1.0
-        gradients = [None if each is None else each * factor for each in gradients]
-        variables = [*self.model.variables, *optimizer.variables]
-        before = [variable.numpy() for variable in variables]
-        weights_before = [weight.numpy() for weight in weights]
-        try:
-            optimizer.apply(gradients, weights)
-            return [
-                weight.numpy() - earlier
-                for weight, earlier in zip(weights, weights_before, strict=True)
-            ]
-        finally:
-            for variable, value in zip(variables, before, strict=True):
-                variable.assign(value)
+        return trial_update(self.model.optimizer, gradients, self.model.trainable_variables)
 
 
 def read_layers(folder: Path) -> list[tuple[int, list[LayerNumbers]]]:

@@ -1,4 +1,4 @@
-"""The engine: many training steps run as one compiled function.
+"""Distributing: devices or processes that share each batch of a training.
 
 The names that other folders may import are listed in `__init__.pyi`; each is imported when it
 is used first.

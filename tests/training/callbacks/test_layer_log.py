@@ -82,13 +82,13 @@ def test_measurements_take_three_percent_of_the_time(problem, tmp_path, monkeypa
     log = LayerLog(tmp_path / "layers.jsonl", problem().train)
     monkeypatch.setattr(layer_log.time, "monotonic", lambda: next(seconds))
     measured = []
-    monkeypatch.setattr(log, "_measure", measured.append)
+    monkeypatch.setattr(log, "_measure", lambda epoch, rows: measured.append(epoch))
     log.params = {"began": 0.0, "steps": 3}
     for epoch in range(2000):
         log.on_epoch_end(epoch)
         log.flush()
     elapsed = next(seconds)
-    assert measured[0] >= 50  # the first one only after five seconds
+    assert measured[0] >= 66  # the first one only after 6.7 seconds
     assert 0.02 * elapsed < 0.1 * len(measured) <= 0.03 * elapsed
 
 
@@ -121,3 +121,9 @@ def test_values_of_a_regression_are_measured(problem, tmp_path, unlimited):
     case = problem(task=Task((4,), "float32", (), outputs=2))
     case.loop([LayerLog(tmp_path / "layers.jsonl", case.train)]).run(Progress())
     assert all(each["update"] > 0 for each in lines(tmp_path / "layers.jsonl")[0]["layers"])
+
+
+def test_without_rows_nothing_is_measured(problem, tmp_path, unlimited):
+    log = LayerLog(tmp_path / "layers.jsonl", None)
+    problem().loop([log]).run(Progress())
+    assert not (tmp_path / "layers.jsonl").exists()
