@@ -152,10 +152,15 @@ def plain_spec(spec: Spec) -> dict[str, Any]:
     return spec.model_dump(mode="json")
 
 
-def identity(spec: Spec, data_sha256: str) -> dict[str, str]:
-    """Returns the hashes that a checkpoint stores, so that only its own run continues it."""
-    plain = json.dumps(plain_spec(spec), sort_keys=True)
-    return {"spec_sha256": atomic.sha256(plain.encode()), "data_sha256": data_sha256}
+def identity(plain: Mapping[str, Any], data_sha256: str) -> dict[str, str]:
+    """Returns the hashes that a checkpoint stores, so that only its own run continues it.
+
+    Args:
+        plain: Spec as `plain_spec` returns it.
+        data_sha256: Hash of the rows.
+    """
+    text = json.dumps(plain, sort_keys=True)
+    return {"spec_sha256": atomic.sha256(text.encode()), "data_sha256": data_sha256}
 
 
 def value_differences(then: Any, now: Any, where: str = "") -> list[str]:

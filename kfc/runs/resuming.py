@@ -13,7 +13,7 @@ from typing import Any
 
 from kfc.errors import CheckpointError, DataError, Finding, SpecError
 from kfc.runs import environment, result_file
-from kfc.spec import Spec
+from kfc.spec import Spec, load_spec
 from kfc.system import locks, read_cluster, safe_open
 from kfc.training.checkpoints import Checkpoint, store
 
@@ -125,7 +125,10 @@ def read_unfinished(folder: Path, *, checkpoints: bool = True) -> Unfinished:
         return Unfinished(folder, spec, beginning, None)
     if store.has_checkpoints(place):
         start = store.newest(place)
-        if start.facts.get("about") != environment.identity(spec, beginning["data_sha256"]):
+        # An earlier version, which began the run, did not know all keys of this one.
+        plain = (beginning["spec"], environment.plain_spec(spec))
+        sha256 = beginning["data_sha256"]
+        if start.facts.get("about") not in [environment.identity(p, sha256) for p in plain]:
             raise _damaged(folder, place, "the checkpoints of this run", "another run's")
         epochs = start.facts["progress"]["epoch"]
         if epochs > spec.training.epochs:
@@ -213,7 +216,9 @@ def machine_differences(unfinished: Unfinished, machine: dict[str, Any]) -> list
 
 def _read_spec(folder: Path, beginning: dict[str, Any]) -> Spec:
     path, spec = folder / "spec.yaml", result_file.read_spec(folder)
-    changed = environment.value_differences(beginning["spec"], environment.plain_spec(spec))
+    # Loaded again, the spec of a run that an earlier version began has the keys of this one.
+    began = environment.plain_spec(load_spec(beginning["spec"]))
+    changed = environment.value_differences(began, environment.plain_spec(spec))
     if changed:
         raise CheckpointError(
             Finding(

@@ -137,6 +137,6 @@ def _without_logs(checkpoint: Checkpoint, count: int) -> Checkpoint:
 def _about(trainer: Trainer) -> str:
     """Returns a text that is the same in every process of one training."""
     plan = trainer.plan
-    identity = environment.identity(plan.spec, plan.prepared.sha256)
+    identity = environment.identity(environment.plain_spec(plan.spec), plan.prepared.sha256)
     weights = weights_sha256(plan.network)
     return json.dumps([identity, weights, environment.versions_of(environment.VERSIONS)])

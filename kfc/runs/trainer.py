@@ -139,7 +139,8 @@ class Trainer:
             DiskError: If the checkpoint cannot be written.
         """
         state = training_state.capture(self.model, callbacks, progress)
-        about = environment.identity(self.plan.spec, self.plan.prepared.sha256)
+        plain = environment.plain_spec(self.plan.spec)
+        about = environment.identity(plain, self.plan.prepared.sha256)
         facts = {**state.facts, "about": about}
         store.save(folder / "checkpoints", Checkpoint(state.arrays, facts))
 

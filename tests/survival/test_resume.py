@@ -16,6 +16,7 @@ from kfc.cli import app
 from kfc.runs import environment, result_file, resuming, run_writer
 from kfc.system import atomic, locks
 from kfc.training import loop as loops
+from kfc.training.checkpoints import Checkpoint, store
 
 SPEC = {
     "name": "small",
@@ -73,6 +74,25 @@ def check_same(run, expected):
     assert kfc.load(run.folder).weights_sha256 == expected.weights_sha256
 
 
+def make_earlier(folder):
+    """Changes an interrupted run to one of a version without `training.distribute`."""
+    beginning = environment.read_environment(folder)
+    del beginning["spec"]["training"]["distribute"], beginning["given"]["checks"]
+    del beginning["replicas"]
+    environment.write_environment(folder, beginning)
+    text = (folder / "spec.yaml").read_text("utf-8")
+    (folder / "spec.yaml").write_text(text.replace("  distribute: none\n", ""), "utf-8")
+    state = store.newest(folder / "checkpoints")
+    about = environment.identity(beginning["spec"], beginning["data_sha256"])
+    # It had no log of the layers either, which is the last callback.
+    assert state.facts["callbacks"][-1] == "LayerLog"
+    older = {key: state.facts[key][:-1] for key in ("callbacks", "states")}
+    store.save(
+        folder / "checkpoints",
+        Checkpoint(state.arrays, {**state.facts, **older, "about": about}),
+    )
+
+
 def rows(seed=0):
     rng = np.random.default_rng(seed)
     return rng.random((80, 5), np.float32), np.arange(80) % 2
@@ -88,6 +108,12 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(interrupted, whole,
     assert result(folder)["resumed"] == [{"epoch": 1, "step": 0, "differences": []}]
     assert "resuming after 1 of 3 epochs" in capsys.readouterr().err
     assert (result(folder)["resume"], result(folder)["without_state"]) == ("exact", [])
+
+
+def test_a_run_that_an_earlier_version_began_goes_on(interrupted, whole):
+    folder = interrupted()
+    make_earlier(folder)
+    check_same(kfc.resume(folder, verbose=False), whole)
 
 
 FACTORS = {"network.input_scale": True, "network.parametric_activation": True}
