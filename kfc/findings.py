@@ -16,6 +16,7 @@ __all__ = [
     "Check",
     "Stage",
     "checks_of",
+    "find_by",
     "find_check",
     "is_accepted",
     "run_check",
@@ -63,6 +64,20 @@ def run_checks(
         if not is_accepted(check, accept)
         for finding in check.run(*arguments, **options)
     )
+
+
+def find_by(name: str, *arguments: Any, accept: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Returns the findings of one check, which refuses nothing.
+
+    Args:
+        name: Name of the check.
+        *arguments: Arguments of the check.
+        accept: Codes or names of the checks that are left out.
+    """
+    check = find_check(name)
+    if check is None:
+        raise KeyError(name)
+    return () if is_accepted(check, accept) else check.find(*arguments)
 
 
 def run_check(name: str, *arguments: Any) -> None:

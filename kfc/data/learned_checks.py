@@ -16,7 +16,7 @@ from kfc.data.evenly_spaced import evenly
 from kfc.data.part_checks import Parts, PlainColumns
 from kfc.data.rows import Rows
 from kfc.errors import Finding
-from kfc.findings import find_check, is_accepted, run_checks
+from kfc.findings import find_by, run_checks
 
 _MOST_ROWS = 2000  # of each part: the AUC is then known to 0.01
 _LEAST_ROWS = 50
@@ -40,14 +40,13 @@ def check_learned(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, 
         The findings, which are warnings.
     """
     found = run_checks("learned_parts", parts, accept=accept)
-    check = find_check("target_in_column")
-    columns = PlainColumns.of(parts.train) if not parts.of_table else None
-    if columns is None or check is None or is_accepted(check, accept):
+    if parts.of_table or parts.pixels or parts.train.on_disk:
         return found
-    if parts.pixels or parts.train.on_disk or columns.num_numbers > _MOST_COLUMNS:
+    columns = PlainColumns.of(parts.train)
+    if columns.num_numbers > _MOST_COLUMNS:
         return found
-    x = parts.train.x[:].reshape(len(parts.train), -1)
-    leaks = check.find(columns, replace(parts.train, x=x), {})
+    rows = replace(parts.train, x=parts.train.x[:].reshape(len(parts.train), -1))
+    leaks = find_by("target_in_column", columns, rows, {}, accept=accept)
     remedy = "Leave the input out if it is not known before the target."
     return found + tuple(replace(each, remedy=remedy, cure={}) for each in leaks)
 

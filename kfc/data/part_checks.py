@@ -16,7 +16,7 @@ from kfc.data.row_keys import row_keys
 from kfc.data.rows import Rows
 from kfc.data.sources import join_names
 from kfc.errors import Finding
-from kfc.findings import find_check, is_accepted, run_checks
+from kfc.findings import find_by, run_checks
 from kfc.spec import Spec
 
 _MOST_ROWS = 10_000  # training rows of which columns are compared
@@ -108,10 +108,10 @@ def check_parts(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, ..
         The findings, which are warnings.
     """
     found = run_checks("parts", parts, accept=accept)
-    check = find_check("training_rows_repeated")
-    if parts.of_table or parts.train.on_disk or check is None or is_accepted(check, accept):
+    if parts.of_table or parts.train.on_disk:
         return found  # a table was looked at, and files are too long to read again
-    shared = check.find(PlainColumns.of(parts.train), _flat(parts.train), _flats(parts.others))
+    rows = PlainColumns.of(parts.train), _flat(parts.train), _flats(parts.others)
+    shared = find_by("training_rows_repeated", *rows, accept=accept)
     remedy = "Remove repeated rows from one part; metrics on them are too good."
     return found + tuple(replace(each, remedy=remedy) for each in shared)
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from kfc.compat import without_graph_rewriting
 from kfc.errors import DataError, Finding
 from kfc.runs import Plan, make_plan
-from kfc.spec import OptimizerSpec, Spec, SpecLike
+from kfc.spec import Spec, SpecLike
 from kfc.system import user_paths
 from kfc.training import TapeModel, compile_for_training, epoch_order, rows_of_step
 from kfc.training.engine import build_optimizer_once
@@ -197,9 +197,7 @@ def learning_rate_range(
 
 def _model(plan: Plan, rate: float) -> TapeModel:
     """Returns the model that trains the plan's network, with a constant learning rate."""
-    optimizer = plan.spec.training.optimizer
-    options = {"name": optimizer.name, **optimizer.options, "learning_rate": rate}
-    constant = OptimizerSpec.model_validate(options)
+    constant = plan.spec.training.optimizer.with_learning_rate(rate)
     spec: Spec = plan.spec.model_copy(
         update={"training": plan.spec.training.model_copy(update={"optimizer": constant})}
     )

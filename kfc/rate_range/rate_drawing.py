@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kfc.reporting import COLORS, drawing, name_axes, standalone_svg
+from kfc.reporting import (
+    COLORS,
+    drawing,
+    make_logarithmic,
+    name_axes,
+    standalone_svg,
+)
 from kfc.system import atomic
 
 if TYPE_CHECKING:
@@ -34,14 +40,11 @@ def rate_picture(found: RateRange) -> str:
     Args:
         found: Result of a test.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     losses = np.where(np.isfinite(found.losses), found.losses, np.nan)
     top = 1.1 * np.nanmax(found.smoothed[np.isfinite(found.smoothed)])
     alt = f"loss of {len(losses)} steps against a growing learning rate. {found.sentence()}"
     title = f"Learning-rate range test of {found.spec}"
     with drawing(title, alt, size=(5.4, 3.2)) as (axes, done):
-        axes.set_xscale("log")
         axes.plot(found.rates, losses, ".", color=COLORS[0], ms=3, alpha=0.5)
         axes.plot(found.rates, found.smoothed, color=COLORS[0])
         if found.fell:
@@ -50,12 +53,11 @@ def rate_picture(found: RateRange) -> str:
             axes.text(found.suggested, 0.98 * top, label, va="top")
         if found.configured is not None:
             axes.axvline(found.configured, color=COLORS[2], lw=1.4, ls="--")
-            label = f" spec {found.configured:g}"
-            axes.text(found.configured, 0.9 * top, label, va="top")
-        # Powers of ten as matplotlib writes them are formulas.
-        axes.xaxis.set_major_locator(LogLocator(numticks=8))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+            label = f" spec {found.configured:g} "
+            left = found.configured < found.suggested  # of the other line and its text
+            side = "right" if left else "left"
+            axes.text(found.configured, 0.9 * top, label, va="top", ha=side)
+        make_logarithmic(axes, "x")
         axes.set_ylim(0, top)
         name_axes(axes, "learning rate", "loss")
     return standalone_svg(done[0])

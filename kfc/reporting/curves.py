@@ -17,6 +17,7 @@ from kfc.reporting.figures import (
     STYLES,
     add_legend,
     drawing,
+    make_logarithmic,
     name_axes,
 )
 
@@ -88,23 +89,11 @@ def layer_curves(
             marker = "o" if len(kept) < 3 else None
             label = shown(name, 24)
             axes.plot(np.asarray(epochs)[kept], drawn, label=label, marker=marker, **style)
-        _logarithmic(axes)
+        make_logarithmic(axes, "y")
         _whole_epochs(axes, rows=False)
         name_axes(axes, "epoch", quantity)
         add_legend(axes)
     return done[0]
-
-
-def _logarithmic(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    # Of less than two powers of ten, also 2 and 5 times a power have a label.
-    subs = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
-    axes.yaxis.set_major_locator(LogLocator(10, subs=subs, numticks=6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _whole_epochs(axes: Axes, *, rows: bool = True) -> None:

@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kfc.reporting.blocks import Figure, shown
 
@@ -117,6 +117,27 @@ def _inline(text: str, alt: str) -> str:
     view = box[1] if box else "0 0 300 200"
     label = escape(shown(alt, 600))
     return f'<svg viewBox="{view}" role="img" aria-label="{label}">{inner}'
+
+
+def make_logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
+    """Makes an axis of a finished drawing logarithmic, with plain numbers.
+
+    Powers of ten as matplotlib writes them are formulas, which a page shows as they are.
+
+    Args:
+        axes: Axes of the drawing.
+        which: The horizontal or the vertical axis.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    getattr(axes, f"set_{which}scale")("log")
+    low, high = getattr(axes, f"get_{which}lim")()
+    # Of less than two powers of ten, also 2 and 5 times a power have a label.
+    subs = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_locator(LogLocator(10, subs=subs, numticks=6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def name_axes(axes: Axes, x: str, y: str) -> None:

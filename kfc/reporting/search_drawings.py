@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kfc.reporting.blocks import Figure, shown
-from kfc.reporting.figures import COLORS, FAINT, INK, drawing, name_axes
+from kfc.reporting.figures import COLORS, FAINT, INK, drawing, make_logarithmic, name_axes
 from kfc.tuning import Trial, objective_direction, short_value
 
 _AXES = 8
@@ -48,8 +48,6 @@ def value_against_score(trials: Sequence[Trial], name: str, objective: str) -> F
     scores = np.array([trial.score for trial in chosen])
     alt = f"{objective} of {len(chosen)} trials against {name}"
     with drawing(shown(name, 40), alt, size=(3.6, 2.4)) as (axes, done):
-        if factors:
-            axes.set_xscale("log")
         axes.plot(values, scores, "o", color=COLORS[0], ms=5, alpha=0.75, mew=0)
         best = int(np.argmax(scores * _sign(objective)))
         axes.plot(values[best], scores[best], "D", color=COLORS[1], ms=7, mec=INK, mew=0.8)
@@ -121,14 +119,11 @@ def _sign(objective: str) -> int:
 
 
 def _few_ticks(axes: Any, values: np.ndarray, *, by_category: bool, by_factor: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator
 
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if by_factor:
-        # Powers of ten as matplotlib writes them are formulas.
-        axes.xaxis.set_major_locator(LogLocator(numticks=5))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        make_logarithmic(axes, "x")
     elif not by_category:
         whole = bool((values == np.round(values)).all())
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=whole))

@@ -55,8 +55,7 @@ def subject_of(plan: Plan) -> Subject:
     facts = LossFacts(loss, facts.name, facts.compared, task.classification, facts.of_ratios)
     schedule = training.optimizer.schedule()
     rate = _largest_rate(training.optimizer)
-    options = {"name": training.optimizer.name, **training.optimizer.options}
-    constant = OptimizerSpec.model_validate({**options, "learning_rate": rate})
+    constant = training.optimizer.with_learning_rate(rate)
     steps = training.steps_per_epoch(len(train))
     return Subject(
         plan.network,

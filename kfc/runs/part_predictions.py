@@ -31,7 +31,8 @@ from kfc.runs.run_writer import say
 from kfc.system import atomic, locks, progress_console, user_paths
 
 BATCH_ROWS = 65_536
-"""Rows that are in memory at once: about 100 MB of a table of 20 columns with its encoding."""
+"""Rows that are in memory at once: 200 MB of a table of 20 columns, with their encoding and
+predictions."""
 
 _ABOUT = b"kfc"
 """Key of the metadata of a Parquet file that say from what it was made."""
@@ -88,7 +89,7 @@ def predict_parts(
     Raises:
         DataError: If a file cannot be read, or lacks a column.
         SpecError: If the model was not trained on a table, a kept column has the name of a
-            prediction, or the folder has files of other predictions.
+            prediction, the folder has files of other predictions, or the rows are in it.
         BusyError: If another process writes the same folder.
         DiskError: If a file cannot be written.
 
@@ -111,15 +112,20 @@ def predict_parts(
     if task.table is None:
         expected, got = "a model of a table", "one of arrays"
         raise SpecError(Finding("model", expected, got, "Call predict with the arrays."))
-    parts = parquet_parts(_path_of(source))
+    parts = parquet_parts(str(source).removeprefix("parquet:"))
     names = _column_names(task)
     if taken := [name for name in keep if name in names]:
         expected, got = "columns with other names than the predictions", taken[0]
         raise SpecError(Finding("keep", expected, got, "Rename it, or leave it out."))
     folder = user_paths.absolute(output)
+    for part in parts:
+        if isinstance(part, Path) and part.resolve().parent == folder.resolve():
+            expected, remedy = "a folder other than that of the rows", "Name another folder."
+            raise SpecError(Finding("output", expected, str(output), remedy))
     atomic.make_folder(folder)
     unseen: Counter[str] = Counter()
-    console, results = progress_console(verbose), list[PartResult]()
+    console = progress_console(verbose)
+    results: list[PartResult] = []
     with locks.locked(folder):
         for number, part in enumerate(parts, 1):
             about = _about(model, part, keep)
@@ -137,11 +143,6 @@ def predict_parts(
     for name, count in unseen.items():
         warnings.warn(UnseenValuesWarning(name, count, rows), stacklevel=2)
     return results
-
-
-def _path_of(source: str | Path) -> str | Path:
-    argument = str(source).removeprefix("parquet:")
-    return argument if "://" in argument else Path(user_paths.expanded(argument))
 
 
 def _column_names(task: Task) -> list[str]:

@@ -301,6 +301,11 @@ class OptimizerSpec(ComponentSpec):
             return None
         return _Rate.model_validate({"learning_rate": rate}).learning_rate
 
+    def with_learning_rate(self, rate: float) -> OptimizerSpec:
+        """Returns the same optimizer with a constant learning rate."""
+        options = {"name": self.name, **self.options, "learning_rate": rate}
+        return OptimizerSpec.model_validate(options)
+
     def decay_schedule(self) -> AnyDecay | None:
         """Returns the schedule of the weight decay, or None where it is a number."""
         decay = self.options.get("weight_decay")

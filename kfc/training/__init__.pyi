@@ -18,6 +18,6 @@ from .output_metrics import measure_outputs as measure_outputs
 from .row_order import epoch_order as epoch_order
 from .row_order import rows_of_step as rows_of_step
 from .step import TapeModel as TapeModel
-from .trial_update import trial_update as trial_update
+from .update_trial import trial_update as trial_update
 from .variable_kinds import fan_in as fan_in
 from .variable_kinds import kind_of as kind_of

@@ -156,6 +156,13 @@ def test_a_column_that_cannot_be_kept_is_refused(run, parts, tmp_path, options, 
         predicted(run, parts, tmp_path / "out", **options)
 
 
+def test_the_folder_of_the_rows_is_no_place_for_predictions(run, parts):
+    before = sorted(parts.iterdir())
+    with pytest.raises(kfc.SpecError, match="a folder other than that of the rows"):
+        predicted(run, parts, parts)
+    assert sorted(parts.iterdir()) == before
+
+
 def test_a_missing_column_names_the_file(run, parts, tmp_path):
     pd.read_parquet(parts / "part-0.parquet").drop(columns="age").to_parquet(
         parts / "part-0.parquet"

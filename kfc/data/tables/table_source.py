@@ -118,8 +118,7 @@ def _local(argument: str) -> Path:
 
 def parquet(argument: str, form: CsvSpec, arrow_files: ArrowFiles | None = None) -> RawTable:
     """Reads `parquet:FILE`, or a folder of Parquet files, which have no other form."""
-    path = argument if is_remote(argument) else Path(user_paths.expanded(argument))
-    return read_parquet(path, f"parquet:{argument}", arrow_files)
+    return read_parquet(argument, f"parquet:{argument}", arrow_files)
 
 
 def read_tables(

@@ -17,7 +17,7 @@ from kfc.system import atomic
 from kfc.training.callbacks.logs import Log, Logs
 from kfc.training.history_values import for_json, from_json
 from kfc.training.layer_numbers import LayerNumbers, LayerProbe
-from kfc.training.trial_update import trial_update
+from kfc.training.update_trial import trial_update
 
 LAYERS_FILE = "layers.jsonl"
 """Name of the log in a run folder."""
