@@ -24,6 +24,34 @@ Array = np.ndarray
 _MOST_BYTES = 1 << 24  # of a row; a damaged length would ask for all memory
 _PLAIN_NAME = re.compile(r"\w+")
 
+_EXAMPLE = """
+name: "example.proto" syntax: "proto3"
+message_type { name: "BytesList"
+  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_BYTES } }
+message_type { name: "FloatList"
+  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_FLOAT } }
+message_type { name: "Int64List"
+  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_INT64 } }
+message_type { name: "Feature" oneof_decl { name: "kind" }
+  field { name: "bytes_list" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+          type_name: ".BytesList" oneof_index: 0 }
+  field { name: "float_list" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+          type_name: ".FloatList" oneof_index: 0 }
+  field { name: "int64_list" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+          type_name: ".Int64List" oneof_index: 0 } }
+message_type { name: "Features"
+  nested_type { name: "FeatureEntry" options { map_entry: true }
+    field { name: "key" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
+    field { name: "value" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+            type_name: ".Feature" } }
+  field { name: "feature" number: 1 label: LABEL_REPEATED type: TYPE_MESSAGE
+          type_name: ".Features.FeatureEntry" } }
+message_type { name: "Example"
+  field { name: "features" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE
+          type_name: ".Features" } }
+"""
+"""The messages of tensorflow/core/example/example.proto."""
+
 
 class PreparedPictures(NamedTuple):
     """The first rows of a set of pictures.
@@ -88,52 +116,34 @@ def _read(name: str, rows: int) -> PreparedPictures | None:
 
 def _examples(file: Path) -> Iterator[dict[str, Any]]:
     """Yields the features of each row: bytes, or an integer."""
+    example = _example_class()
     with file.open("rb") as stream:
         while head := stream.read(12):  # the length and its checksum
             (length,) = struct.unpack("<Q", head[:8])
             if length > _MOST_BYTES:
                 raise ValueError("a row of more than 16 MiB")
-            message = stream.read(length)
+            row = example.FromString(stream.read(length))
             stream.read(4)
-            yield dict(_features(message))
+            yield {name: _value(feature) for name, feature in row.features.feature.items()}
 
 
-def _features(message: bytes) -> Iterator[tuple[str, Any]]:
-    """Yields the name and the value of each feature of a `tf.train.Example`."""
-    for _, features in _fields(message):
-        for _, entry in _fields(features):
-            (_, name), (_, feature) = _fields(entry)
-            for kind, values in _fields(feature):
-                value: Any = next(_fields(values))[1]  # of a list with one value
-                if kind == 3 and isinstance(value, bytes):  # integers, packed
-                    value = _integer(value, 0)[0]
-                yield name.decode(), value
+def _value(feature: Any) -> Any:
+    return getattr(feature, feature.WhichOneof("kind")).value[0]
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yields the number and the value of each field of a protocol buffer message."""
-    place = 0
-    while place < len(message):
-        key, place = _integer(message, place)
-        number, place = _integer(message, place)
-        if key & 7 == 0:
-            yield key >> 3, number
-        elif key & 7 == 2:  # bytes, whose length came first
-            yield key >> 3, message[place : place + number]
-            place += number
-        else:
-            raise ValueError("a field of another type")
+def _example_class() -> Any:
+    """Returns the class of `tf.train.Example`, whose own module would import TensorFlow."""
+    from google.protobuf import (
+        descriptor_pb2,
+        descriptor_pool,
+        message_factory,
+        text_format,
+    )
 
-
-def _integer(message: bytes, place: int) -> tuple[int, int]:
-    """Returns an integer of a variable number of bytes, and the place behind it."""
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place
+    file = text_format.Parse(_EXAMPLE, descriptor_pb2.FileDescriptorProto())
+    pool = descriptor_pool.DescriptorPool()  # TensorFlow's own messages are in the default one
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Example"))
 
 
 def _pixels(content: bytes) -> Array:

@@ -216,10 +216,10 @@ def machine_differences(unfinished: Unfinished, machine: dict[str, Any]) -> list
 
 def _read_spec(folder: Path, beginning: dict[str, Any]) -> Spec:
     path, spec = folder / "spec.yaml", result_file.read_spec(folder)
-    # Loaded again, the spec of a run that an earlier version began has the keys of this one.
-    began = environment.plain_spec(load_spec(beginning["spec"]))
-    changed = environment.value_differences(began, environment.plain_spec(spec))
-    if changed:
+    began, now = beginning["spec"], environment.plain_spec(spec)
+    if began != now:  # loaded again, what an earlier version wrote has the keys of this one
+        began = environment.plain_spec(load_spec(began))
+    if changed := environment.value_differences(began, now):
         raise CheckpointError(
             Finding(
                 str(path),

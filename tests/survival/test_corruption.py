@@ -38,7 +38,7 @@ def make_run(folder, seed=0, data="d" * 64):
             "progress": {"epoch": epoch, "step": 0, "stopped": False, "history": {}},
             "callbacks": ["MetricsLog"],
             "states": [LogFiles(folder / "metrics.jsonl").state()],
-            "about": environment.identity(spec, data),
+            "about": environment.identity(environment.plain_spec(spec), data),
         }
         store.save(folder / "checkpoints", Checkpoint(arrays, facts))
     (folder / "metrics.jsonl").write_text(LINES)  # and some more after the checkpoint
