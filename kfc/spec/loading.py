@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import io
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -48,12 +49,24 @@ def builtin_text(name: str) -> str:
                 "spec",
                 "a file or the name of a built-in spec",
                 shown_value(name),
-                f"{suggested_file(Path(name), SUFFIXES) or nearest(name, builtin_specs())}"
-                f"Known: {', '.join(builtin_specs())}. "
+                f"{_meant(name)}Known: {', '.join(builtin_specs())}. "
                 f"Files end in {', '.join(SUFFIXES)}.",
             )
         )
     return resources.files("kfc.spec.builtin").joinpath(f"{name}.yaml").read_text("utf-8")
+
+
+def _meant(name: str) -> str:
+    """Returns what to do with a file or a folder that is no spec, or a similar name."""
+    path, quoted = Path(name), shlex.quote(name)
+    try:
+        if (path / "spec.yaml").is_file():  # a run
+            return f"Its spec is {shown_value(str(path / 'spec.yaml'))}. "
+        if path.exists():
+            return f"`kfc new {quoted}` writes a spec for a table. "
+    except (OSError, ValueError):  # the name is too long, or has a null character
+        return ""
+    return suggested_file(path, SUFFIXES) or nearest(name, builtin_specs())
 
 
 def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:

@@ -233,5 +233,20 @@ def test_what_is_no_spec_at_all_is_refused(case, finding_of):
     assert got in finding_of(load_spec, spec).got
 
 
+def test_a_table_or_a_run_in_place_of_a_spec_is_recognised(tmp_path, monkeypatch, finding_of):
+    monkeypatch.chdir(tmp_path)
+    Path("my data.csv").write_text("a,b\n1,2\n")
+    assert (
+        "`kfc new 'my data.csv'` writes a spec" in finding_of(load_spec, "my data.csv").remedy
+    )
+    Path("runs/1").mkdir(parents=True)
+    Path("runs/1/spec.yaml").write_text("name: digits\n")
+    assert "Its spec is 'runs/1/spec.yaml'." in finding_of(load_spec, "runs/1").remedy
+    assert (
+        "kfc new"
+        not in finding_of(load_spec, "a\0b").remedy + finding_of(load_spec, "n" * 5000).remedy
+    )
+
+
 def test_a_near_name_gets_the_built_in_one(finding_of):
     assert "Did you mean 'digits'?" in finding_of(load_spec, "digit").remedy
