@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import io
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -44,29 +43,17 @@ def builtin_text(name: str) -> str:
         SpecError: If there is no built-in spec of that name.
     """
     if name not in builtin_specs():
+        near = nearest(name, builtin_specs())
         raise SpecError(
             Finding(
                 "spec",
                 "a file or the name of a built-in spec",
                 shown_value(name),
-                f"{_meant(name)}Known: {', '.join(builtin_specs())}. "
-                f"Files end in {', '.join(SUFFIXES)}.",
+                f"{suggested_file(user_paths.expanded(name), SUFFIXES) or near}"
+                f"Known: {', '.join(builtin_specs())}. Files end in {', '.join(SUFFIXES)}.",
             )
         )
     return resources.files("kfc.spec.builtin").joinpath(f"{name}.yaml").read_text("utf-8")
-
-
-def _meant(name: str) -> str:
-    """Returns what to do with a file or a folder that is no spec, or a similar name."""
-    path, quoted = Path(name), shlex.quote(name)
-    try:
-        if (path / "spec.yaml").is_file():  # a run
-            return f"Its spec is {shown_value(str(path / 'spec.yaml'))}. "
-        if path.exists():
-            return f"`kfc new {quoted}` writes a spec for a table. "
-    except (OSError, ValueError):  # the name is too long, or has a null character
-        return ""
-    return suggested_file(path, SUFFIXES) or nearest(name, builtin_specs())
 
 
 def load_spec(spec: SpecLike, overrides: Mapping[str, Any] | None = None) -> Spec:

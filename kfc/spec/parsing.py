@@ -64,23 +64,43 @@ def read_file(path: Path) -> SpecText:
         SpecError: If the file cannot be read, has syntax errors, or has features that a spec
             does not need: aliases, merge keys, tags or duplicate keys.
     """
+    return parsed(file_text(path), path)
+
+
+def parsed(text: str, path: Path) -> SpecText:
+    """Reads the text of a YAML, TOML or JSON file, as `read_file` does.
+
+    Raises:
+        SpecError: If it has errors.
+    """
+    if path.suffix.lower() == ".toml":
+        return _read_toml(text, str(path))
+    if path.suffix.lower() == ".json":
+        return _read_json(text, str(path))
+    return read_yaml(text, str(path))
+
+
+def file_text(path: Path) -> str:
+    """Reads the text of a file whose name has the ending of a spec's.
+
+    Raises:
+        SpecError: If the file cannot be read, or is neither UTF-8 nor YAML in UTF-16.
+    """
     name = str(path)
     if path.suffix.lower() not in SUFFIXES:
-        ending = path.suffix or "no ending"
-        raise _unreadable(name, f"a file ending in {', '.join(SUFFIXES)}", ending)
+        expected, ending = (
+            f"a file ending in {', '.join(SUFFIXES)}",
+            path.suffix or "no ending",
+        )
+        raise _unreadable(name, expected, ending, remedy=suggested_file(path, SUFFIXES))
     data = _read_bytes(path, name)
     utf_16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     is_yaml = path.suffix.lower() in (".yaml", ".yml")  # only YAML may be UTF-16
     try:
-        text = data.decode("utf-16" if utf_16 and is_yaml else "utf-8-sig")
+        return data.decode("utf-16" if utf_16 and is_yaml else "utf-8-sig")
     except UnicodeDecodeError as error:
         got, line = f"byte {data[error.start]:#x}", data[: error.start].count(b"\n") + 1
         raise _unreadable(name, "UTF-8 text", got, line, "Save it as UTF-8.") from error
-    if path.suffix.lower() == ".toml":
-        return _read_toml(text, name)
-    if path.suffix.lower() == ".json":
-        return _read_json(text, name)
-    return read_yaml(text, name)
 
 
 def _read_bytes(path: Path, name: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ruamel.yaml import YAML
 from kfc.errors import Finding, SpecError
 from kfc.spec.loading import builtin_text, load_spec
 from kfc.spec.overrides import override, set_value
-from kfc.spec.parsing import SUFFIXES, SpecText, read_file
+from kfc.spec.parsing import SUFFIXES, file_text, parsed
 from kfc.system import atomic, user_paths
 
 
@@ -36,14 +35,14 @@ def rewritten(spec: str | Path, changes: Mapping[str, Any]) -> tuple[str, str]:
     """
     path = user_paths.expanded(spec)
     is_file = str(spec).lower().endswith(SUFFIXES)
-    suffix = path.suffix.lower() if is_file else ".yaml"
-    if is_file:
-        read_file(path)  # refuses all that a spec may not have
+    suffix = path.suffix.lower()
+    if not is_file:
+        return _yaml(builtin_text(str(spec)), changes), ".yaml"
+    text = file_text(path)
+    source = parsed(text, path)  # refuses all that a spec may not have
     if suffix in (".yaml", ".yml"):
-        text = _decoded(path) if is_file else builtin_text(str(spec))
         return _yaml(text, changes), ".yaml"
-    read = json.loads if suffix == ".json" else tomllib.loads
-    values = override(SpecText(read(_decoded(path))), changes).values
+    values = override(source, changes).values
     if suffix == ".json":
         return json.dumps(values, indent=2) + "\n", suffix
     return _dumped(values), ".yaml"
@@ -73,12 +72,6 @@ def write_cured(spec: str | Path, changes: Mapping[str, Any]) -> Path:
             Finding(str(path), "the spec with its changes", "another one", "Edit it by hand.")
         )
     return path
-
-
-def _decoded(path: Path) -> str:
-    data = atomic.read_bytes(path)
-    is_utf_16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    return data.decode("utf-16" if is_utf_16 else "utf-8-sig")
 
 
 def _yaml(text: str, changes: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -88,18 +89,22 @@ def suggested_key(key: str, known: Iterable[str], paths: Mapping[str, str]) -> s
 
 
 def suggested_file(path: Path, suffixes: tuple[str, ...]) -> str:
-    """Returns a suggestion such as `Did you mean 'my.yaml'? ` for a missing file, or nothing.
+    """Returns a suggestion such as `Did you mean 'my.yaml'? ` for what is no spec, or nothing.
 
     Args:
-        path: Path as the user gave it, such as `my.ymal`.
+        path: Path as the user gave it, such as `my.ymal`, a table or the folder of a run.
         suffixes: Endings of the files of the same folder that may be meant.
     """
     try:
+        if (of_run := path / "spec.yaml").is_file():
+            return _question(str(of_run))
         files = [f.name for f in path.parent.iterdir() if f.name.lower().endswith(suffixes)]
-    except (OSError, ValueError):  # there is no folder, or the path has a null character
+        is_there = path.exists()
+    except (OSError, ValueError):  # no folder, a name that is too long or has a null character
         return ""
-    name = nearest_name(path.name, files)
-    return _question(str(path.with_name(name))) if name else ""
+    if name := nearest_name(path.name, files):
+        return _question(str(path.with_name(name)))
+    return f"For a table, `kfc new {shlex.quote(str(path))}` writes one. " if is_there else ""
 
 
 @functools.cache

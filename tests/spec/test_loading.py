@@ -233,19 +233,26 @@ def test_what_is_no_spec_at_all_is_refused(case, finding_of):
     assert got in finding_of(load_spec, spec).got
 
 
-def test_a_table_or_a_run_in_place_of_a_spec_is_recognised(tmp_path, monkeypatch, finding_of):
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_table_or_a_run_in_place_of_a_spec_is_recognised(
+    kind, tmp_path, monkeypatch, finding_of
+):
     monkeypatch.chdir(tmp_path)
     Path("my data.csv").write_text("a,b\n1,2\n")
-    assert (
-        "`kfc new 'my data.csv'` writes a spec" in finding_of(load_spec, "my data.csv").remedy
-    )
+    remedy = finding_of(load_spec, kind("my data.csv")).remedy
+    assert "For a table, `kfc new 'my data.csv'` writes one." in remedy
+    Path("my data.yaml").write_text("name: digits\n")
+    assert "Did you mean 'my data.yaml'?" in finding_of(load_spec, kind("my data.csv")).remedy
     Path("runs/1").mkdir(parents=True)
     Path("runs/1/spec.yaml").write_text("name: digits\n")
-    assert "Its spec is 'runs/1/spec.yaml'." in finding_of(load_spec, "runs/1").remedy
-    assert (
-        "kfc new"
-        not in finding_of(load_spec, "a\0b").remedy + finding_of(load_spec, "n" * 5000).remedy
-    )
+    assert "Did you mean 'runs/1/spec.yaml'?" in finding_of(load_spec, kind("runs/1")).remedy
+
+
+@pytest.mark.parametrize("name", ["a\0b", "n" * 5000, "nothing/here.csv"])
+def test_what_is_no_file_at_all_gets_no_suggestion(name, finding_of):
+    remedy = finding_of(load_spec, name).remedy
+    assert "kfc new" not in remedy
+    assert "Did you mean" not in remedy
 
 
 def test_a_near_name_gets_the_built_in_one(finding_of):
