@@ -133,7 +133,7 @@ def _value(feature: Any) -> Any:
 
 def _example_class() -> Any:
     """Returns the class of `tf.train.Example`, whose own module would import TensorFlow."""
-    from google.protobuf import (
+    from google.protobuf import (  # TensorFlow brings it
         descriptor_pb2,
         descriptor_pool,
         message_factory,

@@ -84,5 +84,6 @@ class LossFacts:
 def _config(loss: Any) -> dict[str, Any]:
     try:
         return dict(loss.get_config())
+    # A function has none, and Keras's own raises the second for a class that defines none.
     except (AttributeError, NotImplementedError, TypeError):
         return {}

@@ -84,7 +84,8 @@ class ColumnReport:
     Args:
         name: Name of the column.
         column: Its type and options, as the resolved spec holds them.
-        distinct: Number of different values, missing ones not counted.
+        distinct: Number of different values, missing ones not counted; 0 for lists and other
+            values that cannot be compared.
         missing: Number of missing cells.
         example: First value, as text of at most 30 characters; empty if there is none.
         why: Reason for the type, a short phrase.

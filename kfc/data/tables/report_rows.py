@@ -26,7 +26,7 @@ def report_table(reports: Sequence[ColumnReport]) -> Table:
         cells = (
             report.name,
             report.column.type,
-            f"{report.distinct:,}",
+            f"{report.distinct:,}" if report.distinct or not report.example else "-",
             f"{report.missing:,}",
             report.example,
             report.why,
