@@ -208,9 +208,8 @@ def machine_differences(unfinished: Unfinished, machine: dict[str, Any]) -> list
         unfinished: Interrupted run.
         machine: Machine, versions, devices and settings of this process.
     """
-    then, now = (
-        {key: of.get(key) for key in MACHINE_KEYS} for of in (unfinished.environment, machine)
-    )
+    began_on = {"replicas": 1, **unfinished.environment}  # earlier versions had no others
+    then, now = ({key: of.get(key) for key in MACHINE_KEYS} for of in (began_on, machine))
     return environment.value_differences(then, now)
 
 

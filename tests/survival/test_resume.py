@@ -110,10 +110,11 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(interrupted, whole,
     assert (result(folder)["resume"], result(folder)["without_state"]) == ("exact", [])
 
 
-def test_a_run_that_an_earlier_version_began_goes_on(interrupted, whole):
+def test_a_run_that_an_earlier_version_began_goes_on(interrupted, whole, capsys):
     folder = interrupted()
     make_earlier(folder)
-    check_same(kfc.resume(folder, verbose=False), whole)
+    check_same(kfc.resume(folder), whole)
+    assert "other bits" not in capsys.readouterr().err
 
 
 FACTORS = {"network.input_scale": True, "network.parametric_activation": True}
