@@ -40,7 +40,8 @@ def test_the_uncertainty_of_a_run_is_printed(facts, lines, capsys):
     assert capsys.readouterr().out.splitlines()[2:4] == lines
 
 
-def test_a_run_without_any_has_no_such_line(capsys):
+def test_a_run_without_any_has_no_such_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the clone may have a run of this name, with a report
     printing.print_run(SUMMARY, as_json=False)
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
         *("test", "loss", "epochs", "seconds", "folder")
