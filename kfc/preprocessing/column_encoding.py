@@ -155,6 +155,20 @@ def row_place(row: int, column: str) -> str:
     return f"row {row}, column {column!r}"
 
 
+def moved(place: Place, first: int) -> Place:
+    """Returns the function that names cells of rows which follow `first` other ones."""
+    return lambda row, column: place(first + row, column)
+
+
+Column = pa.ChunkedArray | Sequence[pa.ChunkedArray]
+"""Values of a column: all of them, or in parts, each of which is made when it is read."""
+
+
+def parts_of(values: Column) -> Sequence[pa.ChunkedArray]:
+    """Returns the parts of a column, which are one where it is complete."""
+    return [values] if isinstance(values, pa.ChunkedArray) else values
+
+
 def missing_rows(values: pa.ChunkedArray) -> np.ndarray:
     """Returns whether the value of each row is missing, (rows,), bool."""
     if not values.null_count:

@@ -30,6 +30,8 @@ from kfc.registry import TABLES
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, shown_value
 from kfc.system import both_in_threads, in_threads, user_paths
 
+_ROWS = 1 << 20  # of targets that are looked at together
+
 TARGET_NAMES = ("target", "label")
 """Names that the target's column may have where the spec names none."""
 
@@ -279,7 +281,8 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -
         words = np.asarray(values.chunk(0).dictionary.to_pylist(), np.str_)
         return words[np.concatenate([np.asarray(chunk.indices) for chunk in values.chunks])]
     numbers = np.asarray(values)
-    if classes and bool((np.abs(numbers) < EXACT).all() and (numbers % 1 == 0).all()):
+    del values
+    if classes and _whole(numbers):
         return numbers.astype(np.int64)
     kind = raw.columns.schema.field(target).type
     text = raw.columns.column(target)
@@ -287,6 +290,12 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -
         pa.types.is_string(kind) and pc.any(pc.match_substring_regex(text, "[.,eE]")).as_py()
     )
     return numbers if fractions else numbers.astype(np.int64)
+
+
+def _whole(numbers: np.ndarray) -> bool:
+    """Returns whether numbers are integers that float64 holds exactly."""
+    pieces = (numbers[first : first + _ROWS] for first in range(0, len(numbers), _ROWS))
+    return all(bool((np.abs(part) < EXACT).all() and (part % 1 == 0).all()) for part in pieces)
 
 
 # --- checks --------------------------------------------------------------------------------
