@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -160,7 +160,7 @@ def moved(place: Place, first: int) -> Place:
     return lambda row, column: place(first + row, column)
 
 
-Column = pa.ChunkedArray | Sequence[pa.ChunkedArray]
+Column: TypeAlias = pa.ChunkedArray | Sequence[pa.ChunkedArray]
 """Values of a column: all of them, or in parts, each of which is made when it is read."""
 
 
