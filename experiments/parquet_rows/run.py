@@ -26,7 +26,7 @@ from tables import AnonymousPeak
 os.environ.setdefault("KFC_REPORT", "off")  # pages are not measured here
 
 ROWS = 50_000_000
-RESIDENT = 4_000_000  # rows of the same table that fit into the limit
+RESIDENT = 2_000_000  # rows of the same table that fit into the limit
 PART = 1_000_000  # rows of a part
 LIMIT = 4_000_000_000  # bytes
 NUMBERS = 18

@@ -283,13 +283,18 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -
     numbers = np.asarray(values)
     del values
     if classes and _whole(numbers):
-        return numbers.astype(np.int64)
+        return _kept_targets(raw, numbers.astype(np.int64))
     kind = raw.columns.schema.field(target).type
     text = raw.columns.column(target)
     fractions = pa.types.is_floating(kind) or (
         pa.types.is_string(kind) and pc.any(pc.match_substring_regex(text, "[.,eE]")).as_py()
     )
-    return numbers if fractions else numbers.astype(np.int64)
+    return _kept_targets(raw, numbers if fractions else numbers.astype(np.int64))
+
+
+def _kept_targets(raw: RawTable, numbers: np.ndarray) -> np.ndarray:
+    """Returns targets, mapped into memory from a file where the table is in files."""
+    return numbers if raw.arrow_files is None else raw.arrow_files.numbers(numbers)
 
 
 def _whole(numbers: np.ndarray) -> bool:
