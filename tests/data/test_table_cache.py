@@ -434,6 +434,14 @@ def test_columns_are_dropped_from_memory_and_read_again(tmp_path):
     assert filed[1].type == words.type
 
 
+def test_numbers_in_a_file_are_the_same_and_cannot_be_written(tmp_path):
+    from kfc.data.tables import ArrowFiles
+
+    numbers = ArrowFiles(tmp_path).numbers(np.arange(5))
+    assert (numbers.dtype, numbers.tolist()) == (np.int64, [0, 1, 2, 3, 4])
+    assert not numbers.flags.writeable
+
+
 def test_the_warnings_of_a_table_are_kept_with_it(table, tmp_path):
     of_data = {"columns": {"id": "number"}}
     expected = prepare(spec_of(table, **of_data)).warnings
