@@ -63,6 +63,19 @@ def test_a_streamed_and_a_resident_table_train_alike(experiment):
 
 
 @pytest.mark.slow
+def test_a_parquet_folder_trains_beside_its_first_parts(experiment, tmp_path):
+    measured = experiment("parquet_rows").measure(
+        6000, 2000, part=1000, limit=0, work=tmp_path
+    )
+    assert (measured["parts"], measured["streamed"]["rows"]) == (6, 5400)
+    assert [each["rows"] for each in measured["resident"]] == [1800, 1800]
+    assert measured["encoding"]["anonymous_peak"] > 0
+    assert measured["streamed"]["val_accuracy"] > 0.6
+    assert measured["ratio of rows_per_second"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 @needs_tfds
 def test_tuned_networks_train_on_a_slice(experiment, tmp_path):
     (measured,) = (

@@ -16,6 +16,7 @@ from kfc.preprocessing import TableEncoding, fit_category_scaling, row_place
 from kfc.spec import ColumnSpec, CsvSpec, Spec
 from kfc.system import DiskArray, atomic
 
+_PART_ROWS = 1 << 20  # rows of a column that are learned from at a time
 _KEPT_ROWS = 64  # test rows of a table that stay beside the encoded ones
 _ENCODED_BYTES = 1 << 24  # 16 MiB of rows are encoded before they are written
 
@@ -41,7 +42,15 @@ class EncodedTable:
     test_columns: TypedTable
 
     @classmethod
-    def fit(cls, spec: Spec, tables: TableSource, train: Rows, shown: Rows) -> EncodedTable:
+    def fit(
+        cls,
+        spec: Spec,
+        tables: TableSource,
+        train: Rows,
+        shown: Rows,
+        *,
+        in_parts: bool = False,
+    ) -> EncodedTable:
         """Fits the encoding of a table on its training rows.
 
         Args:
@@ -49,15 +58,15 @@ class EncodedTable:
             tables: Table that the rows come from.
             train: Training rows.
             shown: Rows of which a sample is kept: test rows, if there are any.
+            in_parts: Whether a column is too large for the memory, and is read in parts.
 
         Raises:
             DataError: If a value cannot be encoded.
             SpecError: If an option of a column does not fit.
         """
         used = {name: tables.columns[name] for name in train.x.columns}
-        encoding = TableEncoding.fit(
-            train.x.columns, used, spec.data.missing, spec.data.categories
-        )
+        columns = train.x.parts(_PART_ROWS) if in_parts else train.x.columns
+        encoding = TableEncoding.fit(columns, used, spec.data.missing, spec.data.categories)
         evenly = np.linspace(0, len(shown) - 1, min(_KEPT_ROWS, len(shown))).astype(int)
         sample = shown.x.take(evenly).copied()
         facts = tables.target, tables.columns, tables.csv, tables.reports

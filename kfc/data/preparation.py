@@ -221,7 +221,8 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
     if raw.tables is not None:
         # Fit the encoding on the training rows that remain.
         shown = parts.get("test", parts.get("validation", train))
-        table = EncodedTable.fit(spec, raw.tables, train, shown)
+        in_parts = folder is not None
+        table = EncodedTable.fit(spec, raw.tables, train, shown, in_parts=in_parts)
         for name, rows in parts.items():
             parts[name] = table.encode(
                 rows, None if folder is None else input_file(folder, name)

@@ -15,6 +15,8 @@ from .input_scaling import scaling_from_config as scaling_from_config
 from .joint_encoding import JointEncoding as JointEncoding
 from .joint_encoding import as_input as as_input
 from .joint_encoding import encoding_from_config as encoding_from_config
+from .merged_statistics import Pieces as Pieces
+from .merged_statistics import counted_values as counted_values
 from .number_bins import NumberBins as NumberBins
 from .number_column import NumberColumn as NumberColumn
 from .numeric import NumericScaling as NumericScaling

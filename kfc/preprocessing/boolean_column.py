@@ -12,10 +12,12 @@ import pyarrow as pa
 from kfc.errors import DataError, Finding
 from kfc.preprocessing.column_encoding import (
     Block,
+    Column,
     ColumnEncoding,
     Place,
     flag_block,
     missing_rows,
+    parts_of,
     text_input,
 )
 
@@ -41,14 +43,14 @@ class BooleanColumn(ColumnEncoding):
     """
 
     @classmethod
-    def fit(cls, name: str, values: pa.ChunkedArray) -> Self:
+    def fit(cls, name: str, values: Column) -> Self:
         """Learns from training rows whether values are missing.
 
         Args:
             name: Name of the column.
-            values: The column, bool, with null for a missing value.
+            values: The column, bool, with null for a missing value; perhaps in parts.
         """
-        return cls(name, values.null_count > 0)
+        return cls(name, any(part.null_count for part in parts_of(values)))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the learned values as plain ones, for JSON."""

@@ -14,7 +14,16 @@ import pyarrow.compute as pc
 
 from kfc.errors import Finding, SpecError
 from kfc.preprocessing.category_texts import one_text, other_texts
-from kfc.preprocessing.column_encoding import Block, Code, ColumnEncoding, Place, text_input
+from kfc.preprocessing.column_encoding import (
+    Block,
+    Code,
+    Column,
+    ColumnEncoding,
+    Place,
+    parts_of,
+    text_input,
+)
+from kfc.preprocessing.merged_statistics import merged_counts
 from kfc.spec import CategoriesSpec, ColumnSpec
 
 if TYPE_CHECKING:
@@ -53,7 +62,7 @@ class CategoryColumn(ColumnEncoding):
     def fit(
         cls,
         name: str,
-        values: pa.ChunkedArray,
+        values: Column,
         column: ColumnSpec,
         categories: CategoriesSpec,
     ) -> Self:
@@ -61,16 +70,15 @@ class CategoryColumn(ColumnEncoding):
 
         Args:
             name: Name of the column.
-            values: The column, a dictionary of text, with null for a missing value.
+            values: The column, a dictionary of text, with null for a missing value; in parts
+                where it does not fit into memory.
             column: Options of this column.
             categories: Options of all columns, where the column has none.
 
         Raises:
             SpecError: If there are more categories than a network can tell apart.
         """
-        texts, indices = _dictionary(values)
-        missing = len(texts)
-        counts = np.bincount(_table(texts, texts)[indices], minlength=missing + 1)
+        texts, counts, missing = _counts(parts_of(values))
         # Arrow sorts the bytes of UTF-8, which is the order of Python's texts; the second sort
         # keeps it among texts of the same count.
         order = pc.array_sort_indices(texts).to_numpy()
@@ -80,7 +88,7 @@ class CategoryColumn(ColumnEncoding):
         frequent = int(np.count_nonzero(counts[order] >= least))
         counted = texts.take(pa.array(order)).to_pylist()
         vocabulary, rare = tuple(counted[:frequent]), tuple(counted[frequent:])
-        encoding = cls(name, bool(counts[missing]), vocabulary, rare, None)
+        encoding = cls(name, missing > 0, vocabulary, rare, None)
         slots = encoding.num_slots
         if slots >= _MOST_SLOTS:
             raise SpecError(
@@ -298,6 +306,18 @@ def _dictionary(values: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
         for chunk in values.chunks
     ]
     return texts, np.concatenate(indices)
+
+
+def _counts(parts: Sequence[pa.ChunkedArray]) -> tuple[pa.Array, np.ndarray, int]:
+    """Returns the different texts of a column, the rows of each, and those without a value."""
+    missing, found = 0, []
+    for part in parts:
+        texts, indices = _dictionary(part)
+        counts = np.bincount(_table(texts, texts)[indices], minlength=len(texts) + 1)
+        missing += int(counts[len(texts)])
+        used = np.flatnonzero(counts[: len(texts)])
+        found.append((texts.take(pa.array(used)), counts[used]))
+    return *merged_counts(found), missing
 
 
 def _table(texts: pa.Array, vocabulary: pa.Array) -> np.ndarray:

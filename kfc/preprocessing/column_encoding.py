@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -153,6 +153,20 @@ class ColumnEncoding(ABC):
 def row_place(row: int, column: str) -> str:
     """Returns the name of a cell in a table that has no name."""
     return f"row {row}, column {column!r}"
+
+
+def moved(place: Place, first: int) -> Place:
+    """Returns the function that names cells of rows which follow `first` other ones."""
+    return lambda row, column: place(first + row, column)
+
+
+Column: TypeAlias = pa.ChunkedArray | Sequence[pa.ChunkedArray]
+"""Values of a column: all of them, or in parts, each of which is made when it is read."""
+
+
+def parts_of(values: Column) -> Sequence[pa.ChunkedArray]:
+    """Returns the parts of a column, which are one where it is complete."""
+    return [values] if isinstance(values, pa.ChunkedArray) else values
 
 
 def missing_rows(values: pa.ChunkedArray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,14 +14,18 @@ import pyarrow.compute as pc
 from kfc.errors import DataError, Finding
 from kfc.preprocessing.column_encoding import (
     Block,
+    Column,
     ColumnEncoding,
     Place,
     flag_block,
     missing_rows,
+    moved,
+    parts_of,
     row_place,
     text_input,
 )
 from kfc.preprocessing.date_text import MICROSECONDS, DateParts, DateText
+from kfc.preprocessing.merged_statistics import exact_mean
 
 if TYPE_CHECKING:
     import keras
@@ -50,7 +55,7 @@ class DateColumn(ColumnEncoding):
     def fit(
         cls,
         name: str,
-        values: pa.ChunkedArray,
+        values: Column,
         form: str | None = None,
         place: Place | None = None,
     ) -> Self:
@@ -58,7 +63,8 @@ class DateColumn(ColumnEncoding):
 
         Args:
             name: Name of the column.
-            values: The column, timestamps of microseconds, with null for a missing date.
+            values: The column, timestamps of microseconds, with null for a missing date; in
+                parts where it does not fit into memory, as for numbers.
             form: Format of the dates' text, or None for ISO 8601.
             place: Function that names a cell in an error.
 
@@ -67,13 +73,12 @@ class DateColumn(ColumnEncoding):
             DataError: If a date is not in the years 1 to 9999.
         """
         DateText.of(form, f"data.columns.{name}.format")
-        missing = missing_rows(values)
-        parts = _date_parts(name, values, place or row_place)
-        present = [part[~missing] for part in parts] if missing.any() else parts
-        days = present[0]
-        count = len(_PARTS) if (days != np.floor(days)).any() else len(_PARTS) - 1
-        centers = tuple(float(p.mean()) if len(p) else 0.0 for p in present[:count])
-        return cls(name, bool(missing.any()), centers, form)
+        parts = parts_of(values)
+        gaps = any(part.null_count for part in parts)
+        found = _Dates(name, parts, place or row_place)
+        hours = any((days != np.floor(days)).any() for days in found.present(0))
+        count = len(_PARTS) if hours else len(_PARTS) - 1
+        return cls(name, gaps, tuple(found.mean(number) for number in range(count)), form)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -170,6 +175,45 @@ def _blocks(columns: Sequence[DateColumn], parts: DateParts) -> list[Block]:
             values = ops.take(values, np.array(chosen), axis=1)
         blocks.append(Block([(columns[k].name, i) for k in chosen], values))
     return [*blocks, *flag_block(columns, parts.missing)]
+
+
+@dataclass(frozen=True)
+class _Dates:
+    """The dates of a column in parts.
+
+    Args:
+        name: Name of the column.
+        parts: Timestamps of microseconds.
+        place: Function that names a cell in an error.
+    """
+
+    name: str
+    parts: Sequence[pa.ChunkedArray]
+    place: Place
+
+    def present(self, number: int) -> Iterator[np.ndarray]:
+        """Yields one part of the dates that are not missing, such as the year."""
+        first = 0
+        for values in self.parts:
+            found = self._read(values, first)[number]
+            yield found[~missing_rows(values)] if values.null_count else found
+            first += len(values)
+
+    def _read(self, values: pa.ChunkedArray, first: int) -> list[np.ndarray]:
+        if len(self.parts) > 1:
+            return _date_parts(self.name, values, moved(self.place, first))
+        return self._complete
+
+    @cached_property
+    def _complete(self) -> list[np.ndarray]:
+        return _date_parts(self.name, self.parts[0], self.place)
+
+    def mean(self, number: int) -> float:
+        """Returns the mean of one part of the dates; 0 of none."""
+        if len(self.parts) == 1:
+            (found,) = self.present(number)
+            return float(found.mean()) if len(found) else 0.0
+        return exact_mean(self.present(number))
 
 
 def _date_parts(name: str, values: pa.ChunkedArray, place: Place) -> list[np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,11 +12,15 @@ import pyarrow as pa
 from kfc.errors import DataError, Finding
 from kfc.preprocessing.column_encoding import (
     Block,
+    Column,
     ColumnEncoding,
     Place,
     flag_block,
+    moved,
+    parts_of,
     row_place,
 )
+from kfc.preprocessing.merged_statistics import exact_mean, median
 
 if TYPE_CHECKING:
     import keras
@@ -42,14 +46,14 @@ class NumberColumn(ColumnEncoding):
     refuse: bool = False
 
     @classmethod
-    def fit(
-        cls, name: str, values: pa.ChunkedArray, missing: str, place: Place | None = None
-    ) -> Self:
+    def fit(cls, name: str, values: Column, missing: str, place: Place | None = None) -> Self:
         """Learns the center from training rows.
 
         Args:
             name: Name of the column.
-            values: The column, float64, with null or NaN for a missing number.
+            values: The column, float64, with null or NaN for a missing number; in parts where
+                it does not fit into memory. Then a mean is rounded once, and may differ by
+                rounding from that of the complete column; a median has the same bits.
             missing: `mean`, `median`, `auto` (the median) or `refuse`.
             place: Function that names a cell in an error.
 
@@ -57,21 +61,25 @@ class NumberColumn(ColumnEncoding):
             DataError: If a number is missing and `missing` is `refuse`, or if one is infinite
                 or too large.
         """
-        numbers = _float64(values)
-        place = place or row_place
-        present = numbers[~np.isnan(numbers)]
+        parts, place = parts_of(values), place or row_place
+        rows = count = 0
+        low, high = np.inf, -np.inf
+        for present, size in _present(parts):
+            rows, count = rows + size, count + len(present)
+            if len(present):
+                low, high = min(low, present.min()), max(high, present.max())
         # Half of float32's range, so that the distance from a center is in it as well.
-        safe = bool(present.size) and present.min() > -_SAFE and present.max() < _SAFE
+        safe = bool(count) and low > -_SAFE and high < _SAFE
         if not safe:
-            cls(name, False, 0.0)._checked(numbers, place)  # so that the center is finite
+            cls(name, False, 0.0)._check_all(parts, place)  # so that the center is finite
         center = 0.0
-        if present.size:
+        if count:
             by_mean = missing in ("mean", "refuse")
-            center = float(present.mean() if by_mean else _median(present))
+            center = _mean(parts) if by_mean else _median(parts)
         refuse = missing == "refuse"
-        column = cls(name, present.size < numbers.size and not refuse, center, refuse)
+        column = cls(name, count < rows and not refuse, center, refuse)
         if refuse or not safe:
-            column._checked(numbers, place)
+            column._check_all(parts, place)
         return column
 
     def get_config(self) -> dict[str, Any]:
@@ -100,6 +108,13 @@ class NumberColumn(ColumnEncoding):
         features[0][:] = self._checked(numbers, place)
         if self.gaps:
             features[1][:] = np.isnan(numbers)
+
+    def _check_all(self, parts: Sequence[pa.ChunkedArray], place: Place) -> None:
+        """Refuses the first number that has no encoding."""
+        first = 0
+        for part in parts:
+            self._checked(_float64(part), moved(place, first))
+            first += len(part)
 
     def _checked(self, numbers: np.ndarray, place: Place) -> np.ndarray:
         missing = np.isnan(numbers)
@@ -163,14 +178,30 @@ class NumberColumn(ColumnEncoding):
         return [Block(keys, numbers), *flag_block(columns, missing)]
 
 
-def _median(numbers: np.ndarray) -> float:
-    """Returns the median of numbers without NaN, four times as fast as `numpy.median`.
+def _present(parts: Sequence[pa.ChunkedArray]) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields the numbers of each part that are not missing, and its number of rows."""
+    for part in parts:
+        numbers = _float64(part)
+        yield numbers[~np.isnan(numbers)], len(numbers)
 
-    That looks for NaN too, in a way which keeps NumPy from its fast partition.
 
-    Args:
-        numbers: One number or more, (rows,).
+def _mean(parts: Sequence[pa.ChunkedArray]) -> float:
+    """Returns the mean of a column that has a number."""
+    if len(parts) == 1:
+        ((present, _),) = _present(parts)
+        return float(present.mean())
+    return exact_mean(present for present, _ in _present(parts))
+
+
+def _median(parts: Sequence[pa.ChunkedArray]) -> float:
+    """Returns the median of a column that has a number.
+
+    It is four times as fast as `numpy.median`, which looks for NaN in a way that keeps NumPy
+    from its fast partition.
     """
+    if len(parts) > 1:
+        return median(lambda: (present for present, _ in _present(parts)))
+    ((numbers, _),) = _present(parts)
     middle = len(numbers) // 2
     parted = np.partition(numbers, middle)
     if len(numbers) % 2:

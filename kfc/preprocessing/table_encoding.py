@@ -12,7 +12,14 @@ import pyarrow as pa
 
 from kfc.preprocessing.boolean_column import BooleanColumn
 from kfc.preprocessing.category_column import CategoryColumn
-from kfc.preprocessing.column_encoding import Block, Code, ColumnEncoding, Place, row_place
+from kfc.preprocessing.column_encoding import (
+    Block,
+    Code,
+    Column,
+    ColumnEncoding,
+    Place,
+    row_place,
+)
 from kfc.preprocessing.date_column import DateColumn
 from kfc.preprocessing.input_names import keras_names, signature_names
 from kfc.preprocessing.number_column import NumberColumn
@@ -49,7 +56,7 @@ class TableEncoding:
     @classmethod
     def fit(
         cls,
-        columns: Mapping[str, pa.ChunkedArray],
+        columns: Mapping[str, Column],
         specs: Mapping[str, ColumnSpec],
         missing: str,
         categories: CategoriesSpec,
@@ -59,7 +66,8 @@ class TableEncoding:
 
         Args:
             columns: Columns by name: float64 for numbers, bool, timestamps of microseconds
-                for dates, and dictionaries of text for categories.
+                for dates, and dictionaries of text for categories. A column may be given in
+                parts, which are read several times.
             specs: Type and options of each; those of the type `ignore` are left out.
             missing: `mean`, `median`, `auto` or `refuse`, for missing numbers.
             categories: Options of the categories.

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kfc.data import splits
 from kfc.data.splits import SplitRequest, split
 from kfc.errors import DataError
 
@@ -98,3 +99,14 @@ def test_any_rows_are_split_or_refused(y, share, stratify):
         shares = {label: y.count(label) * len(second) // len(y) for label in y}
         taken = np.array(y)[second].tolist()
         assert all(taken.count(label) >= share for label, share in shares.items())
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.333, 0.5, 41])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_long_split_is_that_of_scikit_learn(classes, share, seed, monkeypatch):
+    y = np.random.default_rng(seed).integers(0, classes, 1003) ** 2
+    expected = halves(y, share, seed)
+    monkeypatch.setattr(splits, "_LONG", 1000)
+    for got, part in zip(halves(y, share, seed), expected, strict=True):
+        np.testing.assert_array_equal(got, part)

@@ -80,6 +80,12 @@ def tiny_chunks(monkeypatch):
     """Chunks of some 30 rows, and blocks of CSV of a few hundred bytes."""
     monkeypatch.setattr("kfc.data.encoded_tables._ENCODED_BYTES", 1500)
     monkeypatch.setattr("kfc.data.tables.csv_files._BLOCK", 700)
+    monkeypatch.setattr("kfc.data.encoded_tables._PART_ROWS", 30)
+    monkeypatch.setattr("kfc.data.tables.column_types._ROWS", 30)
+    monkeypatch.setattr("kfc.data.tables.cell_texts._WORK", 30)
+    monkeypatch.setattr("kfc.data.tables.typed_table._ROWS", 30)
+    monkeypatch.setattr("kfc.data.tables.table_source._ROWS", 30)
+    monkeypatch.setattr("kfc.preprocessing.merged_statistics.MOST_VALUES", 50)
 
 
 def spec_of(source, **of_data):
@@ -308,6 +314,42 @@ def test_a_half_made_table_is_removed(table, tmp_path):
     assert not half.exists()
 
 
+@pytest.mark.parametrize("missing", ["mean", "refuse"])
+def test_the_mean_of_a_streamed_column_is_that_in_memory_but_for_rounding(
+    missing, tiny_chunks, tmp_path
+):
+    FRAME.assign(age=FRAME["age"].fillna(3.7)).to_parquet(tmp_path / "t.parquet")
+    source = f"parquet:{tmp_path / 't.parquet'}"
+    got = streamed(source, tmp_path, missing=missing).task.table.encoding
+    expected = prepare(spec_of(source, missing=missing)).task.table.encoding
+    for one, two in zip(got.columns, expected.columns, strict=True):
+        center, other = (getattr(each, "center", 0.0) for each in (one, two))
+        assert center == pytest.approx(other, rel=1e-14)
+
+
+def test_four_users_read_each_part_of_a_folder_once(tmp_path, monkeypatch):
+    (tmp_path / "parts").mkdir()
+    for number in range(5):
+        FRAME[number * 80 : (number + 1) * 80].to_parquet(
+            tmp_path / "parts" / f"{number}.parquet"
+        )
+    reads = []
+    read = parquet_files._columns
+
+    def counted(paths, names):
+        reads.extend((path.name, name) for path in paths for name in names)
+        return read(paths, names)
+
+    monkeypatch.setattr(parquet_files, "_columns", counted)
+    source = f"parquet:{tmp_path / 'parts'}"
+    threads = [threading.Thread(target=streamed, args=(source, tmp_path)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(reads) == len(set(reads)) == 5 * len(FRAME.columns)
+
+
 def test_two_users_encode_a_table_once(table, tmp_path, monkeypatch):
     reads = []
     read = csv_files.read_csv_bytes
@@ -390,6 +432,14 @@ def test_columns_are_dropped_from_memory_and_read_again(tmp_path):
     files.release()
     assert [values.to_pylist() for values in filed] == [[1.5, None], ["a", None, "b", "a"]]
     assert filed[1].type == words.type
+
+
+def test_numbers_in_a_file_are_the_same_and_cannot_be_written(tmp_path):
+    from kfc.data.tables import ArrowFiles
+
+    numbers = ArrowFiles(tmp_path).numbers(np.arange(5))
+    assert (numbers.dtype, numbers.tolist()) == (np.int64, [0, 1, 2, 3, 4])
+    assert not numbers.flags.writeable
 
 
 def test_the_warnings_of_a_table_are_kept_with_it(table, tmp_path):

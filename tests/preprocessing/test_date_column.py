@@ -61,3 +61,19 @@ def test_a_format_that_cannot_be_read_is_named(form):
 def test_the_model_takes_dates_as_text_in_their_format(form, values, text):
     column = DateColumn.fit("on", dates(*values), form)
     assert column.raw_input(dates(*values), row_place).numpy().tolist() == text
+
+
+def test_dates_in_parts_are_learned_as_a_whole():
+    days = np.random.default_rng(0).integers(0, 20_000, 90).astype("M8[D]").astype(str)
+    parts = [dates(*days[:40]), dates(None, *days[40:]), dates()]
+    column = DateColumn.fit("on", parts)
+    whole = DateColumn.fit("on", dates(*days, None))
+    assert column.gaps
+    assert column.number_names == whole.number_names
+    np.testing.assert_allclose(column.centers, whole.centers, rtol=1e-14)
+
+
+def test_a_date_of_a_later_part_is_named_by_its_row_in_the_column():
+    bad = pa.chunked_array([pa.array([-(10**18)], pa.timestamp("us"))])
+    with pytest.raises(DataError, match="row 2, column 'on'"):
+        DateColumn.fit("on", [dates("2024-01-01", "2024-01-02"), bad])

@@ -67,3 +67,21 @@ def test_a_number_beyond_float32_is_named(value):
 def test_a_column_that_is_all_missing_is_all_zero():
     column = NumberColumn.fit("age", numbers(None, None), "auto")
     np.testing.assert_array_equal(column.apply(numbers(None, 3)), [[0, 1], [3, 0]])
+
+
+@pytest.mark.parametrize("missing", ["mean", "median"])
+def test_a_column_in_parts_is_learned_as_a_whole(missing):
+    values = np.random.default_rng(0).normal(size=101)
+    values[7] = np.nan
+    parts = [numbers(*values[first : first + 20]) for first in range(0, 101, 20)]
+    column = NumberColumn.fit("age", parts, missing)
+    whole = NumberColumn.fit("age", numbers(*values), missing)
+    assert column.gaps
+    assert column.center == pytest.approx(whole.center, rel=1e-14)
+    assert missing == "mean" or column.center == whole.center
+
+
+@pytest.mark.parametrize(("bad", "missing"), [(None, "refuse"), (1e39, "median")])
+def test_a_bad_cell_of_a_later_part_is_named_by_its_row_in_the_column(bad, missing):
+    with pytest.raises(DataError, match="row 3, column 'age'"):
+        NumberColumn.fit("age", [numbers(1, 2), numbers(3, bad)], missing)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from kfc.system import atomic, in_threads, open_file
@@ -48,6 +49,12 @@ class ArrowFiles:
         mapped = self.table(table.schema, table.to_batches()).column(0)
         self.release()
         return mapped
+
+    def numbers(self, values: np.ndarray) -> np.ndarray:
+        """Writes numbers, (rows,), and returns them as mapped ones, which are read-only."""
+        mapped = self.column(pa.chunked_array([pa.array(values)]))
+        # `combine_chunks` would copy the only chunk.
+        return np.asarray(mapped.chunk(0)) if mapped.num_chunks else values
 
     def content(self, write: Callable[[pa.NativeFile], None]) -> pa.Buffer:
         """Returns the content of a new file, which `write` has written, as a buffer."""

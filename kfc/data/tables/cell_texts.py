@@ -67,7 +67,7 @@ def distinct_values(values: pa.ChunkedArray) -> Distinct:
             different, used or in the order of the rows.
     """
     if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+        return _distinct_codes(values)
     encoded = values.dictionary_encode()
     if not encoded.num_chunks:
         return Distinct(pa.array([], values.type), np.zeros(0, np.int32), encoded)
@@ -77,6 +77,23 @@ def distinct_values(values: pa.ChunkedArray) -> Distinct:
         rows[start : start + len(chunk)] = indices.to_numpy()
         start += len(chunk)
     return Distinct(encoded.chunk(0).dictionary, rows, encoded)
+
+
+def _distinct_codes(values: pa.ChunkedArray) -> Distinct:
+    """Returns the same for a column of dictionaries, of which a part is decoded at a time."""
+    known = pa.array([], values.type.value_type)
+    rows = np.empty(len(values), np.int32)
+    for first in range(0, len(values), _WORK):
+        part = values.slice(first, _WORK)
+        encoded = part.cast(known.type).combine_chunks().dictionary_encode()
+        new = pc.invert(pc.is_in(encoded.dictionary, known))
+        known = pa.concat_arrays([known, encoded.dictionary.filter(new)])
+        places = pc.index_in(encoded.dictionary, known).to_numpy()
+        indices = encoded.indices.fill_null(len(places)).to_numpy()
+        rows[first : first + len(part)] = np.append(places, -1)[indices]
+    codes = pa.array(rows, mask=rows < 0)
+    encoded = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, known)])
+    return Distinct(known, rows, encoded)
 
 
 def named_categories(found: Distinct) -> pa.ChunkedArray:

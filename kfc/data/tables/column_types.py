@@ -34,9 +34,10 @@ are categories by 1 and 6, and all other types are ignored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -55,6 +56,7 @@ from kfc.data.tables.number_types import (
     are_days,
     day_type,
     number_type,
+    number_type_of,
     word_type,
 )
 from kfc.data.tables.raw_table import RawTable
@@ -67,6 +69,7 @@ from kfc.data.tables.typed_columns import (
     plain_numbers,
 )
 from kfc.errors import DataError, Finding, nearest, one_line
+from kfc.preprocessing import Pieces, counted_values
 from kfc.spec import ColumnSpec
 from kfc.system import in_threads
 
@@ -74,6 +77,8 @@ NAMED = "named by the spec"
 """Reason for the type of a column that the spec says."""
 
 _EXAMPLE = 30
+_PROBE = 1000  # rows that are tried before all are
+_ROWS = 1 << 20  # of a long column that are converted at a time
 _NESTED = {"list": "lists", "struct": "records", "binary": "bytes", "duration": "durations"}
 
 
@@ -216,10 +221,33 @@ def _resolve(raw: RawTable, name: str, said: ColumnSpec | None) -> ColumnReport 
 
 def _count(values: pa.ChunkedArray) -> int:
     """Returns the number of different present values, 0 for a type without equality."""
+    kind = values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date64(kind):
+        return _count(values.cast(pa.int64()))
+    if pa.types.is_date32(kind):
+        return _count(values.cast(pa.int32()))
+    if pa.types.is_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind):
+        # Sorting takes less time and memory than a hash of each value does.
+        nan = pa.types.is_floating(kind) and bool(pc.any(pc.is_nan(values)).as_py())
+        return nan + sum(len(found) for found, _ in counted_values(_pieces(values)))
     try:
         return int(pc.count_distinct(_decoded(values), mode="only_valid").as_py())
     except pa.ArrowNotImplementedError:
         return 0
+
+
+def _pieces(
+    values: pa.ChunkedArray,
+    convert: Callable[[pa.ChunkedArray], pa.ChunkedArray] = lambda part: part,
+) -> Pieces:
+    """Returns what reads the present numbers of a column, converted a few rows at a time."""
+
+    def read() -> Iterator[np.ndarray]:
+        for first in range(0, len(values), _ROWS):
+            part = convert(values.slice(first, _ROWS)).drop_null().to_numpy()
+            yield part[~np.isnan(part)] if part.dtype.kind == "f" else part
+
+    return read
 
 
 def _decoded(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -249,7 +277,8 @@ def _infer(
     if pa.types.is_dictionary(kind):
         found = distinct_values(categories(values))
         return word_type(found, "a category of the source")
-    distinct = _count(values)
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    distinct = 0 if number else _count(values)  # of numbers it is found below
     same = distinct == 1 and not missing
     if same:
         return ProposedType("ignore", "the same in every row", 1)
@@ -260,12 +289,32 @@ def _infer(
     if pa.types.is_integer(kind) and _beyond_exact(values):
         found = distinct_values(categories(values))
         return word_type(found, "integers beyond 2^53: codes, not numbers")
-    if (numbers := plain_numbers(values)) is not None:
-        result = number_type(name, numbers)
-        whole = pa.types.is_integer(kind) and are_days(numbers)
-        return day_type(values, result.distinct) if whole else result
+    if number or pa.types.is_decimal(kind):
+        return _numeric(raw, name, values)
     noun = next((noun for word, noun in _NESTED.items() if word in str(kind)), str(kind))
     return ProposedType("ignore", f"a column of {noun}", distinct)
+
+
+def _numeric(raw: RawTable, name: str, values: pa.ChunkedArray) -> ProposedType:
+    """Returns the type of a column of numbers that its origin knows as such."""
+    if raw.arrow_files is None:
+        numbers = _as_numbers(values)
+        result = number_type(name, numbers)
+    else:  # a column may not fit into memory as float64
+        decimal = pa.types.is_decimal(values.type)
+        pieces = _pieces(values, _as_numbers) if decimal else _pieces(values)
+        result = number_type_of(name, pieces, len(values))
+    days = pa.types.is_integer(values.type) and all(
+        are_days(_as_numbers(part)) for part in (values.slice(0, _PROBE), values)
+    )
+    return day_type(values, result.distinct) if days else result
+
+
+def _as_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    numbers = plain_numbers(values)
+    if numbers is None:
+        raise TypeError(f"{values.type}: no type of numbers")
+    return numbers
 
 
 def _beyond_exact(values: pa.ChunkedArray) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from kfc.data.tables.cell_texts import Distinct, is_text, named_categories
 from kfc.data.tables.date_texts import read_dates
+from kfc.preprocessing import Pieces, counted_values
 
 _ID_NAME = re.compile(
     r"(?:^|[^A-Za-z])(?:id|ids|nr|no|number|index|idx|key|row|uuid|guid)$|^[a-z]?id$", re.I
@@ -34,32 +35,47 @@ class ProposedType:
 
 def number_type(name: str, numbers: pa.ChunkedArray) -> ProposedType:
     """Finds whether numbers are an id, line 3c, or one value in every row."""
-    rows = len(numbers)
     present = (numbers.drop_null() if numbers.null_count else numbers).to_numpy()
-    ordered = np.sort(present)
-    distinct = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
-    if distinct == 1 and rows == len(present):
+    return replace(number_type_of(name, lambda: [present], len(numbers)), values=numbers)
+
+
+def number_type_of(name: str, pieces: Pieces, rows: int) -> ProposedType:
+    """Finds the same as `number_type` of a column that is read in pieces.
+
+    Args:
+        name: Name of the column.
+        pieces: Function that reads the numbers that are not missing.
+        rows: Number of rows, missing numbers included.
+    """
+    distinct = present = 0
+    ends: list[np.ndarray] = []
+    for values, counts in counted_values(pieces):
+        distinct, present = distinct + len(values), present + int(counts.sum())
+        ends += [values[:1], values[-1:]]
+    if distinct == 1 and rows == present:
         return ProposedType("ignore", "the same in every row", 1)
-    # NaN and infinite values are at the ends.
-    finite = bool(np.isfinite(ordered[:1]).all() and np.isfinite(ordered[-1:]).all())
-    whole = finite and all(_whole(part) for part in (present[:1000], present))
-    if whole and distinct == rows and _is_id(name, present, ordered):
-        return ProposedType("ignore", "an id: a different integer in every row", distinct)
-    why = "integers" if whole else "numbers"
-    return ProposedType("number", why, distinct, values=numbers)
+    found = np.concatenate(ends)
+    # Infinite values are at the ends.
+    whole = bool(np.isfinite(found).all()) and all(map(_whole, pieces()))
+    if whole and distinct == rows:
+        width = float(found[-1]) - float(found[0])
+        if is_id_name(name) or (rows > 50 and width == rows - 1) or _counts_up(pieces, rows):
+            return ProposedType("ignore", "an id: a different integer in every row", distinct)
+    return ProposedType("number", "integers" if whole else "numbers", distinct)
 
 
 def _whole(values: np.ndarray) -> bool:
-    return bool(np.all(values == np.floor(values)))
+    return all(bool(np.all(part == np.floor(part))) for part in (values[:1000], values))
 
 
-def _is_id(name: str, values: np.ndarray, ordered: np.ndarray) -> bool:
-    rows = len(values)
-    if is_id_name(name):
-        return True
-    if rows >= 10 and bool(np.all(np.diff(values) == 1)):
-        return True
-    return rows > 50 and float(ordered[-1] - ordered[0]) == rows - 1
+def _counts_up(pieces: Pieces, rows: int) -> bool:
+    """Returns whether numbers grow by 1 from row to row."""
+    last = np.empty(0)
+    for piece in pieces():
+        if not bool(np.all(np.diff(np.append(last, piece)) == 1)):
+            return False
+        last = piece[-1:] if len(piece) else last
+    return rows >= 10
 
 
 def is_id_name(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def read_parquet(
     if arrow_files is None:
         table = _columns(paths, names)
     else:  # one column at a time is in memory
-        columns = [arrow_files.column(_columns(paths, [name]).column(0)) for name in names]
+        columns = [_filed_column(paths, name, arrow_files) for name in names]
         table = pa.table(columns, names=names)
     return RawTable(table, name, tuple(files), arrow_files=arrow_files)
 
@@ -98,6 +98,25 @@ def _columns(paths: Sequence[Part], names: list[str]) -> pa.Table:
             # A name may be the first part of another one, which is then read too.
             tables.append(pq.ParquetFile(file).read(names).select(names))
     return settled(pa.concat_tables(tables))
+
+
+def _filed_column(
+    paths: Sequence[Part], name: str, arrow_files: ArrowFiles
+) -> pa.ChunkedArray:
+    """Reads one column of all parts into a file; one part of it is in memory at a time."""
+    first = _columns(paths[:1], [name])
+    if pa.types.is_dictionary(first.schema.field(name).type):
+        # The parts have dictionaries of their own, which become one.
+        return arrow_files.column(_columns(paths, [name]).column(0))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from first.to_batches()
+        for path in paths[1:]:
+            yield from _columns([path], [name]).to_batches()
+
+    column = arrow_files.table(first.schema, batches()).column(0)
+    arrow_files.release()
+    return column
 
 
 def refusing_damage(part: Part) -> AbstractContextManager[None]:

@@ -30,6 +30,8 @@ from kfc.registry import TABLES
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, shown_value
 from kfc.system import both_in_threads, in_threads, user_paths
 
+_ROWS = 1 << 20  # of targets that are looked at together
+
 TARGET_NAMES = ("target", "label")
 """Names that the target's column may have where the spec names none."""
 
@@ -279,14 +281,26 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -
         words = np.asarray(values.chunk(0).dictionary.to_pylist(), np.str_)
         return words[np.concatenate([np.asarray(chunk.indices) for chunk in values.chunks])]
     numbers = np.asarray(values)
-    if classes and bool((np.abs(numbers) < EXACT).all() and (numbers % 1 == 0).all()):
-        return numbers.astype(np.int64)
+    del values
+    if classes and _whole(numbers):
+        return _kept_targets(raw, numbers.astype(np.int64))
     kind = raw.columns.schema.field(target).type
     text = raw.columns.column(target)
     fractions = pa.types.is_floating(kind) or (
         pa.types.is_string(kind) and pc.any(pc.match_substring_regex(text, "[.,eE]")).as_py()
     )
-    return numbers if fractions else numbers.astype(np.int64)
+    return _kept_targets(raw, numbers if fractions else numbers.astype(np.int64))
+
+
+def _kept_targets(raw: RawTable, numbers: np.ndarray) -> np.ndarray:
+    """Returns targets, mapped into memory from a file where the table is in files."""
+    return numbers if raw.arrow_files is None else raw.arrow_files.numbers(numbers)
+
+
+def _whole(numbers: np.ndarray) -> bool:
+    """Returns whether numbers are integers that float64 holds exactly."""
+    pieces = (numbers[first : first + _ROWS] for first in range(0, len(numbers), _ROWS))
+    return all(bool((np.abs(part) < EXACT).all() and (part % 1 == 0).all()) for part in pieces)
 
 
 # --- checks --------------------------------------------------------------------------------

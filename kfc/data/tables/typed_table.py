@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_ROWS = 1 << 20  # of a long column that are hashed at a time
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class TypedTable:
         """
         return TypedTable(_TakenColumns.of(self.columns, np.asarray(rows)), len(rows))
 
+    def parts(self, num_rows: int) -> Mapping[str, Sequence[pa.ChunkedArray]]:
+        """Returns each column in parts of so many rows, which are made as they are read."""
+        return _Parts(self, num_rows)
+
     def copied(self) -> TypedTable:
         """Returns the same rows, of which no column is computed any more."""
         return TypedTable(dict(self.columns.items()), self.num_rows)
@@ -53,55 +60,95 @@ class TypedTable:
         Args:
             digest: Hash object of `hashlib`.
         """
+        made = itertools.chain.from_iterable(
+            _hashed_bytes(name, self.columns[name]) for name in self.columns
+        )
         with ThreadPoolExecutor(1) as pool:
-            # The bytes of a column are made while those of the one before are hashed.
-            waiting: Future[list[Any]] | None = None
-            for name in self.columns:
-                made = pool.submit(_hashed_bytes, name, self.columns[name])
-                for part in waiting.result() if waiting else ():
-                    digest.update(part)
-                waiting = made
-            for part in waiting.result() if waiting else ():
+            # The next bytes are made while the ones before are hashed.
+            part = pool.submit(next, made, None).result()
+            while part is not None:
+                following = pool.submit(next, made, None)
                 digest.update(part)
+                part = following.result()
 
 
-def _hashed_bytes(name: str, values: pa.ChunkedArray) -> list[Any]:
-    """Returns the bytes that stand for a column in a hash."""
+def _hashed_bytes(name: str, values: pa.ChunkedArray) -> Iterator[Any]:
+    """Yields the bytes that stand for a column in a hash."""
     missing = np.zeros(len(values), bool)
     if values.null_count:
         missing = np.asarray(values.is_null().combine_chunks())
-    parts: list[Any] = [f"{name!r} {values.type}".encode(), np.packbits(missing).data]
+    yield f"{name!r} {values.type}".encode()
+    yield np.packbits(missing).data
     if pa.types.is_dictionary(values.type):
-        codes, texts = _codes_in_order(values)
-        return [*parts, texts, codes.view(np.uint8).data]
-    for chunk in values.chunks:
+        yield from _codes_in_order(values)
+        return
+    for chunk in _short_chunks(values):
         plain = np.asarray(chunk.cast(_PLAIN[str(values.type)]).fill_null(0))
-        parts.append(np.ascontiguousarray(plain).view(np.uint8).data)
-    return parts
+        yield np.ascontiguousarray(plain).view(np.uint8).data
 
 
-def _codes_in_order(values: pa.ChunkedArray) -> tuple[np.ndarray, bytes]:
-    """Returns the number of each value in the sorted texts that occur, and their hash.
+def _codes_in_order(values: pa.ChunkedArray) -> Iterator[Any]:
+    """Yields a hash of the sorted texts that occur, and the number of each value in them.
 
     A missing value has the number of the first word of the dictionary.
     """
-    merged = values.combine_chunks()
-    if isinstance(merged, pa.ChunkedArray):
-        merged = merged.unify_dictionaries().combine_chunks()
-    indices = np.asarray(merged.indices.fill_null(0))
-    present = np.zeros(max(len(merged.dictionary), 1), bool)
-    present[indices] = True
+    unified = values.unify_dictionaries()
+    words = unified.chunk(0).dictionary if unified.num_chunks else pa.array([], pa.string())
+    present = np.zeros(max(len(words), 1), bool)
+    for chunk in _short_chunks(unified):
+        present[np.asarray(chunk.indices.fill_null(0))] = True
     # Arrow sorts the bytes of UTF-8, which is the order of Python's texts.
-    order = pc.array_sort_indices(merged.dictionary).to_numpy()
+    order = pc.array_sort_indices(words).to_numpy()
     order = order[present[order]]
     rank = np.zeros(len(present), np.int64)
     rank[order] = np.arange(len(order))
-    words = merged.dictionary.take(pa.array(order)).to_pylist()
-    texts = hashlib.sha256("".join(f"{word!r} " for word in words).encode())
-    return rank[indices], texts.digest()
+    texts = "".join(f"{word!r} " for word in words.take(pa.array(order)).to_pylist())
+    yield hashlib.sha256(texts.encode()).digest()
+    for chunk in _short_chunks(unified):
+        yield rank[np.asarray(chunk.indices.fill_null(0))].view(np.uint8).data
+
+
+def _short_chunks(values: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """Yields the chunks of a column, long ones in parts."""
+    for chunk in values.chunks:
+        for first in range(0, len(chunk), _ROWS):
+            yield chunk.slice(first, _ROWS)
 
 
 _PLAIN = {"double": pa.float64(), "bool": pa.uint8(), "timestamp[us]": pa.int64()}
+
+
+class _Parts(Mapping[str, Sequence[pa.ChunkedArray]]):
+    """Columns in parts of some rows."""
+
+    def __init__(self, table: TypedTable, num_rows: int) -> None:
+        self._table, self._num_rows = table, num_rows
+
+    def __getitem__(self, name: str) -> Sequence[pa.ChunkedArray]:
+        return _ColumnParts(self._table, name, self._num_rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.columns)
+
+    def __len__(self) -> int:
+        return len(self._table.columns)
+
+
+class _ColumnParts(Sequence[pa.ChunkedArray]):
+    """One column in parts of some rows."""
+
+    def __init__(self, table: TypedTable, name: str, num_rows: int) -> None:
+        self._table, self._name, self._num_rows = table, name, num_rows
+
+    def __len__(self) -> int:
+        return max(1, -(-len(self._table) // self._num_rows))
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        first = number * self._num_rows
+        last = min(first + self._num_rows, len(self._table))
+        return self._table.take(np.arange(first, last)).columns[self._name]
 
 
 class _TakenColumns(Mapping[str, pa.ChunkedArray]):
@@ -118,7 +165,6 @@ class _TakenColumns(Mapping[str, pa.ChunkedArray]):
         # part from the first to the last row.
         self._first = int(rows.min()) if len(rows) else 0
         self._end = int(rows.max()) + 1 if len(rows) else 0
-        self._places = pa.array(rows - self._first)
 
     @classmethod
     def of(cls, columns: Mapping[str, pa.ChunkedArray], rows: np.ndarray) -> _TakenColumns:
@@ -129,7 +175,7 @@ class _TakenColumns(Mapping[str, pa.ChunkedArray]):
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         part = self._columns[name].slice(self._first, self._end - self._first)
-        return part.take(self._places)
+        return part.take(pa.array(self._rows - self._first))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)

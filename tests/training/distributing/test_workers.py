@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import kfc
@@ -69,6 +70,40 @@ def test_after_a_kill_the_same_command_reaches_the_weights_of_one_process(cluste
     assert run.metrics["test_loss"] == pytest.approx(one.metrics["test_loss"], rel=1e-4)
     for name, values in one.history.items():
         assert run.history[name] == pytest.approx(values, rel=1e-4)
+
+
+def test_a_parquet_folder_on_the_disk_trains_as_in_one_process(clusters, tmp_path):
+    (tmp_path / "parts").mkdir()
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        frame = pd.DataFrame(rng.normal(size=(101, 3)), columns=["a", "b", "c"])
+        frame["kind"] = rng.choice(["x", "y", "z"], 101)
+        frame["target"] = (frame["a"] > 0) ^ (frame["kind"] == "x")
+        frame.to_parquet(tmp_path / "parts" / f"{number}.parquet")
+    said = {
+        "data.source": f"parquet:{tmp_path / 'parts'}",
+        "data.target": "target",
+        "data.stream": "always",
+        "network.activation": "tanh",
+        "training.batch_size": 27,  # of 290 rows, so that the last batch has 20
+        "training.epochs": 2,
+    }
+    settings = [f"{key}={value}" for key, value in said.items()]
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("name: parts\n")
+    place = ["--runs", str(tmp_path / "runs"), "--json", "--quiet"]
+    (done,) = clusters({"workers": 2, "command": ["fit", str(spec), *settings, *place]})
+    assert done["codes"] == [0, 0], done["logs"]
+    entries = list((tmp_path / "runs" / ".tables").glob("*/table"))
+    assert len(entries) == 1  # both workers read the rows that one of them has encoded
+    run = kfc.load(tmp_path / "runs" / "0001-parts")
+    said["training.engine"] = "graph"
+    one = kfc.fit({"name": "parts"}, overrides=said, runs=tmp_path / "one", verbose=False)
+    assert run.spec.data.stream == "always"
+    assert len(one.history["loss"]) == 2
+    assert run.num_rows["train"] % 27 == 20
+    assert relative_difference(one, run) < 1e-5
+    assert run.metrics["test_loss"] == pytest.approx(one.metrics["test_loss"], rel=1e-5)
 
 
 @pytest.mark.slow
