@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -102,6 +103,24 @@ def experiment() -> Iterator[Callable[..., ModuleType]]:
 
     yield imported
     leave()
+
+
+@pytest.fixture(scope="session")
+def packages_apart(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Installs packages, with those that they need, into a folder for `PYTHONPATH`.
+
+    It is for large packages that one slow test alone needs: they are no part of `[test]`.
+    """
+    folders: dict[tuple[str, ...], Path] = {}
+
+    def installed(*packages: str) -> Path:
+        if packages not in folders:
+            folder = folders[packages] = tmp_path_factory.mktemp("packages")
+            command = [sys.executable, "-m", "pip", "install", "--quiet", "--use-pep517"]
+            subprocess.run([*command, "--target", str(folder), *packages], check=True)
+        return folders[packages]
+
+    return installed
 
 
 @pytest.fixture(scope="session")
