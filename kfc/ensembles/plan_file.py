@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from kfc.errors import CheckpointError, Finding, reason
-from kfc.runs import environment, result_file
+from kfc.runs import Checks, environment, result_file
 from kfc.spec import FoldSpec, Spec, load_spec
 from kfc.system import atomic, safe_open
 
@@ -96,12 +96,14 @@ class Member:
         repeat: Number of its repeat, from 0.
         number: Number of its fold, or of its seed after the first one.
         spec: Its spec, not resolved.
+        checks: Checks of the doctor that run before its training, see `kfc.fit`.
     """
 
     folder: Path
     repeat: int
     number: int
     spec: Spec
+    checks: Checks = "none"
 
 
 class _PlanRecord(BaseModel, strict=True, extra="forbid"):
