@@ -6,14 +6,17 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
 from kfc.errors import CheckpointError, Finding, reason
-from kfc.runs import Checks, environment, result_file
+from kfc.runs import environment, result_file
 from kfc.spec import FoldSpec, Spec, load_spec
 from kfc.system import atomic, safe_open
+
+if TYPE_CHECKING:
+    from kfc.runs import Checks
 
 FILE = "ensemble.json"
 FOLDS_FILE = "folds.npz"
