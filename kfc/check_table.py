@@ -8,7 +8,7 @@ TensorFlow.
 
 The first digit of a code says when the problem shows: KFC1xx in the spec, KFC2xx in the data,
 KFC3xx in the first steps, KFC4xx while training. A code is never used again for another
-problem. `kfc doctor --explain CODE` prints its section of `docs/findings.md`.
+problem. `kfc doctor --explain CODE` prints its page, `docs/findings/CODE.md`.
 """
 
 from __future__ import annotations

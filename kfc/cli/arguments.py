@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kfc.cluster import LOCAL, check_ray, is_address
 from kfc.errors import Finding, SpecError
 
 
@@ -74,6 +73,8 @@ def check_fold_options(
             remedy = "Leave one of them out."
             raise SpecError(Finding("--from", "no --folds beside it", f"{folds}", remedy))
         if ray is not None:
+            from kfc.cluster import check_ray
+
             check_ray(ray)
         return
     for name, is_given in {"--repeats": repeats > 1, "--ray": bool(ray)}.items():
@@ -90,6 +91,10 @@ def with_ray_address(arguments: list[str]) -> list[str]:
     Args:
         arguments: Arguments of a command.
     """
+    if "--ray" not in arguments:
+        return arguments  # without importing the cluster
+    from kfc.cluster import LOCAL, is_address
+
     found = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         bare = argument == "--ray" and not is_address(following)

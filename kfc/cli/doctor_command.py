@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from kfc.cli import printing
 from kfc.cli.arguments import spec_and_overrides
@@ -97,6 +96,8 @@ def print_background(code: str, as_json: bool) -> None:
 
 def print_diagnosis(diagnosis: Diagnosis) -> None:
     """Prints a table of the findings, or that there are none."""
+    from rich.console import Console
+
     Console().print(diagnosis, markup=False, highlight=False)
     if diagnosis.findings:
         code = diagnosis.findings[0].code

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from rich.console import Console
-
 from kfc.cli import printing
 from kfc.cli.arguments import spec_and_overrides
 from kfc.cli.options import AsJson, SpecArguments
+from kfc.cli.startup import without_collection
 from kfc.errors import one_line
 
 
@@ -18,14 +17,17 @@ def explain(arguments: SpecArguments = None, as_json: AsJson = False) -> None:
     SPEC is a file or a built-in spec, by default `digits`. key=value sets a dotted path of
     the spec, such as training.optimizer.learning_rate=0.1.
     """
-    from kfc.explaining import explain as predict
+    with without_collection():
+        from kfc.explaining import explain as predict
 
-    spec, overrides = spec_and_overrides(arguments or [])
-    explanation = predict(spec, overrides)
+        spec, overrides = spec_and_overrides(arguments or [])
+        explanation = predict(spec, overrides)
     if as_json:
         printing.print_json(explanation.summary())
         return
     if explanation.layers:
+        from rich.console import Console
+
         Console(width=None if sys.stdout.isatty() else 120).print(explanation.table())
     for name, text in explanation.lines().items():
         print(f"{name:22} {one_line(text)}")

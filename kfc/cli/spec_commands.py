@@ -123,13 +123,16 @@ def fit(
     import kfc
 
     shown = progress_level(quiet=quiet, verbose=verbose)
+    checks: Any = "none" if no_doctor else "start"
     if folds is not None:
-        options: dict[str, Any] = {"repeats": repeats, "workers": workers, "ray": ray}
+        options: dict[str, Any] = {
+            **{"repeats": repeats, "workers": workers, "ray": ray},
+            "checks": checks,
+        }
         result = kfc.cross_validate(checked, folds=folds, runs=runs, verbose=shown, **options)
         printing.print_cross_validation(result, as_json)
         return
     begin = kfc.load(start) if start else None
-    checks: Any = "none" if no_doctor else "start"
     run = kfc.fit(checked, network=begin, runs=runs, verbose=shown, checks=checks)
     if printing.is_printed_elsewhere(run):
         return

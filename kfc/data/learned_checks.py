@@ -24,6 +24,7 @@ _TREES = 60
 _DRIFT = 0.75  # AUC: three of four pairs of rows are ranked right
 _ERRORS = 4.0  # standard errors of an AUC of 0.5 that chance does not reach
 _RELATED = 3.0  # standard errors above chance of targets that inputs tell
+_VISIBLE = 0.2  # AUC - 0.5 that must be excluded: AUC 0.7, or a correlation of 0.4
 _MOST_COLUMNS = 200  # of which each is compared with the target
 _CLASSES = 3  # the most frequent ones, each against all others
 _SEED = 0
@@ -84,7 +85,9 @@ def targets_unrelated(parts: Parts) -> Finding | None:
     if len(x) < _LEAST_ROWS or np.ptp(y) == 0:
         return None
     score, error = _classes_score(x, y) if parts.class_names else _numbers_score(x, y)
-    if not score < _RELATED * error:
+    # With few rows of a class, no relation would be seen either.
+    visible = _VISIBLE if parts.class_names else 2 * _VISIBLE
+    if not score < _RELATED * error or score + 2 * error > visible:
         return None
     what = "AUC - 0.5" if parts.class_names else "correlation"
     return Finding(

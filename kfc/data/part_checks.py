@@ -5,13 +5,14 @@ They compare parts with each other, and look at training rows as a whole. All ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kfc.data.evenly_spaced import evenly
 from kfc.data.preparation import Prepared
+from kfc.data.repeated_rows import chance_of_equal_rows, is_by_chance
 from kfc.data.row_keys import row_keys
 from kfc.data.rows import Rows
 from kfc.data.sources import join_names
@@ -65,6 +66,9 @@ class Parts:
         pixels: Whether the inputs are pixels, many of which are usually constant.
         of_table: Whether the rows are those of a table, whose columns have been checked.
         by_time: Whether the parts follow each other in time, and so may differ.
+        weighted: Whether classes have weights.
+        places: Features of each column of a table by its name; None for an array.
+        codes: Names of the columns of a table that are numbers of categories.
     """
 
     train: Rows
@@ -74,6 +78,9 @@ class Parts:
     pixels: bool = False
     of_table: bool = False
     by_time: bool = False
+    weighted: bool = False
+    places: Mapping[str, Sequence[int]] | None = None
+    codes: Collection[str] = ()
 
     @classmethod
     def of(cls, spec: Spec, prepared: Prepared) -> Parts:
@@ -88,7 +95,15 @@ class Parts:
             pixels=task.input_dtype == "uint8",
             of_table=task.table is not None,
             by_time=spec.data.order is not None,
+            weighted=spec.training.class_weight is not None,
+            places=task.encoding.places if task.encoding else None,
+            codes=[code.name for code in task.encoding.codes] if task.encoding else (),
         )
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[int]]:
+        """Features of each column, also of an array, by its name."""
+        return PlainColumns.of(self.train).places if self.places is None else self.places
 
     @property
     def flat(self) -> np.ndarray:
@@ -169,7 +184,8 @@ def class_shares_differ(parts: Parts) -> list[Finding]:
 
 def one_class_dominates(parts: Parts) -> Finding | None:
     """Finds a class that nearly every training row has, so that accuracy says little."""
-    if not parts.class_names or len(parts.train) < _LEAST_ROWS:
+    few = len(parts.train) < _LEAST_ROWS
+    if not parts.class_names or few or parts.weighted:  # with weights it is known
         return None
     shares = _shares(parts.train, parts)
     if shares.max() <= _DOMINANT:
@@ -233,41 +249,55 @@ def features_constant(parts: Parts) -> Finding | None:
 
 
 def features_repeated(parts: Parts) -> Finding | None:
-    """Finds inputs that repeat another input in every row."""
-    if parts.of_table or parts.pixels:
+    """Finds inputs that repeat another input in every row.
+
+    Categories repeat another column under other names too, as codes and names of countries.
+    """
+    if parts.pixels:
         return None
-    columns: dict[bytes, int] = {}
-    pairs = []
-    for place, values in enumerate(np.ascontiguousarray(parts.flat.T)):
-        first = columns.setdefault(values.tobytes(), place)
-        if first != place and len(np.unique(values)) >= _MANY_VALUES:
-            pairs.append((first, place))
+    columns: dict[bytes, str] = {}
+    pairs, x = [], parts.flat
+    for name, places in parts.columns.items():
+        values = np.ascontiguousarray(x[:, places].T)
+        if name in parts.codes:
+            values = _by_appearance(values[-1])
+        first = columns.setdefault(values.tobytes(), name)
+        if first != name and len(np.unique(values)) >= _MANY_VALUES:
+            pairs.append(name if parts.places is None else f"{name} (as {first})")
     if not pairs:
         return None
-    names = [*PlainColumns.of(parts.train).places]
-    shown = join_names([names[place] for _, place in pairs], most=3)
     return Finding(
         "training rows",
         "inputs that differ",
-        f"{len(pairs)} that repeat another one in every row: {shown}",
+        f"{len(pairs)} that repeat another one in every row: {join_names(pairs, most=3)}",
         "Leave them out; each counts twice.",
         evidence={"repeated": len(pairs)},
     )
 
 
+def _by_appearance(codes: np.ndarray) -> np.ndarray:
+    """Returns codes numbered in the order in which they appear."""
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse.reshape(-1)]
+
+
 def targets_conflict(parts: Parts) -> Finding | None:
     """Finds rows with equal inputs and different classes, more than chance explains."""
-    if not parts.class_names or parts.of_table:
+    if not parts.class_names:
         return None
     x = parts.flat
     y = np.asarray(parts.train.y)[evenly(len(parts.train), _MOST_ROWS)]
-    _, group = np.unique(row_keys(x), return_inverse=True)
+    keys = row_keys(x)
+    _, group = np.unique(keys, return_inverse=True)
     pairs, counts = np.unique(np.stack([group.reshape(-1), y]), axis=1, return_counts=True)
     most = np.zeros(group.max() + 1, np.int64)
     np.maximum.at(most, pairs[0], counts)
     wrong = len(y) - int(most.sum())
     if wrong < _LEAST or wrong < _LEAST_SHARE * len(y) or len(most) < len(y) / 2:
         return None  # inputs of a few values repeat in most rows, and decide nothing
+    columns = [x[:, places[0]] for places in parts.columns.values()]
+    if is_by_chance(1 - len(most) / len(y), len(y) * chance_of_equal_rows(columns, keys)):
+        return None
     return Finding(
         "training rows",
         "one class for equal inputs",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def training_rows_repeated(
         places = np.searchsorted(known, keys).clip(max=len(known) - 1)
         repeated = int((known[places] == keys).sum())
         share = repeated / max(len(rows), 1)
-        if repeated >= _LEAST and share >= max(_LEAST_SHARE, _OFTENER * by_chance):
+        if repeated >= _LEAST and share >= _LEAST_SHARE and not is_by_chance(share, by_chance):
             got = f"{repeated:,} of {len(rows):,} rows that are training rows too"
             remedy = "Remove repeated rows from the table; metrics on them are too good."
             evidence = {"rows": repeated, "share": share}
@@ -48,15 +48,35 @@ def training_rows_repeated(
 
 
 def _equal_by_chance(encoding: TableEncoding, train: Rows, keys: np.ndarray) -> float:
-    """Returns the number of rows that equal a given one, if columns were independent."""
+    """Returns the number of rows that equal a given one, target included."""
     some = np.linspace(0, len(train) - 1, min(len(train), _SAMPLE)).astype(np.int64)
-    # Rows that are repeated would make the values of all columns seem to repeat.
-    some = some[np.unique(keys[some], return_index=True)[1]]
     x, y = np.asarray(train.x[some]), train.y[some].reshape(len(some), -1)
     # The first feature of a column: a date's others follow from it.
     columns = [x[:, places[0]] for places in encoding.places.values()]
-    equal = 1.0
-    for values in (*columns, *y.T):
-        counts = np.unique(values, return_counts=True)[1]
-        equal *= float((counts * (counts - 1)).sum()) / max(len(some) * (len(some) - 1), 1)
-    return len(train) * equal
+    return len(train) * chance_of_equal_rows([*columns, *y.T], keys[some])
+
+
+def is_by_chance(share: float, equal_rows: float) -> bool:
+    """Returns whether chance may explain that rows repeat.
+
+    Args:
+        share: Share of the rows that repeat others.
+        equal_rows: Number of rows that equal a given one by chance.
+    """
+    return share < _OFTENER * equal_rows
+
+
+def chance_of_equal_rows(columns: Sequence[np.ndarray], keys: np.ndarray) -> float:
+    """Returns the probability that two rows are equal, if their columns were independent.
+
+    Args:
+        columns: Values of each column, (rows,).
+        keys: Keys of the rows. Rows that repeat are left out: they would make the values of
+            all columns seem to repeat.
+    """
+    distinct = np.unique(keys, return_index=True)[1]
+    count, equal = len(distinct), 1.0
+    for values in columns:
+        counts = np.unique(values[distinct], return_counts=True)[1]
+        equal *= float((counts * (counts - 1)).sum()) / max(count * (count - 1), 1)
+    return equal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from importlib import resources
+from importlib import metadata, resources
 
 from kfc.check_plugins import CheckPlugin
 from kfc.check_table import CHECKS
@@ -41,7 +41,28 @@ def background(code: str) -> str:
         remedy = nearest(code, known).strip() or f"Codes go from {known[0]} on."
         raise SpecError(Finding("--explain", "the code of a check", repr(code), remedy))
     about = f"{check.severity}, {when(check.code)}"
-    return f"{check.code} {check.name} ({about})\n\n{sections()[check.code]}"
+    title, page = f"{check.code} {check.name} ({about})", page_address(check.code)
+    return f"{title}\n\n{sections()[check.code]}\n\nPage: {page}"
+
+
+def page_address(code: str) -> str:
+    """Returns the address of a finding's page, or its path in a clone without a site.
+
+    Examples:
+        >>> kfc.diagnosing.page_address("KFC323")
+        'docs/findings/KFC323.md'
+
+    Args:
+        code: Code of a check, such as `KFC323`.
+    """
+    try:
+        addresses = metadata.metadata("keras-fully-connected").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:  # the folder of a clone, which is not installed
+        addresses = []
+    for name, _, site in (each.partition(", ") for each in addresses):
+        if name == "Documentation":
+            return f"{site.rstrip('/')}/findings/{code}/"
+    return f"docs/findings/{code}.md"
 
 
 def when(code: str) -> str:

@@ -70,8 +70,8 @@ def fit(
             True shows a bar.
         checks: Checks of the doctor that run first: `none`; `data`, how the parts of the data
             fit together; or `start`, also whether the untrained network can learn. Warnings
-            are printed and kept with the run; no check changes a value. Runs of an ensemble
-            run none of them.
+            are printed and kept with the run; no check changes a value. Of an ensemble, they
+            run before its first run.
 
     Returns:
         The finished run; with `training.members` above 1 the ensemble of these runs, which
@@ -104,7 +104,7 @@ def fit(
     place = user_paths.absolute(runs)
     contents = {FILE: plan.text().encode()}
     with locks.new_numbered_folder(place, valid.name, contents) as folder:
-        return _finish_seeds(plan, folder, data, progress_console(verbose))
+        return _finish_seeds(plan, folder, data, progress_console(verbose), checks)
 
 
 def load(folder: str | Path) -> Run | Ensemble:
@@ -188,17 +188,21 @@ def resume(
         return _finish_seeds(plan, place, data, progress_console(verbose))
 
 
-def _finish_seeds(plan: EnsemblePlan, folder: Path, data: Any, console: Console) -> Ensemble:
+def _finish_seeds(
+    plan: EnsemblePlan, folder: Path, data: Any, console: Console, checks: Checks = "data"
+) -> Ensemble:
     """Trains the members that are not finished, in a locked folder, and measures them."""
     if (folder / average_file.FILE).is_file():
         return load_ensemble(folder)
     start_for_spec(plan.spec)
-    runner = MemberRunner(rows_in_memory(data, plan.spec), folder / ".tables")
+    rows = rows_in_memory(data, plan.spec)
+    runner = MemberRunner(rows, folder / ".tables", warn=not console.quiet)
     average, validation, trained = AverageScore(), AverageScore(), []
     baseline: dict[str, float] = {}
     message = f"`kfc resume {user_paths.shown_path(folder)}` continues"
     with hint_on_interrupt(console.print, message):
-        for member, each in train_members(plan, folder, runner, workers=1, threads=None):
+        options: dict[str, Any] = {"workers": 1, "threads": None, "checks": checks}
+        for member, each in train_members(plan, folder, runner, **options):
             prepared = runner.prepare.again(member.spec)
             if prepared.test is not None:
                 average.add(each, prepared.test)

@@ -33,7 +33,7 @@ from kfc.ensembles.plan_file import (
 )
 from kfc.errors import Finding, SpecError
 from kfc.pages import write_page
-from kfc.runs import Run, scores, start_for_spec
+from kfc.runs import Checks, Run, scores, start_for_spec
 from kfc.spec import Spec, SpecLike, load_spec
 from kfc.system import atomic, hint_on_interrupt, locks, progress_console, user_paths
 
@@ -134,6 +134,7 @@ def cross_validate(
     folder: str | Path | None = None,
     runs: str | Path = "runs",
     verbose: bool | int = True,
+    checks: Checks = "data",
 ) -> CrossValidation:
     """Trains a run for each fold of the rows, on all other rows, and measures it on the fold.
 
@@ -160,6 +161,8 @@ def cross_validate(
         folder: Folder of the cross-validation; None for `<runs>/<name>-cv<folds>`.
         runs: Folder for the default folder.
         verbose: Whether the progress is shown on stderr.
+        checks: Checks of the doctor that run before the first fold is trained, as for
+            `kfc.fit`; its run keeps their warnings.
 
     Returns:
         The finished cross-validation.
@@ -205,7 +208,9 @@ def cross_validate(
     place = user_paths.absolute(folder or Path(runs) / f"{valid.name}-cv{len(numbers)}{times}")
     contents = {FILE: plan.text().encode()} | ({FOLDS_FILE: content} if content else {})
     with _opened(place, plan, contents):
-        return finish_folds(plan, place, data, workers=workers, verbose=verbose, ray=ray)
+        return finish_folds(
+            plan, place, data, workers=workers, verbose=verbose, ray=ray, checks=checks
+        )
 
 
 @contextmanager
@@ -229,6 +234,7 @@ def finish_folds(
     workers: int | None,
     verbose: bool | int,
     ray: str | None = None,
+    checks: Checks = "data",
 ) -> CrossValidation:
     """Trains all folds that are not finished, and returns the result.
 
@@ -239,12 +245,13 @@ def finish_folds(
         workers: Number of processes that train at once, or None.
         verbose: Whether a line for each fold is shown on stderr.
         ray: Address of a Ray cluster whose nodes train, or None.
+        checks: Checks of the doctor that run before the first fold is trained.
     """
     files = (average_file.FILE, fold_scores.FILE)
     if all((folder / name).is_file() for name in files):
         return load_folds(folder)
     console = progress_console(verbose)
-    _train(plan, folder, data, workers, ray, console)
+    _train(plan, folder, data, workers, ray, console, checks)
     found = load_folds(folder)
     write_page(found, console)
     return found
@@ -280,9 +287,11 @@ def _train(
     workers: int | None,
     ray: str | None,
     console: Console,
+    checks: Checks,
 ) -> None:
     threads = start_for_spec(plan.spec)
-    runner = MemberRunner(rows_in_memory(data, plan.spec), folder / _CACHE)
+    rows = rows_in_memory(data, plan.spec)
+    runner = MemberRunner(rows, folder / _CACHE, warn=not console.quiet)
     held_out, average = HeldOutRows(), AverageScore()
     scored: list[FoldScore] = []
     trained: list[Run] = []
@@ -298,6 +307,7 @@ def _train(
             threads=threads,
             ray=ray,
             say=functools.partial(console.print, soft_wrap=True),
+            checks=checks,
         )
         for member, run in trainings:
             prepared = runner.prepare.again(member.spec)

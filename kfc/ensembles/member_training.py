@@ -17,7 +17,7 @@ from kfc.cluster import MAX_DEATHS, ClusterOptions, RemoteJob, cluster_jobs
 from kfc.data import Prepared, RawRows, prepare, read_rows, read_source, streams_table
 from kfc.ensembles.plan_file import EnsemblePlan, Member
 from kfc.errors import Finding, SpecError
-from kfc.runs import Run, fit_member, result_file
+from kfc.runs import Checks, Run, fit_member, result_file
 from kfc.spec import Spec
 from kfc.system import safe_open, worker_process
 
@@ -82,25 +82,34 @@ class MemberRunner:
         data: Rows given as `data=`, or None.
         cache: Folder of encoded tables, in the folder of the ensemble.
         verbose: Whether the epochs of each member are shown on stderr.
+        warn: Whether warnings of the doctor's checks are shown on stderr.
     """
 
-    def __init__(self, data: Any, cache: Path, *, verbose: bool = False) -> None:
+    def __init__(
+        self, data: Any, cache: Path, *, verbose: bool = False, warn: bool = True
+    ) -> None:
         safe_open.distrust(cache.parent)  # also in a worker process
-        self.data, self.cache, self.verbose = data, cache, verbose
+        self.data, self.cache, self.verbose, self.warn = data, cache, verbose, warn
         self.prepare = MemberPreparer(data, cache)
 
     def run(self, member: Member) -> Run:
         """Trains a member, continues it, or loads it if it is finished."""
         return fit_member(
-            member.folder, member.spec, self.prepare, data=self.data, verbose=self.verbose
+            member.folder,
+            member.spec,
+            self.prepare,
+            data=self.data,
+            verbose=self.verbose,
+            checks=member.checks,
+            warn=self.warn,
         )
 
 
 class _Remote:
     """A runner in a worker process, which returns nothing: its run is in its folder."""
 
-    def __init__(self, data: Any, cache: Path) -> None:
-        self._runner = MemberRunner(data, cache)
+    def __init__(self, data: Any, cache: Path, warn: bool) -> None:
+        self._runner = MemberRunner(data, cache, warn=warn)
 
     def run(self, member: Member) -> None:
         self._runner.run(member)
@@ -127,6 +136,7 @@ def train_members(
     threads: int | None,
     ray: str | None = None,
     say: Callable[[str], None] = print,
+    checks: Checks = "none",
 ) -> Iterator[tuple[Member, Run]]:
     """Yields each member with its finished run, in the order of their numbers.
 
@@ -139,11 +149,14 @@ def train_members(
         threads: Number of TensorFlow's threads in each process.
         ray: Address of a Ray cluster whose nodes train; None for this machine.
         say: Function that shows a line about the cluster.
+        checks: Checks of the doctor that run before the training of the first member; the
+            others have the same network, and other rows of the same data.
 
     Raises:
         KfcError: The error of a member's training.
     """
-    members = list(plan.members(folder))
+    first, *rest = plan.members(folder)
+    members = [replace(first, checks=checks), *rest]
     if ray is not None:
         yield from _train_on_cluster(members, folder, runner, workers, threads, ray, say)
     elif workers is None or workers == 1:
@@ -170,7 +183,7 @@ def _train_on_cluster(
         return
     spec = unfinished[0].spec
     runner.prepare.read_ahead(spec)
-    quiet = MemberRunner(runner.data, runner.cache)
+    quiet = MemberRunner(runner.data, runner.cache, warn=runner.warn)
     quiet.prepare = runner.prepare
     options = ClusterOptions(spec, threads, workers, len(unfinished), folder, say)
     with cluster_jobs(ray, functools.partial(_OnNode, quiet), options) as jobs:
@@ -192,7 +205,7 @@ def _train_in_processes(
         min(workers, len(members)),
         multiprocessing.get_context("spawn"),  # a forked process hangs after TensorFlow began
         initializer=_start_worker,
-        initargs=(pickle.dumps(_MakeRemote(runner.data, runner.cache)), threads),
+        initargs=(pickle.dumps(_MakeRemote(runner.data, runner.cache, runner.warn)), threads),
     )
     try:
         futures = [executor.submit(worker_process.run_job, member) for member in members]
@@ -209,9 +222,10 @@ def _train_in_processes(
 class _MakeRemote:
     data: Any
     cache: Path
+    warn: bool
 
     def __call__(self) -> _Remote:
-        return _Remote(self.data, self.cache)
+        return _Remote(self.data, self.cache, self.warn)
 
 
 def _start_worker(pickled: bytes, threads: int | None) -> None:

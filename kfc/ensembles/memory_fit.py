@@ -17,6 +17,7 @@ from kfc.ensembles.ensemble import Ensemble
 from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
 from kfc.runs import (
     IN_MEMORY,
+    Checks,
     MemoryRun,
     Run,
     asks_for_uncertainty,
@@ -133,9 +134,10 @@ def fit_all_in_memory(
 
     specs = [member.spec for member in _plan(spec).members(IN_MEMORY)]
     starts: Sequence[MemoryRun | None] = earlier.members if earlier else [None] * len(specs)
+    first: Checks = "data"  # the members have the same rows
     members = tuple(
-        _fit_one(each, prepare_once, start, until, verbose)
-        for each, start in zip(specs, starts, strict=True)
+        _fit_one(each, prepare_once, start, until, verbose, "none" if number else first)
+        for number, (each, start) in enumerate(zip(specs, starts, strict=True))
     )
     return _averaged(spec, members, prepared[0])
 
@@ -146,9 +148,10 @@ def _fit_one(
     start: MemoryRun | None,
     until: int | None,
     verbose: bool,
+    checks: Checks = "data",
 ) -> MemoryRun:
     if start is None:
-        return fit_in_memory(spec, preparer, until=until, verbose=verbose)
+        return fit_in_memory(spec, preparer, until=until, verbose=verbose, checks=checks)
     if start.state is not None and until is not None:
         fitted = fit_in_memory(spec, preparer, start=start.state, until=until, verbose=verbose)
     else:

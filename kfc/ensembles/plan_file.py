@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -14,6 +14,9 @@ from kfc.errors import CheckpointError, Finding, reason
 from kfc.runs import environment, result_file
 from kfc.spec import FoldSpec, Spec, load_spec
 from kfc.system import atomic, safe_open
+
+if TYPE_CHECKING:
+    from kfc.runs import Checks
 
 FILE = "ensemble.json"
 FOLDS_FILE = "folds.npz"
@@ -96,12 +99,14 @@ class Member:
         repeat: Number of its repeat, from 0.
         number: Number of its fold, or of its seed after the first one.
         spec: Its spec, not resolved.
+        checks: Checks of the doctor that run before its training, see `kfc.fit`.
     """
 
     folder: Path
     repeat: int
     number: int
     spec: Spec
+    checks: Checks = "none"
 
 
 class _PlanRecord(BaseModel, strict=True, extra="forbid"):

@@ -19,6 +19,7 @@ _INPUT_RMS = 3.0  # of inputs that are not scaled; of scaled ones it is 1
 _TARGET_RMS = 30.0  # as of unscaled_input: 30 outputs of the usual size
 _GAIN = 5.0  # of a kernel; He has 1.4, an orthogonal one with gain 2 has 2
 _DEAD = 0.5  # share of units: half of a relu layer is silent for any one row, not for all
+_NEVER_DIE = ("sigmoid", "tanh", "softsign", "hard_sigmoid", "hard_tanh", "linear")
 _SATURATED = 0.5
 _VANISHED = 1e-7
 """Gradient below the epsilon of Keras's Adam, with which no optimizer takes full steps; at
@@ -148,7 +149,8 @@ def units_dead(start: Start) -> Finding | None:
     """Finds a layer most of whose units have the same output for every row."""
     if len(start.subject.some[1]) < _FEW_ROWS:
         return None
-    found = [units for units in start.units if units.dead > _DEAD]
+    # A sigmoid that is constant between its ends has lost the signal: `gradient_vanishes`.
+    found = [u for u in start.units if u.dead > _DEAD and u.activation not in _NEVER_DIE]
     if not found:
         return None
     rows = len(found[0].values)

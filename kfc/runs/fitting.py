@@ -128,6 +128,8 @@ def fit_member(
     *,
     data: Any,
     verbose: bool | int,
+    checks: Checks = "none",
+    warn: bool = True,
 ) -> Run:
     """Trains one of several runs in a folder of its own, or continues it after a kill.
 
@@ -138,6 +140,8 @@ def fit_member(
         data: Rows that replace `data.source`, as for `fit`.
         verbose: Whether progress is shown on stderr; 2 shows a line for each epoch where
             True shows a bar.
+        checks: Checks of the doctor that run first, see `kfc.fit`.
+        warn: Whether their warnings are shown on stderr.
 
     Returns:
         The finished run.
@@ -148,7 +152,18 @@ def fit_member(
     console = progress_console(verbose)
     if resuming.is_run(folder):
         return _load_or_resume(folder, data, None, console, preparer)
-    begun = _begin(spec, console, data=data, network=None, callbacks=None, preparer=preparer)
+    begun = _begin(
+        spec,
+        console,
+        data=data,
+        network=None,
+        callbacks=None,
+        preparer=preparer,
+        checks=checks,
+    )
+    if checks != "none" and warn and not verbose:
+        for finding in begun.trainer.plan.prepared.warnings:
+            say(progress_console(True), f"warning: {finding.labelled()}")
     with locks.new_locked_folder(folder, begun.contents):
         return begun.train(folder, console)
 

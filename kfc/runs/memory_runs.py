@@ -18,6 +18,7 @@ from kfc.data import Prepared, Rows, Task
 from kfc.data.tables import TypedTable
 from kfc.network import build
 from kfc.runs import environment, result_file, sample_file, trainer_pool
+from kfc.runs.examining import Checks, examined
 from kfc.runs.plan import Plan, make_plan, new_network
 from kfc.runs.run import Run, load_run
 from kfc.runs.running_process import running_process
@@ -112,6 +113,7 @@ def fit_in_memory(
     start: Checkpoint | None = None,
     until: int | None = None,
     verbose: bool = False,
+    checks: Checks = "none",
 ) -> MemoryRun:
     """Trains the network of a spec as `kfc.fit` does, without a run folder.
 
@@ -125,12 +127,14 @@ def fit_in_memory(
         start: State of the same training, from which it continues.
         until: Number of epochs after which the training pauses; the state is then returned.
         verbose: Whether epochs are shown on stderr.
+        checks: Checks of the doctor that run first; the run keeps their warnings.
 
     Raises:
         KfcError: As `kfc.fit` does.
     """
     lease = _Lease()
     plan = make_plan(spec, data=(), preparer=preparer, build_network=lease.network)
+    plan = examined(plan, checks)
     trainer = lease.trainer(plan)
     if weights is not None:
         plan.network.set_weights(weights)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kfc.cluster import LOCAL, check_ray
-from kfc.data import Source, tables_beside
+from kfc.data import Parts, Source, check_parts, tables_beside
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
 from kfc.ensembles import Ensemble
@@ -137,7 +137,8 @@ def tune(
     always a finalist, so the winner is compared with it on the same fresh seeds.
 
     Called again, an interrupted search continues. The trials, their scores and the winner
-    depend only on the spec, not on `workers` or `ray`.
+    depend only on the spec, not on `workers` or `ray`. Warnings of the doctor's checks of the
+    data are shown before the first trial, and kept with the run of the winner.
 
     Args:
         spec: Name of a built-in spec, file, dict or `kfc.Spec`. Its `search` part has the
@@ -214,6 +215,9 @@ def tune(
     atomic.make_folder(search_path)
     with locks.locked(search_path):
         console = progress_console(verbose)
+        of_parts = check_parts(Parts.of(resolved, prepared), resolved.accept)
+        for finding in (*prepared.warnings, *of_parts):
+            console.print(f"warning: {finding.labelled()}", markup=False, soft_wrap=True)
         display = Display(console, objective)
         records = SearchRecords(search_path, space.spec, objective, prepared.sha256)
         message = f"the same command continues in {user_paths.shown_path(search_path)}"

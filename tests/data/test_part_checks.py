@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from kfc.data import Parts, PlainColumns, Rows, check_learned, check_parts
+from kfc.data import Parts, PlainColumns, Rows, check_learned, check_parts, prepare
+from kfc.spec import load_spec
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(600, 5)).astype("float32")
@@ -83,3 +84,61 @@ def test_shuffled_targets_are_unrelated():
 
 def test_columns_of_an_array_have_names():
     assert list(PlainColumns.of(Rows(X, Y)).places)[:2] == ["x[0]", "x[1]"]
+
+
+def test_equal_rows_of_a_few_flags_with_different_classes_are_chance():
+    flags = (GENERATOR.random((600, 12)) < 0.5).astype("float32")
+    chance = (GENERATOR.random(600) < 0.5).astype(np.int64)
+    assert names_of(found((flags, chance))) == []
+
+
+def test_class_weights_show_that_a_rare_class_is_known():
+    rare = (np.arange(600) < 12).astype(np.int64)
+    assert names_of(found((X, rare))) == ["one_class_dominates"]
+    assert found((X, rare), weighted=True) == ()
+
+
+def test_many_rare_classes_hide_a_relation_instead_of_denying_it():
+    edges = np.quantile(X[:, 0], np.linspace(0, 1, 61)[1:-1])
+    parts = Parts(Rows(X, np.digitize(X[:, 0], edges)), {}, tuple(map(str, range(60))))
+    assert "targets_unrelated" not in names_of(check_learned(parts))
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+CITIES = GENERATOR.choice([f"city {letter}" for letter in "abcdefghijklmnop"], 600)
+
+
+def of_table(columns, labels):
+    spec = load_spec({"data": {"target": "target", "validation": 0, "test": "none"}})
+    prepared = prepare(spec, {**columns, "target": np.where(labels, "yes", "no")})
+    return check_parts(Parts.of(spec, prepared))
+
+
+def test_a_table_of_different_columns_has_no_finding():
+    assert of_table({"size": X[:, 0], "age": X[:, 1], "city": CITIES}, Y) == ()
+
+
+def test_a_column_of_a_table_that_repeats_another_one_is_named():
+    (finding,) = of_table({"size": X[:, 0], "age": X[:, 1], "copy": X[:, 0]}, Y)
+    assert finding.label == "KFC276 features_repeated"
+    assert "copy (as size)" in str(finding)
+
+
+def test_categories_that_repeat_under_other_names_are_named():
+    renamed = np.char.replace(CITIES, "city a", "z")
+    (finding,) = of_table({"size": X[:, 0], "city": CITIES, "renamed": renamed}, Y)
+    assert "renamed (as city)" in str(finding)
+
+
+def test_rows_of_a_table_with_two_labels_are_counted():
+    twice = {"size": np.tile(X[:300, 0], 2), "city": np.tile(CITIES[:300], 2)}
+    labels = np.r_[Y[:300], Y[:300] ^ (np.arange(300) < 60)]
+    (finding,) = of_table(twice, labels)
+    assert finding.label == "KFC277 targets_conflict"
+    assert finding.evidence["rows"] == 60
+
+
+def test_rows_of_a_table_of_few_categories_have_several_labels_by_nature():
+    columns = {name: GENERATOR.choice(["a", "b", "c"], 600) for name in "uvwxyz"}
+    assert of_table(columns, GENERATOR.random(600) < 0.5) == ()

@@ -1,3 +1,4 @@
+import email.message
 import importlib.util
 import re
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kfc.check_table import CHECKS
-from kfc.diagnosing import background, sections
+from kfc.diagnosing import background, page_address, sections
 from kfc.errors import SpecError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -36,10 +37,36 @@ def test_an_unknown_code_is_refused():
         background("KFC999")
 
 
-def test_the_page_of_the_documentation_is_made_from_the_package():
+@pytest.fixture(scope="module")
+def findings_page():
     path = DOCS / "findings_page.py"
     spec = importlib.util.spec_from_file_location("findings_page", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_of_the_documentation_are_made_from_the_package(findings_page):
     remedy = "Run `python docs/findings_page.py`."
-    assert module.page() == module.PAGE.read_text("utf-8"), remedy
+    for path, text in findings_page.pages().items():
+        assert path.is_file(), remedy
+        assert path.read_text("utf-8") == text, remedy
+
+
+def test_every_code_has_a_page_and_every_page_a_code(findings_page):
+    codes = sorted(check.code for check in CHECKS)
+    assert sorted(path.stem for path in (DOCS / "findings").iterdir()) == codes
+    index = (DOCS / "findings.md").read_text("utf-8")
+    assert re.findall(r"\(findings/(KFC\d+)\.md\)", index) == codes
+
+
+def test_a_background_names_the_page():
+    assert background("KFC323").endswith("\n\nPage: docs/findings/KFC323.md")
+    assert (DOCS.parent / page_address("KFC323")).is_file()
+
+
+def test_a_background_names_the_page_of_the_site_where_there_is_one(monkeypatch):
+    about = email.message.Message()
+    about["Project-URL"] = "Documentation, https://kfc.example/docs/"
+    monkeypatch.setattr("kfc.diagnosing.explanations.metadata.metadata", lambda _: about)
+    assert page_address("KFC323") == "https://kfc.example/docs/findings/KFC323/"

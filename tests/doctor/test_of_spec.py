@@ -87,3 +87,30 @@ def test_a_distance_of_numbers_as_the_loss_of_classes_is_named(loss, classes):
 
 def test_a_squared_error_of_numbers_is_no_fault():
     assert kfc.doctor("diabetes").findings == ()
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "changes"),
+    [
+        (
+            {"hidden": [16] * 15, "activation": "sigmoid"},
+            "gradient_vanishes",
+            {"network.activation": "relu", "network.init": "he_normal"},
+        ),
+        (
+            {
+                "hidden": [32] * 3,
+                "activation": "tanh",
+                "init": {"name": "random_normal", "stddev": 5.0},
+            },
+            "start_loss_high",
+            {"network.init": "glorot_uniform"},
+        ),
+    ],
+    ids=["a sigmoid that loses the signal", "a tanh that large weights saturate"],
+)
+def test_the_cause_is_named_and_not_its_consequences(rows, network, name, changes):
+    spec = {"data": {"scale": "standard"}, "network": network, "training": {"epochs": 20}}
+    diagnosis = kfc.doctor(spec, data=rows)
+    assert [each.name for each in diagnosis.findings] == [name]
+    assert diagnosis.changes == changes
