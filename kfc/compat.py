@@ -88,6 +88,30 @@ def route_updates_through_scope(optimizer: Any) -> None:
         optimizer._exclude_from_weight_decay_cache = {}
 
 
+def replace_value(variable: Any, value: Any) -> None:
+    """Gives a Keras variable a value, which may have another shape.
+
+    Keras 3.15.1, `Variable._value` and `_shape`. The variable stays the same object, so
+    layers, models and lists that hold it see the new shape; a new Keras network of other
+    widths takes ten times as long as a training of a few milliseconds. The symbolic shapes of
+    a functional model do not change, and no call of the model reads them.
+
+    Test: `test_a_variable_takes_a_value_of_another_shape`.
+
+    Args:
+        variable: A `keras.Variable` that no optimizer of another shape is built with.
+        value: Tensor of the variable's dtype.
+    """
+    import tensorflow as tf
+
+    if variable.shape == value.shape:
+        variable.value.assign(value)  # Keras's own `assign` checks what is known here
+        return
+    # The name is that of all such variables: TensorFlow keeps something for each new name.
+    variable._value = tf.Variable(value, trainable=variable.trainable, name="weight")
+    variable._shape = tuple(value.shape)
+
+
 def optimized_variable(optimizer: Any, variable: Any) -> Any:
     """Returns the Keras variable that an optimizer was built with.
 

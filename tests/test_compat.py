@@ -90,6 +90,23 @@ def test_the_slots_of_adam_are_its_two_moments():
     assert compat.optimizer_slots(keras.optimizers.SGD()) == {}
 
 
+def test_a_variable_takes_a_value_of_another_shape():
+    layer = keras.layers.Dense(3)
+    model = keras.Sequential([keras.Input((2,)), layer])
+    variable, before = layer.bias, layer.bias.value
+    compat.replace_value(layer.bias, tf.ones([3]))
+    assert layer.bias.value is before
+    compat.replace_value(layer.bias, tf.ones([5]))
+    compat.replace_value(layer.kernel, tf.ones([2, 5]))
+    assert layer.bias is variable
+    assert layer.bias.shape == (5,)
+    assert model.count_params() == 15
+    assert model.weights[1] is variable
+    np.testing.assert_array_equal(model(tf.ones([1, 2])), np.full((1, 5), 3))
+    layer.bias.assign(tf.zeros([5]))
+    np.testing.assert_array_equal(model(tf.ones([1, 2])), np.full((1, 5), 2))
+
+
 def test_a_backup_sets_the_initial_epoch(tmp_path):
     for epoch in (0, 1):
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])

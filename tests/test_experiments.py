@@ -137,7 +137,7 @@ def test_a_graph_runs_as_traced_and_rewritten(experiment):
 def test_the_trials_of_both_contenders_are_counted(experiment):
     arguments = ["--rounds", "1", "--trials", "5", "--space", "digits"]
     rates = experiment("tune_speed").main(arguments)["digits"]
-    assert all(rate > 0 for measured in rates.values() for rate in measured)
+    assert all(rate > 0 for [measured] in rates.values() for rate in measured)
 
 
 def write_tables(root, rows=120):

@@ -1,9 +1,10 @@
-"""Gives a network of dense layers the initial weights of another seed, without a new build."""
+"""Gives a network of dense layers other widths and initial weights, without a new build."""
 
 from __future__ import annotations
 
 import keras
 
+from kfc.compat import replace_value
 from kfc.data import Task
 from kfc.network.building import bias_initializer, initializer
 from kfc.network.row_initializers import keys_of_rows
@@ -34,20 +35,30 @@ def can_reseed(spec: Spec, task: Task) -> bool:
 def reseed(network: keras.Model, spec: Spec) -> None:
     """Assigns the initial kernels and biases of a spec, bit by bit as `build` gives them.
 
+    The widths of hidden layers may differ from those of the network, which then has the
+    widths of the spec.
+
     Args:
-        network: Network of the same spec with another seed, for which `can_reseed` holds.
-        spec: Spec with the seed.
+        network: Network of a spec with as many layers, for which `can_reseed` holds. A layer
+            with a parametric activation keeps its width.
+        spec: Spec with the seed, the widths and the initializers.
     """
     options = spec.network
     layers = [
-        (f"hidden_{number}", layer.init, layer.bias_init)
+        (f"hidden_{number}", layer.units, layer.init, layer.bias_init)
         for number, layer in enumerate(options.layers(), start=1)
     ]
-    layers.append(("logits", options.output_init or options.init, options.output_bias_init))
-    for name, init, bias_init in layers:
+    logits = network.get_layer("logits")
+    output_init = options.output_init or options.init
+    layers.append(("logits", logits.units, output_init, options.output_bias_init))
+    inputs = network.get_layer(layers[0][0]).kernel.shape[0]
+    for name, units, init, bias_init in layers:
         layer, seed = network.get_layer(name), layer_seed(spec.seed, name)
-        inputs, units = layer.kernel.shape
-        layer.kernel.assign(initializer(init, seed)((inputs, units), dtype="float32"))
+        kernel = initializer(init, seed)((inputs, units), dtype="float32")
+        replace_value(layer.kernel, kernel)
         if layer.bias is not None:
             bias = bias_initializer(bias_init, seed, inputs)
-            layer.bias.assign(bias((units,), dtype="float32"))
+            replace_value(layer.bias, bias((units,), dtype="float32"))
+        layer.units = units
+        layer.input_spec = keras.InputSpec(min_ndim=2, axes={-1: inputs})
+        inputs = units

@@ -50,6 +50,7 @@ from .table_sample import raw_columns as raw_columns
 from .trainer import Trainer as Trainer
 from .trainer import compile_trainer as compile_trainer
 from .trainer import weights_sha256 as weights_sha256
+from .trainer_pool import Lease as Lease
 from .uncertainty import Labelled as Labelled
 from .uncertainty import asks_for_uncertainty as asks_for_uncertainty
 from .uncertainty import uncertainty_facts as uncertainty_facts

@@ -20,11 +20,14 @@ from kfc.network import build
 from kfc.runs import environment, result_file, sample_file, trainer_pool
 from kfc.runs.examining import Checks, examined
 from kfc.runs.plan import Plan, make_plan, new_network
+from kfc.runs import environment, result_file, sample_file
+from kfc.runs.plan import Plan, make_plan
 from kfc.runs.run import Run, load_run
 from kfc.runs.running_process import running_process
 from kfc.runs.scores import baseline_scores, further_scores, scores
 from kfc.runs.table_sample import take_table_sample
-from kfc.runs.trainer import Trainer, compile_trainer, weights_sha256
+from kfc.runs.trainer import Trainer, weights_sha256
+from kfc.runs.trainer_pool import Lease
 from kfc.runs.uncertainty import finish
 from kfc.spec import Spec, dump_spec
 from kfc.system import atomic, progress_console
@@ -132,7 +135,7 @@ def fit_in_memory(
     Raises:
         KfcError: As `kfc.fit` does.
     """
-    lease = _Lease()
+    lease = Lease()
     plan = make_plan(spec, data=(), preparer=preparer, build_network=lease.network)
     plan = examined(plan, checks)
     trainer = lease.trainer(plan)
@@ -153,36 +156,6 @@ def fit_in_memory(
     kept = _memory_run(trainer, progress, uncertainty, with_network=not lease.key)
     lease.end()
     return replace(kept, state=state)
-
-
-class _Lease:
-    """A trainer of the pool for one training, or a new one that then goes into the pool."""
-
-    def __init__(self) -> None:
-        self.key: str | None = None
-        self._pooled: trainer_pool.PooledTrainer | None = None
-
-    def network(self, spec: Spec, prepared: Prepared) -> keras.Model:
-        """Returns the untrained network of the pool, or a new one."""
-        self.key = trainer_pool.pool_key(spec, prepared)
-        self._pooled = trainer_pool.take(self.key)
-        if self._pooled is None:
-            return new_network(spec, prepared)
-        self._pooled.start(spec, prepared.task)
-        return self._pooled.network
-
-    def trainer(self, plan: Plan) -> Trainer:
-        """Returns the trainer of the network that `network` has returned."""
-        if self._pooled is not None:
-            return self._pooled.with_plan(plan)
-        trainer = compile_trainer(plan)
-        if self.key:
-            self._pooled = trainer_pool.PooledTrainer.of(trainer)
-        return trainer
-
-    def end(self) -> None:
-        """Puts the trainer into the pool; one whose training has failed is dropped."""
-        trainer_pool.give_back(self.key, self._pooled)
 
 
 def _memory_run(

@@ -1,5 +1,8 @@
 from .compiling import compile_for_evaluation as compile_for_evaluation
 from .compiling import compile_for_training as compile_for_training
+from .compiling import evaluation_batch as evaluation_batch
+from .compiling import evaluator_of as evaluator_of
+from .compiling import give_optimizer as give_optimizer
 from .finite_checks import check_finite as check_finite
 from .history_values import for_json as for_json
 from .history_values import from_json as from_json

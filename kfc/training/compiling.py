@@ -76,13 +76,43 @@ def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Eval
         outputs = average_of_members(trained.outputs[0], classification=task.classification)
         # `training_network` leaves out how a finished network ends.
         network = keras.Model(trained.inputs[0], finished(outputs, task))
-    # An evaluation has no schedule, so the number of training rows does not matter.
     model = TapeModel(network)
     _compile(model, spec, task, None)
-    return Evaluator(
-        model,
-        None if several else graph_key(spec, task, num_rows=0),
-        batch_size=evaluation_batch(spec),
+    return evaluator_of(model, spec, task, shared=not several)
+
+
+def evaluator_of(
+    model: TapeModel, spec: Spec, task: Task, *, shared: bool = True
+) -> Evaluator:
+    """Returns an evaluator of a model that `compile_for_evaluation` has compiled.
+
+    Args:
+        model: Model of a spec with the same loss, whose network has the spec's widths.
+        spec: A checked spec.
+        task: Task of the network.
+        shared: Whether its graph is shared with other models.
+    """
+    # An evaluation has no schedule, so the number of training rows does not matter.
+    key = graph_key(spec, task, num_rows=0) if shared else None
+    return Evaluator(model, key, batch_size=evaluation_batch(spec))
+
+
+def give_optimizer(model: TapeModel, spec: Spec, *, num_rows: int) -> None:
+    """Gives a compiled model a new optimizer, that of a spec, which has made no step.
+
+    Args:
+        model: Model as `compile_for_training` returns it.
+        spec: A checked spec.
+        num_rows: Number of training rows, which turns a schedule's epochs into steps.
+
+    Raises:
+        SpecError: If the optimizer refuses its options.
+    """
+    training = spec.training
+    model.optimizer = build_optimizer(
+        training.optimizer,
+        steps_per_epoch=training.steps_per_epoch(num_rows),
+        epochs=training.epochs,
     )
 
 

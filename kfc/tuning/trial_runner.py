@@ -12,7 +12,7 @@ from typing import Any
 
 from kfc.data import Prepared, Source, prepare, read_source
 from kfc.errors import CheckpointError, DataError, NumbersError, SpecError
-from kfc.runs import Trainer, compile_trainer, plan_training, result_file, weights_sha256
+from kfc.runs import Lease, Trainer, plan_training, result_file, weights_sha256
 from kfc.spec import Spec, dump_spec
 from kfc.system import atomic, safe_open
 from kfc.training.callbacks import named_callbacks
@@ -106,17 +106,19 @@ class TrialRunner:
         proposal, started = job.proposal, time.monotonic()
         facts: dict[str, Any] = {"status": "diverged", "epochs": 0, "weights": 0}
         facts["score"] = worst_score(self._objective)
+        lease = Lease()
         try:
             spec = self._space.trial_spec(proposal.values, seed=job.seed)
             # The rows are split by the search's seed on every seed of a finalist: with another
             # split, test rows of the winner would become training rows.
             rows_of = spec.model_copy(update={"seed": self._space.spec.seed})
-            plan = plan_training(spec, self._prepare(rows_of))
-            trainer = compile_trainer(plan)
+            plan = plan_training(spec, self._prepare(rows_of), build_network=lease.network)
+            trainer = lease.trainer(plan)
             facts["weights"] = plan.network.count_params()
             facts |= self._train(trainer, job)
         except (SpecError, DataError, NumbersError) as error:
             facts["cause"] = " ".join(str(error).split())
+        lease.end()
         return Trial(
             number=proposal.number,
             values=proposal.values,

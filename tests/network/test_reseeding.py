@@ -27,6 +27,21 @@ def test_the_weights_of_another_seed_are_those_of_a_new_network(network):
         np.testing.assert_array_equal(got, want)
 
 
+def test_a_network_takes_the_widths_and_the_initializers_of_another_spec():
+    spec = load_spec({"network": {"hidden": [5, 3]}, "seed": 1})
+    init = {"name": "truncated_normal", "stddev": 0.3}
+    other = load_spec(
+        {"network": {"hidden": [2, 7], "init": init, "bias_init": "fan_in_uniform"}}
+    )
+    reseeded, wanted = build(spec, TASK), build(other, TASK)
+    reseed(reseeded, other)
+    for got, want in zip(reseeded.get_weights(), wanted.get_weights(), strict=True):
+        np.testing.assert_array_equal(got, want)
+    assert reseeded.count_params() == wanted.count_params()
+    rows = np.random.default_rng(0).random((6, 4), np.float32)
+    np.testing.assert_array_equal(reseeded(rows), wanted(rows))
+
+
 @pytest.mark.parametrize(
     "network",
     [{"dropout": 0.5}, {"members": 2}, {"normalization": "batch"}, {"init": "unit_variance"}],

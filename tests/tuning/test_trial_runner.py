@@ -10,6 +10,7 @@ from sklearn.datasets import load_iris
 import kfc
 from kfc.data import Source, prepare
 from kfc.data.rows import Rows
+from kfc.runs import trainer_pool
 from kfc.runs.plan import prepare_data
 from kfc.spec import load_spec
 from kfc.training.checkpoints import store
@@ -18,6 +19,7 @@ from kfc.tuning.trial import Proposal, worst_score
 from kfc.tuning.trial_runner import Job, Preparer, TrialRunner
 
 RATE = "training.optimizer.learning_rate"
+DIVERGING = {RATE: {"low": 1e-3, "high": 1e30, "log": True}}
 
 
 @pytest.fixture
@@ -25,8 +27,7 @@ def runner(tmp_path, iris):
     """Makes the runner of a search over the learning rate, in `tmp_path`."""
 
     def make(overrides=None, objective="val_loss"):
-        dimension = {RATE: {"low": 1e-3, "high": 1e30, "log": True}}
-        spec = load_spec(iris, {"search.space": dimension, **(overrides or {})})
+        spec = load_spec(iris, {"search.space": DIVERGING, **(overrides or {})})
         prepare_spec = Preparer()
         resolved, _ = prepare_data(spec, preparer=prepare_spec)
         space = Space.of(resolved)
@@ -66,6 +67,32 @@ def test_a_trial_says_what_was_trained_and_what_came_of_it(runner, tmp_path):
     assert {path.name for path in (tmp_path / trial.folder).iterdir()} == {
         *("spec.yaml", "result.json", "checkpoints")
     }
+
+
+def test_trials_of_other_widths_share_a_trainer_and_give_the_bits_of_new_ones(
+    tmp_path, iris, monkeypatch
+):
+    widths = {"network.hidden": {"depth": [1, 1], "width": [3, 9]}, **DIVERGING}
+    spec, preparer = load_spec(iris, {"search.space": widths}), Preparer()
+    space = Space.of(prepare_data(spec, preparer=preparer)[0])
+
+    def run(name):
+        runner = TrialRunner(space, "val_loss", tmp_path / name, preparer)
+        tried = [([5], 0.1), ([8], 1e30), ([6], 0.03), ([5], 0.1)]  # the second diverges
+        points = [{"network.hidden": hidden, RATE: rate} for hidden, rate in tried]
+        proposals = [
+            Proposal(n, values=point, point=point, epochs=2) for n, point in enumerate(points)
+        ]
+        return [
+            untimed(runner.run(dataclasses.replace(job(each.number), proposal=each)))
+            for each in proposals
+        ]
+
+    shared = run("shared")
+    assert [trial.status for trial in shared] == ["completed", "diverged"] + 2 * ["completed"]
+    assert shared[0].weights_sha256 == shared[3].weights_sha256
+    monkeypatch.setattr(trainer_pool, "pool_key", lambda spec, prepared: None)
+    assert run("new") == shared
 
 
 def test_a_trial_on_a_rung_is_pruned_and_its_child_goes_on(runner, tmp_path):
