@@ -89,7 +89,7 @@ def test_each_worker_of_a_manifest_knows_its_cluster(name, index, tmp_path, monk
 
 
 def vertex_schema(documents):
-    """Returns the JSON schema of a custom job, of Google's discovery documents."""
+    """Returns the JSON schema of a custom job of Vertex AI."""
     text = (documents / "aiplatform.v1.json").read_text("utf-8")
 
     def strict(value):

@@ -188,7 +188,7 @@ def pool_key(spec: Spec, prepared: Prepared) -> str | None:
 
 
 def _optimizer_facts(spec: Spec, num_rows: int) -> list[object]:
-    """Returns what decides the variables and the schedules of an optimizer."""
+    """Returns the facts that decide the variables and the schedules of an optimizer."""
     training = spec.training
     return [
         training.optimizer.model_dump(mode="json"),

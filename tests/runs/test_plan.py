@@ -59,15 +59,21 @@ def planned(monkeypatch):
     return made
 
 
-@pytest.fixture
-def run_trial(tmp_path):
-    """Trains a trial of a search over the learning rate, in `tmp_path`."""
-    spec = load_spec(IRIS, {"search.space": {RATE: {"low": 1e-3, "high": 1.0, "log": True}}})
+def trial(folder, **overrides):
+    """Returns the training of a trial of a search over the learning rate, in a folder."""
+    searched = {"search.space": {RATE: {"low": 1e-3, "high": 1.0, "log": True}}}
+    spec = load_spec(IRIS, searched | overrides)
     preparer = Preparer()
     space = Space.of(prepare_data(spec, preparer=preparer)[0])
-    runner = TrialRunner(space, "val_loss", tmp_path, preparer)
+    runner = TrialRunner(space, "val_loss", folder, preparer)
     job = Job(Proposal(1, {RATE: 0.1}, {RATE: 0.1}, 1), seed=0, folder="trials/0001")
     return functools.partial(runner.run, job)
+
+
+@pytest.fixture
+def run_trial(tmp_path):
+    """Trains a trial in `tmp_path`."""
+    return trial(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -116,15 +122,15 @@ def test_a_plan_starts_from_weights_of_its_training_rows():
         assert layer.bias.numpy().all()
 
 
-def test_a_trial_starts_from_weights_of_its_training_rows(run_trial, monkeypatch):
+def test_a_trial_starts_from_weights_of_its_training_rows(tmp_path, monkeypatch):
     started = []
     monkeypatch.setattr(
         plan_module,
         "initialize_from_rows",
         lambda network, spec, rows: started.append((spec.network.init.name, len(rows))),
     )
-    run_trial()
-    assert started == [("glorot_uniform", 108)]
+    trial(tmp_path, **FROM_ROWS)()
+    assert started == [("unit_variance", 108)]
 
 
 def test_a_run_that_is_loaded_does_not_start_from_rows_again(tmp_path, monkeypatch):

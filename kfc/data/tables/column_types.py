@@ -240,7 +240,7 @@ def _pieces(
     values: pa.ChunkedArray,
     convert: Callable[[pa.ChunkedArray], pa.ChunkedArray] = lambda part: part,
 ) -> Pieces:
-    """Returns what reads the present numbers of a column, converted a few rows at a time."""
+    """Returns a reader of the present numbers of a column, a few converted at a time."""
 
     def read() -> Iterator[np.ndarray]:
         for first in range(0, len(values), _ROWS):
