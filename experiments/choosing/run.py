@@ -1,7 +1,8 @@
-"""Whether XLA is worth compiling: trainings around the line that the rule draws, both ways.
+"""Whether XLA is worth compiling, and how much of a training: trainings around both lines.
 
-Each round trains each spec in the plain graph and by XLA, each in a process of its own, and
-adds up the two phases in which they differ, `compile` and `train` of `result.json`.
+Each round trains each spec in three ways, each in a process of its own: in the plain graph,
+with the steps of full batches compiled by XLA, and with everything compiled. It adds up the
+two phases in which they differ, `compile` and `train` of `result.json`.
 """
 
 import argparse
@@ -33,19 +34,28 @@ TRAININGS = {
     "mnist, 128, 20": {**MNIST, "network.hidden": [128], "training.epochs": 20},
     "mnist, 256-128, 20": {**MNIST, "network.hidden": [256, 128], "training.epochs": 20},
     "mnist, 256-128, 40": {**MNIST, "network.hidden": [256, 128], "training.epochs": 40},
+    "digits, 32, 500": {**DIGITS, "network.hidden": [32], "training.epochs": 500},
+    "digits, 256, 500": {**DIGITS, "network.hidden": [256], "training.epochs": 500},
+    "digits, 32, 1000": {**DIGITS, "network.hidden": [32], "training.epochs": 1000},
 }
-FORMS = ("graph", "xla")
+LIMITS = {"graph": 0.0, "steps": float("inf"), "everything": 0.0}
+"""Form -> number of epochs from which on XLA compiles everything."""
 
 
 def train(name: str, form: str) -> dict[str, float]:
     """Returns the seconds of compiling and training, and the saving that the rule expects."""
     import kfc
-    from kfc.training.engine.choice import xla_savings
+    from kfc.training.engine import choice
+
+    choice._EPOCHS_WORTH_COMPILING = LIMITS[form]
 
     with tempfile.TemporaryDirectory() as folder:
         run = kfc.fit(
             {"name": "choosing"},
-            overrides={**TRAININGS[name], "training.engine": form},
+            overrides={
+                **TRAININGS[name],
+                "training.engine": "graph" if form == "graph" else "xla",
+            },
             runs=folder,
             verbose=False,
         )
@@ -54,7 +64,7 @@ def train(name: str, form: str) -> dict[str, float]:
     seconds = result["phases"]["compile"] + result["phases"]["train"]
     return {
         "seconds": seconds,
-        "saved": xla_savings(run.spec, num_rows=rows, num_weights=weights),
+        "saved": choice.xla_savings(run.spec, num_rows=rows, num_weights=weights),
     }
 
 
@@ -71,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Prints a row of a table for each training, the smallest saving first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--form", choices=FORMS, help="in this process, the one named")
+    parser.add_argument("--form", choices=LIMITS, help="in this process, the one named")
     parser.add_argument("names", nargs="*", metavar="TRAINING", help="instead of all")
     given = parser.parse_args(arguments)
     names = given.names or list(TRAININGS)
@@ -80,13 +90,16 @@ def main(arguments: list[str] | None = None) -> None:
         return
     rows = []
     for name in names:
-        rounds = [{form: measure(name, form) for form in FORMS} for _ in range(given.rounds)]
-        graph, xla = ([each[form]["seconds"] for each in rounds] for form in FORMS)
-        ratios = [b / a for a, b in zip(graph, xla, strict=True)]
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        medians = f"{statistics.median(graph):.2f} | {statistics.median(xla):.2f}"
-        saved = rounds[0]["xla"]["saved"]
-        rows.append((saved, f"| {name} | {saved:.1e} | {medians} | {spread} |"))
+        rounds = [{form: measure(name, form) for form in LIMITS} for _ in range(given.rounds)]
+        graph, *compiled = ([each[form]["seconds"] for each in rounds] for form in LIMITS)
+        saved = rounds[0]["steps"]["saved"]
+        cells = [name, f"{saved:.1e}", f"{statistics.median(graph):.2f}"]
+        for seconds in compiled:
+            ratios = [b / a for a, b in zip(graph, seconds, strict=True)]
+            spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
+            cells.append(f"{statistics.median(seconds):.2f}")
+            cells.append(f"{statistics.median(ratios):.2f} {spread}")
+        rows.append((saved, f"| {' | '.join(cells)} |"))
     for _, row in sorted(rows):
         print(row)
 

@@ -13,9 +13,15 @@ import tensorflow as tf
 from kfc.errors import KfcError, NumbersError
 from kfc.network import with_layer_outputs
 from kfc.runs.plan import Plan, new_network
-from kfc.training import TapeModel, compile_for_training, epoch_order, rows_of_step
+from kfc.training import (
+    TapeModel,
+    build_engine,
+    compile_for_training,
+    epoch_order,
+    rows_of_step,
+)
 from kfc.training.checkpoints import restore, store
-from kfc.training.engine import Engine, graph_key, named_variables
+from kfc.training.engine import named_variables
 
 _NAMES = ("loss_not_finite", "weights_not_finite")
 _STEPS_PER_BLOCK = 32
@@ -75,19 +81,11 @@ class _Replay:
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._spec, self._train = plan.spec, plan.prepared.train
-        training, num_rows = self._spec.training, len(self._train)
         network = new_network(self._spec, plan.prepared)
         self._model = compile_for_training(
-            network, self._spec, plan.prepared.task, num_rows=num_rows
+            network, self._spec, plan.prepared.task, num_rows=len(self._train)
         )
-        self._engine = Engine(
-            self._model,
-            self._train,
-            training.rows_per_step(num_rows),
-            drop_last=training.drop_last,
-            form=training.engine,
-            graph_key=graph_key(self._spec, plan.prepared.task, num_rows=num_rows),
-        )
+        self._engine = build_engine(self._model, self._train, self._spec, plan.prepared.task)
         self.first_epoch = self._first_step = 0
         if store.has_checkpoints(folder / "checkpoints"):
             state = store.newest(folder / "checkpoints")

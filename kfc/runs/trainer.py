@@ -17,6 +17,7 @@ from kfc.training import (
     Loop,
     OutputMetrics,
     TapeModel,
+    build_engine,
     check_finite,
     compile_for_evaluation,
     compile_for_training,
@@ -28,7 +29,7 @@ from kfc.training.callbacks import (
     only_stops,
 )
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
-from kfc.training.engine import Engine, Evaluator, graph_key
+from kfc.training.engine import Evaluator
 
 
 @dataclass(frozen=True)
@@ -87,15 +88,13 @@ class Trainer:
         read = read or any(only_stops(callback) for callback in callbacks)
         # Keeping costs memory and time in each call, for nothing if it has one epoch.
         single = bool(training.evaluate_every) or need_single_epochs(callbacks)
-        engine = Engine(
+        engine = build_engine(
             self.model,
             prepared.train,
-            training.rows_per_step(len(prepared.train)),
-            drop_last=training.drop_last,
-            form=training.engine,
+            spec,
+            prepared.task,
             evaluator=self.evaluator,
             held_out=watched,
-            graph_key=graph_key(spec, prepared.task, num_rows=len(prepared.train)),
             keep_epochs=read and not single,
         )
 

@@ -1,3 +1,4 @@
+from .compiling import build_engine as build_engine
 from .compiling import compile_for_evaluation as compile_for_evaluation
 from .compiling import compile_for_training as compile_for_training
 from .compiling import evaluation_batch as evaluation_batch

@@ -1,16 +1,18 @@
-"""Compiles the model that trains a network and the model that evaluates it."""
+"""Compiles the model that trains a network, the one that evaluates it, and their engine."""
 
 from __future__ import annotations
 
 import keras
 
-from kfc.data import Task
+from kfc.data import Rows, Task
 from kfc.network import average_of_members, finished, num_outputs
 from kfc.spec import Spec
 from kfc.training.distributing import OneReplica
 from kfc.training.engine import (
     EVALUATION_BATCH,
+    Engine,
     Evaluator,
+    compiles_steps_only,
     graph_key,
     schedule_dropout,
     training_network,
@@ -54,6 +56,42 @@ def compile_for_training(
     if name := spec.network.dropout_schedule:
         schedule_dropout(model, over_training(name, 1.0, steps_per_epoch * training.epochs))
     return model
+
+
+def build_engine(
+    model: TapeModel,
+    train: Rows,
+    spec: Spec,
+    task: Task,
+    *,
+    evaluator: Evaluator | None = None,
+    held_out: tuple[str, Rows] | None = None,
+    keep_epochs: bool = False,
+) -> Engine:
+    """Returns the engine that trains a model in the form that the spec names.
+
+    Args:
+        model: Model as `compile_for_training` returns it.
+        train: Training rows.
+        spec: A resolved spec.
+        task: Task of the network.
+        evaluator: Evaluates `held_out` at the end of epochs.
+        held_out: Prefix of the names of held-out metrics, and the rows.
+        keep_epochs: As `Engine` takes it.
+    """
+    training, num_rows = spec.training, len(train)
+    return Engine(
+        model,
+        train,
+        training.rows_per_step(num_rows),
+        drop_last=training.drop_last,
+        form=training.engine,
+        steps_only=compiles_steps_only(spec),
+        evaluator=evaluator,
+        held_out=held_out,
+        graph_key=graph_key(spec, task, num_rows=num_rows),
+        keep_epochs=keep_epochs,
+    )
 
 
 def compile_for_evaluation(network: keras.Model, spec: Spec, task: Task) -> Evaluator:

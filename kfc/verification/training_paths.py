@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from kfc.compat import step_counter, without_graph_rewriting
 from kfc.network import num_outputs
-from kfc.training import build_loss, build_metrics
-from kfc.training.engine import Engine, count_steps, graph_key
+from kfc.training import build_engine, build_loss, build_metrics
+from kfc.training.engine import count_steps
 from kfc.verification.problem import Problem, State, assign_state, changed_options, read_state
 
 
@@ -191,14 +191,7 @@ class EnginePath(TrainingPath):
         super().__init__(problem)
         spec = problem.spec
         self.description = f"kfc's engine, {spec.training.engine}"
-        self._engine = Engine(
-            self.model,
-            problem.rows,
-            spec.training.rows_per_step(len(problem.rows)),
-            drop_last=spec.training.drop_last,
-            form=spec.training.engine,
-            graph_key=graph_key(spec, problem.task, num_rows=len(problem.rows)),
-        )
+        self._engine = build_engine(self.model, problem.rows, spec, problem.task)
 
     def run(self, state: State, first: int, last: int) -> list[StepResult]:
         """Makes the steps in calls of one step each, and then all of them in one call.

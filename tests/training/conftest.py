@@ -79,6 +79,7 @@ class Problem:
         model: TapeModel | None = None,
         shared: bool = True,
         output_metrics: Sequence[str] = (),
+        steps_only: bool = False,
     ) -> Loop:
         model = model or self.model()
         evaluator = compile_for_evaluation(model, self.spec, self.task)
@@ -90,6 +91,7 @@ class Problem:
             training.rows_per_step(rows),
             drop_last=training.drop_last,
             form="graph" if training.engine == "auto" else training.engine,
+            steps_only=steps_only,
             evaluator=evaluator,
             held_out=held_out,
             graph_key=graph_key(self.spec, self.task, num_rows=rows) if shared else None,

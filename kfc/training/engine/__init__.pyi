@@ -1,4 +1,5 @@
 from .choice import choose_engine as choose_engine
+from .choice import compiles_steps_only as compiles_steps_only
 from .choice import is_stateless as is_stateless
 from .counter_dropout import count_steps as count_steps
 from .counter_dropout import keep_threshold as keep_threshold

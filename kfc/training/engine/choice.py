@@ -22,6 +22,11 @@ _SAVED_SHARE = 0.3
 _SAVED_PER_STEP = 1e7
 """Time that XLA saves per step besides, in multiplications: about 0.1 ms."""
 
+_EPOCHS_WORTH_COMPILING = 500
+"""Epochs of a training from which on XLA compiles all of it. The short last batch and the
+evaluation take about a second to compile, and 2 ms more per epoch as a plain graph, by the
+numbers of `experiments/choosing`."""
+
 _EPOCHS_OF_PATIENCE = 3
 """Epochs of a training that stops early, in units of its patience: the best one is often in
 the first two."""
@@ -78,22 +83,40 @@ def choose_engine(
 def xla_savings(spec: Spec, *, num_rows: int, num_weights: int) -> float:
     """Returns the time that XLA saves, in multiplications, without the compilation.
 
-    A training that may stop early is expected to have three times its patience of epochs, or
-    `training.epochs` if these are fewer.
-
     Args:
         spec: A checked spec.
         num_rows: Number of training rows.
         num_weights: Number of weights of the network.
     """
-    training = spec.training
-    epochs, stopping = training.epochs, training.early_stopping
-    if stopping is not None and stopping.patience is not None:
-        epochs = min(epochs, _EPOCHS_OF_PATIENCE * max(1, stopping.patience))
+    training, epochs = spec.training, expected_epochs(spec)
     steps = training.steps_per_epoch(num_rows) * epochs
     # Members make batches large: XLA's products of these take as long as those of a graph.
     products = 3.0 * num_weights * num_rows * epochs if spec.network.members == 1 else 0.0
     return _SAVED_SHARE * products + _SAVED_PER_STEP * steps
+
+
+def compiles_steps_only(spec: Spec) -> bool:
+    """Returns whether XLA compiles the loop over full batches alone, for few epochs.
+
+    Args:
+        spec: A checked spec.
+    """
+    return expected_epochs(spec) < _EPOCHS_WORTH_COMPILING
+
+
+def expected_epochs(spec: Spec) -> int:
+    """Returns the number of epochs that a training is expected to have.
+
+    One that may stop early is expected to have three times its patience of epochs, or
+    `training.epochs` if these are fewer.
+
+    Args:
+        spec: A checked spec.
+    """
+    epochs, stopping = spec.training.epochs, spec.training.early_stopping
+    if stopping is not None and stopping.patience is not None:
+        epochs = min(epochs, _EPOCHS_OF_PATIENCE * max(1, stopping.patience))
+    return epochs
 
 
 def _is_called_at_every_step(kind: type[keras.callbacks.Callback]) -> bool:

@@ -108,6 +108,8 @@ class Engine:
         batch_size: Number of rows per step; the last step of an epoch may have fewer.
         drop_last: Whether an epoch leaves out a short last batch.
         form: `xla`, `graph` or `eager`.
+        steps_only: Whether XLA compiles the loop over the full batches of an epoch alone. The
+            short last batch and the evaluation are then a plain graph.
         evaluator: Evaluates `held_out` at the end of epochs.
         held_out: Prefix of the names of held-out metrics, such as `val`, and the rows.
         graph_key: Cache key of the model's graph; None disables sharing.
@@ -123,6 +125,7 @@ class Engine:
         *,
         drop_last: bool = False,
         form: str = "graph",
+        steps_only: bool = False,
         evaluator: Evaluator | None = None,
         held_out: tuple[str, Rows] | None = None,
         graph_key: GraphKey | None = None,
@@ -177,7 +180,9 @@ class Engine:
             self._variables = ReplicaVariables(variables, self._replicas)
         elif as_tensors:
             route_updates_through_scope(model.optimizer)
-            self._variables = StatelessVariables(variables, fixed_shapes=form == "xla")
+            self._variables = StatelessVariables(
+                variables, fixed_shapes=form == "xla" and not steps_only
+            )
         self._multi_step = MultiStep(
             model,
             self._variables,
@@ -186,6 +191,7 @@ class Engine:
             evaluator=evaluator if self._held_out else None,
             prefix=prefix,
             keep_epochs=self._keep_epochs,
+            compile_steps=form == "xla" and steps_only,
         )
         self._function: Callable[[MultiStepInputs], MultiStepOutputs] | None = None
 
@@ -244,26 +250,26 @@ class Engine:
             self._function = self._multi_step
             return
         window = self._rows.window(0)
-        inputs = self._inputs(window, first_step=0, end_step=0, evaluate=False)
+        inputs = self._inputs(window, first_step=0, end_step=1, evaluate=False)
         self._function = traced(
             self._multi_step.__call__,
             [self._signature(inputs)],
             key=self._graph_key,
             constants=(
                 *(self.batch_size, self._epoch_rows, self._multi_step.held_out_names),
-                self._keep_epochs,
+                *(self._keep_epochs, self.form, self._variables.fixed_shapes),
             ),
-            xla=self.form == "xla",
+            xla=self._variables.fixed_shapes,
         )
         if self.form == "xla":
-            self._call(inputs)  # XLA compiles in the first call, here of no step
+            self._function(inputs)  # compiles, by a step whose results are dropped
 
     def _signature(self, inputs: MultiStepInputs) -> MultiStepInputs:
         """Returns the shapes and dtypes that the graph takes, each as a `tf.TensorSpec`."""
         signature: MultiStepInputs = tf.nest.map_structure(
             lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), inputs
         )
-        if self.form == "xla":
+        if self._variables.fixed_shapes:
             return signature
         # A plain graph takes any number of epochs, and any width that the key leaves open.
         orders = signature.row_orders

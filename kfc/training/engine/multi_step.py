@@ -17,6 +17,8 @@ and returned by it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -76,6 +78,14 @@ class MultiStepOutputs(NamedTuple):
     epoch_values: Tensors
 
 
+class _EpochRows(NamedTuple):
+    """The rows of one epoch, or of a window of it."""
+
+    train: Tensors  # (rows, ...) each
+    order: tf.Tensor  # row numbers, (rows,) or (members, rows)
+    first_step: tf.Tensor  # step that uses the first of these rows, ()
+
+
 class _Steps(NamedTuple):
     """State of the inner loop, over the steps of one epoch."""
 
@@ -83,6 +93,10 @@ class _Steps(NamedTuple):
     values: Tensors
     bad_step: tf.Tensor  # (), or -1
     batch_loss: tf.Tensor  # ()
+
+
+_RunSteps = Callable[[_EpochRows, _Steps, tf.Tensor], _Steps]
+"""Runs steps of an epoch, from a state, up to a step."""
 
 
 class MultiStep:
@@ -96,6 +110,7 @@ class MultiStep:
         evaluator: Evaluates the held-out rows, if there are any.
         prefix: Prefix of the names of held-out metrics, such as `val`.
         keep_epochs: Whether to return the variables at the end of each epoch, too.
+        compile_steps: Whether XLA compiles the loop over the full batches of an epoch, alone.
     """
 
     def __init__(
@@ -108,8 +123,9 @@ class MultiStep:
         evaluator: Evaluator | None = None,
         prefix: str = "val",
         keep_epochs: bool = False,
+        compile_steps: bool = False,
     ) -> None:
-        self.keep_epochs = keep_epochs
+        self.keep_epochs, self._compile_steps = keep_epochs, compile_steps
         self.model, self.variables, self.evaluator = model, variables, evaluator
         self.num_rows, self.batch_size = num_rows, batch_size
         self.steps_per_epoch = -(-num_rows // batch_size)  # rounded up
@@ -139,11 +155,10 @@ class MultiStep:
             values = self.variables.call_if(first == 0, self.model.reset_metrics, values)
 
             # The steps. In XLA, full batches first, then the short one: see `_loops`.
+            rows = _EpochRows(inputs.train, inputs.row_orders[epoch], inputs.window_first_step)
             state = _Steps(first, values, tf.constant(_NO_STEP), batch_loss)
-            for batch_rows, loop_end in self._loops():
-                state = self._run_steps(
-                    inputs, state, epoch=epoch, end=tf.minimum(end, loop_end), rows=batch_rows
-                )
+            for run_steps, loop_end in self._loops():
+                state = run_steps(rows, state, tf.minimum(end, loop_end))
 
             # At the end of the epoch, evaluate. An epoch that was cut short, by `end_step`
             # or by a bad step, is computed too, and its numbers are ignored: a condition
@@ -192,53 +207,50 @@ class MultiStep:
         logs = {**logs, "batch_loss": batch_loss}
         return MultiStepOutputs(values, logs, epoch_metrics, bad_step, epoch_values)
 
-    def _loops(self) -> list[tuple[int | None, int]]:
-        """Returns, for each inner loop, the rows of a batch and the step before its end.
+    def _loops(self) -> list[tuple[_RunSteps, int]]:
+        """Returns the inner loops, and the step before which each of them ends.
 
-        A plain graph takes batches of any size in one loop (None). XLA compiles for fixed
-        shapes, so the short last batch has a loop of its own, of one step.
+        A plain graph takes batches of any size in one loop. XLA compiles for fixed shapes, so
+        the short last batch has a loop of its own, of one step.
         """
-        if not self.variables.fixed_shapes:
-            return [(None, self.steps_per_epoch)]
+        if not (self.variables.fixed_shapes or self._compile_steps):
+            return [(partial(self._run_steps, size=None), self.steps_per_epoch)]
         num_full, short_rows = divmod(self.num_rows, self.batch_size)
-        loops: list[tuple[int | None, int]] = []
+        loops: list[tuple[_RunSteps, int]] = []
         if num_full:
-            loops.append((self.batch_size, num_full))
+            run_steps: _RunSteps = partial(self._run_steps, size=self.batch_size)
+            if self._compile_steps:
+                run_steps = tf.function(run_steps, autograph=False, jit_compile=True)
+            loops.append((run_steps, num_full))
         if short_rows:
-            loops.append((short_rows, self.steps_per_epoch))
+            size = short_rows if self.variables.fixed_shapes else None
+            loops.append((partial(self._run_steps, size=size), self.steps_per_epoch))
         return loops
 
     def _run_steps(
-        self,
-        inputs: MultiStepInputs,
-        state: _Steps,
-        *,
-        epoch: tf.Tensor,
-        end: tf.Tensor,
-        rows: int | None,
+        self, rows: _EpochRows, state: _Steps, end: tf.Tensor, *, size: int | None
     ) -> _Steps:
-        """Runs steps of `rows` rows each, up to the step `end` or a bad one."""
-        row_order = inputs.row_orders[epoch]  # (rows of the window,) or (members, rows)
+        """Runs steps of `size` rows each, up to the step `end` or a bad one."""
 
         def one_step(
             step: tf.Tensor, values: Tensors, bad_step: tf.Tensor, batch_loss: tf.Tensor
         ) -> _Steps:
             # The numbers of the batch's rows. A window holds the rows of some steps only.
-            begin = (step - inputs.window_first_step) * self.batch_size
-            if rows is None:
-                rows_left = self.num_rows - inputs.window_first_step * self.batch_size
+            begin = (step - rows.first_step) * self.batch_size
+            if size is None:
+                rows_left = self.num_rows - rows.first_step * self.batch_size
                 end_row = tf.minimum(begin + self.batch_size, rows_left)
-                chosen = row_order[..., begin:end_row]  # (..., batch), the last one shorter
+                chosen = rows.order[..., begin:end_row]  # (..., batch), the last one shorter
             else:
                 # Not a slice: XLA would compile it again for each `window_first_step`.
-                chosen = tf.gather(row_order, begin + tf.range(rows), axis=-1)
+                chosen = tf.gather(rows.order, begin + tf.range(size), axis=-1)
 
             # Of several orders, the rows of the first one first, see `rows_of_step`.
             if chosen.shape.rank > 1:
                 chosen = tf.reshape(chosen, [-1])  # (members * batch,)
 
             # Forward, gradient, update and metrics.
-            logs, values = self.variables.call(self._train, values, inputs.train, chosen)
+            logs, values = self.variables.call(self._train, values, rows.train, chosen)
 
             # The condition below reads `bad_step`, so the loop ends with this step.
             batch_loss = logs["batch_loss"]

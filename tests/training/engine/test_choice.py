@@ -3,7 +3,7 @@ import pytest
 
 from kfc.errors import SpecError
 from kfc.spec import load_spec
-from kfc.training.engine.choice import choose_engine
+from kfc.training.engine.choice import choose_engine, compiles_steps_only
 
 
 def chosen(overrides=None, *, callbacks=(), rows=60_000):
@@ -92,3 +92,13 @@ def test_a_small_network_is_compiled_where_it_takes_many_steps():
     assert choose_engine(spec, **sizes) == "graph"
     longer = load_spec("digits", {"training.epochs": 1000})
     assert choose_engine(longer, **sizes) == "xla"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "patience", "steps_only"),
+    [(20, None, True), (499, None, True), (500, None, False), (1000, 5, True)],
+)
+def test_few_epochs_compile_the_steps_of_full_batches_alone(epochs, patience, steps_only):
+    stopping = {"training.early_stopping.patience": patience} if patience else {}
+    spec = load_spec({"training": {"epochs": epochs}}, stopping)
+    assert compiles_steps_only(spec) == steps_only
