@@ -7,7 +7,7 @@ import sys
 from kfc.cli import printing
 from kfc.cli.arguments import spec_and_overrides
 from kfc.cli.options import AsJson, SpecArguments
-from kfc.cli.startup import without_collection
+from kfc.cli.startup import modules_that_stay
 from kfc.errors import one_line
 
 
@@ -17,7 +17,7 @@ def explain(arguments: SpecArguments = None, as_json: AsJson = False) -> None:
     SPEC is a file or a built-in spec, by default `digits`. key=value sets a dotted path of
     the spec, such as training.optimizer.learning_rate=0.1.
     """
-    with without_collection():
+    with modules_that_stay():
         from kfc.explaining import explain as predict
 
         spec, overrides = spec_and_overrides(arguments or [])

@@ -10,16 +10,13 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
-from kfc.system import import_tensorflow
+from kfc.system import import_tensorflow, without_collection
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def start_for_command(quiet: bool = False) -> None:
-    """Imports TensorFlow and Keras without garbage collection, which saves about a second.
-
-    The import creates a million objects that are never freed, and the collector would scan
-    them repeatedly. Only commands do this; `import kfc` does not change the collector.
+    """Imports TensorFlow and Keras, whose objects the garbage collector never looks at.
 
     Args:
         quiet: Whether to omit the line that asks the user of a terminal to wait.
@@ -34,7 +31,7 @@ def start_for_command(quiet: bool = False) -> None:
         if signal.getsignal(number) not in (signal.SIG_IGN, None)  # ignored stays ignored
     }
     try:
-        with without_collection():
+        with modules_that_stay():
             import_tensorflow()
     finally:
         for number, handler in before.items():
@@ -42,18 +39,14 @@ def start_for_command(quiet: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def without_collection() -> Iterator[None]:
-    """Runs the body without garbage collection, and never looks at its objects later.
+def modules_that_stay() -> Iterator[None]:
+    """Runs imports without garbage collection, which never looks at their objects later.
 
-    An import makes many objects that stay, which the collector would scan repeatedly: a
-    fifth of the time of `kfc explain digits`.
+    Only commands do this: in a process of the caller, cycles of its objects would stay too.
     """
-    gc.disable()
-    try:
+    with without_collection():
         yield
         gc.freeze()
-    finally:
-        gc.enable()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

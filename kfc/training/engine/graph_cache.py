@@ -13,6 +13,7 @@ from kfc.data import Task
 from kfc.network import num_inputs, num_outputs
 from kfc.registry import BLOCKS
 from kfc.spec import Spec
+from kfc.system import without_collection
 from kfc.training.engine.choice import is_stateless
 
 _MAX_GRAPHS = 32
@@ -120,7 +121,7 @@ def traced(
         # A concrete function: `tf.function` counts its traces over all models of a process,
         # and warns on the terminal at the fifth.
         with_autograph_off = tf.function(function, autograph=False, jit_compile=xla)
-        with without_graph_rewriting():
+        with without_graph_rewriting(), without_collection():
             graph = with_autograph_off.get_concrete_function(*signature)
 
     # A graph that reads a variable itself, instead of taking its value, serves one model.
