@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kfc.data.tables.column_types import (
     ColumnReport,
@@ -80,9 +79,11 @@ def draft_spec(file: str, target: str | None = None, said: DataSpec | None = Non
     run_checks("table", table, target)
     reports = resolve_columns(table, said.columns, target)
     name = _name_of(path)
-    environment = Environment(
-        loader=PackageLoader("kfc.data.tables", "."),
-        undefined=StrictUndefined,
+    import jinja2  # only here: predicting reads `table_kind` of this module
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kfc.data.tables", "."),
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
