@@ -9,9 +9,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from kfc.spec import Spec
-from kfc.training.engine import COMPILER_BYTES, EVALUATION_BATCH, training_bytes
+from kfc.training.engine import (
+    EVALUATION_BATCH,
+    compiler_bytes,
+    optimizer_numbers,
+    training_bytes,
+)
 
-_TENSORFLOW_BYTES = 320e6  # of a process that has imported and started it, measured
+_TENSORFLOW_BYTES = 770e6  # of a process that has started it, its libraries included
 # Both from the numbers of kfc in `experiments/benchmarks`.
 _STEP_SECONDS = 30e-6  # of a step, without its matrix products
 _WEIGHT_SECONDS = 1e-9  # of the update of a weight
@@ -52,8 +57,10 @@ def memory_bytes(spec: Spec, inputs: int, outputs: int, *, rows: int, row_bytes:
     widths = [inputs, *(layer.units for layer in spec.network.layers()), outputs]
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
     weights = num_parameters(spec, inputs, outputs)
-    needed = training_bytes(weights=weights, units=batch * sum(widths))
-    return int(needed + rows * row_bytes + COMPILER_BYTES + _TENSORFLOW_BYTES)
+    state = optimizer_numbers(spec.training.optimizer)
+    needed = training_bytes(weights=weights, state=state, units=batch * sum(widths))
+    started = _TENSORFLOW_BYTES + compiler_bytes(spec.training.engine)
+    return int(needed + rows * row_bytes + started)
 
 
 def operations_per_second(threads: int | None = None) -> float:

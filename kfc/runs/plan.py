@@ -17,7 +17,7 @@ from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plugins import bind_plugins
 from kfc.spec import Spec, SpecLike, load_spec, settle_preset
-from kfc.system import read_cluster, tensorflow_startup
+from kfc.system import memory, read_cluster, tensorflow_startup
 from kfc.training import default_loss
 from kfc.training.distributing import (
     OneReplica,
@@ -38,7 +38,7 @@ class Plan:
         prepared: Data of the spec. The sample weights of the training rows include the class
             weights.
         network: Untrained network, (batch, *input_shape) -> logits.
-        memory_bytes: Predicted memory of the training, in bytes.
+        memory_bytes: Predicted peak of the memory of the training, mapped files included.
         callbacks: Keras callbacks that the caller passed.
         replicas: Devices or processes that share each batch.
     """
@@ -191,7 +191,6 @@ def plan_training(
     )
     run_checks("distribution", spec, prepared, callbacks)
     run_checks("before_training", spec, prepared)  # before the weights take any memory
-    memory_bytes = predicted_memory(spec, prepared)
     network = (build_network or new_network)(spec, prepared)
     engine = choose_engine(
         spec,
@@ -200,6 +199,7 @@ def plan_training(
         callbacks=callbacks,
     )
     resolved = _with_values(spec, training={"engine": engine})
+    memory_bytes = predicted_memory(resolved, prepared) + memory.mapped_bytes()
     replicas = replicas_for(resolved)
     return Plan(resolved, prepared, network, memory_bytes, callbacks, replicas)
 

@@ -80,6 +80,11 @@ def used_bytes() -> int:
     return _status("RssAnon") or peak_bytes()
 
 
+def mapped_bytes() -> int:
+    """Returns the bytes of mapped files in memory, such as libraries; 0 if not on Linux."""
+    return _status("RssFile")
+
+
 def peak_bytes() -> int:
     """Returns the peak memory of this process in bytes, mapped files included."""
     unit = 1 if sys.platform == "darwin" else 1024

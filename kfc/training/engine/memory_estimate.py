@@ -9,7 +9,12 @@ from kfc.errors import Finding
 from kfc.network import embedding_terms, embedding_weights, num_inputs, num_outputs
 from kfc.spec import Spec
 from kfc.system import CHUNK_BYTES, memory
-from kfc.training.engine.sizes import COMPILER_BYTES, EVALUATION_BATCH, training_bytes
+from kfc.training.engine.sizes import (
+    EVALUATION_BATCH,
+    compiler_bytes,
+    optimizer_numbers,
+    training_bytes,
+)
 
 
 def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> Finding | None:
@@ -25,7 +30,7 @@ def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> F
     needed, limit = predicted_memory(spec, prepared, processes=processes), memory.limit_bytes()
     if needed <= limit:
         return None
-    weights, inputs = _num_weights(spec, prepared.task), _inputs(prepared)
+    weights, inputs = _num_weights(spec, prepared.task), _resident(prepared)
     remedy = "Make the layers narrower or the batches smaller, or set data.stream: always."
     if _embedded_slots(prepared.task):
         remedy = (
@@ -43,17 +48,18 @@ def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> F
 
 
 def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> int:
-    """Returns the bytes of memory that a training is predicted to take.
+    """Returns the bytes of memory that a training is predicted to take, without mapped files.
 
-    The prediction is the memory that the process has taken so far, and
+    The prediction is the memory that the process has taken so far, the rows included, and
 
-        4 bytes * (8 * weights + 3 * batch * widths + 2 * batch * slots) + inputs + compiler
+        training_bytes(...) + windows of streamed rows + compiler
 
-    See `training_bytes`. A parametric unit counts twice. Each member has units of its own. An
-    embedding is the product of a matrix with a one-hot row for each row of the batch, which
-    has a number for each slot of the category, and is made of another such row. A wave or a
-    bin of an embedded number has three numbers, as a unit has. Members that do not share
-    their rows have embeddings of their own.
+    See `training_bytes`, where the units are those of a batch times the widths. A parametric
+    unit counts twice. Each member has units of its own. An embedding is the product of a
+    matrix with a one-hot row for each row of the batch, which has a number for each slot of
+    the category, and is made of another such row. A wave or a bin of an embedded number has
+    three numbers, as a unit has. Members that do not share their rows have embeddings of their
+    own.
 
     Args:
         spec: A resolved spec.
@@ -68,12 +74,12 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
     terms = prepared.task.num_scaled * embedding_terms(spec, prepared.task)
     training = training_bytes(
         weights=weights,
+        state=optimizer_numbers(spec.training.optimizer),
         units=rows * (sum(widths) + sum(_bent_widths(spec))) + embedded * terms,
         slots=embedded * _embedded_slots(prepared.task),
     )
-    return int(
-        processes * (memory.used_bytes() + training + _inputs(prepared) + COMPILER_BYTES)
-    )
+    compiling = compiler_bytes(spec.training.engine)
+    return int(processes * (memory.used_bytes() + training + _windows(prepared) + compiling))
 
 
 def _num_weights(spec: Spec, task: Task) -> int:
@@ -103,12 +109,17 @@ def _widths(spec: Spec, task: Task) -> list[int]:
     return [num_inputs(spec, task), *hidden, num_outputs(spec, task)]
 
 
-def _inputs(prepared: Prepared) -> int:
-    """Returns the bytes of inputs that are in memory at once; TensorFlow copies them."""
+def _resident(prepared: Prepared) -> int:
+    """Returns the bytes of inputs in memory, which TensorFlow reads where they are."""
+    parts = (prepared.train, *prepared.held_out.values())
+    return sum(rows.x.nbytes for rows in parts if not rows.on_disk)
+
+
+def _windows(prepared: Prepared) -> int:
+    """Returns the bytes of rows on the disk that are in memory at once."""
     train, held_out = prepared.train, prepared.held_out.values()
-    resident = sum(rows.x.nbytes for rows in (train, *held_out) if not rows.on_disk)
     # Of training rows: a window, the next one, one being copied. Held-out rows are measured
     # one part after the other: a piece of them, and its copy.
     window = min(3 * CHUNK_BYTES, train.x.nbytes) if train.on_disk else 0
     pieces = [min(2 * CHUNK_BYTES, rows.x.nbytes) for rows in held_out if rows.on_disk]
-    return resident + window + max(pieces, default=0)
+    return window + max(pieces, default=0)
