@@ -189,7 +189,7 @@ def append_synced(path: Path, content: bytes | str) -> None:
 
 
 def truncate_file(path: Path, size: int) -> None:
-    """Truncates a file to `size` bytes and flushes it to the disk.
+    """Truncates a file to `size` bytes, or extends it by zeros, and flushes it to the disk.
 
     Raises:
         DiskError: If the file cannot be truncated.
@@ -197,6 +197,19 @@ def truncate_file(path: Path, size: int) -> None:
     with disk_errors(path):
         disk.truncate(path, size)
         disk.fsync(path)
+
+
+def move_folder(old: Path, new: Path) -> None:
+    """Renames a complete folder; one with files in its place is removed before.
+
+    Raises:
+        DiskError: If it cannot be flushed to the disk or renamed.
+    """
+    with disk_errors(new):
+        flush_to_disk(old)
+        disk.rmtree(new)
+        disk.rename(old, new)
+        disk.fsync(new.parent)
 
 
 def flush_to_disk(path: Path) -> None:

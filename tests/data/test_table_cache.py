@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from kfc.cli import app
@@ -421,25 +420,6 @@ def test_the_command_line_streams_a_table(table, tmp_path, capsys, no_reading):
     capsys.readouterr()
     command("runs", runs)
     assert capsys.readouterr().out.count("churn") == 1
-
-
-def test_columns_are_dropped_from_memory_and_read_again(tmp_path):
-    from kfc.data.tables import ArrowFiles
-
-    files = ArrowFiles(tmp_path)
-    words = pa.chunked_array([["a", None], ["b", "a"]]).dictionary_encode()
-    filed = [files.column(values) for values in (pa.chunked_array([[1.5, None]]), words)]
-    files.release()
-    assert [values.to_pylist() for values in filed] == [[1.5, None], ["a", None, "b", "a"]]
-    assert filed[1].type == words.type
-
-
-def test_numbers_in_a_file_are_the_same_and_cannot_be_written(tmp_path):
-    from kfc.data.tables import ArrowFiles
-
-    numbers = ArrowFiles(tmp_path).numbers(np.arange(5))
-    assert (numbers.dtype, numbers.tolist()) == (np.int64, [0, 1, 2, 3, 4])
-    assert not numbers.flags.writeable
 
 
 def test_the_warnings_of_a_table_are_kept_with_it(table, tmp_path):
