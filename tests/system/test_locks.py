@@ -316,9 +316,14 @@ def test_a_folder_is_removed_after_an_error_and_kept_after_an_interruption(tmp_p
     with pytest.raises(KeyError), locks.together(folder):
         raise KeyError
     assert names(tmp_path) == []
-    with pytest.raises(KeyboardInterrupt), locks.together(folder):
-        (folder / "a").write_text("A")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with locks.together(folder):
+            (folder / "a").write_text("A")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     with locks.together(folder):
         assert names(folder) == [".lock", "a"]
     assert names(tmp_path) == []

@@ -23,7 +23,7 @@ def refuse(path):
 
 
 def in_threads(count, function):
-    """Returns what a function returns, or the error that it raises, in each of some threads."""
+    """Returns what a function returns or raises in each of some threads."""
     found = []
 
     def call():
