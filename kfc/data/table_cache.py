@@ -1,7 +1,7 @@
 """Keeps tables that are larger than the memory encoded on the disk, found by their content.
 
     cache/KEY/table/    manifest.json, test_columns.arrow, train_x.npy, train_y.npy, ...
-    cache/KEY/work/     what processes that encode the table have made so far, see SharedWork
+    cache/KEY/work/     pieces of a table that is being encoded, see kfc.system.SharedWork
     cache/KEY/entry     the key of the same table under other keys of a spec
 
 The key is a hash of the files, and of everything in the spec that the encoded rows depend on.
@@ -43,7 +43,7 @@ from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
 from kfc.system import CHUNK_BYTES, DiskArray, SharedWork, atomic, locks, memory, user_paths
 
 _FORMAT = 1  # of the files of an entry
-_WORK = "work"  # folder of what is not complete
+_WORK = "work"  # folder of the pieces
 _PARTS = "parquet:"  # source whose columns and rows can be read by themselves
 _NUMBERS = "test_numbers.npy"
 _TABLES = ".tables"  # name of the default folder

@@ -158,7 +158,7 @@ def together(folder: Path) -> Iterator[None]:
     """Works in a folder together with other processes; the last one to leave removes it.
 
     A block that ends by an exception leaves like any other, but a process that is killed, or
-    interrupted by Ctrl-C, leaves the folder behind, so that the next one goes on from there.
+    interrupted by Ctrl-C, leaves the folder behind, so that the next one continues.
     Partial folders that killed processes left beside it are removed. The parent of the folder
     is removed too if it is empty, and so are the folders above it that this call has created.
 

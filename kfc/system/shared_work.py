@@ -8,7 +8,7 @@ All processes run the same code, on one machine or on several that share the dis
 the pieces that nobody has, waits for the others, and then reads the results of all. The
 system unlocks the pieces of a process that ends, killed or not, and another process takes
 them. So one process does all of it, N processes need about one N-th of the time, and
-interrupted work goes on where it was.
+interrupted work continues where it was.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SharedWork:
 
     Args:
         folder: Folder of the results, in which the caller works by `locks.together`. It
-            belongs to one content: a result that it has is taken, whoever made it.
+            belongs to one content: a result that it has is taken.
     """
 
     def __init__(self, folder: Path) -> None:

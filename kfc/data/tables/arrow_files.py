@@ -62,7 +62,7 @@ class ArrowFiles:
         """Returns mapped columns, each made by one of the processes that share the work.
 
         Args:
-            kind: Word for what is made, such as `typed`.
+            kind: Word for the columns, such as `typed`.
             made: Function that makes a column, by the name of the column.
         """
         names = {name: piece_name(kind, self.part, name) for name in made}
@@ -95,10 +95,10 @@ class ArrowFiles:
         """Returns the plain values of a function for columns, each found by one process.
 
         Args:
-            kind: Word for what is found, such as `type`.
+            kind: Word for the values, such as `type`.
             function: Function of the name of a column. Two threads call it.
             names: Names of the columns.
-            about: What a result depends on besides, by the name of its column.
+            about: Facts that a result depends on besides, by the name of its column.
         """
         pieces = {
             piece_name(kind, self.part, name, about.get(name)): partial(function, name)
@@ -125,7 +125,7 @@ class ArrowFiles:
         """Returns numbers, (rows,), mapped and read-only, made by one process.
 
         Args:
-            kind: Word for what they are.
+            kind: Word for the numbers.
             make: Function that makes them.
         """
         values = {kind: lambda: pa.chunked_array([pa.array(make())])}
