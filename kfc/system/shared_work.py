@@ -124,7 +124,7 @@ def piece_name(kind: str, *about: object) -> str:
 
     Example:
         >>> piece_name("type", "age / years")
-        'type-4e5cc5b92d4f5a4b'
+        'type-c2ffa67bd172e9e4'
     """
     return f"{kind}-{hashlib.sha256(repr(about).encode()).hexdigest()[:16]}"
 
