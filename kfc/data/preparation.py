@@ -17,7 +17,7 @@ from kfc.data.raw_rows import RawRows, read_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.row_parts import choose_parts
 from kfc.data.rows import Rows, Source
-from kfc.data.shared_steps import share_facts, share_findings
+from kfc.data.shared_steps import share_checks, share_facts
 from kfc.data.source_reading import read_source
 from kfc.data.table_cache import cached_parts, streams_table
 from kfc.data.tables import ArrowFiles, ColumnReport, RowLabels, TypedTable
@@ -25,7 +25,7 @@ from kfc.data.targets import read_classes
 from kfc.data.task import Task
 from kfc.errors import Finding
 from kfc.findings import is_accepted, run_checks
-from kfc.preprocessing import NumericScaling, TargetScaling, fit_scaling
+from kfc.preprocessing import InputScaling, NumericScaling, TargetScaling, fit_scaling
 from kfc.spec import Spec
 from kfc.system import SharedWork, first_features
 
@@ -220,7 +220,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, work: SharedWork | None = None) -> 
         for name, rows in held_out.items()
         if rows is not None
     }
-    table = None
+    table = scaling = None
     warnings: tuple[Finding, ...] = ()
     if raw.tables is not None:
         # Fit the encoding on the training rows that remain.
@@ -232,7 +232,11 @@ def _encoded_parts(spec: Spec, raw: RawRows, work: SharedWork | None = None) -> 
         check = functools.partial(
             run_checks, "encoded_table", table.encoding, parts["train"], others
         )
-        warnings = raw.tables.warnings + share_findings(work, check)
+        scale = _scale(spec, table)
+        fit = functools.partial(_fitted_scaling, scale, parts["train"], table)
+        found, fitted = share_checks(work, check, fit)
+        warnings = raw.tables.warnings + found
+        scaling = None if fitted is None else (scale, fitted)
     return EncodedParts(
         name=raw.train_name,
         train=parts["train"],
@@ -249,6 +253,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, work: SharedWork | None = None) -> 
         table=table,
         raw_inputs=() if table else tuple((rows.x, where) for rows, where in raw.parts),
         warnings=warnings,
+        scaling=scaling,
     )
 
 
@@ -265,12 +270,24 @@ def _scale(spec: Spec, table: object | None) -> str:
     return spec.data.scale or ("unit" if table is None else "standard")
 
 
+def _scaled_inputs(train: Rows, table: EncodedTable | None) -> Any:
+    return train.x if table is None else first_features(train.x, table.encoding.num_numbers)
+
+
+def _fitted_scaling(scale: str, train: Rows, table: EncodedTable | None) -> InputScaling:
+    """Returns the scaling of the inputs that are numbers, learned from training rows."""
+    x = _scaled_inputs(train, table)
+    return fit_scaling(scale, x) if x.shape[-1] else NumericScaling()
+
+
 def _task(spec: Spec, parts: EncodedParts) -> Task:
     """Fits the scalings on the training rows and returns the task."""
     train, table, scale = parts.train, parts.table, _scale(spec, parts.table)
     classification = parts.class_names is not None
-    x = train.x if table is None else first_features(train.x, table.encoding.num_numbers)
-    scaling = fit_scaling(scale, x) if x.shape[-1] else NumericScaling()
+    x = _scaled_inputs(train, table)
+    name, scaling = parts.scaling or (scale, None)
+    if scaling is None or name != scale:
+        scaling = _fitted_scaling(scale, train, table)
     scale_target = "none" if classification else spec.data.scale_target
     if x.shape[-1]:
         run_checks("scaling", scaling, x, parts.name, scale, accept=spec.accept)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kfc.data.row_parts import RowParts
-from kfc.errors import Finding
+from kfc.errors import Finding, SpecError
+from kfc.preprocessing import InputScaling, scaling_from_config
 from kfc.system import SharedWork, atomic
 
 
@@ -43,19 +46,35 @@ def share_facts(
         return json.loads(atomic.read_text(files["sha256"])), RowParts(**rows)
 
 
-def share_findings(
-    work: SharedWork | None, check: Callable[[], tuple[Finding, ...]]
-) -> tuple[Finding, ...]:
-    """Returns the findings of checks that one process runs.
+def share_checks(
+    work: SharedWork | None,
+    check: Callable[[], tuple[Finding, ...]],
+    fit: Callable[[], InputScaling],
+) -> tuple[tuple[Finding, ...], InputScaling | None]:
+    """Returns the findings of checks and the scaling of inputs, which two processes may make.
 
     Args:
-        work: Work that processes share; None to run the checks here.
+        work: Work that processes share; None to run the checks here, and to fit no scaling.
         check: Function that runs the checks.
+        fit: Function that fits the scaling. Where it refuses to, the scaling is None, so that
+            the encoded rows are kept before the refusal.
 
     Raises:
         DataError: If a check refuses the rows.
     """
     if work is None:
-        return check()
-    (found,) = work.values({"checks": lambda: [dataclasses.asdict(each) for each in check()]})
-    return tuple(Finding(**each) for each in found)
+        return check(), None
+
+    def scaling() -> dict[str, Any] | None:
+        with suppress(SpecError):
+            return fit().get_config()
+        return None
+
+    def findings() -> list[dict[str, Any]]:
+        return [dataclasses.asdict(each) for each in check()]
+
+    found, config = work.values({"checks": findings, "scaling": scaling})
+    return (
+        tuple(Finding(**each) for each in found),
+        None if config is None else scaling_from_config(config),
+    )

@@ -38,7 +38,7 @@ from kfc.data.tables import (
     table_files,
 )
 from kfc.errors import DataError, Finding
-from kfc.preprocessing import TableEncoding
+from kfc.preprocessing import TableEncoding, scaling_from_config
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
 from kfc.system import CHUNK_BYTES, DiskArray, SharedWork, atomic, locks, memory, user_paths
 
@@ -120,7 +120,7 @@ def cached_parts(
             complete(work)
         else:
             work.made({"csv": lambda _: complete(work.inner("alone"))})
-        made = _load(cache / key / ENTRY, spec)
+        made = _load(cache / key / ENTRY, spec, check=False)  # it was hashed just now
     # A run's own spec has the types of the columns, so it has another key for the same rows.
     other = _key(spec, spec.data.model_copy(update=made.resolved()), hashes)
     if other != key:
@@ -252,6 +252,7 @@ def _write(folder: Path, parts: EncodedParts, hashes: dict[str, str]) -> None:
         "csv": table.csv.model_dump(mode="json"),
         "reports": [report.get_config() for report in table.reports],
         "encoding": table.encoding.get_config(),
+        "scaling": parts.scaling and (parts.scaling[0], parts.scaling[1].get_config()),
         "warnings": [dataclasses.asdict(finding) for finding in parts.warnings],
         "files": {
             path.name: hashes.get(path.name) or _file_sha256(path)
@@ -294,8 +295,13 @@ def _find(cache: Path, key: str, spec: Spec) -> EncodedParts | None:
         return None
 
 
-def _load(folder: Path, spec: Spec) -> EncodedParts:
+def _load(folder: Path, spec: Spec, *, check: bool = True) -> EncodedParts:
     """Reads an entry.
+
+    Args:
+        folder: Folder of the entry.
+        spec: Spec that asks for it.
+        check: Whether to compare its files with their hashes.
 
     Raises:
         OSError: If a file is missing.
@@ -305,7 +311,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
     if atomic.sha256(manifest["content"].encode()) != manifest["sha256"]:
         raise ValueError("a damaged manifest")
     content = json.loads(manifest["content"])
-    for name, sha256 in content["files"].items():
+    for name, sha256 in content["files"].items() if check else ():
         if _file_sha256(folder / name) != sha256:
             raise ValueError(f"a damaged file {name}")
     rows = {
@@ -316,7 +322,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
         for name in ("train", "validation", "test", "outside")
         if input_file(folder, name).name in content["files"]
     }
-    names = content["class_names"]
+    names, learned = content["class_names"], content.get("scaling")
     return EncodedParts(
         name=f"{spec.data.source}, training rows",
         train=rows["train"],
@@ -330,6 +336,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
         origin=content["origin"],
         feature_names=tuple(content["feature_names"]),
         warnings=tuple(Finding(**finding) for finding in content["warnings"]),
+        scaling=learned and (learned[0], scaling_from_config(learned[1])),
         table=_table(content, atomic.read_bytes(folder / "test_columns.arrow"), spec),
     )
 

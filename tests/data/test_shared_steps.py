@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from kfc.data.row_parts import RowParts
-from kfc.data.shared_steps import share_facts, share_findings
-from kfc.errors import DataError, Finding
+from kfc.data.shared_steps import share_checks, share_facts
+from kfc.errors import DataError, Finding, SpecError
+from kfc.preprocessing import NumericScaling, fit_scaling
 from kfc.system import SharedWork
 
 SCRIPT = Path(__file__).with_name("encoding_processes.py")
@@ -121,15 +122,13 @@ def test_everybody_reports_a_part_with_another_schema(tmp_path):
     assert not content(tmp_path)
 
 
-def test_facts_and_findings_are_the_same_with_and_without_others(tmp_path):
+def test_facts_are_the_same_with_and_without_others(tmp_path):
     chosen = RowParts(np.arange(5), None, np.array([7, 9]))
-    finding = Finding("here", "a", "b", severity="warning", evidence={"rows": 3})
     for work in (None, SharedWork(tmp_path), SharedWork(tmp_path)):
         digest, rows = share_facts(work, lambda: "abc", lambda: chosen)
         assert (digest, rows.validation) == ("abc", None)
         np.testing.assert_array_equal(rows.train, chosen.train)
         np.testing.assert_array_equal(rows.test, chosen.test)
-        assert share_findings(work, lambda: (finding,)) == (finding,)
 
 
 def test_a_check_that_refuses_the_rows_is_met_by_everybody(tmp_path):
@@ -138,4 +137,29 @@ def test_a_check_that_refuses_the_rows_is_met_by_everybody(tmp_path):
 
     for _ in range(2):
         with pytest.raises(DataError, match="here: expected a, got b"):
-            share_findings(SharedWork(tmp_path), refuse)
+            share_checks(SharedWork(tmp_path), refuse, NumericScaling)
+
+
+def test_findings_and_scaling_are_found_once(tmp_path):
+    finding = Finding("here", "a", "b", severity="warning", evidence={"rows": 3})
+    x = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+    fits = []
+
+    def fit():
+        fits.append(1)
+        return fit_scaling("standard", x)
+
+    assert share_checks(None, lambda: (finding,), fit) == ((finding,), None)
+    for _ in range(2):
+        found, scaling = share_checks(SharedWork(tmp_path), lambda: (finding,), fit)
+        assert found == (finding,)
+        assert scaling.get_config() == fit_scaling("standard", x).get_config()
+        np.testing.assert_array_equal(scaling.apply(x), fit_scaling("standard", x).apply(x))
+    assert len(fits) == 1
+
+
+def test_a_scaling_that_is_refused_does_not_end_the_encoding(tmp_path):
+    def refuse():
+        raise SpecError(Finding("data.scale", "a", "b"))
+
+    assert share_checks(SharedWork(tmp_path), tuple, refuse) == ((), None)

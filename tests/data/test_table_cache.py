@@ -184,9 +184,13 @@ def test_a_ragged_row_is_refused_with_its_number(table, tmp_path):
         streamed(table, tmp_path)
 
 
-def test_quartiles_of_streamed_rows_are_refused(table, tmp_path):
+def test_quartiles_of_streamed_rows_are_refused_after_the_rows_are_kept(
+    table, tmp_path, no_reading
+):
     with pytest.raises(SpecError, match="Quartiles need all rows at once"):
         streamed(table, tmp_path, scale="robust")
+    no_reading()
+    assert streamed(table, tmp_path, scale="standard").train.on_disk
 
 
 # --- the choice ---------------------------------------------------------------------------
@@ -251,6 +255,15 @@ def test_a_run_s_own_spec_finds_the_same_table(source, tmp_path, no_reading):
     assert {report.why for report in again.reports} == {"named by the spec"}
     assert (again.sha256, again.task.table) == (first.sha256, first.task.table)
     np.testing.assert_array_equal(again.train.x[:], first.train.x[:])
+
+
+def test_a_scaling_is_learned_once_and_kept_with_its_table(table, tmp_path, monkeypatch):
+    first = streamed(table, tmp_path, scale="standard").task.scaling
+    monkeypatch.setattr("kfc.data.preparation.fit_scaling", None)
+    again = streamed(table, tmp_path, scale="standard").task.scaling
+    assert again.get_config() == first.get_config()
+    with pytest.raises(TypeError):  # another scaling is learned
+        streamed(table, tmp_path, scale="unit")
 
 
 def test_scalings_and_paths_share_a_table(table, tmp_path, no_reading):
