@@ -220,23 +220,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, work: SharedWork | None = None) -> 
         for name, rows in held_out.items()
         if rows is not None
     }
-    table = scaling = None
-    warnings: tuple[Finding, ...] = ()
-    if raw.tables is not None:
-        # Fit the encoding on the training rows that remain.
-        shown = parts.get("test", parts.get("validation", train))
-        table = EncodedTable.fit(spec, raw.tables, train, shown, work)
-        parts = {name: table.encode(rows, name, work) for name, rows in parts.items()}
-        names = {"test": raw.test_name, "validation": raw.validation_name}
-        others = {where: parts[name] for name, where in names.items() if name in parts}
-        check = functools.partial(
-            run_checks, "encoded_table", table.encoding, parts["train"], others
-        )
-        scale = _scale(spec, table)
-        fit = functools.partial(_fitted_scaling, scale, parts["train"], table)
-        found, fitted = share_checks(work, check, fit)
-        warnings = raw.tables.warnings + found
-        scaling = None if fitted is None else (scale, fitted)
+    parts, table, warnings, scaling = _encoded_inputs(spec, raw, parts, work)
     return EncodedParts(
         name=raw.train_name,
         train=parts["train"],
@@ -255,6 +239,45 @@ def _encoded_parts(spec: Spec, raw: RawRows, work: SharedWork | None = None) -> 
         warnings=warnings,
         scaling=scaling,
     )
+
+
+def _encoded_inputs(
+    spec: Spec, raw: RawRows, parts: dict[str, Rows], work: SharedWork | None
+) -> tuple[
+    dict[str, Rows],
+    EncodedTable | None,
+    tuple[Finding, ...],
+    tuple[str, InputScaling] | None,
+]:
+    """Encodes the inputs of a table; those of arrays stay as they are.
+
+    Args:
+        spec: Valid spec.
+        raw: Rows as their source gave them.
+        parts: Rows of each part; the encoding is fitted on those that are called `train`.
+        work: Work of which each process does a part, or None.
+
+    Returns:
+        The parts, facts about the table, warnings, and the name of a scaling with the scaling
+        that was learned, if it was.
+
+    Raises:
+        DataError: If a value cannot be encoded, or a check refuses the encoded rows.
+    """
+    if raw.tables is None:
+        return parts, None, (), None
+    train = parts["train"]
+    shown = parts.get("test", parts.get("validation", train))
+    table = EncodedTable.fit(spec, raw.tables, train, shown, work)
+    parts = {name: table.encode(rows, name, work) for name, rows in parts.items()}
+    names = {"test": raw.test_name, "validation": raw.validation_name}
+    others = {where: parts[name] for name, where in names.items() if name in parts}
+    scale, train = _scale(spec, table), parts["train"]
+    check = functools.partial(run_checks, "encoded_table", table.encoding, train, others)
+    fit = functools.partial(_fitted_scaling, scale, train, table)
+    found, scaling = share_checks(work, check, fit)
+    learned = None if scaling is None else (scale, scaling)
+    return parts, table, raw.tables.warnings + found, learned
 
 
 def _are_pixels(train: Rows, where: str, scale: str) -> bool:

@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from kfc.data.tables import (
     refusing,
     table_files,
 )
-from kfc.errors import DataError, Finding
+from kfc.errors import DataError, DiskError, Finding
 from kfc.preprocessing import TableEncoding, scaling_from_config
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
 from kfc.system import CHUNK_BYTES, DiskArray, SharedWork, atomic, locks, memory, user_paths
@@ -103,6 +104,9 @@ def cached_parts(
     versions, hashes = _versions(files), _hashes(files, fold)
     key = _key(spec, spec.data, hashes)
     if (parts := _find(cache, key, spec)) is not None:
+        if (cache / key / _WORK).exists():  # left by a process that was killed at the end
+            with suppress(DiskError), locks.together(cache / key / _WORK):
+                pass
         return parts
     with locks.together(cache / key / _WORK):
         # Another process may have encoded the table before this one came.

@@ -159,7 +159,7 @@ def together(folder: Path) -> Iterator[None]:
 
     A block that ends by an exception leaves like any other, but a process that is killed, or
     interrupted by Ctrl-C, leaves the folder behind, so that the next one continues.
-    Partial folders that killed processes left beside it are removed. The parent of the folder
+    Partial folders that killed processes left of it are removed. The parent of the folder
     is removed too if it is empty, and so are the folders above it that this call has created.
 
     A lock file in the folder is locked, not the folder: NFS locks only what can be written.
@@ -170,7 +170,7 @@ def together(folder: Path) -> Iterator[None]:
     made: set[Path] = {folder.parent}
     descriptor = _join(folder, made)
     try:
-        atomic.remove_partials(folder.parent)
+        atomic.remove_partials_of(folder)
         try:
             yield
         except Exception:
@@ -206,7 +206,7 @@ def _leave(descriptor: int, folder: Path, made: set[Path]) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    gone = folder.with_name(f"{atomic.PARTIAL}{os.urandom(8).hex()}-{folder.name}")
+    gone = atomic.partial_name(folder)
     with suppress(OSError):
         folder.rename(gone)  # before it is removed, so that nobody joins half of it
         atomic.remove_folder(gone)

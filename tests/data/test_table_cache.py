@@ -326,6 +326,16 @@ def test_a_half_made_table_is_removed(table, tmp_path):
     assert not half.exists()
 
 
+def test_pieces_that_are_needed_no_more_are_removed(table, tmp_path, no_reading):
+    first = streamed(table, tmp_path)
+    (entry,) = (tmp_path / "cache").glob("*/table")
+    entry.with_name("work").mkdir()
+    (entry.with_name("work") / "rows").write_text("of a process that was killed at the end")
+    no_reading()
+    check_same(streamed(table, tmp_path), first)
+    assert not entry.with_name("work").exists()
+
+
 @pytest.mark.parametrize("missing", ["mean", "refuse"])
 def test_the_mean_of_a_streamed_column_is_that_in_memory_but_for_rounding(
     missing, tiny_chunks, tmp_path
