@@ -143,7 +143,11 @@ class EncodedTable:
                 for first, last in zip(starts, ends, strict=True)
             }
         )
-        return DiskArray(np.load(file, mmap_mode="r"))
+        try:
+            return DiskArray(np.load(file, mmap_mode="r"))
+        except FileNotFoundError:  # another process has moved the complete entry to its place
+            moved = input_file(work.folder.parent / ENTRY, part)
+            return DiskArray(np.load(moved, mmap_mode="r"))
 
     def task(self, spec: Spec, scale: str, x: np.ndarray | DiskArray) -> TableTask:
         """Returns the columns that a network takes, with their encoding.

@@ -326,6 +326,22 @@ def test_a_half_made_table_is_removed(table, tmp_path):
     assert not half.exists()
 
 
+def test_a_slow_process_takes_the_entry_that_another_has_completed(tmp_path, monkeypatch):
+    source = parquet_folder(tmp_path)
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kfc.data.table_cache._load", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            streamed(source, tmp_path)
+    assert len([*(tmp_path / "cache").glob("*/work")]) == len(entries(tmp_path)) == 1
+    monkeypatch.setattr("kfc.data.table_cache._find", lambda *arguments: None)
+    check_same(streamed(source, tmp_path), prepare(spec_of(source)))
+    assert not [*(tmp_path / "cache").glob("*/work")]
+
+
 def test_pieces_that_are_needed_no_more_are_removed(table, tmp_path, no_reading):
     first = streamed(table, tmp_path)
     (entry,) = (tmp_path / "cache").glob("*/table")
