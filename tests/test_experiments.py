@@ -76,6 +76,18 @@ def test_a_parquet_folder_trains_beside_its_first_parts(experiment, tmp_path):
 
 
 @pytest.mark.slow
+def test_processes_share_the_encoding_of_a_parquet_folder(experiment, tmp_path):
+    measured = experiment("parquet_rows").share(
+        6000, [1, 2], part=1000, limit=0, work=tmp_path
+    )
+    assert [[len(times) for times in turns] for turns in measured["cpu_seconds"].values()] == [
+        [1],
+        [2],
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
 @needs_tfds
 def test_tuned_networks_train_on_a_slice(experiment, tmp_path):
     (measured,) = (

@@ -2,13 +2,15 @@
 
 A synthetic table in parts is encoded and trained on for one epoch in processes that may hold
 `--limit` bytes of data; the same network trains on some of the parts in memory before and
-after it. Prints seconds, rows per second and peaks of memory.
+after it. Prints seconds, rows per second and peaks of memory. With `--workers 1 2 4` so many
+processes encode the table together, in caches of their own, and nothing is trained.
 """
 
 import argparse
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -78,15 +80,19 @@ def spec_of(folder: Path, form: str, cache: Path) -> dict:
 
 def encode(folder: Path, form: str, cache: Path) -> dict:
     """Prepares the table; returns seconds, and the memory that this took."""
+    import sklearn.model_selection
+
     import kfc.data
     from kfc.spec import load_spec
     from kfc.system import memory
 
-    began, peak = time.perf_counter(), AnonymousPeak()
+    print(f"ready with scikit-learn {sklearn.__version__}", flush=True)
+    sys.stdin.readline()  # until the other processes are
+    began, peak, processor = time.perf_counter(), AnonymousPeak(), time.process_time()
     prepared = kfc.data.prepare(load_spec(spec_of(folder, form, cache)))
     return {
         "seconds": round(time.perf_counter() - began, 1),
-        "cpu_seconds": round(time.process_time(), 1),
+        "cpu_seconds": round(time.process_time() - processor, 1),
         "anonymous_peak": peak.bytes(),
         "resident_peak": memory.peak_bytes(),
         "encoded_bytes": prepared.train.x.nbytes,
@@ -128,11 +134,30 @@ def train(folder: Path, form: str, cache: Path) -> dict:
     }
 
 
+def in_processes(
+    what: str, folder: Path, form: str, cache: Path, limit: int, count: int = 1
+) -> list[dict]:
+    """Returns the results of `encode` or `train` in so many processes at the same time."""
+    arguments = [what, str(folder), form, str(cache), str(limit)]
+    command = [sys.executable, __file__, "--worker", *arguments]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(count)]
+    if what == "encode":
+        for process in processes:
+            process.stdout.readline()
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+    found = [json.loads(process.communicate()[0]) for process in processes]
+    print(what, form, *found, file=sys.stderr)
+    return found
+
+
 def measure(rows: int, resident: int, *, part: int, limit: int, work: Path | None) -> dict:
     """Returns the measurements by form, and the ratios of the speeds."""
     found: dict = {"rows": rows, "limit_bytes": limit}
     with tempfile.TemporaryDirectory(dir=work) as place:
-        folders = {form: Path(place) / form for form in EPOCHS}
+        folders, cache = {form: Path(place) / form for form in EPOCHS}, Path(place) / "cache"
         write_parts(folders["streamed"], rows, part)
         folders["resident"].mkdir()
         parts = sorted(folders["streamed"].iterdir())
@@ -142,17 +167,7 @@ def measure(rows: int, resident: int, *, part: int, limit: int, work: Path | Non
         found["parquet_bytes"] = sum(path.stat().st_size for path in parts)
 
         def in_process(what: str, form: str) -> dict:
-            arguments = [
-                what,
-                str(folders[form]),
-                form,
-                str(Path(place) / "cache"),
-                str(limit),
-            ]
-            command = [sys.executable, __file__, "--worker", *arguments]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            result: dict = json.loads(done.stdout)
-            print(what, form, result, file=sys.stderr)
+            (result,) = in_processes(what, folders[form], form, cache, limit)
             return result
 
         found["encoding"] = in_process("encode", "streamed")
@@ -162,6 +177,21 @@ def measure(rows: int, resident: int, *, part: int, limit: int, work: Path | Non
     for speed in ("rows_per_second", "rows_per_cpu_second"):
         in_memory = statistics.mean(each[speed] for each in found["resident"])
         found[f"ratio of {speed}"] = round(found["streamed"][speed] / in_memory, 3)
+    return found
+
+
+def share(rows: int, counts: list[int], *, part: int, limit: int, work: Path | None) -> dict:
+    """Returns the seconds of the processor that each of some processes takes to encode."""
+    found: dict = {"rows": rows}
+    with tempfile.TemporaryDirectory(dir=work) as place:
+        folder = Path(place) / "parts"
+        write_parts(folder, rows, part)
+        for turn, count in enumerate(counts):
+            cache = Path(place) / f"cache {turn}"
+            done = in_processes("encode", folder, "streamed", cache, limit, count)
+            seconds = found.setdefault("cpu_seconds", {}).setdefault(str(count), [])
+            seconds.append([each["cpu_seconds"] for each in done])
+            shutil.rmtree(cache)
     return found
 
 
@@ -179,12 +209,11 @@ if __name__ == "__main__":
     parser.add_argument("--part", type=int, default=PART, help="rows of a part")
     parser.add_argument("--limit", type=int, default=LIMIT, help="bytes; 0 for no limit")
     parser.add_argument("--work", type=Path, help="folder for the files, by default /tmp")
+    parser.add_argument("--workers", type=int, nargs="+", help="numbers of processes")
     options = parser.parse_args()
-    found = measure(
-        options.rows,
-        options.resident,
-        part=options.part,
-        limit=options.limit,
-        work=options.work,
-    )
+    sizes = {"part": options.part, "limit": options.limit, "work": options.work}
+    if options.workers:
+        found = share(options.rows, options.workers, **sizes)
+    else:
+        found = measure(options.rows, options.resident, **sizes)
     print(json.dumps(found, indent=1))

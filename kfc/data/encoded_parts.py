@@ -10,6 +10,7 @@ import numpy as np
 from kfc.data.encoded_tables import EncodedTable
 from kfc.data.rows import Rows
 from kfc.errors import Finding
+from kfc.preprocessing import InputScaling
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class EncodedParts:
         outside: Test rows of the source itself, where the test rows are those of a fold.
         test_numbers: Numbers of the source's rows that are the test rows; None where the
             source has test rows of its own.
+        scaling: Name of a scaling of the inputs, and the scaling that was learned from the
+            training rows; None where it has not been learned yet.
     """
 
     name: str
@@ -52,6 +55,7 @@ class EncodedParts:
     warnings: tuple[Finding, ...] = ()
     outside: Rows | None = None
     test_numbers: np.ndarray | None = None
+    scaling: tuple[str, InputScaling] | None = None
 
     def resolved(self) -> dict[str, Any]:
         """Returns the keys of the spec's `data` whose values depend on the rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,16 +17,17 @@ from kfc.data.raw_rows import RawRows, read_rows
 from kfc.data.row_checks import check_rows
 from kfc.data.row_parts import choose_parts
 from kfc.data.rows import Rows, Source
+from kfc.data.shared_steps import share_checks, share_facts
 from kfc.data.source_reading import read_source
-from kfc.data.table_cache import cached_parts, input_file, streams_table
+from kfc.data.table_cache import cached_parts, streams_table
 from kfc.data.tables import ArrowFiles, ColumnReport, RowLabels, TypedTable
 from kfc.data.targets import read_classes
 from kfc.data.task import Task
 from kfc.errors import Finding
 from kfc.findings import is_accepted, run_checks
-from kfc.preprocessing import NumericScaling, TargetScaling, fit_scaling
+from kfc.preprocessing import InputScaling, NumericScaling, TargetScaling, fit_scaling
 from kfc.spec import Spec
-from kfc.system import first_features
+from kfc.system import SharedWork, first_features
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,8 @@ def prepare(
     """
     if data is None and streams_table(spec.data):
 
-        def encode(folder: Path, arrow_files: ArrowFiles) -> EncodedParts:
-            return _encoded_parts(spec, read_rows(spec, data, read, arrow_files), folder)
+        def encode(work: SharedWork) -> EncodedParts:
+            return _encoded_parts(spec, read_rows(spec, data, read, ArrowFiles(work)), work)
 
         parts = cached_parts(spec, cache, encode)
     else:
@@ -155,13 +157,14 @@ def _for_intervals(spec: Spec, rows: Rows | None) -> tuple[Rows | None, Rows | N
     return rows.take(numbers[::2]), apart
 
 
-def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> EncodedParts:
+def _encoded_parts(spec: Spec, raw: RawRows, work: SharedWork | None = None) -> EncodedParts:
     """Checks, encodes and splits rows.
 
     Args:
         spec: Valid spec.
         raw: Rows as their source gave them.
-        folder: Folder to which the encoded inputs of a table are written; None for the memory.
+        work: Work of which each process does a part, for a table that does not fit into the
+            memory; None for rows in memory.
 
     Raises:
         DataError: If a check refuses the rows.
@@ -171,7 +174,6 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
     # Check the rows as their source gave them, so that messages show the user's own values.
     for part, where in raw.parts:
         check_rows(replace(part, feature_names=source.feature_names), where)
-    sha256 = raw.sha256()
     classes = read_classes(source, raw.name, task=spec.data.task)
 
     # Encode: pixels as uint8, other inputs as float32, classes as their numbers.
@@ -191,7 +193,8 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
 
     # Choose the rows of each part. In a fold, the source's own test rows are outside.
     labels = raw.tables.labels if raw.tables else RowLabels()
-    chosen = choose_parts(
+    choose = functools.partial(
+        choose_parts,
         spec,
         train.y,
         stratify=classes is not None,
@@ -201,6 +204,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
         validation=raw.validation,
         test_name=raw.test_name,
     )
+    sha256, chosen = share_facts(work, raw.sha256, choose)
     outside = test if spec.data.fold is not None else None
     if chosen.validation is not None:
         validation = train.take(chosen.validation)
@@ -216,22 +220,7 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
         for name, rows in held_out.items()
         if rows is not None
     }
-    table = None
-    warnings: tuple[Finding, ...] = ()
-    if raw.tables is not None:
-        # Fit the encoding on the training rows that remain.
-        shown = parts.get("test", parts.get("validation", train))
-        in_parts = folder is not None
-        table = EncodedTable.fit(spec, raw.tables, train, shown, in_parts=in_parts)
-        for name, rows in parts.items():
-            parts[name] = table.encode(
-                rows, None if folder is None else input_file(folder, name)
-            )
-        names = {"test": raw.test_name, "validation": raw.validation_name}
-        others = {where: parts[name] for name, where in names.items() if name in parts}
-        warnings = raw.tables.warnings + run_checks(
-            "encoded_table", table.encoding, parts["train"], others
-        )
+    parts, table, warnings, scaling = _encoded_inputs(spec, raw, parts, work)
     return EncodedParts(
         name=raw.train_name,
         train=parts["train"],
@@ -248,7 +237,47 @@ def _encoded_parts(spec: Spec, raw: RawRows, folder: Path | None = None) -> Enco
         table=table,
         raw_inputs=() if table else tuple((rows.x, where) for rows, where in raw.parts),
         warnings=warnings,
+        scaling=scaling,
     )
+
+
+def _encoded_inputs(
+    spec: Spec, raw: RawRows, parts: dict[str, Rows], work: SharedWork | None
+) -> tuple[
+    dict[str, Rows],
+    EncodedTable | None,
+    tuple[Finding, ...],
+    tuple[str, InputScaling] | None,
+]:
+    """Encodes the inputs of a table; those of arrays stay as they are.
+
+    Args:
+        spec: Valid spec.
+        raw: Rows as their source gave them.
+        parts: Rows of each part; the encoding is fitted on those that are called `train`.
+        work: Work of which each process does a part, or None.
+
+    Returns:
+        The parts, facts about the table, warnings, and the name of a scaling with the scaling
+        that was learned, if it was.
+
+    Raises:
+        DataError: If a value cannot be encoded, or a check refuses the encoded rows.
+    """
+    if raw.tables is None:
+        return parts, None, (), None
+    train = parts["train"]
+    shown = parts.get("test", parts.get("validation", train))
+    table = EncodedTable.fit(spec, raw.tables, train, shown, work)
+    parts = {name: table.encode(rows, name, work) for name, rows in parts.items()}
+    names = {"test": raw.test_name, "validation": raw.validation_name}
+    others = {where: parts[name] for name, where in names.items() if name in parts}
+    scale, train = _scale(spec, table), parts["train"]
+    check = functools.partial(run_checks, "encoded_table", table.encoding, train, others)
+    fit = functools.partial(_fitted_scaling, scale, train, table)
+    found, scaling = share_checks(work, check, fit)
+    learned = None if scaling is None else (scale, scaling)
+    return parts, table, raw.tables.warnings + found, learned
 
 
 def _are_pixels(train: Rows, where: str, scale: str) -> bool:
@@ -264,12 +293,24 @@ def _scale(spec: Spec, table: object | None) -> str:
     return spec.data.scale or ("unit" if table is None else "standard")
 
 
+def _scaled_inputs(train: Rows, table: EncodedTable | None) -> Any:
+    return train.x if table is None else first_features(train.x, table.encoding.num_numbers)
+
+
+def _fitted_scaling(scale: str, train: Rows, table: EncodedTable | None) -> InputScaling:
+    """Returns the scaling of the inputs that are numbers, learned from training rows."""
+    x = _scaled_inputs(train, table)
+    return fit_scaling(scale, x) if x.shape[-1] else NumericScaling()
+
+
 def _task(spec: Spec, parts: EncodedParts) -> Task:
     """Fits the scalings on the training rows and returns the task."""
     train, table, scale = parts.train, parts.table, _scale(spec, parts.table)
     classification = parts.class_names is not None
-    x = train.x if table is None else first_features(train.x, table.encoding.num_numbers)
-    scaling = fit_scaling(scale, x) if x.shape[-1] else NumericScaling()
+    x = _scaled_inputs(train, table)
+    name, scaling = parts.scaling or (scale, None)
+    if scaling is None or name != scale:
+        scaling = _fitted_scaling(scale, train, table)
     scale_target = "none" if classification else spec.data.scale_target
     if x.shape[-1]:
         run_checks("scaling", scaling, x, parts.name, scale, accept=spec.accept)

@@ -1,6 +1,7 @@
 """Keeps tables that are larger than the memory encoded on the disk, found by their content.
 
     cache/KEY/table/    manifest.json, test_columns.arrow, train_x.npy, train_y.npy, ...
+    cache/KEY/work/     pieces of a table that is being encoded, see kfc.system.SharedWork
     cache/KEY/entry     the key of the same table under other keys of a spec
 
 The key is a hash of the files, and of everything in the spec that the encoded rows depend on.
@@ -10,9 +11,11 @@ A folder `table` appears by one rename, when it is complete.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,11 @@ import numpy as np
 import pyarrow as pa
 
 from kfc.data.encoded_parts import EncodedParts
-from kfc.data.encoded_tables import EncodedTable
+from kfc.data.encoded_tables import ENTRY, EncodedTable, input_file
 from kfc.data.raw_rows import RESIDENT_SHARE
 from kfc.data.rows import Rows
 from kfc.data.tables import (
     NAMED,
-    ArrowFiles,
     ColumnReport,
     Part,
     RemoteFile,
@@ -36,12 +38,14 @@ from kfc.data.tables import (
     refusing,
     table_files,
 )
-from kfc.errors import DataError, Finding
-from kfc.preprocessing import TableEncoding
+from kfc.errors import DataError, DiskError, Finding
+from kfc.preprocessing import TableEncoding, scaling_from_config
 from kfc.spec import ColumnSpec, CsvSpec, DataSpec, Spec
-from kfc.system import CHUNK_BYTES, DiskArray, atomic, locks, memory, user_paths
+from kfc.system import CHUNK_BYTES, DiskArray, SharedWork, atomic, locks, memory, user_paths
 
 _FORMAT = 1  # of the files of an entry
+_WORK = "work"  # folder of the pieces
+_PARTS = "parquet:"  # source whose columns and rows can be read by themselves
 _NUMBERS = "test_numbers.npy"
 _TABLES = ".tables"  # name of the default folder
 _SOURCES = ("source", "test", "validation")
@@ -76,21 +80,19 @@ def tables_beside(folder: Path) -> Path:
     return (searches[0] if searches else folder).parent / _TABLES
 
 
-def input_file(folder: Path, part: str) -> Path:
-    """Returns the file with the encoded inputs of a part, such as `train`."""
-    return folder / f"{part}_x.npy"
-
-
 def cached_parts(
-    spec: Spec, cache: Path | None, encode: Callable[[Path, ArrowFiles], EncodedParts]
+    spec: Spec, cache: Path | None, encode: Callable[[SharedWork], EncodedParts]
 ) -> EncodedParts:
     """Returns the encoded rows of a table from the cache, where they are made if need be.
+
+    Processes that want the same table at the same time share the work out. A CSV file is read
+    from its start, so one process does all of it, while the others wait.
 
     Args:
         spec: Spec whose source is a table in files.
         cache: Folder of the cache, unless `data.cache` names one; None for the default one.
-        encode: Function that encodes the table. It gets the folder for the encoded inputs, and
-            files for columns, which do not stay.
+        encode: Function that encodes the table by pieces of work. It writes the encoded
+            inputs into the folder `table` of the work.
 
     Raises:
         DataError: If the table cannot be read, or a check refuses it.
@@ -102,24 +104,32 @@ def cached_parts(
     versions, hashes = _versions(files), _hashes(files, fold)
     key = _key(spec, spec.data, hashes)
     if (parts := _find(cache, key, spec)) is not None:
+        if (cache / key / _WORK).exists():  # left by a process that was killed at the end
+            with suppress(DiskError), locks.together(cache / key / _WORK):
+                pass
         return parts
-    with locks.in_turn(cache / key):
-        # Another process may have encoded the table before this one got the lock.
+    with locks.together(cache / key / _WORK):
+        # Another process may have encoded the table before this one came.
         if (parts := _find(cache, key, spec)) is not None:
             return parts
-        with atomic.new_folder(cache / key / "table", replace=True) as folder:
-            columns = folder / "columns"
-            atomic.make_folder(columns)
-            parts = encode(folder, ArrowFiles(columns))
+        work = SharedWork(cache / key / _WORK)
+
+        def complete(work: SharedWork) -> None:
+            parts = encode(work)
             if _versions(files) != versions:
                 raise _changed(spec.data)
-            _write(folder, parts)
-            atomic.remove_folder(columns)
-        made = _load(cache / key / "table", spec)
+            _finish(work, parts, cache / key / ENTRY)
+
+        if all(getattr(spec.data, key).startswith(_PARTS) for key in files):
+            complete(work)
+        else:
+            work.made({"csv": lambda _: complete(work.inner("alone"))})
+        made = _load(cache / key / ENTRY, spec, check=False)  # it was hashed just now
     # A run's own spec has the types of the columns, so it has another key for the same rows.
     other = _key(spec, spec.data.model_copy(update=made.resolved()), hashes)
     if other != key:
-        with locks.in_turn(cache / other):
+        atomic.make_folder(cache / other)
+        with locks.claimed(cache / other / "entry.lock", wait=True):
             atomic.write_file(cache / other / "entry", key)
     return made
 
@@ -197,8 +207,35 @@ def _key(spec: Spec, data: DataSpec, hashes: dict[str, list[str]]) -> str:
 # --- files of an entry ----------------------------------------------------------------------
 
 
-def _write(folder: Path, parts: EncodedParts) -> None:
-    """Writes everything but the encoded inputs, which are in the folder already."""
+def _finish(work: SharedWork, parts: EncodedParts, entry: Path) -> None:
+    """Makes an entry of the encoded inputs, which one of the processes completes."""
+    folder = work.folder / ENTRY
+    inputs = [input_file(folder, name) for name in _parts_of(parts)]
+    hashes = work.values(
+        {f"sha256-{path.name}": functools.partial(_file_sha256, path) for path in inputs}
+    )
+
+    def complete(_: Path) -> None:
+        if folder.exists():  # else a process was killed after the last line
+            for path in folder.iterdir():
+                if path not in inputs:  # left by a process that was killed
+                    atomic.remove_file(path)
+            _write(
+                folder, parts, dict(zip((path.name for path in inputs), hashes, strict=True))
+            )
+            atomic.move_folder(folder, entry)
+
+    work.made({"entry": complete})
+
+
+def _write(folder: Path, parts: EncodedParts, hashes: dict[str, str]) -> None:
+    """Writes everything but the encoded inputs, which are in the folder already.
+
+    Args:
+        folder: Folder of the entry.
+        parts: Rows and facts.
+        hashes: Hashes of the files of the inputs by their names.
+    """
     table = _table_of(parts)
     for name, rows in _parts_of(parts).items():
         _save(folder / f"{name}_y.npy", rows.y)
@@ -217,14 +254,12 @@ def _write(folder: Path, parts: EncodedParts) -> None:
         "target": table.target,
         "columns": {name: column.model_dump() for name, column in table.columns.items()},
         "csv": table.csv.model_dump(mode="json"),
-        "reports": [
-            {**dataclasses.asdict(report), "column": report.column.model_dump()}
-            for report in table.reports
-        ],
+        "reports": [report.get_config() for report in table.reports],
         "encoding": table.encoding.get_config(),
+        "scaling": parts.scaling and (parts.scaling[0], parts.scaling[1].get_config()),
         "warnings": [dataclasses.asdict(finding) for finding in parts.warnings],
         "files": {
-            path.name: _file_sha256(path)
+            path.name: hashes.get(path.name) or _file_sha256(path)
             for path in sorted(folder.iterdir())
             if path.is_file()
         },
@@ -255,17 +290,22 @@ def _parts_of(parts: EncodedParts) -> dict[str, Rows]:
 def _find(cache: Path, key: str, spec: Spec) -> EncodedParts | None:
     """Returns the rows of an entry; None where there is none, or a damaged one."""
     try:
-        folder = cache / key / "table"
+        folder = cache / key / ENTRY
         if not folder.exists():
-            folder = cache / atomic.read_text(cache / key / "entry") / "table"
+            folder = cache / atomic.read_text(cache / key / "entry") / ENTRY
         return _load(folder, spec)
     # Whatever is wrong with an entry, it is made again.
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _load(folder: Path, spec: Spec) -> EncodedParts:
+def _load(folder: Path, spec: Spec, *, check: bool = True) -> EncodedParts:
     """Reads an entry.
+
+    Args:
+        folder: Folder of the entry.
+        spec: Spec that asks for it.
+        check: Whether to compare its files with their hashes.
 
     Raises:
         OSError: If a file is missing.
@@ -275,7 +315,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
     if atomic.sha256(manifest["content"].encode()) != manifest["sha256"]:
         raise ValueError("a damaged manifest")
     content = json.loads(manifest["content"])
-    for name, sha256 in content["files"].items():
+    for name, sha256 in content["files"].items() if check else ():
         if _file_sha256(folder / name) != sha256:
             raise ValueError(f"a damaged file {name}")
     rows = {
@@ -286,7 +326,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
         for name in ("train", "validation", "test", "outside")
         if input_file(folder, name).name in content["files"]
     }
-    names = content["class_names"]
+    names, learned = content["class_names"], content.get("scaling")
     return EncodedParts(
         name=f"{spec.data.source}, training rows",
         train=rows["train"],
@@ -300,6 +340,7 @@ def _load(folder: Path, spec: Spec) -> EncodedParts:
         origin=content["origin"],
         feature_names=tuple(content["feature_names"]),
         warnings=tuple(Finding(**finding) for finding in content["warnings"]),
+        scaling=learned and (learned[0], scaling_from_config(learned[1])),
         table=_table(content, atomic.read_bytes(folder / "test_columns.arrow"), spec),
     )
 
@@ -312,8 +353,7 @@ def _table(content: dict[str, Any], sample: bytes, spec: Spec) -> EncodedTable:
     }
     reports = []
     for values in content["reports"]:
-        values["column"] = ColumnSpec.model_validate(values["column"])
-        report = ColumnReport(**values)
+        report = ColumnReport.from_config(values)
         if report.name in spec.data.columns:
             report = dataclasses.replace(report, why=NAMED)
         reports.append(report)

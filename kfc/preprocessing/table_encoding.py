@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -61,6 +61,8 @@ class TableEncoding:
         missing: str,
         categories: CategoriesSpec,
         place: Place | None = None,
+        each: Callable[[Callable[[str], ColumnEncoding], list[str]], list[ColumnEncoding]]
+        | None = None,
     ) -> Self:
         """Learns the encoding of each column from training rows.
 
@@ -72,6 +74,8 @@ class TableEncoding:
             missing: `mean`, `median`, `auto` or `refuse`, for missing numbers.
             categories: Options of the categories.
             place: Function that names a cell in an error, from its row and its column.
+            each: Function that learns each of some columns, by a function of the name, and
+                may share them out among processes; by default two threads do it.
 
         Raises:
             DataError: If a value cannot be encoded.
@@ -92,7 +96,7 @@ class TableEncoding:
         # now: 200 MB of a file of 150 MB, of which NumPy could use nothing.
         pa.default_memory_pool().release_unused()
         used = [name for name in columns if specs[name].type != "ignore"]
-        return cls(tuple(in_threads(fitted, used)))
+        return cls(tuple((each or in_threads)(fitted, used)))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

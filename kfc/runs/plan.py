@@ -17,12 +17,13 @@ from kfc.runs.caller_callbacks import as_callback_list
 from kfc.runs.phases import Phases
 from kfc.runs.plugins import bind_plugins
 from kfc.spec import Spec, SpecLike, load_spec, settle_preset
-from kfc.system import memory, read_cluster, tensorflow_startup
+from kfc.system import DiskArray, memory, read_cluster, tensorflow_startup
 from kfc.training import default_loss
 from kfc.training.distributing import (
     OneReplica,
     choose_distribution,
     join_cluster,
+    own_tables,
     replicas_for,
 )
 from kfc.training.engine import choose_engine, predicted_memory
@@ -97,8 +98,14 @@ def make_plan(
     preparer = preparer or functools.partial(prepare, data=data, cache=cache)
     resolved, prepared = prepare_data(valid, data, preparer=preparer)
     phases.end("data")
-    return plan_training(
+    plan = plan_training(
         resolved, prepared, listed, build_network=build_network, distributed=distributed
+    )
+    x = plan.prepared.train.x
+    identity = x.file_identity() if isinstance(x, DiskArray) else ""
+    found = own_tables(plan.replicas, identity if plan.prepared.reports else "")
+    return replace(
+        plan, prepared=replace(plan.prepared, warnings=(*plan.prepared.warnings, *found))
     )
 
 

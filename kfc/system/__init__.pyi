@@ -15,6 +15,8 @@ from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks
 from .memmap import first_features as first_features
 from .regular_files import open_file as open_file
+from .shared_work import SharedWork as SharedWork
+from .shared_work import piece_name as piece_name
 from .signals import Interrupts as Interrupts
 from .signals import hint_on_interrupt as hint_on_interrupt
 from .standard_streams import progress_console as progress_console

@@ -66,11 +66,21 @@ def _put(path: Path, write_partial: Callable[[Path], None]) -> None:
 
 def _new_partial(path: Path) -> Path:
     """Returns a temporary path, and removes the partial files of killed writers of `path`."""
+    remove_partials_of(path)
+    return partial_name(path)
+
+
+def partial_name(path: Path) -> Path:
+    """Returns a temporary path for an incomplete file or folder, beside its final path."""
+    return path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
+
+
+def remove_partials_of(path: Path) -> None:
+    """Removes the partial files that killed writers of one file or folder left beside it."""
     left = re.compile(f"{re.escape(PARTIAL)}[0-9a-f]{{16}}-{re.escape(path.name)}")
     for name in safe_open.names_in(path.parent):
         if left.fullmatch(name):
             _remove_any(path.with_name(name))
-    return path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
 
 
 def remove_partials(folder: Path) -> None:
@@ -189,7 +199,7 @@ def append_synced(path: Path, content: bytes | str) -> None:
 
 
 def truncate_file(path: Path, size: int) -> None:
-    """Truncates a file to `size` bytes and flushes it to the disk.
+    """Truncates a file to `size` bytes, or extends it by zeros, and flushes it to the disk.
 
     Raises:
         DiskError: If the file cannot be truncated.
@@ -197,6 +207,20 @@ def truncate_file(path: Path, size: int) -> None:
     with disk_errors(path):
         disk.truncate(path, size)
         disk.fsync(path)
+
+
+def move_folder(old: Path, new: Path) -> None:
+    """Renames a complete folder; one with files in its place is removed before.
+
+    Raises:
+        DiskError: If it cannot be flushed to the disk or renamed.
+    """
+    with disk_errors(new):
+        remove_partials_of(new)
+        flush_to_disk(old)
+        disk.rmtree(new)
+        disk.rename(old, new)
+        disk.fsync(new.parent)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -98,6 +98,11 @@ class FileRows:
             return None
         return (held.st_size, held.st_mtime_ns) if os.path.samestat(held, named) else None
 
+    def identity(self) -> str:
+        """Returns number, size and time of change of the file, the same on each machine."""
+        held = os.fstat(self._descriptor)
+        return f"{held.st_ino} {held.st_size} {held.st_mtime_ns}"
+
     def __len__(self) -> int:
         return self.place.shape[0]
 

@@ -154,6 +154,98 @@ def in_turn(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def together(folder: Path) -> Iterator[None]:
+    """Works in a folder together with other processes; the last one to leave removes it.
+
+    A block that ends by an exception leaves like any other, but a process that is killed, or
+    interrupted by Ctrl-C, leaves the folder behind, so that the next one continues.
+    Partial folders that killed processes left of it are removed. The parent of the folder
+    is removed too if it is empty, and so are the folders above it that this call has created.
+
+    A lock file in the folder is locked, not the folder: NFS locks only what can be written.
+
+    Raises:
+        DiskError: If the folder cannot be created.
+    """
+    made: set[Path] = {folder.parent}
+    descriptor = _join(folder, made)
+    try:
+        atomic.remove_partials_of(folder)
+        try:
+            yield
+        except Exception:
+            _leave(descriptor, folder, made)
+            raise
+        _leave(descriptor, folder, made)
+    finally:
+        os.close(descriptor)
+
+
+def _join(folder: Path, made: set[Path]) -> int:
+    """Returns the descriptor of the lock file of a folder, locked beside other processes."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            made.update(atomic.make_folder(folder))
+            with atomic.disk_errors(folder):
+                descriptor = safe_open.open_regular(folder / _LOCK, os.O_RDWR | os.O_CREAT)
+        except DiskError as error:
+            gone = isinstance(error.__cause__, (FileExistsError, FileNotFoundError))
+            if gone and attempt + 1 < _ATTEMPTS:  # its last user has removed it
+                continue
+            raise
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if _is_at(descriptor, folder / _LOCK):
+            return descriptor
+        os.close(descriptor)
+    raise AssertionError("unreachable")
+
+
+def _leave(descriptor: int, folder: Path, made: set[Path]) -> None:
+    """Removes a folder unless another process is in it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    gone = atomic.partial_name(folder)
+    with suppress(OSError):
+        folder.rename(gone)  # before it is removed, so that nobody joins half of it
+        atomic.remove_folder(gone)
+    for path in sorted(made - {folder}, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):  # it is not empty
+            path.rmdir()
+
+
+@contextmanager
+def claimed(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Locks a file, which is created if it is missing, until the `with` block ends.
+
+    The system unlocks it when the process ends, however it ends.
+
+    Args:
+        path: Path of the file, which stays.
+        wait: Whether to wait while another process, or another thread, has the lock.
+
+    Yields:
+        Whether this call has the lock.
+
+    Raises:
+        DiskError: If the file cannot be opened or locked.
+    """
+    with atomic.disk_errors(path):
+        descriptor = safe_open.open_regular(path, os.O_RDWR | os.O_CREAT)
+    try:
+        with atomic.disk_errors(path):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                ours = True
+            except BlockingIOError:
+                ours = False
+        yield ours
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def _alone(folder: Path) -> Iterator[list[Path]]:
     """Waits for the lock of a folder; the end of the process unlocks it too.
 

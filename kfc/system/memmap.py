@@ -52,6 +52,13 @@ class DiskArray:
             return _reopened, (self._array.place, version, self.rows, self.dtype)
         return DiskArray, (self[:],)
 
+    def file_identity(self) -> str:
+        """Returns a text that tells the file from others on all machines that share its disk.
+
+        It is empty for an array in memory, or a file that has no name any more.
+        """
+        return self._array.identity() if isinstance(self._array, FileRows) else ""
+
     def __getitem__(self, rows: Any) -> np.ndarray:
         """Reads rows: a slice of them, or those of an array of numbers.
 

@@ -6,7 +6,6 @@ import threading
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from kfc.cli import app
@@ -185,9 +184,13 @@ def test_a_ragged_row_is_refused_with_its_number(table, tmp_path):
         streamed(table, tmp_path)
 
 
-def test_quartiles_of_streamed_rows_are_refused(table, tmp_path):
+def test_quartiles_of_streamed_rows_are_refused_after_the_rows_are_kept(
+    table, tmp_path, no_reading
+):
     with pytest.raises(SpecError, match="Quartiles need all rows at once"):
         streamed(table, tmp_path, scale="robust")
+    no_reading()
+    assert streamed(table, tmp_path, scale="standard").train.on_disk
 
 
 # --- the choice ---------------------------------------------------------------------------
@@ -254,6 +257,15 @@ def test_a_run_s_own_spec_finds_the_same_table(source, tmp_path, no_reading):
     np.testing.assert_array_equal(again.train.x[:], first.train.x[:])
 
 
+def test_a_scaling_is_learned_once_and_kept_with_its_table(table, tmp_path, monkeypatch):
+    first = streamed(table, tmp_path, scale="standard").task.scaling
+    monkeypatch.setattr("kfc.data.preparation.fit_scaling", None)
+    again = streamed(table, tmp_path, scale="standard").task.scaling
+    assert again.get_config() == first.get_config()
+    with pytest.raises(TypeError):  # another scaling is learned
+        streamed(table, tmp_path, scale="unit")
+
+
 def test_scalings_and_paths_share_a_table(table, tmp_path, no_reading):
     streamed(table, tmp_path)
     os.rename(tmp_path / "t.csv", tmp_path / "moved.csv")
@@ -312,6 +324,32 @@ def test_a_half_made_table_is_removed(table, tmp_path):
     os.rename(entry, half)
     check_same(streamed(table, tmp_path), first)
     assert not half.exists()
+
+
+def test_a_slow_process_takes_the_entry_that_another_has_completed(tmp_path, monkeypatch):
+    source = parquet_folder(tmp_path)
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kfc.data.table_cache._load", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            streamed(source, tmp_path)
+    assert len([*(tmp_path / "cache").glob("*/work")]) == len(entries(tmp_path)) == 1
+    monkeypatch.setattr("kfc.data.table_cache._find", lambda *arguments: None)
+    check_same(streamed(source, tmp_path), prepare(spec_of(source)))
+    assert not [*(tmp_path / "cache").glob("*/work")]
+
+
+def test_pieces_that_are_needed_no_more_are_removed(table, tmp_path, no_reading):
+    first = streamed(table, tmp_path)
+    (entry,) = (tmp_path / "cache").glob("*/table")
+    entry.with_name("work").mkdir()
+    (entry.with_name("work") / "rows").write_text("of a process that was killed at the end")
+    no_reading()
+    check_same(streamed(table, tmp_path), first)
+    assert not entry.with_name("work").exists()
 
 
 @pytest.mark.parametrize("missing", ["mean", "refuse"])
@@ -421,25 +459,6 @@ def test_the_command_line_streams_a_table(table, tmp_path, capsys, no_reading):
     capsys.readouterr()
     command("runs", runs)
     assert capsys.readouterr().out.count("churn") == 1
-
-
-def test_columns_are_dropped_from_memory_and_read_again(tmp_path):
-    from kfc.data.tables import ArrowFiles
-
-    files = ArrowFiles(tmp_path)
-    words = pa.chunked_array([["a", None], ["b", "a"]]).dictionary_encode()
-    filed = [files.column(values) for values in (pa.chunked_array([[1.5, None]]), words)]
-    files.release()
-    assert [values.to_pylist() for values in filed] == [[1.5, None], ["a", None, "b", "a"]]
-    assert filed[1].type == words.type
-
-
-def test_numbers_in_a_file_are_the_same_and_cannot_be_written(tmp_path):
-    from kfc.data.tables import ArrowFiles
-
-    numbers = ArrowFiles(tmp_path).numbers(np.arange(5))
-    assert (numbers.dtype, numbers.tolist()) == (np.int64, [0, 1, 2, 3, 4])
-    assert not numbers.flags.writeable
 
 
 def test_the_warnings_of_a_table_are_kept_with_it(table, tmp_path):

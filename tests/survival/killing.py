@@ -37,7 +37,7 @@ SPEC = {
 def moments():
     """What is called at each moment: a class and the name of its method."""
     from kfc.data.encoded_tables import EncodedTable
-    from kfc.data.tables.arrow_files import ArrowFiles
+    from kfc.system import SharedWork
     from kfc.training.engine.engine import Engine
     from kfc.training.engine.evaluation import Evaluator
     from kfc.training.loop import Loop
@@ -46,7 +46,7 @@ def moments():
         "step": (Engine, "run"),
         "epoch edge": (Loop, "_end_of_epoch"),
         "validation": (Evaluator, "evaluate"),
-        "column": (ArrowFiles, "column"),  # of a table that is larger than the memory
+        "piece": (SharedWork, "_make"),  # of a table that is larger than the memory
         "encoded part": (EncodedTable, "encode"),
     }
 

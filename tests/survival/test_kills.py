@@ -69,7 +69,7 @@ SIGNALS = {
 TABLES = {
     "table": [["step", 2, "SIGKILL"], ["validation", 1, "SIGKILL"]],
     "streamed": [
-        ["column", 2, "SIGKILL"],
+        ["piece", 3, "SIGKILL"],
         ["encoded part", 2, "SIGKILL"],
         ["step", 2, "SIGKILL"],
         ["epoch edge", 1, "SIGKILL"],

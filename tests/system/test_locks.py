@@ -297,3 +297,91 @@ def test_a_folder_that_cannot_be_locked_is_a_disk_error(tmp_path):
         "Not a directory",
     )
     assert finding.remedy
+
+
+# --- together -----------------------------------------------------------------------------
+
+
+def test_the_last_one_to_leave_a_folder_removes_it(tmp_path):
+    folder = tmp_path / "new" / "work"
+    with locks.together(folder):
+        with locks.together(folder):
+            (folder / "a").write_text("A")
+        assert names(folder) == [".lock", "a"]
+    assert names(tmp_path) == []
+
+
+def test_a_folder_is_removed_after_an_error_and_kept_after_an_interruption(tmp_path):
+    folder = tmp_path / "new" / "work"
+    with pytest.raises(KeyError), locks.together(folder):
+        raise KeyError
+    assert names(tmp_path) == []
+
+    def interrupted():
+        with locks.together(folder):
+            (folder / "a").write_text("A")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with locks.together(folder):
+        assert names(folder) == [".lock", "a"]
+    assert names(tmp_path) == []
+
+
+def test_what_stands_beside_a_folder_stays(tmp_path):
+    (tmp_path / "table").mkdir()
+    with locks.together(tmp_path / "work"):
+        pass
+    assert names(tmp_path) == ["table"]
+
+
+def test_the_folder_of_a_killed_process_is_there_for_the_next(tmp_path):
+    action = """
+with locks.together(folder / "work"):
+    atomic.write_file(folder / "work" / "a", "A")
+"""
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "stays").write_text("")
+    for number in children_of(action, folder):  # noqa: B007
+        with locks.together(folder / "work"):
+            found = {name[:8] for name in names(folder / "work")}
+            assert found <= {".lock", "a", ".partial"}
+        assert names(folder) == ["stays"]
+    assert number > 3
+
+
+def test_users_who_come_and_go_always_meet_in_one_folder(tmp_path):
+    inside, most, errors = [], [], []
+
+    def user():
+        try:
+            for _ in range(50):
+                with locks.together(tmp_path / "work"):
+                    inside.append(1)
+                    most.append(len(inside))
+                    (tmp_path / "work" / "a").write_text("A")
+                    inside.pop()
+        except Exception as error:
+            errors.append(error)
+
+    (tmp_path / "stays").write_text("")
+    threads = [threading.Thread(target=user) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert names(tmp_path) == ["stays"]
+
+
+def test_a_claimed_file_is_claimed_by_one_at_a_time(tmp_path):
+    with locks.claimed(tmp_path / "a", wait=False) as ours:
+        assert ours
+        with locks.claimed(tmp_path / "a", wait=False) as other:
+            assert not other
+        with locks.claimed(tmp_path / "b", wait=False) as another:
+            assert another
+    with locks.claimed(tmp_path / "a", wait=True) as again:
+        assert again

@@ -5,15 +5,31 @@ from __future__ import annotations
 import itertools
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from kfc.system import atomic, in_threads, open_file
+from kfc.system import SharedWork, atomic, in_threads, open_file, piece_name
 
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Batches:
+    """A column that is read piece by piece, too long for the memory.
+
+    Args:
+        schema: Schema of the batches, which have one column.
+        read: Function that reads them.
+    """
+
+    schema: pa.Schema
+    read: Callable[[], Iterable[pa.RecordBatch]]
 
 
 class ArrowFiles:
@@ -24,24 +40,79 @@ class ArrowFiles:
     after another.
 
     Args:
-        folder: Empty folder that only this process uses; the caller removes it.
+        work: Pieces of work, which other processes may share. `table`, `column` and `content`
+            make files by number, and need a folder that no other process uses.
+        part: Name of the table that the columns belong to, such as `train`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, work: SharedWork, part: str = "train") -> None:
+        self.work, self.part = work, part
         self._maps: list[mmap.mmap] = []
         self._numbers = itertools.count()  # also of files that could not be completed
+
+    def of(self, part: str) -> ArrowFiles:
+        """Returns the files of another table, released together with these."""
+        other = ArrowFiles(self.work, part)
+        other._maps, other._numbers = self._maps, self._numbers
+        return other
+
+    def columns(
+        self, kind: str, made: Mapping[str, Callable[[], pa.ChunkedArray | Batches]]
+    ) -> dict[str, pa.ChunkedArray]:
+        """Returns mapped columns, each made by one of the processes that share the work.
+
+        Args:
+            kind: Word for the columns, such as `typed`.
+            made: Function that makes a column, by the name of the column.
+        """
+        names = {name: piece_name(kind, self.part, name) for name in made}
+
+        def writer(make: Callable[[], pa.ChunkedArray | Batches]) -> Callable[[Path], None]:
+            def write(path: Path) -> None:
+                column = make()
+                if isinstance(column, pa.ChunkedArray):
+                    table = pa.table([column], names=["values"])
+                    column = Batches(table.schema, table.to_batches)
+                with pa.OSFile(str(path), "wb") as sink:
+                    _write_batches(sink, column.schema, column.read())
+                self.release()
+
+            return write
+
+        files = self.work.made({names[name]: writer(make) for name, make in made.items()})
+        return {
+            name: _opened(pa.py_buffer(self._map(files[names[name]]))).column(0)
+            for name in made
+        }
+
+    def results(
+        self,
+        kind: str,
+        function: Callable[[str], Any],
+        names: Iterable[str],
+        about: Mapping[str, object] = MappingProxyType({}),
+    ) -> list[Any]:
+        """Returns the plain values of a function for columns, each found by one process.
+
+        Args:
+            kind: Word for the values, such as `type`.
+            function: Function of the name of a column. Two threads call it.
+            names: Names of the columns.
+            about: Facts that a result depends on besides, by the name of its column.
+        """
+        pieces = {
+            piece_name(kind, self.part, name, about.get(name)): partial(function, name)
+            for name in names
+        }
+        return self.work.values(pieces, threads=True)
 
     def table(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
         """Writes batches of rows, and returns them as a mapped table."""
 
         def write(sink: pa.NativeFile) -> None:
-            with pa.ipc.new_file(sink, schema) as writer:
-                for batch in batches:
-                    writer.write_batch(batch)
+            _write_batches(sink, schema, batches)
 
-        table: pa.Table = pa.ipc.open_file(pa.BufferReader(self.content(write))).read_all()
-        return table
+        return _opened(self.content(write))
 
     def column(self, values: pa.ChunkedArray) -> pa.ChunkedArray:
         """Writes a column, and returns it as a mapped one."""
@@ -50,11 +121,17 @@ class ArrowFiles:
         self.release()
         return mapped
 
-    def numbers(self, values: np.ndarray) -> np.ndarray:
-        """Writes numbers, (rows,), and returns them as mapped ones, which are read-only."""
-        mapped = self.column(pa.chunked_array([pa.array(values)]))
+    def numbers(self, kind: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """Returns numbers, (rows,), mapped and read-only, made by one process.
+
+        Args:
+            kind: Word for the numbers.
+            make: Function that makes them.
+        """
+        values = {kind: lambda: pa.chunked_array([pa.array(make())])}
+        (mapped,) = self.columns("numbers", values).values()
         # `combine_chunks` would copy the only chunk.
-        return np.asarray(mapped.chunk(0)) if mapped.num_chunks else values
+        return np.asarray(mapped.chunk(0) if mapped.num_chunks else mapped)
 
     def content(self, write: Callable[[pa.NativeFile], None]) -> pa.Buffer:
         """Returns the content of a new file, which `write` has written, as a buffer."""
@@ -62,10 +139,14 @@ class ArrowFiles:
 
     def mapped(self, write: Callable[[pa.NativeFile], None]) -> mmap.mmap:
         """Returns the mapped content of a new file, which `write` has written."""
-        path = self._folder / str(next(self._numbers))
+        path = self.work.folder / f"file-{next(self._numbers)}"
+        atomic.remove_file(path)  # of a process that was killed
         atomic.create_file(path)
         with pa.OSFile(str(path), "wb") as sink:
             write(sink)
+        return self._map(path)
+
+    def _map(self, path: Path) -> mmap.mmap:
         with open_file(path) as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._maps.append(mapped)
@@ -75,6 +156,18 @@ class ArrowFiles:
         """Drops the pages of the files that are in memory; they are read again if needed."""
         for mapped in self._maps:
             mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _write_batches(
+    sink: pa.NativeFile, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+) -> None:
+    with pa.ipc.new_file(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _opened(content: pa.Buffer) -> pa.Table:
+    return pa.ipc.open_file(pa.BufferReader(content)).read_all()
 
 
 def of_columns(

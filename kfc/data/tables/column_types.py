@@ -35,7 +35,8 @@ are categories by 1 and 6, and all other types are ignored.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -103,6 +104,15 @@ class ColumnReport:
     example: str
     why: str
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> ColumnReport:
+        """Returns the report whose `get_config` is given."""
+        return cls(**{**config, "column": ColumnSpec.model_validate(config["column"])})
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the facts as plain values, for JSON."""
+        return {**asdict(self), "column": self.column.model_dump(mode="json")}
+
 
 def resolve_columns(
     raw: RawTable, said: Mapping[str, ColumnSpec], target: str
@@ -133,7 +143,7 @@ def resolve_columns(
         )
     if unknown := [name for name in said if name not in names]:
         raise DataError(*(_unknown_column(raw, name, names) for name in unknown))
-    results = in_threads(lambda name: _resolved(raw, name, said.get(name)), names)
+    results = _results(raw, said, names)
     if findings := [result for result in results if isinstance(result, Finding)]:
         raise DataError(*findings)
     return tuple(result for result in results if isinstance(result, ColumnReport))
@@ -194,10 +204,28 @@ def _unknown_column(raw: RawTable, name: str, names: list[str]) -> Finding:
     )
 
 
-def _resolved(raw: RawTable, name: str, said: ColumnSpec | None) -> ColumnReport | Finding:
-    result = _resolve(raw, name, said)
-    raw.release()
-    return result
+def _results(
+    raw: RawTable, said: Mapping[str, ColumnSpec], names: list[str]
+) -> list[ColumnReport | Finding]:
+    """Returns the report of each column, or the reason for which the user must decide."""
+    files = raw.arrow_files
+    if files is None:
+        return in_threads(lambda name: _resolve(raw, name, said.get(name)), names)
+
+    def plain(name: str) -> dict[str, Any]:
+        result = _resolve(raw, name, said.get(name))
+        files.release()
+        if isinstance(result, Finding):
+            return {"finding": asdict(result)}
+        return {"report": result.get_config()}
+
+    about = {name: column.model_dump_json() for name, column in said.items()}
+    return [
+        ColumnReport.from_config(found["report"])
+        if "report" in found
+        else Finding(**found["finding"])
+        for found in files.results("type", plain, names, about)
+    ]
 
 
 def _resolve(raw: RawTable, name: str, said: ColumnSpec | None) -> ColumnReport | Finding:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kfc.data.tables.arrow_files import ArrowFiles
+from kfc.data.tables.arrow_files import ArrowFiles, Batches
 from kfc.data.tables.arrow_frames import settled
 from kfc.data.tables.part_files import no_rows, part_files, refusing
 from kfc.data.tables.raw_table import RawTable
@@ -85,8 +86,8 @@ def read_parquet(
     if arrow_files is None:
         table = _columns(paths, names)
     else:  # one column at a time is in memory
-        columns = [_filed_column(paths, name, arrow_files) for name in names]
-        table = pa.table(columns, names=names)
+        made = {name: partial(_read_column, paths, name) for name in names}
+        table = pa.table(arrow_files.columns("read", made))
     return RawTable(table, name, tuple(files), arrow_files=arrow_files)
 
 
@@ -100,23 +101,19 @@ def _columns(paths: Sequence[Part], names: list[str]) -> pa.Table:
     return settled(pa.concat_tables(tables))
 
 
-def _filed_column(
-    paths: Sequence[Part], name: str, arrow_files: ArrowFiles
-) -> pa.ChunkedArray:
-    """Reads one column of all parts into a file; one part of it is in memory at a time."""
+def _read_column(paths: Sequence[Part], name: str) -> pa.ChunkedArray | Batches:
+    """Reads one column of all parts, of which one part is in memory at a time."""
     first = _columns(paths[:1], [name])
     if pa.types.is_dictionary(first.schema.field(name).type):
         # The parts have dictionaries of their own, which become one.
-        return arrow_files.column(_columns(paths, [name]).column(0))
+        return _columns(paths, [name]).column(0)
 
     def batches() -> Iterator[pa.RecordBatch]:
         yield from first.to_batches()
         for path in paths[1:]:
             yield from _columns([path], [name]).to_batches()
 
-    column = arrow_files.table(first.schema, batches()).column(0)
-    arrow_files.release()
-    return column
+    return Batches(first.schema, batches)
 
 
 def refusing_damage(part: Part) -> AbstractContextManager[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -192,7 +193,8 @@ def _read_inputs(
     others = dict(tables)
     for part, name in (("test", spec.test), ("validation", spec.validation)):
         if is_table_source(name if isinstance(name, str) else None):
-            others[part] = read_raw(str(name), spec.csv, arrow_files)
+            files = arrow_files.of(part) if arrow_files else None
+            others[part] = read_raw(str(name), spec.csv, files)
     for part in (part for part in others if part != "train"):
         warnings += run_checks("other_table", train, others[part])
     return _Inputs(reports, others, warnings)
@@ -216,10 +218,8 @@ def select_columns(
     if files is None:
         typed = in_threads(lambda name: typed_column(raw, name, columns[name]), columns)
         return TypedTable(dict(zip(columns, typed, strict=True)), len(raw))
-    filed = {
-        name: files.column(typed_column(raw, name, column)) for name, column in columns.items()
-    }
-    return TypedTable(FiledColumns(filed, files), len(raw))
+    made = {name: partial(typed_column, raw, name, columns[name]) for name in columns}
+    return TypedTable(FiledColumns(files.columns("typed", made), files), len(raw))
 
 
 def labelled_table(
@@ -274,27 +274,34 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -
     Classes that are whole numbers are integers, also where they are written as 1.0.
     """
     run_checks("table", raw, target)
-    values = typed_column(raw, target, column)
     if column.type == "category":
+        values = typed_column(raw, target, column)
         if values.null_count:  # NaN, which is not a missing cell
             return np.asarray(values.cast(pa.string()).to_pylist(), np.str_)
         words = np.asarray(values.chunk(0).dictionary.to_pylist(), np.str_)
         return words[np.concatenate([np.asarray(chunk.indices) for chunk in values.chunks])]
-    numbers = np.asarray(values)
-    del values
+
+    def numbers() -> np.ndarray:
+        return _target_numbers(raw, target, column, classes=classes)
+
+    if raw.arrow_files is None:
+        return numbers()
+    return raw.arrow_files.numbers("targets", numbers)
+
+
+def _target_numbers(
+    raw: RawTable, target: str, column: ColumnSpec, *, classes: bool
+) -> np.ndarray:
+    """Returns targets that are numbers, which are integers where they are written so."""
+    numbers = np.asarray(typed_column(raw, target, column))
     if classes and _whole(numbers):
-        return _kept_targets(raw, numbers.astype(np.int64))
+        return numbers.astype(np.int64)
     kind = raw.columns.schema.field(target).type
     text = raw.columns.column(target)
     fractions = pa.types.is_floating(kind) or (
         pa.types.is_string(kind) and pc.any(pc.match_substring_regex(text, "[.,eE]")).as_py()
     )
-    return _kept_targets(raw, numbers if fractions else numbers.astype(np.int64))
-
-
-def _kept_targets(raw: RawTable, numbers: np.ndarray) -> np.ndarray:
-    """Returns targets, mapped into memory from a file where the table is in files."""
-    return numbers if raw.arrow_files is None else raw.arrow_files.numbers(numbers)
+    return numbers if fractions else numbers.astype(np.int64)
 
 
 def _whole(numbers: np.ndarray) -> bool:

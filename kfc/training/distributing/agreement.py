@@ -52,6 +52,35 @@ def check_same_training(replicas: OneReplica, about: str) -> None:
         _check_equal(replicas.table(_parts(about.encode())), "the spec, rows and versions")
 
 
+def own_tables(replicas: OneReplica, identity: str) -> tuple[Finding, ...]:
+    """Finds workers that train on rows of a file of their own, encoded once more.
+
+    Args:
+        replicas: Replicas of the training; all processes call this function.
+        identity: Text that tells the file of the encoded rows from others, see
+            `kfc.system.DiskArray.file_identity`; empty for rows in memory.
+
+    Raises:
+        WorkerError: If another process has ended.
+    """
+    if replicas.cluster is None:
+        return ()
+    numbers = _parts(identity.encode()) if identity else [0.0] * _DIGITS
+    others = _others(replicas.table(numbers))
+    if not others:
+        return ()
+    return (
+        Finding(
+            f"worker {others}",
+            "the file of encoded rows that worker 1 reads",
+            "another one, encoded on its own",
+            "Set data.cache to a folder on a disk that all workers share, so that they share "
+            "the work; the result is the same.",
+            severity="warning",
+        ),
+    )
+
+
 def _parts(content: bytes) -> list[float]:
     digest = hashlib.sha256(content).digest()
     return [float(part) for part in np.frombuffer(digest[: 2 * _DIGITS], np.uint16)]
@@ -59,15 +88,19 @@ def _parts(content: bytes) -> list[float]:
 
 def _check_equal(table: np.ndarray, what: str) -> None:
     """Checks that all processes have the numbers of the first, (processes, numbers)."""
-    others = [number + 1 for number, row in enumerate(table) if (row != table[0]).any()]
-    if others:
-        named = ", ".join(map(str, others))
+    if others := _others(table):
         raise WorkerError(
             Finding(
-                f"worker {named}",
+                f"worker {others}",
                 f"{what} of worker 1",
                 "others",
                 "Start every worker with the same command, files and versions, on processors "
                 "of one kind.",
             )
         )
+
+
+def _others(table: np.ndarray) -> str:
+    """Returns the numbers of the processes whose row is not that of the first."""
+    others = [number + 1 for number, row in enumerate(table) if (row != table[0]).any()]
+    return ", ".join(map(str, others))

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from kfc.errors import WorkerError
-from kfc.training.distributing import OneReplica, agree_on_signal, check_same_training
+from kfc.training.distributing import (
+    OneReplica,
+    agree_on_signal,
+    check_same_training,
+    own_tables,
+)
 
 
 def cluster_of(*others):
@@ -38,3 +43,12 @@ def test_other_weights_on_a_worker_are_refused():
 def test_another_spec_on_a_worker_is_refused():
     with pytest.raises(WorkerError, match="the spec, rows and versions of worker 1"):
         check_same_training(cluster_of(lambda numbers: [0.5, *numbers[1:]]), "a spec")
+
+
+def test_a_worker_with_a_table_of_its_own_is_named():
+    same, other = (lambda numbers: numbers), (lambda numbers: [*numbers[:-1], numbers[-1] + 1])
+    (finding,) = own_tables(cluster_of(same, other), "7 100 5")
+    assert str(finding).startswith("worker 3: expected the file of encoded rows that worker 1")
+    assert finding.severity == "warning"
+    assert own_tables(cluster_of(same, same), "7 100 5") == ()
+    assert own_tables(OneReplica(), "7 100 5") == ()

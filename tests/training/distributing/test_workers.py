@@ -47,6 +47,12 @@ def in_one_process(folder, **overrides):
     return kfc.fit("digits", overrides=given, runs=folder / "one", verbose=False)
 
 
+def files_of(runs):
+    """The bytes of every file of the only encoded table."""
+    (entry,) = (runs / ".tables").glob("*/table")
+    return {path.name: path.read_bytes() for path in entry.iterdir()}
+
+
 def relative_difference(run, other):
     pairs = zip(run.network.get_weights(), other.network.get_weights(), strict=True)
     largest = max(np.abs(weight).max() for weight in run.network.get_weights())
@@ -91,15 +97,22 @@ def test_a_parquet_folder_on_the_disk_trains_as_in_one_process(clusters, tmp_pat
     settings = [f"{key}={value}" for key, value in said.items()]
     spec = tmp_path / "spec.yaml"
     spec.write_text("name: parts\n")
-    place = ["--runs", str(tmp_path / "runs"), "--json", "--quiet"]
-    (done,) = clusters({"workers": 2, "command": ["fit", str(spec), *settings, *place]})
-    assert done["codes"] == [0, 0], done["logs"]
-    entries = list((tmp_path / "runs" / ".tables").glob("*/table"))
-    assert len(entries) == 1  # both workers read the rows that one of them has encoded
-    run = kfc.load(tmp_path / "runs" / "0001-parts")
+    command = ["fit", str(spec), *settings, "--json", "--quiet"]
+    shared, apart, other = ([*command, "--runs", str(tmp_path / name)] for name in "sao")
+    done, warned = clusters(
+        {"workers": 2, "command": shared}, {"workers": 2, "command": apart, "others": other}
+    )
+    assert done["codes"] == warned["codes"] == [0, 0], [done["logs"], warned["logs"]]
+    for runs in "sao":  # the workers of the first cluster share a folder, and the work
+        assert len(list((tmp_path / runs / ".tables").glob("*/table"))) == 1
+        assert not list((tmp_path / runs / ".tables").glob("*/work"))
+    run, own = (kfc.load(tmp_path / runs / "0001-parts") for runs in "sa")
+    assert run.weights_sha256 == own.weights_sha256
+    assert [run.warnings, [each["path"] for each in own.warnings]] == [[], ["worker 2"]]
     said["training.engine"] = "graph"
     one = kfc.fit({"name": "parts"}, overrides=said, runs=tmp_path / "one", verbose=False)
     assert run.spec.data.stream == "always"
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "s")
     assert len(one.history["loss"]) == 2
     assert run.num_rows["train"] % 27 == 20
     assert relative_difference(one, run) < 1e-5

@@ -2,6 +2,8 @@
 
     python worker_processes.py FOLDER '[{"workers": 2, "command": ["fit", ...], "kill": 1}]'
 
+`others` is the command of all workers but the first, where it is another one.
+
 It prints for each cluster the exit codes of its workers and, where one was killed, the
 seconds until the last one had ended. `kill` is the number of a worker, from 0; it dies once
 the run, a pattern of its folder, has a checkpoint, and `seconds` later.
@@ -51,8 +53,10 @@ def worker(addresses, index, command, log):
 def run_cluster(folder, number, cluster):
     addresses = free_addresses(cluster["workers"])
     logs = [folder / f"{number}-{index}.log" for index in range(len(addresses))]
+    command, others = cluster["command"], cluster.get("others", cluster["command"])
     children = [
-        worker(addresses, index, cluster["command"], log) for index, log in enumerate(logs)
+        worker(addresses, index, others if index else command, log)
+        for index, log in enumerate(logs)
     ]
     found = {}
     victim = cluster.get("kill")
