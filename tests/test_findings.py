@@ -260,7 +260,7 @@ TRIGGERS = {
     "loss_not_finite": lambda: run_check("loss_not_finite", 3, 0, 10),
     "weights_not_finite": lambda: run_check("weights_not_finite", False, 0, 10),
     "metric_not_finite": lambda: run_check("metric_not_finite", {"loss": np.inf}, "epoch 1"),
-    "no_better_than_constant": trained([1.0] * 5, log_loss=2.4),
+    "no_better_than_constant": trained([2.0, 1.5, 1.2, 1.1, 1.0], log_loss=2.4),
     "loss_has_grown": trained([1.0] * 17 + [3.0] * 3),
     "loss_oscillates": trained([1.0] * 6 + [0.4, 0.9] * 4),
     "held_out_loss_has_grown": trained(
