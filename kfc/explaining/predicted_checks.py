@@ -6,7 +6,7 @@ from typing import Any
 
 from kfc.errors import Finding
 from kfc.explaining.explanation import Explanation, LayerSignal, brief
-from kfc.spec import Spec
+from kfc.spec import Spec, StepSpec
 
 _LARGE_INPUT = 5.0  # root mean square; scaled inputs have about 1
 _LARGE_LOSS = 4.0  # times the loss of a constant answer
@@ -148,16 +148,39 @@ def rate_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
         return None
     return Finding(
         "training.optimizer.learning_rate",
-        f"a rate below {brief(explanation.stable_rate)}, above which steps along the steepest "
-        "direction grow",
+        _below(explanation.stable_rate),
         f"{rate:g}, with which the loss is predicted to go from {brief(steps.first_loss)} to "
         f"{brief(steps.last_loss)} in {steps.steps} steps",
-        f"Use training.optimizer.learning_rate: {better:g}.",
+        _use_rate(spec, better),
         evidence=_finite(
             rate=rate, stable_rate=explanation.stable_rate, last_loss=steps.last_loss
         ),
-        cure={"training.optimizer.learning_rate": better},
+        cure=_with_rate(spec, better),
     )
+
+
+def _below(stable: float | None) -> str:
+    if stable is None:
+        return "a rate whose first steps learn"
+    return f"a rate below {brief(stable)}, above which steps along the steepest direction grow"
+
+
+def _with_rate(spec: Spec, rate: float) -> dict[str, Any]:
+    """Returns the change of a spec that gives it a rate, or a schedule such a largest one."""
+    optimizer, path = spec.training.optimizer, "training.optimizer.learning_rate"
+    schedule = optimizer.schedule()
+    if schedule is None:
+        return {path: rate}
+    if isinstance(schedule, StepSpec):
+        factor = rate / optimizer.largest_rate
+        return {f"{path}.values": [float(f"{v * factor:.3g}") for v in schedule.values]}
+    return {f"{path}.initial_learning_rate": rate}
+
+
+def _use_rate(spec: Spec, rate: float) -> str:
+    ((path, value),) = _with_rate(spec, rate).items()
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"Use {path}: {shown}."
 
 
 def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
@@ -173,9 +196,9 @@ def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
         f"a rate nearer to {brief(stable)}, above which steps along the steepest direction "
         "grow",
         f"{rate:g}, with which the loss is predicted to stay at {brief(steps.last_loss)}",
-        f"Use training.optimizer.learning_rate: {better:g}.",
+        _use_rate(spec, better),
         evidence=_finite(rate=rate, stable_rate=stable),
-        cure={"training.optimizer.learning_rate": better},
+        cure=_with_rate(spec, better),
     )
 
 

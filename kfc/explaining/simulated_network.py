@@ -135,6 +135,18 @@ class SimulatedNetwork:
         return first + [w for layer in self.layers for w in layer.weights.values()]
 
     @property
+    def kinds(self) -> list[tuple[str, int]]:
+        """Kind of each trained array, as in `rate_factors`, and inputs of its layer."""
+        scale = self.input_scale
+        found = [] if scale is None else [("input_scale", len(scale))]
+        names = {"kernel": "kernel", "projection": "kernel", "slope": "activation"}
+        return found + [
+            (names.get(name, "bias"), len(layer.weights["kernel"]))
+            for layer in self.layers
+            for name in layer.weights
+        ]
+
+    @property
     def outputs(self) -> int:
         """Number of outputs."""
         return int(self.layers[-1].weights["kernel"].shape[1])

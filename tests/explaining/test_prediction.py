@@ -73,7 +73,7 @@ def test_a_summary_is_json_and_a_table_has_every_layer():
         ("digits", {"network.init": "unit_variance"}, "network", "unit_variance"),
         ("digits", {"training.loss": "dice"}, "loss", "the loss dice"),
         ("digits", {"training.class_weight": "balanced"}, "loss", "class_weight"),
-        ("digits", {"training.optimizer": "lion"}, "steps", "lion"),
+        ("digits", {"training.optimizer": "muon"}, "steps", "muon"),
         ("mnist", {"data.source": "tfds:no_such_set"}, "data", "tensorflow-datasets"),
     ],
 )
