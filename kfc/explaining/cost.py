@@ -21,7 +21,7 @@ _PROBE_SECONDS = 0.006
 
 
 def num_parameters(spec: Spec, inputs: int, outputs: int) -> int:
-    """Returns the number of trained weights of a network without embeddings and members.
+    """Returns the number of trained weights of a network without embeddings.
 
     Args:
         spec: Valid spec.
@@ -36,7 +36,10 @@ def num_parameters(spec: Spec, inputs: int, outputs: int) -> int:
         if spec.network.block.name == "residual" and width != hidden.units:
             count += hidden.units * width
         width = hidden.units
-    return count + outputs * (width + 1)
+    members = spec.network.members
+    if members > 1:
+        count += members * inputs
+    return count + members * outputs * (width + 1)
 
 
 def memory_bytes(spec: Spec, inputs: int, outputs: int, *, rows: int, row_bytes: int) -> int:
@@ -50,7 +53,7 @@ def memory_bytes(spec: Spec, inputs: int, outputs: int, *, rows: int, row_bytes:
         row_bytes: Bytes of an encoded row.
     """
     widths = [inputs, *(layer.units for layer in spec.network.layers()), outputs]
-    batch = max(spec.training.batch_size, EVALUATION_BATCH)
+    batch = max(spec.training.batch_size, EVALUATION_BATCH) * spec.network.members
     weights = num_parameters(spec, inputs, outputs)
     needed = training_bytes(weights=weights, units=batch * sum(widths))
     return int(needed + rows * row_bytes + COMPILER_BYTES + _TENSORFLOW_BYTES)
@@ -95,6 +98,6 @@ def seconds_per_epoch(
     widths = [inputs, *(layer.units for layer in spec.network.layers()), outputs]
     products = sum(a * b for a, b in itertools.pairwise(widths))
     weights = num_parameters(spec, inputs, outputs)
-    batch = min(spec.training.batch_size, rows)
+    batch = min(spec.training.batch_size, rows) * spec.network.members
     step = _STEP_SECONDS + weights * _WEIGHT_SECONDS + _PASSES * batch * products / rate
     return spec.training.steps_per_epoch(rows) * step

@@ -83,6 +83,9 @@ def _explained(spec: Spec, sample: RowSample | str, rate: float) -> Explanation:
     reasons = not_simulated(spec, sample)
     if isinstance(sample, str):
         return Explanation(spec.name, "none", not_predicted=reasons)
+    if spec.network.members > 1:
+        note = f"; one of {spec.network.members} members"
+        sample = replace(sample, origin=sample.origin + note)
     inputs, outputs = sample.x.shape[1], _num_outputs(spec, sample)
     explanation = Explanation(spec.name, sample.origin, inputs, outputs)
     if NETWORK in reasons:
@@ -105,7 +108,7 @@ def _explained(spec: Spec, sample: RowSample | str, rate: float) -> Explanation:
     loss = loss_of(spec.training.loss, classes=sample.classes)
     if loss is None:
         raise ValueError("training.loss: expected a loss with a formula")
-    network = simulated_network(spec, inputs, outputs, loss)
+    network = simulated_network(spec, inputs, outputs, loss, sample.x)
     return _simulated(spec, sample, network, explanation)
 
 
@@ -168,9 +171,9 @@ def _with_steps(
     if first.outcome == "learns" or rate is None or stable == 0 or stable == float("inf"):
         return explanation
     others = [one_digit(0.3 * stable), one_digit(0.03 * stable)] if stable else []
-    if stable is None:  # steps of a size of their own: tenths, or tens, of the rate
-        factors = (0.1, 0.01) if first.outcome == "diverges" else (10.0, 100.0)
-        others = [float(f"{factor * rate:.3g}") for factor in factors]
+    if stable is None:  # the rate is the size of a step
+        factor = 0.03 if first.outcome == "diverges" else 30.0
+        others = [one_digit(rate * factor**power) for power in (1, 2, 3)]
     for other in others:
         if steps_at(other).outcome == "learns":
             if other < rate:
