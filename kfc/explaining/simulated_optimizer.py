@@ -208,11 +208,17 @@ def _squares(network: SimulatedNetwork, x: Array, y: Array, batch: int) -> list[
     """
     size = max(1, len(x) // _PARTS)
     firsts = range(0, size * (len(x) // size), size)
-    parts = [network.run(x[i : i + size], y[i : i + size]).gradients for i in firsts]
-    found = []
-    for gradients in zip(*parts, strict=True):
-        square = np.mean(gradients, axis=0) ** 2
-        noise = np.mean(np.square(gradients), axis=0) - square
-        v = square + np.maximum(noise, 0.0) * min(1.0, size / batch)
+    sums = [np.zeros_like(w) for w in network.weights]
+    squares = [np.zeros_like(w) for w in network.weights]
+    for first in firsts:
+        part = slice(first, first + size)
+        gradients = network.run(x[part], y[part]).gradients
+        for total, square, g in zip(sums, squares, gradients, strict=True):
+            total += g
+            square += g * g
+    found, parts = [], len(firsts)
+    for total, square in zip(sums, squares, strict=True):
+        mean = (total / parts) ** 2
+        v = mean + np.maximum(square / parts - mean, 0.0) * min(1.0, size / batch)
         found.append(v + _FLOOR * v.mean())
     return found

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kfc.data import evenly
 from kfc.spec import (
     ConstantSpec,
     CosineSpec,
@@ -114,7 +115,7 @@ def rates_of_steps(
     places, rise = np.arange(steps), 0
     rates = np.full(steps, optimizer.largest_rate)
     if schedule is not None:
-        looked_at = np.unique(np.linspace(0, total - 1, min(total, _LOOKED_AT)).astype(int))
+        looked_at = evenly(total, _LOOKED_AT)
         found = rates_at(schedule, looked_at, per_epoch, epochs)
         rise = int(looked_at[np.argmax(found >= _LARGE * found.max())])
         half = max(steps // 2, 1)
