@@ -333,6 +333,8 @@ CHECKS = (
         _STRUCTURE,
         "warning",
     ),
+    Check("KFC304", "rows_depend_on_others", "structure", NumbersError, _STRUCTURE, "warning"),
+    Check("KFC305", "batch_of_one", "structure", NumbersError, _STRUCTURE, "warning"),
     # A plain Keras model meets its loss: (subject).
     Check("KFC311", "softmax_of_one", "outputs", NumbersError, _OUTPUTS, may_accept=True),
     Check(

@@ -386,6 +386,14 @@ OF_STEPS = {
     "squared_error_for_classes": examined(
         "structure", num_classes=3, spec=load_spec({"training": {"loss": "mse"}})
     ),
+    "rows_depend_on_others": examined(
+        "structure", layers=lambda: [dense(8), keras_layer("Softmax", axis=0)]
+    ),
+    "batch_of_one": examined(
+        "structure",
+        layers=lambda: [dense(8), keras_layer("BatchNormalization")],
+        batch_size=1,
+    ),
     "softmax_of_one": examined(
         "outputs", y=Y % 2, loss="binary_crossentropy", output=(1, "softmax")
     ),
