@@ -254,6 +254,7 @@ CHECKS = (
     Check("KFC186", "gradient_fades", "explained", SpecError, _PREDICTED, "warning"),
     Check("KFC187", "rate_too_large", "explained", SpecError, _PREDICTED, "warning"),
     Check("KFC188", "rate_too_small", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC189", "rate_hardly_reached", "explained", SpecError, _PREDICTED, "warning"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
     Check(
         "KFC107",

@@ -249,6 +249,13 @@ TRIGGERS = {
     "gradient_fades": explained(network__activation="sigmoid", network__hidden=[32] * 12),
     "rate_too_large": explained(training__optimizer__learning_rate=10.0),
     "rate_too_small": explained(training__optimizer__learning_rate=1e-8),
+    "rate_hardly_reached": explained(
+        training__optimizer__learning_rate={
+            "name": "constant",
+            "initial_learning_rate": 0.001,
+            "warmup_epochs": 500,
+        }
+    ),
     "monitor_undefined": undefined_monitor,
     "too_few_for_intervals": too_few_held_out,
     "not_distributed": of_replicas,

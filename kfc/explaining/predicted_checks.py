@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from kfc.errors import Finding
 from kfc.explaining.explanation import Explanation, LayerSignal, brief
+from kfc.explaining.simulated_schedule import rates_at
 from kfc.spec import Spec, StepSpec
 
 _LARGE_INPUT = 5.0  # root mean square; scaled inputs have about 1
@@ -16,6 +19,9 @@ _CONSTANT = 0.9  # share of units that answer the same for every row
 _SATURATED = 0.7  # share of outputs whose slope is almost 0
 _SMALL_GRADIENT = 1e-5  # in the first hidden layer, of that of the last one
 _SLOW = 1e-5  # of the largest stable rate
+_PARTS_OF_EPOCH = 20  # at which the rate of a schedule is looked at
+_LEAST_REACHED = 0.5  # of the largest rate of a schedule, which a warm-up should reach
+_LEAST_MEAN = 0.01  # of the largest rate: the steps of the training are those of a hundredth
 
 _INITIALIZERS = {"relu": "he_normal", "selu": "lecun_normal"}
 """Initializer that keeps the signal of an activation; glorot_uniform for others.
@@ -199,6 +205,39 @@ def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
         _use_rate(spec, better),
         evidence=_finite(rate=rate, stable_rate=stable),
         cure=_with_rate(spec, better),
+    )
+
+
+def rate_hardly_reached(spec: Spec, explanation: Explanation) -> Finding | None:
+    """Finds a schedule whose warm-up outlasts the training, or whose rate is soon near 0."""
+    optimizer, epochs = spec.training.optimizer, spec.training.epochs
+    schedule = optimizer.schedule()
+    if schedule is None:
+        return None
+    rates = rates_at(schedule, np.arange(epochs * _PARTS_OF_EPOCH), _PARTS_OF_EPOCH, epochs)
+    largest = float(rates.max()) / optimizer.largest_rate
+    mean = float(rates.mean()) / optimizer.largest_rate
+    if largest >= _LEAST_REACHED and mean >= _LEAST_MEAN:
+        return None
+    path = "training.optimizer.learning_rate"
+    if largest < _LEAST_REACHED:
+        warmup = float(f"{0.05 * epochs:.2g}")
+        return Finding(
+            f"{path}.warmup_epochs",
+            f"a warm-up that ends within the {epochs} epochs of the training",
+            f"{schedule.warmup_epochs:g} epochs, so that the rate stays below "
+            f"{brief(100 * largest)} % of the largest one",
+            f"Use {path}.warmup_epochs: {warmup:g}.",
+            evidence={"largest": largest, "mean": mean},
+            cure={f"{path}.warmup_epochs": warmup},
+        )
+    return Finding(
+        path,
+        "a rate that lasts for some of the training",
+        f"a mean of {brief(100 * mean)} % of the largest rate over {epochs} epochs",
+        f"Use {path}: {{name: cosine, initial_learning_rate: {optimizer.largest_rate:g}}}.",
+        evidence={"largest": largest, "mean": mean},
+        cure={path: {"name": "cosine", "initial_learning_rate": optimizer.largest_rate}},
     )
 
 
