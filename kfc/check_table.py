@@ -254,6 +254,7 @@ CHECKS = (
     Check("KFC186", "gradient_fades", "explained", SpecError, _PREDICTED, "warning"),
     Check("KFC187", "rate_too_large", "explained", SpecError, _PREDICTED, "warning"),
     Check("KFC188", "rate_too_small", "explained", SpecError, _PREDICTED, "warning"),
+    Check("KFC189", "rate_hardly_reached", "explained", SpecError, _PREDICTED, "warning"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
     Check(
         "KFC107",
@@ -333,6 +334,8 @@ CHECKS = (
         _STRUCTURE,
         "warning",
     ),
+    Check("KFC304", "rows_depend_on_others", "structure", NumbersError, _STRUCTURE, "warning"),
+    Check("KFC305", "batch_of_one", "structure", NumbersError, _STRUCTURE, "warning"),
     # A plain Keras model meets its loss: (subject).
     Check("KFC311", "softmax_of_one", "outputs", NumbersError, _OUTPUTS, may_accept=True),
     Check(

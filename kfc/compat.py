@@ -529,15 +529,17 @@ def sklearn_rows(name: str) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     folder = Path(found.origin).parent / "datasets" / "data"
 
-    def numbers(file: str, skipped: int = 0, separator: bytes = b",") -> np.ndarray:
+    def numbers(file: str, skipped: int = 0, separator: str = ",") -> np.ndarray:
         content = (folder / file).read_bytes()
         content = gzip.decompress(content) if file.endswith(".gz") else content
-        lines = content.split(b"\n")[skipped:]
-        return np.array([line.split(separator) for line in lines if line], np.float64)
+        lines = content.decode().split("\n")[skipped:]
+        text = separator.join(line for line in lines if line)
+        found = np.fromstring(text, np.float64, sep=separator)
+        return found.reshape(sum(map(bool, lines)), -1)
 
     try:
         if name == "diabetes":
-            x = numbers("diabetes_data_raw.csv.gz", separator=b" ")
+            x = numbers("diabetes_data_raw.csv.gz", separator=" ")
             x = (x - x.mean(axis=0)) / x.std(axis=0) / np.sqrt(len(x))
             return x, numbers("diabetes_target.csv.gz")[:, 0]
         file = {"digits": "digits.csv.gz", "wine": "wine_data.csv"}.get(name, f"{name}.csv")

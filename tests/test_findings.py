@@ -249,6 +249,13 @@ TRIGGERS = {
     "gradient_fades": explained(network__activation="sigmoid", network__hidden=[32] * 12),
     "rate_too_large": explained(training__optimizer__learning_rate=10.0),
     "rate_too_small": explained(training__optimizer__learning_rate=1e-8),
+    "rate_hardly_reached": explained(
+        training__optimizer__learning_rate={
+            "name": "constant",
+            "initial_learning_rate": 0.001,
+            "warmup_epochs": 500,
+        }
+    ),
     "monitor_undefined": undefined_monitor,
     "too_few_for_intervals": too_few_held_out,
     "not_distributed": of_replicas,
@@ -260,7 +267,7 @@ TRIGGERS = {
     "loss_not_finite": lambda: run_check("loss_not_finite", 3, 0, 10),
     "weights_not_finite": lambda: run_check("weights_not_finite", False, 0, 10),
     "metric_not_finite": lambda: run_check("metric_not_finite", {"loss": np.inf}, "epoch 1"),
-    "no_better_than_constant": trained([1.0] * 5, log_loss=2.4),
+    "no_better_than_constant": trained([2.0, 1.5, 1.2, 1.1, 1.0], log_loss=2.4),
     "loss_has_grown": trained([1.0] * 17 + [3.0] * 3),
     "loss_oscillates": trained([1.0] * 6 + [0.4, 0.9] * 4),
     "held_out_loss_has_grown": trained(
@@ -385,6 +392,14 @@ OF_STEPS = {
     "no_activation": examined("structure", layers=lambda: [dense(8, None), dense(8, None)]),
     "squared_error_for_classes": examined(
         "structure", num_classes=3, spec=load_spec({"training": {"loss": "mse"}})
+    ),
+    "rows_depend_on_others": examined(
+        "structure", layers=lambda: [dense(8), keras_layer("Softmax", axis=0)]
+    ),
+    "batch_of_one": examined(
+        "structure",
+        layers=lambda: [dense(8), keras_layer("BatchNormalization")],
+        batch_size=1,
     ),
     "softmax_of_one": examined(
         "outputs", y=Y % 2, loss="binary_crossentropy", output=(1, "softmax")

@@ -12,4 +12,5 @@ def evenly(count: int, most: int) -> np.ndarray:
         count: Number of rows.
         most: Largest number of row numbers.
     """
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+    # Neighbours differ by at least 1, so that no number occurs twice.
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)

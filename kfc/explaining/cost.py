@@ -26,7 +26,7 @@ _PROBE_SECONDS = 0.006
 
 
 def num_parameters(spec: Spec, inputs: int, outputs: int) -> int:
-    """Returns the number of trained weights of a network without embeddings and members.
+    """Returns the number of trained weights of a network without embeddings.
 
     Args:
         spec: Valid spec.
@@ -41,7 +41,10 @@ def num_parameters(spec: Spec, inputs: int, outputs: int) -> int:
         if spec.network.block.name == "residual" and width != hidden.units:
             count += hidden.units * width
         width = hidden.units
-    return count + outputs * (width + 1)
+    members = spec.network.members
+    if members > 1:
+        count += members * inputs
+    return count + members * outputs * (width + 1)
 
 
 def memory_bytes(spec: Spec, inputs: int, outputs: int, *, rows: int, row_bytes: int) -> int:
@@ -55,7 +58,7 @@ def memory_bytes(spec: Spec, inputs: int, outputs: int, *, rows: int, row_bytes:
         row_bytes: Bytes of an encoded row.
     """
     widths = [inputs, *(layer.units for layer in spec.network.layers()), outputs]
-    batch = max(spec.training.batch_size, EVALUATION_BATCH)
+    batch = max(spec.training.batch_size, EVALUATION_BATCH) * spec.network.members
     weights = num_parameters(spec, inputs, outputs)
     state = optimizer_numbers(spec.training.optimizer)
     needed = training_bytes(weights=weights, state=state, units=batch * sum(widths))
@@ -102,6 +105,6 @@ def seconds_per_epoch(
     widths = [inputs, *(layer.units for layer in spec.network.layers()), outputs]
     products = sum(a * b for a, b in itertools.pairwise(widths))
     weights = num_parameters(spec, inputs, outputs)
-    batch = min(spec.training.batch_size, rows)
+    batch = min(spec.training.batch_size, rows) * spec.network.members
     step = _STEP_SECONDS + weights * _WEIGHT_SECONDS + _PASSES * batch * products / rate
     return spec.training.steps_per_epoch(rows) * step

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from kfc.explaining import philox
-from kfc.network import layer_seed
+from kfc.network import he_plus_5, layer_seed, unit_variance
 from kfc.spec import BiasInitializerSpec, InitializerSpec
 
 Array = np.ndarray
@@ -30,19 +30,25 @@ Glorot and Bengio, "Understanding the difficulty of training deep feedforward ne
 """
 
 
-def initial_kernel(init: InitializerSpec, shape: tuple[int, int], seed: int) -> Array:
+def initial_kernel(
+    init: InitializerSpec, shape: tuple[int, int], seed: int, x: Array | None = None
+) -> Array:
     """Returns the kernel that an initializer gives, (inputs, units), float64.
 
     Args:
-        init: Initializer that needs no rows.
+        init: Initializer.
         shape: Numbers of inputs and of units.
         seed: Seed of the layer, see `kfc.network.layer_seed`.
+        x: Inputs of the layer for some rows, (rows, inputs), of an initializer that needs
+            them.
 
     Raises:
-        ValueError: If the initializer looks at rows.
+        ValueError: If the initializer needs rows, and there are none.
     """
     if init.needs_rows:
-        raise ValueError(f"{init.name}: expected an initializer that needs no rows")
+        kernel = _scaled(philox.normal(math.prod(shape), seed), shape[0] ** -0.5, 0.0)
+        kernel = kernel.reshape(shape)
+        return unit_variance(kernel, _rows(init, x) @ kernel).astype(np.float64)
     options = init.options
     if init.name == "orthogonal":
         return float(options["gain"]) * _orthogonal(shape, seed)
@@ -52,28 +58,40 @@ def initial_kernel(init: InitializerSpec, shape: tuple[int, int], seed: int) -> 
 
 
 def initial_bias(
-    init: BiasInitializerSpec | None, units: int, seed: int, inputs: int
+    init: BiasInitializerSpec | None,
+    units: int,
+    seed: int,
+    inputs: int,
+    z: Array | None = None,
 ) -> Array:
     """Returns the bias that an initializer gives, (units,), float64.
 
     Args:
-        init: Initializer that needs no rows; None for zeros.
+        init: Initializer; None for zeros.
         units: Number of units.
         seed: Seed of the layer.
         inputs: Number of inputs of the layer.
+        z: Outputs of the kernel for some rows, (rows, units), of an initializer that needs
+            them.
 
     Raises:
-        ValueError: If the initializer looks at rows.
+        ValueError: If the initializer needs rows, and there are none.
     """
     if init is None:
         return np.zeros(units)
-    if init.needs_rows:
-        raise ValueError(f"{init.name}: expected an initializer that needs no rows")
     seed = layer_seed(seed, "bias")
+    if init.needs_rows:
+        return he_plus_5(_rows(init, z), np.random.default_rng(seed)).astype(np.float64)
     if init.name == init.of_inputs:
         bound = 1.0 / math.sqrt(inputs)
         return _scaled_uniform(units, seed, -bound, bound)
     return _drawn(init, units, (units, units), seed)
+
+
+def _rows(init: InitializerSpec, values: Array | None) -> Array:
+    if values is None:
+        raise ValueError(f"{init.name}: expected rows, which it computes weights from")
+    return values
 
 
 def _drawn(init: InitializerSpec, count: int, shape: tuple[int, int], seed: int) -> Array:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from kfc.errors import Finding
 from kfc.explaining.explanation import Explanation, LayerSignal, brief
-from kfc.spec import Spec
+from kfc.explaining.simulated_schedule import rates_at
+from kfc.spec import Spec, StepSpec
 
 _LARGE_INPUT = 5.0  # root mean square; scaled inputs have about 1
 _LARGE_LOSS = 4.0  # times the loss of a constant answer
@@ -16,6 +19,9 @@ _CONSTANT = 0.9  # share of units that answer the same for every row
 _SATURATED = 0.7  # share of outputs whose slope is almost 0
 _SMALL_GRADIENT = 1e-5  # in the first hidden layer, of that of the last one
 _SLOW = 1e-5  # of the largest stable rate
+_PARTS_OF_EPOCH = 20  # at which the rate of a schedule is looked at
+_LEAST_REACHED = 0.5  # of the largest rate of a schedule, which a warm-up should reach
+_LEAST_MEAN = 0.01  # of the largest rate: the steps of the training are those of a hundredth
 
 _INITIALIZERS = {"relu": "he_normal", "selu": "lecun_normal"}
 """Initializer that keeps the signal of an activation; glorot_uniform for others.
@@ -148,16 +154,39 @@ def rate_too_large(spec: Spec, explanation: Explanation) -> Finding | None:
         return None
     return Finding(
         "training.optimizer.learning_rate",
-        f"a rate below {brief(explanation.stable_rate)}, above which steps along the steepest "
-        "direction grow",
+        _below(explanation.stable_rate),
         f"{rate:g}, with which the loss is predicted to go from {brief(steps.first_loss)} to "
         f"{brief(steps.last_loss)} in {steps.steps} steps",
-        f"Use training.optimizer.learning_rate: {better:g}.",
+        _use_rate(spec, better),
         evidence=_finite(
             rate=rate, stable_rate=explanation.stable_rate, last_loss=steps.last_loss
         ),
-        cure={"training.optimizer.learning_rate": better},
+        cure=_with_rate(spec, better),
     )
+
+
+def _below(stable: float | None) -> str:
+    if stable is None:
+        return "a rate whose first steps learn"
+    return f"a rate below {brief(stable)}, above which steps along the steepest direction grow"
+
+
+def _with_rate(spec: Spec, rate: float) -> dict[str, Any]:
+    """Returns the change of a spec that gives it a rate, or a schedule such a largest one."""
+    optimizer, path = spec.training.optimizer, "training.optimizer.learning_rate"
+    schedule = optimizer.schedule()
+    if schedule is None:
+        return {path: rate}
+    if isinstance(schedule, StepSpec):
+        factor = rate / optimizer.largest_rate
+        return {f"{path}.values": [float(f"{v * factor:.3g}") for v in schedule.values]}
+    return {f"{path}.initial_learning_rate": rate}
+
+
+def _use_rate(spec: Spec, rate: float) -> str:
+    ((path, value),) = _with_rate(spec, rate).items()
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"Use {path}: {shown}."
 
 
 def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
@@ -173,9 +202,42 @@ def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
         f"a rate nearer to {brief(stable)}, above which steps along the steepest direction "
         "grow",
         f"{rate:g}, with which the loss is predicted to stay at {brief(steps.last_loss)}",
-        f"Use training.optimizer.learning_rate: {better:g}.",
+        _use_rate(spec, better),
         evidence=_finite(rate=rate, stable_rate=stable),
-        cure={"training.optimizer.learning_rate": better},
+        cure=_with_rate(spec, better),
+    )
+
+
+def rate_hardly_reached(spec: Spec, explanation: Explanation) -> Finding | None:
+    """Finds a schedule whose warm-up outlasts the training, or whose rate is soon near 0."""
+    optimizer, epochs = spec.training.optimizer, spec.training.epochs
+    schedule = optimizer.schedule()
+    if schedule is None:
+        return None
+    rates = rates_at(schedule, np.arange(epochs * _PARTS_OF_EPOCH), _PARTS_OF_EPOCH, epochs)
+    largest = float(rates.max()) / optimizer.largest_rate
+    mean = float(rates.mean()) / optimizer.largest_rate
+    if largest >= _LEAST_REACHED and mean >= _LEAST_MEAN:
+        return None
+    path = "training.optimizer.learning_rate"
+    if largest < _LEAST_REACHED:
+        warmup = float(f"{0.05 * epochs:.2g}")
+        return Finding(
+            f"{path}.warmup_epochs",
+            f"a warm-up that ends within the {epochs} epochs of the training",
+            f"{schedule.warmup_epochs:g} epochs, so that the rate stays below "
+            f"{brief(100 * largest)} % of the largest one",
+            f"Use {path}.warmup_epochs: {warmup:g}.",
+            evidence={"largest": largest, "mean": mean},
+            cure={f"{path}.warmup_epochs": warmup},
+        )
+    return Finding(
+        path,
+        "a rate that lasts for some of the training",
+        f"a mean of {brief(100 * mean)} % of the largest rate over {epochs} epochs",
+        f"Use {path}: {{name: cosine, initial_learning_rate: {optimizer.largest_rate:g}}}.",
+        evidence={"largest": largest, "mean": mean},
+        cure={path: {"name": "cosine", "initial_learning_rate": optimizer.largest_rate}},
     )
 
 

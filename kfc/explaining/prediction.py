@@ -83,16 +83,19 @@ def _explained(spec: Spec, sample: RowSample | str, rate: float) -> Explanation:
     reasons = not_simulated(spec, sample)
     if isinstance(sample, str):
         return Explanation(spec.name, "none", not_predicted=reasons)
+    if spec.network.members > 1:
+        note = f"; one of {spec.network.members} members"
+        sample = replace(sample, origin=sample.origin + note)
     inputs, outputs = sample.x.shape[1], _num_outputs(spec, sample)
     explanation = Explanation(spec.name, sample.origin, inputs, outputs)
     if NETWORK in reasons:
         return replace(explanation, not_predicted=reasons)
-    learning_rate = spec.training.optimizer.options.get("learning_rate")
+    rate_known = STEPS not in reasons
     sizes: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
     explanation = replace(
         explanation,
         input_signal=_rms(sample.x),
-        rate=learning_rate if isinstance(learning_rate, float) else None,
+        rate=spec.training.optimizer.largest_rate if rate_known else None,
         parameters=num_parameters(spec, **sizes) + sample.embedding_weights,
         memory_bytes=memory_bytes(
             spec, **sizes, rows=sample.num_rows, row_bytes=sample.row_bytes
@@ -105,7 +108,7 @@ def _explained(spec: Spec, sample: RowSample | str, rate: float) -> Explanation:
     loss = loss_of(spec.training.loss, classes=sample.classes)
     if loss is None:
         raise ValueError("training.loss: expected a loss with a formula")
-    network = simulated_network(spec, inputs, outputs, loss)
+    network = simulated_network(spec, inputs, outputs, loss, sample.x)
     return _simulated(spec, sample, network, explanation)
 
 
@@ -157,15 +160,21 @@ def _with_steps(
     """Adds the first steps and, where they do not learn, a rate with which they do."""
 
     def steps_at(rate: float | None) -> TrialSteps:
-        return try_steps(network, spec, sample.x, sample.y, steps=steps, rate=rate)
+        rows = sample.num_rows
+        return try_steps(
+            network, spec, sample.x, sample.y, steps=steps, rate=rate, num_rows=rows
+        )
 
     first = steps_at(None)
     explanation = replace(explanation, first_steps=first)
     rate, stable = explanation.rate, explanation.stable_rate
-    if first.outcome == "learns" or rate is None or not stable or not np.isfinite(stable):
+    if first.outcome == "learns" or rate is None or stable == 0 or stable == float("inf"):
         return explanation
-    for factor in (0.3, 0.03):
-        other = one_digit(factor * stable)
+    others = [one_digit(0.3 * stable), one_digit(0.03 * stable)] if stable else []
+    if stable is None:  # the rate is the size of a step
+        factor = 0.03 if first.outcome == "diverges" else 30.0
+        others = [one_digit(rate * factor**power) for power in (1, 2, 3)]
+    for other in others:
         if steps_at(other).outcome == "learns":
             if other < rate:
                 return replace(explanation, better_rate=other)

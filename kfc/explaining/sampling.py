@@ -11,6 +11,7 @@ import numpy as np
 from kfc.compat import sklearn_rows
 from kfc.data import evenly
 from kfc.explaining import philox
+from kfc.explaining.embedded_rows import embedded_sample, member_sample
 from kfc.explaining.prepared_pictures import PreparedPictures, prepared_pictures
 from kfc.network import embedded_one_hots, layer_seed, table_features_float64
 from kfc.preprocessing import TargetScaling, fit_scaling
@@ -38,7 +39,7 @@ class RowSample:
         num_rows: Number of training rows of the spec, predicted.
         row_bytes: Bytes of an encoded row, before it is scaled.
         origin: Description of the rows for the reader.
-        embedding_weights: Number of weights of the embeddings of categories.
+        embedding_weights: Number of weights of the embeddings of numbers and categories.
     """
 
     x: Array
@@ -106,13 +107,17 @@ def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> RowSample
         y = y.astype(np.int64)  # the classes of scikit-learn's sets are 0, 1, ...
         classes = int(y.max()) + 1
     places = evenly(len(x), MOST_ROWS)
+    inputs, weights = embedded_sample(
+        spec, scaling.apply_float64(x.astype(np.float32)[places])
+    )
     return RowSample(
-        scaling.apply_float64(x.astype(np.float32)[places]),
+        member_sample(spec, inputs),
         y[places],
         classes,
         _num_training_rows(spec, len(x), own_test=False, own_validation=False),
         4 * x.shape[1],
         f"{len(places):,} rows of {spec.data.source}",
+        weights,
     )
 
 
@@ -129,7 +134,7 @@ def _prepared(spec: Spec, data: Any) -> RowSample | str:
     x, embedding_weights = _inputs(spec, task, rows.x)
     y = rows.y if task.classification else task.target_scaling.apply_float64(rows.y)
     return RowSample(
-        x,
+        member_sample(spec, x),
         y,
         len(task.class_names),
         _num_training_rows(
@@ -151,8 +156,10 @@ def _inputs(spec: Spec, task: Any, x: Array) -> tuple[Array, int]:
     the start.
     """
     if task.encoding is None:
-        return task.scaling.apply_float64(x), 0
-    parts, count = [table_features_float64(x, task)], 0
+        return embedded_sample(spec, task.scaling.apply_float64(x))
+    features, first = table_features_float64(x, task), task.encoding.num_numbers
+    numbers, count = embedded_sample(spec, features[:, :first])
+    parts = [numbers, features[:, first:]]
     sizes = [code.embedding_size for code in task.encoding.codes if code.embedding_size]
     for (name, one_hot), size in zip(embedded_one_hots(x, task).items(), sizes, strict=True):
         numbers = philox.normal(one_hot.shape[1] * size, layer_seed(spec.seed, name))
@@ -164,8 +171,9 @@ def _inputs(spec: Spec, task: Any, x: Array) -> tuple[Array, int]:
 def _of_pictures(spec: Spec, found: PreparedPictures) -> RowSample:
     """Returns the sample of a prepared set of pictures."""
     scaling = fit_scaling(spec.data.scale or "unit", found.x)
+    inputs, weights = embedded_sample(spec, scaling.apply_float64(found.x))
     return RowSample(
-        scaling.apply_float64(found.x),
+        member_sample(spec, inputs),
         found.y,
         found.classes,
         _num_training_rows(
@@ -176,6 +184,7 @@ def _of_pictures(spec: Spec, found: PreparedPictures) -> RowSample:
         ),
         int(np.prod(found.x.shape[1:])),
         f"{len(found.y):,} of {found.num_rows:,} rows of {spec.data.source}",
+        weights,
     )
 
 

@@ -135,6 +135,18 @@ class SimulatedNetwork:
         return first + [w for layer in self.layers for w in layer.weights.values()]
 
     @property
+    def kinds(self) -> list[tuple[str, int]]:
+        """Kind of each trained array, as in `rate_factors`, and inputs of its layer."""
+        scale = self.input_scale
+        found = [] if scale is None else [("input_scale", len(scale))]
+        names = {"kernel": "kernel", "projection": "kernel", "slope": "activation"}
+        return found + [
+            (names.get(name, "bias"), len(layer.weights["kernel"]))
+            for layer in self.layers
+            for name in layer.weights
+        ]
+
+    @property
     def outputs(self) -> int:
         """Number of outputs."""
         return int(self.layers[-1].weights["kernel"].shape[1])
@@ -212,48 +224,71 @@ def simulated_network(
     inputs: int,
     outputs: int,
     loss: Callable[[Array, Array], tuple[float, Array]],
+    x: Array | None = None,
 ) -> SimulatedNetwork:
     """Returns the untrained network of a spec with the initial weights of its seed.
+
+    Of several members it is the first one. An initializer that needs rows gets a sample of
+    them instead of all training rows.
 
     Args:
         spec: Spec whose parts have formulas here, see `kfc.explaining.not_simulated`.
         inputs: Number of inputs of the first layer.
         outputs: Number of outputs.
         loss: Function of outputs and targets that returns the loss and its gradient.
+        x: Scaled rows, (rows, inputs), for initializers that need rows.
+
+    Raises:
+        ValueError: If an initializer needs rows, and there are none.
     """
     layers: list[SimulatedLayer] = []
     width, network = inputs, spec.network
     residual = network.block.name == "residual"
+    needs_rows = _needs_rows(spec)
     for number, hidden in enumerate(network.layers(), start=1):
         seed = layer_seed(spec.seed, f"hidden_{number}")
-        layers.append(_hidden(f"hidden_{number}", hidden, width, seed, residual=residual))
+        layers.append(_hidden(f"hidden_{number}", hidden, width, seed, x, residual=residual))
         width = hidden.units
+        x = layers[-1].forward(x)[0] if needs_rows and x is not None else None
     seed = layer_seed(spec.seed, "logits")
-    weights = {
-        "kernel": initial_kernel(network.output_init or network.init, (width, outputs), seed),
-        "bias": initial_bias(network.output_bias_init, outputs, seed, width),
-    }
+    if network.members > 1:
+        seed = layer_seed(seed, "member_1")
+    init = network.output_init or network.init
+    kernel = initial_kernel(init, (width, outputs), seed, x)
+    z = None if x is None else x @ kernel
+    bias = initial_bias(network.output_bias_init, outputs, seed, width, z)
+    weights = {"kernel": kernel, "bias": bias}
     layers.append(SimulatedLayer("logits", weights, reference.ACTIVATIONS["linear"]))
     return SimulatedNetwork(layers, loss, np.ones(inputs) if network.input_scale else None)
 
 
+def _needs_rows(spec: Spec) -> bool:
+    network = spec.network
+    inits = [network.output_init or network.init, network.output_bias_init]
+    for layer in network.layers():
+        inits += [layer.init, layer.bias_init]
+    return any(init is not None and init.needs_rows for init in inits)
+
+
 def _hidden(
-    name: str, hidden: HiddenSpec, inputs: int, seed: int, *, residual: bool
+    name: str, hidden: HiddenSpec, inputs: int, seed: int, x: Array | None, *, residual: bool
 ) -> SimulatedLayer:
     """Returns a hidden layer whose options are filled in."""
     if hidden.init is None or hidden.activation is None:
         raise ValueError("expected a filled-in layer; use Network.layers()")
     units = hidden.units
-    weights = {"kernel": initial_kernel(hidden.init, (inputs, units), seed)}
+    kernel = initial_kernel(hidden.init, (inputs, units), seed, x)
+    weights = {"kernel": kernel}
     if hidden.use_bias:
-        weights["bias"] = initial_bias(hidden.bias_init, units, seed, inputs)
+        z = None if x is None else x @ kernel
+        weights["bias"] = initial_bias(hidden.bias_init, units, seed, inputs, z)
     if hidden.normalization != "none":
         weights |= {"gamma": np.ones(units), "beta": np.zeros(units)}
     if hidden.parametric_activation:
         weights["slope"] = np.ones(units)
     if residual and inputs != units:
         own = layer_seed(seed, "projection")
-        weights["projection"] = initial_kernel(hidden.init, (inputs, units), own)
+        weights["projection"] = initial_kernel(hidden.init, (inputs, units), own, x)
     activation = simulated_activation(hidden.activation)
     if activation is None:
         raise ValueError(f"{hidden.activation.name}: expected an activation with a formula")

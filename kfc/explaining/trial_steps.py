@@ -9,7 +9,8 @@ import numpy as np
 from kfc.explaining.simulated_loss import LossFunction
 from kfc.explaining.simulated_network import SimulatedNetwork
 from kfc.explaining.simulated_optimizer import SimulatedOptimizer
-from kfc.spec import Spec
+from kfc.explaining.simulated_schedule import rates_of_steps
+from kfc.spec import OptimizerSpec, Spec
 from kfc.training import epoch_order
 
 Array = np.ndarray
@@ -67,8 +68,12 @@ def try_steps(
     *,
     steps: int,
     rate: float | None = None,
+    num_rows: int | None = None,
 ) -> TrialSteps:
     """Makes the first steps of a training on a sample, in float32 as a training does.
+
+    Learning rate and weight decay follow their schedules, see
+    `kfc.explaining.simulated_schedule.rates_of_steps`.
 
     Args:
         network: Network at the start, which stays as it is.
@@ -76,10 +81,14 @@ def try_steps(
         x: Scaled rows of the sample.
         y: Their targets.
         steps: Number of steps.
-        rate: Learning rate; None for that of the spec.
+        rate: Learning rate, or the largest one of a schedule; None for that of the spec.
+        num_rows: Training rows of the spec, for the schedules; None for those of the sample.
     """
-    network = network.in_float32()
-    optimizer = SimulatedOptimizer(spec.training.optimizer, rate)
+    network, own = network.in_float32(), spec.training.optimizer
+    scaled = 1.0 if rate is None else rate / own.largest_rate
+    optimizer = SimulatedOptimizer(own, kinds=network.kinds if _has_factors(own) else None)
+    per_epoch = spec.training.steps_per_epoch(num_rows or len(x))
+    planned = rates_of_steps(own, steps, per_epoch=per_epoch, epochs=spec.training.epochs)
     generator = np.random.default_rng(spec.seed)
     x = x.astype(np.float32)
     judged = slice(None, None, max(1, len(x) // _JUDGED_ROWS))
@@ -87,10 +96,15 @@ def try_steps(
     with np.errstate(all="ignore"):
         first_loss = network.run(x[judged], y[judged]).loss
         finite = bool(np.isfinite(first_loss))
-        for rows in _batches(spec, len(x), steps) if finite else ():
+        for number, rows in enumerate(_batches(spec, len(x), steps) if finite else ()):
             result = network.run(x[rows], y[rows], generator)
             losses.append(result.loss)
-            weights = optimizer.step(network.weights, result.gradients)
+            weights = optimizer.step(
+                network.weights,
+                result.gradients,
+                rate=scaled * float(planned.rates[number]),
+                decay=float(planned.decays[number]),
+            )
             network.assign([w.astype(np.float32) for w in weights])
             inside = [seen[name] for seen in result.seen for name in ("a", "y")]
             if not all(map(_is_finite, (*inside, *result.gradients, *network.weights))):
@@ -100,6 +114,10 @@ def try_steps(
     last_loss = last_loss if np.isfinite(last_loss) else float("inf")
     chance = chance_loss(network.loss, y, network.outputs)
     return TrialSteps(len(losses), np.array(losses), first_loss, last_loss, chance)
+
+
+def _has_factors(optimizer: OptimizerSpec) -> bool:
+    return any(optimizer.options.get(name) for name in OptimizerSpec.added)
 
 
 def chance_loss(loss: LossFunction, y: Array, outputs: int) -> float:

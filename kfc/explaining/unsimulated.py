@@ -38,24 +38,12 @@ def not_simulated(spec: Spec, sample: RowSample | str) -> dict[str, str]:
 
 def _network_reason(spec: Spec) -> str:
     network = spec.network
-    if network.numeric_embedding is not None:
-        return (
-            f"network.numeric_embedding {network.numeric_embedding.name} has no formula here"
-        )
-    if network.members > 1:
-        return f"network.members is {network.members}, and members have no formula here"
     if network.block.name not in _BLOCKS or network.block.options:
         return f"network.block {network.block.name} has no formula here"
     for number, layer in enumerate(network.layers()):
         if layer.activation is not None and simulated_activation(layer.activation) is None:
             name = layer.activation.name
             return f"the activation {name} of network.hidden[{number}] has no formula here"
-        for init in (layer.init, layer.bias_init):
-            if init is not None and init.needs_rows:
-                return f"the initializer {init.name} computes weights from all training rows"
-    for init in (network.output_init, network.output_bias_init):
-        if init is not None and init.needs_rows:
-            return f"the initializer {init.name} computes weights from all training rows"
     return ""
 
 

@@ -18,6 +18,9 @@ _STEPS = ("steps_diverge", "one_batch_not_learned", "output_constant")
 _CONSEQUENCES = {
     "units_identical": (*_SILENT, *_STEPS),
     "codes_for_numbers": ("target_broadcast",),
+    "batch_of_one": (*_SILENT, *_STEPS),
+    "rows_depend_on_others": ("start_loss_high", *_STEPS),
+    "gradient_missing": ("gradient_vanishes", *_STEPS),
     "units_dead": ("gradient_vanishes", "update_too_small", *_STEPS),
     "gradient_vanishes": ("update_too_small", *_STEPS),
     "relu_output": ("start_loss_high", *_STEPS),

@@ -11,6 +11,7 @@ from kfc.first_steps.steps import Steps
 _LEARNED = 0.9  # of the loss of a constant answer: memory of 32 rows reaches nearly 0
 _DISTINCT_ROWS = 4
 _ONE_CLASS = 1e-3  # loss of a guess on a batch of one class, of which nothing can be learned
+_EXPLODED = 10.0  # times the loss of a guess
 _RATIO = 0.05  # share of the weights that one update changes, where steps fail
 _PLAIN = ("SGD", "TapeSGD")
 
@@ -19,7 +20,9 @@ def steps_diverge(steps: Steps) -> Finding | None:
     """Finds a learning rate whose steps leave the loss above that of a guess.
 
     The rate counts as the cause where the steps are long: for gradient descent above
-    2 / sharpness, otherwise above 5 % of the weights.
+    2 / sharpness, otherwise above 5 % of the weights. It also does where the loss is ten times
+    that of a guess, or NaN: nothing but the steps has changed, and the sharpness grows while
+    they lengthen, as with momentum close to 1.
     """
     start, subject = steps.start, steps.subject
     if subject.make_optimizer is None or subject.warms_up or not math.isfinite(start.loss):
@@ -30,20 +33,20 @@ def steps_diverge(steps: Steps) -> Finding | None:
         return None
     evidence = {"loss": start.loss, "loss_after": steps.loss_after}
     rate, ratio = subject.learning_rate, max(ratios)
-    stable = _stable_rate(steps)
+    stable, explodes = _stable_rate(steps), not steps.loss_after <= _EXPLODED * bound
     if stable is not None:
         evidence |= {"sharpness": steps.sharpness, "stable_rate": stable}
-        if rate <= stable:
+        if rate <= stable and not explodes:
             return None
-        good = stable / 4
+        good = stable / 4 if rate > stable else rate / 10
         why = (
             f"the loss curves by {steps.sharpness:.3g}, and rates above {stable:.2g} overshoot"
         )
     else:
         evidence["update_to_weight"] = ratio
-        if ratio < _RATIO:
+        if ratio < _RATIO and not explodes:
             return None
-        good = rate * 0.01 / ratio
+        good = rate * (0.01 / ratio if ratio >= _RATIO else 0.1)
         why = f"one update is {ratio:.2g} of the weights"
     return Finding(
         "learning_rate",

@@ -76,7 +76,7 @@ class Steps:
                 with tf.GradientTape() as inner:
                     inner.watch(variables)
                     loss = self.subject.loss.mean(y, model(x, training=True))
-                gradients = inner.gradient(loss, variables)
+                gradients = inner.gradient(loss, variables, unconnected_gradients="zero")
                 dot = tf.add_n(
                     [tf.reduce_sum(g * v) for g, v in zip(gradients, vector, strict=True)]
                 )

@@ -15,6 +15,7 @@ gives 0.19."""
 _MOST_RATE = 0.95  # a unit then learns from one row in twenty
 _ROWS = 32
 _OF_NUMBERS = ("mse", "mean_squared_error", "mae", "mean_absolute_error", "huber", "log_cosh")
+_OTHERWISE = 1e-3  # of the outputs: rounding differs with the size of a batch
 _AFFINE = 1e-4  # of the spread: rounding of float32 in a few layers
 
 
@@ -116,6 +117,54 @@ def no_activation(subject: Subject) -> Finding | None:
         f"none: {len(dense) - 1} of them are together one linear function",
         "Set activation to relu, or leave the hidden layers out.",
         evidence={"layers": len(dense) - 1, "bend": bend / spread},
+        cure=cure,
+    )
+
+
+def rows_depend_on_others(subject: Subject) -> Finding | None:
+    """Finds a network whose answer for a row depends on the other rows of the batch.
+
+    The first half of some rows is answered alone and beside the second half, as at inference.
+    A softmax over the batch, or a mean over it, is the usual cause.
+    """
+    x = subject.some[0][: 2 * _ROWS]
+    half = len(x) // 2
+    if not half:
+        return None
+    alone = np.asarray(subject.copy(x[:half], training=False), np.float64)
+    beside = np.asarray(subject.copy(x, training=False), np.float64)
+    if beside.shape[:1] != (len(x),) or not np.isfinite(beside).all():
+        return None
+    difference, size = np.abs(beside[:half] - alone).max(), np.abs(beside).max()
+    if difference <= _OTHERWISE * size:
+        return None
+    return Finding(
+        "layers",
+        "an answer for each row that does not depend on the other rows of the batch",
+        f"answers that change by {difference / size:.2g} of their size with these rows",
+        "Let softmax, means and normalizations use the last axis, as axis=-1, not axis=0.",
+        evidence={"difference": float(difference / size), "rows": len(x)},
+    )
+
+
+def batch_of_one(subject: Subject) -> Finding | None:
+    """Finds batch normalization in batches of one row, whose deviations from their mean are 0.
+
+    While training, such a layer gives the same outputs for every row. Ioffe and Szegedy,
+    "Batch normalization: accelerating deep network training by reducing internal covariate
+    shift", 2015, https://arxiv.org/abs/1502.03167.
+    """
+    kind = keras.layers.BatchNormalization
+    found = [each for each in layers_of(subject.network) if isinstance(each, kind)]
+    if subject.batch_size > 1 or not any(each.trainable for each in found):
+        return None
+    cure = {} if subject.spec is None else {"training.batch_size": 32}
+    return Finding(
+        "batch_size",
+        "several rows in a batch, whose mean and variance the normalization takes",
+        f"1, with which {len(found)} layers give the same outputs for every row",
+        "Set batch_size to 32, or use layer normalization.",
+        evidence={"batch_size": subject.batch_size, "layers": len(found)},
         cure=cure,
     )
 

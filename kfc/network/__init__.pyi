@@ -21,6 +21,8 @@ from .reseeding import can_reseed as can_reseed
 from .reseeding import reseed as reseed
 from .row_initializers import initialize_from_rows as initialize_from_rows
 from .row_initializers import keys_of_rows as keys_of_rows
+from .row_statistics import he_plus_5 as he_plus_5
+from .row_statistics import unit_variance as unit_variance
 from .same_structure import check_architecture as check_architecture
 from .same_structure import check_meaning as check_meaning
 from .seeds import layer_seed as layer_seed

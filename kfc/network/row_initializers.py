@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from kfc.data import Rows
+from kfc.network.row_statistics import he_plus_5, unit_variance
 from kfc.network.seeds import layer_seed
 from kfc.spec import BiasInitializerSpec, InitializerSpec, Spec
 
@@ -26,8 +27,6 @@ ACTIVATION_BYTES = 2**28
 """Largest size of a layer's inputs and outputs over all rows, in float32."""
 
 _CHUNK = 4096  # rows that pass through the earlier layers at once
-_CONSTANT = 2.0**-20  # share of the root mean square that rounding alone may reach
-_MIXED_ROWS = 5
 
 
 class _Initialized(NamedTuple):
@@ -79,48 +78,6 @@ def initialize_from_rows(network: keras.Model, spec: Spec, rows: Rows) -> None:
             z = products(inputs, layer.kernel.numpy())
             bias = he_plus_5(z, np.random.default_rng(seed))
             layer.bias.assign(bias.reshape(layer.bias.shape))
-
-
-def unit_variance(kernel: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Returns a kernel whose outputs have variance 1, instead of those of `z`.
-
-        w_ij / s_j    with s_j^2 = mean_r (z_rj - mean z_j)^2
-
-    A column that is constant up to the rounding of float32, whose s_j is at most 2^-20 times
-    the root mean square of z_j, keeps its weights: no scale gives it variance 1.
-
-    Args:
-        kernel: Kernel, (inputs, units), or one for each member, (members, inputs, units).
-        z: Its outputs, (rows, units) or (rows, members * units).
-    """
-    exact = z.astype(np.float64)
-    spread = exact.std(axis=0)
-    varies = spread > _CONSTANT * np.sqrt((exact**2).mean(axis=0))
-    divisor = np.where(varies & np.isfinite(spread), spread, 1.0)
-    shape = (*kernel.shape[:-2], 1, kernel.shape[-1])
-    return (kernel / divisor.reshape(shape)).astype(np.float32)
-
-
-def he_plus_5(z: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Returns biases that put the zero of each unit at a random mean of five rows.
-
-        b_j = - sum_k u_jk z_(row jk),j    with u ~ Exp(1), divided by its sum over k
-
-    The rows of each unit are drawn with replacement.
-
-    Args:
-        z: Outputs before the bias, (rows, units).
-        generator: Source of the random numbers: first the rows, then the weights.
-
-    Returns:
-        Biases, (units,), float32.
-    """
-    units = z.shape[1]
-    rows = generator.integers(0, len(z), (_MIXED_ROWS, units))
-    weights = generator.exponential(size=(_MIXED_ROWS, units))
-    weights /= weights.sum(axis=0)
-    bias = -(weights * z[rows, np.arange(units)]).sum(axis=0)
-    return bias.astype(np.float32)
 
 
 def products(inputs: np.ndarray, kernel: np.ndarray) -> np.ndarray:

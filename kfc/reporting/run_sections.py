@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -232,12 +233,29 @@ def _importance_sections(facts: RunFacts) -> list[Section]:
 
 
 def _findings_section(facts: RunFacts) -> Section:
-    warnings = facts.run.warnings
-    if not warnings:
-        return Section("findings", "Findings", [Text("The checks of the data found nothing.")])
+    tables = [
+        _findings_table(title, found)
+        for title, found in (
+            ("Findings of the checks", facts.run.warnings),
+            (
+                "Findings while it trained that did not hold at the end",
+                facts.run.passed_warnings,
+            ),
+        )
+        if found
+    ]
+    nothing = [Text("The checks of the data and of the training found nothing.")]
+    return Section("findings", "Findings", tables or nothing)
+
+
+def _findings_table(title: str, found: Sequence[Mapping[str, Any]]) -> Table:
     keys = ("code", "name", "path", "cause", "cure")
     rows: list[list[Cell | str]] = [
-        [shown(warning.get(key) or "", 300) for key in keys] for warning in warnings
+        [
+            *(shown(finding.get(key) or "", 300) for key in keys),
+            str(finding.get("evidence", {}).get("first_epoch", "")),
+        ]
+        for finding in found
     ]
-    head = ["code", "check", "where", "finding", "what to do"]
-    return Section("findings", "Findings", [Table("Findings of the checks", head, rows)])
+    head = ["code", "check", "where", "finding", "what to do", "after epoch"]
+    return Table(title, head, rows)

@@ -11,7 +11,6 @@ from kfc.data import Parts, check_parts, evenly
 from kfc.errors import NumbersError
 from kfc.first_steps import LossFacts, Subject, examine_network, without_consequences
 from kfc.runs.plan import Plan
-from kfc.spec import OptimizerSpec, StepSpec
 from kfc.training import build_loss, build_optimizer
 
 Checks = Literal["none", "data", "start"]
@@ -54,7 +53,7 @@ def subject_of(plan: Plan) -> Subject:
     facts = LossFacts.of(inner)
     facts = LossFacts(loss, facts.name, facts.compared, task.classification, facts.of_ratios)
     schedule = training.optimizer.schedule()
-    rate = _largest_rate(training.optimizer)
+    rate = training.optimizer.largest_rate
     constant = training.optimizer.with_learning_rate(rate)
     steps = training.steps_per_epoch(len(train))
     return Subject(
@@ -70,12 +69,3 @@ def subject_of(plan: Plan) -> Subject:
         num_classes=len(task.class_names),
         spec=spec,
     )
-
-
-def _largest_rate(optimizer: OptimizerSpec) -> float:
-    schedule = optimizer.schedule()
-    if schedule is None:
-        return float(optimizer.options["learning_rate"])
-    if isinstance(schedule, StepSpec):
-        return max(schedule.values)
-    return float(schedule.initial_learning_rate)

@@ -60,6 +60,7 @@ class _ResultRecord(BaseModel, strict=True, extra="allow"):
     metrics: dict[str, float]
     baseline: dict[str, float] = {}
     warnings: list[dict[str, Any]] = []
+    passed_warnings: list[dict[str, Any]] = []
     epochs: int
     seconds: float
     weights_sha256: str

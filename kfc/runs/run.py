@@ -90,8 +90,10 @@ class Run:
             search.
         sample_sha256: SHA-256 of `sample.npz`, which holds some test rows and the network's
             outputs for them; None for a trial of a search, which uses no test rows.
-        warnings: Findings about the data that did not refuse the training, as
-            `Finding.as_json` returns them.
+        warnings: Findings about the data that did not refuse the training, and about the
+            finished training, as `Finding.as_json` returns them. `first_epoch` in the
+            evidence is the epoch, from 1, after which one was found.
+        passed_warnings: Findings of epochs within the training that did not hold at its end.
         uncertainty: The fitted temperature or half-widths, and what was measured with them,
             see `kfc.runs.uncertainty.uncertainty_facts`; empty where the spec asks for none.
     """
@@ -109,6 +111,7 @@ class Run:
     sample_sha256: str | None
     baseline: dict[str, float]
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    passed_warnings: list[dict[str, Any]] = field(default_factory=list)
     uncertainty: dict[str, Any] = field(default_factory=dict)
 
     @functools.cached_property
@@ -333,6 +336,7 @@ def load_run(folder: str | Path) -> Run:
         num_rows=result.get("rows", {}),
         baseline=result.get("baseline", {}),
         warnings=result.get("warnings", []),
+        passed_warnings=result.get("passed_warnings", []),
         sample_sha256=result.get("sample_sha256"),
         uncertainty=result.get("uncertainty", {}),
     )

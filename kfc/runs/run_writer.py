@@ -28,6 +28,7 @@ from kfc.runs.scores import further_scores
 from kfc.runs.trained_checks import Trained
 from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.runs.uncertainty import finish
+from kfc.runs.watching import TrainingWatch, with_first_epoch
 from kfc.system import atomic, hint_on_interrupt, memory, user_paths
 from kfc.training.callbacks import (
     LAYERS_FILE,
@@ -83,6 +84,7 @@ class RunWriter:
                 *(plan.spec, self._folder, self._console, plan.callbacks),
                 self._layer_log(plan, start),
             )
+            callbacks += self._watches(plan, callbacks, start)
             self._announce(plan, callbacks, start)
             send_start(trainer, self._folder, start)
             seconds_before = start.facts["progress"]["seconds"] if start else 0.0
@@ -114,6 +116,17 @@ class RunWriter:
         rows = plan.prepared.train if plan.replicas.count == 1 else None
         return LayerLog(self._folder / LAYERS_FILE, rows)
 
+    def _watches(
+        self,
+        plan: Plan,
+        callbacks: Sequence[keras.callbacks.Callback],
+        start: Checkpoint | None,
+    ) -> list[TrainingWatch]:
+        """Returns the watch of the training, if the run has had one since it began."""
+        if start is not None and TrainingWatch.__name__ not in start.facts["callbacks"]:
+            return []  # an earlier version began the run
+        return [TrainingWatch(plan.spec, plan.prepared, tuple(callbacks), self._say)]
+
     def _write_result(
         self,
         trainer: Trainer,
@@ -133,13 +146,13 @@ class RunWriter:
         phases.end("evaluate")
         num_rows = {"train": len(plan.prepared.train)}
         num_rows |= {name: len(rows) for name, rows in plan.prepared.held_out.items()}
-        warnings = plan.prepared.warnings + self._warnings(
-            Trained(
-                *(plan.spec, progress.history, metrics, baseline, num_rows),
-                restored_epoch(callbacks),
-                read_layers(folder),
-            )
+        trained = Trained(
+            *(plan.spec, progress.history, metrics, baseline, num_rows),
+            restored_epoch(callbacks),
+            read_layers(folder),
         )
+        found, passed = self._warnings(trained, callbacks)
+        warnings = plan.prepared.warnings + found
         run = Run(
             spec=plan.spec,
             network=plan.network,
@@ -154,6 +167,7 @@ class RunWriter:
             num_rows=num_rows,
             sample_sha256=sample_sha256,
             warnings=[finding.as_json() for finding in warnings],
+            passed_warnings=[finding.as_json() for finding in passed],
             uncertainty=uncertainty,
         )
         stateless = _without_state(callbacks)
@@ -164,6 +178,7 @@ class RunWriter:
             "rows": run.num_rows,
             "sample_sha256": run.sample_sha256,
             "warnings": run.warnings,
+            "passed_warnings": run.passed_warnings,
             "history": run.history,
             "best_epoch": restored_epoch(callbacks),
             "phases": phases.seconds,
@@ -176,12 +191,30 @@ class RunWriter:
         result_file.write_result(folder, facts, run.task)
         return run
 
-    def _warnings(self, trained: Trained) -> tuple[Finding, ...]:
-        """Prints and returns what is suspicious in a finished training."""
+    def _warnings(
+        self, trained: Trained, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+        """Returns the findings of a finished training, and those that no longer hold.
+
+        A finding that was printed while the network trained is not printed again.
+        """
+        watches = [each for each in callbacks if isinstance(each, TrainingWatch)]
+        seen = {name: each for watch in watches for name, each in watch.found.items()}
         found = run_checks("trained", trained, accept=trained.spec.accept)
         for finding in found:
-            self._say(f"warning: {finding.labelled()}")
-        return found
+            if finding.name not in seen:
+                self._say(f"warning: {finding.labelled()}")
+        passed = seen.keys() - {finding.name for finding in found}
+        for name in (name for name in seen if name in passed):
+            label, epoch = seen[name].finding.label, seen[name].epoch
+            self._say(f"{label}, found after epoch {epoch}, no longer holds")
+        return (
+            tuple(
+                with_first_epoch(each, seen[each.name].epoch) if each.name in seen else each
+                for each in found
+            ),
+            tuple(each.dated for name, each in seen.items() if name in passed),
+        )
 
     def _announce(
         self,

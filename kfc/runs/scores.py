@@ -84,11 +84,22 @@ def baseline_scores(
         task: Task of the training rows and of the rows to score.
         further: Names of further metrics.
     """
-    if task.classification:
-        counts = np.bincount(train.y, minlength=len(task.class_names)).astype(np.float64)
-        shares = np.maximum(counts / counts.sum(), np.finfo(np.float64).tiny)
-        constant = np.log(shares)
-    else:
-        constant = train.y.mean(axis=0, dtype=np.float64)
+    constant = constant_outputs(train, task)
     outputs = np.broadcast_to(constant, (len(rows.y), len(constant)))
     return scores(outputs, rows.y, task, further)
+
+
+def constant_outputs(train: Rows, task: Task) -> np.ndarray:
+    """Returns the outputs of a constant prediction, (outputs,), float64.
+
+    Args:
+        train: Training rows that give the shares or the mean.
+        task: Task of the training rows.
+
+    Returns:
+        For classes the logarithms of their shares; for a regression the means of the targets.
+    """
+    if not task.classification:
+        return np.asarray(train.y.mean(axis=0, dtype=np.float64))
+    counts = np.bincount(train.y, minlength=len(task.class_names)).astype(np.float64)
+    return np.log(np.maximum(counts / counts.sum(), np.finfo(np.float64).tiny))

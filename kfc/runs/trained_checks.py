@@ -1,8 +1,9 @@
-"""Checks of a finished training: its history, its scores and its layers.
+"""Checks of a training, while it runs and at its end: its history, scores and layers.
 
 Each looks at what has happened, so none can refuse: they are warnings, which are printed once
 and kept with the run. Their thresholds are about effects that no chance explains: twice the
 standard error of a share, or a loss that differs by a fifth of what the training has changed.
+`kfc.runs.watching` runs them after epochs, and `kfc.runs.run_writer` once more at the end.
 """
 
 from __future__ import annotations
@@ -23,32 +24,40 @@ _FEWEST_EPOCHS = 5
 
 _MANY_EPOCHS = 10
 
+_SHARE_OF_EPOCHS = 0.2
+"""A training that runs is compared with a constant after this share of its epochs: small
+tables, warm-ups and deep networks need some epochs to leave the constant."""
+
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training.
+    """A training: a finished one, or the epochs so far of one that runs.
 
     Args:
         spec: Resolved spec.
         history: Metric -> one value per epoch.
-        metrics: Metrics of the final weights on held-out rows.
+        metrics: Metrics on held-out rows, of the final weights or after the last epoch.
         baseline: The same metrics of a constant prediction.
         num_rows: Number of rows of each part.
-        best_epoch: Epoch whose weights were kept, from 1; None for the last one.
+        best_epoch: Epoch whose weights are kept, from 1; None for the last one.
         layers: Epoch and numbers of each layer, see `kfc.training.callbacks.read_layers`.
+        finished: Whether the training has ended.
     """
 
     spec: Spec
-    history: Mapping[str, Sequence[Any]]
+    history: Mapping[str, Sequence[Any] | np.ndarray]
     metrics: Mapping[str, float]
     baseline: Mapping[str, float]
     num_rows: Mapping[str, int]
     best_epoch: int | None = None
     layers: Sequence[tuple[int, Sequence[LayerNumbers]]] = ()
+    finished: bool = True
 
     def values(self, name: str) -> np.ndarray:
         """Returns the values of a metric, (epochs,); empty if it was not recorded."""
-        found = self.history.get(name, ())
+        found: Sequence[Any] | np.ndarray = self.history.get(name, ())
+        if isinstance(found, np.ndarray):
+            return found
         plain = all(isinstance(value, (int, float)) for value in found)
         return np.asarray(found if plain else (), np.float64)
 
@@ -56,10 +65,11 @@ class Trained:
 def no_better_than_constant(trained: Trained) -> Finding | None:
     """Finds a network that predicts held-out rows no better than a constant does."""
     compared = _beside_constant(trained)
-    if compared is None:
+    if compared is None or _moves_no_more(trained, compared):
         return None
     name, ours, constant = compared
-    if ours < constant:
+    part = name.partition("_")[0]
+    if ours < constant or _predicts_more_classes(trained, part):
         return None
     epochs = len(trained.values("loss"))
     return Finding(
@@ -75,35 +85,39 @@ def no_better_than_constant(trained: Trained) -> Finding | None:
 def loss_stands_still(trained: Trained) -> Finding | None:
     """Finds a training whose loss has hardly changed, and which has learned almost nothing."""
     compared, loss = _beside_constant(trained), trained.values("loss")
-    if compared is None:
-        return None
-    name, ours, constant = compared
-    moved = abs(loss[0] - loss[-1])
-    if moved > 0.01 * abs(loss[0]) or not 0.97 * constant <= ours < constant:
+    if compared is None or not _moves_no_more(trained, compared):
         return None
     return Finding(
         "training.optimizer.learning_rate",
         f"a loss that shrinks from {loss[0]:.4g}, that of the first epoch",
         f"{loss[-1]:.4g} after {len(loss)} epochs",
-        "Multiply the learning rate by 10.",
-        evidence={"first": float(loss[0]), "last": float(loss[-1]), name: ours},
+        "Multiply the learning rate by 10. If the loss still stands, no gradient arrives: "
+        "`kfc doctor` measures it.",
+        evidence={"first": float(loss[0]), "last": float(loss[-1]), compared[0]: compared[1]},
         cure=_other_rate(trained.spec, 10),
     )
+
+
+def _moves_no_more(trained: Trained, compared: tuple[str, float, float]) -> bool:
+    """Returns whether the loss stands where it began, which is not below a constant's."""
+    loss, (_, ours, constant) = trained.values("loss"), compared
+    return abs(loss[0] - loss[-1]) <= 0.01 * abs(loss[0]) and ours >= 0.97 * constant
 
 
 def _beside_constant(trained: Trained) -> tuple[str, float, float] | None:
     """Returns name and value of a loss of held-out rows, and that of a constant prediction.
 
-    None where the network is better by its accuracy, or the training was too short to tell.
+    None where neither is known, or the training was too short to tell.
     """
-    if len(trained.values("loss")) < _FEWEST_EPOCHS:
+    fewest: float = _FEWEST_EPOCHS
+    if not trained.finished:
+        fewest = max(fewest, _SHARE_OF_EPOCHS * trained.spec.training.epochs)
+    if len(trained.values("loss")) < fewest:
         return None
     part = "val" if "val_loss" in trained.metrics else "test"
-    for metric in ("log_loss", "rmse"):
+    for metric in ("log_loss", "rmse", "loss"):  # the last while the training runs
         name = f"{part}_{metric}"
         if name in trained.metrics and name in trained.baseline:
-            if _predicts_more_classes(trained, part):
-                return None
             return name, trained.metrics[name], trained.baseline[name]
     return None
 
@@ -151,7 +165,7 @@ def loss_oscillates(trained: Trained) -> Finding | None:
         "training.optimizer.learning_rate",
         "a loss that settles",
         f"changes of {jump:.3g} from epoch to epoch around {np.median(late):.3g}, in the "
-        "second half of the training",
+        f"second half of {len(loss)} epochs",
         "Divide the learning rate by 3 to 10, or let it shrink by a schedule.",
         evidence={"change": jump, "loss": float(np.median(late))},
         cure=_other_rate(trained.spec, 0.2),

@@ -301,6 +301,16 @@ class OptimizerSpec(ComponentSpec):
             return None
         return _Rate.model_validate({"learning_rate": rate}).learning_rate
 
+    @property
+    def largest_rate(self) -> float:
+        """The learning rate, or the largest one of its schedule."""
+        schedule = self.schedule()
+        if schedule is None:
+            return float(self.options["learning_rate"])
+        if isinstance(schedule, StepSpec):
+            return max(schedule.values)
+        return float(schedule.initial_learning_rate)
+
     def with_learning_rate(self, rate: float) -> OptimizerSpec:
         """Returns the same optimizer with a constant learning rate."""
         options = {"name": self.name, **self.options, "learning_rate": rate}

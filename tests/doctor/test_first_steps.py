@@ -5,8 +5,16 @@ import keras
 import numpy as np
 import pytest
 
-from kfc.findings import find_check
-from kfc.first_steps import LossFacts, Start, Steps, Subject, quiet_copy, without_consequences
+from kfc.findings import find_check, run_checks
+from kfc.first_steps import (
+    LossFacts,
+    Start,
+    Steps,
+    Subject,
+    examine_network,
+    quiet_copy,
+    without_consequences,
+)
 
 BINARY = keras.losses.BinaryCrossentropy(from_logits=True)
 
@@ -70,6 +78,46 @@ def test_a_rate_above_two_over_the_sharpness_diverges(subject, share, found):
     assert bool(findings) <= found
     if findings:
         assert findings[0].evidence["stable_rate"] == pytest.approx(2 / sharpness, rel=0.05)
+
+
+def structure_of(*layers, batch_size=32):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    y = np.arange(64) % 3
+    loss = LossFacts.of(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    found = Subject(model, loss, x, y, batch_size=batch_size, num_classes=3)
+    return [each.name for each in run_checks("structure", found)]
+
+
+def test_rows_that_depend_on_others_are_found():
+    dense = keras.layers.Dense
+    mixed = structure_of(dense(8, "relu"), dense(3), keras.layers.Softmax(axis=0))
+    assert mixed == ["rows_depend_on_others"]
+    assert structure_of(dense(8, "relu"), dense(3), keras.layers.Softmax()) == []
+
+
+@pytest.mark.parametrize(("batch_size", "found"), [(1, ["batch_of_one"]), (2, [])])
+def test_batch_normalization_of_one_row_is_found(batch_size, found):
+    layers = (
+        keras.layers.Dense(8, "relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dense(3),
+    )
+    assert structure_of(*layers, batch_size=batch_size) == found
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_gradient_that_does_not_arrive_is_no_failure_of_the_doctor():
+    stop = keras.layers.Lambda(keras.ops.stop_gradient)
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(8, "relu"), stop, keras.layers.Dense(3)]
+    )
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    loss = LossFacts.of(keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    subject = Subject(model, loss, x, np.arange(64) % 3, num_classes=3)
+    found, _ = examine_network(subject, plain=True)
+    assert [each.name for each in found] == ["gradient_missing"]
 
 
 def test_an_output_layer_may_start_at_zero(subject):

@@ -46,10 +46,10 @@ def test_the_variance_of_a_kernel_is_that_of_its_numbers(init):
     assert found == pytest.approx(expected, rel=0.03)
 
 
-def test_an_initializer_that_looks_at_rows_is_refused():
+def test_an_initializer_that_needs_rows_is_refused_without_any():
     kernel = InitializerSpec.model_validate("unit_variance")
-    with pytest.raises(ValueError, match="needs no rows"):
+    with pytest.raises(ValueError, match="expected rows"):
         initial_kernel(kernel, (3, 3), 0)
     bias = BiasInitializerSpec.model_validate("he_plus_5")
-    with pytest.raises(ValueError, match="needs no rows"):
+    with pytest.raises(ValueError, match="expected rows"):
         initial_bias(bias, 3, 0, 3)

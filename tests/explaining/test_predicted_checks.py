@@ -12,6 +12,13 @@ def normal(stddev):
 UNSCALED = {"data.scale": "none", "accept": ["unscaled_input"]}
 DEEP = {"network.hidden": [64] * 3}
 SGD = {"name": "sgd", "learning_rate": 10.0}
+
+
+def scheduled(name, **options):
+    schedule = {"name": name, "initial_learning_rate": 0.001, **options}
+    return {"training.optimizer.learning_rate": schedule}
+
+
 FAULTS = {
     "inputs_too_large": [UNSCALED],
     "weights_too_large": [
@@ -42,6 +49,10 @@ FAULTS = {
         {"training.optimizer.learning_rate": 10.0},
     ],
     "rate_too_small": [{"training.optimizer.learning_rate": 1e-8}],
+    "rate_hardly_reached": [
+        scheduled("constant", warmup_epochs=500),
+        scheduled("exponential", decay_rate=1e-6, decay_epochs=0.1),
+    ],
 }
 CASES = [(name, overrides) for name, cases in FAULTS.items() for overrides in cases]
 

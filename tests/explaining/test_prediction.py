@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import kfc
+from kfc.network import initialize_from_rows, keys_of_rows
 from kfc.runs import make_plan
 from kfc.spec import load_spec
 
@@ -66,14 +67,10 @@ def test_a_summary_is_json_and_a_table_has_every_layer():
 @pytest.mark.parametrize(
     ("spec", "overrides", "part", "reason"),
     [
-        ("diabetes", {"preset": "realmlp"}, "network", "numeric_embedding"),
-        ("digits", {"preset": "tabm"}, "network", "numeric_embedding"),
-        ("digits", {"network.members": 4}, "network", "members"),
         ("digits", {"network.activation": "softmax"}, "network", "the activation softmax"),
-        ("digits", {"network.init": "unit_variance"}, "network", "unit_variance"),
         ("digits", {"training.loss": "dice"}, "loss", "the loss dice"),
         ("digits", {"training.class_weight": "balanced"}, "loss", "class_weight"),
-        ("digits", {"training.optimizer": "lion"}, "steps", "lion"),
+        ("digits", {"training.optimizer": "muon"}, "steps", "muon"),
         ("mnist", {"data.source": "tfds:no_such_set"}, "data", "tensorflow-datasets"),
     ],
 )
@@ -101,3 +98,69 @@ def test_neither_tensorflow_nor_scikit_learn_is_imported():
         "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'sklearn', 'scipy')))"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "overrides"),
+    [
+        ("digits", {"network.numeric_embedding": "periodic_linear"}),
+        ("digits", {"network.numeric_embedding": {"name": "piecewise_linear", "bins": 4}}),
+        ("digits", {"network.members": 4}),
+        ("digits", {"network.init": "unit_variance", "network.bias_init": "he_plus_5"}),
+        ("digits", {"network.init": "unit_variance", "network.output_bias_init": "he_plus_5"}),
+    ],
+    ids=["waves", "pieces", "members", "rows", "rows of outputs"],
+)
+def test_the_loss_of_embeddings_members_and_weights_from_rows_is_predicted(spec, overrides):
+    plan = make_plan(load_spec(spec, overrides))
+    if keys_of_rows(plan.spec):
+        initialize_from_rows(plan.network, plan.spec, plan.prepared.train)
+    found = kfc.explain(spec, overrides)
+    assert found.not_predicted == {}
+    assert found.parameters == plan.network.count_params()
+    of_one_member = 0.2 if "network.members" in overrides else 0.08
+    assert found.loss == pytest.approx(measured_loss(plan), rel=of_one_member)
+    assert found.outcome == "learns"
+
+
+@pytest.mark.parametrize("preset", ["realmlp", "realmlp_s", "tabm"])
+@pytest.mark.parametrize("spec", ["digits", "diabetes"])
+def test_presets_are_predicted_without_a_finding(spec, preset):
+    found = kfc.explain(spec, {"preset": preset})
+    assert (found.not_predicted, found.findings, found.outcome) == ({}, (), "learns")
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"name": "constant", "initial_learning_rate": 0.001, "warmup_epochs": 20},
+        {"name": "coslog", "initial_learning_rate": 0.001},
+        {"name": "step", "boundaries": [10], "values": [0.001, 0.0001]},
+    ],
+    ids=lambda schedule: schedule["name"],
+)
+def test_a_training_with_a_schedule_is_predicted(schedule):
+    assert kfc.explain("digits", {"training.optimizer.learning_rate": schedule}).outcome == (
+        "learns"
+    )
+
+
+def test_the_cure_of_a_schedule_is_a_schedule():
+    wild = {"name": "step", "boundaries": [10], "values": [30.0, 3.0]}
+    (finding,) = kfc.explain("digits", {"training.optimizer.learning_rate": wild}).findings
+    ((path, values),) = finding.cure.items()
+    assert path == "training.optimizer.learning_rate.values"
+    assert values[0] == pytest.approx(10 * values[1])
+    cured = {**wild, "values": values}
+    assert (
+        kfc.explain("digits", {"training.optimizer.learning_rate": cured}).outcome == "learns"
+    )
+
+
+@pytest.mark.parametrize("rate", [0.001, 30.0])
+def test_a_rate_of_lion_is_judged_by_its_first_steps(rate):
+    found = kfc.explain(
+        "digits", {"training.optimizer": {"name": "lion", "learning_rate": rate}}
+    )
+    assert (found.stable_rate, found.eigenvalue) == (None, None)
+    assert [each.name for each in found.findings] == ["rate_too_large"] * (rate == 30.0)

@@ -18,6 +18,21 @@ CASES = [
     {"name": "tape_sgd", "learning_rate": 0.2},
     {"name": "adam", "learning_rate": 0.01},
     {"name": "adamw", "learning_rate": 0.01, "weight_decay": 0.1},
+    {"name": "adam", "learning_rate": 0.01, "amsgrad": True},
+    {"name": "rmsprop", "learning_rate": 0.01},
+    {"name": "rmsprop", "learning_rate": 0.01, "momentum": 0.8, "centered": True},
+    {"name": "adagrad", "learning_rate": 0.1},
+    {"name": "adadelta", "learning_rate": 1.0},
+    {"name": "adamax", "learning_rate": 0.01},
+    {"name": "nadam", "learning_rate": 0.01},
+    {"name": "lion", "learning_rate": 0.01, "weight_decay": 0.1},
+    {"name": "ftrl", "learning_rate": 0.1, "beta": 0.1},
+    {
+        "name": "ftrl",
+        "learning_rate": 0.1,
+        "l1_regularization_strength": 0.2,
+        "l2_shrinkage_regularization_strength": 0.1,
+    },
 ]
 
 
@@ -52,6 +67,45 @@ def test_steps_on_a_quadratic_loss_grow_above_the_largest_stable_rate_only(optio
     assert losses[0.97] < network.run(x, y).loss < losses[1.03]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "rmsprop", "rho": 0.999},
+        {"name": "rmsprop", "rho": 0.999, "momentum": 0.9},
+        {"name": "nadam", "beta_2": 0.9999},
+    ],
+    ids=str,
+)
+def test_the_rate_of_an_adaptive_rule_belongs_to_its_divisors(options, linear):
+    """With divisors that hardly change, steps grow above the rate only."""
+    network, x, y = linear
+    found, stable = largest_stable_rate(spec(options), network, x, y, batch=50)
+    m = options.get("momentum", 0.0)
+    factor = 2 + 2 * m if options["name"] == "rmsprop" else 3.8 / 2.8 / 0.1
+    assert stable == pytest.approx(factor / found)
+
+
+@pytest.mark.parametrize("name", ["adadelta", "lion", "ftrl"])
+def test_rules_of_a_size_of_their_own_have_no_stable_rate(name, linear):
+    assert largest_stable_rate(spec(name), *linear, batch=50) == (None, None)
+
+
+def test_factors_of_the_rate_and_the_decay_are_those_of_the_kinds(linear):
+    network = linear[0]
+    options = {
+        "name": "adamw",
+        "rate_factors": {"kernel": "fan_in", "bias": 0.1},
+        "decay_factors": {"bias": 0},
+        "weight_decay": 0.5,
+    }
+    start = [np.ones((4, 2)), np.ones(2)]
+    kinds = [("kernel", 4), ("bias", 4)]
+    kernel, bias = SimulatedOptimizer(spec(options), 0.01, kinds).step(start, start)
+    np.testing.assert_allclose(kernel, 1 - 0.01 * 0.5 - 0.01 / 2, atol=1e-6)
+    np.testing.assert_allclose(bias, 1 - 0.01 * 0.1, atol=1e-6)
+    assert network.kinds[0] == ("kernel", 4)
+
+
 def test_the_rate_of_adam_is_38_by_the_preconditioned_eigenvalue(linear):
     network, x, y = linear
     found, stable = largest_stable_rate(spec("adam"), network, x, y, batch=50)
@@ -61,11 +115,10 @@ def test_the_rate_of_adam_is_38_by_the_preconditioned_eigenvalue(linear):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("rmsprop", "rmsprop has no formula"),
-        ({"name": "adam", "amsgrad": True}, "amsgrad"),
-        ({"learning_rate": {"name": "cosine", "initial_learning_rate": 0.1}}, "a schedule"),
-        ({"rate_factors": {"bias": 0.1}}, "rate_factors"),
-        ({"use_ema": True}, "use_ema"),
+        ("muon", "muon has no formula"),
+        ("adafactor", "adafactor has no formula"),
+        ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps"),
+        ({"use_ema": True, "ema_overwrite_frequency": 9}, "ema_overwrite_frequency"),
     ],
 )
 def test_an_optimizer_without_a_formula_is_named(options, reason):

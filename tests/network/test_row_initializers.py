@@ -5,13 +5,8 @@ import pytest
 from kfc.data import Rows, Task
 from kfc.network import row_initializers
 from kfc.network.building import build
-from kfc.network.row_initializers import (
-    he_plus_5,
-    initialize_from_rows,
-    keys_of_rows,
-    products,
-    unit_variance,
-)
+from kfc.network.row_initializers import initialize_from_rows, keys_of_rows, products
+from kfc.network.row_statistics import he_plus_5, unit_variance
 from kfc.network.seeds import layer_seed
 from kfc.preprocessing import fit_scaling
 from kfc.spec import load_spec

@@ -111,12 +111,12 @@ def test_dead_units_are_named(share, named):
 
 def test_a_run_prints_and_keeps_its_warnings(tmp_path, capsys):
     run = kfc.fit("digits", overrides=STILL, runs=tmp_path)
-    assert [warning["name"] for warning in run.warnings] == ["no_better_than_constant"]
+    assert [warning["name"] for warning in run.warnings] == ["loss_stands_still"]
     assert kfc.load(run.folder).warnings == run.warnings
-    assert capsys.readouterr().err.count("KFC410 no_better_than_constant") == 1
+    assert capsys.readouterr().err.count("KFC415 loss_stands_still") == 1
 
 
 def test_a_spec_accepts_a_warning(tmp_path):
-    overrides = {**STILL, "accept": ["KFC410"]}
+    overrides = {**STILL, "accept": ["KFC415"]}
     run = kfc.fit("digits", overrides=overrides, runs=tmp_path, verbose=False)
     assert run.warnings == []

@@ -47,6 +47,9 @@ class LayerLog(Log):
     Args:
         filename: File to append to.
         rows: Encoded training rows, of which up to 256 are measured; None measures nothing.
+
+    Attributes:
+        last: Epoch, from 1, and numbers of the last measurement of this process; None before.
     """
 
     def __init__(self, filename: str | Path, rows: Rows | None) -> None:
@@ -56,6 +59,7 @@ class LayerLog(Log):
         self._probe: LayerProbe | None = None
         self._due: int | None = None
         self._spent, self._next = 0.0, _FIRST_SECONDS
+        self.last: tuple[int, list[LayerNumbers]] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Notes that an epoch has ended; `flush` measures, when the weights are there."""
@@ -92,6 +96,7 @@ class LayerLog(Log):
             self._x = np.concatenate([np.asarray(rows.x)] * members)
             self._y = np.concatenate([rows.y] * members)
         found = self._probe.measure(self._x, self._loss, self._update)
+        self.last = epoch, found
         line = {"epoch": epoch, "step": self._steps_done(), "layers": _as_json(found)}
         self._append(self.path, json.dumps(line, allow_nan=False))
 
