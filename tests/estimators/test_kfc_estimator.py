@@ -70,8 +70,33 @@ def test_few_rows_train_without_validation_rows(iris):
     x, y = iris
     assert quick().fit(x[::2], y[::2]).run_.num_rows == {"train": 75}
     assert quick(early_stopping=False).fit(x, y).validation_scores_ is None
-    with pytest.raises(kfc.SpecError, match="early_stopping"):
-        quick(early_stopping=True).fit(x[::2], y[::2])
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows"),
+    [
+        ({"early_stopping": True}, 15),
+        ({"calibrate": True}, 15),
+        ({"spec": {"data": {"validation": 0.3}}}, 23),
+        ({"spec": kfc.Spec(name="a", data={"validation": 0.3}, preset="realmlp_s")}, 23),
+        ({"spec": {"training": {"early_stopping": {"monitor": "val_loss"}}}}, 15),
+        ({"spec": {"training": {"metrics": ["auc"]}}}, 15),
+    ],
+    ids=lambda value: value if isinstance(value, int) else "-".join(value),
+)
+def test_who_asks_for_validation_rows_gets_them_of_few_rows_too(asked, rows, iris):
+    x, y = iris
+    fitted = quick(**asked).fit(x[::2], y[::2])
+    assert fitted.run_.num_rows == {"train": 75 - rows, "val": rows}
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"), [(30, "at least 2 rows"), (17, "each of the 3 classes")]
+)
+def test_validation_rows_that_cannot_be_split_off_are_refused(step, reason, iris):
+    x, y = iris
+    with pytest.raises(ValueError, match=reason):
+        quick(early_stopping=True).fit(x[::step], y[::step])
 
 
 def test_the_same_seed_gives_the_same_bits_in_a_folder_or_without(iris, fitted, tmp_path):
