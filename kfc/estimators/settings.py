@@ -101,6 +101,11 @@ class Settings:
                 values[by] = None
         return values
 
+    @property
+    def names_seed(self) -> bool:
+        """Whether the spec itself names the seed."""
+        return self._said(("seed",)) is not None
+
     def asks_validation(self, spec: Spec) -> bool:
         """Returns whether the caller, and no preset, asks for something of validation rows.
 

@@ -108,6 +108,20 @@ def test_the_same_seed_gives_the_same_bits_in_a_folder_or_without(iris, fitted, 
     assert drawn.run_.weights_sha256 != fitted.run_.weights_sha256
 
 
+@pytest.mark.parametrize("spec", [None, {"network": {"dropout": 0.1}}], ids=["none", "dict"])
+def test_without_a_seed_each_fit_draws_another(spec, iris):
+    estimator = quick(spec=spec, random_state=None)
+    first = estimator.fit(*iris).run_.weights_sha256
+    assert estimator.fit(*iris).run_.weights_sha256 != first
+
+
+def test_a_spec_that_names_a_seed_has_it(iris, fitted, tmp_path):
+    (tmp_path / "own.yaml").write_text("name: own\nseed: 0\n")
+    for spec in ({"seed": 0}, tmp_path / "own.yaml"):
+        found = quick(spec=spec, random_state=None).fit(*iris)
+        assert found.run_.weights_sha256 == fitted.run_.weights_sha256
+
+
 def test_a_fit_leaves_nothing_behind(iris, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
