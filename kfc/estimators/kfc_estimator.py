@@ -109,7 +109,7 @@ class KfcEstimator(BaseEstimator, ABC):
             spec, rows, _ = self._as_table(spec, rows, None, y)
             raw = as_raw_rows(spec, rows, None, self._class_names(), _target_names(y))
             self._kept = fits.fit_first_epoch(spec, raw, verbose=verbose)
-            before = []
+            before: list[float] = []
         else:
             # The seed of the first epoch: with another one, the rows would have another order.
             earlier = self._kept.fit

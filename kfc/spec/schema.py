@@ -113,11 +113,11 @@ class NetworkSpec(SpecModel):
     )
     l1: NotNegative = Field(
         0.0,
-        description="Factor of the sum of absolute kernel weights of hidden layers in the loss.",
+        description="Factor of the sum of absolute weights of hidden kernels in the loss.",
     )
     l2: NotNegative = Field(
         0.0,
-        description="Factor of the sum of squared kernel weights of hidden layers in the loss.",
+        description="Factor of the sum of squared weights of hidden kernels in the loss.",
     )
     normalization: Normalization = Field(
         "none", description="Normalization before the activation."

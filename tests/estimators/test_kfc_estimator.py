@@ -176,6 +176,17 @@ def test_fits_of_the_same_shape_compile_nothing(iris, fitted):
     assert set(graph_cache._graphs) == before
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_regression_of_targets_of_another_scale_compiles_nothing(outputs, iris):
+    from kfc.training.engine import graph_cache
+
+    x, y = iris[0][:, :2], iris[0][:, 2 : 2 + outputs]
+    kfc.Regressor(**QUICK).fit(x, y)
+    before = set(graph_cache._graphs)
+    kfc.Regressor(**QUICK | {"random_state": 5}).fit(x, 1000 * y + 7)
+    assert set(graph_cache._graphs) == before
+
+
 @pytest.mark.parametrize("scale", ["standard", "robust_clip", "unit", "none"])
 def test_a_trainer_of_the_pool_gives_the_bits_of_a_new_one(iris, scale, monkeypatch):
     from kfc.runs import trainer_pool
@@ -195,8 +206,36 @@ def test_a_trainer_of_the_pool_gives_the_bits_of_a_new_one(iris, scale, monkeypa
     assert np.array_equal(pooled.predict_proba(x), new.predict_proba(x))
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_pooled_regression_takes_the_scale_of_its_own_targets(outputs, iris, monkeypatch):
+    from kfc.runs import trainer_pool
+
+    x, y = iris[0][:, :2], iris[0][:, 2 : 2 + outputs]
+    kfc.Regressor(**QUICK).fit(x, y)
+    regressor = kfc.Regressor(**QUICK | {"random_state": 9}, early_stopping=1)
+    pooled = clone(regressor).fit(x, 1000 * y + 7)
+    assert trainer_pool._trainers
+    monkeypatch.setattr(trainer_pool, "pool_key", lambda spec, prepared: None)
+    new = clone(regressor).fit(x, 1000 * y + 7)
+    assert pooled.run_.weights_sha256 == new.run_.weights_sha256
+    assert pooled.run_.history == new.run_.history
+    assert pooled.run_.metrics == new.run_.metrics
+    assert np.array_equal(pooled.predict(x), new.predict(x))
+
+
 def test_the_page_of_a_fit_is_one_file(fitted, tmp_path):
     page = fitted.report(tmp_path / "page.html")
     assert page.path == tmp_path / "page.html"
     assert "Learning curves" in page.html
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"hidden": [9]}, {"hidden": [8, 8]}, {"members": 2}], ids=str
+)
+def test_a_fit_that_continues_needs_the_network_that_it_had(changed, iris):
+    estimator = quick(warm_start=True).fit(*iris).set_params(**changed)
+    with pytest.raises(kfc.SpecError, match=r"warm_start: .*as in the fit before"):
+        estimator.fit(*iris)
+    with pytest.raises(kfc.SpecError, match=r"partial_fit: .*as in the fit before"):
+        estimator.partial_fit(*iris)
