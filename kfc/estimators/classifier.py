@@ -58,8 +58,8 @@ class Classifier(ClassifierMixin, KfcEstimator):
         members: Number of networks of different seeds, whose probabilities are averaged.
         calibrate: True, or "temperature", divides logits by a temperature that is fitted on
             the validation rows.
-        random_state: Seed, or a `numpy.random.RandomState` that draws one. None draws one from
-            NumPy's global generator, or takes the seed of the spec if there is a spec.
+        random_state: Seed, or a `numpy.random.RandomState` that draws one. None takes the seed
+            that the spec names, and otherwise draws one from NumPy's global generator.
         warm_start: Whether `fit` begins with the weights, the encoding and the scaling of the
             fit before.
         verbose: Whether epochs are shown on stderr, 0 or 1.
@@ -71,7 +71,7 @@ class Classifier(ClassifierMixin, KfcEstimator):
         classes_: Classes, sorted.
         n_features_in_: Number of columns.
         feature_names_in_: Names of the columns, if all of them are text.
-        n_iter_: Number of epochs trained.
+        n_iter_: Number of epochs trained, those of `partial_fit` after `fit` included.
         loss_curve_: Training loss of each epoch.
         best_loss_: Smallest of them.
         validation_scores_: Accuracy of the validation rows after each epoch, if there are any.
@@ -142,6 +142,8 @@ class Classifier(ClassifierMixin, KfcEstimator):
             ValueError: If `classes` is missing in the first call, or `y` has another class.
         """
         first = not self.__sklearn_is_fitted__()
+        if classes is not None and len(np.unique(classes)) == 1:
+            raise _one_class(classes[0])
         _check_partial_fit_first_call(self, classes)
         return self._partial_fit(X, y, sample_weight, first=first)
 
@@ -238,9 +240,7 @@ class Classifier(ClassifierMixin, KfcEstimator):
     def _check_classes(self, y: np.ndarray) -> None:
         present = np.unique(y)
         if len(present) == 1:
-            got = f"only one class, {self.classes_[present[0]]}"
-            remedy = "Pass rows of every class."
-            raise DataError(Finding("y", "at least two classes", got, remedy))
+            raise _one_class(self.classes_[present[0]])
 
     def _take_targets(self, class_names: tuple[str, ...], outputs: int) -> None:
         whole = all(name.lstrip("-").isdecimal() for name in class_names)
@@ -252,3 +252,8 @@ class Classifier(ClassifierMixin, KfcEstimator):
     def _smallest(self, y: np.ndarray) -> int:
         counts = np.bincount(y, minlength=len(self.classes_))
         return int(counts.min())
+
+
+def _one_class(name: Any) -> DataError:
+    got, remedy = f"only one class, {name}", "Pass rows of every class."
+    return DataError(Finding("y", "at least two classes", got, remedy))

@@ -11,7 +11,7 @@ import numpy as np
 
 from kfc.data import Prepared, RawRows, Rows, SplitRequest, Task, prepare, split
 from kfc.ensembles import MemoryFit, fit, fit_all_in_memory, read_fit
-from kfc.errors import DataError, Finding
+from kfc.errors import DataError, Finding, SpecError
 from kfc.estimators.inputs import Inputs
 from kfc.estimators.kept_fit import KeptFit
 from kfc.estimators.training_rows import LabelledRows
@@ -40,6 +40,7 @@ def fit_new(spec: Spec, raw: RawRows, run_folder: Any, *, verbose: bool) -> Kept
 
 def fit_again(spec: Spec, earlier: MemoryFit, rows: LabelledRows, *, verbose: bool) -> KeptFit:
     """Trains an earlier fit's networks from their weights, with its encoding and scaling."""
+    _check_same_networks(spec, earlier, "warm_start")
     preparer = functools.partial(_continued, _untouched(earlier.task), rows)
     return KeptFit(fit_all_in_memory(spec, preparer, earlier=earlier, verbose=verbose))
 
@@ -54,11 +55,39 @@ def fit_next_epoch(
     spec: Spec, earlier: MemoryFit, rows: LabelledRows, *, verbose: bool
 ) -> KeptFit:
     """Trains one more epoch, with the optimizer's state of the epochs before if it has any."""
+    _check_same_networks(spec, earlier, "partial_fit")
     state = earlier.members[0].state
     until = 1 if state is None else state.facts["progress"]["epoch"] + 1
     preparer = functools.partial(_continued, _untouched(earlier.task), rows)
     options: dict[str, Any] = {"earlier": earlier, "until": until, "verbose": verbose}
     return KeptFit(fit_all_in_memory(spec, preparer, **options))
+
+
+def _check_same_networks(spec: Spec, earlier: MemoryFit, where: str) -> None:
+    """Refuses to continue with the weights of other networks than those of a spec."""
+    wanted, got = _networks(earlier.spec), _networks(spec)
+    for name, value in wanted.items():
+        if got[name] != value:
+            remedy = "Set it back, or fit a clone of the estimator."
+            expected = f"{name} {value}, as in the fit before"
+            raise SpecError(Finding(where, expected, f"{got[name]}", remedy))
+
+
+def _networks(spec: Spec) -> dict[str, Any]:
+    """Returns the values on which the shapes of all weights depend."""
+    network, layers = spec.network, spec.network.layers()
+    return {
+        "training.members": spec.training.members,
+        "network.hidden": [layer.units for layer in layers],
+        **{
+            f"network.{name}": [getattr(layer, name) for layer in layers]
+            for name in ("normalization", "use_bias", "parametric_activation")
+        },
+        "network.block": network.block.name,
+        "network.members": network.members,
+        "network.input_scale": network.input_scale,
+        "network.numeric_embedding": network.numeric_embedding,
+    }
 
 
 def _prepared(raw: RawRows, spec: Spec) -> Prepared:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,6 +40,7 @@ class KfcEstimator(BaseEstimator, ABC):
     # Attributes that `fit` sets.
     _kept: KeptFit
     _fill: np.ndarray | None
+    _losses_before: list[float]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:
         """Trains a network on all rows but those that choose the best epoch.
@@ -64,7 +65,7 @@ class KfcEstimator(BaseEstimator, ABC):
         """
         settings = self._settings()
         again = self.warm_start and hasattr(self, "_kept")
-        spec = settings.resolve(_seed(self.random_state, self.spec))
+        spec = settings.resolve(_seed(self.random_state, settings))
         inputs = read_x(self, X, reset=not again)
         if again:
             self._check_same_classes(y)
@@ -97,7 +98,7 @@ class KfcEstimator(BaseEstimator, ABC):
             got = "partial_fit does not support early_stopping=True"
             remedy = "Set early_stopping to None or False."
             raise SpecError(Finding("early_stopping", "None or False", got, remedy))
-        spec = arguments.continued(settings.resolve(_seed(self.random_state, self.spec)))
+        spec = arguments.continued(settings.resolve(_seed(self.random_state, settings)))
         inputs = read_x(self, X, reset=first)
         rows = self._labelled(inputs, y, sample_weight, reset=False, complete=False)
         import_tensorflow()
@@ -108,12 +109,15 @@ class KfcEstimator(BaseEstimator, ABC):
             spec, rows, _ = self._as_table(spec, rows, None, y)
             raw = as_raw_rows(spec, rows, None, self._class_names(), _target_names(y))
             self._kept = fits.fit_first_epoch(spec, raw, verbose=verbose)
+            before: list[float] = []
         else:
             # The seed of the first epoch: with another one, the rows would have another order.
             earlier = self._kept.fit
             spec = load_spec(spec, {"seed": earlier.spec.seed})
+            by_fit = earlier.members[0].state is None
+            before = self.loss_curve_ if by_fit else self._losses_before
             self._kept = fits.fit_next_epoch(spec, earlier, rows, verbose=verbose)
-        self._record(rows)
+        self._record(rows, before)
         return self
 
     # --- rows ---------------------------------------------------------------------------
@@ -198,13 +202,19 @@ class KfcEstimator(BaseEstimator, ABC):
 
     # --- what remains of a fit --------------------------------------------------------------
 
-    def _record(self, rows: LabelledRows | None) -> None:
-        """Sets the attributes of a fitted estimator."""
+    def _record(self, rows: LabelledRows | None, before: Sequence[float] = ()) -> None:
+        """Sets the attributes of a fitted estimator.
+
+        Args:
+            rows: Rows of the fit; None if they are not known.
+            before: Losses of the epochs of `fit` that `partial_fit` continues.
+        """
         matrix = None if rows is None else rows.x.matrix
         self._fill = None if matrix is None else np.median(matrix, axis=0)
         run = self._kept.fit.members[0].bare
-        self.n_iter_ = run.epochs
-        self.loss_curve_ = list(run.history["loss"])
+        self._losses_before = list(before)
+        self.loss_curve_ = [*before, *run.history["loss"]]
+        self.n_iter_ = len(before) + run.epochs
         self.best_loss_ = min(self.loss_curve_)
         name = "val_accuracy" if self._task == "classification" else "val_r2"
         self.validation_scores_ = run.history.get(name)
@@ -335,14 +345,15 @@ class KfcEstimator(BaseEstimator, ABC):
         return None
 
 
-def _seed(random_state: Any, spec: Any) -> int | None:
+def _seed(random_state: Any, settings: Settings) -> int | None:
     """Returns the seed of a fit; None for that of the spec.
 
-    Without a random state and a spec, NumPy's global generator draws it, as in scikit-learn.
+    Without a random state, and a seed in the spec, NumPy's global generator draws it, as in
+    scikit-learn.
     """
     if isinstance(random_state, (int, np.integer)):
         return int(random_state)
-    if random_state is None and spec is not None:
+    if random_state is None and settings.names_seed:
         return None
     return int(check_random_state(random_state).randint(2**31 - 1))
 

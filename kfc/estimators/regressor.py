@@ -50,8 +50,8 @@ class Regressor(RegressorMixin, KfcEstimator):
         members: Number of networks of different seeds, whose values are averaged.
         interval_coverage: Share of rows, in (0, 1), whose target shall be between the bounds
             of `predict_interval`; half of the validation rows are for them.
-        random_state: Seed, or a `numpy.random.RandomState` that draws one. None draws one from
-            NumPy's global generator, or takes the seed of the spec if there is a spec.
+        random_state: Seed, or a `numpy.random.RandomState` that draws one. None takes the seed
+            that the spec names, and otherwise draws one from NumPy's global generator.
         warm_start: Whether `fit` begins with the weights, the encoding and the scaling of the
             fit before.
         verbose: Whether epochs are shown on stderr, 0 or 1.
@@ -62,7 +62,7 @@ class Regressor(RegressorMixin, KfcEstimator):
     Attributes:
         n_features_in_: Number of columns.
         feature_names_in_: Names of the columns, if all of them are text.
-        n_iter_: Number of epochs trained.
+        n_iter_: Number of epochs trained, those of `partial_fit` after `fit` included.
         loss_curve_: Training loss of each epoch.
         best_loss_: Smallest of them.
         validation_scores_: R2 of the validation rows after each epoch, if there are any.

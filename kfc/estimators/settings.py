@@ -13,7 +13,11 @@ from kfc.errors import Finding, SpecError
 from kfc.spec import ScheduleSpec, Spec, load_spec, monitors, settle_preset, shown_value
 
 FEWEST_VALIDATION_ROWS = 20
-"""Fewer rows choose no epoch: by chance, one of many epochs is right on all of them."""
+"""Fewer rows choose no epoch, unless the caller asks for it: by chance, one of many epochs is
+right on all of them."""
+
+_FEWEST_ASKED = 2
+"""Fewest validation rows of a caller who asks for them: R2 of a single row does not exist."""
 
 _PATIENCE = 10
 """Epochs without improvement of `early_stopping=True`, as in scikit-learn's MLPClassifier."""
@@ -85,7 +89,9 @@ class Settings:
         if isinstance(weight, Mapping):
             values["training.class_weight"] = {str(k): v for k, v in weight.items()}
         stopping = base.training.early_stopping
-        chosen = self.early_stopping is None and self._said(("training", "early_stopping"))
+        chosen = self.early_stopping is None and bool(
+            self._said(("training", "early_stopping"))
+        )
         if not chosen and stopping is not None and stopping.monitor == "val_accuracy":
             # The accuracy would choose an epoch as if all classes had the same weight.
             by = "training.early_stopping"
@@ -96,28 +102,47 @@ class Settings:
         return values
 
     @property
-    def names_validation(self) -> bool:
-        """Whether the spec itself names its validation rows."""
-        return isinstance(self.spec, Mapping) and self._said(("data", "validation"))
+    def names_seed(self) -> bool:
+        """Whether the spec itself names the seed."""
+        return self._said(("seed",)) is not None
 
-    def _said(self, path: tuple[str, ...]) -> bool:
-        """Returns whether the spec itself, and no preset, has a value at a path."""
-        node: Any = self.spec
-        if not isinstance(node, Mapping):
-            return self.spec is not None
+    def asks_validation(self, spec: Spec) -> bool:
+        """Returns whether the caller, and no preset, asks for something of validation rows.
+
+        Args:
+            spec: Spec of these arguments.
+        """
+        stopping = self.early_stopping or self._said(("training", "early_stopping"))
+        return bool(
+            self._said(("data", "validation"))
+            or _computes_on_validation(spec)
+            or (stopping and _monitors_validation(spec))
+        )
+
+    def _said(self, path: tuple[str, ...]) -> Any:
+        """Returns the value that the spec itself, and no preset, has at a path, or None."""
+        node: Any = self._spec_values()
         for key in path:
             if not isinstance(node, Mapping) or key not in node:
-                return False
+                return None
             node = node[key]
-        return True
+        return node
+
+    def _spec_values(self) -> Any:
+        """Returns the values that the spec itself has."""
+        if self.spec is None or isinstance(self.spec, Mapping):
+            return self.spec
+        spec = load_spec(self.spec)
+        return spec.model_dump(exclude_unset=True) if spec.said is None else spec.said
 
 
 def with_validation(spec: Spec, settings: Settings, rows: int, smallest: int | None) -> Spec:
     """Returns a spec whose validation rows can be split off, or which has none.
 
-    A share of the rows chooses the best epoch if that makes at least 20 rows, and if each
-    class has rows for both parts. Otherwise all rows train, and the last epoch is taken; so
-    they do where nothing needs validation rows.
+    Where only the preset asks for them, a share of the rows chooses the best epoch if that
+    makes at least 20 rows, and if each class has rows for both parts. Otherwise all rows
+    train, and the last epoch is taken; so they do where nothing needs validation rows. A
+    caller who asks for them gets them, or the reason why they cannot be split off.
 
     Args:
         spec: Spec of the arguments.
@@ -134,18 +159,17 @@ def with_validation(spec: Spec, settings: Settings, rows: int, smallest: int | N
         remedy = "Set a share such as 0.1, or pass eval_set to fit."
         got = shown_value(share)
         raise SpecError(Finding("data.validation", "a share of the rows", got, remedy))
-    if not (settings.names_validation or _needs_validation(spec)):
-        share = 0.0
     second = int(np.ceil(share * rows))
+    if settings.asks_validation(spec):
+        if 0 < second < _FEWEST_ASKED or (not second and settings.early_stopping):
+            expected = f"at least {_FEWEST_ASKED} rows to choose the epoch by"
+            got = f"{second} of {rows:,} rows, by data.validation = {share:g}"
+            remedy = "Set a larger share, pass eval_set to fit, or leave early_stopping out."
+            raise SpecError(Finding("early_stopping", expected, got, remedy))
+        return spec  # the checks of the split refuse a part without a class
     splits = smallest is None or smallest * min(share, 1 - share) >= 1
-    if share and second >= FEWEST_VALIDATION_ROWS and splits:
+    if _monitors_validation(spec) and second >= FEWEST_VALIDATION_ROWS and splits:
         return spec
-    if share and settings.early_stopping and _monitors_validation(spec):
-        expected = (
-            f"rows of which {share:g} are {FEWEST_VALIDATION_ROWS} or more, of each class"
-        )
-        remedy = "Leave early_stopping out, pass eval_set to fit, or add rows."
-        raise SpecError(Finding("early_stopping", expected, f"{rows:,} rows", remedy))
     return without_validation(spec)
 
 
@@ -171,11 +195,16 @@ def continued(spec: Spec) -> Spec:
     return load_spec(without_validation(spec), values)
 
 
-def _needs_validation(spec: Spec) -> bool:
+def _computes_on_validation(spec: Spec) -> bool:
+    """Returns whether something but the choice of the epoch needs validation rows."""
     training = spec.training
-    watched = any(str(metric).startswith("val_") for _, metric in monitors(spec))
+    watched = {path for path, metric in monitors(spec) if str(metric).startswith("val_")}
     uncertain = training.calibrate is not None or training.interval_coverage is not None
-    return watched or uncertain or bool(training.metrics)
+    return (
+        uncertain
+        or bool(training.metrics)
+        or bool(watched - {"training.early_stopping.monitor"})
+    )
 
 
 def _monitors_validation(spec: Spec) -> bool:

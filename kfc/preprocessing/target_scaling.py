@@ -86,29 +86,28 @@ class TargetScaling(AffineScaling):
     def compile_key(self) -> Any:
         """Returns a value that is equal for scalings which may share a compiled step.
 
-        The loss has the numbers as constants.
+        The step takes the numbers as inputs.
         """
-        return [self.shift.tolist(), self.divisor.tolist()]
+        return [self.shift.shape, self.divisor.shape]
 
     # --- in an ejected script ------------------------------------------------------------
 
     def script_lines(self) -> list[str]:
         """Returns the lines that fit this scaling to `y`, (rows, 1).
 
-        XLA rewrites arithmetic with constants. So numbers that a step of kfc takes as inputs
-        are tensors in the script too, and numbers that the step has as constants are arrays.
+        XLA rewrites arithmetic with constants. So the numbers, which a step of kfc takes as
+        inputs, are tensors in the script too.
         """
         return [
-            "y_deviation = np.float32(y.std(axis=0, dtype=np.float64))",
-            "mean, deviation = tf.constant(np.float32(y.mean(dtype=np.float64))), "
-            "tf.constant(y_deviation)",
+            "mean = tf.constant(np.float32(y.mean(dtype=np.float64)))",
+            "deviation = tf.constant(np.float32(y.std(axis=0, dtype=np.float64)))",
         ]
 
     def script_error_lines(self, prediction: str) -> list[str]:
         """Returns the lines that compute `error`, scaled, from `y` and a prediction."""
         return [
-            f"found = ({prediction} - mean) / y_deviation",
-            "error = (y - mean) / y_deviation - found",
+            f"found = ({prediction} - mean) / deviation",
+            "error = (y - mean) / deviation - found",
         ]
 
     def script_inverse(self, scaled: str) -> str:

@@ -87,6 +87,7 @@ class PooledTrainer:
             for layer in self.trainer.model.layers:
                 if isinstance(layer, TensorScaling) and layer.name == "scaling":
                     layer.take_numbers(_scaling_layer(prepared.task))
+        self._take_target_scaling(prepared.task)
         rows_before = len(prepared_before.train)
         if _optimizer_facts(before, rows_before) != _optimizer_facts(spec, num_rows):
             give_optimizer(self.trainer.model, spec, num_rows=num_rows)
@@ -95,6 +96,17 @@ class PooledTrainer:
         for variable, value in zip(variables, self.optimizer, strict=True):
             variable.value.assign(value)
         return self
+
+    def _take_target_scaling(self, task: Task) -> None:
+        if task.classification:
+            return
+        layer = task.target_scaling.inverse_layer()
+        for model in (self.trainer.model, self.trainer.evaluator.model):
+            for each in model.layers:
+                if isinstance(each, TensorScaling) and each.name == layer.name:
+                    each.take_numbers(layer)
+            for measure in model.scaled_measures:
+                measure.take_scaling(task.target_scaling)
 
     def with_plan(self, plan: Plan) -> PooledTrainer:
         """Returns the trainer for a plan whose network is the pool's."""

@@ -112,10 +112,12 @@ class NetworkSpec(SpecModel):
         examples=["flat_cosine"],
     )
     l1: NotNegative = Field(
-        0.0, description="Factor of the sum of absolute kernel weights in the loss."
+        0.0,
+        description="Factor of the sum of absolute weights of hidden kernels in the loss.",
     )
     l2: NotNegative = Field(
-        0.0, description="Factor of the sum of squared kernel weights in the loss."
+        0.0,
+        description="Factor of the sum of squared weights of hidden kernels in the loss.",
     )
     normalization: Normalization = Field(
         "none", description="Normalization before the activation."

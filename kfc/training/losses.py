@@ -20,7 +20,7 @@ import tensorflow as tf
 from kfc.data import Task
 from kfc.errors import Finding, SpecError
 from kfc.network import BINARY_LOSSES
-from kfc.preprocessing import TargetScaling
+from kfc.preprocessing import TargetScaling, given_numbers
 from kfc.registry import keras_class
 from kfc.spec import LossSpec
 
@@ -153,7 +153,8 @@ class StandardizedLoss(keras.losses.Loss):
 
         loss = inner((y - mean) / deviation, (value - mean) / deviation)
 
-    So a target of millions trains like one of ones, while predictions stay in its units.
+    So a target of millions trains like one of ones, while predictions stay in its units. A
+    compiled step takes mean and deviation as inputs, so it serves other training rows too.
 
     Args:
         inner: The Keras loss.
@@ -162,11 +163,23 @@ class StandardizedLoss(keras.losses.Loss):
 
     def __init__(self, inner: keras.losses.Loss, scaling: TargetScaling) -> None:
         super().__init__(name=inner.name, reduction=inner.reduction)
-        self.inner, self.scaling = inner, scaling
+        self.inner = inner
+        self._given = given_numbers(scaling.shift, scaling.divisor)
+
+    @property
+    def given(self) -> tuple[keras.Variable, ...]:
+        """Mean and deviation, which a compiled step takes as inputs."""
+        return self._given()
+
+    def take_scaling(self, scaling: TargetScaling) -> None:
+        """Takes the numbers of the scaling of other training rows."""
+        for variable, value in zip(self.given, (scaling.shift, scaling.divisor), strict=True):
+            variable.assign(value)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each row, (batch,)."""
-        return self.inner.call(self.scaling.apply(y_true), self.scaling.apply(y_pred))
+        mean, deviation = (keras.ops.convert_to_tensor(number) for number in self.given)
+        return self.inner.call((y_true - mean) / deviation, (y_pred - mean) / deviation)
 
 
 class MembersLoss(keras.losses.Loss):

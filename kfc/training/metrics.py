@@ -15,6 +15,7 @@ import numpy as np
 
 from kfc.data import Task
 from kfc.network import average_of_members
+from kfc.preprocessing import TargetScaling, given_numbers
 
 UNDEFINED_AS_NAN = ("r2",)
 """Metrics that have no value on some rows, and are NaN there."""
@@ -42,7 +43,7 @@ class R2(keras.metrics.Metric):
         num_outputs: Number of targets of a row.
         unit: Unit in which differences are measured before they are squared, so that no
             square overflows: one number, or one for each output, (outputs,). It does not
-            change the result.
+            change the result. A compiled step takes it as an input.
         name: Name under which it is logged.
     """
 
@@ -50,12 +51,21 @@ class R2(keras.metrics.Metric):
         self, num_outputs: int, unit: np.ndarray | float = 1.0, name: str = "r2"
     ) -> None:
         super().__init__(name=name)
-        self.unit = np.asarray(unit, np.float32)
+        self._given = given_numbers(np.asarray(unit, np.float32))
         self.rows = self.add_variable((), initializer="zeros", name="rows")
         self.origin, self.mean, self.deviations, self.residuals = (
             self.add_variable((num_outputs,), initializer="zeros", name=name)
             for name in ("origin", "mean", "deviations", "residuals")
         )
+
+    @property
+    def given(self) -> tuple[keras.Variable, ...]:
+        """The unit, which a compiled step takes as an input."""
+        return self._given()
+
+    def take_scaling(self, scaling: TargetScaling) -> None:
+        """Takes the unit of the targets of other training rows."""
+        self.given[0].assign(scaling.unit)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Merges a batch.
@@ -73,6 +83,7 @@ class R2(keras.metrics.Metric):
             weight = weight * ops.reshape(ops.cast(sample_weight, self.dtype), (-1, 1))
         rows = ops.sum(weight)
         together = self.rows + rows
+        unit = ops.convert_to_tensor(self.given[0])  # () or (outputs,)
         share = rows / ops.where(together > 0, together, 1.0)  # of all rows so far
         # The sum of at most one row: of an empty batch it is zero.
         first = ops.sum(y_true[:1], axis=0)  # (outputs,)
@@ -80,11 +91,11 @@ class R2(keras.metrics.Metric):
 
         # From the batch's first row, so that the mean of a few rows is exact where theirs
         # differ little.
-        targets = (y_true - first) / self.unit  # (batch, outputs)
+        targets = (y_true - first) / unit  # (batch, outputs)
         middle = ops.sum(weight * targets, axis=0) / ops.where(rows > 0, rows, 1.0)
         deviations = ops.sum(weight * ops.square(targets - middle), axis=0)
-        distance = (first - origin) / self.unit + middle - self.mean
-        residuals = ops.sum(weight * ops.square((y_true - y_pred) / self.unit), axis=0)
+        distance = (first - origin) / unit + middle - self.mean
+        residuals = ops.sum(weight * ops.square((y_true - y_pred) / unit), axis=0)
 
         self.deviations.assign(
             self.deviations + deviations + ops.square(distance) * self.rows * share

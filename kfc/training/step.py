@@ -48,10 +48,21 @@ class TapeModel(keras.Model):
     def compile(self, optimizer: Any = None, **options: Any) -> None:
         """Compiles like any Keras model; dropout takes its masks from the optimizer's step."""
         super().compile(optimizer=optimizer, **options)
+        measures = [options.get("loss"), *(options.get("metrics") or ())]
+        # Behind a function: Keras would count the metrics of a list a second time.
+        self._measures = lambda: measures
         self.has_metric_variables = False  # Keras creates them with the first batch
         if self.optimizer is not None:
             # Not `optimizer.iterations`, which stands still while gradients accumulate.
             count_steps(self, lambda: step_counter(self.optimizer).value, self.replicas)
+
+    @property
+    def scaled_measures(self) -> list[Any]:
+        """Losses and metrics that know the scaling of the targets; empty before `compile`."""
+        found = self._measures() if hasattr(self, "_measures") else []
+        # That of the members of a network is in the loss or the metric of their average.
+        inner = [getattr(measure, "inner", None) for measure in found]
+        return [each for each in (*found, *inner) if hasattr(each, "take_scaling")]
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Trains on one batch: forward, loss, gradients, update, metrics.

@@ -1,3 +1,4 @@
+import pickle
 import re
 
 import numpy as np
@@ -99,3 +100,20 @@ def test_a_run_becomes_a_classifier(iris, tmp_path):
     assert clone(again).fit(*iris).n_iter_ == 2
     with pytest.raises(kfc.SpecError, match="a run on classes"):
         kfc.Regressor.from_run(fitted.run_.folder)
+
+
+def test_parts_after_a_fit_count_its_epochs(iris):
+    fitted = kfc.Classifier(**QUICK).fit(*iris)
+    losses = fitted.loss_curve_
+    fitted = pickle.loads(pickle.dumps(fitted.partial_fit(*iris))).partial_fit(*iris)
+    assert (fitted.n_iter_, fitted.loss_curve_[:2]) == (4, losses)
+    assert len(fitted.loss_curve_) == 4
+    assert fitted.fit(*iris).n_iter_ == 2
+
+
+def test_a_single_class_of_all_parts_is_refused(iris):
+    x, _ = iris
+    classifier = kfc.Classifier(**QUICK)
+    with pytest.raises(kfc.DataError, match="at least two classes"):
+        classifier.partial_fit(x, np.zeros(len(x)), classes=[0])
+    assert classifier.partial_fit(x, np.zeros(len(x)), classes=[0, 1]).n_iter_ == 1

@@ -70,8 +70,33 @@ def test_few_rows_train_without_validation_rows(iris):
     x, y = iris
     assert quick().fit(x[::2], y[::2]).run_.num_rows == {"train": 75}
     assert quick(early_stopping=False).fit(x, y).validation_scores_ is None
-    with pytest.raises(kfc.SpecError, match="early_stopping"):
-        quick(early_stopping=True).fit(x[::2], y[::2])
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows"),
+    [
+        ({"early_stopping": True}, 15),
+        ({"calibrate": True}, 15),
+        ({"spec": {"data": {"validation": 0.3}}}, 23),
+        ({"spec": kfc.Spec(name="a", data={"validation": 0.3}, preset="realmlp_s")}, 23),
+        ({"spec": {"training": {"early_stopping": {"monitor": "val_loss"}}}}, 15),
+        ({"spec": {"training": {"metrics": ["auc"]}}}, 15),
+    ],
+    ids=lambda value: value if isinstance(value, int) else "-".join(value),
+)
+def test_who_asks_for_validation_rows_gets_them_of_few_rows_too(asked, rows, iris):
+    x, y = iris
+    fitted = quick(**asked).fit(x[::2], y[::2])
+    assert fitted.run_.num_rows == {"train": 75 - rows, "val": rows}
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"), [(30, "at least 2 rows"), (17, "each of the 3 classes")]
+)
+def test_validation_rows_that_cannot_be_split_off_are_refused(step, reason, iris):
+    x, y = iris
+    with pytest.raises(ValueError, match=reason):
+        quick(early_stopping=True).fit(x[::step], y[::step])
 
 
 def test_the_same_seed_gives_the_same_bits_in_a_folder_or_without(iris, fitted, tmp_path):
@@ -81,6 +106,20 @@ def test_the_same_seed_gives_the_same_bits_in_a_folder_or_without(iris, fitted, 
     assert quick().fit(*iris).run_.weights_sha256 == fitted.run_.weights_sha256
     drawn = quick(random_state=np.random.RandomState(0)).fit(*iris)
     assert drawn.run_.weights_sha256 != fitted.run_.weights_sha256
+
+
+@pytest.mark.parametrize("spec", [None, {"network": {"dropout": 0.1}}], ids=["none", "dict"])
+def test_without_a_seed_each_fit_draws_another(spec, iris):
+    estimator = quick(spec=spec, random_state=None)
+    first = estimator.fit(*iris).run_.weights_sha256
+    assert estimator.fit(*iris).run_.weights_sha256 != first
+
+
+def test_a_spec_that_names_a_seed_has_it(iris, fitted, tmp_path):
+    (tmp_path / "own.yaml").write_text("name: own\nseed: 0\n")
+    for spec in ({"seed": 0}, tmp_path / "own.yaml"):
+        found = quick(spec=spec, random_state=None).fit(*iris)
+        assert found.run_.weights_sha256 == fitted.run_.weights_sha256
 
 
 def test_a_fit_leaves_nothing_behind(iris, tmp_path, monkeypatch):
@@ -137,6 +176,17 @@ def test_fits_of_the_same_shape_compile_nothing(iris, fitted):
     assert set(graph_cache._graphs) == before
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_regression_of_targets_of_another_scale_compiles_nothing(outputs, iris):
+    from kfc.training.engine import graph_cache
+
+    x, y = iris[0][:, :2], iris[0][:, 2 : 2 + outputs]
+    kfc.Regressor(**QUICK).fit(x, y)
+    before = set(graph_cache._graphs)
+    kfc.Regressor(**QUICK | {"random_state": 5}).fit(x, 1000 * y + 7)
+    assert set(graph_cache._graphs) == before
+
+
 @pytest.mark.parametrize("scale", ["standard", "robust_clip", "unit", "none"])
 def test_a_trainer_of_the_pool_gives_the_bits_of_a_new_one(iris, scale, monkeypatch):
     from kfc.runs import trainer_pool
@@ -156,8 +206,36 @@ def test_a_trainer_of_the_pool_gives_the_bits_of_a_new_one(iris, scale, monkeypa
     assert np.array_equal(pooled.predict_proba(x), new.predict_proba(x))
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_pooled_regression_takes_the_scale_of_its_own_targets(outputs, iris, monkeypatch):
+    from kfc.runs import trainer_pool
+
+    x, y = iris[0][:, :2], iris[0][:, 2 : 2 + outputs]
+    kfc.Regressor(**QUICK).fit(x, y)
+    regressor = kfc.Regressor(**QUICK | {"random_state": 9}, early_stopping=1)
+    pooled = clone(regressor).fit(x, 1000 * y + 7)
+    assert trainer_pool._trainers
+    monkeypatch.setattr(trainer_pool, "pool_key", lambda spec, prepared: None)
+    new = clone(regressor).fit(x, 1000 * y + 7)
+    assert pooled.run_.weights_sha256 == new.run_.weights_sha256
+    assert pooled.run_.history == new.run_.history
+    assert pooled.run_.metrics == new.run_.metrics
+    assert np.array_equal(pooled.predict(x), new.predict(x))
+
+
 def test_the_page_of_a_fit_is_one_file(fitted, tmp_path):
     page = fitted.report(tmp_path / "page.html")
     assert page.path == tmp_path / "page.html"
     assert "Learning curves" in page.html
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"hidden": [9]}, {"hidden": [8, 8]}, {"members": 2}], ids=str
+)
+def test_a_fit_that_continues_needs_the_network_that_it_had(changed, iris):
+    estimator = quick(warm_start=True).fit(*iris).set_params(**changed)
+    with pytest.raises(kfc.SpecError, match=r"warm_start: .*as in the fit before"):
+        estimator.fit(*iris)
+    with pytest.raises(kfc.SpecError, match=r"partial_fit: .*as in the fit before"):
+        estimator.partial_fit(*iris)

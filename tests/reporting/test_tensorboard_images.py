@@ -1,12 +1,17 @@
-"""TensorBoard has the metrics and the confusion matrix of a run; MLflow has a callback."""
+"""TensorBoard has the metrics and the confusion matrix of a run; others have a callback."""
 
 import importlib.util
 import io
+import json
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -43,12 +48,17 @@ def test_a_run_has_its_metrics_as_a_table(digits_run):
         assert table[name].tolist() == values
 
 
-def test_the_callback_of_the_guide_logs_to_mlflow(tmp_path, monkeypatch):
+def callback_of_the_guide(name):
     (code,) = re.findall(
-        r"```python\n(import keras\n\n\nclass MLflowLog.*?)```",
+        rf"```python\n(import keras\n\n\nclass {name}.*?)```",
         GUIDE.read_text("utf-8"),
         re.DOTALL,
     )
+    return code
+
+
+def test_the_callback_of_the_guide_logs_to_mlflow(tmp_path, monkeypatch):
+    code = callback_of_the_guide("MLflowLog")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     module = tmp_path / "mlflow_log.py"
     module.write_text(code, "utf-8")
@@ -67,3 +77,33 @@ def test_the_callback_of_the_guide_logs_to_mlflow(tmp_path, monkeypatch):
         (logged,) = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
         history = client.get_metric_history(logged.info.run_id, "val_loss")
     assert [each.value for each in history] == run.history["val_loss"]
+
+
+FIT_WITH_WANDB = """
+import json, sys
+
+import kfc
+
+sys.path.append(sys.argv[1])  # last, so that TensorFlow keeps its own dependencies
+options = {"overrides": {"training.epochs": 2, "report": False}, "verbose": False}
+run = kfc.fit("digits", callbacks=[WandbLog("digits")], **options)
+print(json.dumps(run.history["val_loss"]))
+"""
+
+
+@pytest.mark.slow
+def test_the_callback_of_the_guide_logs_to_weights_and_biases(tmp_path, packages_apart):
+    """Offline, as someone without an account runs it."""
+    folder = packages_apart("wandb>=0.31")
+    script = tmp_path / "script.py"
+    script.write_text(callback_of_the_guide("WandbLog") + FIT_WITH_WANDB, "utf-8")
+    environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    command = [sys.executable, str(script), str(folder)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    losses = json.loads(done.stdout.splitlines()[-1])
+    (logged,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    content = logged.read_bytes()  # values are written as JSON, between binary headers
+    assert len(losses) == 2
+    assert all(json.dumps(loss).encode() in content for loss in losses)

@@ -134,4 +134,4 @@ def test_a_single_validation_row_has_no_r2(tmp_path):
 def test_metrics_of_a_regression_are_measured_in_deviations_of_the_training_targets():
     scaling = TargetScaling.fit("standard", np.array([[10.0], [14.0]], np.float32))
     _, r2 = build_metrics(Task((1,), "float32", (), 1, target_scaling=scaling), 1)
-    np.testing.assert_array_equal(r2.unit, [2.0])
+    np.testing.assert_array_equal(r2.given[0], [2.0])

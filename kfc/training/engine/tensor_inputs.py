@@ -46,10 +46,14 @@ def training_network(network: keras.Model, *, own_rows: bool = False) -> keras.M
 
 
 def given_variables(model: keras.Model) -> list[keras.Variable]:
-    """Returns the variables that a compiled step takes as inputs; none is a weight."""
+    """Returns the variables that a compiled step takes as inputs; none is a weight.
+
+    They belong to layers, and to the loss and the metrics of a compiled `TapeModel`.
+    """
     kinds = (CounterDropout, TensorBins, TensorPieces, TensorScaling)
     replaced = [layer for layer in model.layers if isinstance(layer, kinds)]
-    return [variable for layer in replaced for variable in layer.given]
+    owners = [*replaced, *getattr(model, "scaled_measures", ())]
+    return [variable for owner in owners for variable in owner.given]
 
 
 def _replaced(layer: keras.layers.Layer, *, own_rows: bool) -> keras.layers.Layer:

@@ -103,14 +103,14 @@ def test_what_cannot_be_carried_shares_nothing(overrides):
     assert structure_of(overrides) is None
 
 
-def test_a_targets_scaling_is_written_into_the_loss_and_counts():
-    def of(shift):
-        scaling = TargetScaling(np.float32([shift]), np.float32([2.0]))
+def test_the_shape_of_a_targets_scaling_counts_and_its_numbers_do_not():
+    def of(*shift):
+        scaling = TargetScaling(np.float32(shift), np.float32([2.0] * len(shift)))
         task = Task((4,), "float32", (), outputs=1, target_scaling=scaling)
         return graph_key(load_spec({"training": {"loss": "mse"}}), task, num_rows=70)
 
-    assert of(1.0) == of(1.0)
-    assert of(1.0) != of(3.0)
+    assert of(1.0) == of(3.0)
+    assert of(1.0) != of(1.0, 3.0)
 
 
 def test_a_compiled_function_has_the_bits_of_the_same_lines_run_eagerly():
