@@ -547,10 +547,10 @@ def install(tmp_path, monkeypatch):
         (folder / f"{name}_module.py").write_text(code)
         monkeypatch.syspath_prepend(folder)
         monkeypatch.delitem(sys.modules, f"{name}_module", raising=False)
-        registry._entry_points.cache_clear()
+        registry._own_entry_points.cache_clear()
 
     yield lay_out
-    registry._entry_points.cache_clear()
+    registry._own_entry_points.cache_clear()
 
 
 SOURCE = "[kfc.sources]\ntheirs = MODULE:source\n"

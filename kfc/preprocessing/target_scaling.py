@@ -54,6 +54,11 @@ class TargetScaling(AffineScaling):
         """Difference of targets that is 1 after scaling, () or (outputs,)."""
         return self.divisor
 
+    @property
+    def numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Shift and divisor, () or (outputs,) each."""
+        return self.shift, self.divisor
+
     def apply(self, y: Values) -> Values:
         """Returns scaled targets or predictions.
 

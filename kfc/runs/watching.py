@@ -21,7 +21,7 @@ from kfc.findings import run_checks
 from kfc.runs.scores import constant_outputs
 from kfc.runs.trained_checks import Trained
 from kfc.spec import Spec
-from kfc.training import LayerNumbers, build_loss, default_loss
+from kfc.training import LayerNumbers, build_loss
 from kfc.training.callbacks import LayerLog, Log, restored_epoch
 
 _SHARE = 0.01
@@ -190,8 +190,9 @@ def _constant_metrics(spec: Spec, prepared: Prepared, rows: Rows) -> dict[str, f
 
     Nothing for a loss whose best constant is another one, and for weighted rows.
     """
-    task = prepared.task
-    loss = spec.training.loss or default_loss(task)
+    task, loss = prepared.task, spec.training.loss
+    if loss is None:  # that of a resolved spec has a value
+        return {}
     if rows.sample_weight is not None or loss.options.keys() - {"reduction"}:
         return {}
     name, constant = loss.full_name(loss.name), constant_outputs(prepared.train, task)

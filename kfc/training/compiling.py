@@ -77,7 +77,7 @@ def build_engine(
         task: Task of the network.
         evaluator: Evaluates `held_out` at the end of epochs.
         held_out: Prefix of the names of held-out metrics, and the rows.
-        keep_epochs: As `Engine` takes it.
+        keep_epochs: Whether something reads the model at the end of epochs.
     """
     training, num_rows = spec.training, len(train)
     return Engine(

@@ -164,7 +164,7 @@ class StandardizedLoss(keras.losses.Loss):
     def __init__(self, inner: keras.losses.Loss, scaling: TargetScaling) -> None:
         super().__init__(name=inner.name, reduction=inner.reduction)
         self.inner = inner
-        self._given = given_numbers(scaling.shift, scaling.divisor)
+        self._given = given_numbers(*scaling.numbers)
 
     @property
     def given(self) -> tuple[keras.Variable, ...]:
@@ -173,7 +173,7 @@ class StandardizedLoss(keras.losses.Loss):
 
     def take_scaling(self, scaling: TargetScaling) -> None:
         """Takes the numbers of the scaling of other training rows."""
-        for variable, value in zip(self.given, (scaling.shift, scaling.divisor), strict=True):
+        for variable, value in zip(self.given, scaling.numbers, strict=True):
             variable.assign(value)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

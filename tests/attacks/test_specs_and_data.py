@@ -346,11 +346,11 @@ def install(tmp_path, monkeypatch):
             "from pathlib import Path\n(Path(__file__).parent / 'imported').mkdir()\n"
         )
         monkeypatch.syspath_prepend(folder)
-        registry._entry_points.cache_clear()
+        registry._own_entry_points.cache_clear()
         return folder
 
     yield lay_out
-    registry._entry_points.cache_clear()
+    registry._own_entry_points.cache_clear()
 
 
 def test_listing_and_checking_run_nothing_of_a_plug_in(install, outside, guard):

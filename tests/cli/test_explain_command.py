@@ -22,8 +22,8 @@ def test_a_prediction_is_printed_as_json_with_its_findings(capsys):
 
 
 def test_a_part_that_is_not_predicted_is_said(capsys):
-    main_ends(["explain", "diabetes", "preset=realmlp"])
-    assert "not predicted: network because" in " ".join(capsys.readouterr().out.split())
+    main_ends(["explain", "diabetes", "training.optimizer=muon"])
+    assert "not predicted: steps because" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_wrong_spec_ends_with_an_error(capsys):

@@ -84,9 +84,9 @@ def make_earlier(folder):
     (folder / "spec.yaml").write_text(text.replace("  distribute: none\n", ""), "utf-8")
     state = store.newest(folder / "checkpoints")
     about = environment.identity(beginning["spec"], beginning["data_sha256"])
-    # It had no log of the layers either, which is the last callback.
-    assert state.facts["callbacks"][-1] == "LayerLog"
-    older = {key: state.facts[key][:-1] for key in ("callbacks", "states")}
+    # It had no log of the layers and no watch either, which are the last callbacks.
+    assert state.facts["callbacks"][-2:] == ["LayerLog", "TrainingWatch"]
+    older = {key: state.facts[key][:-2] for key in ("callbacks", "states")}
     store.save(
         folder / "checkpoints",
         Checkpoint(state.arrays, {**state.facts, **older, "about": about}),
@@ -540,7 +540,8 @@ def stopped(tmp_path_factory):
         with pytest.raises(KeyboardInterrupt):
             kfc.fit(SPEC, runs=runs, verbose=False)
     (folder,) = runs.iterdir()
-    put_facts(folder, lambda f: (f["callbacks"].pop(), f["states"].pop()))
+    # The watch of the training comes last.
+    put_facts(folder, lambda f: (f["callbacks"].pop(-2), f["states"].pop(-2)))
     return folder
 
 
