@@ -24,8 +24,8 @@ _SAVED_PER_STEP = 1e7
 
 _EPOCHS_WORTH_COMPILING = 500
 """Epochs of a training from which on XLA compiles all of it. The short last batch and the
-evaluation take about a second to compile, and 2 ms more per epoch as a plain graph, by the
-numbers of `experiments/choosing`."""
+evaluation take about a second to compile, and 2 ms more per epoch as a plain graph, both in
+seconds of CPU; `experiments/choosing` trains in both ways."""
 
 _EPOCHS_OF_PATIENCE = 3
 """Epochs of a training that stops early, in units of its patience: the best one is often in
