@@ -17,6 +17,7 @@ class Node:
 def collector():
     """Leaves the collector as it was."""
     was_enabled = gc.isenabled()
+    gc.unfreeze()  # what commands in this process have frozen
     yield
     gc.unfreeze()
     (gc.enable if was_enabled else gc.disable)()
