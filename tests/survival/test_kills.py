@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kfc.training.checkpoints import store
@@ -81,9 +83,10 @@ def table_settings(folder, stream):
     """Writes a table, and returns the values of a spec that trains on it."""
     rng = np.random.default_rng(0)
     size, plan = rng.random(200), rng.choice(["basic", "plus", ""], 200)
-    lines = [f"{s:.3f},{p},{s > 0.5}" for s, p in zip(size, plan, strict=True)]
-    (folder / "table.csv").write_text("\n".join(["size,plan,big", *lines]))
-    return [f"data.source=csv:{folder}/table.csv", "data.target=big", f"data.stream={stream}"]
+    # The encoding of Parquet files is shared out, so it is made in pieces.
+    path = folder / f"{stream}.parquet"
+    pq.write_table(pa.table({"size": size, "plan": plan, "big": size > 0.5}), path)
+    return [f"data.source=parquet:{path}", "data.target=big", f"data.stream={stream}"]
 
 
 # Line by line a process starts in half the time; compiled, it is resumed in test_resume.py.
