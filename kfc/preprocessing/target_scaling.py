@@ -59,13 +59,16 @@ class TargetScaling(AffineScaling):
         """Shift and divisor, () or (outputs,) each."""
         return self.shift, self.divisor
 
-    def apply(self, y: Values) -> Values:
+    def apply(self, y: Values, numbers: tuple[Any, Any] | None = None) -> Values:
         """Returns scaled targets or predictions.
 
         Args:
             y: Array or tensor, (rows, outputs), float32.
+            numbers: Shift and divisor as tensors, which a compiled step takes as inputs; None
+                for those of this scaling.
         """
-        return (y - self.shift) / self.divisor
+        shift, divisor = self.numbers if numbers is None else numbers
+        return (y - shift) / divisor
 
     def apply_float64(self, y: np.ndarray) -> np.ndarray:
         """Returns scaled targets, (rows, outputs), computed in float64 as a reference."""

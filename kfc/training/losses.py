@@ -163,7 +163,7 @@ class StandardizedLoss(keras.losses.Loss):
 
     def __init__(self, inner: keras.losses.Loss, scaling: TargetScaling) -> None:
         super().__init__(name=inner.name, reduction=inner.reduction)
-        self.inner = inner
+        self.inner, self.scaling = inner, scaling
         self._given = given_numbers(*scaling.numbers)
 
     @property
@@ -173,13 +173,15 @@ class StandardizedLoss(keras.losses.Loss):
 
     def take_scaling(self, scaling: TargetScaling) -> None:
         """Takes the numbers of the scaling of other training rows."""
+        self.scaling = scaling
         for variable, value in zip(self.given, scaling.numbers, strict=True):
             variable.assign(value)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each row, (batch,)."""
-        mean, deviation = (keras.ops.convert_to_tensor(number) for number in self.given)
-        return self.inner.call((y_true - mean) / deviation, (y_pred - mean) / deviation)
+        shift, divisor = (keras.ops.convert_to_tensor(number) for number in self.given)
+        y, value = (self.scaling.apply(each, (shift, divisor)) for each in (y_true, y_pred))
+        return self.inner.call(y, value)
 
 
 class MembersLoss(keras.losses.Loss):
