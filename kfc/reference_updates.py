@@ -3,6 +3,7 @@
 Weights and gradients are lists in one order, as in `kfc.reference`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -122,7 +123,7 @@ class Adam:
 
 
 @dataclass
-class Adaptive:
+class Adaptive(ABC):
     """Base class of rules that update each weight from its gradient and a state of its own.
 
     Args:
@@ -139,7 +140,6 @@ class Adaptive:
         if not self.t:
             self._states = [self.start(w) for w in weights]
         self.t += 1
-        self.begin()
         parts = zip(weights, gradients, self._states, self.factors, strict=False)
         found = [self.move(w, g, s, self.learning_rate * f) for w, g, s, f in parts]
         self._states = [state for _, state in found]
@@ -149,9 +149,7 @@ class Adaptive:
         """Returns the first state of a weight."""
         return np.zeros_like(w), np.zeros_like(w)
 
-    def begin(self) -> None:
-        """Prepares the numbers of a step that all weights share."""
-
+    @abstractmethod
     def move(
         self, w: Array, g: Array, state: tuple[Array, ...], rate: float
     ) -> tuple[Array, tuple[Array, ...]]:
@@ -163,7 +161,6 @@ class Adaptive:
             state: State before the update.
             rate: Learning rate of this weight.
         """
-        raise NotImplementedError
 
 
 @dataclass
@@ -289,9 +286,10 @@ class Nadam(Adaptive):
     epsilon: float = 1e-7
     _product: float = field(default=1.0, init=False)
 
-    def begin(self) -> None:
-        """Multiplies the factors of the momentum so far."""
-        self._product *= self._factor(self.t)
+    def step(self, weights: Weights, gradients: Weights) -> list[Array]:
+        """Returns the weights after one update."""
+        self._product *= self._factor(self.t + 1)  # of the momentum so far
+        return super().step(weights, gradients)
 
     def _factor(self, t: int) -> float:
         return self.beta_1 * (1 - 0.5 * 0.96**t)
