@@ -76,17 +76,24 @@ TABLES = {
         ["step", 2, "SIGKILL"],
         ["epoch edge", 1, "SIGKILL"],
     ],
+    "streamed parquet": [["piece", 3, "SIGKILL"], ["encoded part", 2, "SIGKILL"]],
 }
 
 
-def table_settings(folder, stream):
+def table_settings(folder, name):
     """Writes a table, and returns the values of a spec that trains on it."""
     rng = np.random.default_rng(0)
     size, plan = rng.random(200), rng.choice(["basic", "plus", ""], 200)
-    # The encoding of Parquet files is shared out, so it is made in pieces.
-    path = folder / f"{stream}.parquet"
-    pq.write_table(pa.table({"size": size, "plan": plan, "big": size > 0.5}), path)
-    return [f"data.source=parquet:{path}", "data.target=big", f"data.stream={stream}"]
+    if name == "streamed parquet":
+        source = f"parquet:{folder}/table.parquet"
+        table = pa.table({"size": size, "plan": plan, "big": size > 0.5})
+        pq.write_table(table, folder / "table.parquet")
+    else:
+        source = f"csv:{folder}/table.csv"
+        lines = [f"{s:.3f},{p},{s > 0.5}" for s, p in zip(size, plan, strict=True)]
+        (folder / "table.csv").write_text("\n".join(["size,plan,big", *lines]))
+    stream = "never" if name == "table" else "always"
+    return [f"data.source={source}", "data.target=big", f"data.stream={stream}"]
 
 
 # Line by line a process starts in half the time; compiled, it is resumed in test_resume.py.
@@ -103,8 +110,8 @@ def killed(request, tmp_path_factory):
     settings = [f"training.engine={request.param}"]
     plans = {name: {"signals": each, "set": settings} for name, each in SIGNALS.items()}
     plans["interrupts"]["set"] = [*settings, "training.checkpoint_seconds=1000000"]
-    for name, stream in (("table", "never"), ("streamed", "always")):
-        of_table = {"set": [*settings, *table_settings(folder, stream)]}
+    for name in TABLES:
+        of_table = {"set": [*settings, *table_settings(folder, name)]}
         plans[name] = {"signals": TABLES[name], **of_table}
         plans[f"{name}, whole"] = {"signals": [], **of_table}
     script = Path(__file__).with_name("killing.py")
