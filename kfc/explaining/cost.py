@@ -12,8 +12,8 @@ from kfc.spec import Spec
 from kfc.training.engine import (
     EVALUATION_BATCH,
     compiler_bytes,
-    optimizer_numbers,
     training_bytes,
+    weight_copies,
 )
 
 _TENSORFLOW_BYTES = 770e6  # of a process that has started it, its libraries included
@@ -60,8 +60,9 @@ def memory_bytes(spec: Spec, inputs: int, outputs: int, *, rows: int, row_bytes:
     widths = [inputs, *(layer.units for layer in spec.network.layers()), outputs]
     batch = max(spec.training.batch_size, EVALUATION_BATCH) * spec.network.members
     weights = num_parameters(spec, inputs, outputs)
-    state = optimizer_numbers(spec.training.optimizer)
-    needed = training_bytes(weights=weights, state=state, units=batch * sum(widths))
+    products = 3.0 * weights * rows * spec.training.epochs
+    copies = weight_copies(spec.training, products=products)
+    needed = training_bytes(weights=weights, copies=copies, units=batch * sum(widths))
     started = _TENSORFLOW_BYTES + compiler_bytes(spec.training.engine)
     return int(needed + rows * row_bytes + started)
 

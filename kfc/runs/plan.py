@@ -198,6 +198,7 @@ def plan_training(
     )
     run_checks("distribution", spec, prepared, callbacks)
     run_checks("before_training", spec, prepared)  # before the weights take any memory
+    used = memory.used_bytes()
     network = (build_network or new_network)(spec, prepared)
     engine = choose_engine(
         spec,
@@ -206,7 +207,7 @@ def plan_training(
         callbacks=callbacks,
     )
     resolved = _with_values(spec, training={"engine": engine})
-    memory_bytes = predicted_memory(resolved, prepared) + memory.mapped_bytes()
+    memory_bytes = predicted_memory(resolved, prepared, used=used) + memory.mapped_bytes()
     replicas = replicas_for(resolved)
     return Plan(resolved, prepared, network, memory_bytes, callbacks, replicas)
 

@@ -12,8 +12,8 @@ from .graph_cache import graph_key as graph_key
 from .memory_estimate import predicted_memory as predicted_memory
 from .sizes import EVALUATION_BATCH as EVALUATION_BATCH
 from .sizes import compiler_bytes as compiler_bytes
-from .sizes import optimizer_numbers as optimizer_numbers
 from .sizes import training_bytes as training_bytes
+from .sizes import weight_copies as weight_copies
 from .tensor_inputs import training_network as training_network
 from .variables import build_optimizer_once as build_optimizer_once
 from .variables import named_variables as named_variables

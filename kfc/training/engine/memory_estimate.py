@@ -12,8 +12,8 @@ from kfc.system import CHUNK_BYTES, memory
 from kfc.training.engine.sizes import (
     EVALUATION_BATCH,
     compiler_bytes,
-    optimizer_numbers,
     training_bytes,
+    weight_copies,
 )
 
 
@@ -47,7 +47,9 @@ def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> F
     )
 
 
-def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> int:
+def predicted_memory(
+    spec: Spec, prepared: Prepared, *, processes: int = 1, used: int | None = None
+) -> int:
     """Returns the bytes of memory that a training is predicted to take, without mapped files.
 
     The prediction is the memory that the process has taken so far, the rows included, and
@@ -65,21 +67,24 @@ def predicted_memory(spec: Spec, prepared: Prepared, *, processes: int = 1) -> i
         spec: A resolved spec.
         prepared: Data of the spec.
         processes: Number of such trainings at once, each with data of its own.
+        used: Bytes that the process has taken without the network; None for those of now.
     """
+    used = memory.used_bytes() if used is None else used
     widths = _widths(spec, prepared.task)
     weights = _num_weights(spec, prepared.task)
     batch = max(spec.training.batch_size, EVALUATION_BATCH)
     rows = batch * spec.network.members
     embedded = batch * spec.num_orders
     terms = prepared.task.num_scaled * embedding_terms(spec, prepared.task)
+    products = 3.0 * weights * len(prepared.train) * spec.training.epochs
     training = training_bytes(
         weights=weights,
-        state=optimizer_numbers(spec.training.optimizer),
+        copies=weight_copies(spec.training, products=products),
         units=rows * (sum(widths) + sum(_bent_widths(spec))) + embedded * terms,
         slots=embedded * _embedded_slots(prepared.task),
     )
     compiling = compiler_bytes(spec.training.engine)
-    return int(processes * (memory.used_bytes() + training + _windows(prepared) + compiling))
+    return int(processes * (used + training + _windows(prepared) + compiling))
 
 
 def _num_weights(spec: Spec, task: Task) -> int:

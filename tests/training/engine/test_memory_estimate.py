@@ -74,6 +74,7 @@ kfc.fit(sys.argv[1], data=(x, np.arange(4000) % 2), runs="runs", verbose=False)
         ([64], {"engine": "graph"}),
         ([64], {"engine": "xla"}),
         ([3000, 3000], {"engine": "graph", "optimizer": "adam", "batch_size": 512}),
+        ([3000, 3000], {"engine": "xla", "optimizer": "sgd", "batch_size": 512}),
         ([3000, 3000], {"engine": "xla", "optimizer": "adam", "batch_size": 512}),
     ],
     ids=str,
