@@ -75,8 +75,8 @@ def _over_time(folder: Path) -> Sequence[object]:
     logged = read_layers(folder)
     if len(logged) < 2:
         note = (
-            "Measurements during the training take at most 3 % of its time, so a training of "
-            "a few seconds has too few of them to be drawn."
+            "Measurements during the training take at most 3 % of its time, and copies for "
+            "later ones at most 32 MB, so this training has too few of them to be drawn."
         )
         return [Text(note, "note")]
     epochs = [epoch for epoch, _ in logged]

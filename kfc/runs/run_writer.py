@@ -102,6 +102,8 @@ class RunWriter:
             progress.seconds = seconds_before + time.monotonic() - began
             trainer.save_checkpoint(self._folder, callbacks, progress)
             self._phases.end("train")
+            for log in (each for each in callbacks if isinstance(each, LayerLog)):
+                log.measure_copies()
             run = self._write_result(trainer, callbacks, progress)
             send_result(trainer, run)
             return run

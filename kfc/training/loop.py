@@ -282,7 +282,8 @@ class Loop:
             or self._hooks.need_single_epochs
         ):
             return 1
-        return min(self.engine.epochs_per_execution, self._last_epoch - progress.epoch)
+        end = min(self._last_epoch, self._hooks.next_due(progress.epoch) or self._last_epoch)
+        return min(self.engine.epochs_per_execution, end - progress.epoch)
 
     @property
     def _measures_outside(self) -> bool:

@@ -31,8 +31,14 @@ def section_of(run):
     return layer_section(facts, facts.watched)
 
 
-def test_a_short_training_has_the_table_alone(digits_run):
-    blocks = section_of(digits_run).blocks
+def test_a_training_of_a_second_has_its_layers_over_time(digits_run):
+    figures = [b for b in section_of(digits_run).blocks if type(b).__name__ == "Figure"]
+    assert [figure.title for figure in figures] == ["signal", "gradient", "update by weight"]
+
+
+def test_a_training_without_measurements_has_the_table_alone(logged):
+    (logged.folder / "layers.jsonl").unlink()
+    blocks = section_of(logged).blocks
     assert not [block for block in blocks if type(block).__name__ == "Figure"]
     assert "3 %" in blocks[-1].text
 

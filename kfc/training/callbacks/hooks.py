@@ -114,6 +114,15 @@ class Hooks:
             if interval == "execution":
                 call_hook(callback, "on_train_batch_end", step, logs)
 
+    def next_due(self, epoch: int) -> int | None:
+        """Returns the number of epochs after which an execution has to end; None for any.
+
+        Args:
+            epoch: Number of epochs so far.
+        """
+        logs = [each for each in self._callbacks if hasattr(each, "next_due")]
+        return min((each.next_due(epoch) for each in logs), default=None)
+
     def flush(self) -> None:
         """Lets logs write the lines that they have collected."""
         for callback in self._callbacks:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -34,15 +36,35 @@ _FIRST_BY_OTHERS = 2
 
 _ROWS = 256
 
+_COPIED_BYTES = 2**25
+"""Size of all copies of variables that are kept until the training has ended."""
+
+_SECONDS_AFTERWARDS = 0.5
+"""At most this time is spent on the copies: digits has 7 of them, which take 0.3 seconds."""
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """Values of all variables after an epoch."""
+
+    epoch: int
+    step: int
+    values: list[np.ndarray]
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(value.nbytes for value in self.values)
+
 
 class LayerLog(Log):
     """Writes a JSON line with numbers of each layer after some of the epochs.
 
     They are those of `LayerNumbers` on a batch of training rows: signal, gradient, and the
     update of one step with that batch, which is taken back. A measurement takes place once
-    its time is at most 3 % of that of the training so far, so a training of less than seven
-    seconds has none, and a long one has one after each epoch. Nothing of the training
-    changes: each variable has its bits back.
+    its time is at most 3 % of that of the training so far, so a long training has one after
+    each epoch, and one of less than seven seconds has none. Therefore small networks are
+    copied after the epochs 1, 2, 4, 8 and so on, and `measure_copies` measures these after
+    the end. Nothing of the training changes: each variable has its bits back.
 
     Args:
         filename: File to append to.
@@ -60,24 +82,48 @@ class LayerLog(Log):
         self._due: int | None = None
         self._spent, self._next = 0.0, _FIRST_SECONDS
         self.last: tuple[int, list[LayerNumbers]] | None = None
+        self._copies: list[_Copy] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Notes that an epoch has ended; `flush` measures, when the weights are there."""
         self._due = epoch + 1
 
+    def next_due(self, epoch: int) -> int:
+        """Returns the number of epochs after which an execution has to end for a copy.
+
+        Args:
+            epoch: Number of epochs so far.
+        """
+        return 1 << epoch.bit_length()  # the next power of two
+
     def flush(self) -> None:
-        """Measures the layers if an epoch has ended and the time allows it, and writes."""
+        """Measures or copies the layers if an epoch has ended, and writes."""
         due, self._due = self._due, None
-        if due is not None and self._rows is not None and self._has_time():
-            began = time.monotonic()
-            self._measure(due, self._rows)
-            took = time.monotonic() - began
-            self._next = took if self._spent else took / _FIRST_BY_OTHERS
-            self._spent += took
+        if due is not None and self._rows is not None:
+            if self._spent + self._next <= _SHARE * self._now():
+                self._timed_measure(due, self._steps_done(), self._rows)
+            elif due == self.next_due(due - 1) or self._is_last(due):
+                self._copy(due)
         super().flush()
 
-    def _has_time(self) -> bool:
-        return self._spent + self._next <= _SHARE * self._now()
+    def measure_copies(self) -> None:
+        """Measures the copies, as many of them as half a second allows, and writes.
+
+        It is called after the training, which it leaves as it is.
+        """
+        copies, self._copies = self._copies, []
+        if not copies or self._rows is None:
+            return
+        variables, latest = self._variables(), self._spent + _SECONDS_AFTERWARDS
+        before = [np.array(variable) for variable in variables]
+        try:
+            for copy in _last_first(copies):
+                if self._spent + self._next <= latest:
+                    _assign(variables, copy.values)
+                    self._timed_measure(copy.epoch, copy.step, self._rows)
+        finally:
+            _assign(variables, before)
+        super().flush()
 
     def get_state(self) -> dict[str, Any]:
         """Returns the state of the log, and the seconds spent on measurements."""
@@ -88,7 +134,27 @@ class LayerLog(Log):
         super().set_state(state)
         self._spent = float(state["spent"])
 
-    def _measure(self, epoch: int, rows: Rows) -> None:
+    def _variables(self) -> list[keras.Variable]:
+        """Returns what a step reads and changes: weights, moments, counters."""
+        return [*self.model.weights, *self.model.optimizer.variables]
+
+    def _copy(self, epoch: int) -> None:
+        """Keeps a copy of the variables, unless all copies would be too large."""
+        copy = _Copy(epoch, self._steps_done(), [np.array(v) for v in self._variables()])
+        if sum(each.num_bytes for each in (*self._copies, copy)) <= _COPIED_BYTES:
+            self._copies.append(copy)
+
+    def _is_last(self, epoch: int) -> bool:
+        return bool(epoch == self.params.get("epochs") or self.model.stop_training)
+
+    def _timed_measure(self, epoch: int, step: int, rows: Rows) -> None:
+        began = time.monotonic()
+        self._measure(epoch, step, rows)
+        took = time.monotonic() - began
+        self._next = took if self._spent else took / _FIRST_BY_OTHERS
+        self._spent += took
+
+    def _measure(self, epoch: int, step: int, rows: Rows) -> None:
         if self._probe is None:
             self._probe = LayerProbe(self.model)
             # Members with rows of their own expect them one member after the other.
@@ -97,7 +163,7 @@ class LayerLog(Log):
             self._y = np.concatenate([rows.y] * members)
         found = self._probe.measure(self._x, self._loss, self._update)
         self.last = epoch, found
-        line = {"epoch": epoch, "step": self._steps_done(), "layers": _as_json(found)}
+        line = {"epoch": epoch, "step": step, "layers": _as_json(found)}
         self._append(self.path, json.dumps(line, allow_nan=False))
 
     def _loss(self, outputs: tf.Tensor) -> tf.Tensor:
@@ -118,7 +184,20 @@ def read_layers(folder: Path) -> list[tuple[int, list[LayerNumbers]]]:
     if not path.is_file():
         return []
     lines = [json.loads(line) for line in atomic.read_text(path).splitlines()]
+    lines.sort(key=lambda line: line["epoch"])  # copies are measured after the training
     return [(line["epoch"], [_numbers(each) for each in line["layers"]]) for line in lines]
+
+
+def _last_first(copies: Sequence[_Copy]) -> list[_Copy]:
+    """Returns the last copy, the first one, and then those between, the widest gaps first."""
+    spread = (evenly(len(copies), most)[::-1] for most in range(1, len(copies) + 1))
+    numbers = [len(copies) - 1, *itertools.chain.from_iterable(spread)]
+    return [copies[number] for number in dict.fromkeys(numbers)]
+
+
+def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _numbers(values: Mapping[str, Any]) -> LayerNumbers:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,7 +11,8 @@ import tensorflow as tf
 
 from kfc.data import Rows, Task
 from kfc.training.callbacks import layer_log
-from kfc.training.callbacks.layer_log import LayerLog
+from kfc.training.callbacks.early_stopping import EarlyStopping
+from kfc.training.callbacks.layer_log import LayerLog, read_layers
 from kfc.training.checkpoints.training_state import Progress
 
 ADAM = {"training.optimizer": {"name": "adam", "learning_rate": 0.01}}
@@ -82,7 +84,9 @@ def test_measurements_take_three_percent_of_the_time(problem, tmp_path, monkeypa
     log = LayerLog(tmp_path / "layers.jsonl", problem().train)
     monkeypatch.setattr(layer_log.time, "monotonic", lambda: next(seconds))
     measured = []
-    monkeypatch.setattr(log, "_measure", lambda epoch, rows: measured.append(epoch))
+    monkeypatch.setattr(log, "_measure", lambda epoch, step, rows: measured.append(epoch))
+    monkeypatch.setattr(log, "_copy", lambda epoch: None)
+    log.set_model(SimpleNamespace(stop_training=False))
     log.params = {"began": 0.0, "steps": 3}
     for epoch in range(2000):
         log.on_epoch_end(epoch)
@@ -90,6 +94,80 @@ def test_measurements_take_three_percent_of_the_time(problem, tmp_path, monkeypa
     elapsed = next(seconds)
     assert measured[0] >= 66  # the first one only after 6.7 seconds
     assert 0.02 * elapsed < 0.1 * len(measured) <= 0.03 * elapsed
+
+
+@pytest.fixture
+def no_time(monkeypatch):
+    """No measurement while a network trains."""
+    monkeypatch.setattr(layer_log, "_SHARE", 0.0)
+
+
+@pytest.mark.parametrize("engine", ["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "overrides", [ADAM, DROPOUT, MEMBERS, MOVING], ids=["adam", "dropout", "members", "ema"]
+)
+def test_copies_measured_later_have_the_numbers_of_the_training(
+    problem, recorder, same_weights, tmp_path, monkeypatch, engine, overrides
+):
+    case = problem({**overrides, "training.engine": engine, "training.epochs": 4})
+    monkeypatch.setattr(layer_log, "_SHARE", np.inf)
+    case.loop([recorder(), LayerLog(tmp_path / "at_once", case.train)]).run(Progress())
+    monkeypatch.setattr(layer_log, "_SHARE", 0.0)
+    monkeypatch.setattr(layer_log, "_SECONDS_AFTERWARDS", np.inf)
+    log = LayerLog(tmp_path / "later", case.train)
+    copied, plain = case.loop([recorder(), log]), case.loop([recorder()])
+    assert copied.run(Progress()).history == plain.run(Progress()).history
+    log.measure_copies()
+    same_weights(copied.engine.model, plain.engine.model)
+    for got, want in zip(
+        copied.engine.model.optimizer.variables,
+        plain.engine.model.optimizer.variables,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, want)
+    at_once = {line["epoch"]: line for line in lines(tmp_path / "at_once")}
+    later = lines(tmp_path / "later")
+    assert [line["epoch"] for line in later] == [4, 1, 2]
+    assert later == [at_once[4], at_once[1], at_once[2]]
+
+
+def test_a_training_in_one_execution_is_copied_at_powers_of_two(problem, tmp_path, no_time):
+    case = problem({**ADAM, "training.epochs": 11})
+    log = LayerLog(tmp_path / "layers.jsonl", case.train)
+    case.loop([log]).run(Progress())
+    assert [copy.epoch for copy in log._copies] == [1, 2, 4, 8, 11]
+
+
+def test_the_epoch_that_stops_early_is_copied(problem, tmp_path, no_time):
+    case = problem({**ADAM, "training.epochs": 50})
+    log = LayerLog(tmp_path / "layers.jsonl", case.train)
+    stop = EarlyStopping(monitor="loss", patience=1, min_delta=10.0)
+    case.loop([stop, log]).run(Progress())
+    assert [copy.epoch for copy in log._copies] == [1, 2]
+
+
+def test_copies_have_at_most_their_bytes(problem, tmp_path, no_time, monkeypatch):
+    case = problem({**ADAM, "training.epochs": 11})
+    log = LayerLog(tmp_path / "layers.jsonl", case.train)
+    loop = case.loop([log])
+    weights = loop.engine.model.count_params()
+    monkeypatch.setattr(layer_log, "_COPIED_BYTES", 3 * 4 * weights + 100)  # Adam has moments
+    loop.run(Progress())
+    assert [copy.epoch for copy in log._copies] == [1]
+
+
+def test_copies_take_at_most_their_time_the_widest_gaps_first(
+    problem, tmp_path, no_time, monkeypatch
+):
+    seconds = itertools.count(0.0, 0.1)
+    case = problem({**ADAM, "training.epochs": 32})
+    log = LayerLog(tmp_path / "layers.jsonl", case.train)
+    case.loop([log]).run(Progress())
+    monkeypatch.setattr(layer_log, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(layer_log, "_SECONDS_AFTERWARDS", 0.35)
+    log.measure_copies()
+    assert [line["epoch"] for line in lines(tmp_path / "layers.jsonl")] == [32, 1, 4]
+    assert [epoch for epoch, _ in read_layers(tmp_path)] == [1, 4, 32]
 
 
 def test_a_checkpoint_keeps_the_seconds_spent(problem, tmp_path):
