@@ -32,7 +32,7 @@ from kfc.ejecting.script_table import (
 )
 from kfc.runs import make_plan
 from kfc.spec import Spec, SpecLike, load_spec
-from kfc.training.engine import EVALUATION_BATCH
+from kfc.training.engine import EVALUATION_BATCH, compiles_steps_only
 
 MAX_LINES = 80
 MAX_COLUMNS = 95
@@ -222,8 +222,13 @@ def _training_values(spec: Spec, num_rows: int) -> dict[str, Any]:
     schedule = optimizer.schedule()
     has_slots = optimizer.name != "sgd" or optimizer.options["momentum"]
     drops = any(layer.dropout for layer in spec.network.layers())
+    num_full, short_rows = divmod(num_rows, training.batch_size)
+    steps_only = compiles_steps_only(spec)
+    xla = training.engine == "xla" and bool(num_full or not steps_only)
     return {
-        "xla": training.engine == "xla",
+        "xla": xla,
+        "compiles_all": xla and not steps_only,
+        "has_short_step": xla and steps_only and short_rows > 0,
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "optimizer": optimizer.name,
         "optimizer_name": "SGD" if optimizer.name == "tape_sgd" else optimizer.name.title(),

@@ -8,7 +8,7 @@ from kfc.data import Task
 from kfc.ejecting.refusals import ACTIVATIONS, refused
 from kfc.network import layer_seed, num_inputs, num_outputs
 from kfc.spec import HiddenSpec, InitializerSpec, Spec
-from kfc.training.engine import graph_key, keep_threshold
+from kfc.training.engine import compiles_steps_only, graph_key, keep_threshold
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,8 @@ def script_layers(spec: Spec, task: Task, *, num_rows: int) -> list[ScriptLayer]
     widths = [inputs, *(layer.units for layer in hidden), outputs]
     # kfc's function is traced once for these widths, so Keras does not know them.
     shared = graph_key(spec, task, num_rows=num_rows)
-    unknown = shared.widths if shared and spec.training.engine != "xla" else frozenset()
+    compiles_all = spec.training.engine == "xla" and not compiles_steps_only(spec)
+    unknown = shared.widths if shared and not compiles_all else frozenset()
     layers = []
     for number, options in enumerate([*hidden, None], start=1):
         units = widths[number]
