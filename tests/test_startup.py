@@ -13,7 +13,7 @@ def startup(experiment):
 
 def test_what_follows_the_start_is_taken_off(startup):
     phases = {"import": 4.0, "data": 0.25, "build": 0.25}
-    after = {"compile": 1.0, "train": 2.0, "save": 0.25, "evaluate": 0.25}
+    after = {"compile": 1.0, "train": 1.5, "layers": 0.5, "save": 0.25, "evaluate": 0.25}
     assert startup.until_first_step(8.5, {**phases, **after}) == 5.0
 
 

@@ -53,10 +53,13 @@ def print_report_of(folder: Path, width: int = 18) -> None:
 
 def print_published(run: Run | Ensemble) -> None:
     """Prints published results for the data of a run, if there are any."""
-    from kfc.runs import Run, published_beside
+    from kfc.runs import Run, placed, published_beside
 
-    for each in published_beside(run) if isinstance(run, Run) else ():
-        print(f"{'published':18} {each.text}")
+    if not isinstance(run, Run) or not (sentence := placed(run)):
+        return
+    print(f"{'published':18} {sentence}:")
+    for each in published_beside(run):
+        print(f"{'':18} {each.text}")
 
 
 def print_cross_validation(result: CrossValidation, as_json: bool) -> None:

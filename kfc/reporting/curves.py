@@ -20,6 +20,7 @@ from kfc.reporting.figures import (
     make_logarithmic,
     name_axes,
 )
+from kfc.spec import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def learning_curves(
     Args:
         metric: Name of the metric.
         lines: Name of the rows -> one value per epoch.
-        best: Number of the epoch whose weights were kept, from 1; None for the last one.
+        best: Number of the best epoch, from 1; None marks none.
     """
     ends = ", ".join(f"{name} {number_text(values[-1])}" for name, values in lines.items())
     alt = f"{metric} over {len(next(iter(lines.values())))} epochs; at the end: {ends}"
@@ -52,13 +53,14 @@ def learning_curves(
             axes.plot(epochs[kept], np.asarray(values, float)[kept], label=name, **style)
         if best:
             axes.axvline(best, color=FAINT, lw=1, ls=":")
+            rises = METRICS.get(metric) == "max"  # the text stands where no curve is
             axes.annotate(
                 f"best epoch {best}",
-                (best, 0.98),
+                (best, 0.02 if rises else 0.98),
                 xycoords=("data", "axes fraction"),
                 xytext=(3, 0),
                 textcoords="offset points",
-                va="top",
+                va="bottom" if rises else "top",
                 ha="left" if best < 0.6 * len(values) else "right",
                 fontsize=8.5,
             )

@@ -90,11 +90,12 @@ def _pipeline(task: Task) -> tuple[Any, str]:
     if encoding is not None:
         first = encoding.num_numbers + encoding.num_flags
         categories = make_pipeline(OneHotEncoder(handle_unknown="ignore"))
+        # Lists: scikit-learn leaves out an empty list, and fails on an empty slice.
         inputs = ColumnTransformer(
             [
-                ("numbers", StandardScaler(), slice(0, encoding.num_numbers)),
-                ("flags", "passthrough", slice(encoding.num_numbers, first)),
-                ("categories", categories, slice(first, encoding.num_features)),
+                ("numbers", StandardScaler(), [*range(encoding.num_numbers)]),
+                ("flags", "passthrough", [*range(encoding.num_numbers, first)]),
+                ("categories", categories, [*range(first, encoding.num_features)]),
             ]
         )
     return Pipeline([("inputs", inputs), ("fit", linear)]), type(linear).__name__

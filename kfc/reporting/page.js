@@ -10,7 +10,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const compare = (a, b) => {
       const [x, y] = [key(a), key(b)];
       if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
-      if (typeof x === "string") return falling ? y.localeCompare(x) : x.localeCompare(y);
+      if (typeof x === "string") {
+        return (falling ? -1 : 1) * x.localeCompare(y, undefined, {numeric: true});
+      }
       if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
       return falling ? y - x : x - y;
     };
@@ -19,3 +21,6 @@ for (const table of document.querySelectorAll("table.sortable")) {
     table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
   }));
 }
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});

@@ -10,7 +10,7 @@ from typing import Any
 
 from kfc.data import Prepared
 from kfc.ensembles import CrossValidation, Ensemble, is_ensemble, load, load_folds, read_plan
-from kfc.errors import Finding, SpecError
+from kfc.errors import DataError, Finding, SpecError
 from kfc.pages import FILE
 from kfc.reporting.average_sections import average_sections
 from kfc.reporting.class_numbers import confusion
@@ -78,7 +78,8 @@ def report(*results: Any, data: Any = None, path: str | Path | None = None) -> R
     Raises:
         SpecError: If there is no result, or several that are not all runs.
         CheckpointError: If a folder holds no finished run.
-        DataError: If `data` are not the rows of the run.
+        DataError: If `data` are not the rows of the run, or if its page would lose what it
+            shows because the rows are not there any more.
         DiskError: If the file cannot be written.
 
     Examples:
@@ -177,7 +178,18 @@ def _write_run(run: Run, *, data: Any, path: Path | None) -> Report:
     in_python = run.spec.data.source is None and data is None
     if in_python and path is None and place.is_file():
         return Report(place)
-    return _write_page_of(RunFacts.of(run, data=data), place)
+    facts = RunFacts.of(run, data=data)
+    if facts.prepared is None and path is None and place.is_file():
+        raise DataError(
+            Finding(
+                f"{user_paths.shown_path(place)}",
+                "the rows of the run, to write its page again",
+                facts.no_rows,
+                "The page is left as it is. Bring the rows back, or name another file, as in "
+                "`--out page.html`, for a page without its answers.",
+            )
+        )
+    return _write_page_of(facts, place)
 
 
 def _write_page_of(facts: RunFacts, place: Path) -> Report:

@@ -29,7 +29,7 @@ from kfc.reporting.run_facts import Answers, RunFacts
 from kfc.reporting.spec_section import spec_section
 from kfc.reporting.value_sections import value_sections
 from kfc.reporting.worst_rows import mistakes_section
-from kfc.runs import Run, published_beside, scores
+from kfc.runs import Run, placed, published_beside, scores
 from kfc.spec import METRICS
 
 _IMPORTANCES = 20
@@ -103,17 +103,28 @@ def _published(run: Run) -> list[object]:
     """Returns a table of published results for the same data, if there are any."""
     found = published_beside(run)
     rows: list[list[Cell | str]] = [
-        ["-".join(map(str, each.hidden)), number(each.accuracy), each.source] for each in found
+        [
+            "-".join(map(str, each.hidden)),
+            Cell(each.percent, each.accuracy),
+            each.source,
+        ]
+        for each in found
     ]
-    if "test_accuracy" in run.metrics and found:
+    accuracy = run.metrics.get("test_accuracy")
+    if accuracy is not None and found:
         own = "-".join(str(layer.units) for layer in run.spec.network.hidden)
         rows.append(
-            [Cell(f"{own} (this run)", strong=True), number(run.metrics["test_accuracy"]), ""]
+            [
+                Cell(f"{own} (this run)", strong=True),
+                Cell(f"{100 * accuracy:.2f} %", accuracy),
+                "",
+            ]
         )
     if not rows:
         return []
     caption = f"Published for {found[0].data}, dense networks of about this size"
-    return [Table(caption, ["hidden layers", "test accuracy", "source"], rows)]
+    sentence = [Text(f"{placed(run)}.")] if accuracy is not None else []
+    return [*sentence, Table(caption, ["hidden layers", "test accuracy", "source"], rows)]
 
 
 def _constant(classification: bool) -> str:
@@ -177,12 +188,13 @@ def _headline(facts: RunFacts, linear: LinearModel | None) -> list[str]:
 
 
 def _learning_section(facts: RunFacts) -> Section:
-    history, best = facts.run.history, facts.result.get("best_epoch")
+    history, kept = facts.run.history, facts.result.get("best_epoch")
     plain = {
         name: values
         for name, values in history.items()
         if values and all(isinstance(value, (int, float)) for value in values)
     }
+    best = kept or _smallest_loss(plain)
     figures = []
     names = {"": "training", "val_": "validation", "test_": "test"}
     metrics = dict.fromkeys(name.removeprefix("val_").removeprefix("test_") for name in plain)
@@ -195,14 +207,25 @@ def _learning_section(facts: RunFacts) -> Section:
         if lines:
             figures.append(learning_curves(shown(metric, 30), lines, best))
     text = f"{facts.run.epochs} epochs in {facts.run.seconds:.1f} s."
-    if best:
-        text += f" The weights are those of epoch {best}."
+    if kept:
+        text += f" The weights are those of epoch {kept}."
+    elif best:
+        text += (
+            f" The weights are those of the last epoch; the validation loss was smallest "
+            f"after epoch {best}."
+        )
     note = Text(
         "Values of training rows are means over the epoch, while the network still changes; "
         "those of other rows are measured at its end.",
         "note",
     )
     return Section("learning", "Learning curves", [Text(text), *figures, note])
+
+
+def _smallest_loss(history: Mapping[str, Sequence[float]]) -> int | None:
+    """Returns the epoch, from 1, with the smallest validation loss; None without one."""
+    losses = np.asarray(history.get("val_loss", ()), np.float64)
+    return int(np.nanargmin(losses)) + 1 if np.isfinite(losses).any() else None
 
 
 def _importance_sections(facts: RunFacts) -> list[Section]:

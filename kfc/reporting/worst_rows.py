@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from kfc.preprocessing import NumberColumn
 from kfc.reporting.blocks import (
     Cell,
     Picture,
@@ -16,7 +19,7 @@ from kfc.reporting.blocks import (
     number_text,
     shown,
 )
-from kfc.reporting.decoded_cells import decoded_cells
+from kfc.reporting.decoded_cells import MISSING, decoded_cells
 from kfc.reporting.pictures import row_pictures
 from kfc.reporting.run_facts import Answers, RunFacts
 
@@ -53,7 +56,7 @@ def mistakes_section(facts: RunFacts, answers: Answers) -> Section:
     title = "Worst mistakes"
     if not len(rows):
         return Section("mistakes", title, [Text(f"All {answers.noun} are right.")])
-    text = _sentence(answers, rows, task.classification)
+    text = _sentence(facts, answers, rows)
     if facts.picture and task.classification:
         return Section(
             "mistakes", title, [Text(text), _pictures(facts, facts.picture, answers, rows)]
@@ -61,14 +64,25 @@ def mistakes_section(facts: RunFacts, answers: Answers) -> Section:
     return Section("mistakes", title, [Text(text), _table(facts, answers, rows)])
 
 
-def _sentence(answers: Answers, rows: np.ndarray, classification: bool) -> str:
+def _numbers_in_data(facts: RunFacts, answers: Answers) -> np.ndarray | None:
+    """Returns the number of each row in the data; None where the part is a source's own."""
+    of_test = answers.part == "test" and facts.prepared is not None
+    return facts.prepared.test_numbers if of_test and facts.prepared else None
+
+
+def _sentence(facts: RunFacts, answers: Answers, rows: np.ndarray) -> str:
+    classification = facts.run.task.classification
+    of_data = _numbers_in_data(facts, answers) is not None
+    counted = f"Rows of the {'data' if of_data else answers.noun} are counted from 0."
     if not classification:
-        return f"The {len(rows)} {answers.noun} with the largest errors, the worst first."
+        worst = f"The {len(rows)} {answers.noun} with the largest errors, the worst first."
+        return f"{worst} {counted}"
     wrong = int((answers.predicted != answers.y).sum())
     shown_rows = f"the {len(rows)} surest" if wrong > len(rows) else "all"
     return (
         f"{wrong:,} of {len(answers.y):,} {answers.noun} have a wrong answer. Here are "
-        f"{shown_rows} of them: first those that give the true class the least probability."
+        f"{shown_rows} of them: first those that give the true class the least probability. "
+        f"{counted}"
     )
 
 
@@ -77,22 +91,26 @@ def _pictures(
 ) -> Pictures:
     task, predictions = facts.run.task, answers.predictions
     uris = row_pictures(np.asarray(answers.x[rows]), shape)
+    numbers = _numbers_in_data(facts, answers)
     found = []
     for row, uri in zip(rows, uris, strict=True):
         truth = shown(task.class_names[int(answers.y[row])], 24)
         said = shown(predictions.label[row], 24)
-        alt = f"row {row}: {truth}, taken for {said}"
-        sure = f"{100 * predictions.probability[row]:.1f} %"
-        found.append(Picture(uri, alt, [f"{truth} → {said}", sure]))
-    return Pictures("True class → answer, and the probability of the answer", found)
+        number_of_row = row if numbers is None else numbers[row]
+        alt = f"row {number_of_row}: {truth}, taken for {said}"
+        of_true = predictions.probabilities[row, answers.y[row]]
+        sure = f"{100 * of_true:.1f} → {100 * predictions.probability[row]:.1f}\u00a0%"
+        found.append(Picture(uri, alt, [f"{truth} → {said}", sure, f"row {number_of_row}"]))
+    return Pictures("True class → answer, and the probabilities of both", found)
 
 
 def _table(facts: RunFacts, answers: Answers, rows: np.ndarray) -> Table:
     task, predictions = facts.run.task, answers.predictions
     head, columns = _raw_columns(facts, answers, rows)
+    numbers = _numbers_in_data(facts, answers)
     lines: list[list[Cell | str]] = []
     for place, row in enumerate(rows):
-        own: list[Cell | str] = [count(int(row))]
+        own: list[Cell | str] = [count(int(row if numbers is None else numbers[row]))]
         if task.classification:
             of_true = predictions.probabilities[row, answers.y[row]]
             own += [
@@ -107,7 +125,7 @@ def _table(facts: RunFacts, answers: Answers, rows: np.ndarray) -> Table:
                     float(predictions.value[row, output]),
                 )
                 own += [_plain(truth), _plain(value), _plain(value - truth)]
-        lines.append([*own, *(shown(column[place], 60) for column in columns)])
+        lines.append([*own, *(column[place] for column in columns)])
     names = ["row", *_answer_names(facts), *head]
     return Table(f"The worst of the {answers.noun}", names, lines, sortable=True, wide=True)
 
@@ -128,13 +146,29 @@ def _plain(value: float) -> Cell:
 
 def _raw_columns(
     facts: RunFacts, answers: Answers, rows: np.ndarray
-) -> tuple[list[str], list[list[str]]]:
+) -> tuple[list[str], list[list[Cell | str]]]:
     """Returns the names of the columns, and their cells in the rows."""
     task, x = facts.run.task, np.asarray(answers.x[rows])
     if task.encoding is not None:
+        names = [column.name for column in task.encoding.columns][:_COLUMNS]
+        numbers = {c.name for c in task.encoding.columns if isinstance(c, NumberColumn)}
         cells = decoded_cells(task.encoding, x)
-        return [shown(name, 60) for name in cells][:_COLUMNS], [*cells.values()][:_COLUMNS]
+        found: list[list[Cell | str]] = [
+            [
+                _number_cell(text) if name in numbers else shown(text, 60)
+                for text in cells[name]
+            ]
+            for name in names
+        ]
+        return [shown(name, 60) for name in names], found
     flat = x.reshape(len(x), -1)[:, :_COLUMNS]
-    names = task.feature_names or [f"input {place}" for place in range(flat.shape[1])]
-    texts = [[f"{value:.6g}" for value in column] for column in flat.T]
+    names = [*task.feature_names] or [f"input {place}" for place in range(flat.shape[1])]
+    texts: list[list[Cell | str]] = [
+        [Cell(f"{value:.6g}", float(value)) for value in column] for column in flat.T
+    ]
     return [shown(name, 60) for name in names[: flat.shape[1]]], texts
+
+
+def _number_cell(text: str) -> Cell:
+    """Returns a cell that is sorted by its number; a missing one comes last."""
+    return Cell(text, math.nan if text == MISSING else float(text))

@@ -35,6 +35,7 @@ from .predictions import predict as predict
 from .predictions import raw_rows as raw_rows
 from .predictions import table as table
 from .published import PublishedResult as PublishedResult
+from .published import placed as placed
 from .published import published_beside as published_beside
 from .resuming import MACHINE_KEYS as MACHINE_KEYS
 from .run import Run as Run

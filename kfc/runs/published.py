@@ -32,6 +32,7 @@ class PublishedResult:
         hidden: Units of the hidden layers.
         source: Authors, title, year and link.
         short: Authors and year.
+        spread: Standard deviation over seeds; None where none was published.
     """
 
     data: str
@@ -39,12 +40,19 @@ class PublishedResult:
     hidden: tuple[int, ...]
     source: str
     short: str
+    spread: float | None = None
+
+    @property
+    def percent(self) -> str:
+        """The accuracy, with its spread where it was published."""
+        spread = "" if self.spread is None else f" +- {100 * self.spread:.2f}"
+        return f"{100 * self.accuracy:.2f}{spread} %"
 
     @property
     def text(self) -> str:
         """The result in a few words, such as `98.40 % with hidden 800 (...)`."""
         units = "-".join(map(str, self.hidden))
-        return f"{100 * self.accuracy:.2f} % with hidden {units} ({self.short})"
+        return f"{self.percent} with hidden {units} ({self.short})"
 
     def weights(self, inputs: int, classes: int) -> int:
         """Returns the number of weights and biases of the network.
@@ -55,6 +63,27 @@ class PublishedResult:
         """
         sizes = (inputs, *self.hidden, classes)
         return sum((a + 1) * b for a, b in pairwise(sizes))
+
+
+def placed(run: Run) -> str:
+    """Returns a sentence that places the test accuracy of a run beside published ones.
+
+    Args:
+        run: Finished run.
+
+    Returns:
+        Such as `97.90 %; networks of about this size reach 96.95 to 98.40 %`; empty for data
+        that kfc does not know.
+    """
+    found, accuracy = published_beside(run), run.metrics.get("test_accuracy")
+    if not found or accuracy is None:
+        return ""
+    low, high = found[0], found[-1]
+    reach = (
+        low.percent if low.accuracy == high.accuracy else f"{low.percent} to {high.percent}"
+    )
+    reach = reach.replace(" % to", " to")
+    return f"{100 * accuracy:.2f} %; networks of about this size reach {reach}"
 
 
 def published_beside(run: Run) -> list[PublishedResult]:
@@ -84,6 +113,7 @@ def published_beside(run: Run) -> list[PublishedResult]:
             tuple(each["hidden"]),
             each["source"],
             each["short"],
+            each.get("spread"),
         )
         for each in found["results"]
     ]

@@ -104,6 +104,7 @@ class RunWriter:
             self._phases.end("train")
             for log in (each for each in callbacks if isinstance(each, LayerLog)):
                 log.measure_copies()
+            self._phases.end("layers")
             run = self._write_result(trainer, callbacks, progress)
             send_result(trainer, run)
             return run

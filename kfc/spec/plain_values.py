@@ -76,12 +76,14 @@ def _named(
 ) -> dict[str, Any]:
     """Returns the values of `node` by the text of their keys."""
     named: dict[str, Any] = {}
+    # The columns of a survey may be named by its questions, and a table has what it has.
+    limited = path != ("data", "columns")
     for key, value in node.items():
         text = key_text(key)
         if text is None:
             finding = _finding(path, "keys that are text", shown_value(key), "Quote the key.")
             findings.append((path, finding))
-        elif len(text) > _MAX_KEY:
+        elif limited and len(text) > _MAX_KEY:
             expected = f"keys of at most {_MAX_KEY} characters"
             findings.append(
                 (path, _finding(path, expected, shown_value(text), "Shorten the key."))

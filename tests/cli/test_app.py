@@ -41,7 +41,7 @@ def test_fit_prints_one_json_object_and_nothing_else(trained):
 def test_the_run_folder_says_how_long_each_phase_took(trained, folder):
     result = (folder / "trained" / "runs" / "0001-digits" / "result.json").read_text()
     phases = json.loads(result)["phases"]
-    names = ["import", "data", "build", "compile", "train", "save", "evaluate"]
+    names = ["import", "data", "build", "compile", "train", "layers", "save", "evaluate"]
     assert list(phases) == names
     assert min(phases.values()) >= 0
 

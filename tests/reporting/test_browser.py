@@ -77,6 +77,31 @@ def test_a_click_on_a_head_sorts_the_rows(digits_run, opened):
     assert shown() == sorted(before)
 
 
+def test_a_column_of_the_data_is_sorted_by_its_numbers(table_run, opened):
+    page = opened(page_of(table_run)).page
+    table = page.locator("#mistakes table")
+    heads = table.locator("thead th").all_inner_texts()
+    cells = f"tbody tr > :nth-child({heads.index('noise') + 1})"
+    table.get_by_role("button", name="noise").click()
+    found = [float(text) for text in table.locator(cells).all_inner_texts()]
+    assert min(found) < 0 < max(found)
+    assert found == sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_printed_page_cuts_nothing(name, request, opened):
+    page = opened(page_of(request.getfixturevalue(name)), width=718).page  # A4 and its margins
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    wide = page.evaluate(
+        "[...document.querySelectorAll('main *')].filter((each) =>"
+        " each.getBoundingClientRect().right > innerWidth + 1 && !each.closest('svg'))"
+        ".map((each) => each.outerHTML.slice(0, 99))"
+    )
+    assert wide == []
+    assert page.locator("details > pre").first.is_visible()
+
+
 def test_a_page_has_ids_only_once(table_run, opened):
     page = opened(page_of(table_run)).page
     ids = page.evaluate("[...document.querySelectorAll('[id]')].map((each) => each.id)")
@@ -133,7 +158,8 @@ def hostile_page(places):
     frame["target"] = [names[i] for i in y]
     spec = {"name": "hostile", "training": {"epochs": 2}, "data": {"target": "target"}}
     run = kfc.fit(spec, data=frame, runs=places / "<b>runs & $x$", verbose=False)
-    return kfc.report(run, data=frame, path=places / "<i>page & $y$.html").path
+    # As somebody else would: from the folder, whose spec has the names of the columns.
+    return kfc.report(run.folder, data=frame, path=places / "<i>page & $y$.html").path
 
 
 @pytest.mark.parametrize("bypass", [False, True], ids=["policy", "without policy"])

@@ -134,6 +134,20 @@ def test_a_table_without_its_rows_keeps_the_page_of_fit(table_run, people):
     assert kfc.report(table_run.folder, data=people).html == before
 
 
+def test_a_page_stays_whose_rows_are_gone(people, tmp_path):
+    table = tmp_path / "people.csv"
+    people.to_csv(table, index=False)
+    spec = {"data": {"source": f"csv:{table}", "target": "target"}, "training": {"epochs": 2}}
+    run = kfc.fit(spec, runs=tmp_path / "runs", verbose=False)
+    before = (run.folder / "report.html").read_text("utf-8")
+    table.rename(tmp_path / "moved.csv")
+    with pytest.raises(kfc.DataError, match="The page is left as it is"):
+        kfc.report(run.folder)
+    assert (run.folder / "report.html").read_text("utf-8") == before
+    without = kfc.report(run.folder, path=tmp_path / "other.html").html
+    assert "Without its rows" in without
+
+
 def test_a_page_without_rows_says_so(table_run, tmp_path):
     page = kfc.report(table_run.folder, path=tmp_path / "page.html").html
     assert "answers" in keys(page)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from kfc import cli
-from kfc.runs.published import _published, published_beside
+from kfc.runs.published import PublishedResult, _published, placed, published_beside
 
 MNIST = "14807a95067d02618276e6f7d71fd1259bc34a158b36fc10aa449ae39a553733"
 
@@ -36,6 +36,21 @@ def test_networks_of_the_size_of_a_run_are_named_with_their_source():
     assert found[1].weights(784, 10) == 785 * 300 + 301 * 100 + 101 * 10
 
 
+def test_a_run_is_placed_in_one_sentence():
+    placed_run = run()
+    placed_run.metrics = {"test_accuracy": 0.979}
+    assert placed(placed_run) == (
+        "97.90 %; networks of about this size reach 95.30 to 97.05 %"
+    )
+    placed_run.data_sha256 = "0" * 64
+    assert placed(placed_run) == ""
+
+
+def test_a_spread_is_shown_where_one_was_published():
+    result = PublishedResult("MNIST", 0.9768, (214, 214), "", "somebody, 2020", 0.0014)
+    assert result.text == "97.68 +- 0.14 % with hidden 214-214 (somebody, 2020)"
+
+
 @pytest.mark.parametrize(
     "other",
     [{"sha256": "0" * 64}, {"train": 20_000}, {"fold": object()}, {"weights": 1_000}],
@@ -51,4 +66,6 @@ def test_the_hash_is_that_of_mnist(idx_datasets, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([*words, "--quiet"])
     assert not ended.value.code
-    assert "published          96.95 % with hidden 300-100" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "%; networks of about this size reach 95.30 to 97.05 %:" in printed
+    assert " 96.95 % with hidden 300-100" in printed

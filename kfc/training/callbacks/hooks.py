@@ -121,7 +121,8 @@ class Hooks:
             epoch: Number of epochs so far.
         """
         logs = [each for each in self._callbacks if hasattr(each, "next_due")]
-        return min((each.next_due(epoch) for each in logs), default=None)
+        due = [each.next_due(epoch) for each in logs]
+        return min((each for each in due if each is not None), default=None)
 
     def flush(self) -> None:
         """Lets logs write the lines that they have collected."""

@@ -88,13 +88,15 @@ class LayerLog(Log):
         """Notes that an epoch has ended; `flush` measures, when the weights are there."""
         self._due = epoch + 1
 
-    def next_due(self, epoch: int) -> int:
+    def next_due(self, epoch: int) -> int | None:
         """Returns the number of epochs after which an execution has to end for a copy.
+
+        Without rows it is None: one of several workers may not end an execution alone.
 
         Args:
             epoch: Number of epochs so far.
         """
-        return 1 << epoch.bit_length()  # the next power of two
+        return None if self._rows is None else 1 << epoch.bit_length()  # a power of two
 
     def flush(self) -> None:
         """Measures or copies the layers if an epoch has ended, and writes."""
@@ -183,7 +185,12 @@ def read_layers(folder: Path) -> list[tuple[int, list[LayerNumbers]]]:
     path = folder / LAYERS_FILE
     if not path.is_file():
         return []
-    lines = [json.loads(line) for line in atomic.read_text(path).splitlines()]
+    lines = []
+    for line in atomic.read_text(path).splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:  # the last line of a training that was killed while it wrote
+            break
     lines.sort(key=lambda line: line["epoch"])  # copies are measured after the training
     return [(line["epoch"], [_numbers(each) for each in line["layers"]]) for line in lines]
 

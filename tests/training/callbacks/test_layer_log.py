@@ -190,6 +190,14 @@ def test_lines_after_a_checkpoint_are_removed_by_a_resume(problem, tmp_path, unl
     assert path.read_text() == first
 
 
+def test_a_line_that_was_cut_by_a_kill_is_not_read(problem, tmp_path, unlimited):
+    case = problem({**ADAM, "training.epochs": 2})
+    case.loop([LayerLog(tmp_path / "layers.jsonl", case.train)]).run(Progress())
+    with (tmp_path / "layers.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "lay')
+    assert [epoch for epoch, _ in read_layers(tmp_path)] == [1, 2]
+
+
 def test_at_most_256_rows_are_measured(tmp_path):
     rows = Rows(np.zeros((1000, 4), np.float32), np.zeros(1000, np.int32))
     assert len(LayerLog(tmp_path / "layers.jsonl", rows)._rows) == 256
@@ -203,5 +211,6 @@ def test_values_of_a_regression_are_measured(problem, tmp_path, unlimited):
 
 def test_without_rows_nothing_is_measured(problem, tmp_path, unlimited):
     log = LayerLog(tmp_path / "layers.jsonl", None)
+    assert log.next_due(0) is None  # the other workers have no log that ends executions
     problem().loop([log]).run(Progress())
     assert not (tmp_path / "layers.jsonl").exists()
