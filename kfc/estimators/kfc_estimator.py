@@ -257,24 +257,40 @@ class KfcEstimator(BaseEstimator, ABC):
         with written(fit) as result:
             return export(result, path, **options)
 
-    def report(self, path: str | Path = "report.html") -> Report:
+    def report(
+        self, path: str | Path = "report.html", *, X: Any = None, y: Any = None
+    ) -> Report:
         """Writes a page about the fitted network, as `kfc.report` does; a notebook shows it.
 
-        An estimator keeps no rows, so the page has metrics, learning curves, layers and the
-        spec. The page of `kfc.fit` on the same rows also shows its mistakes.
+        An estimator keeps no rows. With rows that it was not fitted on, the page shows its
+        answers for them: scores, curves, mistakes, importance of columns, layers. Without, it
+        has the metrics of the fit, learning curves and the spec.
 
         Args:
             path: File to write.
+            X: Rows to answer for, as `predict` takes them.
+            y: Their targets, as `score` takes them.
 
         Raises:
+            DataError: If the rows cannot be read, or if one of X and y is missing.
             DiskError: If the file cannot be written.
         """
         check_is_fitted(self)
+        from kfc.data import Rows
         from kfc.estimators.persistence import written
-        from kfc.reporting import report
+        from kfc.reporting import report, report_on
 
+        if (X is None) != (y is None):
+            got, remedy = "one of them", "Pass both, or none."
+            raise DataError(Finding("X and y", "rows and their targets", got, remedy))
         with written(self._kept.fit) as result:
-            return report(result, path=path)
+            if X is None:
+                return report(result, path=path)
+            targets = self._read_y(y, reset=False)
+            if self._task == "regression":
+                targets = targets.reshape(len(targets), -1).astype(np.float32)
+            check_consistent_length(X, targets)
+            return report_on(result, Rows(self._encoded(X), targets), Path(path).absolute())
 
     @classmethod
     def from_run(cls, run: Run | Ensemble | str | Path) -> Self:

@@ -14,7 +14,7 @@ from kfc.reporting.data_section import data_section
 from kfc.reporting.run_facts import Answers, RunFacts
 from kfc.reporting.run_sections import answer_sections, metric_table
 from kfc.reporting.worst_rows import mistakes_section
-from kfc.runs import from_outputs, with_fitted
+from kfc.runs import from_outputs, scores, with_fitted
 
 
 def average_sections(result: Ensemble, members: Sequence[RunFacts]) -> list[Section]:
@@ -26,9 +26,12 @@ def average_sections(result: Ensemble, members: Sequence[RunFacts]) -> list[Sect
     """
     facts, answers = averaged_answers(result, members)
     text = Text(f"The average of {len(result.runs)} runs on the same rows.")
-    tables = [metric_table(result.metrics, result.baseline, {}, ["test"])] * bool(
-        result.metrics
-    )
+    metrics = result.metrics
+    if answers is not None and facts.given is not None:
+        further = scores.further_scores(facts.run.spec)
+        found = scores.scores(answers.outputs, answers.y, facts.run.task, further)
+        metrics = {f"test_{name}": value for name, value in found.items()}
+    tables = [metric_table(metrics, result.baseline, {}, ["test"])] if metrics else []
     sections = [Section("result", "Result", [text, *tables])]
     if answers is not None:
         sections.append(data_section(facts))
@@ -55,7 +58,7 @@ def averaged_answers(
     finals = [each.final for each in members]
     own = [each for each in finals if each is not None]
     same = len(own) == len(members) and all(np.array_equal(a.y, own[0].y) for a in own)
-    if not result.metrics or not same:
+    if not same or not (result.metrics or first.given is not None):
         return facts, None
     outputs = averaged_outputs([each.outputs for each in own], task)
     answers = Answers("test", own[0].x, own[0].y, outputs, from_outputs(outputs, task))

@@ -218,7 +218,9 @@ def residual_figure(y: np.ndarray, value: np.ndarray, target: str) -> Figure:
     )
     with drawing("Residuals", alt, size=(3.9, 3.1)) as (axes, done):
         ends = (low, high) if high > low else (low - 1, high + 1)
-        counts, edges = np.histogram(errors, bins=41, range=ends)
+        counts, edges = np.histogram(
+            errors, bins=min(41, 3 + int(np.sqrt(len(errors)))), range=ends
+        )
         axes.stairs(counts, edges, fill=True, color=COLORS[0])
         axes.axvline(0, color=INK, lw=1, ls=":")
         _few_ticks(axes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kfc.data import Prepared
+from kfc.data import Prepared, Rows
 from kfc.ensembles import CrossValidation, Ensemble, is_ensemble, load, load_folds, read_plan
 from kfc.errors import DataError, Finding, SpecError
 from kfc.pages import FILE
@@ -102,6 +102,23 @@ def report(*results: Any, data: Any = None, path: str | Path | None = None) -> R
     return _write_several(loaded, data=data, path=place)
 
 
+def report_on(result: Run | Ensemble, rows: Rows, path: Path) -> Report:
+    """Writes the page of a result with its answers for other rows than its own.
+
+    Args:
+        result: Run or average, in a folder.
+        rows: Encoded inputs and targets, as the networks take them.
+        path: File to write.
+    """
+    runs = result.runs if isinstance(result, Ensemble) else [result]
+    facts = [RunFacts.of(run).for_rows(rows) for run in runs]
+    if isinstance(result, Ensemble):
+        sections = average_sections(result, facts)
+        kind = "Average of several runs"
+        return _written(path, page_html(result.folder.name, kind, "", sections))
+    return _write_page_of(facts[0], path)
+
+
 def write_finished(result: Any, *, prepared: Prepared | None = None, data: Any = None) -> None:
     """Writes the page of a result that has just been finished.
 
@@ -129,7 +146,10 @@ def _loaded(result: Any) -> Any:
             return result
         got = type(result).__name__
         expected = "a run, an ensemble, a cross-validation, a search or a folder"
-        raise SpecError(Finding("results", expected, got, "Pass the result of kfc.fit."))
+        remedy = "Pass the result of kfc.fit."
+        if hasattr(result, "report"):
+            remedy = "Call its method `report`."
+        raise SpecError(Finding("results", expected, got, remedy))
     place = user_paths.absolute(result)
     if (place / "journal.jsonl").is_file():
         return read_status(place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from kfc.runs import (
     Run,
     environment,
     from_outputs,
+    measure_given,
     result_file,
     scores,
 )
@@ -80,6 +81,7 @@ class RunFacts:
         environment: Content of `environment.json`; empty where it is damaged.
         prepared: Data of the run; None where they are not to be had.
         no_rows: Reason why there are no rows, for a reader; empty where there are.
+        given: Encoded rows to answer for, in place of those of the run; None for its own.
     """
 
     run: Run
@@ -87,6 +89,7 @@ class RunFacts:
     environment: Mapping[str, Any]
     prepared: Prepared | None
     no_rows: str = ""
+    given: Rows | None = None
 
     @classmethod
     def of(cls, run: Run, prepared: Prepared | None = None, data: Any = None) -> RunFacts:
@@ -116,6 +119,21 @@ class RunFacts:
                 reason = f"expected {finding.expected}, got {finding.got}"
         return cls(run, result, found, prepared, reason)
 
+    def for_rows(self, rows: Rows) -> RunFacts:
+        """Returns the facts with answers and metrics for other rows, as for test rows.
+
+        Args:
+            rows: Encoded inputs and targets, as the network takes them.
+        """
+        measured = measure_given(self.run.network, self.run.spec, self.run.task, rows)
+        metrics = {f"test_{name}": value for name, value in measured.items()}
+        run = replace(
+            self.run,
+            metrics={**self.run.metrics, **metrics},
+            num_rows={**self.run.num_rows, "test": len(rows)},
+        )
+        return replace(self, run=run, prepared=None, given=rows)
+
     @property
     def name(self) -> str:
         """Name of the run's folder."""
@@ -124,6 +142,8 @@ class RunFacts:
     @functools.cached_property
     def answers(self) -> dict[str, Answers]:
         """The answers for each held-out part, `val` and `test`."""
+        if self.given is not None:
+            return {"test": self._answer("test", self.given)}
         if self.prepared is None:
             return {}
         return {

@@ -87,9 +87,12 @@ def _result_section(facts: RunFacts) -> Section:
         linear = linear_model(facts.prepared, run.task, further)
     parts = [part for part in ("val", "test") if f"{part}_loss" in run.metrics]
     blocks: list[object] = [Text(text) for text in _headline(facts, linear)]
-    blocks.append(
-        metric_table(run.metrics, run.baseline, linear.metrics if linear else {}, parts)
-    )
+    if parts:
+        blocks.append(
+            metric_table(run.metrics, run.baseline, linear.metrics if linear else {}, parts)
+        )
+    else:
+        blocks.append(Text("All rows were trained on, so no others were measured.", "note"))
     if linear is not None:
         note = f"Constant: {_constant(run.task.classification)}. Linear model: {linear.name}"
         if linear.rows < run.num_rows.get("train", linear.rows):
@@ -209,6 +212,8 @@ def _learning_section(facts: RunFacts) -> Section:
     text = f"{facts.run.epochs} epochs in {facts.run.seconds:.1f} s."
     if kept:
         text += f" The weights are those of epoch {kept}."
+    elif best == facts.run.epochs:
+        text += " The weights are those of the last epoch, whose validation loss is smallest."
     elif best:
         text += (
             f" The weights are those of the last epoch; the validation loss was smallest "

@@ -73,7 +73,7 @@ def _numbers_in_data(facts: RunFacts, answers: Answers) -> np.ndarray | None:
 def _sentence(facts: RunFacts, answers: Answers, rows: np.ndarray) -> str:
     classification = facts.run.task.classification
     of_data = _numbers_in_data(facts, answers) is not None
-    counted = f"Rows of the {'data' if of_data else answers.noun} are counted from 0."
+    counted = f"Rows of the {'data' if of_data else answers.noun} are counted from\u00a00."
     if not classification:
         worst = f"The {len(rows)} {answers.noun} with the largest errors, the worst first."
         return f"{worst} {counted}"
@@ -99,7 +99,9 @@ def _pictures(
         number_of_row = row if numbers is None else numbers[row]
         alt = f"row {number_of_row}: {truth}, taken for {said}"
         of_true = predictions.probabilities[row, answers.y[row]]
-        sure = f"{100 * of_true:.1f} → {100 * predictions.probability[row]:.1f}\u00a0%"
+        sure = (
+            f"{100 * of_true:.1f}\u00a0→\u00a0{100 * predictions.probability[row]:.1f}\u00a0%"
+        )
         found.append(Picture(uri, alt, [f"{truth} → {said}", sure, f"row {number_of_row}"]))
     return Pictures("True class → answer, and the probabilities of both", found)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import keras
+
 from kfc.data import Prepared, Rows, Task
-from kfc.runs.scores import baseline_scores, scores
-from kfc.training import check_finite
+from kfc.runs.scores import baseline_scores, further_scores, scores
+from kfc.spec import Spec
+from kfc.training import check_finite, compile_for_evaluation
 from kfc.training.engine import Evaluator
 
 
@@ -24,6 +27,26 @@ def measure_rows(
     recorded = evaluator.evaluate(rows)
     # A metric that both compute has the recorded value, which the history has too.
     return recorded | scores(evaluator.outputs(rows.x), rows.y, task, further) | recorded
+
+
+def measure_given(
+    network: keras.Model, spec: Spec, task: Task, rows: Rows
+) -> dict[str, float]:
+    """Returns the metrics of a trained network on rows that are not those of its run.
+
+    Args:
+        network: Trained network.
+        spec: Its resolved spec.
+        task: Its task.
+        rows: Encoded rows with targets.
+
+    Raises:
+        NumbersError: If a metric is NaN or infinite.
+    """
+    evaluator = compile_for_evaluation(network, spec, task)
+    metrics = measure_rows(evaluator, rows, task, further_scores(spec))
+    check_finite(metrics, "rows to evaluate")
+    return metrics
 
 
 def measure_finished(

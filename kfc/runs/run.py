@@ -13,20 +13,20 @@ from urllib.parse import quote
 import keras
 import numpy as np
 
-from kfc.data import Prepared, Rows, Task, prepare, tables_beside
+from kfc.data import Prepared, Task, prepare, tables_beside
 from kfc.errors import DataError, Finding, SpecError
 from kfc.network import build, raw_model
 from kfc.pages import FILE
 from kfc.runs import environment, result_file
 from kfc.runs.description import described, described_as_html
 from kfc.runs.labelled_data import RowsWithPredictions, decode_targets, encode_labelled
-from kfc.runs.measuring import measure_finished, measure_rows
+from kfc.runs.measuring import measure_finished, measure_given
 from kfc.runs.predictions import Predictions, from_outputs, predict, raw_rows
 from kfc.runs.scores import compute_outputs, further_scores
 from kfc.runs.trainer import weights_sha256
 from kfc.spec import Spec
 from kfc.system import tensorflow_startup, user_paths
-from kfc.training import check_finite, compile_for_evaluation
+from kfc.training import compile_for_evaluation
 from kfc.training.checkpoints import store, training_state
 from kfc.training.engine import Evaluator
 
@@ -173,16 +173,11 @@ class Run:
                 prepared = prepare(self.spec, data)
                 if prepared.sha256 == self.data_sha256:
                     return self._measured(prepared)
-        return self._measured_on(encode_labelled(data, self.task))
+        rows = encode_labelled(data, self.task)
+        return measure_given(self.network, self.spec, self.task, rows)
 
     def _measured(self, prepared: Prepared) -> dict[str, float]:
         return measure_finished(self._evaluator(), prepared, further_scores(self.spec))[0]
-
-    def _measured_on(self, rows: Rows) -> dict[str, float]:
-        further = further_scores(self.spec)
-        metrics = measure_rows(self._evaluator(), rows, self.task, further)
-        check_finite(metrics, "rows to evaluate")
-        return metrics
 
     def _evaluator(self) -> Evaluator:
         return compile_for_evaluation(self.network, self.spec, self.task)

@@ -230,6 +230,33 @@ def test_the_page_of_a_fit_is_one_file(fitted, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_the_page_shows_answers_for_rows_that_are_passed(members, iris, tmp_path):
+    x, y = iris
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    estimator = quick(members=members).fit(x[::2], names[::2])
+    page = estimator.report(tmp_path / "page.html", X=x[1::2], y=names[1::2]).html
+    text = " ".join(page.split())
+    assert f"{estimator.score(x[1::2], names[1::2]):.4f}" in text
+    for title in ("Confusion", "Calibration", "Worst mistakes", "Learning curves"):
+        assert f">{title}</h2>" in page
+    with pytest.raises(kfc.DataError, match="rows and their targets"):
+        estimator.report(tmp_path / "page.html", X=x)
+
+
+def test_the_page_of_a_regression_shows_its_errors(iris, tmp_path):
+    x, y = iris[0][:, :3], iris[0][:, 3]
+    regressor = kfc.Regressor(**QUICK).fit(x[::2], y[::2])
+    page = regressor.report(tmp_path / "page.html", X=x[1::2], y=y[1::2]).html
+    assert ">Errors by decile</h2>" in page
+    assert f"{regressor.score(x[1::2], y[1::2]):.4f}" in page
+
+
+def test_a_fit_on_all_rows_has_a_page(iris, tmp_path):
+    estimator = quick().fit(iris[0][::4], iris[1][::4])
+    assert "no others were measured" in estimator.report(tmp_path / "page.html").html
+
+
 @pytest.mark.parametrize(
     "changed", [{"hidden": [9]}, {"hidden": [8, 8]}, {"members": 2}], ids=str
 )
