@@ -21,6 +21,15 @@ SWITCH = "KFC_REPORT"
 """Environment variable; `off` writes no pages, for scripts that call `fit` many times."""
 
 
+def has_page(wanted: bool) -> bool:
+    """Returns whether a result gets a page.
+
+    Args:
+        wanted: Key `report` of its spec.
+    """
+    return wanted and os.environ.get(SWITCH) != "off"
+
+
 def write_page(result: Any, console: Console, **known: Any) -> None:
     """Writes `report.html` into the folder of a result, unless its spec has `report: false`.
 
@@ -32,7 +41,7 @@ def write_page(result: Any, console: Console, **known: Any) -> None:
         console: Console of the progress.
         **known: Values that the page needs and that are in memory, such as `prepared`.
     """
-    if not result.spec.report or os.environ.get(SWITCH) == "off":
+    if not has_page(result.spec.report):
         return
     try:
         importlib.import_module("kfc.reporting.report_page").write_finished(result, **known)

@@ -165,7 +165,7 @@ def fit_member(
         for finding in begun.trainer.plan.prepared.warnings:
             say(progress_console(True), f"warning: {finding.labelled()}")
     with locks.new_locked_folder(folder, begun.contents):
-        return begun.train(folder, console)
+        return begun.train(folder, console, alone=False)
 
 
 @dataclass(frozen=True)
@@ -192,9 +192,9 @@ class _Begun:
             environment.FILE: environment.environment_text(self.beginning).encode(),
         }
 
-    def train(self, folder: Path, console: Console) -> Run:
-        """Trains to the end in a locked folder that has `contents`."""
-        writer = RunWriter(folder, self.beginning, console, self.phases)
+    def train(self, folder: Path, console: Console, *, alone: bool = True) -> Run:
+        """Trains to the end in a locked folder that has `contents`, see `RunWriter`."""
+        writer = RunWriter(folder, self.beginning, console, self.phases, alone=alone)
         return writer.train(self.trainer, checkpoint_first=self.own_weights)
 
 

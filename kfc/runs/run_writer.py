@@ -17,6 +17,7 @@ from rich.console import Console
 from kfc.errors import Finding, NumbersError, one_line
 from kfc.findings import run_checks
 from kfc.network import raw_model
+from kfc.pages import has_page
 from kfc.runs import result_file, sample_file, table_sample
 from kfc.runs.first_not_finite import with_tensor
 from kfc.runs.measuring import measure_finished
@@ -49,13 +50,20 @@ class RunWriter:
         environment: Content of `environment.json`.
         console: Console that shows the progress.
         phases: Stopwatch of the run.
+        alone: Whether the run is none of several, which have one page together.
     """
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, Any], console: Console, phases: Phases
+        self,
+        folder: Path,
+        environment: Mapping[str, Any],
+        console: Console,
+        phases: Phases,
+        *,
+        alone: bool = True,
     ) -> None:
         self._folder, self._environment = folder, environment
-        self._console, self._phases = console, phases
+        self._console, self._phases, self._alone = console, phases, alone
 
     def train(
         self,
@@ -117,7 +125,8 @@ class RunWriter:
             return None  # an earlier version, which had no such log, began the run
         # On several workers it measures nothing: the others do not make its step.
         rows = plan.prepared.train if plan.replicas.count == 1 else None
-        return LayerLog(self._folder / LAYERS_FILE, rows)
+        copies = self._alone and has_page(plan.spec.report)
+        return LayerLog(self._folder / LAYERS_FILE, rows, copies=copies)
 
     def _watches(
         self,

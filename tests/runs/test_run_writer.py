@@ -25,7 +25,6 @@ def test_a_run_folder_holds_every_record(run):
             "environment.json",
             "metrics.jsonl",
             "metrics.csv",
-            "layers.jsonl",
             "checkpoints",
             "model.keras",
         ),

@@ -69,12 +69,15 @@ class LayerLog(Log):
     Args:
         filename: File to append to.
         rows: Encoded training rows, of which up to 256 are measured; None measures nothing.
+        copies: Whether small networks are copied.
 
     Attributes:
         last: Epoch, from 1, and numbers of the last measurement of this process; None before.
     """
 
-    def __init__(self, filename: str | Path, rows: Rows | None) -> None:
+    def __init__(
+        self, filename: str | Path, rows: Rows | None, *, copies: bool = True
+    ) -> None:
         super().__init__(Path(filename))
         self.path = Path(filename)
         self._rows = rows and rows.take(evenly(len(rows), _ROWS)).loaded()
@@ -83,6 +86,7 @@ class LayerLog(Log):
         self._spent, self._next = 0.0, _FIRST_SECONDS
         self.last: tuple[int, list[LayerNumbers]] | None = None
         self._copies: list[_Copy] = []
+        self._takes_copies = copies and rows is not None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Notes that an epoch has ended; `flush` measures, when the weights are there."""
@@ -96,7 +100,7 @@ class LayerLog(Log):
         Args:
             epoch: Number of epochs so far.
         """
-        return None if self._rows is None else 1 << epoch.bit_length()  # a power of two
+        return 1 << epoch.bit_length() if self._takes_copies else None  # a power of two
 
     def flush(self) -> None:
         """Measures or copies the layers if an epoch has ended, and writes."""
@@ -104,7 +108,7 @@ class LayerLog(Log):
         if due is not None and self._rows is not None:
             if self._spent + self._next <= _SHARE * self._now():
                 self._timed_measure(due, self._steps_done(), self._rows)
-            elif due == self.next_due(due - 1) or self._is_last(due):
+            elif self._takes_copies and (due == self.next_due(due - 1) or self._is_last(due)):
                 self._copy(due)
         super().flush()
 

@@ -146,6 +146,14 @@ def test_the_epoch_that_stops_early_is_copied(problem, tmp_path, no_time):
     assert [copy.epoch for copy in log._copies] == [1, 2]
 
 
+def test_one_of_several_runs_is_not_copied(problem, tmp_path, no_time):
+    case = problem({**ADAM, "training.epochs": 11})
+    log = LayerLog(tmp_path / "layers.jsonl", case.train, copies=False)
+    assert log.next_due(3) is None
+    case.loop([log]).run(Progress())
+    assert log._copies == []
+
+
 def test_copies_have_at_most_their_bytes(problem, tmp_path, no_time, monkeypatch):
     case = problem({**ADAM, "training.epochs": 11})
     log = LayerLog(tmp_path / "layers.jsonl", case.train)
