@@ -12,16 +12,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kfc.compat import without_graph_rewriting
 from kfc.data import Task
 from kfc.data.sources import as_inputs
 from kfc.errors import DataError, Finding, NumbersError, one_line
 from kfc.findings import run_checks
+from kfc.runs.scores import compute_outputs
 from kfc.runs.table_rows import encoded_rows, typed_rows
 from kfc.system import tensorflow_startup
 from kfc.training import class_logits
 
-_BATCH = 1024
 _FIXED_BATCH = 256
 _NONE = np.empty(0)
 _FORMULA = ("=", "+", "-", "@")  # a tab starts one too, but `one_line` replaces it
@@ -67,10 +66,9 @@ def predict(network: keras.Model, task: Task, x: Any) -> Predictions:
         NumbersError: If an output is NaN or infinite.
     """
     tensorflow_startup.check_process()
-    # TensorFlow's graph rewriting may turn NaN into 0, which would then get a class.
-    with without_graph_rewriting():
-        outputs = network.predict(raw_rows(x, task), batch_size=_BATCH, verbose=0)
-    return from_outputs(np.asarray(outputs), task)
+    # Eager calls: Keras's `predict` builds a pipeline for each call, 50 ms for a single row,
+    # and the rewriting of its graph may turn NaN into 0, which would then get a class.
+    return from_outputs(compute_outputs(network, raw_rows(x, task)), task)
 
 
 def padded_outputs(network: keras.Model, x: np.ndarray) -> np.ndarray:
