@@ -10,7 +10,7 @@ from typing import Any
 
 from kfc.data import Prepared, Rows
 from kfc.ensembles import CrossValidation, Ensemble, is_ensemble, load, load_folds, read_plan
-from kfc.errors import DataError, Finding, SpecError
+from kfc.errors import CheckpointError, DataError, Finding, SpecError
 from kfc.pages import FILE
 from kfc.reporting.average_sections import average_sections
 from kfc.reporting.class_numbers import confusion
@@ -151,6 +151,10 @@ def _loaded(result: Any) -> Any:
             remedy = "Call its method `report`."
         raise SpecError(Finding("results", expected, got, remedy))
     place = user_paths.absolute(result)
+    if place.is_file():
+        remedy = "Pass the folder that `kfc fit` has printed, such as runs/0001-digits."
+        where = user_paths.shown_path(place)
+        raise CheckpointError(Finding(where, "the folder of a run", "a file", remedy))
     if (place / "journal.jsonl").is_file():
         return read_status(place)
     if is_ensemble(place):

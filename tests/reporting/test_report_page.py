@@ -148,6 +148,12 @@ def test_a_page_stays_whose_rows_are_gone(people, tmp_path):
     assert "Without its rows" in without
 
 
+def test_a_file_is_no_result(tmp_path):
+    (tmp_path / "people.yaml").write_text("name: people\n")
+    with pytest.raises(kfc.CheckpointError, match="expected the folder of a run, got a file"):
+        kfc.report(tmp_path / "people.yaml")
+
+
 def test_a_page_without_rows_says_so(table_run, tmp_path):
     page = kfc.report(table_run.folder, path=tmp_path / "page.html").html
     assert "answers" in keys(page)
