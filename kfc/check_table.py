@@ -323,6 +323,7 @@ CHECKS = (
     Check("KFC285", "target_broadcast", "targets", DataError, _TARGETS),
     Check("KFC286", "label_out_of_range", "targets", DataError, _TARGETS),
     Check("KFC287", "label_not_binary", "targets", DataError, _TARGETS),
+    Check("KFC288", "targets_of_several_classes", "targets", DataError, _TARGETS),
     # Layers are looked at: (subject).
     Check("KFC301", "dropout_too_high", "structure", NumbersError, _STRUCTURE, "warning"),
     Check("KFC302", "no_activation", "structure", NumbersError, _STRUCTURE, "warning"),
@@ -336,6 +337,10 @@ CHECKS = (
     ),
     Check("KFC304", "rows_depend_on_others", "structure", NumbersError, _STRUCTURE, "warning"),
     Check("KFC305", "batch_of_one", "structure", NumbersError, _STRUCTURE, "warning"),
+    Check("KFC306", "nothing_to_train", "structure", NumbersError, _STRUCTURE),
+    Check("KFC307", "rate_collapses", "structure", NumbersError, _STRUCTURE, "warning"),
+    Check("KFC308", "dropout_on_outputs", "structure", NumbersError, _STRUCTURE, "warning"),
+    Check("KFC309", "softmax_hidden", "structure", NumbersError, _STRUCTURE, "warning"),
     # A plain Keras model meets its loss: (subject).
     Check("KFC311", "softmax_of_one", "outputs", NumbersError, _OUTPUTS, may_accept=True),
     Check(
@@ -364,9 +369,12 @@ CHECKS = (
     Check("KFC330", "update_too_large", "start", NumbersError, _START, "warning"),
     Check("KFC331", "update_too_small", "start", NumbersError, _START, "warning"),
     Check("KFC332", "penalty_dominates", "start", NumbersError, _START, "warning"),
+    Check("KFC333", "decay_dominates", "start", NumbersError, _START, "warning"),
     # A copy of it has made some steps: (steps).
     Check("KFC341", "steps_diverge", "steps", NumbersError, _STEPS, "warning"),
     Check("KFC342", "output_constant", "steps", NumbersError, _STEPS, may_accept=True),
     Check("KFC343", "one_batch_not_learned", "steps", NumbersError, _STEPS, "warning"),
+    Check("KFC344", "signal_grows", "steps", NumbersError, _STEPS, "warning"),
+    Check("KFC345", "inputs_too_small", "steps", NumbersError, _STEPS, "warning"),
 )
 """Every check, in the order in which the checks of a stage run."""

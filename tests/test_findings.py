@@ -291,7 +291,8 @@ def model_subject(
 
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), *(layers or [keras.layers.Dense(8, "relu")])])
-    model.add(keras.layers.Dense(output[0], output[1]) if output else keras.layers.Dense(1))
+    if output != (0, None):
+        model.add(keras.layers.Dense(*output) if output else keras.layers.Dense(1))
     if optimizer is not None:
         options |= {
             "make_optimizer": lambda: type(optimizer).from_config(optimizer.get_config()),
@@ -346,10 +347,10 @@ def keras_layer(name, *given, **options):
     return getattr(keras.layers, name)(*given, **options)
 
 
-def keras_optimizer(name, rate):
+def keras_optimizer(name, rate, **options):
     import keras
 
-    return getattr(keras.optimizers, name)(rate)
+    return getattr(keras.optimizers, name)(rate, **options)
 
 
 def rounded():
@@ -360,6 +361,7 @@ def rounded():
 
 
 SPARSE = "sparse_categorical_crossentropy"
+DENSE = "categorical_crossentropy"
 LONG = np.random.default_rng(1).random((400, 4))
 OF_STEPS = {
     "class_not_in_part": of_parts(y=np.arange(60) % 2, x=X, others={"test rows": (X, Y * 0)}),
@@ -386,6 +388,9 @@ OF_STEPS = {
     "target_broadcast": examined("targets", y=X[:, 0], output=(3, None)),
     "label_out_of_range": examined("targets", y=Y + 1, loss=SPARSE, output=(3, None)),
     "label_not_binary": examined("targets", y=Y, loss="binary_crossentropy"),
+    "targets_of_several_classes": examined(
+        "targets", y=np.eye(3)[Y] + np.eye(3)[(Y + 1) % 3], loss=DENSE, output=(3, "softmax")
+    ),
     "dropout_too_high": examined(
         "structure", layers=lambda: [dense(8), keras_layer("Dropout", 0.99)]
     ),
@@ -401,6 +406,14 @@ OF_STEPS = {
         layers=lambda: [dense(8), keras_layer("BatchNormalization")],
         batch_size=1,
     ),
+    "nothing_to_train": examined("structure", layers=lambda: [rounded()], output=(0, None)),
+    "rate_collapses": examined("structure", mean_rate=0.001),
+    "dropout_on_outputs": examined(
+        "structure",
+        layers=lambda: [dense(8), dense(3), keras_layer("Dropout", 0.5)],
+        output=(0, None),
+    ),
+    "softmax_hidden": examined("structure", layers=lambda: [dense(8, "softmax")]),
     "softmax_of_one": examined(
         "outputs", y=Y % 2, loss="binary_crossentropy", output=(1, "softmax")
     ),
@@ -443,6 +456,12 @@ OF_STEPS = {
     "penalty_dominates": examined(
         "start", "start", layers=lambda: [dense(8, kernel_regularizer="l2", stddev=20.0)]
     ),
+    "decay_dominates": examined(
+        "start",
+        "start",
+        optimizer=lambda: keras_optimizer("AdamW", 0.01, weight_decay=10.0),
+        steps=100,
+    ),
     "steps_diverge": examined(
         "steps", "steps", optimizer=lambda: keras_optimizer("SGD", 10.0)
     ),
@@ -458,6 +477,13 @@ OF_STEPS = {
         y=np.sin(99 * X.sum(axis=1)),
         output=(1, "sigmoid"),
     ),
+    "signal_grows": examined(
+        "steps",
+        "steps",
+        layers=lambda: [dense(16, stddev=1.0) for _ in range(8)],
+        optimizer=lambda: keras_optimizer("SGD", 1e-9),
+    ),
+    "inputs_too_small": examined("steps", "steps", x=1e-4 * X),
 }
 TRIGGERS |= OF_STEPS
 

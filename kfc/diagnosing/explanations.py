@@ -8,7 +8,7 @@ from importlib import metadata, resources
 
 from kfc.check_plugins import CheckPlugin
 from kfc.check_table import CHECKS
-from kfc.errors import Finding, SpecError, nearest
+from kfc.errors import Finding, SpecError, nearest, nearest_name
 from kfc.findings import find_check
 from kfc.registry import CHECK_PLUGINS
 
@@ -37,20 +37,36 @@ def background(code: str) -> str:
             f"{plugin.code} {code} ({plugin.severity}, {plugin.stage})\n\n{plugin.background}"
         )
     if check is None:
-        known = [each.code for each in CHECKS] + [each.name for each in CHECKS]
-        remedy = nearest(code, known).strip() or f"Codes go from {known[0]} on."
-        raise SpecError(Finding("--explain", "the code of a check", repr(code), remedy))
+        expected = "the code of a check"
+        raise SpecError(Finding("--explain", expected, repr(code), _nearest_check(code)))
     about = f"{check.severity}, {when(check.code)}"
     title, page = f"{check.code} {check.name} ({about})", page_address(check.code)
-    return f"{title}\n\n{sections()[check.code]}\n\nPage: {page}"
+    text = f"{title}\n\n{sections()[check.code]}"
+    return f"{text}\n\nPage: {page}" if page else text
+
+
+def _nearest_check(code: str) -> str:
+    """Returns a remedy with the name or the code that is closest to one that no check has."""
+    known = [each.name for each in CHECKS] + CHECK_PLUGINS.names()
+    known += [each.code for each in CHECKS]
+    if remedy := nearest(code, known):
+        return remedy.strip()
+    # No name is close as a whole, and a word of one may be.
+    words = {word: name for name in known for word in name.split("_")}
+    given = code.lower().replace("-", "_").split("_")
+    close = [name for word in given if (name := words.get(nearest_name(word, words), ""))]
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    codes = sorted(check.code for check in CHECKS)
+    return f"Use a code from {codes[0]} to {codes[-1]}, or a name such as {CHECKS[0].name}."
 
 
 def page_address(code: str) -> str:
-    """Returns the address of a finding's page, or its path in a clone without a site.
+    """Returns the address of a finding's page; an empty text where the docs have no site.
 
     Examples:
         >>> kfc.diagnosing.page_address("KFC323")
-        'docs/findings/KFC323.md'
+        ''
 
     Args:
         code: Code of a check, such as `KFC323`.
@@ -62,7 +78,7 @@ def page_address(code: str) -> str:
     for name, _, site in (each.partition(", ") for each in addresses):
         if name == "Documentation":
             return f"{site.rstrip('/')}/findings/{code}/"
-    return f"docs/findings/{code}.md"
+    return ""
 
 
 def when(code: str) -> str:

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 
 from kfc.check_plugins import plugin_findings
-from kfc.data import Parts, Rows, check_learned, check_parts, check_rows
+from kfc.data import Parts, Rows, check_learned, check_parts, check_rows, evenly
 from kfc.data.sources import from_memory
 from kfc.diagnosing.diagnosis import Diagnosis, sorted_findings
 from kfc.errors import DataError, Finding, SpecError
+from kfc.findings import find_check
 from kfc.first_steps import (
     LossFacts,
     Subject,
@@ -23,6 +24,8 @@ from kfc.first_steps import (
     find_all,
     without_consequences,
 )
+
+_RATES = 512  # steps at which a schedule is looked at
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ def diagnose_model(model: keras.Model, data: Any, training: ModelTraining) -> Di
             check_rows(rows, where)
         except DataError as error:
             findings += error.findings
+    if not findings and loss.compared == "numbers":
+        constant = find_check("target_constant")
+        findings += constant.find(train, "training rows", regression=True) if constant else ()
     if not findings:
         parts = _plain_parts(train, others, loss, training)
         findings += [*check_parts(parts), *check_learned(parts)]
@@ -149,13 +155,13 @@ def _subject(
     optimizer: Any = training.optimizer or getattr(model, "optimizer", None)
     optimizer = keras.optimizers.get(optimizer) if optimizer is not None else None
     rate = _largest_rate(optimizer)
+    batches = -(-len(train) // training.batch_size)
 
     def make() -> Any:
         config = {**optimizer.get_config(), "learning_rate": rate}
         return type(optimizer).from_config(config)
 
     of_classes = loss.compared in ("codes", "one_hot", "flags")
-    steps = -(-len(train) // training.batch_size) * (training.epochs or 0)
     return Subject(
         model,
         loss,
@@ -164,7 +170,8 @@ def _subject(
         make if optimizer is not None else None,
         learning_rate=rate,
         batch_size=training.batch_size,
-        steps=steps,
+        steps=batches * (training.epochs or 0),
+        mean_rate=_mean_rate(optimizer, batches * (training.epochs or 1)),
         num_classes=len(np.unique(_labels(y))) if of_classes else 0,
     )
 
@@ -173,11 +180,27 @@ def _largest_rate(optimizer: keras.optimizers.Optimizer | None) -> float:
     """Returns the largest learning rate of an optimizer, also of a schedule."""
     if optimizer is None:
         return 0.0
+    schedule = _schedule(optimizer)
+    if schedule is None:
+        return float(optimizer.get_config()["learning_rate"])
+    return max(float(schedule(step)) for step in (0, 1, 10, 100, 1000, 10_000))
+
+
+def _mean_rate(optimizer: keras.optimizers.Optimizer | None, steps: int) -> float:
+    """Returns the mean of the rate over some steps as a share of their largest rate."""
+    schedule = None if optimizer is None else _schedule(optimizer)
+    if schedule is None:
+        return 1.0
+    rates = np.array([float(schedule(step)) for step in evenly(steps, _RATES)])
+    return float(rates.mean() / rates.max()) if rates.max() > 0 else 0.0
+
+
+def _schedule(optimizer: keras.optimizers.Optimizer) -> Any:
+    """Returns the schedule of the learning rate, None for a constant one."""
     rate = optimizer.get_config()["learning_rate"]
     if not isinstance(rate, Mapping):
-        return float(rate)
-    schedule = keras.optimizers.schedules.deserialize(dict(rate))
-    return max(float(schedule(step)) for step in (0, 1, 10, 100, 1000, 10_000))
+        return None
+    return keras.optimizers.schedules.deserialize(dict(rate))
 
 
 def _unscaled(subject: Subject) -> list[Finding]:

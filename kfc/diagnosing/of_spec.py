@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from kfc.check_plugins import plugin_findings
@@ -36,13 +37,14 @@ def diagnose_spec(spec: Spec, data: Any = None) -> Diagnosis:
     for _ in range(_ROUNDS):
         try:
             found, measured = _examine(cured, data)
-            findings += found
+            findings += _that_change(cured, found)
             break
         except (SpecError, DataError, NumbersError) as error:
             if not any(finding.code for finding in error.findings):
                 raise
-            findings += error.findings
-            changes = Diagnosis(error.findings).changes
+            refused = _that_change(cured, error.findings)
+            findings += refused
+            changes = Diagnosis(tuple(refused)).changes
             if not changes:
                 break
             cured = load_spec(cured, changes)
@@ -81,7 +83,22 @@ def _examine(spec: Spec, data: Any) -> tuple[list[Finding], dict[str, float]]:
     plan = plan_training(resolved, prepared)
     found, measured = examine_network(subject_of(plan), spec.accept)
     findings = without_consequences(findings + found)
-    return findings + _predicted(spec, data, findings), measured
+    return without_consequences(findings + _predicted(spec, data, findings)), measured
+
+
+def _that_change(spec: Spec, findings: Sequence[Finding]) -> list[Finding]:
+    """Returns findings whose cures have only values that the spec does not have already."""
+    return [
+        replace(each, cure={k: v for k, v in each.cure.items() if _changes(spec, k, v)})
+        for each in findings
+    ]
+
+
+def _changes(spec: Spec, path: str, value: Any) -> bool:
+    try:
+        return load_spec(spec, {path: value}) != spec
+    except SpecError:  # one that holds only beside other changes
+        return True
 
 
 def _predicted(spec: Spec, data: Any, findings: Sequence[Finding]) -> list[Finding]:

@@ -19,22 +19,39 @@ _CONSEQUENCES = {
     "units_identical": (*_SILENT, *_STEPS),
     "codes_for_numbers": ("target_broadcast",),
     "batch_of_one": (*_SILENT, *_STEPS),
-    "rows_depend_on_others": ("start_loss_high", *_STEPS),
+    "rows_depend_on_others": (
+        "start_loss_high",
+        "signal_grows",
+        "logits_as_probabilities",
+        *_STEPS,
+    ),
     "gradient_missing": ("gradient_vanishes", *_STEPS),
     "units_dead": ("gradient_vanishes", "update_too_small", *_STEPS),
     "gradient_vanishes": ("update_too_small", *_STEPS),
-    "relu_output": ("start_loss_high", *_STEPS),
+    "relu_output": ("start_loss_high", "signal_grows", *_STEPS),
     "softmax_of_one": _STEPS,
-    "logits_as_probabilities": ("start_loss_high", *_STEPS),
-    "target_unscaled": ("start_loss_high", "gradient_explodes", *_STEPS),
+    "logits_as_probabilities": ("start_loss_high", "signal_grows", *_STEPS),
+    "target_unscaled": ("start_loss_high", "signal_grows", "gradient_explodes", *_STEPS),
     "unscaled_input": (
         "start_loss_high",
+        "signal_grows",
         "units_saturated",
         "gradient_explodes",
         "update_too_large",
         *_STEPS,
     ),
     "start_loss_high": ("steps_diverge", "gradient_explodes", "units_saturated"),
+    "signal_grows": ("steps_diverge", "gradient_explodes", "units_saturated"),
+    "inputs_too_small": (
+        "gradient_vanishes",
+        "update_too_small",
+        "rate_too_small",
+        "signal_vanishes",
+        *_STEPS,
+    ),
+    "softmax_hidden": ("gradient_vanishes", "rate_too_small", "signal_vanishes", *_STEPS),
+    "dropout_on_outputs": ("dropout_too_high",),
+    "rate_collapses": ("update_too_small",),
     "units_saturated": ("one_batch_not_learned",),
     "update_too_large": ("steps_diverge",),
     "rows_sorted": ("class_shares_differ",),
@@ -67,6 +84,8 @@ def examine_network(
             return found, {}
     else:
         found = []
+    if not subject.network.trainable_variables:
+        return found + find_all("structure", accept, subject), {}
     start = Start(subject)
     found += find_in("structure", accept, subject) + find_in("start", accept, start)
     measured = {"loss": start.loss, "guess_loss": start.guess_loss}

@@ -7,10 +7,11 @@ gives, and trains on the wrong gradient without a word.
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 
 from kfc.errors import Finding
-from kfc.first_steps.subject import Subject
+from kfc.first_steps.subject import Subject, activation_of, last_layers
 
 _WHERE = "loss and last layer"
 _SUM = 1e-3  # rounding of a sum of float32 probabilities
@@ -52,13 +53,18 @@ def one_output_for_classes(subject: Subject) -> Finding | None:
 
 def relu_output(subject: Subject) -> Finding | None:
     """Finds outputs for classes that relu has cut off at 0, where nothing is learned."""
-    if not _of_probabilities(subject) or subject.output_activation not in ("relu", "relu6"):
+    if not _of_probabilities(subject):
         return None
-    zeros = float((subject.outputs == 0).mean())
+    layers = last_layers(subject.network) or [None]
+    found = [each for each in layers if activation_of(each) in ("relu", "relu6")]
+    if not found or found[0] is None:
+        return None
+    values = np.asarray(keras.Model(subject.network.inputs, found[0].output)(subject.some[0]))
+    zeros = float((values == 0).mean())
     return Finding(
         _WHERE,
         "softmax, sigmoid or no activation below a cross-entropy",
-        f"{subject.output_activation}, which gives 0 and no gradient for {zeros:.0%} of the "
+        f"{activation_of(found[0])}, which gives 0 and no gradient for {zeros:.0%} of the "
         "outputs",
         "Remove the activation of the last layer, and set from_logits=True in the loss.",
         evidence={"zeros": zeros},

@@ -132,6 +132,11 @@ class Start:
             outputs += y.reshape(len(y), -1).mean(axis=0).astype(np.float32)
         return float(self.subject.loss.mean(y, outputs))
 
+    @property
+    def guess(self) -> str:
+        """Answer that knows nothing, in words."""
+        return "a guess" if self.subject.num_classes else "the mean target"
+
     @cached_property
     def units(self) -> tuple[Units, ...]:
         """Hidden layers with an activation; none where the layers are not a graph."""
@@ -182,7 +187,11 @@ class Start:
             penalty = sum(model.losses, keras.ops.zeros(()))
             total = loss + keras.ops.cast(penalty, loss.dtype)
         gradients = tape.gradient(total, [variable.value for variable in variables])
-        arrays = [None if each is None else np.asarray(each) for each in gradients]
+        # That of an embedding has only the rows that were looked up, until it is a tensor.
+        arrays = [
+            None if each is None else np.asarray(tf.convert_to_tensor(each))
+            for each in gradients
+        ]
         return float(loss), float(penalty), arrays
 
     def _updates(self, gradients: list[Any]) -> list[np.ndarray | None]:
@@ -223,8 +232,42 @@ def entry_rms(subject: Subject) -> float | None:
     Returns:
         The number; None where the layers are not a graph.
     """
-    copy = subject.copy
-    dense = [each for each in layers_of(copy) if isinstance(each, keras.layers.Dense)]
-    if not dense:
+    entry = _entry(subject)
+    return None if entry is None else _rms(entry)
+
+
+def entry_sizes(subject: Subject) -> tuple[float, float] | None:
+    """Returns the sizes of scaled inputs by which sparse ones are not taken for small ones.
+
+    Args:
+        subject: Network with its rows.
+
+    Returns:
+        Root mean square of the entries other than 0, and that of the lengths of rows; None
+        where the first dense layer has inputs that are learned, as of an embedding.
+    """
+    entry = _entry(subject, learned=False)
+    if entry is None:
         return None
-    return _rms(keras.Model(copy.inputs[0], dense[0].input)(subject.some[0], training=True))
+    rows = np.asarray(entry, np.float64).reshape(len(entry), -1)
+    entries = rows[rows != 0]
+    if not entries.size:
+        return None
+    return _rms(entries), float(np.sqrt(np.square(rows).sum(axis=1).mean()))
+
+
+def _entry(subject: Subject, *, learned: bool = True) -> Any:
+    """Returns the inputs of the first dense layer; None where they are unknown.
+
+    With `learned=False` also where a layer with weights that are trained comes first.
+    """
+    copy = subject.copy
+    layers = layers_of(copy)
+    places = [n for n, each in enumerate(layers) if isinstance(each, keras.layers.Dense)]
+    if not places or len(copy.inputs) != 1:
+        return None
+    before = layers[: places[0]]
+    if not learned and any(layer.trainable_weights for layer in before):
+        return None
+    entry = keras.Model(copy.inputs[0], layers[places[0]].input)
+    return entry(subject.some[0], training=True)

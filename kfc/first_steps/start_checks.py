@@ -28,6 +28,8 @@ _RATIO = 1e-5  # smallest over largest gradient of the kernels
 _EXPLODED = 1e3  # times the weights: a step of rate 0.001 replaces them
 _UPDATE = 1.0  # share of the weights that one update changes; 1e-3 is usual
 _MOVED = 0.01  # share of the weights that all updates together could change
+_PULL = 0.5  # of the decay, where a step of the gradient is 1
+_USUAL_DECAY = 0.001
 _PENALTY = 10.0  # times the loss of the data
 
 
@@ -107,42 +109,43 @@ def target_unscaled(start: Start) -> Finding | None:
 
 def start_loss_high(start: Start) -> Finding | None:
     """Finds a network that is certain, and wrong, before it has learned anything."""
-    if not math.isfinite(start.loss):
+    if not starts_high(start):
         return None
-    excess = start.loss - start.guess_loss
-    if start.subject.num_classes:
-        high = start.subject.loss.compared != "numbers" and excess > _NATS
-        known = f"the {start.guess_loss:.3g} of a guess"
+    worst = largest_gain(start)
+    gain = worst.gain if worst else 0.0
+    if worst and gain > _GAIN:
+        cause = f", since {worst.path} multiplies its inputs by {gain:.3g}"
+        remedy, cure = "Use an initializer such as he_normal", init_cure(start.subject.spec)
+    elif (entry_rms(start.subject) or 0.0) > _INPUT_RMS:
+        cause, remedy = "", "Scale the inputs"
+        cure = {"data.scale": "standard"} if start.subject.spec is not None else {}
     else:
-        _, y = start.subject.some
-        spread = float(np.std(y)) or 1.0
-        high = float(np.std(start.subject.outputs)) > _TIMES * spread
-        known = f"the {start.guess_loss:.3g} of the mean target"
-    if not high:
-        return None
-    gains = {kernel.path: kernel.gain for kernel in start.kernels}
-    worst = max(gains, key=lambda path: gains[path], default="")
-    large = bool(worst) and gains[worst] > _GAIN
-    cause = f", since {worst} multiplies its inputs by {gains[worst]:.3g}" if large else ""
-    remedy, cure = "Use an initializer such as he_normal", init_cure(start.subject.spec)
-    if not large and (entry_rms(start.subject) or 0.0) > _INPUT_RMS:
-        remedy = "Scale the inputs"
-        cure = {"data.scale": "standard"} if cure else {}
-    elif not large:
-        remedy = "Use normalization: layer, or fewer layers"
-        cure = {"network.normalization": "layer"} if cure else {}
+        return None  # a sum of many layers, which a few steps may undo: `signal_grows`
     return Finding(
         "loss at step 0",
-        f"about {known}",
+        f"about the {start.guess_loss:.3g} of {start.guess}",
         f"{start.loss:.4g}{cause}",
         f"{remedy}: the first epochs only undo it.",
-        evidence={
-            "loss": start.loss,
-            "guess": start.guess_loss,
-            "gain": gains.get(worst, 0.0),
-        },
+        evidence={"loss": start.loss, "guess": start.guess_loss, "gain": gain},
         cure=cure,
     )
+
+
+def starts_high(start: Start) -> bool:
+    """Returns whether the first loss is far above that of an answer that knows nothing."""
+    if not math.isfinite(start.loss):
+        return False
+    if start.subject.num_classes:
+        of_numbers = start.subject.loss.compared == "numbers"
+        return not of_numbers and start.loss - start.guess_loss > _NATS
+    _, y = start.subject.some
+    spread = float(np.std(y)) or 1.0
+    return float(np.std(start.subject.outputs)) > _TIMES * spread
+
+
+def largest_gain(start: Start) -> Kernel | None:
+    """Returns the kernel that multiplies its inputs most; None where there is none."""
+    return max(start.kernels, key=lambda kernel: kernel.gain, default=None)
 
 
 def units_dead(start: Start) -> Finding | None:
@@ -257,7 +260,8 @@ def update_too_small(start: Start) -> Finding | None:
 
 def penalty_dominates(start: Start) -> Finding | None:
     """Finds penalties of weights that are far larger than the loss of the data."""
-    if not math.isfinite(start.loss) or start.penalty <= _PENALTY * start.guess_loss:
+    # A loss may be below 0, as that of Poisson is.
+    if not math.isfinite(start.loss) or start.penalty <= _PENALTY * abs(start.guess_loss):
         return None
     spec, cure = start.subject.spec, {}
     if spec is not None:
@@ -277,6 +281,44 @@ def penalty_dominates(start: Start) -> Finding | None:
         evidence={"penalty": start.penalty, "loss": start.guess_loss},
         cure=cure,
     )
+
+
+def decay_dominates(start: Start) -> Finding | None:
+    """Finds a weight decay that pulls weights to 0 about as hard as their gradient moves them.
+
+    A step multiplies weights by 1 - rate * decay, and is compared with the rest of the first
+    update, when gradients are large. A decay that would take longer than the training to halve
+    the weights is left alone.
+    """
+    make, rate = start.subject.make_optimizer, start.subject.learning_rate
+    decay = getattr(make(), "weight_decay", None) if make else None
+    if not isinstance(decay, (int, float)) or not decay > 0:
+        return None
+    steps = start.subject.steps or -(-len(start.subject.y) // start.subject.batch_size)
+    pulls = [pull for kernel in start.kernels if (pull := _pull(kernel, rate * decay))]
+    if rate * decay * steps <= math.log(2) or not pulls or np.median(pulls) < _PULL:
+        return None
+    pull, halves = float(np.median(pulls)), math.log(2) / (rate * decay)
+    return Finding(
+        "weight_decay",
+        f"a decay that is small beside the gradient, such as {_USUAL_DECAY:g}",
+        f"{decay:g}, which halves the weights in {halves:.3g} steps, and pulls {pull:.2g} "
+        "times as hard as the gradient",
+        f"Set weight_decay to {_USUAL_DECAY:g}.",
+        evidence={"pull": pull, "steps_to_half": halves, "weight_decay": float(decay)},
+        cure={}
+        if start.subject.spec is None
+        else {"training.optimizer.weight_decay": _USUAL_DECAY},
+    )
+
+
+def _pull(kernel: Kernel, shrinkage: float) -> float:
+    """Returns the size of the decay's part of an update, of that of its other part."""
+    if kernel.update is None or not kernel.gradient.any():
+        return 0.0
+    decay = shrinkage * kernel.value
+    other = float(np.linalg.norm(kernel.update + decay))
+    return float(np.linalg.norm(decay)) / other if other > 0 else 0.0
 
 
 def _learns_later(kernel: Kernel, kernels: tuple[Kernel, ...]) -> bool:

@@ -6,6 +6,8 @@ import math
 
 from kfc.errors import Finding
 from kfc.first_steps.cures import rate_cure
+from kfc.first_steps.start import entry_sizes
+from kfc.first_steps.start_checks import largest_gain, start_loss_high, starts_high
 from kfc.first_steps.steps import Steps
 
 _LEARNED = 0.9  # of the loss of a constant answer: memory of 32 rows reaches nearly 0
@@ -14,6 +16,9 @@ _ONE_CLASS = 1e-3  # loss of a guess on a batch of one class, of which nothing c
 _EXPLODED = 10.0  # times the loss of a guess
 _RATIO = 0.05  # share of the weights that one update changes, where steps fail
 _PLAIN = ("SGD", "TapeSGD")
+_SMALL = 0.03  # inputs that are not 0; scaled ones have 0.3 to 1, pixels over 255^2 0.003
+_SMALL_ROW = 0.3  # length of a row: texts of many words have small entries and the length 1
+_PROGRESS = 0.1  # of the loss of a guess, by which 40 steps should lower it
 
 
 def steps_diverge(steps: Steps) -> Finding | None:
@@ -27,13 +32,16 @@ def steps_diverge(steps: Steps) -> Finding | None:
     start, subject = steps.start, steps.subject
     if subject.make_optimizer is None or subject.warms_up or not math.isfinite(start.loss):
         return None
-    bound = max(start.guess_loss, min(start.loss, 2 * start.guess_loss))
+    bound, size = _bound(steps)
     ratios = [k.update_ratio for k in start.kernels if math.isfinite(k.update_ratio)]
-    if steps.loss_after <= 1.1 * bound or not ratios:  # False for NaN
+    if steps.loss_after <= bound + 0.1 * size or not ratios:  # False for NaN
         return None
     evidence = {"loss": start.loss, "loss_after": steps.loss_after}
     rate, ratio = subject.learning_rate, max(ratios)
-    stable, explodes = _stable_rate(steps), not steps.loss_after <= _EXPLODED * bound
+    stable, explodes = (
+        _stable_rate(steps),
+        not steps.loss_after <= bound + (_EXPLODED - 1) * size,
+    )
     if stable is not None:
         evidence |= {"sharpness": steps.sharpness, "stable_rate": stable}
         if rate <= stable and not explodes:
@@ -57,6 +65,19 @@ def steps_diverge(steps: Steps) -> Finding | None:
         evidence={key: value for key, value in evidence.items() if math.isfinite(value)},
         cure=rate_cure(subject.spec, good),
     )
+
+
+def _bound(steps: Steps) -> tuple[float, float]:
+    """Returns the loss that steps should not exceed, and the size of its differences.
+
+    The loss of a guess tells that size where it is above 0; another loss, such as that of
+    Poisson, may be anywhere, and has that of the first loss above a guess.
+    """
+    start, guess = steps.start, steps.start.guess_loss
+    bound = max(guess, min(start.loss, guess + abs(guess)))
+    if steps.subject.loss.compared != "other" and guess > 0:
+        return bound, bound
+    return bound, max(abs(bound), abs(start.loss - guess))
 
 
 def output_constant(steps: Steps) -> Finding | None:
@@ -90,6 +111,63 @@ def one_batch_not_learned(steps: Steps) -> Finding | None:
         "Look at the other findings; check that loss, outputs and targets fit, and scale the "
         "inputs.",
         evidence={"loss": steps.loss_by_heart, "guess": steps.guess_by_heart},
+    )
+
+
+def signal_grows(steps: Steps) -> Finding | None:
+    """Finds layers that together start with a loss which the first steps do not undo.
+
+    No kernel alone is large, as in a sum of residual blocks. Such a start is often undone
+    within a few steps, and is then no fault.
+    """
+    start, spec = steps.start, steps.subject.spec
+    if not starts_high(start) or start_loss_high(start):
+        return None
+    if math.isnan(steps.loss_after) or steps.loss_after <= start.guess_loss:
+        return None
+    remedy, cure = "Use fewer layers, or smaller initial weights", {}
+    if spec is None or spec.network.normalization == "none":
+        remedy = "Use normalization: layer, or fewer layers"
+        cure = {} if spec is None else {"network.normalization": "layer"}
+    worst = largest_gain(start)
+    return Finding(
+        "loss at step 0",
+        f"about the {start.guess_loss:.3g} of {start.guess}, or less after 40 steps",
+        f"{start.loss:.4g}, and {steps.loss_after:.4g} after 40 steps",
+        f"{remedy}: the signal grows from layer to layer.",
+        evidence={
+            "loss": start.loss,
+            "guess": start.guess_loss,
+            "loss_after": steps.loss_after,
+            "gain": worst.gain if worst else 0.0,
+        },
+        cure=cure,
+    )
+
+
+def inputs_too_small(steps: Steps) -> Finding | None:
+    """Finds inputs so small that the first steps learn nothing from them.
+
+    The gradient of the first kernel is proportional to its inputs. Where the steps lower the
+    loss all the same, as an optimizer such as Adam can, nothing is said.
+    """
+    start, spec = steps.start, steps.subject.spec
+    sizes = entry_sizes(steps.subject)
+    if sizes is None or not math.isfinite(start.loss):
+        return None
+    cell, row = sizes
+    if not 0 < cell < _SMALL or row >= _SMALL_ROW:
+        return None
+    if start.guess_loss - steps.loss_after > _PROGRESS * abs(start.guess_loss):
+        return None
+    return Finding(
+        "inputs of the first layer",
+        "numbers with a root mean square of about 1",
+        f"{cell:.2g}, so that they hardly change an output",
+        "Scale the inputs: set data.scale to standard, or adapt a keras.layers.Normalization; "
+        "divide pixels by 255 once.",
+        evidence={"rms": cell, "row": row},
+        cure={} if spec is None else {"data.scale": "standard"},
     )
 
 

@@ -77,9 +77,8 @@ class Steps:
                     inner.watch(variables)
                     loss = self.subject.loss.mean(y, model(x, training=True))
                 gradients = inner.gradient(loss, variables, unconnected_gradients="zero")
-                dot = tf.add_n(
-                    [tf.reduce_sum(g * v) for g, v in zip(gradients, vector, strict=True)]
-                )
+                pairs = zip(map(tf.convert_to_tensor, gradients), vector, strict=True)
+                dot = tf.add_n([tf.reduce_sum(g * v) for g, v in pairs])
             found = outer.gradient(dot, variables, unconnected_gradients="zero")
             return [tf.convert_to_tensor(each) for each in found]
 

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 
 from kfc.errors import Finding
-from kfc.first_steps.subject import Subject, activation_of, layers_of
+from kfc.first_steps.cures import relu_cure
+from kfc.first_steps.subject import Subject, activation_of, feeds, last_layers, layers_of
+from kfc.first_steps.target_checks import is_one_hot
 
 _NOISE = 0.5
 """Variance of dropout's noise as a share of the signal, when all units of a layer agree; with
@@ -16,6 +18,8 @@ _MOST_RATE = 0.95  # a unit then learns from one row in twenty
 _ROWS = 32
 _OF_NUMBERS = ("mse", "mean_squared_error", "mae", "mean_absolute_error", "huber", "log_cosh")
 _OTHERWISE = 1e-3  # of the outputs: rounding differs with the size of a batch
+_MEAN_RATE = 0.01  # of the largest: the steps of the training are those of a hundredth
+_GATES = 2  # units of a softmax that may choose between two ways
 _AFFINE = 1e-4  # of the spread: rounding of float32 in a few layers
 
 
@@ -64,7 +68,9 @@ def squared_error_for_classes(subject: Subject) -> Finding | None:
     https://arxiv.org/abs/2006.07322, train well by it, and rank the outputs alone.
     """
     spec, classes = subject.spec, subject.num_classes
-    loss = spec.training.loss if spec is not None else None
+    if spec is None:
+        return _numbers_for_one_hot(subject)
+    loss = spec.training.loss
     if loss is None or classes < 2 or loss.name not in _OF_NUMBERS:
         return None
     most = float(np.e / (np.e + classes - 1))
@@ -169,8 +175,121 @@ def batch_of_one(subject: Subject) -> Finding | None:
     )
 
 
+def nothing_to_train(subject: Subject) -> Finding | None:
+    """Finds a network without a weight that training changes."""
+    if subject.network.trainable_variables:
+        return None
+    weights = len(subject.network.weights)
+    return Finding(
+        "layers",
+        "weights that training changes",
+        f"none: all {weights} weights are frozen" if weights else "no weights at all",
+        "Set trainable to True for the layers that should learn.",
+        evidence={"weights": weights},
+    )
+
+
+def rate_collapses(subject: Subject) -> Finding | None:
+    """Finds a schedule whose learning rate is soon near 0. KFC189 is the one for specs."""
+    if subject.mean_rate >= _MEAN_RATE:
+        return None
+    return Finding(
+        "learning_rate",
+        "a rate that lasts for some of the training",
+        f"a mean of {100 * subject.mean_rate:.2g} % of its largest value",
+        "Count in steps, not in epochs, or use a schedule over the whole training, such as "
+        "CosineDecay.",
+        evidence={"mean": subject.mean_rate, "learning_rate": subject.learning_rate},
+    )
+
+
+def dropout_on_outputs(subject: Subject) -> Finding | None:
+    """Finds dropout behind the last layer with weights, which sets outputs to 0."""
+    if subject.loss.compared == "other":
+        return None
+    behind = last_layers(subject.network)[1:]
+    found = [each for each in behind if isinstance(each, _DROPOUTS) and each.rate > 0]
+    if not found:
+        return None
+    rate = float(found[0].rate)
+    return Finding(
+        found[0].name,
+        "dropout between hidden layers",
+        f"dropout of {rate:g} on the outputs, of which it sets as many to 0 in each step",
+        "Move it before the last dense layer.",
+        evidence={"rate": rate},
+    )
+
+
+def softmax_hidden(subject: Subject) -> Finding | None:
+    """Finds softmax over the units of a hidden layer, which the next dense layer takes.
+
+    Their sum is 1, so that each is about 1 / units, and all compete for it. A softmax that
+    weighs other values, as in attention, and one inside an autoencoder are left alone.
+    """
+    if subject.loss.compared == "other" or _gives_back_inputs(subject):
+        return None
+    layers = layers_of(subject.network)
+    dense = [each for each in layers if isinstance(each, keras.layers.Dense)]
+    sources = [_source(subject.network, each) for each in dense]
+    found = [each for each in sources if each is not None and _is_softmax(each)]
+    if not found:
+        return None
+    units = _width(found[0])
+    return Finding(
+        found[0].name,
+        "an activation of each unit for itself, such as relu",
+        f"softmax, whose {units} outputs sum to 1, so that the next layer gets about "
+        f"{1 / units:.2g} from each",
+        "Set the activation of hidden layers to relu; softmax is for the last layer.",
+        evidence={"units": units, "layers": len(found)},
+        cure=relu_cure(subject.spec),
+    )
+
+
+def _numbers_for_one_hot(subject: Subject) -> Finding | None:
+    """Finds a distance of numbers between outputs and one-hot rows of a plain model."""
+    if subject.loss.name not in _OF_NUMBERS or not is_one_hot(subject.y):
+        return None
+    if _gives_back_inputs(subject):
+        return None
+    classes = subject.y.shape[1]
+    return Finding(
+        "loss",
+        "a cross-entropy, by which outputs become probabilities",
+        f"{subject.loss.name} of one-hot rows of {classes} classes",
+        "Use categorical_crossentropy, with softmax in the last layer.",
+        evidence={"classes": classes},
+    )
+
+
+def _gives_back_inputs(subject: Subject) -> bool:
+    """Returns whether the targets are the inputs, as of an autoencoder."""
+    x, y = subject.some
+    return x.shape == y.shape and bool(np.allclose(x, y))
+
+
+def _source(network: keras.Model, layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    """Returns the layer whose outputs a layer takes, perhaps with dropout between them."""
+    for each in reversed(layers_of(network)):
+        if feeds(network, each, layer):
+            if not isinstance(each, _PASS_THROUGH):
+                return each
+            layer = each
+    return None
+
+
+def _is_softmax(layer: keras.layers.Layer) -> bool:
+    return activation_of(layer) == "softmax" and _width(layer) > _GATES
+
+
+def _width(layer: keras.layers.Layer) -> int:
+    return int(layer.output.shape[-1] or 0)
+
+
 def _bends(layer: keras.layers.Layer) -> bool:
     return activation_of(layer) not in (None, "linear")
 
 
 _DROPOUTS = (keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout)
+_PASS_THROUGH = (*_DROPOUTS, keras.layers.Flatten, keras.layers.Identity)

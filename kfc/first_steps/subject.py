@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +36,8 @@ class Subject:
         warms_up: Whether the rate rises from 0 first.
         batch_size: Rows of a step.
         steps: Number of steps of the training; 0 where it is unknown.
+        mean_rate: Mean of the learning rate over the training, as a share of its largest one;
+            for a plain model with a schedule.
         num_classes: Number of classes; 0 for a regression.
         spec: Spec of the network, in whose keys cures are given; None without one.
     """
@@ -48,6 +51,7 @@ class Subject:
     warms_up: bool = False
     batch_size: int = 32
     steps: int = 0
+    mean_rate: float = 1.0
     num_classes: int = 0
     spec: Spec | None = field(default=None, repr=False)
 
@@ -131,6 +135,41 @@ def output_layer(network: keras.Model) -> keras.layers.Layer | None:
     """Returns the layer that gives the outputs; None where it is unknown."""
     layers = layers_of(network)
     return layers[-1] if layers else None
+
+
+def last_layers(network: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the last layer with weights and the ones behind it, in a chain.
+
+    Args:
+        network: Functional or sequential network; another one has none.
+    """
+    found: list[keras.layers.Layer] = []
+    for layer in reversed(layers_of(network)):
+        if found and not feeds(network, layer, found[0]):
+            break
+        found.insert(0, layer)
+        if layer.weights:
+            break
+    return found
+
+
+def feeds(
+    network: keras.Model, layer: keras.layers.Layer, following: keras.layers.Layer
+) -> bool:
+    """Returns whether a layer takes the outputs of another one, and nothing else.
+
+    Args:
+        network: Functional or sequential network that has both.
+        layer: Layer whose outputs may be taken.
+        following: Layer that may take them.
+    """
+    if isinstance(network, keras.Sequential):  # its tensors change with each layer added
+        pairs = itertools.pairwise(network.layers)
+        return any(one is layer and other is following for one, other in pairs)
+    try:
+        return following.input is layer.output
+    except AttributeError:  # a layer that is called twice
+        return False
 
 
 def activation_of(layer: keras.layers.Layer | None) -> str | None:

@@ -13,6 +13,8 @@ from kfc.first_steps.subject import Subject
 from kfc.spec import shown_value
 
 _WHERE = "targets"
+_OFF_1 = 0.01  # rounding, also of soft labels that were kept as float16
+_FEW = 0.01  # share of rows, which may be slips of the labelling
 
 
 def targets_are_text(subject: Subject) -> Finding | None:
@@ -31,7 +33,7 @@ def targets_are_text(subject: Subject) -> Finding | None:
 
 def one_hot_for_codes(subject: Subject) -> Finding | None:
     """Finds one-hot rows that meet a loss of class numbers."""
-    if not _compares(subject, "codes") or not _is_one_hot(subject.y):
+    if not _compares(subject, "codes") or not is_one_hot(subject.y):
         return None
     return Finding(
         _WHERE,
@@ -53,6 +55,30 @@ def codes_for_one_hot(subject: Subject) -> Finding | None:
         f"class numbers of shape {subject.y.shape}",
         "Use the loss sparse_categorical_crossentropy.",
         evidence={"outputs": outputs, "columns": 1},
+    )
+
+
+def targets_of_several_classes(subject: Subject) -> Finding | None:
+    """Finds rows of several labels that meet a loss of one class for each row.
+
+    Softmax gives one distribution over the classes: it cannot be sure of two of them. A row of
+    zeros is left alone, since it only leaves the row out; so is a weighted one-hot row.
+    """
+    y = subject.y
+    if not _compares(subject, "one_hot") or y.ndim != 2 or y.shape[1] < 2:
+        return None
+    sums = y.astype(np.float64).sum(axis=1)
+    several = ((y != 0).sum(axis=1) > 1) & (np.abs(sums - 1) > _OFF_1)
+    share = float(several.mean())
+    if share <= _FEW:
+        return None
+    return Finding(
+        _WHERE,
+        f"rows that sum to 1, as {subject.loss.name} takes: one class for each row",
+        f"rows of several labels in {share:.0%} of them, with sums up to {sums.max():.3g}",
+        "For several labels at once use sigmoid with binary_crossentropy; to share a row "
+        "among classes divide it by its sum.",
+        evidence={"share": share, "largest_sum": float(sums.max())},
     )
 
 
@@ -91,7 +117,7 @@ def target_broadcast(subject: Subject) -> Finding | None:
 def label_out_of_range(subject: Subject) -> Finding | None:
     """Finds class numbers for which the network has no output, such as 1 to K."""
     y, outputs = subject.y, _width(subject)
-    if not _compares(subject, "codes") or _is_one_hot(y) or outputs < 2:
+    if not _compares(subject, "codes") or is_one_hot(y) or outputs < 2:
         return None
     low, high = int(y.min()), int(y.max())
     if low >= 0 and high < outputs:
@@ -136,7 +162,8 @@ def _is_codes(y: np.ndarray) -> bool:
     return single and bool((y == np.round(y)).all())
 
 
-def _is_one_hot(y: np.ndarray) -> bool:
+def is_one_hot(y: np.ndarray) -> bool:
+    """Returns whether each row of targets has a 1 and otherwise zeros."""
     if y.ndim != 2 or y.shape[1] < 2:
         return False
     return bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())

@@ -114,3 +114,44 @@ def test_the_cause_is_named_and_not_its_consequences(rows, network, name, change
     diagnosis = kfc.doctor(spec, data=rows)
     assert [each.name for each in diagnosis.findings] == [name]
     assert diagnosis.changes == changes
+
+
+def test_inputs_that_are_too_small_are_cured_by_scaling(rows):
+    x, y = rows
+    spec = {"data": {"scale": "none"}, "network": {"hidden": [8]}}
+    spec["training"] = {"optimizer": {"name": "sgd", "learning_rate": 0.01}, "epochs": 20}
+    diagnosis = kfc.doctor(spec, data=(1e-4 * x, y))
+    assert [each.name for each in diagnosis.findings] == ["inputs_too_small"]
+    assert diagnosis.changes == {"data.scale": "standard"}
+    assert kfc.doctor(spec, diagnosis.changes, data=(1e-4 * x, y)).findings == ()
+
+
+def test_softmax_as_hidden_activation_is_cured_by_relu(rows):
+    spec = {
+        "network": {"hidden": [16], "activation": "softmax"},
+        "data": {"scale": "standard"},
+    }
+    diagnosis = kfc.doctor(spec, data=rows)
+    assert [each.name for each in diagnosis.findings] == ["softmax_hidden"]
+    assert diagnosis.changes["network.activation"] == "relu"
+
+
+def test_a_decay_that_forgets_at_once_is_cured():
+    adamw = {"name": "adamw", "learning_rate": 0.01, "weight_decay": 10.0}
+    diagnosis = diagnose_spec(load_spec(SMALL, {"training.optimizer": adamw}))
+    assert [each.name for each in diagnosis.findings] == ["decay_dominates"]
+    assert diagnosis.changes == {"training.optimizer.weight_decay": 0.001}
+
+
+def test_a_cure_never_has_a_value_that_the_spec_has_already():
+    bias = {"name": "constant", "value": -50.0}
+    spec = load_spec(SMALL, {"network.bias_init": bias, "network.init": "he_normal"})
+    assert diagnose_spec(spec).changes == {"network.bias_init": "zeros"}
+
+
+@pytest.mark.slow
+def test_residual_blocks_whose_start_the_first_steps_undo_are_no_fault():
+    network = {"network.block": "residual", "network.normalization": "layer"}
+    diagnosis = kfc.doctor("digits", {**network, "network.hidden": [64] * 8})
+    assert diagnosis.measured["loss"] > diagnosis.measured["guess_loss"] + 6
+    assert diagnosis.findings == ()

@@ -1,8 +1,12 @@
 """Steps of the doctor are Keras's own, and leave the copy as it was."""
 
+import dataclasses
+
 import keras
 import numpy as np
+import pytest
 
+from kfc.findings import find_check
 from kfc.first_steps import LossFacts, Start, Steps, Subject
 
 
@@ -47,3 +51,19 @@ def test_the_copy_keeps_its_weights_and_penalties():
     for now, then in zip(case.copy.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
     assert float(sum(case.copy.losses)) == penalty > 0
+
+
+@pytest.mark.parametrize(("rate", "found"), [(1e-9, True), (0.1, False)])
+def test_a_start_of_many_layers_is_named_where_the_steps_do_not_undo_it(rate, found):
+    keras.utils.set_random_seed(0)
+    start = keras.initializers.RandomNormal(stddev=0.8)
+    layers = [keras.layers.Dense(16, "relu", kernel_initializer=start) for _ in range(6)]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(3)])
+    case = dataclasses.replace(
+        subject(), network=model, make_optimizer=lambda: keras.optimizers.Adam(rate)
+    )
+    steps = Steps(Start(case))
+    assert steps.start.loss > steps.start.guess_loss + 6
+    assert (steps.loss_after > steps.start.guess_loss) == found
+    assert bool(find_check("signal_grows").find(steps)) == found
+    assert find_check("start_loss_high").find(steps.start) == ()
