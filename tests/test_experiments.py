@@ -152,6 +152,14 @@ def test_the_trials_of_both_contenders_are_counted(experiment):
     assert all(rate > 0 for [measured] in rates.values() for rate in measured)
 
 
+@pytest.mark.slow
+def test_five_folds_are_timed_beside_one_training(experiment):
+    measured = experiment("folds").measure(rounds=1)
+    for found in measured.values():
+        ((one,), (five,)) = found["seconds"].values()
+        assert found["ratio"] == [round(five / one, 2)]
+
+
 def write_tables(root, rows=120):
     """Writes two small tables with folds in the form of the real ones."""
     random = np.random.default_rng(0)

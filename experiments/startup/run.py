@@ -15,7 +15,7 @@ COMMANDS = {
     "digits": ("-m", "kfc", "fit", "digits", "training.epochs=1", "--json", "--quiet"),
     "mnist": ("-m", "kfc", "fit", "mnist", "training.epochs=1", "--json", "--quiet"),
 }
-AFTER_THE_START = ("compile", "train", "save", "evaluate")
+AFTER_THE_START = ("compile", "train", "layers", "save", "evaluate")
 """Phases of a run that begin when it is ready for its first step."""
 
 

@@ -1,4 +1,4 @@
-"""Trials per second of a random search: kfc against the stock keras-tuner.
+"""Trials per second of a random search: kfc, keras-tuner, Optuna with a PyTorch loop.
 
 The same rows, networks, ranges, epochs and number of trials, each in a process of its own,
 in turn. Imports and the reading of data are not counted; everything else a search does is:
@@ -13,6 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
+from itertools import pairwise
+
+import numpy as np
 
 os.environ.setdefault("KFC_REPORT", "off")  # pages are not measured here
 
@@ -83,21 +87,26 @@ def search_with_kfc(space: dict, trials: int) -> tuple[float, float]:
     return seconds
 
 
+def arrays(space: dict, trials: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns scaled rows and one-hot labels, to train on and to validate on."""
+    from kfc.data import prepare
+    from kfc.spec import load_spec
+
+    prepared = prepare(load_spec(kfc_spec(space, trials)))
+    one_hot = np.eye(len(prepared.task.class_names), dtype="float32")
+    return [
+        (prepared.task.scaling.apply(rows.x).reshape(len(rows), -1), one_hot[rows.y])
+        for rows in (prepared.train, prepared.validation)
+    ]
+
+
 def search_with_keras_tuner(space: dict, trials: int) -> tuple[float, float]:
     """Returns the same of a search as keras-tuner's guide writes it."""
     import keras
     import keras_tuner
 
-    import kfc
-    from kfc.data import prepare
-    from kfc.spec import load_spec
-
-    prepared = prepare(load_spec(kfc_spec(space, trials)))
-    classes, features = len(prepared.task.class_names), prepared.train.x[0].size
-    (x, y), (x_val, y_val) = (
-        (prepared.task.scaling.apply(rows.x), keras.utils.to_categorical(rows.y, classes))
-        for rows in (prepared.train, prepared.validation)
-    )
+    (x, y), (x_val, y_val) = arrays(space, trials)
+    classes, features = y.shape[1], x.shape[1]
 
     def build(hp: keras_tuner.HyperParameters) -> keras.Model:
         stddev = hp.Float("stddev", *STDDEV, sampling="log")
@@ -116,7 +125,6 @@ def search_with_keras_tuner(space: dict, trials: int) -> tuple[float, float]:
         model.compile(keras.optimizers.SGD(rate), "mse", metrics=["accuracy"])
         return model
 
-    del kfc
     with tempfile.TemporaryDirectory() as folder:
         began = clocks()
         tuner = keras_tuner.RandomSearch(
@@ -142,7 +150,59 @@ def search_with_keras_tuner(space: dict, trials: int) -> tuple[float, float]:
     return seconds
 
 
-SEARCHES = {"kfc": search_with_kfc, "keras_tuner": search_with_keras_tuner}
+def search_with_optuna(space: dict, trials: int) -> tuple[float, float]:
+    """Returns the same of a search of Optuna, whose objective is a loop of PyTorch."""
+    import optuna
+    import torch
+
+    (x, y), (x_val, y_val) = (
+        (torch.from_numpy(x), torch.from_numpy(y)) for x, y in arrays(space, trials)
+    )
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def objective(trial: optuna.Trial) -> float:
+        stddev = trial.suggest_float("stddev", *STDDEV, log=True)
+        widths = space.get("hidden")
+        if widths is None:
+            depth = trial.suggest_int("depth", *space["depth"])
+            widths = [
+                trial.suggest_int(f"width_{i}", *space["width"], log=True)
+                for i in range(depth)
+            ]
+        layers = []
+        for inputs, units in pairwise([x.shape[1], *widths, y.shape[1]]):
+            linear = torch.nn.Linear(inputs, units)
+            torch.nn.init.trunc_normal_(linear.weight, std=stddev, a=-2 * stddev, b=2 * stddev)
+            torch.nn.init.zeros_(linear.bias)
+            layers += [linear, torch.nn.ReLU()]
+        network = torch.nn.Sequential(*layers[:-1])
+        rate = trial.suggest_float("rate", *RATE, log=True)
+        optimizer = torch.optim.SGD(network.parameters(), rate)
+        accuracy = 0.0
+        for _ in range(EPOCHS):
+            for rows in torch.randperm(len(x)).split(space["batch"]):
+                optimizer.zero_grad(set_to_none=True)
+                torch.nn.functional.mse_loss(network(x[rows]), y[rows]).backward()
+                optimizer.step()
+            with torch.no_grad():
+                right = network(x_val).argmax(1) == y_val.argmax(1)
+            accuracy = max(accuracy, float(right.float().mean()))
+        return accuracy
+
+    began = clocks()
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(1))
+    study.optimize(objective, trials)
+    seconds = since(began)
+    if len(study.trials) != trials:
+        raise SystemExit(f"Optuna ran {len(study.trials)} trials, not {trials}")
+    return seconds
+
+
+SEARCHES = {
+    "kfc": search_with_kfc,
+    "keras_tuner": search_with_keras_tuner,
+    "optuna": search_with_optuna,
+}
 
 
 def measure(contender: str, space: str, trials: int) -> tuple[float, float]:
@@ -170,19 +230,21 @@ def main(arguments: list[str] | None = None) -> dict:
         return {}
     results = {}
     for space in spaces:
-        rates = {name: [] for name in SEARCHES}
+        names = [name for name in SEARCHES if name != "optuna" or find_spec("optuna")]
+        rates = {name: [] for name in names}
         for _ in range(given.rounds):
-            for name in SEARCHES:
+            for name in names:
                 rates[name].append(measure(name, space, given.trials))
         results[space] = rates
         for clock, unit in enumerate(("second", "second of a core")):
-            ours, theirs = ([rate[clock] for rate in each] for each in rates.values())
-            ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-            print(
-                f"{space}: kfc {statistics.median(ours):.2f} trials per {unit}, keras-tuner "
-                f"{statistics.median(theirs):.2f}; ratio {statistics.median(ratios):.1f} "
-                f"({min(ratios):.1f} to {max(ratios):.1f})"
-            )
+            ours, *others = ([rate[clock] for rate in each] for each in rates.values())
+            print(f"{space}: kfc {statistics.median(ours):.2f} trials per {unit}")
+            for name, theirs in zip(list(rates)[1:], others, strict=True):
+                ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+                print(
+                    f"    {name} {statistics.median(theirs):.2f}; ratio "
+                    f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+                )
     return results
 
 
