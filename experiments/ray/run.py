@@ -1,4 +1,14 @@
-"""Seconds of a search: one worker on one core, two processes, and two workers on Ray."""
+"""Seconds of a search: one worker on one core, two processes, and two workers on Ray.
+
+    python experiments/ray/run.py              # measures
+    python experiments/ray/run.py --predict    # the model, beside what was measured
+
+The model of a search on n machines, of which each trains one network at a time:
+
+    seconds = start + trainings x seconds of one / n + the slowest last training
+
+`start` ends with the first training, so the model counts those after it.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +40,63 @@ EVENTS = {
     name: [*ALONE, name, "search/trials/0012", "--", *SHORT]
     for name in ("none", "kill", "stop")
 }
+
+MEASURED = {
+    "one core": {"workers": 1, "total": 36.4, "after_first_trial": 30.1},
+    "processes": {"workers": 2, "total": 30.5, "after_first_trial": 16.5},
+    "ray": {"workers": 2, "total": 32.3, "after_first_trial": 16.2},
+}
+"""Medians of two rounds on two cores, as in `README.md`."""
+
+TRAININGS = 40 + 3 * 2
+"""Trials, and two repeats of three finalists."""
+
+
+def predicted(start: float, trainings: int, each: float, machines: int, last: float) -> float:
+    """Returns the seconds of a search on some machines.
+
+    Args:
+        start: Seconds to the end of the first training.
+        trainings: Number of trainings after the first one.
+        each: Mean seconds of a training.
+        machines: Number of machines.
+        last: Seconds of the slowest last training, for which the others wait; 0 for one
+            machine, which waits for none.
+    """
+    return start + trainings * each / machines + (last if machines > 1 else 0.0)
+
+
+def checks() -> str:
+    """Returns the model beside the measured seconds, in Markdown.
+
+    The seconds of a training are those of one core, and the start is each contender's own. A
+    last training counts as a mean one, since no slower one is known before a search.
+    """
+    more = TRAININGS - 1
+    each = MEASURED["one core"]["after_first_trial"] / more
+    lines = ["| contender | start, s | measured, s | predicted, s |", "|---|---|---|---|"]
+    for name, row in MEASURED.items():
+        start = row["total"] - row["after_first_trial"]
+        model = predicted(start, more, each, int(row["workers"]), each)
+        lines.append(f"| {name} | {start:.1f} | {row['total']} | {model:.1f} |")
+    return "\n".join(lines)
+
+
+def costs(start: float = 20.0, trainings: int = 400, slowest: float = 3.0) -> str:
+    """Returns predicted minutes of a search on some machines, in Markdown.
+
+    A training takes one minute or ten, and the slowest last one `slowest` times as long.
+    """
+    counts = (1, 4, 16, 64)
+    lines = [
+        "| a training takes | " + " | ".join(f"n = {n}" for n in counts) + " |",
+        "|---|" + "---|" * len(counts),
+    ]
+    for minutes in (1, 10):
+        each = 60.0 * minutes
+        found = [predicted(start, trainings, each, n, slowest * each) / 60 for n in counts]
+        lines.append(f"| {minutes} min | " + " | ".join(f"{m:,.0f} min" for m in found) + " |")
+    return "\n".join(lines)
 
 
 def run(command: list[str]) -> dict[str, Any]:
@@ -118,7 +185,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--nodes", action="store_true", help="kill and stop one of two nodes")
+    parser.add_argument("--predict", action="store_true", help="print the model alone")
     options = parser.parse_args()
+    if options.predict:
+        print(checks(), costs(), sep="\n\n")
+        return
     contenders = EVENTS if options.nodes else CONTENDERS
     print(json.dumps(measure(contenders, options.rounds), indent=1))
 

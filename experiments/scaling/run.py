@@ -206,25 +206,33 @@ def table(found: dict, cores: int) -> str:
     return "\n".join([*lines, "", *links])
 
 
-def predictions(machines: int = 8, parameters: int = 2_000_000) -> str:
-    """Returns the predicted speed-up of several machines, by batch and link, in Markdown.
+def predictions(machines: int = 8, sizes: tuple[int, ...] = (20_000, 2_000_000)) -> str:
+    """Returns the predicted speed-up of several machines, in Markdown.
+
+    It depends on the network, that is on the number of its parameters, the batch and the link.
 
     A machine makes 0.5e12 operations per second, of 6 x parameters x rows in a step, and an
     exchange has a latency of 0.2 ms.
     """
     speed, latency, links = 0.5e12, 2e-4, (1, 10, 100)
     lines = [
-        "| rows of a batch | " + " | ".join(f"{link} Gbit/s" for link in links) + " |",
-        "|---|" + "---|" * len(links),
+        "| parameters | rows of a batch | "
+        + " | ".join(f"{link} Gbit/s" for link in links)
+        + " |",
+        "|---|---|" + "---|" * len(links),
     ]
-    for rows in (256, 1024, 8192, 65536):
+    for parameters, rows in itertools.product(sizes, (256, 1024, 8192, 65536)):
         alone = 6 * parameters * rows / speed
         sent = BYTES * parameters * 2 * (machines - 1) / machines
         gains = [
             alone / (alone / machines + 2 * latency + sent / (link * 1e9 / 8))
             for link in links
         ]
-        lines.append(f"| {rows:,} | " + " | ".join(f"{gain:.2f}" for gain in gains) + " |")
+        lines.append(
+            f"| {parameters:,} | {rows:,} | "
+            + " | ".join(f"{gain:.2f}" for gain in gains)
+            + " |"
+        )
     return "\n".join(lines)
 
 

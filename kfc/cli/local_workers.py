@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import IO, TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from kfc.spec import Spec
 
 SECONDS_TO_END = 30.0
-"""Seconds that workers have to end by themselves once another one has ended."""
+"""Seconds that workers have to end by themselves after a failure, Ctrl-C or SIGTERM."""
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 _START = (
@@ -48,7 +49,8 @@ def run_workers(count: int, arguments: Sequence[str]) -> int:
     """Runs a command in several processes on this machine, and waits for them.
 
     The first worker's output is that of this process. If a worker ends with an error or is
-    killed, the others end too: by themselves, or after 30 seconds.
+    killed, the others end too: by themselves, or after 30 seconds. So do all of them after
+    Ctrl-C or SIGTERM.
 
     Args:
         count: Number of processes.
@@ -72,14 +74,17 @@ def run_workers(count: int, arguments: Sequence[str]) -> int:
             for index, output in enumerate(outputs)
         ]
         stack.callback(_kill, processes)
-        with _signals_for(processes):
-            first = _wait(processes)
+        with _signals_for(processes) as deadline:
+            first = _wait(processes, deadline)
         if first is None or processes[0].returncode == 0:  # the run is complete
             return 0
         code = processes[first].returncode
         if code < 0:
             name = f"worker {first + 1} of {count} (process {processes[first].pid})"
-            print(f"error: {name} was killed by signal {-code}", file=sys.stderr)
+            how = f"was killed by signal {-code}"
+            if first in deadline.missed:
+                how = f"did not end within {SECONDS_TO_END:g} s of {deadline.name}: killed"
+            print(f"error: {name} {how}", file=sys.stderr)
             return WorkerError.exit_code
         if first > 0:  # the output of the first worker is on the terminal
             logs[first - 1].seek(0)
@@ -87,18 +92,41 @@ def run_workers(count: int, arguments: Sequence[str]) -> int:
         return code
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
+@dataclass
+class _Deadline:
+    """The time at which workers that still run are killed.
+
+    Attributes:
+        end: Monotonic time; infinite while nothing has happened.
+        name: Name of the signal that has set the time, if one has.
+        missed: Numbers of the workers that were killed.
+    """
+
+    end: float = float("inf")
+    name: str = ""
+    missed: list[int] = field(default_factory=list)
+
+    def set(self, name: str = "") -> None:
+        """Gives the workers some seconds, unless they have a deadline already."""
+        if self.end == float("inf"):
+            self.end, self.name = time.monotonic() + SECONDS_TO_END, name
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]], deadline: _Deadline) -> int | None:
     """Waits until all have ended; returns the number of the one to blame, if any failed."""
-    end, killed = float("inf"), False
     to_blame: int | None = None
     while None in [process.poll() for process in processes]:
         if to_blame is None and any(process.returncode for process in processes):
-            to_blame, end = _to_blame(processes), time.monotonic() + SECONDS_TO_END
-        if time.monotonic() > end:
-            killed = True
+            to_blame = _to_blame(processes)
+            deadline.set()
+        if time.monotonic() > deadline.end:
+            running = [n for n, process in enumerate(processes) if process.poll() is None]
+            deadline.missed += running
             _kill(processes)
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    return to_blame if killed else _to_blame(processes)
+    if to_blame is None or not deadline.missed:
+        return _to_blame(processes)
+    return to_blame
 
 
 def _to_blame(processes: Sequence[subprocess.Popen[bytes]]) -> int | None:
@@ -120,19 +148,28 @@ def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def _signals_for(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Passes SIGTERM on; Ctrl-C reaches the workers without this process, which waits."""
+def _signals_for(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[_Deadline]:
+    """Passes SIGTERM on; Ctrl-C reaches the workers without this process.
+
+    Both begin the time that workers have to end, which is yielded: one that is stuck, or that
+    waits for a stuck one within an exchange, obeys no signal.
+    """
+    deadline = _Deadline()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        deadline.set("Ctrl-C")
 
     def pass_on(number: int, frame: FrameType | None) -> None:
+        deadline.set("SIGTERM")
         for process in processes:
             process.send_signal(number)
 
     before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda number, frame: None),
+        signal.SIGINT: signal.signal(signal.SIGINT, note),
         signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
     }
     try:
-        yield
+        yield deadline
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -44,7 +44,7 @@ def check_ray(address: str) -> None:
         remedy = "Write the address that `ray start --head` prints, such as 10.0.0.1:6379."
         raise SpecError(Finding("ray", "HOST:PORT, auto or local", repr(address), remedy))
     if importlib.util.find_spec("ray") is None:
-        remedy = "Run `python -m pip install 'keras-fully-connected[ray]'`."
+        remedy = "Run `python -m pip install '.[ray]'` in the folder of kfc's sources."
         raise SpecError(Finding("ray", "the package ray", "none that is installed", remedy))
 
 

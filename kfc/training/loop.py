@@ -19,7 +19,7 @@ from kfc.spec import TrainingSpec
 from kfc.system import Interrupts
 from kfc.training.callbacks import Hooks
 from kfc.training.checkpoints import Checkpoint, Progress, restore
-from kfc.training.distributing import agree_on_signal
+from kfc.training.distributing import agree_on_signal, check_same_pace
 from kfc.training.engine import Engine, Evaluator, ExecutionResult
 from kfc.training.finite_checks import check_finite
 from kfc.training.output_metrics import OutputMetrics
@@ -139,6 +139,7 @@ class Loop:
                 progress.epoch = max(progress.epoch, backed_up)
             if checkpoint_first:
                 self.save_checkpoint(progress)
+            check_same_pace(model.replicas, self._pace())
             self._train(progress)
         return progress
 
@@ -282,8 +283,21 @@ class Loop:
             or self._hooks.need_single_epochs
         ):
             return 1
-        end = min(self._last_epoch, self._hooks.next_due(progress.epoch) or self._last_epoch)
+        end = self._last_epoch
+        if self.engine.model.replicas.cluster is None:  # only the chief has logs of layers
+            end = min(end, self._hooks.next_due(progress.epoch) or end)
         return min(self.engine.epochs_per_execution, end - progress.epoch)
+
+    def _pace(self) -> str:
+        """Returns a text with everything that says after which steps executions end."""
+        hooks, engine, training = self._hooks, self.engine, self.training
+        called_after = {each for each in hooks.intervals if isinstance(each, int)}
+        parts = (
+            *(sorted(called_after), training.evaluate_every, self._last_epoch),
+            *(hooks.need_single_epochs, hooks.may_disturb_a_test, self._reads_epochs),
+            *(engine.steps_per_execution, engine.epochs_per_execution, engine.keeps_epochs),
+        )
+        return repr(parts)
 
     @property
     def _measures_outside(self) -> bool:

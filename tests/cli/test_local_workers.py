@@ -61,6 +61,27 @@ def test_workers_that_wait_for_a_dead_one_are_ended(run, monkeypatch):
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_stuck_worker_is_killed_some_time_after_a_signal(run, monkeypatch, name):
+    monkeypatch.setattr(local_workers, "SECONDS_TO_END", 0.5)
+    # The first worker waits for the second one, which is stopped, so neither obeys.
+    deaf = f"signal.signal(signal.{name}, signal.SIG_IGN)"
+    first = f"{deaf}; time.sleep(0.3); os.kill(parent, signal.{name}); time.sleep(60)"
+    code, printed = run(first, "os.kill(os.getpid(), signal.SIGSTOP)")
+    assert code == 9
+    assert "worker 1 of 2" in printed.err
+    said = "SIGTERM" if name == "SIGTERM" else "Ctrl-C"
+    assert f"did not end within 0.5 s of {said}: killed" in printed.err
+
+
+def test_workers_that_obey_a_signal_in_time_end_by_themselves(run):
+    obey = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
+    wait = "time.sleep(60)"
+    tell = "time.sleep(0.5); os.kill(parent, signal.SIGTERM); "
+    code, printed = run(obey + tell + wait, obey + wait)
+    assert (code, printed.err) == (7, "")
+
+
 def test_a_finished_run_is_a_success_whatever_becomes_of_the_others(run):
     assert run("", "sys.exit(9)")[0] == 0
 

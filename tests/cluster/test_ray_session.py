@@ -1,5 +1,6 @@
 import importlib
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,7 @@ import kfc
 from kfc.cluster.ray_session import _refusal, check_ray, is_address, joined_ray
 
 ADDRESS = "10.0.0.1:6379"
+CLUSTER_PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 
 
 @pytest.mark.parametrize("text", ["local", "auto", ADDRESS, "head:6379", "[fe80::1]:6379"])
@@ -25,7 +27,9 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 ):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     finding = only_finding(kfc.SpecError, check_ray, "local")
-    assert "pip install 'keras-fully-connected[ray]'" in finding.remedy
+    command = "python -m pip install '.[ray]'"
+    assert command in finding.remedy
+    assert f"$ {command}\n" in CLUSTER_PAGE.read_text("utf-8")
 
 
 def test_a_cluster_that_does_not_answer_is_refused_before_ray_tries(only_finding):

@@ -218,3 +218,30 @@ def test_the_command_goes_on_after_a_kill(run, tmp_path):
     assert not [path for path in output.iterdir() if path.suffix == ".partial"]
     found = pd.read_parquet(output / "part-11.parquet")
     assert found["id"].tolist() == frame(20_000, 12)["id"].tolist()
+
+
+PEAK = """
+import resource, sys
+import kfc
+kfc.predict_parts(kfc.load(sys.argv[1]), sys.argv[2], sys.argv[3], verbose=False)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_eight_times_as_many_rows_need_no_more_memory(run, tmp_path):
+    peaks, sizes = [], []
+    for rows in (50_000, 400_000):
+        folder = tmp_path / f"rows{rows}"
+        folder.mkdir()
+        for number in range(rows // 25_000):
+            frame(25_000, number + 1).drop(columns="target").to_parquet(
+                folder / f"part-{number:02}.parquet", index=False
+            )
+        command = [sys.executable, "-c", PEAK, run.folder, folder, tmp_path / f"out{rows}"]
+        done = subprocess.run(map(str, command), capture_output=True, check=True)
+        peaks.append(int(done.stdout) * 1024)  # Linux counts in KiB
+        sizes.append(frame(25_000).memory_usage(deep=True).sum() * rows // 25_000)
+    # Rows that were kept would add all that they take; the allocator may add a little.
+    assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 2, peaks
+    assert peaks[1] < 1.1 * peaks[0], peaks

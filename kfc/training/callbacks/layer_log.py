@@ -95,7 +95,8 @@ class LayerLog(Log):
     def next_due(self, epoch: int) -> int | None:
         """Returns the number of epochs after which an execution has to end for a copy.
 
-        Without rows it is None: one of several workers may not end an execution alone.
+        Without rows it is None. It is not asked on several workers, of which one may not end
+        an execution alone.
 
         Args:
             epoch: Number of epochs so far.

@@ -1,4 +1,5 @@
 from .agreement import agree_on_signal as agree_on_signal
+from .agreement import check_same_pace as check_same_pace
 from .agreement import check_same_training as check_same_training
 from .agreement import own_tables as own_tables
 from .distribution_checks import not_distributed as not_distributed

@@ -52,6 +52,23 @@ def check_same_training(replicas: OneReplica, about: str) -> None:
         _check_equal(replicas.table(_parts(about.encode())), "the spec, rows and versions")
 
 
+def check_same_pace(replicas: OneReplica, pace: str) -> None:
+    """Checks that every process ends its calls of the graph after the same steps.
+
+    A call has exchanges, so a process whose call ended earlier would leave the others waiting.
+
+    Args:
+        replicas: Replicas of the training.
+        pace: Text with everything that ends a call of the graph.
+
+    Raises:
+        WorkerError: If one process has another pace, or has ended.
+    """
+    if replicas.cluster is not None:
+        what = "callbacks that act after the same steps as those"
+        _check_equal(replicas.table(_parts(pace.encode())), what)
+
+
 def own_tables(replicas: OneReplica, identity: str) -> tuple[Finding, ...]:
     """Finds workers that train on rows of a file of their own, encoded once more.
 

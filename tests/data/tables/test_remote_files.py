@@ -1,6 +1,7 @@
 """Tables at addresses of S3 are read as those on this machine are; the server is moto's."""
 
 import socket
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,29 @@ def test_parts_are_predicted_from_a_bucket(folders, tmp_path):
     rows = pd.read_parquet(local / names[1])
     found = pd.read_parquet(done[1].path)
     assert found["label"].tolist() == run.predict(rows).label.tolist()
+
+
+@pytest.mark.parametrize(
+    "place", ["gs://bucket/folder", "gcs://bucket/folder", "hdfs://head:8020/bucket/folder"]
+)
+def test_other_kinds_of_addresses_are_left_to_pyarrow(folders, tmp_path, monkeypatch, place):
+    local, _ = folders
+    asked = []
+
+    def from_uri(uri):
+        asked.append(uri)
+        system = pyarrow.fs.SubTreeFileSystem(str(local.parent), pyarrow.fs.LocalFileSystem())
+        return system, local.name
+
+    # In place of the file systems of pyarrow, whose servers no test can reach.
+    monkeypatch.setattr(pyarrow.fs, "FileSystem", SimpleNamespace(from_uri=from_uri))
+    there = fitted(place, tmp_path / "there")
+    parts = parquet_parts(place)
+    monkeypatch.undo()
+    assert set(asked) == {place}
+    assert [str(part) for part in parts] == [f"{place}/part-{n}.parquet" for n in range(3)]
+    here = fitted(local, tmp_path / "here")
+    assert there.weights_sha256 == here.weights_sha256
 
 
 def test_one_file_has_an_address_too(server, folders):
