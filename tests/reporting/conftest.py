@@ -11,6 +11,20 @@ import pytest
 import kfc
 from kfc import pages
 
+SEARCH = {
+    "training.epochs": 1,
+    "network.hidden": [8],
+    "search": {
+        "trials": 9,
+        "repeats": 2,
+        "finalists": 2,
+        "most_repeats": 2,
+        "space": {
+            "training.optimizer.learning_rate": {"low": 0.0001, "high": 0.1},
+            "network.activation": {"choice": ["relu", "tanh"]},
+        },
+    },
+}
 SHORT = {"training.epochs": 3, "training.early_stopping": {"patience": 2}}
 
 
@@ -67,6 +81,40 @@ def diabetes_run(places):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(pages.SWITCH, raising=False)
         return kfc.fit("diabetes", overrides=SHORT, runs=places, verbose=False)
+
+
+@pytest.fixture(scope="session")
+def folds(places):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(pages.SWITCH, raising=False)
+        short = {"training.epochs": 2}
+        return kfc.cross_validate(
+            "digits", folds=3, overrides=short, runs=places, verbose=False
+        )
+
+
+@pytest.fixture(scope="session")
+def search(places):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(pages.SWITCH, raising=False)
+        return kfc.tune("digits", overrides=SEARCH, runs=places, verbose=False)
+
+
+@pytest.fixture(scope="session")
+def average(places):
+    """An average of two seeds."""
+    overrides = {**SHORT, "training.members": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(pages.SWITCH, raising=False)
+        return kfc.fit("digits", overrides=overrides, runs=places, verbose=False)
+
+
+@pytest.fixture(scope="session")
+def comparison(places, digits_run):
+    """The page of two runs on the same rows."""
+    overrides = {**SHORT, "network.hidden": [16], "report": False}
+    other = kfc.fit("digits", overrides=overrides, runs=places, verbose=False)
+    return kfc.report(digits_run, other, path=places / "comparison.html")
 
 
 @pytest.fixture(scope="session")

@@ -3,22 +3,10 @@
 import re
 
 import numpy as np
-import pytest
 from sklearn import metrics
 
 import kfc
-from kfc import pages
 from kfc.reporting.fold_sections import fold_sections
-
-
-@pytest.fixture(scope="module")
-def folds(places):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(pages.SWITCH, raising=False)
-        short = {"training.epochs": 2}
-        return kfc.cross_validate(
-            "digits", folds=3, overrides=short, runs=places, verbose=False
-        )
 
 
 def test_a_cross_validation_writes_its_page(folds):

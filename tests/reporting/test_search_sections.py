@@ -2,34 +2,9 @@
 
 import re
 
-import pytest
-
 import kfc
-from kfc import pages
 from kfc.reporting.search_sections import search_sections
 from kfc.tuning import read_status
-
-SMALL = {
-    "training.epochs": 1,
-    "network.hidden": [8],
-    "search": {
-        "trials": 9,
-        "repeats": 2,
-        "finalists": 2,
-        "most_repeats": 2,
-        "space": {
-            "training.optimizer.learning_rate": {"low": 0.0001, "high": 0.1},
-            "network.activation": {"choice": ["relu", "tanh"]},
-        },
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def search(places):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(pages.SWITCH, raising=False)
-        return kfc.tune("digits", overrides=SMALL, runs=places, verbose=False)
 
 
 def test_a_search_writes_its_page_and_that_of_the_winner(search):
