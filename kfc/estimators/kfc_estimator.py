@@ -290,7 +290,7 @@ class KfcEstimator(BaseEstimator, ABC):
             if self._task == "regression":
                 targets = targets.reshape(len(targets), -1).astype(np.float32)
             check_consistent_length(X, targets)
-            return report_on(result, Rows(self._encoded(X), targets), Path(path).absolute())
+            return report_on(result, Rows(self._encoded(X), targets), path)
 
     @classmethod
     def from_run(cls, run: Run | Ensemble | str | Path) -> Self:

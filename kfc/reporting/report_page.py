@@ -102,7 +102,7 @@ def report(*results: Any, data: Any = None, path: str | Path | None = None) -> R
     return _write_several(loaded, data=data, path=place)
 
 
-def report_on(result: Run | Ensemble, rows: Rows, path: Path) -> Report:
+def report_on(result: Run | Ensemble, rows: Rows, path: str | Path) -> Report:
     """Writes the page of a result with its answers for other rows than its own.
 
     Args:
@@ -110,13 +110,14 @@ def report_on(result: Run | Ensemble, rows: Rows, path: Path) -> Report:
         rows: Encoded inputs and targets, as the networks take them.
         path: File to write.
     """
+    place = user_paths.absolute(path)
     runs = result.runs if isinstance(result, Ensemble) else [result]
     facts = [RunFacts.of(run).for_rows(rows) for run in runs]
     if isinstance(result, Ensemble):
         sections = average_sections(result, facts)
         kind = "Average of several runs"
-        return _written(path, page_html(result.folder.name, kind, "", sections))
-    return _write_page_of(facts[0], path)
+        return _written(place, page_html(result.folder.name, kind, "", sections))
+    return _write_page_of(facts[0], place)
 
 
 def write_finished(result: Any, *, prepared: Prepared | None = None, data: Any = None) -> None:

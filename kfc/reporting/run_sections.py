@@ -216,7 +216,7 @@ def _learning_section(facts: RunFacts) -> Section:
         text += " The weights are those of the last epoch, whose validation loss is smallest."
     elif best:
         text += (
-            f" The weights are those of the last epoch; the validation loss was smallest "
+            " The weights are those of the last epoch; the validation loss was smallest "
             f"after epoch {best}."
         )
     note = Text(

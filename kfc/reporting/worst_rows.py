@@ -66,8 +66,9 @@ def mistakes_section(facts: RunFacts, answers: Answers) -> Section:
 
 def _numbers_in_data(facts: RunFacts, answers: Answers) -> np.ndarray | None:
     """Returns the number of each row in the data; None where the part is a source's own."""
-    of_test = answers.part == "test" and facts.prepared is not None
-    return facts.prepared.test_numbers if of_test and facts.prepared else None
+    if answers.part != "test" or facts.prepared is None:
+        return None
+    return facts.prepared.test_numbers
 
 
 def _sentence(facts: RunFacts, answers: Answers, rows: np.ndarray) -> str:

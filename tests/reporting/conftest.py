@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,14 @@ SEARCH = {
 SHORT = {"training.epochs": 3, "training.early_stopping": {"patience": 2}}
 
 
+@contextmanager
+def pages_on():
+    """Writes pages within the `with` block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(pages.SWITCH, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def with_pages(monkeypatch):
     """The other tests fit without pages, see tests/conftest.py."""
@@ -41,8 +50,7 @@ def places(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def digits_run(places):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(pages.SWITCH, raising=False)
+    with pages_on():
         return kfc.fit("digits", overrides=SHORT, runs=places, verbose=False)
 
 
@@ -71,22 +79,19 @@ def people():
 @pytest.fixture(scope="session")
 def table_run(places, people):
     spec = {"name": "people", "training": {"epochs": 10}, "data": {"target": "target"}}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(pages.SWITCH, raising=False)
+    with pages_on():
         return kfc.fit(spec, data=people, runs=places, verbose=False)
 
 
 @pytest.fixture(scope="session")
 def diabetes_run(places):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(pages.SWITCH, raising=False)
+    with pages_on():
         return kfc.fit("diabetes", overrides=SHORT, runs=places, verbose=False)
 
 
 @pytest.fixture(scope="session")
 def folds(places):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(pages.SWITCH, raising=False)
+    with pages_on():
         short = {"training.epochs": 2}
         return kfc.cross_validate(
             "digits", folds=3, overrides=short, runs=places, verbose=False
@@ -95,8 +100,7 @@ def folds(places):
 
 @pytest.fixture(scope="session")
 def search(places):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(pages.SWITCH, raising=False)
+    with pages_on():
         return kfc.tune("digits", overrides=SEARCH, runs=places, verbose=False)
 
 
@@ -104,8 +108,7 @@ def search(places):
 def average(places):
     """An average of two seeds."""
     overrides = {**SHORT, "training.members": 2}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(pages.SWITCH, raising=False)
+    with pages_on():
         return kfc.fit("digits", overrides=overrides, runs=places, verbose=False)
 
 

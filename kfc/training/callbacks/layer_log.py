@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -50,10 +51,6 @@ class _Copy:
     epoch: int
     step: int
     values: list[np.ndarray]
-
-    @property
-    def num_bytes(self) -> int:
-        return sum(value.nbytes for value in self.values)
 
 
 class LayerLog(Log):
@@ -147,9 +144,11 @@ class LayerLog(Log):
 
     def _copy(self, epoch: int) -> None:
         """Keeps a copy of the variables, unless all copies would be too large."""
-        copy = _Copy(epoch, self._steps_done(), [np.array(v) for v in self._variables()])
-        if sum(each.num_bytes for each in (*self._copies, copy)) <= _COPIED_BYTES:
-            self._copies.append(copy)
+        variables = self._variables()
+        num_bytes = sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in variables)
+        if (len(self._copies) + 1) * num_bytes <= _COPIED_BYTES:
+            values = [np.array(variable) for variable in variables]
+            self._copies.append(_Copy(epoch, self._steps_done(), values))
 
     def _is_last(self, epoch: int) -> bool:
         return bool(epoch == self.params.get("epochs") or self.model.stop_training)
