@@ -42,8 +42,9 @@ def module(experiment):
     return lambda name: experiment("benchmarks", name)
 
 
-def measurement(number, contender, workload, rate):
+def measurement(number, contender, workload, rate, **work):
     return {
+        **work,
         "round": number,
         "contender": contender,
         "workload": workload,
@@ -84,6 +85,42 @@ def test_ratios_are_taken_within_rounds(module):
     assert report.ratio(rates, "kfc", "matmuls") == [0.75, 0.5, 0.5]
     assert report.ratio(rates, "kfc", "keras") == [3.0, 2.0, 2.0]
     assert report.ratio(rates, "kfc", "nobody") == []
+
+
+def test_peers_in_the_same_work_are_apart_from_peers_as_called(module):
+    report, found = module("report"), results()
+    for number, rate in enumerate((150_000, 40_000, 125_000), start=1):
+        found["measurements"].append(measurement(number, "numpy", "W2", rate, same_work=True))
+    for m in found["measurements"]:
+        if m["contender"] in ("keras", "numpy"):
+            m.setdefault("same_work", False)
+    called = report.rates_of(found, "W2")
+    same = report.rates_of(found, "W2", same_work=True)
+    assert called["best peer"] == {1: 200_000, 2: 100_000, 3: 250_000}
+    assert same["best peer"] == {1: 150_000, 2: 40_000, 3: 125_000}
+    assert same["kfc"] == called["kfc"]
+    text = report.table(found)
+    assert "| NumPy by hand; same work | 125 (40.0 to 150) |" in text
+    assert "| over the best peer of the round; same work | 2.00 (2.00 to 5.00) |" in text
+
+
+def test_scores_that_differ_from_those_of_the_weights_are_refused(module):
+    np = importlib.import_module("numpy")
+    measuring = module("measuring")
+    workload = module("workloads").WORKLOADS["W4"]
+    generator = np.random.default_rng(0)
+    x, y = generator.random((100, 64), np.float32), generator.integers(0, 10, 100)
+    rows, weights = module("data").Data(x, y, x, y), measuring.start_weights(workload)
+    logits = measuring.logits_of(weights, rows.test_inputs())
+    loss = measuring.loss_of(logits, rows.test_targets("cross_entropy"), "cross_entropy")
+    accuracy = measuring.accuracy_of(logits, y)
+    measuring.Scores(0.5, loss, accuracy).check(weights, workload, rows)
+    with pytest.raises(RuntimeError, match="evaluates wrongly"):
+        measuring.Scores(0.5, loss + 0.1, accuracy).check(weights, workload, rows)
+    with pytest.raises(RuntimeError, match="evaluates wrongly"):
+        measuring.Scores(0.5, loss, accuracy - 0.1).check(weights, workload, rows)
+    with pytest.raises(RuntimeError, match="counts wrongly"):
+        measuring.Scores(0.0, loss, accuracy).check(weights, workload, rows)
 
 
 def test_a_round_that_lacks_one_of_the_two_gives_no_ratio(module):
@@ -189,5 +226,11 @@ def test_the_command_measures_the_digits(tmp_path):
     chosen = ["--only", "W4", "--contenders", "matmuls_numpy,numpy,kfc", "--out", tmp_path]
     subprocess.run([*command, *chosen], check=True)
     found = json.loads((tmp_path / "results.json").read_text())
-    assert [m["contender"] for m in found["measurements"]] == ["matmuls_numpy", "kfc", "numpy"]
+    measured = [(m["contender"], m.get("same_work")) for m in found["measurements"]]
+    assert measured == [
+        ("matmuls_numpy", None),
+        ("kfc", None),
+        ("numpy", False),
+        ("numpy", True),
+    ]
     assert all(m["samples_per_second"] > 0 for m in found["measurements"])

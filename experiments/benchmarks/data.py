@@ -23,13 +23,26 @@ class Data:
 
     def inputs(self) -> np.ndarray:
         """Returns the training inputs in [0, 1], float32."""
-        return self.x.astype(np.float32) / np.float32(self.x.max())
+        return self._scaled(self.x)
 
     def targets(self, loss: str) -> np.ndarray:
         """Returns classes, int32, or one-hot rows, float32, for the mean squared error."""
-        if loss == "mse":
-            return np.eye(10, dtype=np.float32)[self.y]
-        return self.y.astype(np.int32)
+        return _encoded(self.y, loss)
+
+    def test_inputs(self) -> np.ndarray:
+        """Returns the test inputs, divided by what the training inputs are divided by."""
+        return self._scaled(self.x_test)
+
+    def test_targets(self, loss: str) -> np.ndarray:
+        """Returns the targets of the test rows, in the form of `targets`."""
+        return _encoded(self.y_test, loss)
+
+    def _scaled(self, x: np.ndarray) -> np.ndarray:
+        return x.astype(np.float32) / np.float32(self.x.max())
+
+
+def _encoded(y: np.ndarray, loss: str) -> np.ndarray:
+    return np.eye(10, dtype=np.float32)[y] if loss == "mse" else y.astype(np.int32)
 
 
 def read(folder: Path, workload: Workload, rows: int | None = None) -> Data:

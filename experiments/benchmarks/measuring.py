@@ -1,4 +1,4 @@
-"""Whole epochs -> samples per second, and weights -> a loss that proves them trained."""
+"""Whole epochs -> samples per second, and weights -> scores that prove them trained."""
 
 from __future__ import annotations
 
@@ -14,6 +14,36 @@ Weights = Sequence[np.ndarray]
 """Kernel and bias of each layer in turn: (inputs, outputs), (outputs,)."""
 
 _CHECKED_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `kfc.fit` knows at the end of an epoch, and a peer in the same work too.
+
+    Args:
+        accuracy: Share of right classes over the epoch's batches, before each update; None
+            where a library cannot count them.
+        test_loss: Mean loss of the test rows, by the weights at the end of the epoch.
+        test_accuracy: Share of right classes among the test rows.
+    """
+
+    accuracy: float | None
+    test_loss: float
+    test_accuracy: float
+
+    def check(self, weights: Weights, workload: Workload, data: Data) -> None:
+        """Raises a RuntimeError unless NumPy finds the same for the test rows.
+
+        Rounding may turn the class of a row whose two largest logits are equal.
+        """
+        y = data.test_targets(workload.loss)
+        outputs = logits_of(weights, data.test_inputs())
+        expected = (loss_of(outputs, y, workload.loss), accuracy_of(outputs, data.y_test))
+        found = (self.test_loss, self.test_accuracy)
+        if not np.allclose(found, expected, rtol=1e-3, atol=2 / len(y)):
+            raise RuntimeError(f"it evaluates wrongly: {found}, by NumPy {expected}")
+        if self.accuracy is not None and not 0 < self.accuracy <= 1:
+            raise RuntimeError(f"it counts wrongly: a training accuracy of {self.accuracy}")
 
 
 @dataclass(frozen=True)
@@ -75,19 +105,34 @@ def time_epochs(
 def training_loss(weights: Weights, workload: Workload, data: Data) -> float:
     """Returns the loss on the first training rows, computed by NumPy from the weights."""
     head = Data(data.x[:_CHECKED_ROWS], data.y[:_CHECKED_ROWS], data.x_test, data.y_test)
-    hidden = head.inputs()
+    return loss_of(
+        logits_of(weights, head.inputs()), head.targets(workload.loss), workload.loss
+    )
+
+
+def logits_of(weights: Weights, x: np.ndarray) -> np.ndarray:
+    """Returns the outputs of relu layers and a last layer without activation, by NumPy."""
     for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
-        hidden = np.maximum(hidden @ kernel + bias, 0)
-    logits = hidden @ weights[-2] + weights[-1]
-    if workload.loss == "mse":
-        return float(np.mean((logits - head.targets("mse")) ** 2))
+        x = np.maximum(x @ kernel + bias, 0)
+    return x @ weights[-2] + weights[-1]
+
+
+def loss_of(logits: np.ndarray, y: np.ndarray, loss: str) -> float:
+    """Returns the mean loss of logits against `Data.targets(loss)`, by NumPy."""
+    if loss == "mse":
+        return float(np.mean((logits - y) ** 2))
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=1))
-    return float(np.mean(log_sum - shifted[np.arange(len(shifted)), head.y]))
+    return float(np.mean(log_sum - shifted[np.arange(len(shifted)), y]))
+
+
+def accuracy_of(logits: np.ndarray, classes: np.ndarray) -> float:
+    """Returns the share of rows whose largest logit is that of their class."""
+    return float(np.mean(logits.argmax(axis=1) == classes))
 
 
 def measure_training(
-    epoch: Callable[[], object],
+    epoch: Callable[[], Scores | None],
     weights: Callable[[], Weights],
     workload: Workload,
     data: Data,
@@ -99,7 +144,8 @@ def measure_training(
     """Times a training, and computes its loss before and after.
 
     Args:
-        epoch: Trains one epoch, in a new order of rows, and waits for its end.
+        epoch: Trains one epoch, in a new order of rows, and waits for its end. In the same
+            work as kfc it also returns its scores; those of the last epoch are checked.
         weights: Returns the weights as they are now.
         workload: What is trained.
         data: Its rows.
@@ -111,7 +157,15 @@ def measure_training(
     if whole_batches:
         samples -= samples % workload.batch_size
     first_loss = training_loss(weights(), workload, data)
-    measured = time_epochs(epoch, samples=samples, seconds=seconds)
+    last: Scores | None = None
+
+    def counted() -> None:
+        nonlocal last
+        last = epoch()
+
+    measured = time_epochs(counted, samples=samples, seconds=seconds)
+    if last is not None:
+        last.check(weights(), workload, data)
     return Measurement(
         measured.samples_per_second,
         measured.first_epoch_seconds,

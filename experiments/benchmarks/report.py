@@ -13,7 +13,7 @@ from workloads import WORKLOADS
 
 Results = Mapping[str, Any]
 Rates = dict[str, dict[int, float]]
-"""Contender -> round -> samples per second, of one workload."""
+"""Contender -> round -> samples per second of one workload, or another number of it."""
 
 
 def write(results: Results, folder: Path) -> None:
@@ -28,13 +28,15 @@ def write(results: Results, folder: Path) -> None:
     draw(results, folder / "results.png")
 
 
-def rates_of(results: Results, workload: str) -> Rates:
-    """Returns samples per second, with `matmuls` and `best peer` of each round as well."""
-    rates: Rates = {}
-    for measured in results["measurements"]:
-        if measured["workload"] == workload:
-            rounds = rates.setdefault(measured["contender"], {})
-            rounds[measured["round"]] = measured["samples_per_second"]
+def rates_of(results: Results, workload: str, *, same_work: bool = False) -> Rates:
+    """Returns samples per second, with `matmuls` and `best peer` of each round as well.
+
+    Args:
+        results: Of all rounds.
+        workload: A name of `WORKLOADS`.
+        same_work: Take the peers that also evaluate and count, as kfc does.
+    """
+    rates = values_of(results, workload, "samples_per_second", same_work=same_work)
     for name, group in (("matmuls", BOUNDS), ("best peer", PEERS)):
         if found := [rates[member] for member in group if member in rates]:
             rounds = set.union(*(set(member) for member in found))
@@ -45,15 +47,31 @@ def rates_of(results: Results, workload: str) -> Rates:
     return rates
 
 
+def values_of(results: Results, workload: str, key: str, *, same_work: bool = False) -> Rates:
+    """Returns contender -> round -> `key` of its measurement.
+
+    kfc and the bare products have one measurement each, which counts in both works.
+    """
+    values: dict[str, dict[int, float]] = {}
+    for measured in results["measurements"]:
+        if measured["workload"] == workload and (
+            measured.get("same_work", same_work) == same_work
+        ):
+            values.setdefault(measured["contender"], {})[measured["round"]] = measured[key]
+    return values
+
+
 def ratio(rates: Rates, name: str, other: str) -> list[float]:
     """Returns how many times as fast `name` is as `other`, round by round."""
     rounds = sorted(set(rates.get(name, ())) & set(rates.get(other, ())))
     return [rates[name][number] / rates[other][number] for number in rounds]
 
 
-def fastest(results: Results, workload: str, names: Iterable[str]) -> str:
+def fastest(
+    results: Results, workload: str, names: Iterable[str], *, same_work: bool = False
+) -> str:
     """Returns who of `names` has the highest median, or nothing."""
-    rates = rates_of(results, workload)
+    rates = rates_of(results, workload, same_work=same_work)
     present = [name for name in names if name in rates]
     return max(present, key=lambda name: median(rates[name].values()), default="")
 
@@ -67,7 +85,9 @@ def table(results: Results) -> str:
         "# Samples per second of training",
         _machine(results),
         "\n".join(f"- {name}: {WORKLOADS[name].title}" for name in shared),
-        "Median over the rounds (smallest to largest), in thousands of samples per second:",
+        "Median over the rounds (smallest to largest), in thousands of samples per second. In "
+        "the same work a peer also evaluates the test rows after each epoch and counts right "
+        "classes while it trains, as `kfc.fit` always does:",
         _rates_table(results, shared),
         "kfc against others, each ratio taken within a round: median (smallest to largest).",
         _ratios_table(results, shared),
@@ -76,7 +96,7 @@ def table(results: Results) -> str:
         parts += ["kfc alone:", _variants_table(results, alone)]
     parts += [
         "First epoch in seconds, compilation and all, and the peak memory of the whole "
-        "process in MB, medians:",
+        "process over all workloads in MB, medians:",
         _costs_table(results, shared),
     ]
     if chosen := _chosen(results, [*shared, *alone]):
@@ -100,30 +120,49 @@ def _machine(results: Results) -> str:
 
 
 def _rates_table(results: Results, workloads: list[str]) -> str:
-    rates = {workload: rates_of(results, workload) for workload in workloads}
     rows = []
     for name, contender in CONTENDERS.items():
         if reason := results["skipped"].get(name):
             rows.append([contender.what, reason, *([""] * (len(workloads) - 1))])
-        elif any(name in found for found in rates.values()):
-            cells = [_spread(rates[w].get(name, {}).values(), _thousands) for w in workloads]
-            rows.append([contender.what, *cells])
+        for same_work in _works(name):
+            rates = {w: rates_of(results, w, same_work=same_work) for w in workloads}
+            if any(name in found for found in rates.values()):
+                cells = [
+                    _spread(rates[w].get(name, {}).values(), _thousands) for w in workloads
+                ]
+                rows.append([_titled(contender.what, same_work), *cells])
     return _markdown(["", *workloads], rows)
+
+
+def _works(name: str) -> tuple[bool, ...]:
+    """Returns the works that a contender is measured in: as called, and the same as kfc's."""
+    return (False, True) if name in PEERS else (False,)
+
+
+def _titled(what: str, same_work: bool) -> str:
+    return f"{what}; same work" if same_work else what
 
 
 def _ratios_table(results: Results, workloads: list[str]) -> str:
     titles = {
-        "matmuls": "of the bare matrix products",
-        "keras": "over Keras fit, defaults",
-        "best peer": "over the best peer of the round",
+        ("matmuls", False): "of the bare matrix products",
+        ("keras", False): "over Keras fit, defaults",
+        ("best peer", False): "over the best peer of the round",
+        ("best peer", True): "over the best peer of the round; same work",
     }
     rates = {workload: rates_of(results, workload) for workload in workloads}
-    rows = [
-        [title, *(_spread(ratio(rates[w], "kfc", other), _factor) for w in workloads)]
-        for other, title in titles.items()
-    ]
-    for title, group in (("fastest bare products", BOUNDS), ("fastest peer", PEERS)):
-        names = [fastest(results, workload, group) for workload in workloads]
+    same = {workload: rates_of(results, workload, same_work=True) for workload in workloads}
+    rows = []
+    for (other, same_work), title in titles.items():
+        found = same if same_work else rates
+        cells = (_spread(ratio(found[w], "kfc", other), _factor) for w in workloads)
+        rows.append([title, *cells])
+    for title, group, same_work in (
+        ("fastest bare products", BOUNDS, False),
+        ("fastest peer", PEERS, False),
+        ("fastest peer; same work", PEERS, True),
+    ):
+        names = [fastest(results, w, group, same_work=same_work) for w in workloads]
         rows.append([title, *(CONTENDERS[n].what if n else "-" for n in names)])
     speeds = [_gigaflops(workload, rates[workload]) for workload in workloads]
     rows.append(["bare products, GFLOP/s", *speeds])
@@ -155,15 +194,26 @@ def _costs_table(results: Results, workloads: list[str]) -> str:
         own = [m for m in results["measurements"] if m["contender"] == name]
         if not own or name in BOUNDS:
             continue
-        cells = []
-        for workload in workloads:
-            first = [m["first_epoch_seconds"] for m in own if m["workload"] == workload]
-            cells.append(f"{median(first):.2f}" if first else "-")
         peaks: dict[int, float] = {}
         for m in own:
             peaks[m["round"]] = max(peaks.get(m["round"], 0), m["peak_memory_mb"])
-        rows.append([contender.what, *cells, f"{median(peaks.values()):,.0f}"])
+        for same_work in _works(name):
+            first = [_first_epochs(results, w, same_work).get(name, {}) for w in workloads]
+            cells = [f"{median(found.values()):.2f}" if found else "-" for found in first]
+            # One process trains in both works, so its peak belongs to both.
+            peak = "" if same_work else f"{median(peaks.values()):,.0f}"
+            if any(first):
+                rows.append([_titled(contender.what, same_work), *cells, peak])
+    shares = [
+        _spread(ratio(_first_epochs(results, w, True), "kfc", "jax"), _factor)
+        for w in workloads
+    ]
+    rows.append(["kfc.fit over JAX; same work", *shares, ""])
     return _markdown(["", *workloads, "peak memory"], rows)
+
+
+def _first_epochs(results: Results, workload: str, same_work: bool) -> Rates:
+    return values_of(results, workload, "first_epoch_seconds", same_work=same_work)
 
 
 def _chosen(results: Results, workloads: list[str]) -> str:

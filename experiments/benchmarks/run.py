@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from contenders import CONTENDERS
+from contenders import CONTENDERS, PEERS
 from workloads import WORKLOADS
 
 HERE = Path(__file__).parent
@@ -58,13 +58,17 @@ class Worker:
         )
         self._answer()  # that it is ready
 
-    def measure(self, workload: str) -> dict[str, Any]:
+    def measure(self, workload: str, *, same_work: bool = False) -> dict[str, Any]:
         """Returns what the contender says of a workload.
+
+        Args:
+            workload: Its name.
+            same_work: Whether a peer shall also evaluate and count, as kfc does.
 
         Raises:
             RuntimeError: If its process ended instead, with what it last printed.
         """
-        self._process.stdin.write(f"{workload}\n")
+        self._process.stdin.write(f"{workload} same\n" if same_work else f"{workload}\n")
         return json.loads(self._answer())
 
     def close(self) -> None:
@@ -111,6 +115,8 @@ def one_round(
             for worker in workers:
                 if worker.name == "kfc" or not WORKLOADS[workload].network:
                     yield worker.measure(workload)
+                    if worker.name in PEERS:
+                        yield worker.measure(workload, same_work=True)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -155,6 +161,7 @@ def _line(number: int, measured: Mapping[str, Any]) -> str:
     rate, first = measured["samples_per_second"], measured["first_epoch_seconds"]
     return (
         f"round {number}  {measured['workload']:14}{measured['contender']:24}"
+        f"{'same work' if measured.get('same_work') else '':11}"
         f"{rate:12,.0f}/s  first epoch {first:6.2f} s  {measured['settings']}"
     )
 

@@ -1,4 +1,7 @@
-"""One contender in its own process: names of workloads in, a line of JSON for each out."""
+"""One contender in its own process: names of workloads in, a line of JSON for each out.
+
+A name may be followed by `same`: the peer shall do the same work as kfc.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import sys
 from pathlib import Path
 
 import data
-from contenders import CONTENDERS
+from contenders import CONTENDERS, PEERS
 from workloads import WORKLOADS
 
 
@@ -30,14 +33,17 @@ def main() -> None:
     contender = importlib.import_module(CONTENDERS[arguments.contender].module)
     print("ready", file=answers)
     for line in sys.stdin:
-        workload = WORKLOADS[line.strip()]
+        name, *same = line.split()
+        workload = WORKLOADS[name]
         rows = data.read(arguments.folder, workload, arguments.rows)
-        measurement = contender.train(workload, rows, arguments.seconds)
+        work = {"same_work": bool(same)} if arguments.contender in PEERS else {}
+        measurement = contender.train(workload, rows, arguments.seconds, **work)
         measurement.check()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
         answer = {
             "contender": arguments.contender,
             "workload": workload.name,
+            **work,
             **dataclasses.asdict(measurement),
             "peak_memory_mb": round(peak),
         }

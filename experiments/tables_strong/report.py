@@ -94,7 +94,7 @@ def _table(models: Mapping[str, Mapping[int, Line]]) -> dict[str, Any]:
             "folds": len(folds),
             **{
                 key: round(statistics.mean(line[key] for line in folds.values()), 6)
-                for key in ("error", "log_loss", "auc", "seconds")
+                for key in ("error", "log_loss", "auc", "seconds", "cpu_seconds")
                 if all(key in line for line in folds.values())
             },
         }

@@ -1,4 +1,8 @@
-"""Everyone who is measured, each a module with `train(workload, data, seconds)`."""
+"""Everyone who is measured, each a module with `train(workload, data, seconds)`.
+
+A peer's `train` also takes `same_work`: whether it shall count right classes and evaluate the
+test rows after each epoch, as `kfc.fit` always does.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from workloads import Workload
 from contenders.keras import measure_fit
 
 
-def train(workload: Workload, data: Data, seconds: float) -> Measurement:
+def train(workload: Workload, data: Data, seconds: float, *, same_work: bool) -> Measurement:
     """Measures each form for a third of the time: none is best for all workloads.
 
     All run an epoch in one execution. The rows come from arrays, or as batches gathered
@@ -27,6 +27,7 @@ def train(workload: Workload, data: Data, seconds: float) -> Measurement:
                 workload,
                 data,
                 seconds / 3,
+                same_work=same_work,
                 batches=batches,
                 settings=", ".join(form),
                 jit_compile=xla,

@@ -6,21 +6,40 @@ from itertools import pairwise
 
 import numpy as np
 from data import Data
-from measuring import Measurement, measure_training, start_weights
+from measuring import (
+    Measurement,
+    Scores,
+    accuracy_of,
+    logits_of,
+    loss_of,
+    measure_training,
+    start_weights,
+)
 from workloads import Workload
 
 
-def train(workload: Workload, data: Data, seconds: float) -> Measurement:
+def train(workload: Workload, data: Data, seconds: float, *, same_work: bool) -> Measurement:
     """Measures it; an epoch is of whole batches."""
     network = _Network(workload)
-    x, y = data.inputs(), data.targets("mse")
+    x, y, classes = data.inputs(), data.targets("mse"), data.y
+    test_x, test_y = data.test_inputs(), data.test_targets(workload.loss)
     generator, size = np.random.default_rng(0), workload.batch_size
     rows = len(x) - len(x) % size
 
-    def epoch() -> None:
-        order = generator.permutation(len(x))
+    def epoch() -> Scores | None:
+        order, right = generator.permutation(len(x)), 0
         for first in range(0, rows, size):
-            network.step(x, y, order[first : first + size])
+            batch = order[first : first + size]
+            network.step(x, y, batch, classes=classes if same_work else None)
+            right += network.right
+        if not same_work:
+            return None
+        logits = logits_of(network.weights, test_x)
+        return Scores(
+            accuracy=right / rows,
+            test_loss=loss_of(logits, test_y, workload.loss),
+            test_accuracy=accuracy_of(logits, data.y_test),
+        )
 
     return measure_training(
         epoch, lambda: network.weights, workload, data, seconds=seconds, whole_batches=True
@@ -48,13 +67,23 @@ class _Network:
         self._deltas = [np.empty((batch, units), np.float32) for units in sizes]
         self._y = np.empty((batch, sizes[-1]), np.float32)
         self._steps = 0
+        self.right = 0
 
-    def step(self, x: np.ndarray, y: np.ndarray, rows: np.ndarray) -> None:
-        """Trains on the batch of these rows."""
+    def step(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        rows: np.ndarray,
+        *,
+        classes: np.ndarray | None = None,
+    ) -> None:
+        """Trains on the batch of these rows; with classes, it counts the right ones."""
         # Without "clip" take() works in a copy of `out`.
         np.take(x, rows, axis=0, out=self._hidden[0], mode="clip")
         np.take(y, rows, axis=0, out=self._y, mode="clip")
         self._forward()
+        if classes is not None:
+            self.right = int(np.sum(self._hidden[-1].argmax(axis=1) == classes[rows]))
         self._backward()
         (self._adam if self.workload.optimizer == "adam" else self._sgd)()
 
