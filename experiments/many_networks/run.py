@@ -26,6 +26,7 @@ NETWORKS = {
     "digits 64-256-10": {"hidden": [256], "batch": 32, "source": "sklearn:digits"},
     "digits 64-512-512-10": {"hidden": [512, 512], "batch": 128, "source": "sklearn:digits"},
 }
+RATES = {"adam": 1e-3, "sgd": 0.1}
 WAYS = ("in turn", "unrolled", "stacked")
 EPOCHS = 4
 
@@ -40,9 +41,12 @@ def make(network: dict):
     spec = load_spec(
         {
             "data": {"source": network["source"], "validation": 0.1},
-            "network": {"hidden": network["hidden"]},
+            "network": {"hidden": network["hidden"], "activation": network["activation"]},
             "training": {
-                "optimizer": {"name": "adam", "learning_rate": 1e-3},
+                "optimizer": {
+                    "name": network["optimizer"],
+                    "learning_rate": RATES[network["optimizer"]],
+                },
                 "batch_size": network["batch"],
                 "engine": "graph",
             },
@@ -137,15 +141,15 @@ def looped(way: str, network: dict, count: int, xla: bool):
     return run
 
 
-def measure(name: str, count: int, xla: bool, rounds: int) -> dict:
+def measure(network: dict, count: int, xla: bool, rounds: int) -> dict:
     """Returns seconds by way, measured in turns in this process, and differences."""
     import numpy as np
 
-    make(NETWORKS[name])  # what TensorFlow does once is not part of a first call
+    make(network)  # what TensorFlow does once is not part of a first call
     runs, first, results = {}, {}, {}
     for way in WAYS:
         began = time.perf_counter()
-        runs[way] = looped(way, NETWORKS[name], count, xla)
+        runs[way] = looped(way, network, count, xla)
         results[way] = runs[way]()
         first[way] = time.perf_counter() - began
     wall, cpu = ({way: [] for way in WAYS} for _ in range(2))
@@ -174,11 +178,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--counts", type=int, nargs="+", default=[5, 16])
     parser.add_argument("--form", choices=["graph", "xla"], action="append")
+    parser.add_argument("--optimizer", choices=list(RATES), default="adam")
+    parser.add_argument("--activation", choices=["relu", "tanh"], default="relu")
     parser.add_argument("--one", nargs=3, help="network, count and form, in this process")
     given = parser.parse_args(arguments)
     if given.one:
         name, count, form = given.one
-        print(json.dumps(measure(name, int(count), form == "xla", given.rounds)))
+        step = {"optimizer": given.optimizer, "activation": given.activation}
+        network = NETWORKS[name] | step
+        print(json.dumps(measure(network, int(count), form == "xla", given.rounds)))
         return
     columns = ["network", "K", "form", "way", "ms per epoch of one", "CPU ms", "gain"]
     columns += ["first call, s", "largest difference"]
@@ -187,6 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
         for count in given.counts:
             for form in given.form or ["graph", "xla"]:
                 command = [sys.executable, __file__, "--rounds", str(given.rounds)]
+                command += ["--optimizer", given.optimizer, "--activation", given.activation]
                 command += ["--one", name, str(count), form]
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
