@@ -220,6 +220,6 @@ def _finish_seeds(
     uncertainty = average_uncertainty(trained[0].spec, parts)
     measured = average.scores("test_", uncertainty)
     average_file.write_average(folder, trained, measured, constant, uncertainty)
-    ensemble = load_ensemble(folder)
+    ensemble = load_ensemble(folder, trained)
     write_page(ensemble, console, data=data)
     return ensemble

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -273,11 +273,12 @@ class Ensemble:
         }
 
 
-def load_ensemble(folder: Path) -> Ensemble:
-    """Loads the runs of a finished ensemble, of folds or of seeds.
+def load_ensemble(folder: Path, trained: Sequence[Run] | None = None) -> Ensemble:
+    """Loads a finished ensemble, of folds or of seeds.
 
     Args:
         folder: Absolute path of its folder.
+        trained: Its runs, where this process has them; None loads them from their folders.
 
     Raises:
         CheckpointError: If a run is missing, unfinished or damaged.
@@ -287,7 +288,7 @@ def load_ensemble(folder: Path) -> Ensemble:
         remedy = f"Run `kfc resume {user_paths.shown_path(folder)}` to continue it."
         finding = Finding(str(folder), "a finished ensemble", "an unfinished one", remedy)
         raise CheckpointError(finding)
-    runs = tuple(load_run(member.folder) for member in plan.members(folder))
+    runs = tuple(trained or (load_run(member.folder) for member in plan.members(folder)))
     facts = average_file.read_average(folder)
     measured = facts["metrics"], facts["baseline"], facts.get("uncertainty", {})
     ensemble = Ensemble(runs, folder, *measured)
