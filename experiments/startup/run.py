@@ -1,7 +1,11 @@
-"""From the command to the first training step, against `import tensorflow, keras` alone."""
+"""From the command to the first training step, against `import tensorflow, keras` alone.
+
+Also the peak memory of each process.
+"""
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -11,6 +15,7 @@ from pathlib import Path
 
 COMMANDS = {
     "import": ("-c", "import tensorflow, keras"),
+    "import by kfc": ("-c", "from kfc.system import import_tensorflow as run; run()"),
     "help": ("-m", "kfc", "--help"),
     "digits": ("-m", "kfc", "fit", "digits", "training.epochs=1", "--json", "--quiet"),
     "mnist": ("-m", "kfc", "fit", "mnist", "training.epochs=1", "--json", "--quiet"),
@@ -20,35 +25,49 @@ AFTER_THE_START = ("compile", "train", "layers", "save", "evaluate")
 
 
 def measure(*, small: bool = False, mnist: bool = False) -> dict:
-    """Returns medians of seconds to the first step, and their ratios to the import's.
+    """Returns medians of seconds to the first step, of ratios to the import's, and of memory.
 
     Each round starts every command once, in a process of its own, so that whatever else
     the machine does meets all of them.
     """
     names = [name for name in COMMANDS if mnist or name != "mnist"]
-    rounds = [{name: seconds(name) for name in names} for _ in range(1 if small else 7)]
-    measured = {name: [each[name] for each in rounds] for name in names}
-    ratios = {name: [each[name] / each["import"] for each in rounds] for name in names[1:]}
+    rounds = [{name: start(name) for name in names} for _ in range(1 if small else 7)]
+    seconds, megabytes = (
+        {name: [each[name][number] for each in rounds] for name in names} for number in (0, 1)
+    )
+    ratios = {
+        name: [each[name][0] / each["import"][0] for each in rounds] for name in names[1:]
+    }
     return {
-        "seconds": _medians(measured),
+        "seconds": _medians(seconds),
         "ratio": _medians(ratios),
-        "rounds": measured,
+        "peak_mb": _medians(megabytes),
+        "rounds": seconds,
     }
 
 
-def seconds(name: str) -> float:
-    """Returns what a command takes from the start of its process to the first step."""
+def start(name: str) -> tuple[float, float]:
+    """Returns a command's seconds until its first step, and its peak of memory in MB."""
+    environment = {**os.environ, "KFC_REPORT": "off"}  # pages are not measured here
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, *COMMANDS[name]], cwd=folder, stdout=subprocess.PIPE, check=True
+        process = subprocess.Popen(
+            [sys.executable, *COMMANDS[name]],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
         )
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
         took = round(time.perf_counter() - began, 2)
+        if status:
+            raise SystemExit(f"{' '.join(COMMANDS[name])} failed")
+        peak = usage.ru_maxrss * 1024 / 1e6  # in KiB on Linux
         if "--json" not in COMMANDS[name]:
-            return took
-        run = Path(folder, json.loads(done.stdout)["folder"])
+            return took, peak
+        run = Path(folder, json.loads(printed)["folder"])
         phases = json.loads((run / "result.json").read_text("utf-8"))["phases"]
-        return until_first_step(took, phases)
+        return until_first_step(took, phases), peak
 
 
 def until_first_step(took: float, phases: dict[str, float]) -> float:

@@ -158,8 +158,6 @@ def class_shares_differ(parts: Parts) -> list[Finding]:
     The evidence is the share of rows whose class would have to change, and it counts only if
     a chi-square test excludes chance.
     """
-    from scipy.stats import chi2_contingency
-
     found: list[Finding] = []
     if not parts.class_names or parts.by_time:
         return found
@@ -168,7 +166,7 @@ def class_shares_differ(parts: Parts) -> list[Finding]:
         counts = shares * np.array([[len(parts.train)], [len(rows)]])
         counts = counts[:, counts.sum(axis=0) > 0]
         difference = float(np.abs(shares[0] - shares[1]).sum() / 2)
-        if difference > _SHARES and chi2_contingency(counts).pvalue < _CHANCE:
+        if difference > _SHARES and _chance(counts) < _CHANCE:
             found.append(
                 Finding(
                     where,
@@ -180,6 +178,13 @@ def class_shares_differ(parts: Parts) -> list[Finding]:
                 )
             )
     return found
+
+
+def _chance(counts: np.ndarray) -> float:
+    """Returns the probability of such counts, (parts, classes), if the shares are equal."""
+    from scipy.stats import chi2_contingency  # its import takes longer than all checks
+
+    return float(chi2_contingency(counts).pvalue)
 
 
 def one_class_dominates(parts: Parts) -> Finding | None:

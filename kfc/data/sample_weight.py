@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.utils.class_weight import compute_sample_weight
 
 from kfc.data.rows import Rows
 from kfc.data.task import Task
@@ -100,6 +99,8 @@ def _combined(train: Rows, spec: Spec, task: Task) -> np.ndarray:
     """Returns the product of class weight and sample weight of each row, (rows,), float32."""
     class_weight = spec.training.class_weight
     if not isinstance(class_weight, Mapping):
+        from sklearn.utils.class_weight import compute_sample_weight  # takes a second
+
         weight = compute_sample_weight("balanced", train.y)
     else:
         weight = np.array([class_weight.get(name, 1.0) for name in task.class_names])[train.y]

@@ -1,5 +1,7 @@
 """Splits rows into two parts: shuffled, seeded and, for classes, stratified.
 
+The parts are those of scikit-learn's `train_test_split`, without its import, which takes as
+long as a small network's training, and without its lists of numbers, 40 bytes for a row.
 Groups of rows stay together, and rows with an order are not shuffled: the last ones are the
 second part.
 """
@@ -16,9 +18,6 @@ from kfc.data.arranged_splits import split_arranged
 from kfc.data.tables import RowLabels
 from kfc.errors import Finding
 from kfc.findings import run_checks
-
-_LONG = 1 << 22
-"""Rows beyond which scikit-learn's stratified split takes too much memory."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +54,21 @@ class SplitRequest:
             return split_arranged(
                 self.y, self.share, self.seed, stratify=self.stratify, labels=self.labels
             )
-        if self.stratify and len(self.y) > _LONG and self.y.ndim == 1:
-            return _split_long(self.y, self.second_rows, self.seed)
-        from sklearn.model_selection import train_test_split  # its import takes seconds
-
-        first, second = train_test_split(
-            np.arange(len(self.y)),
-            test_size=self.share,
-            random_state=self.seed,
-            stratify=self.y if self.stratify else None,
-        )
-        return np.sort(first), np.sort(second)
+        if self.stratify:
+            return _split_classes(self.y, self.second_rows, self.seed)
+        return _split_rows(len(self.y), self.second_rows, self.seed)
 
 
-def _split_long(y: np.ndarray, second: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the parts of scikit-learn's stratified split, without its lists of numbers.
+def _split_rows(rows: int, second: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the parts of a shuffled split, as scikit-learn's `ShuffleSplit` draws them."""
+    order = np.random.RandomState(seed).permutation(rows)
+    return np.sort(order[second:]), np.sort(order[:second])
 
-    Those take 40 bytes a row. `StratifiedShuffleSplit` of scikit-learn 1.5 to 1.9 draws the
-    same numbers in the same order (a test compares).
+
+def _split_classes(y: np.ndarray, second: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the parts of a stratified split, those of `StratifiedShuffleSplit`.
+
+    Versions 1.5 to 1.9 draw the same numbers in the same order (a test compares).
 
     Args:
         y: Classes, (rows,).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
 from scipy.special import logsumexp, softmax
 
 BINS = 15
@@ -51,6 +50,8 @@ def best_temperature(logits: np.ndarray, y: np.ndarray) -> float:
         logits: Logits of held-out rows, (rows, classes).
         y: Class numbers, (rows,).
     """
+    from scipy.optimize import minimize_scalar  # few trainings need its import
+
     margins = _margins(logits, y)
     found = minimize_scalar(
         lambda log_temperature: _log_loss(margins / np.exp(log_temperature)),
@@ -63,6 +64,8 @@ def best_temperature(logits: np.ndarray, y: np.ndarray) -> float:
 
 def _smallest(margins: np.ndarray) -> float:
     """Returns the logarithm, at most 0, of the smallest temperature that the rows support."""
+    from scipy.optimize import brentq  # few trainings need its import
+
     most = (len(margins) + 1) / (len(margins) + 2)
 
     def surplus(log_temperature: float) -> float:

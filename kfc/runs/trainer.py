@@ -12,7 +12,7 @@ from kfc.runs import environment
 from kfc.runs.phases import Phases
 from kfc.runs.plan import Plan
 from kfc.spec import metrics_of_outputs
-from kfc.system import atomic
+from kfc.system import atomic, memory
 from kfc.training import (
     Loop,
     OutputMetrics,
@@ -115,6 +115,7 @@ class Trainer:
         )
         phases.end("build")
         engine.trace()
+        memory.give_back()
         phases.end("compile")
         if start is None and folder is not None:
             training_state.discard_logs(callbacks, folder)

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from kfc.compat import tensorflow_has_started
 from kfc.errors import Finding, SpecError
 from kfc.system.garbage import without_collection
+from kfc.system.light_keras import light_keras
 from kfc.system.standard_streams import open_standard_streams
 
 import_seconds = 0.0
@@ -60,7 +61,7 @@ def import_tensorflow() -> None:
     _prefer_wide_vectors()
     os.environ["KERAS_BACKEND"] = "tensorflow"
     began = time.perf_counter()
-    with stderr_held_back(), without_collection():
+    with stderr_held_back(), without_collection(), light_keras():
         import keras  # which imports TensorFlow
     import_seconds = time.perf_counter() - began
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
-from kfc.data import splits
 from kfc.data.splits import SplitRequest, split
 from kfc.errors import DataError
 
@@ -104,9 +104,14 @@ def test_any_rows_are_split_or_refused(y, share, stratify):
 @pytest.mark.parametrize("classes", [2, 3, 7])
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.333, 0.5, 41])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_long_split_is_that_of_scikit_learn(classes, share, seed, monkeypatch):
+@pytest.mark.parametrize("stratify", [True, False])
+def test_the_parts_are_those_of_scikit_learn(classes, share, seed, stratify):
     y = np.random.default_rng(seed).integers(0, classes, 1003) ** 2
-    expected = halves(y, share, seed)
-    monkeypatch.setattr(splits, "_LONG", 1000)
-    for got, part in zip(halves(y, share, seed), expected, strict=True):
-        np.testing.assert_array_equal(got, part)
+    expected = train_test_split(
+        np.arange(len(y)),
+        test_size=share,
+        random_state=seed,
+        stratify=y if stratify else None,
+    )
+    for got, part in zip(halves(y, share, seed, stratify), expected, strict=True):
+        np.testing.assert_array_equal(got, np.sort(part))
