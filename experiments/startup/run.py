@@ -57,8 +57,10 @@ def start(name: str) -> tuple[float, float]:
             env=environment,
             stdout=subprocess.PIPE,
         )
-        printed = process.stdout.read()
+        with process.stdout:
+            printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         took = round(time.perf_counter() - began, 2)
         if status:
             raise SystemExit(f"{' '.join(COMMANDS[name])} failed")
