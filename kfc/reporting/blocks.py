@@ -198,8 +198,10 @@ def number_text(value: float, digits: int = 4) -> str:
     size = abs(value)
     if size and (size < 10.0**-digits or size >= 1e7):
         return f"{value:.3g}"
+    if size >= 100_000 or (size >= 100 and value.is_integer()):
+        return f"{value:,.0f}"
     if size >= 1000:
-        return f"{value:,.0f}" if size >= 100_000 or value.is_integer() else f"{value:,.1f}"
+        return f"{value:,.1f}"
     return f"{value:.{digits}f}"
 
 
