@@ -169,7 +169,10 @@ class KfcEstimator(BaseEstimator, ABC):
             return spec, rows, held_out
         parts = [LabelledRows(p.x.as_table(), p.y, p.sample_weight) for p in parts]
         table = parts[0].x
-        values: dict[str, Any] = {"data.target": _target_name(y, table.names)}
+        # Several targets are no column; the reader takes them from beside the table.
+        several = rows.y.ndim == 2 and rows.y.shape[1] > 1
+        target = None if several else _target_name(y, table.names)
+        values: dict[str, Any] = {"data.target": target}
         if table.numeric:
             empty = {name for name in table.names if _is_empty(table, name)}
             kinds = {n: "ignore" if n in empty else "number" for n in table.names}
@@ -385,7 +388,7 @@ def _target_name(y: Any, columns: tuple[str, ...]) -> str:
 
 
 def _target_names(y: Any) -> tuple[str, ...]:
-    columns = getattr(y, "columns", ())
+    columns = getattr(y, "column_names", getattr(y, "columns", ()))  # Arrow's, or others'
     return tuple(map(str, columns)) if len(columns) > 1 else ()
 
 

@@ -4,8 +4,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.multioutput import MultiOutputClassifier
 
 import kfc
 
@@ -63,6 +65,20 @@ def test_an_unfitted_classifier_says_so(iris):
 def test_a_single_class_is_refused(iris):
     with pytest.raises(kfc.DataError, match="only one class, 1"):
         kfc.Classifier(**QUICK).fit(iris[0], np.ones(150, int))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, sp.csr_array])
+def test_several_labels_per_row_are_refused_with_the_wrappers_that_take_them(kind, iris):
+    labels = np.stack([iris[1] > 0, iris[1] > 1], axis=1).astype(int)
+    with pytest.raises(kfc.DataError, match="MultiOutputClassifier or ClassifierChain"):
+        kfc.Classifier(**QUICK).fit(iris[0], kind(labels))
+
+
+def test_a_wrapper_fits_one_for_each_label(frame):
+    x, y = frame
+    labels = np.stack([y == "yes", x["ok"]], axis=1)
+    fitted = MultiOutputClassifier(kfc.Classifier(**QUICK | {"epochs": 30})).fit(x, labels)
+    assert fitted.score(x, labels) > 0.8
 
 
 def test_parts_need_the_classes_once_and_may_lack_some(iris):
