@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import column_or_1d
 
 from kfc.errors import DataError, Finding
+from kfc.estimators.inputs import missing_cells
 from kfc.estimators.kfc_estimator import KfcEstimator
 from kfc.estimators.settings import Settings
 
@@ -258,7 +259,7 @@ def _one_per_row(y: Any) -> np.ndarray:
     """Returns one class for each row, (rows,).
 
     Raises:
-        DataError: If there are several.
+        DataError: If there are several, or a text is missing.
     """
     shape = getattr(y, "shape", None) or np.shape(y)
     if len(shape) == 2 and shape[1] > 1:
@@ -268,8 +269,20 @@ def _one_per_row(y: Any) -> np.ndarray:
         )
         got = f"an array of shape {shape}"
         raise DataError(Finding("y", "one class per row", got, remedy))
-    found: np.ndarray = column_or_1d(y, warn=True)
+    found: np.ndarray = column_or_1d(_plain(y), warn=True)
+    if found.dtype.kind == "O" and (missing := missing_cells(found)).any():
+        row = int(missing.argmax())
+        got = f"{found[row]}, in {int(missing.sum()):,} of {len(found):,} rows"
+        remedy = "Remove the rows without a class."
+        raise DataError(Finding(f"y, row {row}", "a class in every row", got, remedy))
     return found
+
+
+def _plain(y: Any) -> Any:
+    """Returns integers and booleans of pandas' nullable types as NumPy's, not as floats."""
+    kind = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    complete = kind is not None and kind.kind in "biu" and not y.isna().any()
+    return y.to_numpy(kind) if complete else y
 
 
 def _one_class(name: Any) -> DataError:

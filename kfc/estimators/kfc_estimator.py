@@ -152,9 +152,11 @@ class KfcEstimator(BaseEstimator, ABC):
 
     def _eval_rows(self, eval_set: Any) -> LabelledRows:
         pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        several = isinstance(pair, list) and all(isinstance(each, tuple) for each in pair)
+        if several or not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            got = f"{len(pair)} pairs" if several else type(pair).__name__
             remedy = "Pass eval_set=(X_val, y_val)."
-            raise DataError(Finding("eval_set", "(X, y)", type(pair).__name__, remedy))
+            raise DataError(Finding("eval_set", "(X, y)", got, remedy))
         inputs = read_x(self, pair[0], reset=False)
         targets = self._read_y(pair[1], reset=False)
         check_consistent_length(range(len(inputs)), targets)

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 
@@ -26,6 +27,34 @@ def test_an_array_with_text_is_a_table_of_unnamed_columns():
     found = read(np.array([[1, "a"], [2.5, "b"], [None, "c"]], dtype=object))
     assert found.names == ("x0", "x1")
     assert found.table.column("x0").to_pylist() == [1.0, 2.5, None]
+
+
+def test_the_cells_of_a_frame_are_the_same_table_as_the_frame(frame):
+    x, y = frame
+    cells = x.astype(object).where(x.notna(), None).to_numpy()
+    cells[3, 4], cells[5, 3] = pd.NaT, pd.NA
+    found = read(cells).table
+    assert found.column("x3").to_pylist()[:3] == x["ok"].tolist()[:3]
+    assert found.column("x4").to_pylist()[:3] == x["when"].dt.to_pydatetime().tolist()[:3]
+    assert found.column("x4").null_count == found.column("x3").null_count == 1
+    fitted = kfc.Classifier(**QUICK).fit(x, y)
+    with pytest.warns(UserWarning, match="valid feature names"):
+        by_cells = fitted.predict_proba(x.to_numpy())
+    assert np.array_equal(by_cells, fitted.predict_proba(x))
+
+
+@pytest.mark.parametrize(
+    ("x", "got"),
+    [
+        (pl.LazyFrame({"a": [1.0, 2.0]}), "Collect it first"),
+        ({"a": [1.0, 2.0]}, r"got a dict\. Pass pandas.DataFrame\(X\)"),
+        ([{"a": 1.0}, {"a": 2.0}], "got a list of dicts"),
+    ],
+    ids=["lazy", "dict", "dicts"],
+)
+def test_rows_that_are_nearly_a_frame_are_refused_with_the_remedy(x, got):
+    with pytest.raises(kfc.DataError, match=got):
+        read(x)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ def test_a_frame_may_have_several_targets(frame, tmp_path):
     assert "Target: young, even." in " ".join(page.split())
 
 
+def test_text_is_no_number(iris):
+    with pytest.raises(kfc.DataError, match=r"text such as 'u'\. Use kfc\.Classifier"):
+        kfc.Regressor(**QUICK).fit(iris[0], np.array(["u", "v", "w"])[iris[1]])
+
+
 def test_intervals_need_a_coverage_at_fit(numbers):
     x, y = numbers
     lower, upper = kfc.Regressor(**QUICK, interval_coverage=0.8).fit(x, y).predict_interval(x)
