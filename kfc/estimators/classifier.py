@@ -261,7 +261,7 @@ def _one_per_row(y: Any) -> np.ndarray:
     Raises:
         DataError: If there are several, or a text is missing.
     """
-    shape = getattr(y, "shape", None) or np.shape(y)
+    shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
     if len(shape) == 2 and shape[1] > 1:
         remedy = (
             "Wrap it in sklearn.multioutput.MultiOutputClassifier or ClassifierChain, which "

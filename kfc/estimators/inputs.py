@@ -84,7 +84,8 @@ def read_x(estimator: BaseEstimator, x: Any, *, reset: bool) -> Inputs:
         return _read_frame(estimator, x, reset=reset)
     if sp.issparse(x):
         _check_size(x)
-    _check_form(x)
+    else:
+        _check_form(x)
     checks: dict[str, Any] = {"accept_sparse": True, "ensure_all_finite": "allow-nan"}
     try:
         checked = validate_data(estimator, x, reset=reset, dtype="numeric", **checks)

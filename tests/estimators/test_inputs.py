@@ -76,6 +76,7 @@ def test_rows_of_no_meaning_are_refused(x):
 
 def test_a_sparse_matrix_is_dense_below_a_size(monkeypatch, iris):
     assert read(sp.csr_array(iris[0])).matrix.shape == (150, 4)
+    assert read(sp.dok_array(iris[0])).matrix.shape == (150, 4)  # which is a dict, too
     monkeypatch.setattr(inputs, "LARGEST_DENSE", 4799)
     with pytest.raises(kfc.DataError, match="150 x 4, 4,800 bytes"):
         read(sp.coo_array(iris[0]))
