@@ -19,6 +19,7 @@ from kfc.errors import DataError, Finding
 LARGEST_DENSE = 2**31
 """Bytes that a sparse matrix may take once it is dense: 2 GiB."""
 
+_SPARSE = ("csr", "csc", "coo")  # other forms are converted, so that all cells are checked
 _DATES = (date, np.datetime64)  # pandas' Timestamp and datetime are dates
 
 
@@ -86,7 +87,7 @@ def read_x(estimator: BaseEstimator, x: Any, *, reset: bool) -> Inputs:
         _check_size(x)
     else:
         _check_form(x)
-    checks: dict[str, Any] = {"accept_sparse": True, "ensure_all_finite": "allow-nan"}
+    checks: dict[str, Any] = {"accept_sparse": _SPARSE, "ensure_all_finite": "allow-nan"}
     try:
         checked = validate_data(estimator, x, reset=reset, dtype="numeric", **checks)
     except (ValueError, TypeError):
