@@ -105,8 +105,12 @@ def _names(estimator: BaseEstimator) -> tuple[str, ...]:
 
 
 def _read_frame(estimator: BaseEstimator, frame: Any, *, reset: bool) -> Inputs:
-    validate_data(estimator, frame, reset=reset, skip_check_array=True)
-    raw = read_table(frame, "X")
+    if hasattr(frame, "iloc"):  # pandas, whose names may be numbers
+        validate_data(estimator, frame, reset=reset, skip_check_array=True)
+        raw = read_table(frame, "X")
+    else:  # scikit-learn 1.6 finds the names of Arrow's frames, but not of polars 2
+        raw = read_table(frame, "X")
+        validate_data(estimator, raw.columns, reset=reset, skip_check_array=True)
     names, columns = tuple(raw.columns.column_names), raw.columns.columns
     if all(map(_is_plain, columns)):
         arrays = [np.asarray(column) for column in columns]

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
@@ -80,6 +81,16 @@ def test_a_sparse_matrix_is_dense_below_a_size(monkeypatch, iris):
     monkeypatch.setattr(inputs, "LARGEST_DENSE", 4799)
     with pytest.raises(kfc.DataError, match="150 x 4, 4,800 bytes"):
         read(sp.coo_array(iris[0]))
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_columns_of_numbers_in_another_order_are_refused(kind, iris):
+    numbers = pd.DataFrame(iris[0], columns=["a", "b", "c", "d"])
+    fitted = kfc.Classifier(**QUICK).fit(kind(numbers), iris[1])
+    assert fitted.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    assert np.array_equal(fitted.predict(numbers), fitted.predict(kind(numbers)))
+    with pytest.raises(ValueError, match="same order"):
+        fitted.predict(kind(numbers[["b", "a", "c", "d"]]))
 
 
 def test_other_columns_than_those_of_the_training_are_refused(frame):
