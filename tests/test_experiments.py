@@ -243,6 +243,15 @@ def test_an_estimator_and_scikit_learns_mlp_are_scored_on_the_same_folds(experim
     assert all(min(each["score"]) > 0.8 for each in found.values())
 
 
+def test_choices_of_an_estimator_are_scored_on_the_same_folds(experiment, monkeypatch):
+    script = experiment("estimators", "choices")
+    quick = {name: {**choice, "epochs": 10} for name, choice in script.CHOICES.items()}
+    monkeypatch.setattr(script, "CHOICES", quick)
+    found = script.fold_scores("iris", seeds=1, folds=2)
+    assert [*found] == ["MLPClassifier", *script.CHOICES]
+    assert all(len(scores) == 2 and min(scores) > 0.6 for scores in found.values())
+
+
 def test_predictions_of_six_trainings_come_true(experiment):
     measured = experiment("explain").measure(small=True)
     assert measured["trainings"] == 6

@@ -42,7 +42,7 @@ class EncodedTable:
     """Facts about a table whose rows are encoded.
 
     Args:
-        target: Name of the target's column.
+        target: Name of the target's column; empty for several targets beside the table.
         columns: Type of each column but the target, in the order of the table.
         csv: Form of the CSV file that was recognised or said.
         reports: Facts about each column, and the reason of its type.
@@ -168,7 +168,7 @@ class EncodedTable:
 
     def keys(self) -> dict[str, object]:
         """Returns the keys of `data` that describe the table."""
-        return {"columns": self.columns, "target": self.target, "csv": self.csv}
+        return {"columns": self.columns, "target": self.target or None, "csv": self.csv}
 
 
 def _share_columns(

@@ -28,14 +28,21 @@ _PART = 0.001  # standard deviations of the target that a column of a sum adds a
 def target_in_column(
     encoding: TableEncoding, train: Rows, others: Mapping[str, Rows]
 ) -> list[Finding]:
-    """Finds columns that tell the target, have its order, or add up to it.
+    """Finds columns that tell a target, have its order, or add up to it.
 
     Args:
         encoding: Encoding of the table.
         train: Encoded training rows.
         others: Other encoded rows, which make no difference here.
     """
-    y = train.y[:, 0] if train.y.ndim == 2 else train.y
+    findings: dict[str, Finding] = {}  # a column gives one away, perhaps several
+    for y in train.y.reshape(len(train), -1).T:
+        for finding in _of_one_target(encoding, train, y):
+            findings.setdefault(finding.where, finding)
+    return [*findings.values()]
+
+
+def _of_one_target(encoding: TableEncoding, train: Rows, y: np.ndarray) -> list[Finding]:
     some = np.linspace(0, len(y) - 1, min(len(y), _SAMPLE)).astype(np.int64)
     x_some = np.asarray(train.x[some])
     # Equal rows say nothing: each column would tell their target.

@@ -24,7 +24,7 @@ class TableTask:
 
     Args:
         columns: Type of each column that is an input.
-        target: Name of the target's column.
+        target: Name of the target's column; empty for several targets beside the table.
         csv: Form of the CSV files of the training.
         unknown: Treatment of unknown categories, `slot` or `refuse`.
         encoding: Encoding that was fitted on the training rows.

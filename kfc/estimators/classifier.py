@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import (
 from sklearn.utils.validation import column_or_1d
 
 from kfc.errors import DataError, Finding
+from kfc.estimators.inputs import missing_cells
 from kfc.estimators.kfc_estimator import KfcEstimator
 from kfc.estimators.settings import Settings
 
@@ -213,7 +214,7 @@ class Classifier(ClassifierMixin, KfcEstimator):
 
     def _read_y(self, y: Any, *, reset: bool) -> np.ndarray:
         """Returns the number of each row's class, and records the classes."""
-        y = column_or_1d(y, warn=True)
+        y = _one_per_row(y)
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise ValueError("Input y contains NaN or infinity.")
         check_classification_targets(y)
@@ -230,7 +231,7 @@ class Classifier(ClassifierMixin, KfcEstimator):
         return np.searchsorted(known, y).astype(np.int64)
 
     def _check_same_classes(self, y: Any) -> None:
-        classes = np.unique(column_or_1d(y))
+        classes = np.unique(_one_per_row(y))
         if not np.array_equal(classes, self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the "
@@ -252,6 +253,36 @@ class Classifier(ClassifierMixin, KfcEstimator):
     def _smallest(self, y: np.ndarray) -> int:
         counts = np.bincount(y, minlength=len(self.classes_))
         return int(counts.min())
+
+
+def _one_per_row(y: Any) -> np.ndarray:
+    """Returns one class for each row, (rows,).
+
+    Raises:
+        DataError: If there are several, or a text is missing.
+    """
+    shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
+    if len(shape) == 2 and shape[1] > 1:
+        remedy = (
+            "Wrap it in sklearn.multioutput.MultiOutputClassifier or ClassifierChain, which "
+            "fit one for each column of labels; for one-hot rows use y.argmax(axis=1)."
+        )
+        got = f"an array of shape {shape}"
+        raise DataError(Finding("y", "one class per row", got, remedy))
+    found: np.ndarray = column_or_1d(_plain(y), warn=True)
+    if found.dtype.kind == "O" and (missing := missing_cells(found)).any():
+        row = int(missing.argmax())
+        got = f"{found[row]}, in {int(missing.sum()):,} of {len(found):,} rows"
+        remedy = "Remove the rows without a class."
+        raise DataError(Finding(f"y, row {row}", "a class in every row", got, remedy))
+    return found
+
+
+def _plain(y: Any) -> Any:
+    """Returns integers and booleans of pandas' nullable types as NumPy's, not as floats."""
+    kind = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    complete = kind is not None and kind.kind in "biu" and not y.isna().any()
+    return y.to_numpy(kind) if complete else y
 
 
 def _one_class(name: Any) -> DataError:

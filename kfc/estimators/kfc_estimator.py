@@ -152,9 +152,11 @@ class KfcEstimator(BaseEstimator, ABC):
 
     def _eval_rows(self, eval_set: Any) -> LabelledRows:
         pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        several = isinstance(pair, list) and all(isinstance(each, tuple) for each in pair)
+        if several or not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            got = f"{len(pair)} pairs" if several else type(pair).__name__
             remedy = "Pass eval_set=(X_val, y_val)."
-            raise DataError(Finding("eval_set", "(X, y)", type(pair).__name__, remedy))
+            raise DataError(Finding("eval_set", "(X, y)", got, remedy))
         inputs = read_x(self, pair[0], reset=False)
         targets = self._read_y(pair[1], reset=False)
         check_consistent_length(range(len(inputs)), targets)
@@ -169,7 +171,10 @@ class KfcEstimator(BaseEstimator, ABC):
             return spec, rows, held_out
         parts = [LabelledRows(p.x.as_table(), p.y, p.sample_weight) for p in parts]
         table = parts[0].x
-        values: dict[str, Any] = {"data.target": _target_name(y, table.names)}
+        # Several targets are no column; the reader takes them from beside the table.
+        several = rows.y.ndim == 2 and rows.y.shape[1] > 1
+        target = None if several else _target_name(y, table.names)
+        values: dict[str, Any] = {"data.target": target}
         if table.numeric:
             empty = {name for name in table.names if _is_empty(table, name)}
             kinds = {n: "ignore" if n in empty else "number" for n in table.names}
@@ -385,7 +390,7 @@ def _target_name(y: Any, columns: tuple[str, ...]) -> str:
 
 
 def _target_names(y: Any) -> tuple[str, ...]:
-    columns = getattr(y, "columns", ())
+    columns = getattr(y, "column_names", getattr(y, "columns", ()))  # Arrow's, or others'
     return tuple(map(str, columns)) if len(columns) > 1 else ()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
 
-from kfc.errors import Finding, SpecError
+from kfc.errors import DataError, Finding, SpecError
 from kfc.estimators.kfc_estimator import KfcEstimator
 from kfc.estimators.settings import Settings
 
@@ -179,7 +179,16 @@ class Regressor(RegressorMixin, KfcEstimator):
         return Settings(self._task, **{name: getattr(self, name) for name in names})
 
     def _read_y(self, y: Any, *, reset: bool) -> np.ndarray:
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+        try:
+            y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+        except ValueError:
+            texts = (
+                each for each in np.asarray(y, dtype=object).flat if isinstance(each, str)
+            )
+            if (text := next(texts, None)) is None:
+                raise
+            got, remedy = f"text such as {text!r}", "Use kfc.Classifier for classes."
+            raise DataError(Finding("y", "numbers", got, remedy)) from None
         if reset or not hasattr(self, "_one_target"):
             self._one_target = y.ndim == 1
         return y.astype(np.float64)

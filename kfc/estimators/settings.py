@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -241,6 +241,8 @@ def _hidden(hidden: Any) -> Any:
         return None
     if isinstance(hidden, (int, np.integer)):
         return [int(hidden)]
+    if isinstance(hidden, (str, Mapping)) or not isinstance(hidden, Iterable):
+        return hidden  # the check of the key refuses it
     return [int(each) if isinstance(each, np.integer) else each for each in hidden]
 
 

@@ -130,7 +130,7 @@ def as_raw_rows(
     if validation is not None:
         data["validation"] = _parts(validation)
     raw = read_rows(spec, data, read_source)
-    return replace(raw, source=replace(raw.source, class_names=class_names))
+    return replace(raw, source=replace(raw.source, class_names=class_names, targets=targets))
 
 
 def _matrix_rows(rows: LabelledRows) -> Rows:

@@ -24,7 +24,8 @@ def data_section(facts: RunFacts) -> Section:
     text = f"Source: {shown(data.source or 'rows given in Python')}. "
     if task.table is not None:
         text += f"{len(task.table.encoding.columns)} columns, {inputs} inputs of the network. "
-        text += f"Target: {shown(task.table.target)}. "
+        targets = task.targets or (task.table.target or f"{task.outputs} numbers",)
+        text += f"Target: {shown(', '.join(targets))}. "
     else:
         text += f"A row is {inputs} numbers ({task.input_dtype}). "
     text += f"Scaling of inputs: {data.scale}."

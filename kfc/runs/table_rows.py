@@ -101,7 +101,7 @@ def encode_labelled_table(data: Any, task: Task) -> Rows:
 
     Args:
         data: File, `RawTable` or frame with the columns of the training and the target; or
-            `(frame, targets)`.
+            `(frame, targets)`, as for several targets.
         task: Task that the network was trained for.
 
     Raises:
@@ -112,7 +112,8 @@ def encode_labelled_table(data: Any, task: Task) -> Rows:
         got = "arrays"
         raise DataError(Finding(where, "a table", got, "Pass a CSV or Parquet file."))
     raw = _raw_table(data, task, where, table.target)
-    rows = labelled_table(raw, table.columns, table.target, classes=task.classification)
+    named = table.columns, table.target, task.targets
+    rows = labelled_table(raw, *named, classes=task.classification)
     return Rows(encoded_rows(rows.x, task, where), rows.y, rows.sample_weight)
 
 

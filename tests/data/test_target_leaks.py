@@ -49,6 +49,16 @@ def test_a_column_that_tells_the_class_is_said(column):
     assert finding.name == "target_in_column"
 
 
+def test_each_of_several_targets_is_looked_at():
+    table = {"size": SIZE, "plan": np.where(NOISE > 0, "a", "b"), "dear": PRICE * 1.1 + 5}
+    spec = load_spec({"data": {"task": "regression"}})
+    found = prepare(spec, {"train": (table, np.c_[NOISE**3, PRICE])}).warnings
+    assert {each.where for each in found} == {
+        "training rows, column plan",  # the sign of the first target
+        "training rows, column dear",  # the second target in another unit
+    }
+
+
 def test_columns_that_add_up_to_the_target_are_said():
     (finding,) = warned(SIZE + NOISE, noise=NOISE)
     assert finding.where == "training rows, columns size, noise"

@@ -4,8 +4,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.multioutput import MultiOutputClassifier
 
 import kfc
 
@@ -31,13 +33,20 @@ def test_a_fit_records_the_attributes_of_scikit_learn(fitted):
         ([True, False, False], [False, True]),
         ([1.0, 0.0, 0.0], [0.0, 1.0]),
         (pd.Categorical(["u", "v", "v"]), ["u", "v"]),
+        (pd.array([3, 1, 1], dtype="Int64"), [1, 3]),
+        (pd.array([True, False, False], dtype="boolean"), [False, True]),
+        (pd.array(["u", "v", "v"], dtype="string"), ["u", "v"]),
     ],
-    ids=["text", "integers", "booleans", "floats", "categories"],
+    ids=[
+        *("text", "integers", "booleans", "floats", "categories"),
+        *("nullable integers", "nullable booleans", "nullable text"),
+    ],
 )
 def test_predictions_are_classes_in_their_own_type(values, classes, iris):
-    y = np.asarray(values)[np.minimum(iris[1], 1) * 2]
+    y = pd.Series(values).iloc[np.minimum(iris[1], 1) * 2]
     fitted = kfc.Classifier(**QUICK).fit(iris[0], y)
     assert fitted.classes_.tolist() == classes
+    assert {type(each) for each in fitted.classes_.tolist()} == {type(classes[0])}
     assert set(fitted.predict(iris[0]).tolist()) <= set(classes)
 
 
@@ -63,6 +72,28 @@ def test_an_unfitted_classifier_says_so(iris):
 def test_a_single_class_is_refused(iris):
     with pytest.raises(kfc.DataError, match="only one class, 1"):
         kfc.Classifier(**QUICK).fit(iris[0], np.ones(150, int))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, sp.csr_array])
+def test_several_labels_per_row_are_refused_with_the_wrappers_that_take_them(kind, iris):
+    labels = np.stack([iris[1] > 0, iris[1] > 1], axis=1).astype(int)
+    with pytest.raises(kfc.DataError, match="MultiOutputClassifier or ClassifierChain"):
+        kfc.Classifier(**QUICK).fit(iris[0], kind(labels))
+
+
+def test_a_wrapper_fits_one_for_each_label(frame):
+    x, y = frame
+    labels = np.stack([y == "yes", x["ok"]], axis=1)
+    fitted = MultiOutputClassifier(kfc.Classifier(**QUICK | {"epochs": 30})).fit(x, labels)
+    assert fitted.score(x, labels) > 0.8
+
+
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA], ids=["None", "NaN", "NA"])
+def test_a_row_without_a_class_is_refused(gap, iris):
+    y = np.array(["a", "b", "c"], dtype=object)[iris[1]]
+    y[[7, 9]] = gap
+    with pytest.raises(kfc.DataError, match=r"y, row 7: .* in 2 of 150 rows"):
+        kfc.Classifier(**QUICK).fit(iris[0], y)
 
 
 def test_parts_need_the_classes_once_and_may_lack_some(iris):

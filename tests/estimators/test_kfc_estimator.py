@@ -66,6 +66,14 @@ def test_given_rows_choose_the_best_epoch(iris, frame):
     assert fitted.run_.num_rows == {"train": 30, "val": 30}
 
 
+@pytest.mark.parametrize(
+    ("given", "got"), [(lambda x, y: [(x, y), (x, y)], "2 pairs"), (lambda x, y: x, "ndarray")]
+)
+def test_other_rows_than_one_pair_are_refused(given, got, iris):
+    with pytest.raises(kfc.DataError, match=got):
+        quick().fit(*iris, eval_set=given(*iris))
+
+
 def test_few_rows_train_without_validation_rows(iris):
     x, y = iris
     assert quick().fit(x[::2], y[::2]).run_.num_rows == {"train": 75}

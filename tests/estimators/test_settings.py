@@ -48,6 +48,7 @@ def test_early_stopping_may_be_a_patience():
         {"epochs": 0},
         {"hidden": [0]},
         {"hidden": "wide"},
+        {"hidden": 8.5},
         {"activation": "none such"},
         {"learning_rate": -1.0},
         {"preset": "none such"},

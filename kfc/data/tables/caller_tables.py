@@ -113,7 +113,7 @@ def _parts(data: Any) -> dict[str, _Part]:
         first, second = data
         if isinstance(first, (tuple, list)):
             return {"train": _pair(first), "test": _pair(second)}
-        if is_table(first) and is_table(second) and _width(second) > 1:
+        if is_table(first) and is_table(second) and {*_names(first)} & {*_names(second)}:
             return {"train": _Part(first), "test": _Part(second)}
     return {"train": _pair(data)}
 
@@ -124,17 +124,23 @@ def _pair(part: Any) -> _Part:
     return _Part(part)
 
 
-def _width(frame: Any) -> int:
-    columns = getattr(frame, "columns", None)
+def _names(frame: Any) -> list[str]:
+    """Returns the names of the columns of a frame, an Arrow table or a dict of columns."""
     if isinstance(frame, Mapping):
-        return len(frame)
-    return 1 if columns is None else len(columns)
+        return [*map(str, frame)]
+    return [*map(str, getattr(frame, "column_names", getattr(frame, "columns", ())))]
 
 
 def _with_targets(table: RawTable, targets: Any, target: str | None) -> RawTable:
-    """Returns the table with targets that were passed beside it as a column."""
+    """Returns the table with the targets that were passed beside it.
+
+    One target is a column of the table, several are not.
+    """
     if targets is None:
         return table
+    if not target and (several := _several_targets(targets)) is not None:
+        values, names = several
+        return replace(table, targets=values, target_names=names)
     name = target or str(getattr(targets, "name", None) or TARGET_NAMES[0])
     values = np.asarray(targets)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -144,9 +150,20 @@ def _with_targets(table: RawTable, targets: Any, target: str | None) -> RawTable
         if name in table.columns.column_names:
             got = f"a column {name!r} in both"
         expected = "one target per row, which is not among the inputs"
-        raise DataError(Finding("data", expected, got, "Pass (frame, targets)."))
+        remedy = "Pass (frame, targets)."
+        if values.ndim == 2:
+            remedy = "Leave data.target out: several targets have no column of that name."
+        raise DataError(Finding("data", expected, got, remedy))
     columns = table.columns.append_column(name, pa.array(values, from_pandas=True))
     return replace(table, columns=columns)
+
+
+def _several_targets(targets: Any) -> tuple[np.ndarray, tuple[str, ...]] | None:
+    """Returns targets of two columns or more, with their names if they have any, or None."""
+    shape = getattr(targets, "shape", None) or np.shape(targets)
+    if len(shape) != 2 or shape[1] == 1:
+        return None
+    return per_row(targets, "targets"), tuple(_names(targets)) if is_table(targets) else ()
 
 
 def _is_plain(values: pa.ChunkedArray) -> bool:

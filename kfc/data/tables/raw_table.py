@@ -26,6 +26,9 @@ class RawTable:
         arrow_files: Files in which the columns are, and in which others made of them are
             kept; None for a table in memory.
         sample_weight: Weights of the rows that were passed beside a frame, (rows,), or None.
+        targets: Several targets for each row that were passed beside a frame, (rows, outputs);
+            None where the target is a column.
+        target_names: Names of several targets; empty where they have none.
     """
 
     columns: pa.Table
@@ -34,6 +37,8 @@ class RawTable:
     csv: dict[str, Any] = field(default_factory=dict)
     arrow_files: ArrowFiles | None = None
     sample_weight: np.ndarray | None = None
+    targets: np.ndarray | None = None
+    target_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)

@@ -43,7 +43,7 @@ class TableSource:
 
     Args:
         source: Rows whose inputs are a `TypedTable`.
-        target: Name of the target's column.
+        target: Name of the target's column; empty for several targets beside the table.
         columns: Type of each column but the target, in the order of the table.
         csv: Form of the CSV file that was recognised or said.
         reports: Facts about each column, and the reason of its type.
@@ -150,6 +150,8 @@ def read_tables(
     )
     columns = {report.name: report.column for report in reports}
     used = {name: column for name, column in columns.items() if column.type != "ignore"}
+    for part in others.values():
+        _check_targets(part, train.target_names, several=train.targets is not None)
     classes = spec.task == "classification"
     rows = {
         part: Rows(
@@ -164,6 +166,7 @@ def read_tables(
         rows.get("test"),
         feature_names=tuple(used),
         validation=rows.get("validation"),
+        targets=train.target_names,
     )
     csv = CsvSpec.model_validate(train.csv) if train.csv else spec.csv
     return TableSource(source, target, columns, csv, reports, warnings, labels)
@@ -223,19 +226,26 @@ def select_columns(
 
 
 def labelled_table(
-    raw: RawTable, columns: Mapping[str, ColumnSpec], target: str, *, classes: bool
+    raw: RawTable,
+    columns: Mapping[str, ColumnSpec],
+    target: str,
+    targets: tuple[str, ...] = (),
+    *,
+    classes: bool,
 ) -> Rows:
     """Returns the rows of another labelled table, to measure a trained network on them.
 
     Args:
         raw: Table with these columns and the target.
         columns: Type of each column that the network takes.
-        target: Name of the target's column.
+        target: Name of the target's column; empty for several targets beside the table.
+        targets: Names of several targets; empty where they have none.
         classes: Whether the targets are classes.
 
     Raises:
         DataError: If a column is missing, or a cell is not of its column's type.
     """
+    _check_targets(raw, targets, several=not target)
     run_checks("table", raw, target)
     kind = ColumnSpec(type="category" if classes else "number")
     return Rows(
@@ -245,7 +255,33 @@ def labelled_table(
     )
 
 
+def _check_targets(raw: RawTable, names: tuple[str, ...], *, several: bool) -> None:
+    """Checks that a table has its targets where the training table has them.
+
+    Args:
+        raw: Labelled table.
+        names: Names of several targets; empty where they have none.
+        several: Whether several targets are beside the training table.
+
+    Raises:
+        DataError: If they are elsewhere, or have other names.
+    """
+    same = not (names and raw.target_names) or names == raw.target_names
+    if same and (raw.targets is not None) == several:
+        return
+    expected, got = "a column that is the target", "several targets beside the table"
+    if several:
+        of_names = f" {join_names(names)}, in this order" if names else ""
+        expected = f"targets{of_names}, beside the table"
+        got = f"those named {join_names(raw.target_names)}" if raw.target_names else "none"
+    remedy = "Pass the targets as for the training rows, such as (frame, targets)."
+    raise DataError(Finding(raw.name, expected, got, remedy))
+
+
 def _target(spec: DataSpec, train: RawTable) -> str:
+    """Returns the name of the target's column; empty for none, or for several beside it."""
+    if train.targets is not None:
+        return ""
     if spec.target is not None:
         return spec.target
     found = [name for name in train.columns.column_names if name in TARGET_NAMES]
@@ -255,7 +291,7 @@ def _target(spec: DataSpec, train: RawTable) -> str:
 def _target_column(train: RawTable, target: str, task: str | None) -> ColumnSpec:
     """Returns the type of the target: numbers, or text and booleans as classes."""
     number, classes = ColumnSpec(type="number"), ColumnSpec(type="category")
-    if task == "regression":
+    if task == "regression" or train.targets is not None:
         return number
     if target_report(train, target).column.type not in ("category", "boolean", "date"):
         try:
@@ -274,6 +310,8 @@ def _targets(raw: RawTable, target: str, column: ColumnSpec, *, classes: bool) -
     Classes that are whole numbers are integers, also where they are written as 1.0.
     """
     run_checks("table", raw, target)
+    if raw.targets is not None:
+        return raw.targets
     if column.type == "category":
         values = typed_column(raw, target, column)
         if values.null_count:  # NaN, which is not a missing cell
@@ -316,7 +354,7 @@ def _whole(numbers: np.ndarray) -> bool:
 def target_column_missing(raw: RawTable, target: str) -> Finding | None:
     """Finds a table without the column of the target."""
     names = raw.columns.column_names
-    if target in names:
+    if target in names or raw.targets is not None:
         return None
     got = f"no column {target!r}" if target else "no name of a column"
     hint = nearest(target, names) if target else ""
@@ -326,6 +364,8 @@ def target_column_missing(raw: RawTable, target: str) -> Finding | None:
 
 def target_cell_missing(raw: RawTable, target: str) -> Finding | None:
     """Finds the first row without a target."""
+    if raw.targets is not None:
+        return None  # the check `target_not_finite` looks at them
     missing = np.asarray(raw.columns.column(target).is_null().combine_chunks())
     if not missing.any():
         return None

@@ -101,7 +101,8 @@ def missing_remedy(raw: RawTable, cells: Iterable[str]) -> str:
     """Returns the advice for cells that may stand for a missing value."""
     cells = list(cells)
     if not raw.csv:
-        return f"If {' and '.join(map(repr, cells))} mean a missing value, use None there."
+        verb = "means" if len(cells) == 1 else "mean"
+        return f"If {' and '.join(map(repr, cells))} {verb} a missing value, use None there."
     listed = [*(text for text in raw.csv.get("missing_values") or () if text), *cells]
     listed = list(dict.fromkeys(listed))
     texts = json.dumps(listed, ensure_ascii=False)

@@ -119,6 +119,54 @@ def test_the_target_may_be_passed_beside_the_frame():
         read((inputs, TABLE["label"][1:]))
 
 
+SEVERAL = pd.DataFrame(NUMBERS).rename(columns={"a": "near", "b": "far"})
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        (SEVERAL, ("near", "far")),
+        (pl.DataFrame(SEVERAL), ("near", "far")),
+        (pa.table(SEVERAL), ("near", "far")),
+        (SEVERAL.to_numpy(), ()),
+        (SEVERAL.to_numpy().tolist(), ()),
+    ],
+    ids=["pandas", "polars", "arrow", "array", "lists"],
+)
+def test_several_targets_may_be_passed_beside_the_frame(targets, names):
+    inputs = {**TABLE, "target": TABLE["size"]}  # a name that a single target may have
+    spec = load_spec({}).data
+    frame = pd.DataFrame(inputs) if isinstance(targets, pd.DataFrame) else pa.table(inputs)
+    found = read_tables(spec, tables_in_memory((frame, targets), spec))
+    assert found.target == ""
+    assert found.source.feature_names == (*TABLE, "target")
+    assert found.source.targets == names
+    assert found.source.train.y.tolist() == SEVERAL.to_numpy().tolist()
+
+
+def test_several_targets_are_sorted_by_the_index_of_the_frame():
+    frame = shuffled_index()
+    spec, parts = load_spec({}).data, {"train": (frame, SEVERAL)}
+    found = read_tables(spec, tables_in_memory(parts, spec)).source.train.y
+    assert found[:, 0].tolist() == (0.5 * frame.index).tolist()
+
+
+def test_parts_have_the_same_several_targets():
+    spec, frame = load_spec({}).data, pd.DataFrame(TABLE)
+
+    def read_parts(test):
+        parts = {"train": (frame, SEVERAL), "test": test}
+        return read_tables(spec, tables_in_memory(parts, spec))
+
+    assert len(read_parts((frame[:9], SEVERAL[:9].to_numpy())).source.test.y) == 9
+    with pytest.raises(DataError, match=r"targets near, far, in this order.* got none"):
+        read_parts(frame[:9])
+    with pytest.raises(DataError, match="got those named far, near"):
+        read_parts((frame[:9], SEVERAL[["far", "near"]][:9]))
+    with pytest.raises(DataError, match=r"Leave data\.target out"):
+        read((frame, SEVERAL))
+
+
 def test_parts_have_rows_of_their_own():
     frame = pd.DataFrame(TABLE)
     pair = read((frame, frame[:20])).source
