@@ -237,6 +237,24 @@ def test_an_interval_is_wider_than_that_of_independent_folds(experiment):
     assert (found["low"], found["high"]) == pytest.approx((-half, half), rel=1e-4)
 
 
+def test_presets_are_compared_with_the_models_of_the_same_recipe(experiment, tmp_path):
+    report = experiment("tables_strong", "report")
+    columns = "set,model,fold,n_train,n_test,accuracy,logloss,auc,rmse,fit_s"
+    of_file = ["a,td,0,80,20,,,,3.0,1", "a,td,1,80,20,,,,9.0,1"]
+    (tmp_path / "baselines.csv").write_text("\n".join([columns, *of_file]), "utf-8")
+    rows = {"table": "a", "train_rows": 80, "test_rows": 20}
+    lines = [
+        {**rows, "model": "realmlp", "fold": fold, "error": error}
+        for fold, error in enumerate([2.0, 4.0, 5.0])
+    ]
+    lines.append({**rows, "model": "td", "fold": 1, "error": 5.0})
+    found = report.against_torch(lines, tmp_path / "baselines.csv")
+    # Folds 0 and 1 have both models; a line counts more than the file.
+    assert found["tabm - tabm_mini_pwl_k8"] == {}
+    assert found["realmlp - td"]["a"]["folds"] == 2
+    assert found["realmlp - td"]["a"]["mean"] == -1.0
+
+
 def test_an_estimator_and_scikit_learns_mlp_are_scored_on_the_same_folds(experiment):
     found = experiment("estimators").fold_scores("iris", folds=2)
     assert sorted(found) == ["kfc", "mlp"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from scipy import stats
 
 COVERAGE = 0.95
 """Coverage of the intervals."""
+
+OF_TORCH = {"tabm": "tabm_mini_pwl_k8", "realmlp_s": "td_s", "realmlp": "td"}
+"""Preset -> pytabkit's model of the same recipe."""
 
 Line = Mapping[str, Any]
 Errors = dict[str, dict[str, dict[int, Line]]]  # table -> model -> fold -> line
@@ -122,6 +125,31 @@ def difference(model: Mapping[int, Line], other: Mapping[int, Line]) -> dict[str
     width = stats.t.ppf((1 + COVERAGE) / 2, count - 1) * np.sqrt(found.var(ddof=1) * factor)
     low, high = round(mean - float(width), 6), round(mean + float(width), 6)
     return {"folds": count, "mean": round(mean, 6), "low": low, "high": high}
+
+
+def against_torch(lines: Iterable[Line], baselines: Path) -> dict[str, dict[str, Any]]:
+    """Returns the differences of the presets from pytabkit's models of the same recipes.
+
+    Args:
+        lines: Lines of all trainings, of both libraries.
+        baselines: CSV file, whose folds of pytabkit's models count where `lines` lacks them.
+
+    Returns:
+        Preset and model, such as `tabm - tabm_mini_pwl_k8` -> table -> `difference`.
+    """
+    errors: Errors = defaultdict(lambda: defaultdict(dict))
+    for line in _baselines(baselines):
+        errors[line["table"]][line["model"].removeprefix("csv:")][line["fold"]] = line
+    for line in lines:
+        errors[line["table"]][line["model"]][line["fold"]] = line
+    return {
+        f"{ours} - {theirs}": {
+            name: difference(models[ours], models[theirs])
+            for name, models in errors.items()
+            if {*models[ours]} & {*models[theirs]}
+        }
+        for ours, theirs in OF_TORCH.items()
+    }
 
 
 def mean_ranks(errors: Mapping[str, Mapping[str, Any]], models: Sequence[str]) -> Any:

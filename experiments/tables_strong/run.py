@@ -27,7 +27,7 @@ import numpy as np
 from contenders import CONTENDERS, installed_contenders, library_of, train_contender
 from folded_tables import FoldedTable, read_table, table_names
 from networks import NETWORKS, train_network
-from report import summary, summary_text
+from report import against_torch, summary, summary_text
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, roc_auc_score
 from threadpoolctl import threadpool_limits
@@ -212,8 +212,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--summary", type=Path, help="JSON file to write")
     options = vars(parser.parse_args(arguments))
     path, root = options.pop("summary"), options["root"]
-    lines = run(options.pop("out"), **options)
-    found = {"machine": machine(), **summary(lines, root / "baselines.csv")}
+    out, baselines = options.pop("out"), root / "baselines.csv"
+    lines = run(out, **options)
+    found = {"machine": machine(), **summary(lines, baselines)}
+    found["torch"] = against_torch(finished(out).values(), baselines)
     print(summary_text(found))
     if path:
         path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
