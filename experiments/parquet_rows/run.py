@@ -36,15 +36,15 @@ KINDS = {"region": 12, "product": 300}
 EPOCHS = {"streamed": 1, "resident": 3}
 
 
-def write_parts(folder: Path, rows: int, part: int) -> None:
-    """Writes parts with 18 numbers, some with gaps, two categories, and a target."""
+def write_parts(folder: Path, rows: int, part: int, count_numbers: int = NUMBERS) -> None:
+    """Writes parts with numbers, some with gaps, two categories, and a target."""
     folder.mkdir(parents=True)
-    weights = np.random.default_rng(0).normal(size=NUMBERS).astype(np.float32)
+    weights = np.random.default_rng(0).normal(size=count_numbers).astype(np.float32)
     words = {name: np.array([f"{name} {i}" for i in range(n)]) for name, n in KINDS.items()}
     for number, first in enumerate(range(0, rows, part)):
         rng = np.random.default_rng([1, number])
         count = min(part, rows - first)
-        numbers = rng.standard_normal((count, NUMBERS), np.float32)
+        numbers = rng.standard_normal((count, count_numbers), np.float32)
         codes = {name: rng.integers(0, kinds, count) for name, kinds in KINDS.items()}
         signal = numbers @ weights + 3 * (codes["region"] == 1) + rng.normal(size=count)
         columns = {
