@@ -67,11 +67,25 @@ def test_a_parquet_folder_trains_beside_its_first_parts(experiment, tmp_path):
     measured = experiment("parquet_rows").measure(
         6000, 2000, part=1000, limit=0, work=tmp_path
     )
-    assert (measured["parts"], measured["streamed"]["rows"]) == (6, 5400)
+    (streamed,) = measured["streamed"]
+    assert (measured["parts"], streamed["rows"]) == (6, 5400)
     assert [each["rows"] for each in measured["resident"]] == [1800, 1800]
     assert measured["encoding"]["anonymous_peak"] > 0
-    assert measured["streamed"]["val_accuracy"] > 0.6
+    assert streamed["val_accuracy"] > 0.6
     assert measured["ratio of rows_per_second"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_workers_of_limited_memory_train_as_one_process(experiment, tmp_path):
+    measured = experiment("parquet_rows", "joint").measure(
+        6000, 8, part=1500, workers=2, limit=2_500_000_000, work=tmp_path
+    )
+    joint = measured["joint"]
+    assert len(joint["anonymous_peaks"]) == 2
+    assert max(joint["anonymous_peaks"]) <= joint["anonymous_peak_together"]
+    assert measured["encoded_bytes"] > 4 * 6000 * 10
+    assert measured["difference of weights"] < 1e-4
     assert list(tmp_path.iterdir()) == []
 
 
