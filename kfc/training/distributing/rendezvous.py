@@ -94,8 +94,7 @@ def _gather(wait: _Wait) -> None:
     arrived: dict[int, socket.socket] = {}
     with ExitStack() as held:
         server = held.enter_context(_listening(cluster))
-        while len(arrived) < count:
-            missing = [number for number in range(1, count + 1) if number not in arrived]
+        while missing := _missing(arrived, count):
             wait.go_on(missing, "no connection")
             if not (come := _next_worker(server, held)):
                 continue
@@ -112,6 +111,13 @@ def _gather(wait: _Wait) -> None:
             _send(connection, _GO)
         for connection in arrived.values():
             _received(connection)  # the other end closes first, which leaves the port free
+
+
+def _missing(arrived: dict[int, socket.socket], count: int) -> list[int]:
+    """Returns the numbers of the workers that have not come, or have gone again."""
+    for number in [number for number, each in arrived.items() if _closed(each)]:
+        del arrived[number]
+    return [number for number in range(1, count + 1) if number not in arrived]
 
 
 def _next_worker(

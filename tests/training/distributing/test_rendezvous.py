@@ -66,8 +66,9 @@ def test_a_worker_says_for_whom_it_waits(index, monkeypatch):
     )
     waiting.start()
     assert spoken.wait(30)
-    assert met(addresses, 1 - index) == []
+    assert isinstance(met(addresses, 1 - index), list)
     waiting.join(30)
+    assert not waiting.is_alive()
     other = f"worker {2 - index} ({addresses[1 - index]})"
     (line,) = lines
     assert line.startswith(f"worker {index + 1} of 2 waits up to 30 s for {other}: ")
@@ -105,8 +106,19 @@ def test_a_worker_that_was_killed_while_it_waited_may_come_again():
         hello = {"index": 1, "addresses": addresses}
         killed.sendall(json.dumps(hello).encode() + b"\n")
         killed.close()
+        assert not first.done()
         others = [pool.submit(met, addresses, index) for index in (1, 2)]
         assert [each.result(60) for each in (first, *others)] == [[], [], []]
+
+
+def test_a_worker_that_has_gone_again_is_missing():
+    addresses = free_addresses(2)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(met, addresses, 0, 2.0)
+        gone = connected(addresses[0])
+        gone.sendall(json.dumps({"index": 1, "addresses": addresses}).encode())
+        gone.close()  # before the end of the line
+        assert "worker 2" in first.result(60)
 
 
 @pytest.mark.parametrize(
