@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 from run import write_parts
 
-ROWS = 4_000_000
+ROWS = 2_500_000
 NUMBERS = 180  # columns of numbers, beside two categories
 PART = 250_000  # rows of a part
-LIMIT = 1_400_000_000  # bytes, for each worker
-STACK = 2_000_000  # bytes; with the usual 8 MB, stacks of threads are half of the limit
+LIMIT = 1_800_000_000  # bytes, for each worker
+STACK = 2_000_000  # bytes; the usual 8 MB for each thread would be much of the limit
 WORKERS = 2
 _START = "import sys; from kfc.cli import main; main(sys.argv[1:])"
 _SECONDS = 0.01  # between two looks at the memory
