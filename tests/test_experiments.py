@@ -77,9 +77,18 @@ def test_a_parquet_folder_trains_beside_its_first_parts(experiment, tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_of_limited_memory_train_as_one_process(experiment, tmp_path):
+def test_the_seconds_of_a_streamed_epoch_have_parts(experiment, tmp_path):
+    measured = experiment("parquet_rows", "clocks").measure(6000, part=1500, work=tmp_path)
+    seconds = measured["seconds"]
+    assert len(seconds) == 5
+    assert all(wall > 0 for wall, _ in seconds.values())
+    assert measured["rows"] == 5400
+
+
+@pytest.mark.slow
+def test_workers_train_together_as_one_process(experiment, tmp_path):
     measured = experiment("parquet_rows", "joint").measure(
-        6000, 8, part=1500, workers=2, limit=2_500_000_000, work=tmp_path
+        6000, 8, part=1500, workers=2, work=tmp_path
     )
     joint = measured["joint"]
     assert len(joint["anonymous_peaks"]) == 2
