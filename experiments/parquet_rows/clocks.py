@@ -43,7 +43,7 @@ class Clocks:
     def seconds(self) -> dict[str, list[float]]:
         """Returns the seconds of the clock and of the processor by name."""
         return {
-            name: [round(wall, 2), round(self.processor[name], 2)]
+            name: [round(wall, 6), round(self.processor[name], 6)]
             for name, wall in self.wall.items()
         }
 
