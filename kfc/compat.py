@@ -304,27 +304,36 @@ def attributes_of_operation(name: str) -> set[str]:
 def workers_strategy(*, seconds_to_start: int) -> Any:
     """Returns the strategy of the workers that `TF_CONFIG` names, once all have started.
 
-    TensorFlow 2.21.0, `CollectiveAllReduceExtended._check_health_interval`, `_timeout`,
-    `_retry_limit` and `_initial_timeout`: a thread asks each worker whether it lives, every
-    30 seconds with three attempts of 10 seconds each, and by default the strategy waits for
-    ever for a worker that has not started. The defaults find a dead worker in a minute.
+    TensorFlow 2.21.0, `Context.configure_coordination_service`: a worker waits an hour for
+    the first one, unless this is called before the strategy would call it. The first worker
+    waits an hour for the others in any case, and every wait holds the interpreter's lock.
 
-    Test: `test_the_settings_of_the_health_check_exist`.
+    Test: `test_a_worker_waits_for_the_first_one_as_long_as_it_is_told`.
 
     Args:
         seconds_to_start: Seconds to wait for the other workers.
 
     Raises:
-        RuntimeError: If TensorFlow has run an operation before, or a worker does not start.
+        RuntimeError: If TensorFlow has run an operation before.
+        tf.errors.OpError: If a worker does not start.
     """
     import tensorflow as tf
     from tensorflow.python.distribute import collective_all_reduce_strategy as strategies
+    from tensorflow.python.distribute import multi_worker_util
+    from tensorflow.python.eager import context
 
-    extended = strategies.CollectiveAllReduceExtended
-    extended._check_health_interval = 3
-    extended._check_health_timeout = 4
-    extended._check_health_retry_limit = 2
-    extended._check_health_initial_timeout = seconds_to_start
+    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec()
+    job = strategies.coordination_config_pb2.CoordinatedJob
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=multi_worker_util.coordination_leader(cluster),
+        cluster_register_timeout_in_ms=1000 * seconds_to_start,
+        coordinated_jobs=[
+            job(name=name, num_tasks=cluster.num_tasks(name))
+            for name in ("chief", "worker")
+            if name in cluster.jobs
+        ],
+    )
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 

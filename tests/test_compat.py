@@ -3,9 +3,11 @@
 import ast
 import importlib
 import inspect
+import os
 import pathlib
 import pkgutil
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from tensorflow.python.eager import context
 
 import kfc
 from kfc import compat
+from kfc.system import config_text
 
 PACKAGE = pathlib.Path(kfc.__file__).parent
 
@@ -224,13 +227,21 @@ def test_an_operation_declares_its_attributes():
     assert "_output_shapes" not in declared
 
 
-def test_the_settings_of_the_health_check_exist():
-    from tensorflow.python.distribute import collective_all_reduce_strategy as strategies
-
-    kind, interval = strategies.CollectiveAllReduceExtended, "_check_health_interval"
-    names = ("_timeout", "_retry_limit", "_initial_timeout")
-    assert all(hasattr(kind, f"_check_health{name}") for name in (*names, "_interval"))
-    assert f"self.{interval}" in inspect.getsource(kind._check_health)
+def test_a_worker_waits_for_the_first_one_as_long_as_it_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        nobody, port = taken.getsockname()[1], own.getsockname()[1]
+    script = "from kfc.compat import workers_strategy as w; w(seconds_to_start=1)"
+    config = config_text((f"127.0.0.1:{nobody}", f"127.0.0.1:{port}"), 1)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TF_CONFIG": config},
+        capture_output=True,
+        text=True,
+        timeout=300,  # by default it waits an hour
+    )
+    assert done.returncode == 1
+    assert "DeadlineExceededError" in done.stderr
 
 
 def test_a_loop_in_a_graph_sums_over_replicas():

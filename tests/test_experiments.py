@@ -67,11 +67,34 @@ def test_a_parquet_folder_trains_beside_its_first_parts(experiment, tmp_path):
     measured = experiment("parquet_rows").measure(
         6000, 2000, part=1000, limit=0, work=tmp_path
     )
-    assert (measured["parts"], measured["streamed"]["rows"]) == (6, 5400)
+    (streamed,) = measured["streamed"]
+    assert (measured["parts"], streamed["rows"]) == (6, 5400)
     assert [each["rows"] for each in measured["resident"]] == [1800, 1800]
     assert measured["encoding"]["anonymous_peak"] > 0
-    assert measured["streamed"]["val_accuracy"] > 0.6
+    assert streamed["val_accuracy"] > 0.6
     assert measured["ratio of rows_per_second"] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_seconds_of_a_streamed_epoch_have_parts(experiment, tmp_path):
+    measured = experiment("parquet_rows", "clocks").measure(6000, part=1500, work=tmp_path)
+    seconds = measured["seconds"]
+    assert len(seconds) == 5
+    assert all(wall > 0 for wall, _ in seconds.values())
+    assert measured["rows"] == 5400
+
+
+@pytest.mark.slow
+def test_workers_train_together_as_one_process(experiment, tmp_path):
+    measured = experiment("parquet_rows", "joint").measure(
+        6000, 8, part=1500, workers=2, work=tmp_path
+    )
+    joint = measured["joint"]
+    assert len(joint["anonymous_peaks"]) == 2
+    assert max(joint["anonymous_peaks"]) <= joint["anonymous_peak_together"]
+    assert measured["encoded_bytes"] > 4 * 6000 * 10
+    assert measured["difference of weights"] < 1e-4
     assert list(tmp_path.iterdir()) == []
 
 

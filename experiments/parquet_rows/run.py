@@ -2,11 +2,13 @@
 
 A synthetic table in parts is encoded and trained on for one epoch in processes that may hold
 `--limit` bytes of data; the same network trains on some of the parts in memory before and
-after it. Prints seconds, rows per second and peaks of memory. With `--workers 1 2 4` so many
+after it, so that other work on the machine slows both. Prints seconds, rows per second and
+peaks of memory, and `--rounds` repeats the trainings. With `--workers 1 2 4` so many
 processes encode the table together, in caches of their own, and nothing is trained.
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -36,15 +38,15 @@ KINDS = {"region": 12, "product": 300}
 EPOCHS = {"streamed": 1, "resident": 3}
 
 
-def write_parts(folder: Path, rows: int, part: int) -> None:
-    """Writes parts with 18 numbers, some with gaps, two categories, and a target."""
+def write_parts(folder: Path, rows: int, part: int, count_numbers: int = NUMBERS) -> None:
+    """Writes parts with numbers, some with gaps, two categories, and a target."""
     folder.mkdir(parents=True)
-    weights = np.random.default_rng(0).normal(size=NUMBERS).astype(np.float32)
+    weights = np.random.default_rng(0).normal(size=count_numbers).astype(np.float32)
     words = {name: np.array([f"{name} {i}" for i in range(n)]) for name, n in KINDS.items()}
     for number, first in enumerate(range(0, rows, part)):
         rng = np.random.default_rng([1, number])
         count = min(part, rows - first)
-        numbers = rng.standard_normal((count, NUMBERS), np.float32)
+        numbers = rng.standard_normal((count, count_numbers), np.float32)
         codes = {name: rng.integers(0, kinds, count) for name, kinds in KINDS.items()}
         signal = numbers @ weights + 3 * (codes["region"] == 1) + rng.normal(size=count)
         columns = {
@@ -153,8 +155,10 @@ def in_processes(
     return found
 
 
-def measure(rows: int, resident: int, *, part: int, limit: int, work: Path | None) -> dict:
-    """Returns the measurements by form, and the ratios of the speeds."""
+def measure(
+    rows: int, resident: int, *, part: int, limit: int, work: Path | None, rounds: int = 1
+) -> dict:
+    """Returns the measurements by form, and the ratios of the speeds within each round."""
     found: dict = {"rows": rows, "limit_bytes": limit}
     with tempfile.TemporaryDirectory(dir=work) as place:
         folders, cache = {form: Path(place) / form for form in EPOCHS}, Path(place) / "cache"
@@ -171,12 +175,16 @@ def measure(rows: int, resident: int, *, part: int, limit: int, work: Path | Non
             return result
 
         found["encoding"] = in_process("encode", "streamed")
-        before = in_process("train", "resident")
-        found["streamed"] = in_process("train", "streamed")
-        found["resident"] = [before, in_process("train", "resident")]
+        found |= {"streamed": [], "resident": [in_process("train", "resident")]}
+        for _ in range(rounds):
+            found["streamed"].append(in_process("train", "streamed"))
+            found["resident"].append(in_process("train", "resident"))
     for speed in ("rows_per_second", "rows_per_cpu_second"):
-        in_memory = statistics.mean(each[speed] for each in found["resident"])
-        found[f"ratio of {speed}"] = round(found["streamed"][speed] / in_memory, 3)
+        streamed, in_memory = ([x[speed] for x in found[form]] for form in EPOCHS)
+        around = [statistics.mean(pair) for pair in itertools.pairwise(in_memory)]
+        ratios = [round(a / b, 3) for a, b in zip(streamed, around, strict=True)]
+        found[f"ratios of {speed}"] = ratios
+        found[f"ratio of {speed}"] = round(statistics.median(ratios), 3)
     return found
 
 
@@ -209,11 +217,12 @@ if __name__ == "__main__":
     parser.add_argument("--part", type=int, default=PART, help="rows of a part")
     parser.add_argument("--limit", type=int, default=LIMIT, help="bytes; 0 for no limit")
     parser.add_argument("--work", type=Path, help="folder for the files, by default /tmp")
+    parser.add_argument("--rounds", type=int, default=1, help="of the trainings")
     parser.add_argument("--workers", type=int, nargs="+", help="numbers of processes")
     options = parser.parse_args()
     sizes = {"part": options.part, "limit": options.limit, "work": options.work}
     if options.workers:
         found = share(options.rows, options.workers, **sizes)
     else:
-        found = measure(options.rows, options.resident, **sizes)
+        found = measure(options.rows, options.resident, rounds=options.rounds, **sizes)
     print(json.dumps(found, indent=1))

@@ -21,8 +21,8 @@ from kfc.cli import (
     spec_commands,
 )
 from kfc.cli.arguments import with_ray_address
-from kfc.errors import KfcError
-from kfc.system import standard_streams
+from kfc.errors import Finding, KfcError, SpecError
+from kfc.system import memory, standard_streams
 
 app = typer.Typer(
     help="Train, verify, tune and export dense networks that a one-page spec describes.",
@@ -94,11 +94,21 @@ def main(arguments: list[str] | None = None) -> None:
             for finding in error.findings:
                 print(f"error: {finding.labelled()}", file=sys.stderr)
             sys.exit(error.exit_code)
+        except MemoryError as error:
+            print(f"error: {_too_large(error).labelled()}", file=sys.stderr)
+            sys.exit(SpecError.exit_code)
         except Exception:
             traceback.print_exc()
             bug = "This is a bug in kfc; please report it with the lines above."
             print(bug, file=sys.stderr)
             sys.exit(1)
+
+
+def _too_large(error: MemoryError) -> Finding:
+    """Returns the finding about a command that needs more memory than it may have."""
+    remedy = "Use a machine or a limit with more, data.stream: always, or fewer data.rows."
+    expected = f"a command that fits in {memory.limit_bytes() / 1e9:.1f} GB"
+    return Finding("memory", expected, str(error) or "no memory left", remedy)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -23,6 +23,7 @@ from kfc.training.distributing import (
     OneReplica,
     choose_distribution,
     join_cluster,
+    meet_workers,
     own_tables,
     replicas_for,
 )
@@ -127,6 +128,8 @@ def start_for_spec(
             options.
         PluginError: If a plug-in cannot be imported.
     """
+    if distributed:
+        meet_workers(spec)
     threads = tensorflow_startup.start_tensorflow(
         spec.training.threads,
         insist=insist_on_threads,

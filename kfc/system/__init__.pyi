@@ -18,6 +18,7 @@ from .regular_files import open_file as open_file
 from .shared_work import SharedWork as SharedWork
 from .shared_work import piece_name as piece_name
 from .signals import Interrupts as Interrupts
+from .signals import ended_by_signals as ended_by_signals
 from .signals import hint_on_interrupt as hint_on_interrupt
 from .standard_streams import progress_console as progress_console
 from .tensorflow_startup import import_tensorflow as import_tensorflow

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kfc.errors import DataError, Finding
+from kfc.system.aligned import aligned_bytes
 from kfc.system.regular_files import open_descriptor
 
 _GAP_BYTES = 1 << 14  # 16 KiB; a smaller gap between two rows is read with them
@@ -160,9 +161,12 @@ class FileRows:
         """Reads the values of a part of the array, with the bytes between them."""
         part = Place("", self.place.dtype, offset, shape, strides)
         low, high = _reach(part)
-        content = np.empty(high - low, np.uint8)
+        content = aligned_bytes(high - low)
         self._fill(content.data, offset + low)
-        return np.ndarray(shape, part.dtype, content.data, -low, strides)
+        values = np.ndarray(shape, part.dtype, content.data, -low, strides)
+        if values.flags.c_contiguous:  # which TensorFlow may read in place
+            return content.view(part.dtype).reshape(shape)
+        return values
 
     def _fill(self, content: memoryview, offset: int) -> None:
         path, done = self.place.path, 0

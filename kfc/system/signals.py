@@ -77,3 +77,22 @@ def hint_on_interrupt(say: Callable[[str], None], how: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, DiskError, WorkerError):
         say(f"Interrupted: {how}.")
         raise
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the process at once within the `with` block.
+
+    Python's handlers do not run while a library waits with the interpreter's lock. An ignored
+    signal stays ignored.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for changed, handler in before.items():
+            signal.signal(changed, handler)

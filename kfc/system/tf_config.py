@@ -20,6 +20,7 @@ from kfc.errors import Finding, SpecError
 VARIABLE = "TF_CONFIG"
 
 _ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9a-fA-F:.]+\]:\d{1,5}")
+_LAST_PORT = 65535
 _ONLY_WATCH = ("evaluator",)
 """Tasks that take part in no step; kfc evaluates on the workers."""
 
@@ -86,13 +87,17 @@ def _cluster(named: Mapping[str, Any], task: Mapping[str, Any]) -> Cluster:
     unknown = sorted(set(named) - {"chief", "master", "worker", *_ONLY_WATCH})
     if unknown:
         raise _wrong("tasks named chief or worker", ", ".join(unknown))
+    jobs = {job: named.get(job) or [] for job in ("chief", "master", "worker")}
+    for job, listed in jobs.items():
+        if not isinstance(listed, list):
+            raise _wrong("a list of addresses", f"{job}: {listed!r}")
     places = [
         (job, number, address)
-        for job in ("chief", "master", "worker")
-        for number, address in enumerate(named.get(job) or ())
+        for job, listed in jobs.items()
+        for number, address in enumerate(listed)
     ]
     for job, number, address in places:
-        if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+        if not isinstance(address, str) or not _is_address(address):
             raise _wrong("addresses such as 10.0.0.1:2222", f"{job} {number}: {address!r}")
     addresses = tuple(address for _, _, address in places)
     if len(set(addresses)) < len(addresses):
@@ -104,6 +109,11 @@ def _cluster(named: Mapping[str, Any], task: Mapping[str, Any]) -> Cluster:
         if (job, place) == (kind, index) and not isinstance(index, bool):
             return Cluster(addresses, number)
     raise _wrong("a task of the cluster", f"type {kind!r}, index {index!r}")
+
+
+def _is_address(text: str) -> bool:
+    found = _ADDRESS.fullmatch(text)
+    return bool(found) and 0 < int(text.rpartition(":")[2]) <= _LAST_PORT
 
 
 def _wrong(expected: str, got: str) -> SpecError:

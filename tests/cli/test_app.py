@@ -169,6 +169,20 @@ def test_a_mistake_ends_with_its_code_and_a_message(run_kfc, arguments, code, me
     assert result.stdout == ""
 
 
+def test_a_command_that_memory_does_not_hold_ends_without_a_trace(monkeypatch, capsys):
+    def too_large(_):
+        np.empty(1 << 60, np.uint8)
+
+    monkeypatch.setattr(app, "app", too_large)
+    with pytest.raises(SystemExit) as end:
+        app.main(["fit"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: memory: expected a command that fits in ")
+    assert "got Unable to allocate 1.00 EiB" in error
+    assert "Traceback" not in error
+
+
 def test_numbers_that_explode_end_with_code_6(run_kfc, folder):
     result = run_kfc("fit", *SMALL, "training.optimizer.learning_rate=1e30", folder=folder)
     assert result.returncode == 6

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kfc.errors import DataError
+from kfc.system.aligned import can_be_shared
 from kfc.system.file_rows import FileRows
 
 RNG = np.random.default_rng(0)
@@ -55,6 +56,14 @@ def test_values_of_any_type_are_read(dtype, tmp_path):
     rows = FileRows.of(x)
     assert rows.between(0, 9).dtype == x.dtype
     np.testing.assert_array_equal(rows.between(0, 9), x[:9])
+
+
+def test_rows_are_read_into_memory_that_tensorflow_may_use(tmp_path):
+    x = mapped(tmp_path)
+    assert can_be_shared(FileRows.of(x).between(7, 30))
+    assert can_be_shared(FileRows.of(x.reshape(100, -1)).between(1, 9))
+    assert not can_be_shared(FileRows.of(x[:, 1:3]).between(7, 30)[:, 0])
+    assert not can_be_shared(FileRows.of(mapped(tmp_path, dtype=">f4")).between(0, 9))
 
 
 def test_rows_far_apart_are_read_by_themselves(tmp_path, monkeypatch):

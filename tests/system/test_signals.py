@@ -1,10 +1,12 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from kfc.system.signals import Interrupts
+from kfc.system.signals import Interrupts, ended_by_signals
 
 
 def send(number):
@@ -106,3 +108,25 @@ def test_a_thread_that_no_signal_reaches_changes_no_handler(handled):
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_process_whose_library_holds_the_interpreter(number):
+    script = (
+        "import signal, ctypes; from kfc.system import ended_by_signals\n"
+        f"signal.signal({int(number)}, lambda *given: None)\n"
+        "with ended_by_signals():\n"
+        "    print('waiting', flush=True)\n"
+        "    ctypes.PyDLL(None).sleep(60)"  # `PyDLL` keeps the interpreter's lock
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(number)
+        assert process.wait(50) == -number
+
+
+def test_signals_have_their_handlers_again_after_the_block():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with ended_by_signals():
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before

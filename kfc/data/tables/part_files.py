@@ -63,7 +63,7 @@ def refusing(
     """
     try:
         yield
-    except DataError:
+    except (DataError, MemoryError):  # pyarrow's is an ArrowException, too
         raise
     except FileNotFoundError as error:
         raise DataError(Finding(str(path), expected, "no such file", remedy)) from error

@@ -8,4 +8,5 @@ from .replicas import StrategyReplicas as StrategyReplicas
 from .replicas import WorkerReplicas as WorkerReplicas
 from .starting import choose_distribution as choose_distribution
 from .starting import join_cluster as join_cluster
+from .starting import meet_workers as meet_workers
 from .starting import replicas_for as replicas_for

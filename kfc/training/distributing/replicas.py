@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +27,7 @@ import tensorflow as tf
 from kfc.compat import sum_over_replicas
 from kfc.errors import Finding, WorkerError
 from kfc.system import Cluster
+from kfc.training.distributing.waiting import wait_for
 
 _LOST = (
     *(tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError),
@@ -240,7 +242,8 @@ class WorkerReplicas(StrategyReplicas):
 
     def _summed(self, values: np.ndarray) -> np.ndarray:
         with self.watched():
-            return np.asarray(self._graph(tf.constant(values)))
+            # Another worker may still encode the rows.
+            return np.asarray(wait_for(partial(self._graph, tf.constant(values))))
 
     def _sum_of_processes(self, values: tf.Tensor) -> tf.Tensor:
         """Returns the sum over processes, whatever the number of their devices."""

@@ -11,10 +11,11 @@ from typing import Literal
 import tensorflow as tf
 
 from kfc.compat import workers_strategy
-from kfc.errors import Finding, WorkerError
+from kfc.errors import Finding, WorkerError, one_line
 from kfc.spec import Spec
-from kfc.system import Cluster, read_cluster
+from kfc.system import Cluster, ended_by_signals, progress_console, read_cluster
 from kfc.training.distributing.distribution_checks import spec_refusals
+from kfc.training.distributing.rendezvous import meet
 from kfc.training.distributing.replicas import OneReplica, StrategyReplicas, WorkerReplicas
 
 SECONDS_TO_START = 600
@@ -38,6 +39,22 @@ def choose_distribution(
         return "multi_worker"
     several = len(tf.config.list_physical_devices("GPU")) > 1
     return "mirrored" if several and not any(spec_refusals(spec)) else "none"
+
+
+def meet_workers(spec: Spec) -> None:
+    """Waits until all workers have started, if the spec trains on several.
+
+    TensorFlow itself waits without a word, so this function is called before it starts.
+
+    Args:
+        spec: Spec with its distribution resolved.
+
+    Raises:
+        WorkerError: If another worker does not start, or has another `TF_CONFIG`.
+        SpecError: If `TF_CONFIG` is wrong.
+    """
+    if spec.training.distribute == "multi_worker" and (cluster := read_cluster()):
+        _meet(cluster)
 
 
 def join_cluster(spec: Spec) -> None:
@@ -74,9 +91,18 @@ def replicas_for(spec: Spec) -> OneReplica:
 
 
 @functools.cache
+def _meet(cluster: Cluster) -> None:
+    def say(line: str) -> None:
+        progress_console().print(one_line(line), soft_wrap=True)
+
+    meet(cluster, seconds=SECONDS_TO_START, say=say)
+
+
+@functools.cache
 def _workers(cluster: Cluster) -> tf.distribute.Strategy:
     try:
-        return workers_strategy(seconds_to_start=SECONDS_TO_START)
+        with ended_by_signals():  # nothing has begun
+            return workers_strategy(seconds_to_start=SECONDS_TO_START)
     except (RuntimeError, tf.errors.OpError) as error:
         raise WorkerError(
             Finding(

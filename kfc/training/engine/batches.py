@@ -109,7 +109,7 @@ class StreamedRows:
         first_row = int(order.min())  # every order has the same windows
         # The last window is padded, since XLA would compile again for another length.
         tensors = [
-            tf.constant(_padded(part[first_row : first_row + rows], self.window_rows))
+            row_tensor(_padded(part[first_row : first_row + rows], self.window_rows))
             for part in self._rows.parts
         ]  # (window rows, ...) each
         # (1, window rows) or (1, orders, window rows)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kfc.data import Rows
 from kfc.system import DiskArray, chunks
 from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
+from kfc.training.engine.row_tensors import row_tensor
 from kfc.training.engine.sizes import EVALUATION_BATCH
 from kfc.training.engine.tensor_inputs import given_variables
 from kfc.training.engine.variables import StatefulVariables, StatelessVariables, Tensors
@@ -52,7 +53,7 @@ class Evaluator:
         # Rows on the disk come in chunks of complete batches, and the metrics add them up.
         for first_row, x in chunks(rows.x, multiple=self.batch_size):
             y = tf.constant(rows.y[first_row : first_row + len(x)])
-            logs, values = function(values, tf.constant(x), y)
+            logs, values = function(values, row_tensor(x), y)
         return defined({name: float(value) for name, value in logs.items()})
 
     def outputs(self, x: np.ndarray | DiskArray) -> np.ndarray:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kfc.data.tables import read_parquet
+from kfc.data.tables.parquet_files import refusing_damage
 from kfc.errors import DataError
 
 TABLE = pa.table({"n": [1, None, 3], "t": ["x", "y", None]})
@@ -94,3 +95,8 @@ def test_names_that_occur_twice_are_refused(tmp_path, refused):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table([[1], [2]], names=["a", "a"]), path)
     assert "'a' for the columns 1 and 2" in refused(path).got
+
+
+def test_too_little_memory_is_no_damage_of_the_file(tmp_path):
+    with pytest.raises(MemoryError), refusing_damage(tmp_path / "part.parquet"):
+        raise pa.ArrowMemoryError("malloc of size 64 failed")
