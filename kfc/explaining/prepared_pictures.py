@@ -26,6 +26,7 @@ _PLAIN_NAME = re.compile(r"\w+")
 _VARINT, _BYTES = 0, 2  # types of a field of a protobuf message
 _INTEGERS = 3  # field of a feature; 1 has bytes and 2 floats
 
+
 class PreparedPictures(NamedTuple):
     """The first rows of a set of pictures.
 
@@ -124,6 +125,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
+        value: Any
         value, place = _varint(message, place)
         if key & 7 == _BYTES:
             place, first = place + value, place
