@@ -52,7 +52,9 @@ Stage = Literal[
     "averaging",
     "parts",
     "learned_parts",
+    "rows",
     "targets",
+    "loss",
     "structure",
     "outputs",
     "start",
@@ -111,6 +113,10 @@ class Check:
         return found
 
 
+_ROW_LABELS = "kfc.data.tables.row_labels"
+_WEIGHTS = "kfc.data.sample_weight"
+_METRICS = "kfc.training.metric_checks"
+_NAMES = "kfc.data.tables.column_names"
 _PREDICTED = "kfc.explaining.predicted_checks"
 _FINITE = "kfc.training.finite_checks"
 _PARTS = "kfc.data.part_checks"
@@ -119,6 +125,10 @@ _TARGETS = "kfc.first_steps.target_checks"
 _STRUCTURE = "kfc.first_steps.structure_checks"
 _OUTPUTS = "kfc.first_steps.output_checks"
 _START = "kfc.first_steps.start_checks"
+_UPDATES = "kfc.first_steps.update_checks"
+_SETTINGS = "kfc.first_steps.setting_checks"
+_ROWS = "kfc.first_steps.model_input_checks"
+_LOSS = "kfc.first_steps.loss_checks"
 _STEPS = "kfc.first_steps.step_checks"
 _SCALED = "kfc.data.scaled_checks"
 _TABLES = "kfc.data.tables.table_source"
@@ -138,10 +148,8 @@ CHECKS = (
     # Rows are about to be read: (spec, their form).
     Check("KFC102", "key_without_effect", "source", SpecError, "kfc.data.source_reading"),
     # The names of a table are read: (names, where).
-    Check("KFC207", "column_name_empty", "names", DataError, "kfc.data.tables.column_names"),
-    Check(
-        "KFC208", "column_name_repeated", "names", DataError, "kfc.data.tables.column_names"
-    ),
+    Check("KFC207", "column_name_empty", "names", DataError, _NAMES),
+    Check("KFC208", "column_name_repeated", "names", DataError, _NAMES),
     # A table is read: (table, target).
     Check("KFC209", "target_column_missing", "table", DataError, _TABLES),
     Check("KFC210", "target_cell_missing", "table", DataError, _TABLES),
@@ -213,12 +221,8 @@ CHECKS = (
     Check("KFC250", "held_out_type", "held_out", DataError, "kfc.data.encoding"),
     Check("KFC251", "held_out_shape", "held_out", DataError, "kfc.data.encoding"),
     # Columns arrange the rows of a table: (table, key, name).
-    Check(
-        "KFC252", "label_column_missing", "row_labels", DataError, "kfc.data.tables.row_labels"
-    ),
-    Check(
-        "KFC253", "label_cell_missing", "row_labels", DataError, "kfc.data.tables.row_labels"
-    ),
+    Check("KFC252", "label_column_missing", "row_labels", DataError, _ROW_LABELS),
+    Check("KFC253", "label_cell_missing", "row_labels", DataError, _ROW_LABELS),
     # Rows are split into the two parts of a fold: (request).
     Check("KFC254", "fold_not_of_rows", "fold", DataError, "kfc.data.fold_splits"),
     Check("KFC255", "too_few_for_folds", "fold", DataError, "kfc.data.fold_splits"),
@@ -235,15 +239,11 @@ CHECKS = (
     # Inputs are scaled, to train on, to measure or to predict: (scaling, x, where, names).
     Check("KFC264", "scaled_not_finite", "scaled", DataError, _SCALED),
     # Sample weights and class weights are combined: (train, spec, task).
-    Check(
-        "KFC265", "sample_weight_all_zero", "weighting", DataError, "kfc.data.sample_weight"
-    ),
-    Check(
-        "KFC103", "class_weight_of_numbers", "weighting", SpecError, "kfc.data.sample_weight"
-    ),
-    Check("KFC104", "class_weight_unknown", "weighting", SpecError, "kfc.data.sample_weight"),
-    Check("KFC105", "class_weight_all_zero", "weighting", SpecError, "kfc.data.sample_weight"),
-    Check("KFC106", "class_weight_overflow", "weighting", SpecError, "kfc.data.sample_weight"),
+    Check("KFC265", "sample_weight_all_zero", "weighting", DataError, _WEIGHTS),
+    Check("KFC103", "class_weight_of_numbers", "weighting", SpecError, _WEIGHTS),
+    Check("KFC104", "class_weight_unknown", "weighting", SpecError, _WEIGHTS),
+    Check("KFC105", "class_weight_all_zero", "weighting", SpecError, _WEIGHTS),
+    Check("KFC106", "class_weight_overflow", "weighting", SpecError, _WEIGHTS),
     # The training of a spec is predicted: (spec, explanation).
     Check("KFC180", "inputs_too_large", "explained", SpecError, _PREDICTED, "warning"),
     Check("KFC181", "weights_too_large", "explained", SpecError, _PREDICTED, "warning"),
@@ -256,13 +256,7 @@ CHECKS = (
     Check("KFC188", "rate_too_small", "explained", SpecError, _PREDICTED, "warning"),
     Check("KFC189", "rate_hardly_reached", "explained", SpecError, _PREDICTED, "warning"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
-    Check(
-        "KFC107",
-        "monitor_undefined",
-        "before_training",
-        DataError,
-        "kfc.training.metric_checks",
-    ),
+    Check("KFC107", "monitor_undefined", "before_training", DataError, _METRICS),
     Check(
         "KFC108",
         "memory_too_small",
@@ -282,13 +276,7 @@ CHECKS = (
         "kfc.training.distributing.distribution_checks",
     ),
     # A search is about to begin: (objective, prepared).
-    Check(
-        "KFC110",
-        "objective_undefined",
-        "before_search",
-        DataError,
-        "kfc.training.metric_checks",
-    ),
+    Check("KFC110", "objective_undefined", "before_search", DataError, _METRICS),
     # Runs are averaged: (runs).
     Check("KFC111", "members_missing", "averaging", SpecError, "kfc.ensembles.ensemble"),
     Check("KFC112", "members_differ", "averaging", SpecError, "kfc.ensembles.ensemble"),
@@ -312,9 +300,16 @@ CHECKS = (
     Check("KFC275", "features_constant", "parts", DataError, _PARTS, "warning"),
     Check("KFC276", "features_repeated", "parts", DataError, _PARTS, "warning"),
     Check("KFC277", "targets_conflict", "parts", DataError, _PARTS, "warning"),
+    Check("KFC266", "value_for_missing", "parts", DataError, _PARTS, "warning"),
     # The doctor has a forest learn them: (parts).
     Check("KFC278", "parts_differ", "learned_parts", DataError, _LEARNED, "warning"),
     Check("KFC279", "targets_unrelated", "learned_parts", DataError, _LEARNED, "warning"),
+    Check(
+        "KFC280", "held_out_targets_differ", "learned_parts", DataError, _LEARNED, "warning"
+    ),
+    # A plain Keras model gets its rows: (subject).
+    Check("KFC291", "value_not_embedded", "rows", DataError, _ROWS),
+    Check("KFC292", "rows_not_computed", "rows", DataError, _ROWS),
     # A plain Keras model meets its targets: (subject).
     Check("KFC281", "targets_are_text", "targets", DataError, _TARGETS),
     Check("KFC282", "one_hot_for_codes", "targets", DataError, _TARGETS),
@@ -324,16 +319,21 @@ CHECKS = (
     Check("KFC286", "label_out_of_range", "targets", DataError, _TARGETS),
     Check("KFC287", "label_not_binary", "targets", DataError, _TARGETS),
     Check("KFC288", "targets_of_several_classes", "targets", DataError, _TARGETS),
+    Check("KFC289", "code_not_whole", "targets", DataError, _TARGETS),
+    Check("KFC290", "target_outside_loss", "targets", DataError, _TARGETS),
+    Check(
+        "KFC312", "one_output_for_classes", "targets", NumbersError, _OUTPUTS, may_accept=True
+    ),
+    # The loss of a plain Keras model gets right and wrong answers: (subject).
+    Check("KFC361", "loss_not_computed", "loss", NumbersError, _LOSS),
+    Check("KFC362", "loss_arguments_swapped", "loss", NumbersError, _LOSS),
+    Check("KFC363", "loss_ignores_rows", "loss", NumbersError, _LOSS),
+    Check("KFC364", "loss_prefers_wrong", "loss", NumbersError, _LOSS),
     # Layers are looked at: (subject).
     Check("KFC301", "dropout_too_high", "structure", NumbersError, _STRUCTURE, "warning"),
     Check("KFC302", "no_activation", "structure", NumbersError, _STRUCTURE, "warning"),
     Check(
-        "KFC303",
-        "squared_error_for_classes",
-        "structure",
-        NumbersError,
-        _STRUCTURE,
-        "warning",
+        "KFC303", "squared_error_for_classes", "structure", NumbersError, _STRUCTURE, "warning"
     ),
     Check("KFC304", "rows_depend_on_others", "structure", NumbersError, _STRUCTURE, "warning"),
     Check("KFC305", "batch_of_one", "structure", NumbersError, _STRUCTURE, "warning"),
@@ -341,11 +341,13 @@ CHECKS = (
     Check("KFC307", "rate_collapses", "structure", NumbersError, _STRUCTURE, "warning"),
     Check("KFC308", "dropout_on_outputs", "structure", NumbersError, _STRUCTURE, "warning"),
     Check("KFC309", "softmax_hidden", "structure", NumbersError, _STRUCTURE, "warning"),
+    Check("KFC351", "rate_not_positive", "structure", NumbersError, _SETTINGS),
+    Check("KFC352", "frozen_untrained", "structure", NumbersError, _SETTINGS, "warning"),
+    Check("KFC353", "norm_of_one", "structure", NumbersError, _SETTINGS, "warning"),
+    Check("KFC354", "average_too_slow", "structure", NumbersError, _SETTINGS, "warning"),
+    Check("KFC355", "label_smoothing_high", "structure", NumbersError, _SETTINGS, "warning"),
     # A plain Keras model meets its loss: (subject).
     Check("KFC311", "softmax_of_one", "outputs", NumbersError, _OUTPUTS, may_accept=True),
-    Check(
-        "KFC312", "one_output_for_classes", "outputs", NumbersError, _OUTPUTS, may_accept=True
-    ),
     Check("KFC313", "relu_output", "outputs", NumbersError, _OUTPUTS, may_accept=True),
     Check("KFC314", "sigmoid_for_classes", "outputs", NumbersError, _OUTPUTS, may_accept=True),
     Check("KFC315", "softmax_twice", "outputs", NumbersError, _OUTPUTS, may_accept=True),
@@ -356,25 +358,36 @@ CHECKS = (
         "KFC317", "logits_within_bounds", "outputs", NumbersError, _OUTPUTS, may_accept=True
     ),
     Check("KFC318", "target_out_of_reach", "outputs", NumbersError, _OUTPUTS, may_accept=True),
+    Check("KFC319", "output_outside_loss", "outputs", NumbersError, _OUTPUTS),
+    Check("KFC310", "outputs_unused", "outputs", NumbersError, _OUTPUTS, "warning"),
+    Check("KFC320", "binary_loss_for_classes", "outputs", NumbersError, _OUTPUTS, "warning"),
     # The untrained network has computed some rows: (start).
     Check("KFC321", "start_not_finite", "start", NumbersError, _START, may_accept=True),
     Check("KFC322", "gradient_missing", "start", NumbersError, _START, may_accept=True),
     Check("KFC323", "units_identical", "start", NumbersError, _START, may_accept=True),
+    Check("KFC356", "loss_hardly_changes", "start", NumbersError, _START, "warning"),
+    Check("KFC357", "one_number_passes", "start", NumbersError, _START, "warning"),
     Check("KFC324", "target_unscaled", "start", NumbersError, _START, "warning"),
     Check("KFC325", "start_loss_high", "start", NumbersError, _START, "warning"),
     Check("KFC326", "units_dead", "start", NumbersError, _START, "warning"),
     Check("KFC327", "units_saturated", "start", NumbersError, _START, "warning"),
     Check("KFC328", "gradient_vanishes", "start", NumbersError, _START, "warning"),
     Check("KFC329", "gradient_explodes", "start", NumbersError, _START, "warning"),
-    Check("KFC330", "update_too_large", "start", NumbersError, _START, "warning"),
-    Check("KFC331", "update_too_small", "start", NumbersError, _START, "warning"),
+    Check("KFC330", "update_too_large", "start", NumbersError, _UPDATES, "warning"),
+    Check("KFC331", "update_too_small", "start", NumbersError, _UPDATES, "warning"),
     Check("KFC332", "penalty_dominates", "start", NumbersError, _START, "warning"),
-    Check("KFC333", "decay_dominates", "start", NumbersError, _START, "warning"),
+    Check("KFC333", "decay_dominates", "start", NumbersError, _UPDATES, "warning"),
+    Check("KFC358", "option_stops_updates", "start", NumbersError, _UPDATES, "warning"),
+    Check("KFC359", "steps_too_few", "start", NumbersError, _UPDATES, "warning"),
+    Check("KFC360", "momentum_too_long", "start", NumbersError, _UPDATES, "warning"),
     # A copy of it has made some steps: (steps).
     Check("KFC341", "steps_diverge", "steps", NumbersError, _STEPS, "warning"),
     Check("KFC342", "output_constant", "steps", NumbersError, _STEPS, may_accept=True),
     Check("KFC343", "one_batch_not_learned", "steps", NumbersError, _STEPS, "warning"),
     Check("KFC344", "signal_grows", "steps", NumbersError, _STEPS, "warning"),
     Check("KFC345", "inputs_too_small", "steps", NumbersError, _STEPS, "warning"),
+    Check("KFC346", "weights_vanish", "steps", NumbersError, _STEPS, "warning"),
+    Check("KFC347", "weights_stand_still", "steps", NumbersError, _STEPS, "warning"),
+    Check("KFC348", "target_too_small", "steps", NumbersError, _STEPS, "warning"),
 )
 """Every check, in the order in which the checks of a stage run."""

@@ -417,7 +417,7 @@ OF_STEPS = {
     "softmax_of_one": examined(
         "outputs", y=Y % 2, loss="binary_crossentropy", output=(1, "softmax")
     ),
-    "one_output_for_classes": examined("outputs", y=Y, loss=SPARSE, output=(1, "sigmoid")),
+    "one_output_for_classes": examined("targets", y=Y, loss=SPARSE, output=(1, "sigmoid")),
     "relu_output": examined("outputs", y=Y, loss=SPARSE, output=(3, "relu")),
     "sigmoid_for_classes": examined("outputs", y=Y, loss=SPARSE, output=(3, "sigmoid")),
     "softmax_twice": examined(
@@ -484,8 +484,93 @@ OF_STEPS = {
         optimizer=lambda: keras_optimizer("SGD", 1e-9),
     ),
     "inputs_too_small": examined("steps", "steps", x=1e-4 * X),
+    "value_for_missing": of_parts(x=changed(X, (slice(5), 2), -999.0)),
+    "held_out_targets_differ": of_parts(
+        "learned_parts",
+        x=LONG,
+        y=np.int64(3 * LONG[:, 0]),
+        others={"test rows": (LONG[:90], np.int64(3 * LONG[:90, 0] + 1) % 3)},
+    ),
+    "value_not_embedded": examined("rows", layers=lambda: [keras_layer("Embedding", 3, 2)]),
+    "rows_not_computed": examined("rows", x=X[:, :3]),
+    "code_not_whole": examined("targets", y=Y / 2, loss=SPARSE, output=(3, None)),
+    "target_outside_loss": examined("targets", y=X[:, 0] - 0.5, loss="poisson"),
+    "loss_not_computed": examined("loss", loss=lambda: lambda true, guess: true @ guess),
+    "loss_arguments_swapped": examined(
+        "loss", y=np.eye(3)[Y], loss=lambda: swapped(DENSE), output=(3, "softmax")
+    ),
+    "loss_ignores_rows": examined(
+        "loss", loss=lambda: lambda true, guess: (true[:, 0] - guess) ** 2
+    ),
+    "loss_prefers_wrong": examined(
+        "loss", loss=lambda: lambda true, guess: -abs(true - guess)
+    ),
+    "output_outside_loss": examined("outputs", loss="poisson"),
+    "outputs_unused": examined(
+        "outputs", y=Y, loss=SPARSE, output=(9, "softmax"), num_classes=3
+    ),
+    "binary_loss_for_classes": examined(
+        "outputs", y=np.eye(3)[Y], loss="binary_crossentropy", output=(3, "softmax")
+    ),
+    "rate_not_positive": examined("structure", optimizer=lambda: keras_optimizer("SGD", 0.0)),
+    "frozen_untrained": examined("structure", layers=lambda: [dense(8, trainable=False)]),
+    "norm_of_one": examined(
+        "structure", layers=lambda: [dense(1), keras_layer("LayerNormalization")]
+    ),
+    "average_too_slow": examined(
+        "structure",
+        layers=lambda: [dense(8), keras_layer("BatchNormalization", momentum=0.9999)],
+        steps=100,
+    ),
+    "label_smoothing_high": examined(
+        "structure", y=np.eye(3)[Y], loss=lambda: smoothed(0.9), output=(3, "softmax")
+    ),
+    "loss_hardly_changes": examined("start", "start", loss=lambda: huber(1e-6)),
+    "one_number_passes": examined(
+        "start", "start", layers=lambda: [dense(1, "tanh")], y=X[:, :3], output=(3, None)
+    ),
+    "option_stops_updates": examined(
+        "start",
+        "start",
+        optimizer=lambda: keras_optimizer("SGD", 0.1, global_clipnorm=1e-7),
+        steps=100,
+    ),
+    "steps_too_few": examined(
+        "start", "start", optimizer=lambda: keras_optimizer("Adam", 0.001), steps=1
+    ),
+    "momentum_too_long": examined(
+        "start", "start", optimizer=lambda: keras_optimizer("SGD", 0.1, momentum=0.9999)
+    ),
+    "weights_vanish": examined(
+        "steps", "steps", optimizer=lambda: keras_optimizer("SGD", 0.1, weight_decay=5.0)
+    ),
+    "weights_stand_still": examined(
+        "steps", "steps", optimizer=lambda: keras_optimizer("SGD", 1e-12)
+    ),
+    "target_too_small": examined(
+        "steps", "steps", y=1e-6 * X[:, 0], optimizer=lambda: keras_optimizer("Adam", 0.001)
+    ),
 }
 TRIGGERS |= OF_STEPS
+
+
+def swapped(name):
+    import keras
+
+    loss = getattr(keras.losses, name)
+    return lambda true, guess: loss(guess, true)
+
+
+def smoothed(share):
+    import keras
+
+    return keras.losses.CategoricalCrossentropy(label_smoothing=share)
+
+
+def huber(delta):
+    import keras
+
+    return keras.losses.Huber(delta=delta)
 
 
 def from_logits(name):

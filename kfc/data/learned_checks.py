@@ -7,6 +7,7 @@ scaling, and no setting changes its findings here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +20,13 @@ from kfc.errors import Finding
 from kfc.findings import find_by, run_checks
 
 _MOST_ROWS = 2000  # of each part: the AUC is then known to 0.01
+_PART_ROWS = 1000  # of each of two parts, whose AUC is then known to 0.013
 _LEAST_ROWS = 50
 _TREES = 60
 _DRIFT = 0.75  # AUC: three of four pairs of rows are ranked right
 _ERRORS = 4.0  # standard errors of an AUC of 0.5 that chance does not reach
 _RELATED = 3.0  # standard errors above chance of targets that inputs tell
+_CLEAR = 0.3  # of a score, by which it must be lower in other rows
 _VISIBLE = 0.2  # AUC - 0.5 that must be excluded: AUC 0.7, or a correlation of 0.4
 _MOST_COLUMNS = 200  # of which each is compared with the target
 _CLASSES = 3  # the most frequent ones, each against all others
@@ -41,6 +44,12 @@ def check_learned(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, 
         The findings, which are warnings.
     """
     found = run_checks("learned_parts", parts, accept=accept)
+    drifted = {each.where for each in found if each.name == "parts_differ"}
+    found = tuple(
+        each
+        for each in found  # of other inputs other targets follow
+        if each.name != "held_out_targets_differ" or each.where not in drifted
+    )
     if parts.of_table or parts.pixels or parts.train.on_disk:
         return found
     columns = PlainColumns.of(parts.train)
@@ -60,7 +69,7 @@ def parts_differ(parts: Parts) -> list[Finding]:
     """
     found = []
     for where, rows in parts.others.items() if not parts.by_time else ():
-        x = [_some(part) for part in (parts.train, rows)]
+        x = [_some(part, _PART_ROWS) for part in (parts.train, rows)]
         sizes = [len(each) for each in x]
         if min(sizes) < _LEAST_ROWS:
             continue
@@ -99,8 +108,69 @@ def targets_unrelated(parts: Parts) -> Finding | None:
     )
 
 
-def _some(rows: Rows) -> np.ndarray:
-    x = np.asarray(rows.take(evenly(len(rows), _MOST_ROWS)).x[:])
+def held_out_targets_differ(parts: Parts) -> list[Finding]:
+    """Finds held-out rows whose targets do not follow from the inputs as those of training do.
+
+    A forest that has learned the training rows predicts them no better than by chance: their
+    targets are in another order, or their classes have other numbers.
+    """
+    found: list[Finding] = []
+    x, y = _some(parts.train), _some_targets(parts.train)
+    others = {where: rows for where, rows in parts.others.items() if len(rows) >= _LEAST_ROWS}
+    if len(x) < _LEAST_ROWS or not others or parts.by_time or np.ptp(y) == 0:
+        return found
+    score, predict = _learned_score(x, y, of_classes=bool(parts.class_names))
+    for where, rows in others.items():
+        there = _score(predict(_some(rows)), _some_targets(rows), bool(parts.class_names))
+        error = _ERRORS / np.sqrt(len(_some_targets(rows)))
+        if there < min(error, score / 2) and score - there > max(_CLEAR, error):
+            found.append(
+                Finding(
+                    where,
+                    "targets that depend on the inputs as those of the training rows",
+                    f"targets that a small forest predicts with a score of {there:.2f}, in "
+                    f"training rows {score:.2f}; chance gives 0",
+                    "Check the order of these targets, and the numbers of their classes.",
+                    evidence={"score": there, "training_score": score, "rows": len(rows)},
+                )
+            )
+    return found
+
+
+def _learned_score(
+    x: np.ndarray, y: np.ndarray, *, of_classes: bool
+) -> tuple[float, Callable[[np.ndarray], np.ndarray]]:
+    """Returns the score of a forest on half of the rows, having learned the other half.
+
+    Its predictions are those of one forest for all classes.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    kind = ExtraTreesClassifier if of_classes else ExtraTreesRegressor
+    forest = kind(_TREES, min_samples_leaf=3, random_state=_SEED)
+    order = np.random.default_rng(_SEED).permutation(len(x))
+    first, second = order[: len(x) // 2], order[len(x) // 2 :]
+    forest.fit(x[first], y[first])
+    return _score(forest.predict(x[second]), y[second], of_classes), forest.predict
+
+
+def _score(guess: np.ndarray, y: np.ndarray, of_classes: bool) -> float:
+    """Returns Cohen's kappa of classes, or the rank correlation of numbers; chance gives 0.
+
+    Cohen, "A coefficient of agreement for nominal scales", 1960,
+    https://doi.org/10.1177/001316446002000104.
+    """
+    if of_classes:
+        from sklearn.metrics import cohen_kappa_score
+
+        return float(np.nan_to_num(cohen_kappa_score(y, guess)))
+    from scipy.stats import spearmanr
+
+    return float(np.nan_to_num(spearmanr(guess, y).statistic))
+
+
+def _some(rows: Rows, most: int = _MOST_ROWS) -> np.ndarray:
+    x = np.asarray(rows.take(evenly(len(rows), most)).x[:])
     return np.nan_to_num(x.reshape(len(x), -1).astype(np.float32))
 
 

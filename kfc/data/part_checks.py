@@ -29,6 +29,8 @@ _SORTED = 0.1  # changes of the class from row to row, of those of a random orde
 _ALIKE = 0.9  # correlation of a target with the row before
 _MANY_VALUES = 10  # values of a column whose repetition is no coincidence
 _MOST_CONSTANT = 0.5
+_REPEATED, _FAR = 3, 3.0  # rows with one value, at so many ranges of all others
+_MOST_COLUMNS = 3  # that are named
 _LEAST, _LEAST_SHARE = 10, 0.01  # rows that contradict each other
 _LEAST_ROWS = 50  # below that an order or a share says nothing
 
@@ -284,6 +286,59 @@ def _by_appearance(codes: np.ndarray) -> np.ndarray:
     """Returns codes numbered in the order in which they appear."""
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse.reshape(-1)]
+
+
+def value_for_missing(parts: Parts) -> list[Finding]:
+    """Finds a number far from all others that repeats, as -999 for a missing value.
+
+    Such a number becomes the largest part of the mean and the deviation of its column.
+    """
+    found: list[Finding] = []
+    if parts.pixels:
+        return found
+    x = parts.flat
+    far = _has_far_end(x.astype(np.float32, copy=False))
+    for name, places in parts.columns.items() if far.any() else ():
+        if len(places) == 1 and name not in parts.codes and far[places[0]]:
+            finding = _for_missing(x[:, places[0]], f"training rows, column {name}")
+            found += [finding] if finding else []
+    if not parts.class_names:
+        y = np.asarray(parts.train.y).reshape(len(parts.train), -1)
+        finding = _for_missing(y[:, 0], "targets of the training rows")
+        found += [finding] if finding else []
+    return found[:_MOST_COLUMNS]
+
+
+def _has_far_end(x: np.ndarray) -> np.ndarray:
+    """Returns for each column whether its lowest or highest value is far from all others."""
+    low, high = x.min(axis=0), x.max(axis=0)
+    second = np.max(x, axis=0, where=x < high, initial=-np.inf)
+    next_to_low = np.min(x, axis=0, where=x > low, initial=np.inf)
+    above = (high - second) > _FAR * (second - low)
+    below = (next_to_low - low) > _FAR * (high - next_to_low)
+    return np.asarray(above | below)
+
+
+def _for_missing(column: np.ndarray, where: str) -> Finding | None:
+    values, counts = np.unique(column.astype(np.float64), return_counts=True)
+    if len(values) < _MANY_VALUES:
+        return None
+    low, high = values[1] - values[0], values[-1] - values[-2]
+    place, gap, rest = 0, low, values[-1] - values[1]
+    if high > low:
+        place, gap, rest = -1, high, values[-2] - values[0]
+    if counts[place] < _REPEATED or not gap > _FAR * rest > 0:
+        return None
+    others = values[1:] if place == 0 else values[:-1]
+    return Finding(
+        where,
+        "a missing value as a gap, or filled with a usual one",
+        f"{values[place]:g} in {counts[place]:,} rows, while the others are from "
+        f"{others[0]:g} to {others[-1]:g}",
+        "Make it NaN and fill it, or name it in data.csv.missing_values of a file; drop rows "
+        "without a target.",
+        evidence={"rows": int(counts[place]), "times_range": float(gap / rest)},
+    )
 
 
 def targets_conflict(parts: Parts) -> Finding | None:

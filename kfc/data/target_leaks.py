@@ -18,6 +18,7 @@ from kfc.system import chunks
 
 _SAMPLE = 10_000  # rows that a column must fit before all rows are looked at
 _FEW = 10  # rows outside the most frequent value that a relation needs
+_TWO = 2  # values of a flag
 _REPEATS = 20.0  # rows that chance would let contradict a rule
 _EXCEPTIONS = 0.001  # share of these that may contradict it: real files have typing errors
 _LINEAR = 0.999999  # share of the target's variance that a linear relation explains
@@ -45,8 +46,9 @@ def target_in_column(
 def _of_one_target(encoding: TableEncoding, train: Rows, y: np.ndarray) -> list[Finding]:
     some = np.linspace(0, len(y) - 1, min(len(y), _SAMPLE)).astype(np.int64)
     x_some = np.asarray(train.x[some])
-    # Equal rows say nothing: each column would tell their target.
-    _, once = np.unique(x_some, axis=0, return_index=True)
+    # Equal rows of one target say nothing: each column would tell it.
+    rows = np.c_[x_some, np.unique(y[some], return_inverse=True)[1].reshape(-1)]
+    _, once = np.unique(rows, axis=0, return_index=True)
     found = []
     for name, features in encoding.places.items():
         # Where a number or a date has gaps, they are filled, and the last feature marks them.
@@ -61,12 +63,38 @@ def _of_one_target(encoding: TableEncoding, train: Rows, y: np.ndarray) -> list[
             if how:
                 found.append(_finding([name], f"a column {how}", len(y)))
                 break
+    if y.dtype.kind != "f" and not found:
+        names = _flags_of_classes(encoding, x_some, y[some])
+        if names:
+            got = "columns that are flags of the classes, one for each"
+            found.append(_finding(names, got, len(y)))
     if y.dtype.kind == "f" and not found:
         names = _summed(encoding, x_some[once], y[some][once])
         if names:
             got = "columns of which a sum, with constant factors, is the target"
             found.append(_finding(names, got, len(y)))
     return found
+
+
+def _flags_of_classes(encoding: TableEncoding, x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Returns the columns that have one value in the rows of a class, and another elsewhere.
+
+    They tell the target if every class, perhaps but one, has such a column; a single one may
+    be a rule of nature.
+    """
+    classes, counts = np.unique(y, return_counts=True)
+    found: dict[str, int] = {}
+    for name, features in encoding.places.items():
+        column = x[:, features[0]]
+        if len(features) > 1 or len(np.unique(column)) != _TWO:
+            continue
+        flags = [np.ptp(column[y == one]) == 0 == np.ptp(column[y != one]) for one in classes]
+        if sum(flags) == 1:
+            found.setdefault(name, flags.index(True))
+    told = set(found.values())
+    if len(classes) <= _TWO or len(told) < len(classes) - 1 or min(counts) <= _FEW:
+        return []
+    return list(found)
 
 
 def _summed(encoding: TableEncoding, x: np.ndarray, y: np.ndarray) -> list[str]:

@@ -60,9 +60,11 @@ def diagnose_model(model: keras.Model, data: Any, training: ModelTraining) -> Di
         training: Its loss, its optimizer and its further rows.
 
     Raises:
-        SpecError: If there are no data or no loss, or the model cannot be copied.
+        SpecError: If there are no data or no loss, or the model has several inputs or outputs
+            or cannot be copied.
         DataError: If the data have another form.
     """
+    _check_has_one_of_each(model)
     loss = _loss(model, training)
     train, others = _parts(data, training)
     findings: list[Finding] = []
@@ -77,13 +79,35 @@ def diagnose_model(model: keras.Model, data: Any, training: ModelTraining) -> Di
         findings += constant.find(train, "training rows", regression=True) if constant else ()
     if not findings:
         parts = _plain_parts(train, others, loss, training)
-        findings += [*check_parts(parts), *check_learned(parts)]
+        findings += [*check_parts(parts), *_learned(parts, train)]
         findings += plugin_findings("parts", (), parts)
         subject = _subject(model, train, loss, training)
-        findings += _unscaled(subject)
         found, measured = examine_network(subject, plain=True)
+        if not {"value_not_embedded", "rows_not_computed"} & {each.name for each in found}:
+            findings += _unscaled(subject)
         findings = without_consequences(findings + found)
     return Diagnosis(_without_paths(findings), measured, model.name)
+
+
+def _check_has_one_of_each(model: keras.Model) -> None:
+    """Refuses a model of several inputs or outputs; of another class they are unknown."""
+    inputs, outputs = (getattr(model, name, None) or () for name in ("inputs", "outputs"))
+    if max(len(inputs), len(outputs)) <= 1:
+        return
+    names = ", ".join(each.name for each in inputs)
+    counts = [
+        f"{len(each)} {word}{'s' * (len(each) != 1)}"
+        for each, word in ((inputs, "input"), (outputs, "output"))
+    ]
+    raise SpecError(
+        Finding(
+            "model",
+            "a model with one input and one output",
+            f"{counts[0]} ({names}) and {counts[1]}",
+            "Diagnose one output at a time: keras.Model(model.input, model.outputs[0]). "
+            "Several inputs can be one array that layers inside the model take apart.",
+        )
+    )
 
 
 def _loss(model: keras.Model, training: ModelTraining) -> LossFacts:
@@ -133,6 +157,14 @@ def _plain_parts(
         shuffle=training.shuffle,
         pixels=train.x.dtype == np.uint8,
     )
+
+
+def _learned(parts: Parts, train: Rows) -> list[Finding]:
+    """Returns what a forest finds; the targets of an autoencoder are in its inputs."""
+    found = list(check_learned(parts))
+    if train.x.shape == train.y.shape and np.array_equal(train.x[:], train.y):
+        found = [each for each in found if each.name != "target_in_column"]
+    return found
 
 
 def _labels(y: np.ndarray) -> np.ndarray:

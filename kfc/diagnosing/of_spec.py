@@ -65,7 +65,7 @@ def cure_spec(spec: Spec, diagnosis: Diagnosis, data: Any = None) -> dict[str, A
     changes: dict[str, Any] = {}
     for _ in range(_ROUNDS):
         # A value may be changed again: a rate that fits large weights is too large later.
-        new = {path: v for path, v in diagnosis.changes.items() if changes.get(path) != v}
+        new = {path: v for path, v in diagnosis.changes.items() if changes.get(path, ...) != v}
         if not new:
             break
         changes |= new

@@ -23,6 +23,9 @@ _PARTS_OF_EPOCH = 20  # at which the rate of a schedule is looked at
 _LEAST_REACHED = 0.5  # of the largest rate of a schedule, which a warm-up should reach
 _LEAST_MEAN = 0.01  # of the largest rate: the steps of the training are those of a hundredth
 
+_USUAL = {"global_clipnorm": 1.0, "clipnorm": 1.0, "clipvalue": 1.0, "epsilon": 1e-7}
+"""Options of optimizers by which updates may be too small, with usual values."""
+
 _INITIALIZERS = {"relu": "he_normal", "selu": "lecun_normal"}
 """Initializer that keeps the signal of an activation; glorot_uniform for others.
 
@@ -197,6 +200,8 @@ def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
     better = explanation.larger_rate
     if rate >= _SLOW * stable or better is None:
         return None
+    if small := _small_updates(spec):
+        return small
     return Finding(
         "training.optimizer.learning_rate",
         f"a rate nearer to {brief(stable)}, above which steps along the steepest direction "
@@ -206,6 +211,25 @@ def rate_too_small(spec: Spec, explanation: Explanation) -> Finding | None:
         evidence=_finite(rate=rate, stable_rate=stable),
         cure=_with_rate(spec, better),
     )
+
+
+def _small_updates(spec: Spec) -> Finding | None:
+    """Returns the option that makes updates small, where it is another than the rate."""
+    options = spec.training.optimizer.options
+    for name, usual in _USUAL.items():
+        given = options.get(name)
+        small = given is not None and (given > usual if name == "epsilon" else given < usual)
+        if small:
+            path = f"training.optimizer.{name}"
+            return Finding(
+                path,
+                f"a value such as {usual:g}, with which steps move the weights",
+                f"{given:g}, with which the loss is predicted to stay where it begins",
+                f"Use {path}: {usual:g}.",
+                evidence={name: given or 0.0},
+                cure={path: usual},
+            )
+    return None
 
 
 def rate_hardly_reached(spec: Spec, explanation: Explanation) -> Finding | None:

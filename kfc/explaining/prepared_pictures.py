@@ -23,34 +23,8 @@ Array = np.ndarray
 
 _MOST_BYTES = 1 << 24  # of a row; a damaged length would ask for all memory
 _PLAIN_NAME = re.compile(r"\w+")
-
-_EXAMPLE = """
-name: "example.proto" syntax: "proto3"
-message_type { name: "BytesList"
-  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_BYTES } }
-message_type { name: "FloatList"
-  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_FLOAT } }
-message_type { name: "Int64List"
-  field { name: "value" number: 1 label: LABEL_REPEATED type: TYPE_INT64 } }
-message_type { name: "Feature" oneof_decl { name: "kind" }
-  field { name: "bytes_list" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE
-          type_name: ".BytesList" oneof_index: 0 }
-  field { name: "float_list" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE
-          type_name: ".FloatList" oneof_index: 0 }
-  field { name: "int64_list" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE
-          type_name: ".Int64List" oneof_index: 0 } }
-message_type { name: "Features"
-  nested_type { name: "FeatureEntry" options { map_entry: true }
-    field { name: "key" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
-    field { name: "value" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE
-            type_name: ".Feature" } }
-  field { name: "feature" number: 1 label: LABEL_REPEATED type: TYPE_MESSAGE
-          type_name: ".Features.FeatureEntry" } }
-message_type { name: "Example"
-  field { name: "features" number: 1 label: LABEL_OPTIONAL type: TYPE_MESSAGE
-          type_name: ".Features" } }
-"""
-"""The messages of tensorflow/core/example/example.proto."""
+_VARINT, _BYTES = 0, 2  # types of a field of a protobuf message
+_INTEGERS = 3  # field of a feature; 1 has bytes and 2 floats
 
 
 class PreparedPictures(NamedTuple):
@@ -116,34 +90,60 @@ def _read(name: str, rows: int) -> PreparedPictures | None:
 
 def _examples(file: Path) -> Iterator[dict[str, Any]]:
     """Yields the features of each row: bytes, or an integer."""
-    example = _example_class()
     with file.open("rb") as stream:
         while head := stream.read(12):  # the length and its checksum
             (length,) = struct.unpack("<Q", head[:8])
             if length > _MOST_BYTES:
                 raise ValueError("a row of more than 16 MiB")
-            row = example.FromString(stream.read(length))
+            yield _example(stream.read(length))
             stream.read(4)
-            yield {name: _value(feature) for name, feature in row.features.feature.items()}
 
 
-def _value(feature: Any) -> Any:
-    return getattr(feature, feature.WhichOneof("kind")).value[0]
+def _example(message: bytes) -> dict[str, Any]:
+    """Returns the first value of each feature of a `tf.train.Example`.
+
+    Numbers are those of the fields in tensorflow/core/example/example.proto and feature.proto.
+    protobuf reads the message too, but its import takes longer than all rows here.
+    """
+    found = {}
+    for _, features in _fields(message):
+        for _, entry in _fields(features):
+            name, feature = (value for _, value in _fields(entry))
+            ((kind, values),) = _fields(feature)
+            _, first = next(_fields(values))
+            if kind == _INTEGERS:
+                first = first if isinstance(first, int) else _varint(first, 0)[0]
+            found[name.decode()] = first
+    return found
 
 
-def _example_class() -> Any:
-    """Returns the class of `tf.train.Example`, whose own module would import TensorFlow."""
-    from google.protobuf import (  # TensorFlow brings it
-        descriptor_pb2,
-        descriptor_pool,
-        message_factory,
-        text_format,
-    )
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Yields number and value of each field of a message: bytes, or an integer.
 
-    file = text_format.Parse(_EXAMPLE, descriptor_pb2.FileDescriptorProto())
-    pool = descriptor_pool.DescriptorPool()  # TensorFlow's own messages are in the default one
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Example"))
+    See https://protobuf.dev/programming-guides/encoding.
+    """
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        value: Any
+        value, place = _varint(message, place)
+        if key & 7 == _BYTES:
+            place, first = place + value, place
+            value = message[first:place]
+        elif key & 7 != _VARINT:
+            raise ValueError(f"a field of type {key & 7}")
+        yield key >> 3, value
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    """Returns an integer, 7 bits in each byte from the lowest ones, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = message[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return value, place
 
 
 def _pixels(content: bytes) -> Array:

@@ -66,8 +66,16 @@ class SimulatedLayer:
             y = y + (x @ w["projection"] if "projection" in w else x)
         return y, {**seen, "z": z, "f": f, "y": y}
 
-    def backward(self, seen: dict[str, Any], g: Array) -> tuple[Array, dict[str, Array]]:
-        """Returns the gradient with respect to the input, and those of the weights."""
+    def backward(
+        self, seen: dict[str, Any], g: Array, *, to_input: bool = True
+    ) -> tuple[Array, dict[str, Array]]:
+        """Returns the gradient with respect to the input, and those of the weights.
+
+        Args:
+            seen: Values of `forward`.
+            g: Gradient with respect to the output.
+            to_input: Whether the input's gradient is needed; otherwise it is empty.
+        """
         w, x, z = self.weights, seen["x"], seen["z"]
         found: dict[str, Array] = {}
         dx: Array | float = 0.0
@@ -94,6 +102,8 @@ class SimulatedLayer:
         if "bias" in w:
             found["bias"] = g.sum(axis=0)
         seen["da"] = g
+        if not to_input:
+            return np.empty(0), {**found, "kernel": x.T @ g}
         inner, found["kernel"] = reference.matmul_backward(x, w["kernel"], g)
         return inner + dx, found
 
@@ -206,7 +216,8 @@ class SimulatedNetwork:
         g = g.astype(outputs.dtype, copy=False)
         found: list[Array] = []
         for layer, seen in zip(self.layers[::-1], passed[::-1], strict=True):
-            g, gradients = layer.backward(seen, g)
+            to_input = layer is not self.layers[0] or self.input_scale is not None
+            g, gradients = layer.backward(seen, g, to_input=to_input)
             for name in ("kernel", "projection") if layer.l1 or layer.l2 else ():
                 if name in layer.weights:
                     kernel = layer.weights[name]

@@ -6,6 +6,8 @@ from typing import Any
 
 from kfc.spec import Spec
 
+_STEPS, _BATCH, _UNITS = 1000, 32, 32
+
 _RELU_LIKE = (
     "relu",
     "leaky_relu",
@@ -63,3 +65,43 @@ def rate_cure(spec: Spec | None, rate: float) -> dict[str, Any]:
     if schedule is not None and hasattr(schedule, "initial_learning_rate"):
         path += ".initial_learning_rate"
     return {path: value}
+
+
+def option_cure(spec: Spec | None, option: str, value: Any) -> dict[str, Any]:
+    """Returns the change of an option of the optimizer."""
+    return {} if spec is None else {f"training.optimizer.{option}": value}
+
+
+def more_steps_cure(spec: Spec | None, steps: int, batch_size: int) -> dict[str, Any]:
+    """Returns the change that gives a training of few steps a thousand of them.
+
+    Args:
+        spec: Spec of the training.
+        steps: Its number of steps.
+        batch_size: Rows of a step.
+    """
+    if spec is None:
+        return {}
+    smaller = max(1, batch_size // _BATCH)
+    if smaller * steps >= _STEPS:
+        return {"training.batch_size": _BATCH}
+    epochs = -(-_STEPS * spec.training.epochs // (smaller * steps))
+    batch = {"training.batch_size": _BATCH} if smaller > 1 else {}
+    return {**batch, "training.epochs": epochs}
+
+
+def loss_cure(spec: Spec | None) -> dict[str, Any]:
+    """Returns the change that leaves out the options of the loss."""
+    loss = None if spec is None else spec.training.loss
+    return {} if loss is None else {"training.loss": loss.name}
+
+
+def widened(spec: Spec | None) -> dict[str, Any]:
+    """Returns the changes that give hidden layers of one unit some more."""
+    if spec is None:
+        return {}
+    return {
+        f"network.hidden[{number}].units": _UNITS
+        for number, layer in enumerate(spec.network.hidden)
+        if layer.units == 1
+    }

@@ -14,9 +14,17 @@ from kfc.first_steps.steps import Steps
 from kfc.first_steps.subject import Subject
 
 _SILENT = ("units_dead", "units_saturated", "gradient_vanishes", "output_constant")
-_STEPS = ("steps_diverge", "one_batch_not_learned", "output_constant")
+_STEPS = (
+    "steps_diverge",
+    "one_batch_not_learned",
+    "output_constant",
+    "weights_vanish",
+    "weights_stand_still",
+)
+_BEFORE_LOSS: tuple[Stage, ...] = ("rows", "targets", "loss")
 _CONSEQUENCES = {
-    "units_identical": (*_SILENT, *_STEPS),
+    "rate_not_positive": ("update_too_small", *_STEPS),
+    "units_identical": (*_SILENT, "one_number_passes", *_STEPS),
     "codes_for_numbers": ("target_broadcast",),
     "batch_of_one": (*_SILENT, *_STEPS),
     "rows_depend_on_others": (
@@ -26,10 +34,24 @@ _CONSEQUENCES = {
         *_STEPS,
     ),
     "gradient_missing": ("gradient_vanishes", *_STEPS),
+    "loss_hardly_changes": ("gradient_vanishes", "update_too_small", *_STEPS),
+    "label_smoothing_high": _STEPS,
+    "norm_of_one": (*_SILENT, "one_number_passes", "signal_vanishes", *_STEPS),
+    "penalty_dominates": ("gradient_explodes", *_STEPS),
+    "decay_dominates": _STEPS,
+    "option_stops_updates": ("rate_too_small", "rate_too_large", *_STEPS),
+    "momentum_too_long": ("rate_too_small", "rate_too_large", *_STEPS),
+    "weights_stand_still": ("rate_too_small",),
+    "frozen_untrained": _STEPS,
+    "target_too_small": ("signal_grows", "start_loss_high", *_STEPS),
+    "one_number_passes": ("units_dead", "gradient_vanishes", *_STEPS),
+    "value_not_embedded": ("rows_not_computed",),
+    "one_class_dominates": ("outputs_unused",),
+    "start_not_finite": (*_SILENT, *_STEPS),
     "units_dead": ("gradient_vanishes", "update_too_small", *_STEPS),
     "gradient_vanishes": ("update_too_small", *_STEPS),
     "relu_output": ("start_loss_high", "signal_grows", *_STEPS),
-    "softmax_of_one": _STEPS,
+    "softmax_of_one": ("gradient_vanishes", "loss_hardly_changes", *_STEPS),
     "logits_as_probabilities": ("start_loss_high", "signal_grows", *_STEPS),
     "target_unscaled": ("start_loss_high", "signal_grows", "gradient_explodes", *_STEPS),
     "unscaled_input": (
@@ -38,10 +60,12 @@ _CONSEQUENCES = {
         "units_saturated",
         "gradient_explodes",
         "update_too_large",
+        "units_dead",
+        "target_too_small",
         *_STEPS,
     ),
-    "start_loss_high": ("steps_diverge", "gradient_explodes", "units_saturated"),
-    "signal_grows": ("steps_diverge", "gradient_explodes", "units_saturated"),
+    "start_loss_high": ("gradient_explodes", "units_saturated", *_STEPS),
+    "signal_grows": ("gradient_explodes", "units_saturated", *_STEPS),
     "inputs_too_small": (
         "gradient_vanishes",
         "update_too_small",
@@ -52,11 +76,14 @@ _CONSEQUENCES = {
     "softmax_hidden": ("gradient_vanishes", "rate_too_small", "signal_vanishes", *_STEPS),
     "dropout_on_outputs": ("dropout_too_high",),
     "rate_collapses": ("update_too_small",),
-    "units_saturated": ("one_batch_not_learned",),
-    "update_too_large": ("steps_diverge",),
+    "units_saturated": ("gradient_vanishes", *_STEPS),
+    "update_too_large": ("steps_diverge", "weights_vanish"),
+    "weights_vanish": ("steps_diverge", "one_batch_not_learned"),
+    "value_for_missing": ("unscaled_input", "target_unscaled", "start_loss_high"),
     "rows_sorted": ("class_shares_differ",),
-    "class_not_in_part": ("class_shares_differ",),
-    "class_shares_differ": ("parts_differ",),
+    "class_shares_differ": ("parts_differ", "held_out_targets_differ"),
+    "class_not_in_part": ("class_shares_differ", "held_out_targets_differ"),
+    "targets_unrelated": ("held_out_targets_differ",),
 }
 """Name of a finding -> names of those that it explains, and that need no cure of their own."""
 
@@ -75,21 +102,21 @@ def examine_network(
     Returns:
         The findings, and numbers that were measured.
     """
+    found: list[Finding] = []
     if plain:
-        found = find_all("targets", accept, subject)
-        if found:
-            return found, {}  # the loss cannot be computed, or is another one
+        for stage in _BEFORE_LOSS:
+            if found := _find_first(stage, accept, subject):
+                return found, {}  # the loss cannot be computed, or is another one
         found = find_all("outputs", accept, subject)
-        if any(each.name == "one_output_for_classes" for each in found):
+        if any(each.name == "output_outside_loss" for each in found):
             return found, {}
-    else:
-        found = []
     if not subject.network.trainable_variables:
         return found + find_all("structure", accept, subject), {}
     start = Start(subject)
     found += find_in("structure", accept, subject) + find_in("start", accept, start)
     measured = {"loss": start.loss, "guess_loss": start.guess_loss}
-    if steps and math.isfinite(start.loss):
+    has_gradient = len(start.without_gradient) < len(subject.network.trainable_variables)
+    if steps and math.isfinite(start.loss) and has_gradient:
         later = Steps(start)
         found += find_in("steps", accept, later)
         measured |= {
@@ -125,6 +152,14 @@ def find_all(stage: Stage, accept: Collection[str], *arguments: Any) -> list[Fin
         if not is_accepted(check, accept)
         for finding in check.find(*arguments)
     ]
+
+
+def _find_first(stage: Stage, accept: Collection[str], subject: Subject) -> list[Finding]:
+    """Returns the findings of the first check that finds something: later ones rely on it."""
+    for check in checks_of(stage):
+        if not is_accepted(check, accept) and (found := check.find(subject)):
+            return list(found)
+    return []
 
 
 def find_in(stage: Stage, accept: Collection[str], argument: Any) -> list[Finding]:

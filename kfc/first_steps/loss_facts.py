@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import keras
+
+from kfc.first_steps.loss_recognition import recognised_loss
 
 Compared = Literal["codes", "one_hot", "flags", "numbers", "other"]
 """Targets of a loss: numbers of classes, one-hot rows, 0 and 1, or numbers."""
@@ -15,6 +17,7 @@ _COMPARED: dict[str, Compared] = {
     "categoricalcrossentropy": "one_hot",
     "categoricalfocalcrossentropy": "one_hot",
     "categoricalhinge": "one_hot",
+    "kldivergence": "one_hot",
     "binarycrossentropy": "flags",
     "binaryfocalcrossentropy": "flags",
     "meansquarederror": "numbers",
@@ -37,6 +40,8 @@ class LossFacts:
         compared: Form of the targets.
         from_logits: Whether it applies softmax or sigmoid itself.
         of_ratios: Whether it compares ratios of numbers.
+        swapped: Whether a function of the caller takes its arguments in the other order.
+        smoothing: Share of each label that is shared among all classes.
     """
 
     loss: Any
@@ -44,10 +49,14 @@ class LossFacts:
     compared: Compared
     from_logits: bool = False
     of_ratios: bool = False
+    swapped: bool = False
+    smoothing: float = 0.0
 
     @classmethod
     def of(cls, loss: Any) -> LossFacts:
         """Reads the facts of a loss: a name, a function or an object of Keras.
+
+        Of another function they are those of the loss of Keras that gives the same values.
 
         Raises:
             ValueError: If Keras has no loss of that name.
@@ -55,15 +64,18 @@ class LossFacts:
         loss = keras.losses.get(loss)
         function = getattr(loss, "fn", loss)
         name = getattr(function, "__name__", type(loss).__name__)
-        plain = name.replace("_", "").lower()
-        options = _config(loss)
-        return cls(
-            loss,
-            name,
-            _COMPARED.get(plain, "other"),
-            bool(options.get("from_logits", False)),
-            plain in _OF_RATIOS,
-        )
+        compared = _COMPARED.get(_plain(name), "other")
+        options, swapped = _config(loss), False
+        from_logits = bool(options.get("from_logits", False))
+        module = str(getattr(function, "__module__", ""))
+        if compared == "other" and not module.startswith("keras."):
+            known = recognised_loss(loss)
+            if known is not None:
+                name, compared = known.name, cast(Compared, known.form)
+                from_logits, swapped = known.from_logits, known.swapped
+        of_ratios = _plain(name) in _OF_RATIOS
+        smoothing = float(options.get("label_smoothing") or 0.0)
+        return cls(loss, name, compared, from_logits, of_ratios, swapped, smoothing)
 
     @property
     def of_classes(self) -> bool:
@@ -73,12 +85,21 @@ class LossFacts:
     def mean(self, targets: Any, outputs: Any) -> Any:
         """Returns the mean of the loss over the rows, a tensor of shape ().
 
-        One target per row, (rows,), meets one output, (rows, 1), as in Keras's `compile`.
+        As in Keras's `compile`, one number per row, (rows,), becomes a column where the other
+        side is one, and targets have the type of the outputs for a function of the caller.
         """
         outputs = keras.ops.convert_to_tensor(outputs)
         if len(targets.shape) == 1 and outputs.shape[1:] == (1,):
             targets = keras.ops.expand_dims(targets, -1)
+        if len(outputs.shape) == 1 and tuple(targets.shape[1:]) == (1,):
+            outputs = keras.ops.expand_dims(outputs, -1)
+        if not isinstance(self.loss, keras.losses.Loss) and self.compared != "codes":
+            targets = keras.ops.cast(targets, outputs.dtype)
         return keras.ops.mean(self.loss(targets, outputs))
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def _config(loss: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from kfc.errors import Finding
 from kfc.first_steps.subject import Subject, activation_of, last_layers
+from kfc.first_steps.target_checks import is_one_hot
 
 _WHERE = "loss and last layer"
 _SUM = 1e-3  # rounding of a sum of float32 probabilities
@@ -22,6 +23,9 @@ _WITHIN = {"sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "hard_sigmoid": (0.0, 1
     "hard_tanh": (-1.0, 1.0),
     "relu6": (0.0, 6.0),
 }
+_OF_LOGARITHMS = ("poisson", "meansquaredlogarithmicerror")
+_ROWS_OF_CLASS = 1  # rows for each output, with which most classes should have one
+_SEVERAL = 3  # classes; of two, the probabilities of both say the same
 _BEYOND = 0.01  # share of targets that no output reaches, as an outlier may be
 
 
@@ -162,5 +166,54 @@ def target_out_of_reach(subject: Subject) -> Finding | None:
     )
 
 
+def output_outside_loss(subject: Subject) -> Finding | None:
+    """Finds outputs below 0 under a loss that takes their logarithm."""
+    name = subject.loss.name.replace("_", "").lower()
+    low = float(subject.outputs.min())
+    if name not in _OF_LOGARITHMS or subject.output_activation in _ABOVE_0 or low >= 0:
+        return None
+    share = float((subject.outputs < 0).mean())
+    return Finding(
+        _WHERE,
+        f"outputs above 0, of which {subject.loss.name} takes the logarithm",
+        f"{low:.3g}, and {share:.0%} of the outputs below 0",
+        "Use activation='softplus' or 'exponential' in the last layer.",
+        evidence={"share": share, "lowest": low},
+    )
+
+
+def outputs_unused(subject: Subject) -> Finding | None:
+    """Finds outputs for classes most of which no row has, as for labels that have gaps."""
+    if subject.loss.compared != "codes" or subject.num_classes < 1:
+        return None
+    outputs, classes = subject.outputs.shape[-1], subject.num_classes
+    if classes > outputs / 2 or len(subject.y) < _ROWS_OF_CLASS * outputs:
+        return None
+    return Finding(
+        _WHERE,
+        f"about as many outputs as classes, {classes}",
+        f"{outputs} outputs",
+        "Give the last layer a unit for each class: np.unique(y) counts them.",
+        evidence={"outputs": outputs, "classes": classes},
+    )
+
+
+def binary_loss_for_classes(subject: Subject) -> Finding | None:
+    """Finds softmax below a binary loss, which takes each class as a question of its own."""
+    name = subject.loss.name.replace("_", "").lower()
+    if not name.startswith("binary") or subject.outputs.shape[-1] < _SEVERAL:
+        return None
+    if subject.output_activation != "softmax" or not is_one_hot(subject.y):
+        return None
+    return Finding(
+        _WHERE,
+        "categorical_crossentropy below softmax",
+        f"{subject.loss.name}, which compares each of {subject.width} classes alone",
+        "Use the loss categorical_crossentropy; for several labels at once sigmoid.",
+        evidence={"classes": subject.width},
+    )
+
+
 def _of_probabilities(subject: Subject) -> bool:
-    return subject.loss.compared in ("codes", "one_hot", "flags")
+    loss = subject.loss
+    return loss.compared in ("codes", "one_hot", "flags") and loss.name != "categorical_hinge"

@@ -14,6 +14,11 @@ import tensorflow as tf
 from kfc.first_steps.subject import Subject, activation_of, layers_of
 from kfc.training import trial_update
 
+_DIRECTIONS = 3  # random sums of the outputs
+_ANSWERING = 0.1  # share of these rows that have a gradient
+_TWO = 2  # inputs and outputs at least, of which there are several directions
+_JUDGED = 64  # rows; of a relu layer not all units are silent for each of them
+
 
 @dataclass(frozen=True)
 class Units:
@@ -90,6 +95,11 @@ class Kernel:
         return max(_rms(self.value), 1 / math.sqrt(self.value.shape[0]))
 
     @property
+    def has_equal_units(self) -> bool:
+        """Whether all of several units have the same weights."""
+        return self.value.shape[1] > 1 and bool((self.value == self.value[:, :1]).all())
+
+    @property
     def units_are_identical(self) -> bool:
         """Whether all units have the same weights and the same gradient: they stay so."""
         if self.value.ndim != 2 or self.value.shape[1] < 2:
@@ -156,11 +166,10 @@ class Start:
     def kernels(self) -> tuple[Kernel, ...]:
         """Kernels from the input to the output, with gradient and first update."""
         model = self.subject.copy
-        _, _, gradients = self._backward
-        updates = self._updates(gradients)
+        gradients, updates = self._backward[2], self.updates()
         found = zip(model.trainable_variables, gradients, updates, strict=True)
         return tuple(
-            Kernel(_path(variable), np.asarray(variable), gradient, update)
+            Kernel(variable_path(variable), np.asarray(variable), gradient, update)
             for variable, gradient, update in found
             if len(variable.shape) == 2 and gradient is not None and _is_kernel(variable)
         )
@@ -170,19 +179,61 @@ class Start:
         """Paths of the trainable weights that the loss does not depend on."""
         variables = self.subject.copy.trainable_variables
         return tuple(
-            _path(variable)
+            variable_path(variable)
             for variable, gradient in zip(variables, self._backward[2], strict=True)
             if gradient is None
         )
 
     @cached_property
-    def _backward(self) -> tuple[float, float, list[np.ndarray | None]]:
-        """Loss, penalty, and the gradient of their sum for each trainable weight."""
+    def output_gradient(self) -> np.ndarray | None:
+        """Gradient of the loss of each row for its outputs; None where there is none."""
+        gradient = self._backward[3]
+        return None if gradient is None else len(gradient) * gradient.astype(np.float64)
+
+    @cached_property
+    def directions(self) -> float:
+        """Share of a second direction in which inputs change outputs; NaN if unknown.
+
+        The gradients of random sums of the outputs for the inputs of the first dense layer are
+        vectors that one number between them makes parallel. The share is the second singular
+        value by the first one, the largest of a few rows.
+        """
+        entry, rest = split_at_entry(self.subject.copy)
+        if rest is None or self.subject.width < _TWO:
+            return math.nan
+        inputs = tf.convert_to_tensor(entry(self.subject.some[0][:_JUDGED], training=False))
+        generator, gradients = np.random.default_rng(0), []
+        for _ in range(_DIRECTIONS):
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                outputs = rest(inputs, training=False)
+                weights = generator.normal(size=outputs.shape[1:])
+                total = tf.reduce_sum(outputs * tf.constant(weights, outputs.dtype))
+            gradient = tape.gradient(total, inputs)
+            if gradient is None:
+                return math.nan
+            gradients.append(np.asarray(gradient, np.float64).reshape(len(inputs), -1))
+        if gradients[0].shape[1] < _TWO:  # that is a fault where the rows had several numbers
+            return 0.0 if np.prod(self.subject.x.shape[1:]) >= _TWO else math.nan
+        if not np.isfinite(gradients).all():
+            return math.nan
+        values = np.linalg.svd(np.stack(gradients, axis=1), compute_uv=False)
+        moved = values[:, 0] > 0
+        if moved.mean() < _ANSWERING:  # outputs that are cut off
+            return math.nan
+        return float((values[moved, 1] / values[moved, 0]).max())
+
+    @cached_property
+    def _backward(
+        self,
+    ) -> tuple[float, float, list[np.ndarray | None], np.ndarray | None]:
+        """Loss, penalty, gradients of their sum for weights, and of the loss for outputs."""
         x, y = self.subject.some
         model = self.subject.copy
         variables = model.trainable_variables
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=True) as tape:
             outputs = model(x, training=True)
+            tape.watch(outputs)
             loss = self.subject.loss.mean(y, outputs)
             penalty = sum(model.losses, keras.ops.zeros(()))
             total = loss + keras.ops.cast(penalty, loss.dtype)
@@ -190,16 +241,24 @@ class Start:
         # That of an embedding has only the rows that were looked up, until it is a tensor.
         arrays = [
             None if each is None else np.asarray(tf.convert_to_tensor(each))
-            for each in gradients
+            for each in (*gradients, tape.gradient(loss, outputs))
         ]
-        return float(loss), float(penalty), arrays
+        return float(loss), float(penalty), arrays[:-1], arrays[-1]
 
-    def _updates(self, gradients: list[Any]) -> list[np.ndarray | None]:
-        """Returns the changes by one update, which is taken back."""
+    def updates(self, **options: Any) -> list[np.ndarray | None]:
+        """Returns the changes of the weights by one update, which is taken back.
+
+        Args:
+            **options: Options of the optimizer that are other ones.
+        """
         make, variables = self.subject.make_optimizer, self.subject.copy.trainable_variables
-        if make is None or not self.subject.learning_rate:
+        gradients = self._backward[2]
+        if make is None or not self.subject.learning_rate or all(g is None for g in gradients):
             return [None] * len(variables)
-        return [*trial_update(make(), gradients, variables)]
+        optimizer: Any = make()
+        if options:
+            optimizer = type(optimizer).from_config({**optimizer.get_config(), **options})
+        return [*trial_update(optimizer, gradients, variables)]
 
 
 def _rms(values: np.ndarray) -> float:
@@ -214,7 +273,8 @@ def _is_kernel(variable: Any) -> bool:
     return str(variable.path).rpartition("/")[2] == "kernel"
 
 
-def _path(variable: Any) -> str:
+def variable_path(variable: Any) -> str:
+    """Returns the last two parts of a variable's path, such as `hidden_1/kernel`."""
     return "/".join(str(variable.path).split("/")[-2:])
 
 
@@ -261,13 +321,32 @@ def _entry(subject: Subject, *, learned: bool = True) -> Any:
 
     With `learned=False` also where a layer with weights that are trained comes first.
     """
-    copy = subject.copy
-    layers = layers_of(copy)
-    places = [n for n, each in enumerate(layers) if isinstance(each, keras.layers.Dense)]
-    if not places or len(copy.inputs) != 1:
+    layers = layers_of(subject.copy)
+    first = next((n for n, each in enumerate(layers) if _is_dense(each)), 0)
+    if not learned and any(layer.trainable_weights for layer in layers[:first]):
         return None
-    before = layers[: places[0]]
-    if not learned and any(layer.trainable_weights for layer in before):
-        return None
-    entry = keras.Model(copy.inputs[0], layers[places[0]].input)
-    return entry(subject.some[0], training=True)
+    entry, _ = split_at_entry(subject.copy)
+    return None if entry is None else entry(subject.some[0], training=True)
+
+
+def split_at_entry(network: keras.Model) -> tuple[Any, Any]:
+    """Returns the models before and from the inputs of the first dense layer.
+
+    Args:
+        network: Functional or sequential network with one input; of another one both are None.
+
+    Returns:
+        The two models; the second is None where other tensors pass the first dense layer by.
+    """
+    dense = next((each for each in layers_of(network) if _is_dense(each)), None)
+    if dense is None or len(network.inputs) != 1:
+        return None, None
+    entry = keras.Model(network.inputs[0], dense.input)
+    try:
+        return entry, keras.Model(dense.input, network.outputs[0])
+    except ValueError:
+        return entry, None
+
+
+def _is_dense(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.Dense)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from kfc.errors import Finding
-from kfc.first_steps.cures import init_cure, rate_cure, relu_cure
+from kfc.first_steps.cures import init_cure, loss_cure, relu_cure, widened
 from kfc.first_steps.start import Kernel, Start, entry_rms
 
 _FEW_ROWS = 20  # with fewer, units are silent by chance
@@ -26,17 +26,28 @@ _VANISHED = 1e-7
 first a healthy gradient is 1e-4 to 1e-1."""
 _RATIO = 1e-5  # smallest over largest gradient of the kernels
 _EXPLODED = 1e3  # times the weights: a step of rate 0.001 replaces them
-_UPDATE = 1.0  # share of the weights that one update changes; 1e-3 is usual
-_MOVED = 0.01  # share of the weights that all updates together could change
-_PULL = 0.5  # of the decay, where a step of the gradient is 1
-_USUAL_DECAY = 0.001
+_FLAT = 1e-4  # slope of the loss of a row; that of a cross-entropy is about 1
+_PARALLEL = 1e-5  # share of a second direction, which rounding of float32 leaves
+_OUTPUTS_OF_SEVERAL = 2  # numbers; of classes three, as the probabilities of two say the same
+_WEAK = 0.1  # gain of a kernel that takes the signal away
 _PENALTY = 10.0  # times the loss of the data
 
 
 def start_not_finite(start: Start) -> Finding | None:
     """Finds a loss that is NaN or infinite before the first step."""
     if math.isfinite(start.loss):
-        return None
+        return _gradient_not_finite(start)
+    outputs = start.subject.outputs
+    if np.isfinite(outputs).all():
+        low, high = float(outputs.min()), float(outputs.max())
+        return Finding(
+            "loss at step 0",
+            "a finite number",
+            f"{start.loss} of outputs from {low:.3g} to {high:.3g}, which are finite",
+            "The loss cannot take such outputs: a logarithm or a root needs numbers above 0, "
+            "as activation='softplus' in the last layer gives.",
+            evidence={"lowest": low, "highest": high},
+        )
     return Finding(
         "loss at step 0",
         "a finite number",
@@ -47,16 +58,35 @@ def start_not_finite(start: Start) -> Finding | None:
     )
 
 
+def _gradient_not_finite(start: Start) -> Finding | None:
+    found = [kernel for kernel in start.kernels if not np.isfinite(kernel.gradient).all()]
+    if not found:
+        return None
+    return Finding(
+        found[0].path,
+        "a gradient that is finite",
+        f"NaN or infinity, while the loss is {start.loss:.4g}",
+        "Look for a square root, a norm or a division at 0 in the loss and in the layers: add "
+        "a small number below the root.",
+        evidence={"loss": start.loss, "weights": len(found)},
+    )
+
+
 def gradient_missing(start: Start) -> Finding | None:
     """Finds weights that the loss does not depend on."""
     if not start.without_gradient:
         return None
     first, more = start.without_gradient[0], len(start.without_gradient) - 1
+    remedy = "Connect the layer to the output, or remove it."
+    if more + 1 == len(start.subject.network.trainable_variables):
+        remedy = (
+            "argmax, rounding and comparisons have no derivative: leave them out of the loss."
+        )
     return Finding(
         first,
         "a gradient of the loss",
         "none" + (f", like {more} more" if more else ""),
-        "Connect the layer to the output, or remove it.",
+        remedy,
         evidence={"weights": more + 1},
     )
 
@@ -104,6 +134,66 @@ def target_unscaled(start: Start) -> Finding | None:
         "Set data.scale_target to standard, or train on (y - mean) / deviation.",
         evidence={"rms": size, "outputs": given},
         cure={} if start.subject.spec is None else {"data.scale_target": "standard"},
+    )
+
+
+def loss_hardly_changes(start: Start) -> Finding | None:
+    """Finds a loss that hardly depends on the outputs, or on some of them not at all."""
+    slopes = start.output_gradient
+    if slopes is None or not math.isfinite(start.loss) or start.subject.loss.swapped:
+        return None
+    by_output = np.sqrt(np.square(slopes.reshape(len(slopes), -1)).mean(axis=0))
+    if not start.subject.num_classes:  # by the size of the outputs, which have a unit
+        y = start.subject.some[1].astype(np.float64)
+        by_output = by_output * max(float(y.std()), float(start.subject.outputs.std()))
+    size, unused = float(np.sqrt(np.square(by_output).mean())), int((by_output == 0).sum())
+    evidence = {"slope": size, "outputs_without_gradient": unused}
+    if size < _FLAT:
+        got = f"{size:.2g} on average, so that hardly any gradient arrives anywhere"
+    elif unused and start.subject.loss.compared == "other":
+        got = f"none for {unused} of {len(by_output)} outputs"
+    else:
+        return None
+    return Finding(
+        "loss",
+        "a loss that changes by about as much as the outputs do",
+        f"a slope of {got}",
+        "Look at the options of the loss, such as delta of huber, and whether it uses all "
+        "outputs.",
+        evidence=evidence,
+        cure=loss_cure(start.subject.spec),
+    )
+
+
+def one_number_passes(start: Start) -> Finding | None:
+    """Finds a network in which all outputs depend on one number between them and the inputs.
+
+    A hidden layer of one unit, or a mean over all features, is the usual cause.
+    """
+    outputs = start.subject.width
+    if outputs < _OUTPUTS_OF_SEVERAL + start.subject.loss.of_classes:
+        return None
+    if not start.directions < _PARALLEL:  # False for NaN
+        return None
+    narrow = [kernel for kernel in start.kernels[:-1] if kernel.value.shape[1] == 1]
+    equal = [kernel for kernel in start.kernels[:-1] if kernel.has_equal_units]
+    got, remedy = "one number", "Give every hidden layer several units, such as 32."
+    spec = start.subject.spec
+    cure = widened(spec)
+    if narrow:
+        got = f"one number, after {narrow[0].path}"
+    elif equal:
+        got = f"one number, since the units of {equal[0].path} all have equal weights"
+        remedy, cure = "Use an initializer such as he_normal.", init_cure(spec)
+    elif start.directions:
+        return None  # of two units of relu one may answer at a time
+    return Finding(
+        (narrow or equal)[0].path if narrow or equal else "layers",
+        f"several numbers that reach the {outputs} outputs",
+        got,
+        remedy,
+        evidence={"directions": start.directions, "outputs": outputs},
+        cure=cure,
     )
 
 
@@ -193,13 +283,22 @@ def gradient_vanishes(start: Start) -> Finding | None:
         return None  # that is the cause
     if low.gradient_rms > max(_VANISHED, _RATIO * last) or _learns_later(low, kernels):
         return None
+    if not last:
+        return None  # the outputs are constant: `output_constant`
+    got = f"{low.gradient_rms:.2g} on average, while the largest of a layer is {last:.2g}"
+    remedy = "Use fewer layers, relu with he_normal, or normalization: layer."
+    cure = relu_cure(start.subject.spec)
+    weak = min(kernels, key=lambda kernel: kernel.gain)
+    if float(np.median([kernel.gain for kernel in kernels])) < _WEAK:
+        got += f", since {weak.path} multiplies its inputs by {weak.gain:.2g}"
+        remedy, cure = "Use an initializer such as he_normal.", init_cure(start.subject.spec)
     return Finding(
         low.path,
         "a gradient that reaches the layer",
-        f"{low.gradient_rms:.2g} on average, while the largest of a layer is {last:.2g}",
-        "Use fewer layers, relu with he_normal, or normalization: layer.",
-        evidence={"gradient": low.gradient_rms, "largest": last},
-        cure=relu_cure(start.subject.spec),
+        got,
+        remedy,
+        evidence={"gradient": low.gradient_rms, "largest": last, "gain": weak.gain},
+        cure=cure,
     )
 
 
@@ -222,44 +321,8 @@ def gradient_explodes(start: Start) -> Finding | None:
     )
 
 
-def update_too_large(start: Start) -> Finding | None:
-    """Finds a learning rate with which one update replaces the weights."""
-    ratios = [k.update_ratio for k in start.kernels if math.isfinite(k.update_ratio)]
-    if not ratios or float(np.median(ratios)) <= _UPDATE:
-        return None
-    ratio, rate = float(np.median(ratios)), start.subject.learning_rate
-    cure = rate_cure(start.subject.spec, rate * 0.01 / ratio)
-    good = next(iter(cure.values()), float(f"{rate * 0.01 / ratio:.1g}"))
-    return Finding(
-        "learning_rate",
-        "updates of about a thousandth of the weights",
-        f"{rate:g}, with which one update is {ratio:.3g} times the weights",
-        f"Set the learning rate to about {good:g}.",
-        evidence={"update_to_weight": ratio, "learning_rate": rate},
-        cure=cure,
-    )
-
-
-def update_too_small(start: Start) -> Finding | None:
-    """Finds a learning rate with which all steps together hardly move the weights."""
-    ratios = [k.update_ratio for k in start.kernels if math.isfinite(k.update_ratio)]
-    steps, rate = start.subject.steps, start.subject.learning_rate
-    if not ratios or not steps or max(ratios) * steps >= _MOVED or max(ratios) == 0:
-        return None
-    ratio = max(ratios)
-    cure = rate_cure(start.subject.spec, rate * 0.002 / ratio)
-    return Finding(
-        "learning_rate",
-        f"updates that change the weights within {steps:,} steps",
-        f"{rate:g}, with which they change by at most {ratio * steps:.2g} of themselves",
-        f"Set the learning rate to about {rate * 0.002 / ratio:.1g}.",
-        evidence={"update_to_weight": ratio, "learning_rate": rate, "steps": steps},
-        cure=cure,
-    )
-
-
 def penalty_dominates(start: Start) -> Finding | None:
-    """Finds penalties of weights that are far larger than the loss of the data."""
+    """Finds penalties, of weights or of outputs of layers, far above the loss of the data."""
     # A loss may be below 0, as that of Poisson is.
     if not math.isfinite(start.loss) or start.penalty <= _PENALTY * abs(start.guess_loss):
         return None
@@ -274,51 +337,13 @@ def penalty_dominates(start: Start) -> Finding | None:
             if getattr(layer, key)
         }
     return Finding(
-        "penalty of the weights",
+        "penalty",
         f"less than the loss of the data, {start.guess_loss:.3g} for a guess",
         f"{start.penalty:.4g}, so that the weights go to 0 whatever the data say",
         "Set l1 and l2 to about 0.0001.",
         evidence={"penalty": start.penalty, "loss": start.guess_loss},
         cure=cure,
     )
-
-
-def decay_dominates(start: Start) -> Finding | None:
-    """Finds a weight decay that pulls weights to 0 about as hard as their gradient moves them.
-
-    A step multiplies weights by 1 - rate * decay, and is compared with the rest of the first
-    update, when gradients are large. A decay that would take longer than the training to halve
-    the weights is left alone.
-    """
-    make, rate = start.subject.make_optimizer, start.subject.learning_rate
-    decay = getattr(make(), "weight_decay", None) if make else None
-    if not isinstance(decay, (int, float)) or not decay > 0:
-        return None
-    steps = start.subject.steps or -(-len(start.subject.y) // start.subject.batch_size)
-    pulls = [pull for kernel in start.kernels if (pull := _pull(kernel, rate * decay))]
-    if rate * decay * steps <= math.log(2) or not pulls or np.median(pulls) < _PULL:
-        return None
-    pull, halves = float(np.median(pulls)), math.log(2) / (rate * decay)
-    return Finding(
-        "weight_decay",
-        f"a decay that is small beside the gradient, such as {_USUAL_DECAY:g}",
-        f"{decay:g}, which halves the weights in {halves:.3g} steps, and pulls {pull:.2g} "
-        "times as hard as the gradient",
-        f"Set weight_decay to {_USUAL_DECAY:g}.",
-        evidence={"pull": pull, "steps_to_half": halves, "weight_decay": float(decay)},
-        cure={}
-        if start.subject.spec is None
-        else {"training.optimizer.weight_decay": _USUAL_DECAY},
-    )
-
-
-def _pull(kernel: Kernel, shrinkage: float) -> float:
-    """Returns the size of the decay's part of an update, of that of its other part."""
-    if kernel.update is None or not kernel.gradient.any():
-        return 0.0
-    decay = shrinkage * kernel.value
-    other = float(np.linalg.norm(kernel.update + decay))
-    return float(np.linalg.norm(decay)) / other if other > 0 else 0.0
 
 
 def _learns_later(kernel: Kernel, kernels: tuple[Kernel, ...]) -> bool:

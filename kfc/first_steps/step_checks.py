@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from kfc.errors import Finding
-from kfc.first_steps.cures import rate_cure
+from kfc.first_steps.cures import option_cure, rate_cure
 from kfc.first_steps.start import entry_sizes
 from kfc.first_steps.start_checks import largest_gain, start_loss_high, starts_high
 from kfc.first_steps.steps import Steps
@@ -18,6 +20,9 @@ _RATIO = 0.05  # share of the weights that one update changes, where steps fail
 _PLAIN = ("SGD", "TapeSGD")
 _SMALL = 0.03  # inputs that are not 0; scaled ones have 0.3 to 1, pixels over 255^2 0.003
 _SMALL_ROW = 0.3  # length of a row: texts of many words have small entries and the length 1
+_DEEP = 20  # layers, through which hardly any network learns without shortcuts
+_SHRUNK = 0.1  # of its size, to which no gradient takes a kernel in 40 steps
+_ALIKE = 1e-6  # spread of outputs that rounding explains
 _PROGRESS = 0.1  # of the loss of a guess, by which 40 steps should lower it
 
 
@@ -36,6 +41,8 @@ def steps_diverge(steps: Steps) -> Finding | None:
     ratios = [k.update_ratio for k in start.kernels if math.isfinite(k.update_ratio)]
     if steps.loss_after <= bound + 0.1 * size or not ratios:  # False for NaN
         return None
+    if steps.loss_after < start.loss:
+        return None  # the steps lead down, from a start that is high
     evidence = {"loss": start.loss, "loss_after": steps.loss_after}
     rate, ratio = subject.learning_rate, max(ratios)
     stable, explodes = (
@@ -80,9 +87,76 @@ def _bound(steps: Steps) -> tuple[float, float]:
     return bound, max(abs(bound), abs(start.loss - guess))
 
 
+def weights_vanish(steps: Steps) -> Finding | None:
+    """Finds steps that take the weights to 0, whatever the data say.
+
+    A constraint, a weight decay, or an optimizer that computes weights anew, as FTRL, does so.
+    """
+    sizes = steps.sizes_after
+    if not min(sizes, default=1.0) < _SHRUNK or _lowers_loss(steps):
+        return None
+    make = steps.subject.make_optimizer
+    name = type(make()).__name__ if make else ""
+    spec, left = steps.subject.spec, min(sizes)
+    return Finding(
+        "weights",
+        "weights that keep about their size in the first steps",
+        f"a layer with {left:.2g} of their initial size after 40 steps of {name}",
+        "Look for a constraint such as MaxNorm, a weight decay, or an optimizer such as Ftrl, "
+        "and use adam without them.",
+        evidence={"left": left, "loss_after": steps.loss_after},
+        cure={} if spec is None or name != "Ftrl" else {"training.optimizer": "adam"},
+    )
+
+
+def weights_stand_still(steps: Steps) -> Finding | None:
+    """Finds steps that change no weight, though there is a gradient."""
+    start, subject = steps.start, steps.subject
+    make = subject.make_optimizer
+    if make is None or steps.changed or not any(k.gradient.any() for k in start.kernels):
+        return None
+    gathered = int(getattr(make(), "gradient_accumulation_steps", None) or 1)
+    if 1 < gathered <= subject.longest:
+        return None
+    got, remedy = "none after 40 steps", "Set a larger learning rate."
+    if gathered > 1:
+        got = (
+            f"none in {subject.longest:,} steps, since one update gathers {gathered:,} of them"
+        )
+        remedy = "Leave gradient_accumulation_steps out, or set it to 4."
+    cure = option_cure(subject.spec, "gradient_accumulation_steps", None)
+    return Finding(
+        "weights",
+        "weights that the steps change",
+        got,
+        remedy,
+        evidence={"steps": 40, "gradient_accumulation_steps": gathered},
+        cure=cure if gathered > 1 else {},
+    )
+
+
+def target_too_small(steps: Steps) -> Finding | None:
+    """Finds targets of a regression far below the outputs, also after 40 steps."""
+    start, subject = steps.start, steps.subject
+    if subject.num_classes or subject.loss.compared != "numbers" or subject.loss.of_ratios:
+        return None
+    _, y = subject.some
+    size, outputs = float(np.std(y.astype(np.float64))), float(np.std(subject.outputs))
+    if not 0 < size < _SMALL * min(outputs, 1.0) or steps.loss_after <= start.guess_loss:
+        return None
+    return Finding(
+        "targets",
+        "numbers with a standard deviation of about 1",
+        f"{size:.2g}, while the outputs of the untrained network have {outputs:.2g}",
+        "Set data.scale_target to standard, or train on (y - mean) / deviation.",
+        evidence={"deviation": size, "outputs": outputs},
+        cure={} if subject.spec is None else {"data.scale_target": "standard"},
+    )
+
+
 def output_constant(steps: Steps) -> Finding | None:
     """Finds a network that answers every row alike, also after it has learned one batch."""
-    if not _can_learn(steps) or steps.varies_by_heart > 1e-6:
+    if not _can_learn(steps) or not _is_constant(steps):
         return None
     return Finding(
         "outputs",
@@ -100,16 +174,19 @@ def one_batch_not_learned(steps: Steps) -> Finding | None:
     Without dropout and penalties 200 steps of Adam learn 32 rows, if a gradient of the right
     loss arrives. The bound is the loss of the best answer that ignores the inputs.
     """
-    if not _can_learn(steps) or steps.varies_by_heart <= 1e-6:
+    if not _can_learn(steps) or _is_constant(steps):
         return None
     if steps.loss_by_heart <= _LEARNED * steps.guess_by_heart:
         return None
+    layers, remedy = len(steps.start.kernels), "Look at the other findings; "
+    remedy += "check that loss, outputs and targets fit, and scale the inputs."
+    if layers > _DEEP:
+        remedy = f"Use fewer than {layers} layers, or shortcuts, as those of block: residual."
     return Finding(
         "one batch",
         f"a loss far below {steps.guess_by_heart:.3g}, which needs no inputs",
         f"{steps.loss_by_heart:.3g} after 200 steps on the same 32 rows",
-        "Look at the other findings; check that loss, outputs and targets fit, and scale the "
-        "inputs.",
+        remedy,
         evidence={"loss": steps.loss_by_heart, "guess": steps.guess_by_heart},
     )
 
@@ -158,7 +235,7 @@ def inputs_too_small(steps: Steps) -> Finding | None:
     cell, row = sizes
     if not 0 < cell < _SMALL or row >= _SMALL_ROW:
         return None
-    if start.guess_loss - steps.loss_after > _PROGRESS * abs(start.guess_loss):
+    if _lowers_loss(steps):
         return None
     return Finding(
         "inputs of the first layer",
@@ -169,6 +246,20 @@ def inputs_too_small(steps: Steps) -> Finding | None:
         evidence={"rms": cell, "row": row},
         cure={} if spec is None else {"data.scale": "standard"},
     )
+
+
+def _lowers_loss(steps: Steps) -> bool:
+    """Returns whether the steps lead clearly below the loss of a guess."""
+    guess = steps.start.guess_loss
+    return guess - steps.loss_after > _PROGRESS * abs(guess)
+
+
+def _is_constant(steps: Steps) -> bool:
+    """Returns whether the answers are the same for every row, before and after the steps."""
+    outputs = steps.subject.outputs
+    spread = float(np.ptp(outputs, axis=0).max())
+    at_start = spread <= _ALIKE * max(1.0, float(np.abs(outputs).max()))
+    return at_start and steps.varies_by_heart <= _ALIKE
 
 
 def _can_learn(steps: Steps) -> bool:

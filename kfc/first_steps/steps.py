@@ -41,6 +41,16 @@ class Steps:
         return self._trained[1]
 
     @cached_property
+    def sizes_after(self) -> tuple[float, ...]:
+        """Norm of each kernel after these steps, by that before them; empty without steps."""
+        return self._trained[2]
+
+    @cached_property
+    def changed(self) -> bool:
+        """Whether these steps change a kernel; a bias of 0 moves by the smallest step."""
+        return self._trained[3]
+
+    @cached_property
     def loss_by_heart(self) -> float:
         """Loss of one batch after 200 steps of Adam on it."""
         return self._learned[0]
@@ -99,20 +109,26 @@ class Steps:
         return eigenvalue
 
     @cached_property
-    def _trained(self) -> tuple[float, float]:
+    def _trained(self) -> tuple[float, float, tuple[float, ...], bool]:
         if self.subject.make_optimizer is None:
-            return math.nan, math.nan
+            return math.nan, math.nan, (), True
         size = min(self.subject.batch_size, len(self.subject.y))
         generator = np.random.default_rng(_SEED)
         rows = [
             generator.choice(len(self.subject.y), size, replace=False) for _ in range(_STEPS)
         ]
 
-        def measure() -> tuple[float, float]:
+        before = [np.array(variable) for variable in self.subject.copy.trainable_variables]
+
+        def measure() -> tuple[float, float, tuple[float, ...], bool]:
             x, y = self.subject.some
             loss = float(self.subject.loss.mean(y, self.subject.copy(x, training=True)))
             units = Start(self.subject).units
-            return loss, max((each.dead for each in units), default=0.0)
+            dead = max((each.dead for each in units), default=0.0)
+            after = [np.array(variable) for variable in self.subject.copy.trainable_variables]
+            pairs = list(zip(before, after, strict=True))
+            changed = any((old != new).any() for old, new in pairs if old.ndim > 1)
+            return loss, dead, tuple(_shares_left(pairs)), changed
 
         batches = ((self.subject.x[each], self.subject.y[each]) for each in rows)
         return self._after(self.subject.make_optimizer(), batches, measure)
@@ -167,3 +183,12 @@ class Steps:
             for variable, regularizer, value in before:
                 variable.assign(value)
                 variable.regularizer = regularizer
+
+
+def _shares_left(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    """Returns the norm of each matrix that has been changed, by that before."""
+    return [
+        float(np.linalg.norm(new) / size)
+        for old, new in pairs
+        if old.ndim > 1 and (size := float(np.linalg.norm(old))) > 0
+    ]

@@ -248,19 +248,35 @@ def softmax_hidden(subject: Subject) -> Finding | None:
 
 
 def _numbers_for_one_hot(subject: Subject) -> Finding | None:
-    """Finds a distance of numbers between outputs and one-hot rows of a plain model."""
-    if subject.loss.name not in _OF_NUMBERS or not is_one_hot(subject.y):
+    """Finds a distance of numbers between outputs and classes of a plain model.
+
+    The classes are one-hot rows, or 0 and 1 below a sigmoid.
+    """
+    if subject.loss.name not in _OF_NUMBERS or _gives_back_inputs(subject):
         return None
-    if _gives_back_inputs(subject):
+    classes, remedy = 2, "Use binary_crossentropy."
+    got = f"{subject.loss.name} of 0 and 1"
+    if is_one_hot(subject.y):
+        classes = subject.y.shape[1]
+        got = f"{subject.loss.name} of one-hot rows of {classes} classes"
+        remedy = "Use categorical_crossentropy, with softmax in the last layer."
+    elif (
+        subject.width > 1
+        or subject.output_activation != "sigmoid"
+        or not _is_binary(subject.y)
+    ):
         return None
-    classes = subject.y.shape[1]
     return Finding(
         "loss",
         "a cross-entropy, by which outputs become probabilities",
-        f"{subject.loss.name} of one-hot rows of {classes} classes",
-        "Use categorical_crossentropy, with softmax in the last layer.",
+        got,
+        remedy,
         evidence={"classes": classes},
     )
+
+
+def _is_binary(y: np.ndarray) -> bool:
+    return np.array_equal(np.unique(y), (0, 1))
 
 
 def _gives_back_inputs(subject: Subject) -> bool:

@@ -18,6 +18,8 @@ from kfc.spec import Spec
 MOST_ROWS = 256
 """Rows that the network computes: the share of units that never answer is known to 3 %."""
 
+_MOST_EPOCHS = 100  # of a training whose number is unknown
+
 _NOISE = ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D")
 
 
@@ -70,6 +72,16 @@ class Subject:
     def outputs(self) -> np.ndarray:
         """Outputs of the untrained copy for `some`, (rows, outputs)."""
         return np.asarray(self.copy(self.some[0], training=True), np.float64)
+
+    @property
+    def width(self) -> int:
+        """Number of outputs of a row."""
+        return int(self.outputs.shape[-1]) if self.outputs.ndim > 1 else 1
+
+    @property
+    def longest(self) -> int:
+        """Number of steps of the training; that of 100 epochs where it is unknown."""
+        return self.steps or _MOST_EPOCHS * -(-len(self.y) // max(self.batch_size, 1))
 
     @cached_property
     def output_activation(self) -> str:

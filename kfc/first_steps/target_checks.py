@@ -5,6 +5,8 @@ They are for plain Keras models: of a spec kfc numbers the classes itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kfc.errors import Finding
@@ -15,6 +17,18 @@ from kfc.spec import shown_value
 _WHERE = "targets"
 _OFF_1 = 0.01  # rounding, also of soft labels that were kept as float16
 _FEW = 0.01  # share of rows, which may be slips of the labelling
+_NEAR_0 = 1e-7  # by which Keras divides instead, in a percentage of 0
+_NUMBERS = "Use mean_squared_error or huber for such targets."
+_DOMAINS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], str]] = {
+    "poisson": ("counts, which are 0 or more", lambda y: y < 0, _NUMBERS),
+    "meansquaredlogarithmicerror": ("numbers of 0 or more", lambda y: y < 0, _NUMBERS),
+    "meanabsolutepercentageerror": (
+        "numbers other than 0",
+        lambda y: np.abs(y) <= _NEAR_0,
+        "Use mean_absolute_error: a percentage of 0 is without bounds.",
+    ),
+}
+"""Plain name of a loss -> its targets in words, which are outside, and the remedy."""
 
 
 def targets_are_text(subject: Subject) -> Finding | None:
@@ -129,6 +143,42 @@ def label_out_of_range(subject: Subject) -> Finding | None:
         f"{low} to {high}{begins}",
         "Number them again: classes, y = np.unique(y, return_inverse=True).",
         evidence={"lowest": low, "highest": high, "outputs": outputs},
+    )
+
+
+def code_not_whole(subject: Subject) -> Finding | None:
+    """Finds class numbers with a fraction, which Keras cuts off."""
+    if not _compares(subject, "codes") or subject.y.dtype.kind != "f":
+        return None
+    y = subject.y
+    share = float((y != np.round(y)).mean())
+    if not share or is_one_hot(y):
+        return None
+    low, high = float(y.min()), float(y.max())
+    return Finding(
+        _WHERE,
+        f"class numbers, which are whole, as {subject.loss.name} compares",
+        f"{low:g} to {high:g}, {share:.0%} of them with a fraction, which Keras cuts off",
+        "Do not scale class numbers; to predict numbers use the loss mean_squared_error.",
+        evidence={"share": share, "lowest": low, "highest": high},
+    )
+
+
+def target_outside_loss(subject: Subject) -> Finding | None:
+    """Finds numbers as targets of which a loss takes no logarithm or ratio."""
+    y, name = subject.y, subject.loss.name.replace("_", "").lower()
+    if name not in _DOMAINS or y.dtype.kind not in "iuf":
+        return None
+    expected, is_outside, remedy = _DOMAINS[name]
+    share = float(is_outside(y.astype(np.float64)).mean())
+    if not share:
+        return None
+    return Finding(
+        _WHERE,
+        f"{expected}, as {subject.loss.name} takes",
+        f"{y.min():g} to {y.max():g}, {share:.0%} of them outside",
+        remedy,
+        evidence={"share": share, "lowest": float(y.min()), "highest": float(y.max())},
     )
 
 

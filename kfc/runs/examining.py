@@ -51,7 +51,7 @@ def subject_of(plan: Plan) -> Subject:
     loss = build_loss(training.loss, task)
     inner = getattr(loss, "inner", loss)
     facts = LossFacts.of(inner)
-    facts = LossFacts(loss, facts.name, facts.compared, task.classification, facts.of_ratios)
+    facts = replace(facts, loss=loss, from_logits=task.classification)
     schedule = training.optimizer.schedule()
     rate = training.optimizer.largest_rate
     constant = training.optimizer.with_learning_rate(rate)

@@ -142,3 +142,52 @@ def test_rows_of_a_table_with_two_labels_are_counted():
 def test_rows_of_a_table_of_few_categories_have_several_labels_by_nature():
     columns = {name: GENERATOR.choice(["a", "b", "c"], 600) for name in "uvwxyz"}
     assert of_table(columns, GENERATOR.random(600) < 0.5) == ()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int16"])
+@pytest.mark.parametrize("value", [-999, 250])
+def test_a_number_that_stands_for_missing_values_is_named_in_any_type(dtype, value):
+    """The other numbers are from 20 to 60, so that 250 is far above them as well."""
+    if dtype == "uint8" and value < 0:
+        pytest.skip("uint8 has no such value")
+    x = (20 + np.arange(200 * 3).reshape(200, 3) * 7 % 41).astype(dtype)
+    assert "value_for_missing" not in names_of(found((x, Y[:200])))
+    x[::20, 1] = value
+    (finding,) = [each for each in found((x, Y[:200])) if each.name == "value_for_missing"]
+    assert "x[1]" in finding.where
+    assert finding.evidence["rows"] == 10
+
+
+def test_a_column_of_many_sizes_has_no_number_for_missing_values():
+    skewed = np.exp(2 * X)
+    skewed[:40, 0] = 0.0  # as amounts of money have
+    skewed[0, 1] = 1e6  # one row may be an outlier
+    assert "value_for_missing" not in names_of(found((skewed, Y)))
+
+
+@pytest.mark.parametrize("names", [NAMES, ()])
+def test_held_out_targets_in_another_order_are_named(names):
+    targets = Y if names else np.tanh(X[:, 0] + X[:, 1])
+    others = {"test rows": Rows(X[400:], targets[400:])}
+    parts = Parts(Rows(X[:400], targets[:400]), others, names)
+    assert check_learned(parts) == ()
+    order = np.random.default_rng(1).permutation(200)
+    others = {"test rows": Rows(X[400:], targets[400:][order])}
+    (finding,) = check_learned(Parts(parts.train, others, names))
+    assert finding.name == "held_out_targets_differ"
+    assert finding.evidence["training_score"] > 0.5 > abs(finding.evidence["score"])
+
+
+def test_flags_of_all_classes_are_a_leak_and_a_flag_of_one_is_not():
+    classes, names = np.arange(600) % 3, ("a", "b", "c")
+    flags = np.eye(3, dtype="float32")[classes]
+    for count, leaks in ((3, True), (2, True), (1, False)):
+        rows = Rows(np.c_[X, flags[:, :count]], classes)
+        leak = [each for each in check_learned(Parts(rows, {}, names)) if "217" in each.label]
+        assert bool(leak) == leaks
+
+
+def test_a_column_whose_values_repeat_with_other_classes_is_no_leak():
+    x = (np.arange(300) // 3 % 50).astype("float32")[:, None]
+    y = (x[:, 0] + np.arange(300) % 3 > 25).astype(np.int64)
+    assert "target_in_column" not in names_of(check_learned(Parts(Rows(x, y), {}, NAMES)))

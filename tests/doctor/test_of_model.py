@@ -85,3 +85,16 @@ def test_inputs_that_a_layer_of_the_model_scales_are_no_finding(rows, logits_los
     layers = [keras.Input((4,)), scaling, keras.layers.Dense(8, "relu"), keras.layers.Dense(3)]
     model = keras.Sequential(layers)
     assert kfc.doctor(model, data=(x, y), loss=logits_loss, optimizer="adam").findings == ()
+
+
+def test_a_model_of_several_inputs_or_outputs_is_refused_with_their_names(rows):
+    x, y = rows
+    inputs = keras.Input((3,), name="size"), keras.Input((1,), name="age")
+    joined = keras.layers.Concatenate()(inputs)
+    outputs = keras.layers.Dense(3)(joined), keras.layers.Dense(1)(joined)
+    parts = (x[:, :3], x[:, 3:])
+    for model in (keras.Model(inputs, outputs[0]), keras.Model(inputs, outputs)):
+        with pytest.raises(SpecError, match=r"2 inputs \(size, age\)"):
+            kfc.doctor(model, data=(parts, y), loss="mse")
+    with pytest.raises(SpecError, match=r"keras.Model\(model.input, model.outputs\[0\]\)"):
+        kfc.doctor(keras.Model(joined, outputs), data=(x, y), loss="mse")

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes
 
 import kfc
 from kfc.diagnosing import cure_spec, diagnose_spec
@@ -155,3 +156,11 @@ def test_residual_blocks_whose_start_the_first_steps_undo_are_no_fault():
     diagnosis = kfc.doctor("digits", {**network, "network.hidden": [64] * 8})
     assert diagnosis.measured["loss"] > diagnosis.measured["guess_loss"] + 6
     assert diagnosis.findings == ()
+
+
+@pytest.mark.parametrize("unit", [1e5, 1e-5])
+def test_the_unit_of_scaled_targets_makes_no_difference(unit):
+    """Outputs are in the targets' unit, and so is the slope of the loss for them."""
+    x, y = load_diabetes(return_X_y=True)
+    spec = {"data": {"scale": "standard"}, "network": {"hidden": [32]}}
+    assert kfc.doctor(spec, data=(x, unit * y)).findings == ()
