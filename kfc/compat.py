@@ -54,6 +54,12 @@ _CALLBACK_STATE: dict[str, tuple[str, ...]] = {
 """Class -> attributes that its hooks change and that decide how it continues."""
 
 
+MODULES_FOR_LATER = ("keras.src.visualization", "keras.visualization", "keras.wrappers")
+"""Modules of which no other one needs anything while Keras 3.15.1 is imported.
+
+Test: `tests/system/test_light_keras.py`."""
+
+
 def route_updates_through_scope(optimizer: Any) -> None:
     """Makes the updates of a built optimizer visible to a `keras.StatelessScope`.
 

@@ -160,7 +160,7 @@ def _plain_parts(
 
 
 def _learned(parts: Parts, train: Rows) -> list[Finding]:
-    """Returns what a forest finds; the targets of an autoencoder are in its inputs."""
+    """Returns the findings of a forest; the targets of an autoencoder are in its inputs."""
     found = list(check_learned(parts))
     if train.x.shape == train.y.shape and np.array_equal(train.x[:], train.y):
         found = [each for each in found if each.name != "target_in_column"]

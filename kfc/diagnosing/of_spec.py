@@ -102,7 +102,7 @@ def _changes(spec: Spec, path: str, value: Any) -> bool:
 
 
 def _predicted(spec: Spec, data: Any, findings: Sequence[Finding]) -> list[Finding]:
-    """Returns what `kfc explain` finds, unless a measured finding changes the same keys."""
+    """Returns the findings of `kfc explain` that no measured finding contradicts."""
     changed = {path for finding in findings for path in finding.cure}
     predicted = explain(spec, data=data).findings
     return [each for each in predicted if each.cure and not changed & each.cure.keys()]

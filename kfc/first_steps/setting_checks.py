@@ -92,7 +92,7 @@ def average_too_slow(subject: Subject) -> Finding | None:
 def frozen_untrained(subject: Subject) -> Finding | None:
     """Finds frozen layers that still have the weights that their initializer drew.
 
-    Freezing keeps what a layer has learned before; a layer of random weights has learned
+    Freezing keeps the knowledge of a trained layer; a layer of random weights has learned
     nothing. A model that was trained, or loaded, has other weights than its initializer draws.
     """
     found = [each for each in layers_of(subject.network) if _is_frozen_as_drawn(each)]

@@ -124,7 +124,7 @@ def target_unscaled(start: Start) -> Finding | None:
     if start.subject.num_classes or loss.compared != "numbers" or loss.of_ratios:
         return None
     size = float(np.sqrt(np.square(y.astype(np.float64)).mean()))
-    given = float(np.sqrt(np.square(start.subject.outputs).mean()))
+    given = float(np.sqrt(np.square(start.subject.outputs, dtype=np.float64).mean()))
     if not size > _TARGET_RMS * max(1.0, given):
         return None
     return Finding(
@@ -142,7 +142,9 @@ def loss_hardly_changes(start: Start) -> Finding | None:
     slopes = start.output_gradient
     if slopes is None or not math.isfinite(start.loss) or start.subject.loss.swapped:
         return None
-    by_output = np.sqrt(np.square(slopes.reshape(len(slopes), -1)).mean(axis=0))
+    by_output = np.sqrt(
+        np.square(slopes.reshape(len(slopes), -1), dtype=np.float64).mean(axis=0)
+    )
     if not start.subject.num_classes:  # by the size of the outputs, which have a unit
         y = start.subject.some[1].astype(np.float64)
         by_output = by_output * max(float(y.std()), float(start.subject.outputs.std()))

@@ -204,7 +204,7 @@ def _ratio_with(start: Start, option: str, value: Any) -> float:
     variables = start.subject.copy.trainable_variables
     changes = start.updates(**{option: value})
     ratios = [
-        float(np.sqrt(np.square(change).mean())) / kernel.size
+        float(np.sqrt(np.square(change, dtype=np.float64).mean())) / kernel.size
         for kernel in start.kernels
         for variable, change in zip(variables, changes, strict=True)
         if change is not None and kernel.path == variable_path(variable)

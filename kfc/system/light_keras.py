@@ -10,8 +10,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-_LATER = ("keras.src.visualization", "keras.visualization", "keras.wrappers")
-"""Modules of Keras of which no other one needs anything while Keras is imported."""
+from kfc.compat import MODULES_FOR_LATER
 
 
 @contextmanager
@@ -21,7 +20,7 @@ def light_keras() -> Iterator[None]:
     Keras 3.15 imports matplotlib for `keras.visualization` and scikit-learn, with SciPy's
     statistics, for `keras.wrappers`. Both are installed with kfc. Together they are a third of
     the time of the import and 80 MB of its memory (`experiments/startup`). Each part loads
-    itself when it is asked for its first attribute, and is what it would have been.
+    itself when it is asked for its first attribute, and is the same as ever then.
     """
     finder = _Finder()
     sys.meta_path.insert(0, finder)
@@ -32,12 +31,12 @@ def light_keras() -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of `_LATER`, with a loader that waits."""
+    """Finds the modules of `MODULES_FOR_LATER`, with a loader that waits."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in _LATER:
+        if fullname not in MODULES_FOR_LATER:
             return None
         spec = PathFinder.find_spec(fullname, path)
         if spec is not None and spec.loader is not None:
