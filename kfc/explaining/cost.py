@@ -17,7 +17,7 @@ from kfc.training.engine import (
 )
 
 _TENSORFLOW_BYTES = 770e6  # of a process that has started it, its libraries included
-# Both from the numbers of kfc in `experiments/benchmarks`.
+# Both from numbers of kfc in `experiments/benchmarks`, on an Intel Xeon.
 _STEP_SECONDS = 30e-6  # of a step, without its matrix products
 _WEIGHT_SECONDS = 1e-9  # of the update of a weight
 _PASSES = 6  # floating-point operations of a step for each weight and row: 2 forward, 4 back
