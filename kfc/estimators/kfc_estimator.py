@@ -17,7 +17,13 @@ from kfc.estimators import settings as arguments
 from kfc.estimators.inputs import Inputs, read_x
 from kfc.estimators.kept_fit import KeptFit
 from kfc.estimators.settings import Settings
-from kfc.estimators.training_rows import LabelledRows, as_raw_rows, in_one_order, weighted_rows
+from kfc.estimators.training_rows import (
+    LabelledRows,
+    as_raw_rows,
+    in_one_order,
+    one_pair,
+    weighted_rows,
+)
 from kfc.spec import Spec, load_spec
 from kfc.system import import_tensorflow
 
@@ -151,14 +157,9 @@ class KfcEstimator(BaseEstimator, ABC):
         return in_one_order(rows)
 
     def _eval_rows(self, eval_set: Any) -> LabelledRows:
-        pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
-        several = isinstance(pair, list) and all(isinstance(each, tuple) for each in pair)
-        if several or not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            got = f"{len(pair)} pairs" if several else type(pair).__name__
-            remedy = "Pass eval_set=(X_val, y_val)."
-            raise DataError(Finding("eval_set", "(X, y)", got, remedy))
-        inputs = read_x(self, pair[0], reset=False)
-        targets = self._read_y(pair[1], reset=False)
+        x, y = one_pair(eval_set)
+        inputs = read_x(self, x, reset=False)
+        targets = self._read_y(y, reset=False)
         check_consistent_length(range(len(inputs)), targets)
         return LabelledRows(inputs, targets)
 

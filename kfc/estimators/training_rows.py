@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kfc.data import RawRows, Rows, Source, read_rows, read_source
+from kfc.errors import DataError, Finding
 from kfc.estimators.inputs import Inputs
 from kfc.spec import Spec
 
@@ -15,6 +16,21 @@ _MOST_REPEATS = 10
 """Whole weights are repetitions while they make at most this many times as many rows."""
 
 _HASHED_CELLS = 1 << 22  # numbers that are hashed at once
+
+
+def one_pair(eval_set: Any) -> tuple[Any, Any]:
+    """Returns X and y of an `eval_set`, which may be a list of one pair.
+
+    Raises:
+        DataError: If it is no pair, or several.
+    """
+    pair = eval_set[0] if isinstance(eval_set, list) and len(eval_set) == 1 else eval_set
+    several = isinstance(pair, list) and all(isinstance(each, tuple) for each in pair)
+    if several or not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        got = f"{len(pair)} pairs" if several else type(pair).__name__
+        remedy = "Pass eval_set=(X_val, y_val)."
+        raise DataError(Finding("eval_set", "(X, y)", got, remedy))
+    return pair[0], pair[1]
 
 
 @dataclass(frozen=True)

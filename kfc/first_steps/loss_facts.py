@@ -78,6 +78,11 @@ class LossFacts:
         return cls(loss, name, compared, from_logits, of_ratios, swapped, smoothing)
 
     @property
+    def plain_name(self) -> str:
+        """The name in small letters without `_`, equal for a function and its class."""
+        return _plain(self.name)
+
+    @property
     def of_classes(self) -> bool:
         """Whether each row has one of several classes."""
         return self.compared in ("codes", "one_hot")

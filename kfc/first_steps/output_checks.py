@@ -168,7 +168,7 @@ def target_out_of_reach(subject: Subject) -> Finding | None:
 
 def output_outside_loss(subject: Subject) -> Finding | None:
     """Finds outputs below 0 under a loss that takes their logarithm."""
-    name = subject.loss.name.replace("_", "").lower()
+    name = subject.loss.plain_name
     low = float(subject.outputs.min())
     if name not in _OF_LOGARITHMS or subject.output_activation in _ABOVE_0 or low >= 0:
         return None
@@ -200,7 +200,7 @@ def outputs_unused(subject: Subject) -> Finding | None:
 
 def binary_loss_for_classes(subject: Subject) -> Finding | None:
     """Finds softmax below a binary loss, which takes each class as a question of its own."""
-    name = subject.loss.name.replace("_", "").lower()
+    name = subject.loss.plain_name
     if not name.startswith("binary") or subject.outputs.shape[-1] < _SEVERAL:
         return None
     if subject.output_activation != "softmax" or not is_one_hot(subject.y):

@@ -166,7 +166,7 @@ def code_not_whole(subject: Subject) -> Finding | None:
 
 def target_outside_loss(subject: Subject) -> Finding | None:
     """Finds numbers as targets of which a loss takes no logarithm or ratio."""
-    y, name = subject.y, subject.loss.name.replace("_", "").lower()
+    y, name = subject.y, subject.loss.plain_name
     if name not in _DOMAINS or y.dtype.kind not in "iuf":
         return None
     expected, is_outside, remedy = _DOMAINS[name]

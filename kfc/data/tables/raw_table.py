@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from kfc.data.sources import join_names
 from kfc.data.tables.arrow_files import ArrowFiles
+from kfc.errors import DataError, Finding
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,28 @@ class RawTable:
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
+
+    def check_targets(self, names: tuple[str, ...], *, several: bool) -> None:
+        """Checks that this table has its targets where the training table has them.
+
+        Args:
+            names: Names of several targets of the training table; empty where they have none.
+            several: Whether several targets are beside the training table.
+
+        Raises:
+            DataError: If they are elsewhere, or have other names.
+        """
+        same = not (names and self.target_names) or names == self.target_names
+        if same and (self.targets is not None) == several:
+            return
+        expected, got = "a column that is the target", "several targets beside the table"
+        if several:
+            of_names = f" {join_names(names)}, in this order" if names else ""
+            expected = f"targets{of_names}, beside the table"
+            own = f"those named {join_names(self.target_names)}"
+            got = own if self.target_names else "none"
+        remedy = "Pass the targets as for the training rows, such as (frame, targets)."
+        raise DataError(Finding(self.name, expected, got, remedy))
 
     def release(self) -> None:
         """Drops the pages of mapped files from memory."""

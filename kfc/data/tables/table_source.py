@@ -151,7 +151,7 @@ def read_tables(
     columns = {report.name: report.column for report in reports}
     used = {name: column for name, column in columns.items() if column.type != "ignore"}
     for part in others.values():
-        _check_targets(part, train.target_names, several=train.targets is not None)
+        part.check_targets(train.target_names, several=train.targets is not None)
     classes = spec.task == "classification"
     rows = {
         part: Rows(
@@ -245,7 +245,7 @@ def labelled_table(
     Raises:
         DataError: If a column is missing, or a cell is not of its column's type.
     """
-    _check_targets(raw, targets, several=not target)
+    raw.check_targets(targets, several=not target)
     run_checks("table", raw, target)
     kind = ColumnSpec(type="category" if classes else "number")
     return Rows(
@@ -253,29 +253,6 @@ def labelled_table(
         _targets(raw, target, kind, classes=classes),
         raw.sample_weight,
     )
-
-
-def _check_targets(raw: RawTable, names: tuple[str, ...], *, several: bool) -> None:
-    """Checks that a table has its targets where the training table has them.
-
-    Args:
-        raw: Labelled table.
-        names: Names of several targets; empty where they have none.
-        several: Whether several targets are beside the training table.
-
-    Raises:
-        DataError: If they are elsewhere, or have other names.
-    """
-    same = not (names and raw.target_names) or names == raw.target_names
-    if same and (raw.targets is not None) == several:
-        return
-    expected, got = "a column that is the target", "several targets beside the table"
-    if several:
-        of_names = f" {join_names(names)}, in this order" if names else ""
-        expected = f"targets{of_names}, beside the table"
-        got = f"those named {join_names(raw.target_names)}" if raw.target_names else "none"
-    remedy = "Pass the targets as for the training rows, such as (frame, targets)."
-    raise DataError(Finding(raw.name, expected, got, remedy))
 
 
 def _target(spec: DataSpec, train: RawTable) -> str:
