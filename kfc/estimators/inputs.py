@@ -56,6 +56,13 @@ class Inputs:
             raise TypeError("Inputs: expected a matrix or a table, got neither")
         return replace(self, table=self.table.take(pa.array(indices)))
 
+    def is_empty(self, name: str) -> bool:
+        """Returns whether each cell of a table's column is missing."""
+        if self.table is None:
+            raise TypeError("Inputs: expected a table, got a matrix")
+        column = self.table.column(name)
+        return bool(column.null_count == len(column))
+
     def as_table(self) -> Inputs:
         """Returns the same rows as a table, in which NaN is a missing cell."""
         if self.matrix is None:

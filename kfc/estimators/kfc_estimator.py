@@ -177,7 +177,7 @@ class KfcEstimator(BaseEstimator, ABC):
         target = None if several else _target_name(y, table.names)
         values: dict[str, Any] = {"data.target": target}
         if table.numeric:
-            empty = {name for name in table.names if _is_empty(table, name)}
+            empty = {name for name in table.names if table.is_empty(name)}
             kinds = {n: "ignore" if n in empty else "number" for n in table.names}
             values["data.columns"] = {**kinds, **spec.model_dump()["data"]["columns"]}
         return load_spec(spec, values), parts[0], parts[1] if held_out is not None else None
@@ -393,10 +393,3 @@ def _target_name(y: Any, columns: tuple[str, ...]) -> str:
 def _target_names(y: Any) -> tuple[str, ...]:
     columns = getattr(y, "column_names", getattr(y, "columns", ()))  # Arrow's, or others'
     return tuple(map(str, columns)) if len(columns) > 1 else ()
-
-
-def _is_empty(table: Inputs, name: str) -> bool:
-    if table.table is None:
-        raise TypeError("Inputs: expected a table, got a matrix")
-    column = table.table.column(name)
-    return bool(column.null_count == len(column))
