@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def fit(
 
     Returns:
         The finished run; with `training.members` above 1 the ensemble of these runs, which
-        are in its folder and were trained on the same rows one after the other.
+        are in its folder and were trained on the same rows, in turn or at once as
+        `training.at_once` says.
 
     Raises:
         SpecError: If the spec is wrong, with every finding.
@@ -201,7 +203,8 @@ def _finish_seeds(
     baseline: dict[str, float] = {}
     message = f"`kfc resume {user_paths.shown_path(folder)}` continues"
     with hint_on_interrupt(console.print, message):
-        options: dict[str, Any] = {"workers": 1, "threads": None, "checks": checks}
+        say = functools.partial(console.print, soft_wrap=True)
+        options: dict[str, Any] = {"workers": 1, "threads": None, "checks": checks, "say": say}
         for member, each in train_members(plan, folder, runner, **options):
             prepared = runner.prepare.again(member.spec)
             if prepared.test is not None:

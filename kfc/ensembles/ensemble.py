@@ -134,7 +134,7 @@ class Ensemble:
 
     @property
     def seconds(self) -> float:
-        """Duration of the training of all runs, one after the other."""
+        """Duration of the training of all runs, of which each has its share."""
         return round(sum(each.seconds for each in self.runs), 3)
 
     @functools.cached_property

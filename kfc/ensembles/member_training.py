@@ -1,4 +1,4 @@
-"""Trains the runs of an ensemble: one after the other, in processes, or on a cluster."""
+"""Trains the runs of an ensemble: in turn, at once, in processes, or on a cluster."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from kfc.cluster import MAX_DEATHS, ClusterOptions, RemoteJob, cluster_jobs
 from kfc.data import Prepared, RawRows, prepare, read_rows, read_source, streams_table
 from kfc.ensembles.plan_file import EnsemblePlan, Member
 from kfc.errors import Finding, SpecError
-from kfc.runs import Checks, Run, fit_member, result_file
+from kfc.runs import Checks, Run, fit_member, result_file, train_at_once
 from kfc.spec import Spec
-from kfc.system import safe_open, worker_process
+from kfc.system import in_lockstep, safe_open, worker_process
+from kfc.training.engine import JointCalls
 
 _OF_SPLITS = {"fold", "split_seed"}
 """Keys of `data` that do not change the rows which are read."""
@@ -37,9 +39,22 @@ class MemberPreparer:
         self._data, self._cache = data, cache
         self._raw: tuple[str, RawRows] | None = None
         self._last: tuple[str, Prepared] | None = None
+        self._kept: dict[str, Prepared] | None = None
 
     def __call__(self, spec: Spec) -> Prepared:
         """Returns the prepared data of a spec."""
+        if self._kept is None:
+            return self._prepare(spec)
+        key = _key(spec, rows_alone=True)
+        if key not in self._kept:
+            self._kept[key] = self._prepare(spec)
+        return self._kept[key]
+
+    def keep(self, keep: bool = True) -> None:
+        """Keeps what is prepared from now on, so that networks of the same rows share them."""
+        self._kept = {} if keep else None
+
+    def _prepare(self, spec: Spec) -> Prepared:
         if self._data is None and streams_table(spec.data):
             prepared = prepare(spec, cache=self._cache)
         else:
@@ -68,9 +83,10 @@ class MemberPreparer:
         return self._raw[1]
 
 
-def _key(spec: Spec, without: set[str] | None = None) -> str:
+def _key(spec: Spec, without: set[str] | None = None, *, rows_alone: bool = False) -> str:
     data = spec.data.model_dump(mode="json", exclude=without or set())
-    rest = [] if without else [spec.seed, spec.accept]
+    seed = spec.seed_of_rows if rows_alone else spec.seed
+    rest = [] if without else [seed, spec.accept]
     # A resolved spec names what its data decide; the fold alone tells members apart.
     return json.dumps([data, rest])
 
@@ -148,7 +164,7 @@ def train_members(
             on a cluster as many as have room.
         threads: Number of TensorFlow's threads in each process.
         ray: Address of a Ray cluster whose nodes train; None for this machine.
-        say: Function that shows a line about the cluster.
+        say: Function that shows a line about the cluster, or about networks at once.
         checks: Checks of the doctor that run before the training of the first member; the
             others have the same network, and other rows of the same data.
 
@@ -157,13 +173,35 @@ def train_members(
     """
     first, *rest = plan.members(folder)
     members = [replace(first, checks=checks), *rest]
+    here = ray is None and workers in (None, 1)
+    if not here and plan.spec.training.at_once == "always":
+        got = f"workers={workers}" if ray is None else f"ray={ray!r}"
+        remedy = "Leave it out, or set training.at_once to auto."
+        raise SpecError(Finding("training.at_once", "auto or never with workers", got, remedy))
     if ray is not None:
         yield from _train_on_cluster(members, folder, runner, workers, threads, ray, say)
     elif workers is None or workers == 1:
-        for member in members:
-            yield member, runner.run(member)
+        yield from _train_here(members, runner, say)
     else:
         yield from _train_in_processes(members, runner, workers, threads)
+
+
+def _train_here(
+    members: list[Member], runner: MemberRunner, say: Callable[[str], None]
+) -> Iterator[tuple[Member, Run]]:
+    unfinished = [each for each in members if not result_file.is_finished(each.folder)]
+    runner.prepare.keep()
+    specs = [each.spec for each in unfinished]
+    if not train_at_once(specs, runner.prepare, data=runner.data):
+        runner.prepare.keep(False)
+        for member in members:
+            yield member, runner.run(member)
+        return
+    say(f"{len(unfinished)} networks train at once")
+    functions = [functools.partial(runner.run, member) for member in unfinished]
+    with closing(in_lockstep(functions, JointCalls())) as trained:
+        for member in members:
+            yield member, next(trained) if member in unfinished else runner.run(member)
 
 
 def _train_on_cluster(

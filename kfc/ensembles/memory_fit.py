@@ -24,10 +24,12 @@ from kfc.runs import (
     fit_in_memory,
     padded_outputs,
     read_run,
+    train_at_once,
     write_run,
 )
 from kfc.spec import Spec
-from kfc.system import atomic
+from kfc.system import atomic, in_lockstep
+from kfc.training.engine import JointCalls
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,21 @@ def fit_all_in_memory(
     specs = [member.spec for member in _plan(spec).members(IN_MEMORY)]
     starts: Sequence[MemoryRun | None] = earlier.members if earlier else [None] * len(specs)
     first: Checks = "data"  # the members have the same rows
-    members = tuple(
-        _fit_one(each, prepare_once, start, until, verbose, "none" if number else first)
+    at_once = train_at_once(specs, prepare_once, data=())
+    fits: list[Callable[[], MemoryRun]] = [
+        functools.partial(
+            _fit_one,
+            *(each, prepare_once, start, until),
+            # At once, the lines of the first one stand for all.
+            verbose and not (at_once and number),
+            "none" if number else first,
+        )
         for number, (each, start) in enumerate(zip(specs, starts, strict=True))
-    )
+    ]
+    if at_once:
+        members = tuple(in_lockstep(fits, JointCalls()))
+    else:
+        members = tuple(fit() for fit in fits)
     return _averaged(spec, members, prepared[0])
 
 

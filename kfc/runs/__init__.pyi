@@ -7,6 +7,7 @@ from . import run as run
 from . import running_process as running_process
 from . import sample_file as sample_file
 from . import scores as scores
+from .at_once import train_at_once as train_at_once
 from .description import described as described
 from .description import described_as_html as described_as_html
 from .examining import Checks as Checks

@@ -29,7 +29,14 @@ from kfc.runs.run_writer import RunWriter, say, say_to_terminal
 from kfc.runs.running_process import running_process
 from kfc.runs.trainer import Trainer, compile_trainer, weights_sha256
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
-from kfc.system import atomic, locks, progress_console, safe_open, user_paths
+from kfc.system import (
+    atomic,
+    locks,
+    number_in_lockstep,
+    progress_console,
+    safe_open,
+    user_paths,
+)
 from kfc.training.checkpoints import store
 
 
@@ -245,6 +252,7 @@ def _begin(
             "checks": checks,
         },
         "replicas": plan.replicas.count,
+        "at_once": number_in_lockstep(),
         "spec": environment.plain_spec(plan.spec),
         "data_sha256": plan.prepared.sha256,
         "resumed": [],
@@ -348,7 +356,10 @@ def _continue(
 ) -> Run:
     """Trains a compiled training of an unfinished run, whose folder is locked, to its end."""
     folder, start = unfinished.folder, unfinished.start
-    machine = running_process() | {"replicas": trainer.plan.replicas.count}
+    machine = running_process() | {
+        "replicas": trainer.plan.replicas.count,
+        "at_once": number_in_lockstep(),
+    }
     changes = resuming.machine_differences(unfinished, machine)
     for name, finding in start.passed_over if start else ():
         say(console, f"skipped checkpoint {name}: {finding}")

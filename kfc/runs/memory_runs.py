@@ -28,7 +28,7 @@ from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.runs.trainer_pool import Lease
 from kfc.runs.uncertainty import finish
 from kfc.spec import Spec, dump_spec
-from kfc.system import atomic, progress_console
+from kfc.system import atomic, number_in_lockstep, progress_console
 from kfc.training import check_finite
 from kfc.training.callbacks import Terminal, named_callbacks
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
@@ -145,7 +145,7 @@ def fit_in_memory(
             callbacks.append(Terminal(plan.spec.training.log_every, None, progress_console()))
         began = time.monotonic()
         progress = trainer.train(None, callbacks, until=until, start=start)
-        progress.seconds = time.monotonic() - began
+        progress.seconds = (time.monotonic() - began) / number_in_lockstep()
         state = None
         if until is not None:
             state = training_state.capture(trainer.model, callbacks, progress)

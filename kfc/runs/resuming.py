@@ -19,7 +19,8 @@ from kfc.training.checkpoints import Checkpoint, store
 
 _BEGINNING = ("spec.yaml", environment.FILE)
 MACHINE_KEYS = (
-    *("python", "processor", "cores", "devices", "replicas", "threads", "versions", "flags"),
+    *("python", "processor", "cores", "devices", "replicas", "at_once", "threads"),
+    *("versions", "flags"),
     "keras",
 )
 
@@ -208,7 +209,8 @@ def machine_differences(unfinished: Unfinished, machine: dict[str, Any]) -> list
         unfinished: Interrupted run.
         machine: Machine, versions, devices and settings of this process.
     """
-    began_on = {"replicas": 1, **unfinished.environment}  # earlier versions had no others
+    # Earlier versions had no others.
+    began_on = {"replicas": 1, "at_once": 1, **unfinished.environment}
     then, now = ({key: of.get(key) for key in MACHINE_KEYS} for of in (began_on, machine))
     return environment.value_differences(then, now)
 

@@ -30,7 +30,13 @@ from kfc.runs.trained_checks import Trained
 from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.runs.uncertainty import finish
 from kfc.runs.watching import TrainingWatch, with_first_epoch
-from kfc.system import atomic, hint_on_interrupt, memory, user_paths
+from kfc.system import (
+    atomic,
+    hint_on_interrupt,
+    memory,
+    number_in_lockstep,
+    user_paths,
+)
 from kfc.training.callbacks import (
     LAYERS_FILE,
     LayerLog,
@@ -107,7 +113,8 @@ class RunWriter:
                 )
             except NumbersError as error:
                 raise with_tensor(error, plan, self._folder, self._say) from error
-            progress.seconds = seconds_before + time.monotonic() - began
+            seconds = seconds_before + time.monotonic() - began
+            progress.seconds = seconds / number_in_lockstep()  # its share of those of all
             trainer.save_checkpoint(self._folder, callbacks, progress)
             self._phases.end("train")
             for log in (each for each in callbacks if isinstance(each, LayerLog)):

@@ -106,6 +106,13 @@ class TrainingSpec(SpecModel):
         description="Number of networks with the seeds seed, seed + 1, ..., which are trained "
         "on the same rows and averaged.",
     )
+    at_once: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether the members of an ensemble, or the folds of a cross-validation, "
+        "train at once: a step of all networks of one shape is one. auto: small networks, "
+        "where TensorFlow sees a GPU; on processors alone, one after the other is as fast. A "
+        "network has, but for rounding, the weights that it would have alone.",
+    )
     calibrate: Literal["temperature"] | None = Field(
         None,
         description="Of classes: divides the logits of the finished network by a temperature "

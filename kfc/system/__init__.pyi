@@ -10,6 +10,10 @@ from . import worker_process as worker_process
 from .aligned import can_be_shared as can_be_shared
 from .aligned import take_aligned as take_aligned
 from .garbage import without_collection as without_collection
+from .lockstep import ask as ask
+from .lockstep import in_lockstep as in_lockstep
+from .lockstep import interrupts_here as interrupts_here
+from .lockstep import number_in_lockstep as number_in_lockstep
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
 from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks

@@ -16,7 +16,7 @@ from kfc.compat import initial_epoch
 from kfc.data import Rows
 from kfc.findings import run_check
 from kfc.spec import TrainingSpec
-from kfc.system import Interrupts
+from kfc.system import interrupts_here
 from kfc.training.callbacks import Hooks
 from kfc.training.checkpoints import Checkpoint, Progress, restore
 from kfc.training.distributing import agree_on_signal, check_same_pace
@@ -145,7 +145,7 @@ class Loop:
 
     def _train(self, progress: Progress) -> None:
         model = self.engine.model
-        with Interrupts() as self._interrupts:
+        with interrupts_here() as self._interrupts:
             while progress.epoch < self._last_epoch and not progress.stopped:
                 self._epochs(progress)
         progress.seconds = time.monotonic() - self._began

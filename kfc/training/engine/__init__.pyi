@@ -1,3 +1,4 @@
+from .choice import choose_at_once as choose_at_once
 from .choice import choose_engine as choose_engine
 from .choice import compiles_steps_only as compiles_steps_only
 from .choice import is_stateless as is_stateless
@@ -9,7 +10,9 @@ from .engine import ExecutionResult as ExecutionResult
 from .evaluation import Evaluator as Evaluator
 from .evaluation import create_variables as create_variables
 from .graph_cache import graph_key as graph_key
+from .joint_calls import JointCalls as JointCalls
 from .memory_estimate import predicted_memory as predicted_memory
+from .row_tensors import sees_gpu as sees_gpu
 from .sizes import EVALUATION_BATCH as EVALUATION_BATCH
 from .sizes import compiler_bytes as compiler_bytes
 from .sizes import training_bytes as training_bytes

@@ -31,6 +31,12 @@ _EPOCHS_OF_PATIENCE = 3
 """Epochs of a training that stops early, in units of its patience: the best one is often in
 the first two."""
 
+_MOST_AT_ONCE = 1e9
+"""Largest product of the weights of a network and the rows of its step for which networks
+train at once on a GPU. Such a step has 6e9 operations, a fraction of a millisecond of a device
+of today, which is the time that its hundred small kernels take to start. Not measured: on the
+two cores of `experiments/many_networks`, no size is worth it."""
+
 _STATEFUL_OPTIONS = ("gradient_accumulation_steps", "ema_overwrite_frequency")
 """Options with updates inside a condition, where a `StatelessScope` loses them."""
 
@@ -78,6 +84,46 @@ def choose_engine(
     built_in = spec.network.block.name in BLOCKS.builtins
     use_xla = is_stateless(spec) and built_in and not every_step and saved >= _WORTH_COMPILING
     return "xla" if use_xla else "graph"
+
+
+def choose_at_once(spec: Spec, *, num_weights: int, on_disk: bool, gpu: bool) -> bool:
+    """Returns whether several networks of a spec's shape train in one compiled step.
+
+    Args:
+        spec: A resolved spec of one of the networks.
+        num_weights: Number of weights of one network.
+        on_disk: Whether its training rows are streamed from the disk.
+        gpu: Whether TensorFlow sees a GPU.
+
+    Raises:
+        SpecError: If the spec asks for it, and it cannot be done.
+    """
+    training = spec.training
+    if training.at_once == "never":
+        return False
+    reason = _alone(spec, on_disk=on_disk)
+    if training.at_once == "always":
+        if reason:
+            remedy = "Set training.at_once to auto: each network then trains alone."
+            raise SpecError(
+                Finding("training.at_once", "auto or never", "'always'", f"{reason} {remedy}")
+            )
+        return True
+    every_step = any(_is_called_at_every_step(callback_class(c)) for c in training.callbacks)
+    small = num_weights * training.batch_size <= _MOST_AT_ONCE
+    return gpu and small and not every_step and not reason
+
+
+def _alone(spec: Spec, *, on_disk: bool) -> str:
+    """Returns why the networks of a spec cannot share a step, or nothing if they can."""
+    block, optimizer = spec.network.block.name, spec.training.optimizer.name
+    if block not in BLOCKS.builtins:
+        return f"The block {block} is a plug-in's, whose code may depend on anything."
+    if not is_stateless(spec):
+        return f"The optimizer {optimizer} assigns its variables in each step."
+    if spec.training.engine == "eager":
+        return "The engine eager makes one operation after the other."
+    return "The rows are streamed from the disk." if on_disk else ""
 
 
 def xla_savings(spec: Spec, *, num_rows: int, num_weights: int) -> float:

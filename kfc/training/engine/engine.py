@@ -37,9 +37,11 @@ import tensorflow as tf
 from kfc.compat import route_updates_through_scope
 from kfc.data import Rows
 from kfc.network import num_members
+from kfc.system import ask, number_in_lockstep
 from kfc.training.engine.batches import ResidentRows, StreamedRows, Window
 from kfc.training.engine.evaluation import Evaluator, create_variables
 from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
+from kfc.training.engine.joint_calls import CallRequest
 from kfc.training.engine.multi_step import MultiStep, MultiStepInputs, MultiStepOutputs
 from kfc.training.engine.row_tensors import row_tensor
 from kfc.training.engine.tensor_inputs import given_variables
@@ -194,6 +196,13 @@ class Engine:
             compile_steps=form == "xla" and steps_only,
         )
         self._function: Callable[[MultiStepInputs], MultiStepOutputs] | None = None
+        self._constants = (  # of the graph, besides its key and the shapes of its inputs
+            *(batch_size, self._epoch_rows, self._multi_step.held_out_names),
+            *(self._keep_epochs, form, self._variables.fixed_shapes),
+        )
+        # In lockstep, a call may be one with those of other networks, see `joint_calls`.
+        joins = as_tensors and not train.on_disk and number_in_lockstep() > 1
+        self._joint_key = self._graph_key if joins else None
 
     @property
     def steps_per_execution(self) -> int:
@@ -243,7 +252,14 @@ class Engine:
         return self._rows.window_rows
 
     def trace(self) -> None:
-        """Traces the graph that `run` calls, or finds an equal one; XLA also compiles it."""
+        """Traces the graph that `run` calls, or finds an equal one; XLA also compiles it.
+
+        In lockstep with engines of other networks, a graph is traced when it is called first.
+        """
+        if self._joint_key is None:
+            self._trace()
+
+    def _trace(self) -> None:
         if self._function is not None:
             return
         if self.form == "eager":
@@ -255,10 +271,7 @@ class Engine:
             self._multi_step.__call__,
             [self._signature(inputs)],
             key=self._graph_key,
-            constants=(
-                *(self.batch_size, self._epoch_rows, self._multi_step.held_out_names),
-                *(self._keep_epochs, self.form, self._variables.fixed_shapes),
-            ),
+            constants=self._constants,
             xla=self._variables.fixed_shapes,
         )
         if self.form == "xla":
@@ -297,7 +310,6 @@ class Engine:
             end_step: Step before which to stop.
             evaluate: Whether to evaluate the held-out rows at the end of each epoch.
         """
-        self.trace()
         result = ExecutionResult({}, [], -1)
         # One call if the rows are in memory, else one for each window.
         while first_step < end_step and result.first_bad_step < 0:
@@ -375,9 +387,14 @@ class Engine:
         )
 
     def _call(self, inputs: MultiStepInputs) -> MultiStepOutputs:
-        function: Any = self._function
-        with self._replicas.watched():
-            outputs: MultiStepOutputs = function(inputs)
+        outputs: MultiStepOutputs | None = None
+        if key := self._joint_key:
+            outputs = ask(CallRequest(self._multi_step, inputs, key, self._constants))
+        if outputs is None:
+            self._trace()
+            function: Any = self._function
+            with self._replicas.watched():
+                outputs = function(inputs)
         self._variables.assign(outputs.values)
         self._epoch_values = [np.asarray(values) for values in outputs.epoch_values]
         return outputs

@@ -77,6 +77,7 @@ class Evaluator:
         values: Tensors,
         x: tf.Tensor,
         y: tf.Tensor,
+        numbers: tf.Tensor | None = None,
         *,
         wanted: tf.Tensor,
     ) -> tuple[_Metrics, Tensors]:
@@ -87,11 +88,14 @@ class Evaluator:
             values: Their values, if they are stateless.
             x: Held-out inputs, (rows, ...).
             y: Held-out targets, (rows,) or (rows, outputs).
+            numbers: Row numbers of each of several networks, (rows, networks).
             wanted: Whether to evaluate, (); if not, the returned metrics mean nothing.
 
         Returns:
             Loss and metrics by name, and the values, with those of the metrics changed.
         """
+        if numbers is not None:
+            return self._steps(variables, values, x, y, wanted, numbers)
         shares_graph = self._graph_key and not variables.fixed_shapes
         if isinstance(variables, StatelessVariables) and shares_graph:
             return self._call_own_graph(variables, values, x, y, wanted)
@@ -126,21 +130,25 @@ class Evaluator:
         x: tf.Tensor,
         y: tf.Tensor,
         wanted: tf.Tensor | bool,
+        numbers: tf.Tensor | None = None,
     ) -> tuple[_Metrics, Tensors]:
         """Evaluates batch after batch, here."""
+        visited = x if numbers is None else numbers
         # For each loop, the rows of a batch and the row before its end: a plain graph takes
         # batches of any size in one loop, XLA has a loop of its own for the short last one.
-        loops: list[tuple[int | None, int | tf.Tensor]] = [(None, tf.shape(x)[0])]
+        loops: list[tuple[int | None, int | tf.Tensor]] = [(None, tf.shape(visited)[0])]
         if variables.fixed_shapes:
-            num_full, short_rows = divmod(x.shape[0], self.batch_size)
+            num_full, short_rows = divmod(visited.shape[0], self.batch_size)
             full_rows = num_full * self.batch_size
             loops = [(self.batch_size, full_rows)] * (num_full > 0)
-            loops += [(short_rows, x.shape[0])] * (short_rows > 0)
+            loops += [(short_rows, visited.shape[0])] * (short_rows > 0)
         state = tf.constant(0), values
         for batch_rows, end_row in loops:
             # Where it is not wanted, loops of no step: traced faster than a condition.
             end_row = tf.where(wanted, end_row, 0)
-            state = self._run_steps(variables, state, (x, y), rows=batch_rows, end_row=end_row)
+            state = self._run_steps(
+                variables, state, (x, y), numbers, rows=batch_rows, end_row=end_row
+            )
         return variables.call(self.model.get_metrics_result, state[1])
 
     def _run_steps(
@@ -148,6 +156,7 @@ class Evaluator:
         variables: StatelessVariables | StatefulVariables,
         state: tuple[tf.Tensor, Tensors],
         parts: tuple[tf.Tensor, tf.Tensor],
+        numbers: tf.Tensor | None,
         *,
         rows: int | None,
         end_row: tf.Tensor,
@@ -155,14 +164,22 @@ class Evaluator:
         """Evaluates batches of `rows` rows each, up to the row `end_row`."""
 
         def one_step(first_row: tf.Tensor, values: Tensors) -> tuple[tf.Tensor, Tensors]:
-            batch = tuple(self._batch(part, first_row, rows) for part in parts)
-            _, values = variables.call(self.model.test_step, values, batch)
+            if numbers is None:
+                batch = tuple(self._batch(part, first_row, rows) for part in parts)
+                _, values = variables.call(self.model.test_step, values, batch)
+            else:
+                chosen = tf.transpose(self._batch(numbers, first_row, rows))
+                _, values = variables.call(self._test, values, parts, own=[chosen])
             return first_row + (rows or self.batch_size), values
 
         after: tuple[tf.Tensor, Tensors] = tf.while_loop(
             lambda first_row, values: first_row < end_row, one_step, state
         )
         return after
+
+    def _test(self, parts: tuple[tf.Tensor, tf.Tensor], chosen: tf.Tensor) -> None:
+        """Evaluates the rows with the numbers `chosen`, (batch,)."""
+        self.model.test_step(tuple(tf.gather(part, chosen) for part in parts))
 
     def _batch(self, part: tf.Tensor, first_row: tf.Tensor, rows: int | None) -> tf.Tensor:
         """Returns rows of a part, (rows, ...) -> (batch, ...)."""

@@ -17,6 +17,7 @@ and returned by it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -186,7 +187,9 @@ class MultiStep:
 
         # The outer loop, over epochs.
         num_epochs = tf.shape(inputs.row_orders)[:1]  # (1,)
-        epoch_metrics = {name: tf.zeros(num_epochs) for name in self._names}
+        networks = tf.constant(self.variables.batch_shape, tf.int32)  # (1,), or (0,) for one
+        of_epochs = tf.concat([num_epochs, networks], axis=0)
+        epoch_metrics = {name: tf.zeros(of_epochs) for name in self._names}
         epoch_values = [
             tf.zeros(tf.concat([num_epochs, tf.shape(value)], axis=0), value.dtype)
             for value in (inputs.values if self.keep_epochs else ())
@@ -198,7 +201,7 @@ class MultiStep:
             one_epoch,
             (
                 *(first_step // steps_per_epoch, inputs.values, epoch_metrics, epoch_values),
-                *(tf.constant(_NO_STEP), tf.constant(0.0)),
+                *(tf.constant(_NO_STEP), tf.zeros(networks)),
             ),
         )
 
@@ -206,6 +209,23 @@ class MultiStep:
         logs, values = self.variables.call(self.model.get_metrics_result, values)
         logs = {**logs, "batch_loss": batch_loss}
         return MultiStepOutputs(values, logs, epoch_metrics, bad_step, epoch_values)
+
+    def stacked(self, networks: int) -> MultiStep:
+        """Returns the same steps for several networks of this shape, each with its own rows.
+
+        Inputs and outputs have an axis for the networks: the first one of values and logs,
+        the second one of row orders, epoch metrics and epoch values. Held-out rows have a
+        third part, the numbers of each network's rows, (rows, networks). A call ends with the
+        first step in which any loss is NaN or infinite.
+
+        Args:
+            networks: Number of networks.
+        """
+        if not isinstance(self.variables, StatelessVariables):
+            raise TypeError("expected variables as tensors, got variables that are assigned")
+        of_all = copy.copy(self)
+        of_all.variables = self.variables.stacked(networks)
+        return of_all
 
     def _loops(self) -> list[tuple[_RunSteps, int]]:
         """Returns the inner loops, and the step before which each of them ends.
@@ -245,16 +265,15 @@ class MultiStep:
                 # Not a slice: XLA would compile it again for each `window_first_step`.
                 chosen = tf.gather(rows.order, begin + tf.range(size), axis=-1)
 
-            # Of several orders, the rows of the first one first, see `rows_of_step`.
-            if chosen.shape.rank > 1:
-                chosen = tf.reshape(chosen, [-1])  # (members * batch,)
-
             # Forward, gradient, update and metrics.
-            logs, values = self.variables.call(self._train, values, rows.train, chosen)
+            logs, values = self.variables.call(self._train, values, rows.train, own=[chosen])
 
             # The condition below reads `bad_step`, so the loop ends with this step.
             batch_loss = logs["batch_loss"]
-            bad_step = tf.where(tf.math.is_finite(batch_loss), bad_step, step)
+            finite = tf.math.is_finite(batch_loss)
+            if self.variables.batch_shape:
+                finite = tf.reduce_all(finite)
+            bad_step = tf.where(finite, bad_step, step)
             return _Steps(step + 1, values, bad_step, batch_loss)
 
         return _Steps(
@@ -266,7 +285,11 @@ class MultiStep:
         )
 
     def _train(self, train: Tensors, chosen: tf.Tensor) -> dict[str, Any]:
-        """Trains on the rows with the numbers `chosen`, (batch,)."""
+        """Trains on the rows with the numbers `chosen`, (batch,) or (members, batch)."""
+        # Of several orders, the rows of the first one first, see `rows_of_step`.
+        if chosen.shape.rank > 1:
+            chosen = tf.reshape(chosen, [-1])  # (members * batch,)
+
         # The batch: x (batch, ...), y (batch,) or (batch, outputs), weights (batch,). Of
         # several replicas, each has the inputs of its own rows alone.
         x, *others = train

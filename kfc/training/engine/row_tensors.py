@@ -21,6 +21,11 @@ def row_tensor(array: Any) -> tf.Tensor:
         array: Array, (rows, ...).
     """
     plain = isinstance(array, np.ndarray) and can_be_shared(array)
-    if not plain or tf.config.list_physical_devices("GPU"):
+    if not plain or sees_gpu():
         return tf.constant(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def sees_gpu() -> bool:
+    """Returns whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))

@@ -65,6 +65,9 @@ class StatelessVariables:
         fixed_shapes: Whether every tensor has one shape, as XLA needs it.
     """
 
+    batch_shape: tuple[int, ...] = ()
+    """Leading axes of every value and result."""
+
     def __init__(
         self, variables: Sequence[keras.Variable], *, fixed_shapes: bool = True
     ) -> None:
@@ -75,14 +78,19 @@ class StatelessVariables:
         return [variable.value for variable in self.variables]
 
     def call(
-        self, function: Callable[..., Any], values: Tensors, *arguments: Any
+        self,
+        function: Callable[..., Any],
+        values: Tensors,
+        *arguments: Any,
+        own: Sequence[tf.Tensor] = (),
     ) -> tuple[Any, Tensors]:
         """Calls a function that reads and assigns the variables.
 
         Args:
-            function: Function of `arguments`, such as `model.train_step`.
+            function: Function of `arguments` and `own`, such as `model.train_step`.
             values: Values of the variables before the call.
             *arguments: Arguments of the function.
+            own: Further arguments, of which each of several networks has its own.
 
         Returns:
             The result of the function, and the values of the variables after the call.
@@ -91,7 +99,7 @@ class StatelessVariables:
             # Not by the argument `state_mapping`, which requires the variable's own width.
             for variable, value in zip(self.variables, values, strict=True):
                 scope.add_update((variable, value))
-            result = function(*arguments)
+            result = function(*arguments, *own)
             after = [scope.get_current_value(variable) for variable in self.variables]
         return result, after
 
@@ -110,6 +118,64 @@ class StatelessVariables:
         """Assigns values to the variables, after the last call."""
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
+
+    def stacked(self, networks: int) -> StackedVariables:
+        """Returns the variables of several networks of this shape."""
+        return StackedVariables(self.variables, networks, fixed_shapes=self.fixed_shapes)
+
+
+class StackedVariables(StatelessVariables):
+    """Variables of several networks of one shape, as tensors with a leading axis for them.
+
+    A function of one network's values is traced once, and each of its operations becomes one
+    of all networks (`tf.vectorized_map`). Its results have the leading axis, too.
+
+    Args:
+        variables: Every variable of one network that a function may read or change.
+        networks: Number of networks.
+        fixed_shapes: Whether every tensor has one shape, as XLA needs it.
+    """
+
+    def __init__(
+        self, variables: Sequence[keras.Variable], networks: int, *, fixed_shapes: bool
+    ) -> None:
+        super().__init__(variables, fixed_shapes=fixed_shapes)
+        self.batch_shape = (networks,)
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        values: Tensors,
+        *arguments: Any,
+        own: Sequence[tf.Tensor] = (),
+    ) -> tuple[Any, Tensors]:
+        """Calls a function for each network.
+
+        Args:
+            function: Function of `arguments` and `own`.
+            values: Values of the variables before the call, (networks, ...) each.
+            *arguments: Arguments of the function, the same for all networks.
+            own: Further arguments, (networks, ...) each.
+
+        Returns:
+            The result of the function, and the values of the variables after the call,
+            (networks, ...) each.
+        """
+        changed: list[int] = []
+
+        def of_one(each: tuple[Tensors, Tensors]) -> tuple[Any, Tensors]:
+            before, of_this = each
+            result, after = super(StackedVariables, self).call(
+                function, before, *arguments, own=of_this
+            )
+            changed[:] = [n for n, old in enumerate(before) if after[n] is not old]
+            return result or {}, [after[n] for n in changed]
+
+        result, new = tf.vectorized_map(of_one, (list(values), list(own)))
+        after = list(values)
+        for number, value in zip(changed, new, strict=True):
+            after[number] = value
+        return result, after
 
 
 class ReplicaVariables(StatelessVariables):
@@ -133,15 +199,19 @@ class ReplicaVariables(StatelessVariables):
         return [value for _ in self._replicas.on_devices() for value in values]
 
     def call(
-        self, function: Callable[..., Any], values: Tensors, *arguments: Any
+        self,
+        function: Callable[..., Any],
+        values: Tensors,
+        *arguments: Any,
+        own: Sequence[tf.Tensor] = (),
     ) -> tuple[Any, Tensors]:
         """Calls a function on each device; returns the first result, and all values after."""
         results: list[Any] = []
         after: Tensors = []
         for device in self._replicas.on_devices():
             first = device * len(self.variables)
-            own = values[first : first + len(self.variables)]
-            result, own_after = super().call(function, own, *arguments)
+            copy = values[first : first + len(self.variables)]
+            result, own_after = super().call(function, copy, *arguments, own=own)
             results.append(result)
             after += own_after
         return results[0], after
@@ -155,6 +225,7 @@ class StatefulVariables:
     """The same interface for functions that assign the variables themselves."""
 
     fixed_shapes = False
+    batch_shape: tuple[int, ...] = ()
     variables: Sequence[keras.Variable] = ()
 
     def read(self) -> Tensors:
@@ -162,10 +233,14 @@ class StatefulVariables:
         return []
 
     def call(
-        self, function: Callable[..., Any], values: Tensors, *arguments: Any
+        self,
+        function: Callable[..., Any],
+        values: Tensors,
+        *arguments: Any,
+        own: Sequence[tf.Tensor] = (),
     ) -> tuple[Any, Tensors]:
         """Returns the result of the function, and an empty list."""
-        return function(*arguments), []
+        return function(*arguments, *own), []
 
     def call_if(
         self, condition: tf.Tensor, function: Callable[[], Any], values: Tensors

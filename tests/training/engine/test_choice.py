@@ -3,7 +3,7 @@ import pytest
 
 from kfc.errors import SpecError
 from kfc.spec import load_spec
-from kfc.training.engine.choice import choose_engine, compiles_steps_only
+from kfc.training.engine.choice import choose_at_once, choose_engine, compiles_steps_only
 
 
 def chosen(overrides=None, *, callbacks=(), rows=60_000):
@@ -102,3 +102,51 @@ def test_few_epochs_compile_the_steps_of_full_batches_alone(epochs, patience, st
     stopping = {"training.early_stopping.patience": patience} if patience else {}
     spec = load_spec({"training": {"epochs": epochs}}, stopping)
     assert compiles_steps_only(spec) == steps_only
+
+
+def at_once(overrides=None, *, num_weights=20_000, on_disk=False, gpu=True):
+    spec = load_spec({"training": {"epochs": 10}}, overrides)
+    return choose_at_once(spec, num_weights=num_weights, on_disk=on_disk, gpu=gpu)
+
+
+ALWAYS = {"training.at_once": "always"}
+ALONE = [
+    {"training.optimizer": "nadam"},
+    {"training.optimizer": {"name": "adam", "gradient_accumulation_steps": 2}},
+    {"training.engine": "eager"},
+]
+
+
+def test_small_networks_train_at_once_where_there_is_a_gpu():
+    assert at_once()
+    assert not at_once(gpu=False)
+    assert not at_once({"training.at_once": "never"})
+
+
+def test_a_step_that_fills_a_gpu_is_not_shared():
+    assert at_once(num_weights=1_000_000, overrides={"training.batch_size": 1000})
+    assert not at_once(num_weights=1_000_001, overrides={"training.batch_size": 1000})
+    assert at_once({**ALWAYS, "training.batch_size": 1000}, num_weights=1_000_001)
+
+
+def test_always_trains_at_once_without_a_gpu():
+    assert at_once(ALWAYS, gpu=False)
+
+
+def test_callbacks_of_every_step_leave_networks_in_turn():
+    overrides = {"training.callbacks": ["TerminateOnNaN"]}
+    assert not at_once(overrides)
+    assert at_once({**ALWAYS, **overrides})
+
+
+@pytest.mark.parametrize("overrides", ALONE, ids=str)
+def test_networks_that_share_no_graph_train_in_turn(overrides):
+    assert not at_once(overrides)
+    with pytest.raises(SpecError, match="at_once"):
+        at_once({**ALWAYS, **overrides})
+
+
+def test_streamed_rows_leave_networks_in_turn():
+    assert not at_once(on_disk=True)
+    with pytest.raises(SpecError, match="streamed"):
+        at_once(ALWAYS, on_disk=True)
