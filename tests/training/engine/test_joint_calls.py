@@ -99,7 +99,7 @@ def assert_equal(got, wanted):
 
 @pytest.fixture(autouse=True)
 def no_operation_in_turn(monkeypatch):
-    """TensorFlow would run an operation that it cannot stack for one network after the other."""
+    """An operation that TensorFlow cannot stack would run for one network after the other."""
     strict = functools.partial(tf.vectorized_map, fallback_to_while_loop=False)
     monkeypatch.setattr(tf, "vectorized_map", strict)
 
