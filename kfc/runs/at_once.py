@@ -32,9 +32,12 @@ def train_at_once(
     if wanted == "never" or (wanted == "auto" and not gpu):
         return False
     plan = make_plan(specs[0], data=data, preparer=preparer)
+    rows = plan.prepared.train
+    different = len({spec.data.model_dump_json() for spec in specs})
     return choose_at_once(
         plan.spec,
         num_weights=plan.network.count_params(),
-        on_disk=plan.prepared.train.on_disk,
+        row_bytes=different * sum(part.nbytes for part in rows.parts),
+        on_disk=rows.on_disk,
         gpu=gpu,
     )

@@ -37,6 +37,10 @@ train at once on a GPU. Such a step has 6e9 operations, a fraction of a millisec
 of today, which is the time that its hundred small kernels take to start. Not measured: on the
 two cores of `experiments/many_networks`, no size is worth it."""
 
+_MOST_ROW_BYTES = 2**30
+"""Most bytes of the training rows of all networks for which these train at once on a GPU: the
+rows of folds are in memory for each of them, on the host and on the device."""
+
 _STATEFUL_OPTIONS = ("gradient_accumulation_steps", "ema_overwrite_frequency")
 """Options with updates inside a condition, where a `StatelessScope` loses them."""
 
@@ -86,13 +90,16 @@ def choose_engine(
     return "xla" if use_xla else "graph"
 
 
-def choose_at_once(spec: Spec, *, num_weights: int, on_disk: bool, gpu: bool) -> bool:
+def choose_at_once(
+    spec: Spec, *, num_weights: int, row_bytes: int, on_disk: bool, gpu: bool
+) -> bool:
     """Returns whether several networks of a spec's shape train in one compiled step.
 
     Args:
         spec: A resolved spec of one of the networks.
         num_weights: Number of weights of one network.
-        on_disk: Whether its training rows are streamed from the disk.
+        row_bytes: Bytes of the training rows of all networks, those that are equal once.
+        on_disk: Whether rows are streamed from the disk.
         gpu: Whether TensorFlow sees a GPU.
 
     Raises:
@@ -110,7 +117,7 @@ def choose_at_once(spec: Spec, *, num_weights: int, on_disk: bool, gpu: bool) ->
             )
         return True
     every_step = any(_is_called_at_every_step(callback_class(c)) for c in training.callbacks)
-    small = num_weights * training.batch_size <= _MOST_AT_ONCE
+    small = num_weights * training.batch_size <= _MOST_AT_ONCE and row_bytes <= _MOST_ROW_BYTES
     return gpu and small and not every_step and not reason
 
 

@@ -104,9 +104,10 @@ def test_few_epochs_compile_the_steps_of_full_batches_alone(epochs, patience, st
     assert compiles_steps_only(spec) == steps_only
 
 
-def at_once(overrides=None, *, num_weights=20_000, on_disk=False, gpu=True):
+def at_once(overrides=None, *, num_weights=20_000, row_bytes=0, on_disk=False, gpu=True):
     spec = load_spec({"training": {"epochs": 10}}, overrides)
-    return choose_at_once(spec, num_weights=num_weights, on_disk=on_disk, gpu=gpu)
+    sizes = {"num_weights": num_weights, "row_bytes": row_bytes}
+    return choose_at_once(spec, **sizes, on_disk=on_disk, gpu=gpu)
 
 
 ALWAYS = {"training.at_once": "always"}
@@ -127,6 +128,12 @@ def test_a_step_that_fills_a_gpu_is_not_shared():
     assert at_once(num_weights=1_000_000, overrides={"training.batch_size": 1000})
     assert not at_once(num_weights=1_000_001, overrides={"training.batch_size": 1000})
     assert at_once({**ALWAYS, "training.batch_size": 1000}, num_weights=1_000_001)
+
+
+def test_many_rows_of_folds_are_not_held_at_once():
+    assert at_once(row_bytes=2**30)
+    assert not at_once(row_bytes=2**30 + 1)
+    assert at_once(ALWAYS, row_bytes=2**30 + 1)
 
 
 def test_always_trains_at_once_without_a_gpu():
