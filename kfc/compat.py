@@ -255,6 +255,27 @@ def without_graph_rewriting() -> Iterator[None]:
         here.function_call_options = before
 
 
+@functools.cache  # an operation has one rule
+def stack_bitcasts() -> None:
+    """Gives `tf.vectorized_map` a rule for `tf.bitcast`, which it has not.
+
+    TensorFlow 2.21.0, `tensorflow.python.ops.parallel_for.pfor`: `RegisterPFor`, `wrap` and
+    `_pfor_converter_registry`. Keras's `argmax`, and so its accuracy, looks at the bits of
+    numbers. Without a rule, `tf.vectorized_map` makes the operation in a loop, for one network
+    after the other, in every step.
+
+    Test: `test_bitcasts_of_several_networks_are_one`.
+    """
+    from tensorflow import bitcast
+    from tensorflow.python.ops.parallel_for import pfor
+
+    if "Bitcast" not in pfor._pfor_converter_registry:
+
+        @pfor.RegisterPFor("Bitcast")
+        def converted(inputs: Any) -> Any:
+            return pfor.wrap(bitcast(inputs.stacked_input(0), inputs.get_attr("type")), True)
+
+
 @functools.cache  # it takes longer than a step, and every call of the engine asks for it
 def _call_options(executor_type: str | None, config: bytes) -> Any:
     """Returns the options of function calls without the graph optimizer."""

@@ -455,3 +455,12 @@ def test_rows_of_scikit_learn_are_read_without_it(name):
     np.testing.assert_array_equal(found_x, x)
     np.testing.assert_array_equal(found_y, y)
     assert compat.sklearn_rows("no_such_set") is None
+
+
+def test_bitcasts_of_several_networks_are_one():
+    compat.stack_bitcasts()
+    numbers = tf.constant([[1.0, -0.0], [-2.0, 0.0]])
+    found = tf.vectorized_map(
+        lambda each: tf.bitcast(each, tf.int32), numbers, fallback_to_while_loop=False
+    )
+    np.testing.assert_array_equal(found, np.asarray(numbers).view(np.int32))

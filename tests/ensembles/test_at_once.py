@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -211,6 +213,36 @@ def test_a_crash_loses_what_is_after_the_checkpoints(in_turn, tmp_path, monkeypa
         seeds(tmp_path, {**ALWAYS, "training.checkpoint_seconds": 1e-9})
     resumed = kfc.resume(tmp_path / "0001-small", verbose=False)
     assert_equal(resumed.runs, in_turn.runs)
+
+
+KILLED = """
+import json, os, signal, sys
+import kfc
+from kfc.training.engine.joint_calls import JointCalls
+
+call, calls = JointCalls.__call__, []
+
+def killed(self, requests):
+    calls.append(1)
+    if len(calls) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return call(self, requests)
+
+JointCalls.__call__ = killed
+kfc.fit(json.loads(sys.argv[1]), overrides=json.loads(sys.argv[2]), runs=sys.argv[3])
+"""
+
+
+def test_killed_members_continue(in_turn, tmp_path):
+    overrides = {**SEEDS, **ALWAYS, "training.checkpoint_seconds": 1e-9}
+    command = [sys.executable, "-c", KILLED, json.dumps(SMALL), json.dumps(overrides)]
+    ended = subprocess.run([*command, tmp_path], capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    resumed = kfc.resume(tmp_path / "0001-small", verbose=False)
+    assert_equal(resumed.runs, in_turn.runs)
+    for run in resumed.runs:
+        result = json.loads((run.folder / "result.json").read_text("utf-8"))
+        assert result["resumed"][0]["epoch"] > 0
 
 
 def test_members_at_different_epochs_continue_alone(in_turn, tmp_path, monkeypatch):

@@ -41,11 +41,15 @@ class CallRequest(NamedTuple):
 
     @property
     def form(self) -> str:
-        """Text that is equal for calls that can be one."""
+        """Text that is equal for calls of the same graph."""
+        shapes = [(each.shape, each.dtype) for each in tf.nest.flatten(self.inputs)]
+        return repr((self.graph_key.text, self.constants, shapes))
+
+    @property
+    def steps(self) -> tuple[int, int, bool]:
+        """First step, end step, and whether to evaluate: equal in calls that can be one."""
         inputs = self.inputs
-        shapes = [(tensor.shape, tensor.dtype) for tensor in tf.nest.flatten(inputs)]
-        steps = int(inputs.first_step), int(inputs.end_step), bool(inputs.evaluate)
-        return repr((self.graph_key.text, self.constants, shapes, steps))
+        return int(inputs.first_step), int(inputs.end_step), bool(inputs.evaluate)
 
 
 class JointCalls:
@@ -58,21 +62,31 @@ class JointCalls:
 
     def __init__(self) -> None:
         self._rows: dict[str, _RowsOfAll] = {}
+        self._places: dict[str, int] = {}  # number of networks of a graph, by its form
 
     def __call__(self, requests: Sequence[CallRequest]) -> list[MultiStepOutputs | None]:
         """Returns the outputs for each request, or None."""
-        alike: dict[str, list[int]] = {}
+        alike: dict[tuple[Any, ...], list[int]] = {}
         for number, request in enumerate(requests):
-            alike.setdefault(request.form, []).append(number)
+            alike.setdefault((request.form, request.steps), []).append(number)
         answers: list[MultiStepOutputs | None] = [None] * len(requests)
-        for numbers in alike.values():
+        for (form, _), numbers in alike.items():
             if len(numbers) > 1:
-                found = self._call([requests[number] for number in numbers])
-                for number, outputs in zip(numbers, found, strict=True):
+                found = self._call(form, [requests[number] for number in numbers])
+                for number, outputs in zip(numbers, found, strict=False):
                     answers[number] = outputs
         return answers
 
-    def _call(self, requests: list[CallRequest]) -> Sequence[MultiStepOutputs | None]:
+    def _call(
+        self, form: str, requests: list[CallRequest]
+    ) -> Sequence[MultiStepOutputs | None]:
+        """Returns the outputs for each request, and perhaps further ones."""
+        # A graph has a place for each network. Until half of them have ended, the places of
+        # these are filled with the last network again, which is faster than another graph.
+        places = self._places.get(form, 0)
+        if not places / 2 < len(requests) <= places:
+            places = self._places[form] = len(requests)
+        requests = [*requests, *requests[-1:] * (places - len(requests))]
         first, networks = requests[0], len(requests)
         inputs = self._stacked([request.inputs for request in requests])
         steps = first.multi_step.stacked(networks)

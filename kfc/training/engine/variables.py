@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kfc.compat import stack_bitcasts
 from kfc.training.distributing import OneReplica
 
 Tensors = list[tf.Tensor]
@@ -141,6 +142,7 @@ class StackedVariables(StatelessVariables):
     ) -> None:
         super().__init__(variables, fixed_shapes=fixed_shapes)
         self.batch_shape = (networks,)
+        stack_bitcasts()
 
     def call(
         self,

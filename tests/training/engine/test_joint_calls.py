@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +12,8 @@ from kfc.errors import NumbersError
 from kfc.system.lockstep import in_lockstep
 from kfc.training.callbacks.early_stopping import EarlyStopping
 from kfc.training.checkpoints.training_state import Progress
+from kfc.training.engine import joint_calls
+from kfc.training.engine.graph_cache import traced
 from kfc.training.engine.joint_calls import JointCalls
 
 ADAM = {"training.optimizer": "adam", "training.shuffle": True}
@@ -45,6 +48,17 @@ CASES = {
     "layer normalization": {"network.normalization": "layer"},
     "two layers": {"network.hidden": [6, 5]},
 }
+
+
+class Stop(keras.callbacks.Callback):
+    """Stops at the end of an epoch; the calls of the engine have one epoch each."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == self.epoch
 
 
 class CountedCalls(JointCalls):
@@ -172,6 +186,25 @@ def test_a_network_that_stops_early_leaves_the_others(problem):
     found = list(in_lockstep(functions, calls))
     for got, case in zip(found, cases, strict=True):
         assert_equal(got, trained(case, [stopping()]))
+
+
+def test_networks_that_end_leave_their_places_until_half_have_ended(problem, monkeypatch):
+    graphs = []
+
+    def noting(function, signature, *, constants, **options):
+        graphs.append(constants[-1])
+        return traced(function, signature, constants=constants, **options)
+
+    monkeypatch.setattr(joint_calls, "traced", noting)
+    # The cases stop after 1, 2, 3 and 4 epochs.
+    cases = problems(problem, {}, count=4)
+    functions = [
+        functools.partial(trained, case, [Stop(epoch)]) for epoch, case in enumerate(cases)
+    ]
+    found = list(in_lockstep(functions, CountedCalls()))
+    for epoch, (got, case) in enumerate(zip(found, cases, strict=True)):
+        assert_equal(got, trained(case, [Stop(epoch)]))
+    assert graphs == [4, 4, 2]
 
 
 def test_a_network_whose_loss_is_not_finite_ends_as_it_does_alone(problem):
