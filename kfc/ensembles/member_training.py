@@ -108,14 +108,19 @@ class MemberRunner:
         self.data, self.cache, self.verbose, self.warn = data, cache, verbose, warn
         self.prepare = MemberPreparer(data, cache)
 
-    def run(self, member: Member) -> Run:
-        """Trains a member, continues it, or loads it if it is finished."""
+    def run(self, member: Member, *, verbose: bool = False) -> Run:
+        """Trains a member, continues it, or loads it if it is finished.
+
+        Args:
+            member: The member.
+            verbose: Whether its epochs are shown on stderr, also if those of others are not.
+        """
         return fit_member(
             member.folder,
             member.spec,
             self.prepare,
             data=self.data,
-            verbose=self.verbose,
+            verbose=self.verbose or verbose,
             checks=member.checks,
             warn=self.warn,
         )
@@ -197,8 +202,12 @@ def _train_here(
         for member in members:
             yield member, runner.run(member)
         return
-    say(f"{len(unfinished)} networks train at once")
-    functions = [functools.partial(runner.run, member) for member in unfinished]
+    first = unfinished[0].folder.name
+    say(f"{len(unfinished)} networks train at once; the epochs shown are those of {first}")
+    functions = [
+        functools.partial(runner.run, member, verbose=runner.warn and not number)
+        for number, member in enumerate(unfinished)
+    ]
     with closing(in_lockstep(functions, JointCalls())) as trained:
         for member in members:
             yield member, next(trained) if member in unfinished else runner.run(member)

@@ -242,7 +242,7 @@ def test_killed_members_continue(in_turn, tmp_path):
     assert_equal(resumed.runs, in_turn.runs)
     for run in resumed.runs:
         result = json.loads((run.folder / "result.json").read_text("utf-8"))
-        assert result["resumed"][0]["epoch"] > 0
+        assert len(result["resumed"]) == 1
 
 
 def test_members_at_different_epochs_continue_alone(in_turn, tmp_path, monkeypatch):
