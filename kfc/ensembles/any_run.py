@@ -14,7 +14,7 @@ from kfc.ensembles import average_file
 from kfc.ensembles.averaging import AverageScore, average_uncertainty
 from kfc.ensembles.cross_validating import CrossValidation, finish_folds, rows_in_memory
 from kfc.ensembles.ensemble import Ensemble, load_ensemble
-from kfc.ensembles.member_training import MemberRunner, train_members
+from kfc.ensembles.member_training import MemberRunner, check_members, train_members
 from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
 from kfc.errors import DataError, Finding, SpecError
 from kfc.pages import write_page
@@ -101,6 +101,7 @@ def fit(
         if given is not None:
             remedy = "Leave it out, or set training.members to 1."
             raise SpecError(Finding(name, "none for several members", "one", remedy))
+    check_members(valid)
     numbers = tuple(range(valid.training.members))
     plan = EnsemblePlan("seeds", valid, numbers, in_memory=data is not None)
     place = user_paths.absolute(runs)

@@ -21,7 +21,7 @@ from kfc.ensembles import average_file, fold_scores
 from kfc.ensembles.averaging import OUT_OF_FOLD, AverageScore, average_uncertainty
 from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.fold_scores import FoldScore, mean_and_spread, score_table
-from kfc.ensembles.member_training import MemberRunner, train_members
+from kfc.ensembles.member_training import MemberRunner, check_members, train_members
 from kfc.ensembles.out_of_fold import HeldOutRows, OutOfFold, read_out_of_fold
 from kfc.ensembles.plan_file import (
     FILE,
@@ -186,6 +186,7 @@ def cross_validate(
         check_ray(ray)
     valid = load_spec(spec, overrides)
     _check_spec(valid)
+    check_members(valid, workers=workers, ray=ray)
     given = None
     if isinstance(folds, int) and not isinstance(folds, bool):
         _check_counts(least=2, folds=folds)

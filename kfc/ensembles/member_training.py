@@ -21,7 +21,7 @@ from kfc.errors import Finding, SpecError
 from kfc.runs import Checks, Run, fit_member, result_file, train_at_once
 from kfc.spec import Spec
 from kfc.system import in_lockstep, safe_open, worker_process
-from kfc.training.engine import JointCalls
+from kfc.training.engine import JointCalls, check_at_once
 
 _OF_SPLITS = {"fold", "split_seed"}
 """Keys of `data` that do not change the rows which are read."""
@@ -178,17 +178,30 @@ def train_members(
     """
     first, *rest = plan.members(folder)
     members = [replace(first, checks=checks), *rest]
-    here = ray is None and workers in (None, 1)
-    if not here and plan.spec.training.at_once == "always":
-        got = f"workers={workers}" if ray is None else f"ray={ray!r}"
-        remedy = "Leave it out, or set training.at_once to auto."
-        raise SpecError(Finding("training.at_once", "auto or never with workers", got, remedy))
     if ray is not None:
         yield from _train_on_cluster(members, folder, runner, workers, threads, ray, say)
     elif workers is None or workers == 1:
         yield from _train_here(members, runner, say)
     else:
         yield from _train_in_processes(members, runner, workers, threads)
+
+
+def check_members(spec: Spec, *, workers: int | None = None, ray: str | None = None) -> None:
+    """Checks that the networks of a spec can train as it says, before there is a folder.
+
+    Args:
+        spec: Valid spec of the members.
+        workers: Number of processes that train at once, as for `train_members`.
+        ray: Address of a Ray cluster, or None.
+
+    Raises:
+        SpecError: If they cannot.
+    """
+    check_at_once(spec)
+    if spec.training.at_once == "always" and not (ray is None and workers in (None, 1)):
+        got = f"workers={workers}" if ray is None else f"ray={ray!r}"
+        remedy = "Leave it out, or set training.at_once to auto."
+        raise SpecError(Finding("training.at_once", "auto or never with workers", got, remedy))
 
 
 def _train_here(

@@ -266,8 +266,10 @@ def test_members_at_different_epochs_continue_alone(in_turn, tmp_path, monkeypat
     ],
 )
 def test_always_is_refused_where_it_cannot_be_done(overrides, said, tmp_path):
-    with pytest.raises(SpecError, match=said):
-        seeds(tmp_path, {**ALWAYS, **overrides})
+    for train in (seeds, folds):
+        with pytest.raises(SpecError, match=said):
+            train(tmp_path, {**ALWAYS, **overrides})
+    assert not list(tmp_path.iterdir())  # no folder that a better spec would not continue
 
 
 def test_always_is_refused_for_streamed_rows(tmp_path):

@@ -1,3 +1,4 @@
+from .choice import check_at_once as check_at_once
 from .choice import choose_at_once as choose_at_once
 from .choice import choose_engine as choose_engine
 from .choice import compiles_steps_only as compiles_steps_only

@@ -105,23 +105,31 @@ def choose_at_once(
     Raises:
         SpecError: If the spec asks for it, and it cannot be done.
     """
+    check_at_once(spec)
     training = spec.training
-    if training.at_once == "never":
-        return False
-    reason = _alone(spec, on_disk=on_disk)
-    if training.at_once == "always":
-        if reason:
-            remedy = "Set training.at_once to auto: each network then trains alone."
-            raise SpecError(
-                Finding("training.at_once", "auto or never", "'always'", f"{reason} {remedy}")
-            )
-        return True
+    if training.at_once == "always" and on_disk:
+        raise _refused("The rows are streamed from the disk.")
+    if training.at_once != "auto":
+        return training.at_once == "always"
     every_step = any(_is_called_at_every_step(callback_class(c)) for c in training.callbacks)
     small = num_weights * training.batch_size <= _MOST_AT_ONCE and row_bytes <= _MOST_ROW_BYTES
-    return gpu and small and not every_step and not reason
+    return gpu and small and not (every_step or on_disk or _why_alone(spec))
 
 
-def _alone(spec: Spec, *, on_disk: bool) -> str:
+def check_at_once(spec: Spec) -> None:
+    """Refuses a spec whose networks shall train at once if its other keys exclude it.
+
+    Args:
+        spec: A checked spec.
+
+    Raises:
+        SpecError: If they do.
+    """
+    if spec.training.at_once == "always" and (reason := _why_alone(spec)):
+        raise _refused(reason)
+
+
+def _why_alone(spec: Spec) -> str:
     """Returns why the networks of a spec cannot share a step, or nothing if they can."""
     block, optimizer = spec.network.block.name, spec.training.optimizer.name
     if block not in BLOCKS.builtins:
@@ -130,7 +138,12 @@ def _alone(spec: Spec, *, on_disk: bool) -> str:
         return f"The optimizer {optimizer} assigns its variables in each step."
     if spec.training.engine == "eager":
         return "The engine eager makes one operation after the other."
-    return "The rows are streamed from the disk." if on_disk else ""
+    return ""
+
+
+def _refused(reason: str) -> SpecError:
+    remedy = f"{reason} Set training.at_once to auto: each network then trains alone."
+    return SpecError(Finding("training.at_once", "auto or never", "'always'", remedy))
 
 
 def xla_savings(spec: Spec, *, num_rows: int, num_weights: int) -> float:

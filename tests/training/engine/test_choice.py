@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import keras
 import pytest
 
 from kfc.errors import SpecError
 from kfc.spec import load_spec
+from kfc.training.engine import choice
 from kfc.training.engine.choice import choose_at_once, choose_engine, compiles_steps_only
 
 
@@ -157,3 +160,11 @@ def test_streamed_rows_leave_networks_in_turn():
     assert not at_once(on_disk=True)
     with pytest.raises(SpecError, match="streamed"):
         at_once(ALWAYS, on_disk=True)
+
+
+def test_blocks_of_plug_ins_train_in_turn(monkeypatch):
+    monkeypatch.setattr(choice, "BLOCKS", SimpleNamespace(builtins=("dense",)))
+    overrides = {"network.block": "residual"}
+    assert not at_once(overrides)
+    with pytest.raises(SpecError, match="plug-in"):
+        at_once({**ALWAYS, **overrides})
