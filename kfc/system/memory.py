@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from kfc.system.cores import num_cores
+
 _PROCESS = Path("/proc/self")
 _LIMIT_FILES = {"cgroup2": "memory.max", "cgroup": "memory.limit_in_bytes"}
 """Name of the file with the limit of a control group, by the type of its file system."""
@@ -113,7 +115,7 @@ def limit_pools() -> None:
     serves it alone: MNIST's training takes 25 MB less.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, len(os.sched_getaffinity(0)))
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, num_cores())
 
 
 def _status(name: str) -> int:
