@@ -331,12 +331,14 @@ def dense(units, activation="relu", stddev=None, bias=0.0, **options):
 def of_parts(stage="parts", others=None, **options):
     def call():
         from kfc.data import Parts
+        from kfc.data.learned_checks import LearnedParts
 
         rows = {where: Rows(x, y) for where, (x, y) in (others or {}).items()}
         x, y = options.pop("x", X), options.pop("y", Y)
         classes = options.pop("class_names", ("a", "b", "c"))
         parts = Parts(Rows(np.float32(x), y), rows, classes, **options)
-        return SimpleNamespace(warnings=run_checks(stage, parts))
+        subject = LearnedParts(parts) if stage == "learned_parts" else parts
+        return SimpleNamespace(warnings=run_checks(stage, subject))
 
     return call
 

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import IO, TYPE_CHECKING
 
 from kfc.errors import Finding, SpecError, WorkerError
-from kfc.system import VARIABLE, config_text, read_cluster
+from kfc.system import VARIABLE, config_text, num_cores, read_cluster
 
 if TYPE_CHECKING:
     from kfc.spec import Spec
@@ -178,8 +178,7 @@ def _signals_for(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[_Dead
 def _threads(count: int) -> dict[str, str]:
     """Returns variables that share the cores of this machine among the workers."""
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    each = str(max(1, cores // count))
+    each = str(max(1, num_cores() // count))
     # Two operations at once at least: one computes while another waits for a worker.
     values = dict(zip(names, (each, str(max(2, int(each)))), strict=True))
     return {name: value for name, value in values.items() if name not in os.environ}

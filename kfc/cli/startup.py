@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
-from kfc.system import import_tensorflow, without_collection
+from kfc.system import import_tensorflow, memory, without_collection
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -31,6 +31,7 @@ def start_for_command(quiet: bool = False) -> None:
         if signal.getsignal(number) not in (signal.SIG_IGN, None)  # ignored stays ignored
     }
     try:
+        memory.limit_pools()
         with modules_that_stay():
             import_tensorflow()
     finally:

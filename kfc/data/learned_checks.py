@@ -2,13 +2,15 @@
 
 The forest is extremely randomized trees of scikit-learn: Geurts, Ernst and Wehenkel,
 "Extremely randomized trees", 2006, https://doi.org/10.1007/s10994-006-6226-1. It needs no
-scaling, and no setting changes its findings here.
+scaling, and no setting changes its findings here. Each tree learns a bootstrap sample, and
+the answer for a row is that of the trees which have not learned it: Breiman, "Out-of-bag
+estimation", 1996, https://www.stat.berkeley.edu/~breiman/OOBestimation.pdf.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,44 @@ _CLASSES = 3  # the most frequent ones, each against all others
 _SEED = 0
 
 
+@dataclass(frozen=True)
+class LearnedParts:
+    """Parts of the data, with a forest that has learned the targets of training rows.
+
+    Args:
+        parts: Encoded rows.
+    """
+
+    parts: Parts
+
+    @cached_property
+    def x(self) -> np.ndarray:
+        """Inputs of some training rows, (rows, features)."""
+        return _some(self.parts.train)
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """Their targets, (rows,)."""
+        return _some_targets(self.parts.train)
+
+    @cached_property
+    def forest(self) -> Any:
+        """The forest."""
+        return _forest(self.x, self.y, of_classes=bool(self.parts.class_names))
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether there are rows enough, and targets that differ."""
+        return len(self.x) >= _LEAST_ROWS and bool(np.ptp(self.y) > 0)
+
+    @cached_property
+    def guess(self) -> np.ndarray:
+        """Predicted targets of `x`, by trees that have not learned them, (rows,)."""
+        if not self.parts.class_names:
+            return np.asarray(self.forest.oob_prediction_)
+        return self.forest.classes_[self.forest.oob_decision_function_.argmax(axis=1)]
+
+
 def check_learned(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, ...]:
     """Runs the checks of the stage `learned_parts`, and looks for leaks in arrays.
 
@@ -43,7 +83,7 @@ def check_learned(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, 
     Returns:
         The findings, which are warnings.
     """
-    found = run_checks("learned_parts", parts, accept=accept)
+    found = run_checks("learned_parts", LearnedParts(parts), accept=accept)
     drifted = {each.where for each in found if each.name == "parts_differ"}
     found = tuple(
         each
@@ -61,19 +101,21 @@ def check_learned(parts: Parts, accept: tuple[str, ...] = ()) -> tuple[Finding, 
     return found + tuple(replace(each, remedy=remedy, cure={}) for each in leaks)
 
 
-def parts_differ(parts: Parts) -> list[Finding]:
+def parts_differ(learned: LearnedParts) -> list[Finding]:
     """Finds held-out rows that a classifier distinguishes from training rows.
 
     Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", 2017,
     https://arxiv.org/abs/1610.06545. Rows that were split at random give an AUC of 0.5.
     """
-    found = []
+    found, parts = [], learned.parts
     for where, rows in parts.others.items() if not parts.by_time else ():
         x = [_some(part, _PART_ROWS) for part in (parts.train, rows)]
         sizes = [len(each) for each in x]
         if min(sizes) < _LEAST_ROWS:
             continue
-        auc = _auc(np.concatenate(x), np.repeat([0, 1], sizes))
+        is_other = np.repeat([0, 1], sizes)
+        forest = _forest(np.concatenate(x), is_other, of_classes=True)
+        auc = _auc(is_other, forest.oob_decision_function_[:, 1])
         error = np.sqrt((sum(sizes) + 1) / (12 * sizes[0] * sizes[1]))
         if auc > max(_DRIFT, 0.5 + _ERRORS * error):
             found.append(
@@ -88,40 +130,40 @@ def parts_differ(parts: Parts) -> list[Finding]:
     return found
 
 
-def targets_unrelated(parts: Parts) -> Finding | None:
+def targets_unrelated(learned: LearnedParts) -> Finding | None:
     """Finds targets that a forest cannot predict better than by chance, as shuffled ones."""
-    x, y = _some(parts.train), _some_targets(parts.train)
-    if len(x) < _LEAST_ROWS or np.ptp(y) == 0:
+    if not learned.is_learnable:
         return None
-    score, error = _classes_score(x, y) if parts.class_names else _numbers_score(x, y)
+    class_names = learned.parts.class_names
+    score, error = _classes_score(learned) if class_names else _numbers_score(learned)
     # With few rows of a class, no relation would be seen either.
-    visible = _VISIBLE if parts.class_names else 2 * _VISIBLE
+    visible = _VISIBLE if class_names else 2 * _VISIBLE
     if not score < _RELATED * error or score + 2 * error > visible:
         return None
-    what = "AUC - 0.5" if parts.class_names else "correlation"
+    what = "AUC - 0.5" if class_names else "correlation"
     return Finding(
         "training rows",
         "targets that depend on the inputs",
         f"targets that a small forest predicts no better than by chance ({what}: {score:.3f})",
         "Check that inputs and targets have the same order: were they shuffled apart?",
-        evidence={"score": score, "standard_error": error, "rows": len(x)},
+        evidence={"score": score, "standard_error": error, "rows": len(learned.x)},
     )
 
 
-def held_out_targets_differ(parts: Parts) -> list[Finding]:
+def held_out_targets_differ(learned: LearnedParts) -> list[Finding]:
     """Finds held-out rows whose targets do not follow from the inputs as those of training do.
 
     A forest that has learned the training rows predicts them no better than by chance: their
     targets are in another order, or their classes have other numbers.
     """
     found: list[Finding] = []
-    x, y = _some(parts.train), _some_targets(parts.train)
+    parts, of_classes = learned.parts, bool(learned.parts.class_names)
     others = {where: rows for where, rows in parts.others.items() if len(rows) >= _LEAST_ROWS}
-    if len(x) < _LEAST_ROWS or not others or parts.by_time or np.ptp(y) == 0:
+    if not others or parts.by_time or not learned.is_learnable:
         return found
-    score, predict = _learned_score(x, y, of_classes=bool(parts.class_names))
+    score = _score(learned.guess, learned.y, of_classes)
     for where, rows in others.items():
-        there = _score(predict(_some(rows)), _some_targets(rows), bool(parts.class_names))
+        there = _score(learned.forest.predict(_some(rows)), _some_targets(rows), of_classes)
         error = _ERRORS / np.sqrt(len(_some_targets(rows)))
         if there < min(error, score / 2) and score - there > max(_CLEAR, error):
             found.append(
@@ -135,23 +177,6 @@ def held_out_targets_differ(parts: Parts) -> list[Finding]:
                 )
             )
     return found
-
-
-def _learned_score(
-    x: np.ndarray, y: np.ndarray, *, of_classes: bool
-) -> tuple[float, Callable[[np.ndarray], np.ndarray]]:
-    """Returns the score of a forest on half of the rows, having learned the other half.
-
-    Its predictions are those of one forest for all classes.
-    """
-    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-
-    kind = ExtraTreesClassifier if of_classes else ExtraTreesRegressor
-    forest = kind(_TREES, min_samples_leaf=3, random_state=_SEED)
-    order = np.random.default_rng(_SEED).permutation(len(x))
-    first, second = order[: len(x) // 2], order[len(x) // 2 :]
-    forest.fit(x[first], y[first])
-    return _score(forest.predict(x[second]), y[second], of_classes), forest.predict
 
 
 def _score(guess: np.ndarray, y: np.ndarray, of_classes: bool) -> float:
@@ -179,48 +204,37 @@ def _some_targets(rows: Rows) -> np.ndarray:
     return y[evenly(len(rows), _MOST_ROWS), 0]
 
 
-def _classes_score(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+def _classes_score(learned: LearnedParts) -> tuple[float, float]:
     """Returns how far the mean AUC of the most frequent classes is above 0.5, and an error.
 
     The error is that of one comparison, which is larger than that of their mean.
     """
+    y, probabilities = learned.y, learned.forest.oob_decision_function_
     names, counts = np.unique(y, return_counts=True)
     scores, errors = [], []
-    for name in names[np.argsort(-counts)][:_CLASSES]:
-        one = y == name
-        scores.append(_auc(x, one.astype(np.int64)) - 0.5)
-        positive = int(one.sum())
+    for place in np.argsort(-counts)[:_CLASSES]:
+        scores.append(_auc(y == names[place], probabilities[:, place]) - 0.5)
+        positive = int(counts[place])
         errors.append(np.sqrt((len(y) + 1) / (12 * positive * (len(y) - positive))))
     return float(np.mean(scores)), float(np.mean(errors))
 
 
-def _numbers_score(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+def _numbers_score(learned: LearnedParts) -> tuple[float, float]:
     """Returns the rank correlation of predictions with the targets, and its error."""
-    from scipy.stats import spearmanr
-    from sklearn.ensemble import ExtraTreesRegressor
-    from sklearn.model_selection import cross_val_predict
-
-    forest = ExtraTreesRegressor(_TREES, min_samples_leaf=3, random_state=_SEED)
-    guess = cross_val_predict(forest, x, y, cv=_folds(False))
-    found = spearmanr(guess, y).statistic
-    return float(np.nan_to_num(found)), float(1 / np.sqrt(len(y)))
+    return _score(learned.guess, learned.y, False), float(1 / np.sqrt(len(learned.y)))
 
 
-def _auc(x: np.ndarray, y: np.ndarray) -> float:
-    """Returns the AUC of a forest for two classes, on rows that it has not seen."""
-    from sklearn.ensemble import ExtraTreesClassifier
+def _auc(is_one: np.ndarray, probability: np.ndarray) -> float:
+    """Returns the area under the ROC curve."""
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import cross_val_predict
 
-    if min(np.bincount(y, minlength=2)) < 2:
-        return 0.5
-    forest = ExtraTreesClassifier(_TREES, min_samples_leaf=3, random_state=_SEED)
-    probability = cross_val_predict(forest, x, y, cv=_folds(True), method="predict_proba")
-    return float(roc_auc_score(y, probability[:, 1]))
+    return float(roc_auc_score(is_one, probability))
 
 
-def _folds(stratified: bool) -> Any:
-    from sklearn.model_selection import KFold, StratifiedKFold
+def _forest(x: np.ndarray, y: np.ndarray, *, of_classes: bool) -> Any:
+    """Returns a forest that has learned rows, and knows its out-of-bag answers for them."""
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-    kind = StratifiedKFold if stratified else KFold
-    return kind(2, shuffle=True, random_state=_SEED)
+    kind = ExtraTreesClassifier if of_classes else ExtraTreesRegressor
+    options: dict[str, Any] = {"min_samples_leaf": 3, "random_state": _SEED}
+    return kind(_TREES, bootstrap=True, oob_score=True, **options).fit(x, y)

@@ -175,6 +175,8 @@ class Steps:
         for variable, regularizer, _ in before:
             variable.regularizer = regularizer if penalties else None
         model.compile(optimizer, loss=self.subject.loss.mean, jit_compile=False)
+        # TensorFlow traces a step that creates variables twice.
+        model.optimizer.build(model.trainable_variables)
         try:
             for x, y in batches:
                 model.train_on_batch(x, y)

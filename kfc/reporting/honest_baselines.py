@@ -20,7 +20,7 @@ from kfc.runs import scores
 _CELLS = 30_000_000
 """Most cells, rows times inputs times outputs, that a linear model learns from: seconds."""
 _ITERATIONS = 200
-_BATCH = 65_536  # rows on the disk are not all read at once
+_BATCH = 4096  # rows: more would be copied twice, and those on a disk read at once
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Writes the page of a run, of several runs, of a cross-validation or of a search."""
+"""Writes the page of a run, of several runs, of a cross-validation or of a search.
+
+What reads a search is imported where it is used: it brings keras-tuner, 10 MB that the page of
+a run does not need.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +23,9 @@ from kfc.reporting.fold_sections import fold_sections
 from kfc.reporting.rendering import page_html
 from kfc.reporting.run_facts import RunFacts
 from kfc.reporting.run_sections import run_sections
-from kfc.reporting.search_sections import search_sections
 from kfc.reporting.tensorboard_images import write_confusion_image
 from kfc.runs import Run, date_of, load_run
 from kfc.system import atomic, tensorflow_startup, user_paths
-from kfc.tuning import Search, SearchStatus, read_status
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def write_finished(result: Any, *, prepared: Prepared | None = None, data: Any =
 
 def _loaded(result: Any) -> Any:
     """Returns a result, or the one in a folder."""
+    from kfc.tuning import Search, SearchStatus, read_status
+
     if not isinstance(result, (str, Path)):
         if isinstance(result, (Run, Ensemble, CrossValidation, Search, SearchStatus)):
             return result
@@ -176,6 +180,9 @@ def _write_one(result: Any, *, data: Any = None, path: Path | None = None) -> Re
     if isinstance(result, Ensemble):
         sections = average_sections(result, _facts(result.runs, data))
         return _written(place, page_html(name, "Average of several runs", "", sections))
+    from kfc.reporting.search_sections import search_sections
+    from kfc.tuning import read_status
+
     status = read_status(result.folder)
     date = f"begun {date_of(status.folder, 'journal.jsonl')}"
     title = f"search for the best {status.objective}, {date}"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, NonNegativeInt
 from kfc.errors import CheckpointError, DataError, Finding, reason
 from kfc.runs import result_file
 from kfc.spec import Spec
-from kfc.system import atomic, user_paths
+from kfc.system import atomic, num_cores, user_paths
 
 FILE = "environment.json"
 VERSIONS = (
@@ -66,7 +66,7 @@ def machine(threads: int | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": num_cores(),  # XLA's bits depend on it
         "threads": threads,
         "versions": versions_of(VERSIONS),
         "flags": {name: os.environ[name] for name in FLAGS if name in os.environ},
@@ -184,13 +184,6 @@ def value_differences(then: Any, now: Any, where: str = "") -> list[str]:
 
 def _shown(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value)
-
-
-def _cores() -> int:
-    """Returns the number of cores that this process may use; XLA's bits depend on it."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -9,6 +9,7 @@ from . import user_paths as user_paths
 from . import worker_process as worker_process
 from .aligned import can_be_shared as can_be_shared
 from .aligned import take_aligned as take_aligned
+from .cores import num_cores as num_cores
 from .garbage import without_collection as without_collection
 from .lockstep import ask as ask
 from .lockstep import in_lockstep as in_lockstep

@@ -1,6 +1,9 @@
 """Pages of runs are written by `fit` and have the numbers of scikit-learn."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -197,3 +200,14 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own(digits_run):
     shown = kfc.report(digits_run)._repr_html_()
     assert shown.startswith("<iframe")
     assert "<!doctype" not in shown  # it is escaped
+
+
+def test_the_page_of_a_run_imports_no_tuner(tmp_path):
+    code = (
+        "import sys, kfc\n"
+        "run = kfc.fit('digits', overrides={'training.epochs': 1}, verbose=False)\n"
+        "assert (run.folder / 'report.html').is_file()\n"
+        "sys.exit('keras_tuner' in sys.modules)"
+    )
+    with_pages = {**os.environ, "KFC_REPORT": "on"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=with_pages, check=True)

@@ -1,6 +1,8 @@
 import os
+import platform
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -120,3 +122,31 @@ def test_the_peak_grows_with_what_is_held():
     held = np.ones(2**25)  # 256 MiB
     assert memory.peak_bytes() >= before
     assert memory.peak_bytes() >= held.nbytes
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize("limited", [True, False])
+def test_threads_share_one_pool_for_each_core(limited, tmp_path):
+    cores = len(os.sched_getaffinity(0))
+    code = f"""
+        import ctypes, threading
+        from kfc.system import memory
+        if {limited}:
+            memory.limit_pools()
+        everyone, library = threading.Barrier({4 * cores}), ctypes.CDLL(None)
+        def work():
+            library.malloc(1000)  # a thread has its pool from its first request on
+            everyone.wait()
+        threads = [threading.Thread(target=work) for _ in range({4 * cores})]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        library.fopen.restype = ctypes.c_void_p
+        file = ctypes.c_void_p(library.fopen({str(tmp_path / "pools").encode()!r}, b"w"))
+        library.malloc_info(0, file)
+        library.fclose(file)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+    pools = (tmp_path / "pools").read_text().count("<heap ")
+    assert pools <= cores if limited else pools > cores
