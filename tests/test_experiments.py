@@ -52,6 +52,14 @@ def test_streamed_and_resident_rows_both_train(experiment, idx_datasets):
 
 
 @pytest.mark.slow
+def test_five_seeds_at_once_are_those_in_turn(experiment):
+    overrides = {"network.hidden": [8], "network.activation": "tanh", "training.epochs": 1}
+    measured = experiment("many_networks", "end_to_end").measure("seeds", 1, overrides)
+    assert [len(measured["seconds"][way]) for way in ("never", "always")] == [2, 2]
+    assert measured["difference"] < 1e-5
+
+
+@pytest.mark.slow
 def test_a_streamed_and_a_resident_table_train_alike(experiment):
     measured = experiment("streaming", "tables").measure(2000, 6, rounds=1)
     streamed, resident = (measured["rounds"][name] for name in ("streamed", "resident"))

@@ -59,12 +59,13 @@ class _Function(Generic[_Result]):
 
     def run_on(self, answer: Any = None) -> None:
         """Runs the function from the answer to its next question, or to its end."""
-        self._answer, self._runs = answer, True
+        self._answer = answer
         if self.begun:
             self._go.release()
         else:
             self.begun = True
             self._thread.start()
+        self._runs = True  # now: if a signal came before, `stop` would wait for ever
         self._wait()
 
     def stop(self) -> None:
