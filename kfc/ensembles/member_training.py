@@ -216,14 +216,30 @@ def _train_here(
             yield member, runner.run(member)
         return
     first = unfinished[0].folder.name
-    say(f"{len(unfinished)} networks train at once; the epochs shown are those of {first}")
+    calls = JointCalls(
+        lambda counts: say(f"{_groups(counts)}; the epochs are those of {first}")
+    )
     functions = [
         functools.partial(runner.run, member, verbose=runner.warn and not number)
         for number, member in enumerate(unfinished)
     ]
-    with closing(in_lockstep(functions, JointCalls())) as trained:
+    with closing(in_lockstep(functions, calls)) as trained:
         for member in members:
             yield member, next(trained) if member in unfinished else runner.run(member)
+
+
+def _groups(counts: list[int]) -> str:
+    """Returns a text about networks that train at once.
+
+    Args:
+        counts: Number of networks of each shape.
+    """
+    groups = [str(count) for count in sorted(counts, reverse=True) if count > 1]
+    alone = counts.count(1)
+    if not groups:
+        return f"{alone} networks of different shapes train one after the other"
+    rest = f", {alone} alone" if alone else ""
+    return f"{' and '.join(groups)} networks train at once{rest}"
 
 
 def _train_on_cluster(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import kfc
@@ -285,6 +286,39 @@ def test_always_is_refused_with_workers(options, tmp_path, monkeypatch):
     monkeypatch.setattr("kfc.ensembles.cross_validating.check_ray", lambda address: None)
     with pytest.raises(SpecError, match="at_once"):
         folds(tmp_path, ALWAYS, **options)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([5], "5 networks train at once"),
+        ([2, 3], "3 and 2 networks train at once"),
+        ([1, 4], "4 networks train at once, 1 alone"),
+        ([1, 1], "2 networks of different shapes train one after the other"),
+    ],
+)
+def test_a_line_says_which_networks_train_at_once(counts, said):
+    assert member_training._groups(counts) == said
+
+
+def test_folds_of_different_shapes_train_one_after_the_other(tmp_path, capfd):
+    """The last category is in one fold alone, so that the others do not train on it."""
+    fold_of = np.arange(60) % 2
+    frame = pd.DataFrame({"kind": [*"abc"] * 20, "number": np.arange(60.0)})
+    frame.loc[fold_of == 1, "kind"] = [*"abcd"] * 7 + ["a", "b"]
+    spec = {**SMALL, "data": {"target": "number", "validation": 0.2}}
+    got, wanted = (
+        kfc.cross_validate(
+            spec,
+            overrides={"training.at_once": name, "training.epochs": 1},
+            data=frame,
+            folds=fold_of,
+            runs=tmp_path / name,
+        )
+        for name in ("always", "never")
+    )
+    assert "2 networks of different shapes" in capfd.readouterr().err
+    assert got.pooled == wanted.pooled
 
 
 def test_a_line_says_so(tmp_path, capfd):

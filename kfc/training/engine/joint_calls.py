@@ -13,7 +13,8 @@ of variables, in rows and in their order become one call of stacked variables:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,14 +59,22 @@ class JointCalls:
     An engine whose request is like no other one gets None, and makes its call itself. So does
     each of several if a loss is NaN or infinite: the call is repeated from the values before
     it, and a network ends or continues as it would alone.
+
+    Args:
+        announce: Function that gets the number of networks of each shape, before the first
+            call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, announce: Callable[[list[int]], None] | None = None) -> None:
+        self._announce = announce
         self._rows: dict[str, _RowsOfAll] = {}
         self._places: dict[str, int] = {}  # number of networks of a graph, by its form
 
     def __call__(self, requests: Sequence[CallRequest]) -> list[MultiStepOutputs | None]:
         """Returns the outputs for each request, or None."""
+        if self._announce is not None:
+            self._announce([*Counter(request.form for request in requests).values()])
+            self._announce = None
         alike: dict[tuple[Any, ...], list[int]] = {}
         for number, request in enumerate(requests):
             alike.setdefault((request.form, request.steps), []).append(number)
