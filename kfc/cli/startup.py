@@ -7,9 +7,12 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
+from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
 
+from kfc.registry import REGISTRIES
 from kfc.system import import_tensorflow, without_collection
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -47,6 +50,29 @@ def modules_that_stay() -> Iterator[None]:
     with without_collection():
         yield
         gc.freeze()
+
+
+def forgo_pandas() -> None:
+    """Lets no module import pandas until the process of a command ends.
+
+    pyarrow imports pandas where it is installed, for its first array or scalar, to know
+    whether the values are those of pandas. That takes as long as all else that `kfc explain`
+    does, which has no values of pandas, unless a plug-in brings them: with plug-ins nothing
+    changes.
+    """
+    if all(registry.names() == sorted(registry.builtins) for registry in REGISTRIES):
+        sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas(MetaPathFinder):
+    """Answers as if pandas were not installed, as kfc does not need it to be."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
