@@ -26,7 +26,9 @@ _OF_SPLITS = {"fold", "split_seed"}
 
 
 class MemberPreparer:
-    """Prepares the data of each member; reads the source once.
+    """Prepares the data of each member; reads the source once, and encodes rows once.
+
+    Members of other seeds have the same rows, since `data.split_seed` says how they are split.
 
     Args:
         data: Rows given as `data=`; None for the source of the spec.
@@ -39,19 +41,15 @@ class MemberPreparer:
         self._last: tuple[str, Prepared] | None = None
 
     def __call__(self, spec: Spec) -> Prepared:
-        """Returns the prepared data of a spec."""
+        """Returns the prepared data of a spec, those of the last one if they are the same."""
+        if self._last is not None and self._last[0] == _key(spec):
+            return self._last[1]
         if self._data is None and streams_table(spec.data):
             prepared = prepare(spec, cache=self._cache)
         else:
             prepared = prepare(spec, self._data, raw=self._read(spec))
         self._last = _key(spec), prepared
         return prepared
-
-    def again(self, spec: Spec) -> Prepared:
-        """Returns the data of a spec, without new work if it was the last one."""
-        if self._last is not None and self._last[0] == _key(spec):
-            return self._last[1]
-        return self(spec)
 
     def read_ahead(self, spec: Spec) -> None:
         """Reads the rows of a spec here, so that a copy of this object needs no file of them.
@@ -70,7 +68,7 @@ class MemberPreparer:
 
 def _key(spec: Spec, without: set[str] | None = None) -> str:
     data = spec.data.model_dump(mode="json", exclude=without or set())
-    rest = [] if without else [spec.seed, spec.accept]
+    rest = [] if without else [spec.seed_of_rows, spec.accept]
     # A resolved spec names what its data decide; the fold alone tells members apart.
     return json.dumps([data, rest])
 
