@@ -12,7 +12,6 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import FrameType, ModuleType
 
-from kfc.registry import REGISTRIES
 from kfc.system import import_tensorflow, without_collection
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -60,19 +59,24 @@ def forgo_pandas() -> None:
     does, which has no values of pandas, unless a plug-in brings them: with plug-ins nothing
     changes.
     """
-    if all(registry.names() == sorted(registry.builtins) for registry in REGISTRIES):
-        sys.meta_path.insert(0, _NoPandas())
+    sys.meta_path.insert(0, _NoPandas())
 
 
 class _NoPandas(MetaPathFinder):
-    """Answers as if pandas were not installed, as kfc does not need it to be."""
+    """Answers as if pandas were not installed, which kfc does not need, without plug-ins."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname == "pandas":
+        if fullname == "pandas" and not _has_plugins():
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         return None
+
+
+def _has_plugins() -> bool:
+    from kfc.registry import REGISTRIES  # `kfc --help` reads no entry points
+
+    return any(registry.names() != sorted(registry.builtins) for registry in REGISTRIES)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

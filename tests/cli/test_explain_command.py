@@ -1,9 +1,12 @@
+import contextlib
+import importlib.util
 import json
 import subprocess
 import sys
 
 import pytest
 
+from kfc import registry
 from kfc.cli import main, startup
 from kfc.registry import Registry
 
@@ -94,13 +97,22 @@ def test_a_command_on_a_table_imports_nothing_that_takes_longer_than_itself(tmp_
     assert done.returncode == 0, done.stderr
 
 
-def test_pandas_is_imported_where_a_plug_in_may_need_it(monkeypatch):
+@pytest.mark.parametrize(
+    ("owners", "imports"),
+    [
+        ({}, pytest.raises(ModuleNotFoundError, match="pandas")),
+        ({"warehouse": ["kfc-warehouse"]}, contextlib.nullcontext()),
+    ],
+)
+def test_pandas_is_imported_where_a_plug_in_may_need_it(monkeypatch, owners, imports):
     plugged = Registry("table", {})
-    monkeypatch.setattr(plugged, "owners", lambda: {"warehouse": ["kfc-warehouse"]})
-    monkeypatch.setattr(startup, "REGISTRIES", (*startup.REGISTRIES, plugged))
-    finders = [*sys.meta_path]
+    monkeypatch.setattr(plugged, "owners", lambda: owners)
+    monkeypatch.setattr(registry, "REGISTRIES", (*registry.REGISTRIES, plugged))
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.delitem(sys.modules, "pandas", raising=False)
     startup.forgo_pandas()
-    assert sys.meta_path == finders
+    with imports:
+        assert importlib.util.find_spec("pandas") is not None
 
 
 def main_ends(arguments, code=0):
