@@ -54,7 +54,7 @@ class Prepared:
             source has test rows of its own.
         interval_rows: Rows that give the intervals of a regression, and no metric that
             chooses an epoch; None without `training.interval_coverage`.
-        kept: What was computed of these rows alone, for other runs on the same ones.
+        kept: Results of these rows alone, which other runs on them take.
     """
 
     train: Rows

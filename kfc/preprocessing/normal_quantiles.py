@@ -23,7 +23,7 @@ def quantiles(shares: np.ndarray) -> np.ndarray:
 
     Examples:
         >>> quantiles(np.array([0.5, 0.975])).tolist()
-        [0.0, 1.9599639177322388]
+        [0.0, 1.9599640369415283]
 
     Args:
         shares: Numbers between 0 and 1, (n,), float64.
