@@ -70,7 +70,8 @@ def sample_of(spec: Spec, data: Any = None) -> RowSample | str:
     """Returns rows of a spec's data, or the reason why there are none.
 
     Data sets inside scikit-learn, and pictures that tensorflow-datasets has prepared, are read
-    from their files. All other data are prepared as for a training, without a split.
+    from their files. All other data are prepared as for a training, without a split, and of
+    tables in large files a part.
 
     Args:
         spec: Valid spec.
