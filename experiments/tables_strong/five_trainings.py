@@ -1,6 +1,7 @@
 """Seconds of five folds and of five seeds of `realmlp_s`, and of pytabkit's five folds.
 
     python experiments/tables_strong/five_trainings.py --tables adult bikeshare
+    python experiments/tables_strong/five_trainings.py --ways "one run" "five seeds"
 
     one run        kfc.fit on the training rows of the first fold
     five seeds     the same with `training.members: 5`, which averages five runs
@@ -9,12 +10,13 @@
                    for its test rows
 
 Each is measured once without counting and then in every round, all of them in turn, by the
-processor's time and by the clock.
+processor's time and by the clock. `--ways` chooses some of them: TD_S needs pytabkit.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import multiprocessing
 import statistics
@@ -37,6 +39,9 @@ PRESET, CONTENDER = "realmlp_s", "td_s"
 
 SEEDS = 5
 """Members of the average."""
+
+WAYS = ("one run", "five seeds", "five folds", "TD_S")
+"""What is measured."""
 
 RATIOS = {
     "five seeds / one run": ("five seeds", "one run"),
@@ -79,6 +84,7 @@ def five_contenders(table: FoldedTable, threads: int) -> Seconds:
 
 
 def _seconds(call: Callable[[], object]) -> Seconds:
+    gc.collect()  # what others have left is not this one's work
     began = time.perf_counter(), time.process_time()
     call()
     took = time.perf_counter() - began[0], time.process_time() - began[1]
@@ -90,23 +96,27 @@ def _in_a_folder(call: Callable[[str], object]) -> Seconds:
         return _seconds(lambda: call(runs))
 
 
-def measure(table: FoldedTable, *, threads: int, rounds: int) -> dict[str, list[Seconds]]:
-    """Returns the seconds of each way in each round, without the first one."""
-    ours = ways(table, threads)
-    found: dict[str, list[Seconds]] = {name: [] for name in (*ours, "TD_S")}
+def measure(
+    table: FoldedTable, *, threads: int, rounds: int, names: Sequence[str] = WAYS
+) -> dict[str, list[Seconds]]:
+    """Returns the seconds of each of the named ways in each round, without the first one."""
+    ours = {name: call for name, call in ways(table, threads).items() if name in names}
+    found: dict[str, list[Seconds]] = {name: [] for name in names}
     # TensorFlow and torch in one process end it without a message on this stack.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as with_torch:
         for number in range(rounds + 1):
-            theirs = with_torch.submit(five_contenders, table, threads).result()
-            taken = {name: _in_a_folder(call) for name, call in ours.items()}
-            for name, seconds in {**taken, "TD_S": theirs}.items():
+            taken = {}
+            if "TD_S" in names:
+                taken["TD_S"] = with_torch.submit(five_contenders, table, threads).result()
+            taken |= {name: _in_a_folder(call) for name, call in ours.items()}
+            for name, seconds in taken.items():
                 found[name] += [seconds] if number else []  # the first one imports
     return found
 
 
 def ratios(found: dict[str, list[Seconds]]) -> dict[str, dict[str, list[float]]]:
-    """Returns the ratios of each round, by the processor's time and by the clock."""
+    """Returns the ratios of each round of what was measured, by processor and by clock."""
     return {
         name: {
             kind: [
@@ -116,6 +126,7 @@ def ratios(found: dict[str, list[Seconds]]) -> dict[str, dict[str, list[float]]]
             for kind in ("processor", "clock")
         }
         for name, (one, other) in RATIOS.items()
+        if {one, other} <= found.keys()
     }
 
 
@@ -124,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the tables")
     parser.add_argument("--tables", nargs="+", default=["telco_churn", "adult", "bikeshare"])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--summary", type=Path, help="JSON file to write")
@@ -131,7 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     tables = {}
     for name in options.tables:
         table = read_table(options.root, name)
-        seconds = measure(table, threads=options.threads, rounds=options.rounds)
+        rounds: dict[str, Any] = {"threads": options.threads, "rounds": options.rounds}
+        seconds = measure(table, **rounds, names=options.ways)
         tables[name] = {"seconds": seconds, "ratios": ratios(seconds)}
         print(name, json.dumps(tables[name]["ratios"]), flush=True)
     found = {
@@ -148,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
                 )
                 for kind in ("processor", "clock")
             }
-            for name in RATIOS
+            for name in next(iter(tables.values()))["ratios"]
         },
     }
     print(json.dumps(found["median"], indent=1))

@@ -21,6 +21,7 @@ from kfc.cli import (
     spec_commands,
 )
 from kfc.cli.arguments import with_ray_address
+from kfc.cli.startup import forgo_pandas
 from kfc.errors import Finding, KfcError, SpecError
 from kfc.system import memory, standard_streams
 
@@ -83,6 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: Arguments of the command; by default those of the process.
     """
     standard_streams.prepare_streams()
+    if arguments is None and sys.argv[1:2] in (["explain"], ["new"]):
+        forgo_pandas()
     signal.signal(signal.SIGTERM, _terminate)
     logging.getLogger("absl").setLevel(logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

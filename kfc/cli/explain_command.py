@@ -28,7 +28,9 @@ def explain(arguments: SpecArguments = None, as_json: AsJson = False) -> None:
     if explanation.layers:
         from rich.console import Console
 
-        Console(width=None if sys.stdout.isatty() else 120).print(explanation.table())
+        # Names of layers are no emoji, whose table would be imported.
+        console = Console(width=None if sys.stdout.isatty() else 120, emoji=False)
+        console.print(explanation.table())
     for name, text in explanation.lines().items():
         print(f"{name:22} {one_line(text)}")
     for finding in explanation.findings:

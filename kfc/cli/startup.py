@@ -7,8 +7,10 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from types import FrameType
+from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
 
 from kfc.system import import_tensorflow, memory, without_collection
 
@@ -48,6 +50,34 @@ def modules_that_stay() -> Iterator[None]:
     with without_collection():
         yield
         gc.freeze()
+
+
+def forgo_pandas() -> None:
+    """Lets no module import pandas until the process of a command ends.
+
+    pyarrow imports pandas where it is installed, for its first array or scalar, to know
+    whether the values are those of pandas. That takes as long as all else that `kfc explain`
+    does, which has no values of pandas, unless a plug-in brings them: with plug-ins nothing
+    changes.
+    """
+    sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas(MetaPathFinder):
+    """Answers as if pandas were not installed, which kfc does not need, without plug-ins."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == "pandas" and not _has_plugins():
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None
+
+
+def _has_plugins() -> bool:
+    from kfc.registry import REGISTRIES  # `kfc --help` reads no entry points
+
+    return any(registry.names() != sorted(registry.builtins) for registry in REGISTRIES)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

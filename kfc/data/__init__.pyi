@@ -16,6 +16,7 @@ from .preparation import Prepared as Prepared
 from .preparation import prepare as prepare
 from .raw_rows import RawRows as RawRows
 from .raw_rows import read_rows as read_rows
+from .raw_rows import rows_of_table as rows_of_table
 from .row_checks import check_rows as check_rows
 from .row_parts import TEST_SHARE as TEST_SHARE
 from .rows import Rows as Rows

@@ -54,6 +54,7 @@ class Prepared:
             source has test rows of its own.
         interval_rows: Rows that give the intervals of a regression, and no metric that
             chooses an epoch; None without `training.interval_coverage`.
+        kept: Results of these rows alone, which other runs on them take.
     """
 
     train: Rows
@@ -68,6 +69,7 @@ class Prepared:
     outside: Rows | None = None
     test_numbers: np.ndarray | None = None
     interval_rows: Rows | None = None
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def held_out(self) -> dict[str, Rows]:

@@ -14,6 +14,7 @@ from kfc.data.rows import Rows, Source
 from kfc.data.sources import from_memory
 from kfc.data.tables import (
     ArrowFiles,
+    RawTable,
     TableSource,
     TypedTable,
     has_table_files,
@@ -29,6 +30,7 @@ from kfc.spec import OWN, Spec, from_preset, shown_value
 from kfc.system import DiskArray, chunks, memory
 
 _VALIDATION_SHARE = 0.1  # of the training rows, unless the data or the spec say otherwise
+_FILES = "table in a file"
 RESIDENT_SHARE = 0.25
 """Share of the memory that inputs in memory may take: TensorFlow copies them, and a split
 copies them too."""
@@ -121,6 +123,22 @@ def read_rows(
     return replace(rows, folds=read_folds(spec.data.fold.file))
 
 
+def rows_of_table(spec: Spec, table: RawTable) -> RawRows:
+    """Returns rows of a table that stand for all rows of the spec's source.
+
+    Args:
+        spec: Valid spec whose source is a table.
+        table: The rows.
+
+    Raises:
+        DataError: If a check refuses them.
+    """
+    run_checks("source", spec, _FILES, ())
+    tables = read_tables(spec.data, {"train": table})
+    origin = _validation(spec, tables.source, table.name)
+    return RawRows(tables.source, table.name, origin, tables)
+
+
 def _read_rows(
     spec: Spec, data: Any, read: Callable[[str], Source], arrow_files: ArrowFiles | None
 ) -> RawRows:
@@ -129,7 +147,7 @@ def _read_rows(
     in_memory = tables_in_memory(data, spec.data)
     kind = "arrays" if in_memory is None and not of_file else "frame"
     if of_file and has_table_files(spec.data.source):
-        kind = "table in a file"
+        kind = _FILES
     run_checks("source", spec, kind, tuple(in_memory or ()))
     if of_file:
         in_memory = {"train": read_raw(name, spec.data.csv, arrow_files)}

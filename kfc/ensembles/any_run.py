@@ -22,9 +22,9 @@ from kfc.runs import (
     Checks,
     Run,
     asks_for_uncertainty,
+    baseline_of,
     fitting,
     load_run,
-    scores,
     start_for_spec,
 )
 from kfc.spec import SpecLike, load_spec
@@ -207,14 +207,14 @@ def _finish_seeds(
         say = functools.partial(console.print, soft_wrap=True)
         options: dict[str, Any] = {"workers": 1, "threads": None, "checks": checks, "say": say}
         for member, each in train_members(plan, folder, runner, **options):
-            prepared = runner.prepare.again(member.spec)
+            prepared = runner.prepare(member.spec)
             if prepared.test is not None:
                 average.add(each, prepared.test)
             rows = prepared.interval_rows or prepared.validation
             if rows is not None and asks_for_uncertainty(each.spec):
                 validation.add(each, rows)
             if prepared.test is not None and not baseline:
-                baseline = scores.baseline_scores(prepared.train, prepared.test, each.task)
+                baseline = baseline_of(prepared, "test")
             trained.append(each)
             line = f"{member.folder.name}: {each.epochs} epochs, {each.seconds:.1f} s"
             console.print(f"{line}  {len(trained)}/{len(plan.numbers)}", soft_wrap=True)

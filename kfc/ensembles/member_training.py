@@ -28,7 +28,9 @@ _OF_SPLITS = {"fold", "split_seed"}
 
 
 class MemberPreparer:
-    """Prepares the data of each member; reads the source once.
+    """Prepares the data of each member; reads the source once, and encodes rows once.
+
+    Members of other seeds have the same rows, since `data.split_seed` says how they are split.
 
     Args:
         data: Rows given as `data=`; None for the source of the spec.
@@ -38,35 +40,25 @@ class MemberPreparer:
     def __init__(self, data: Any, cache: Path) -> None:
         self._data, self._cache = data, cache
         self._raw: tuple[str, RawRows] | None = None
-        self._last: tuple[str, Prepared] | None = None
-        self._kept: dict[str, Prepared] | None = None
+        self._prepared: dict[str, Prepared] = {}
+        self._keeps = False
 
     def __call__(self, spec: Spec) -> Prepared:
-        """Returns the prepared data of a spec."""
-        if self._kept is None:
-            return self._prepare(spec)
-        key = _key(spec, rows_alone=True)
-        if key not in self._kept:
-            self._kept[key] = self._prepare(spec)
-        return self._kept[key]
+        """Returns the prepared data of a spec, those of the last one if they are the same."""
+        key = _key(spec)
+        if key not in self._prepared:
+            if not self._keeps:
+                self._prepared = {}
+            if self._data is None and streams_table(spec.data):
+                prepared = prepare(spec, cache=self._cache)
+            else:
+                prepared = prepare(spec, self._data, raw=self._read(spec))
+            self._prepared[key] = prepared
+        return self._prepared[key]
 
     def keep(self, keep: bool = True) -> None:
-        """Keeps what is prepared from now on, so that networks of the same rows share them."""
-        self._kept = {} if keep else None
-
-    def _prepare(self, spec: Spec) -> Prepared:
-        if self._data is None and streams_table(spec.data):
-            prepared = prepare(spec, cache=self._cache)
-        else:
-            prepared = prepare(spec, self._data, raw=self._read(spec))
-        self._last = _key(spec), prepared
-        return prepared
-
-    def again(self, spec: Spec) -> Prepared:
-        """Returns the data of a spec, without new work if it was the last one."""
-        if self._last is not None and self._last[0] == _key(spec):
-            return self._last[1]
-        return self(spec)
+        """Keeps all that is prepared from now on, or again only the last one."""
+        self._prepared, self._keeps = {}, keep
 
     def read_ahead(self, spec: Spec) -> None:
         """Reads the rows of a spec here, so that a copy of this object needs no file of them.
@@ -83,10 +75,9 @@ class MemberPreparer:
         return self._raw[1]
 
 
-def _key(spec: Spec, without: set[str] | None = None, *, rows_alone: bool = False) -> str:
+def _key(spec: Spec, without: set[str] | None = None) -> str:
     data = spec.data.model_dump(mode="json", exclude=without or set())
-    seed = spec.seed_of_rows if rows_alone else spec.seed
-    rest = [] if without else [seed, spec.accept]
+    rest = [] if without else [spec.seed_of_rows, spec.accept]
     # A resolved spec names what its data decide; the fold alone tells members apart.
     return json.dumps([data, rest])
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kfc.compat import sklearn_rows
 from kfc.data import evenly
+from kfc.errors import KfcError
 from kfc.explaining import philox
 from kfc.explaining.embedded_rows import embedded_sample, member_sample
 from kfc.explaining.prepared_pictures import PreparedPictures, prepared_pictures
 from kfc.network import embedded_one_hots, layer_seed, table_features_float64
 from kfc.preprocessing import TargetScaling, fit_scaling
 from kfc.spec import NO_TEST, Spec
+
+if TYPE_CHECKING:
+    from kfc.data import Prepared
 
 Array = np.ndarray
 
@@ -65,7 +70,8 @@ def sample_of(spec: Spec, data: Any = None) -> RowSample | str:
     """Returns rows of a spec's data, or the reason why there are none.
 
     Data sets inside scikit-learn, and pictures that tensorflow-datasets has prepared, are read
-    from their files. All other data are prepared as for a training, without a split.
+    from their files. All other data are prepared as for a training, without a split, and of
+    tables in large files a part.
 
     Args:
         spec: Valid spec.
@@ -123,11 +129,7 @@ def _of_arrays(spec: Spec, x: Array, y: Array, *, regression: bool) -> RowSample
 
 def _prepared(spec: Spec, data: Any) -> RowSample | str:
     """Returns the sample of any other data, prepared as for a training without a split."""
-    from kfc.data import prepare
-
-    changed = {"test": NO_TEST, "validation": 0.0, "fold": None, "rows": None}
-    whole = spec.data.model_copy(update=changed)
-    prepared = prepare(spec.model_copy(update={"data": whole, "accept": _ACCEPTED}), data)
+    prepared, num_rows, noun = _read(spec, data)
     task, train = prepared.task, prepared.train
     places = evenly(len(train), MOST_ROWS)
     rows = train.take(places).loaded()
@@ -139,14 +141,38 @@ def _prepared(spec: Spec, data: Any) -> RowSample | str:
         len(task.class_names),
         _num_training_rows(
             spec,
-            len(train),
+            num_rows,
             own_test=prepared.test is not None,
             own_validation=prepared.validation is not None,
         ),
         int(np.prod(train.x.shape[1:])) * np.dtype(task.input_dtype).itemsize,
-        f"{len(places):,} of {len(train):,} rows",
+        f"{len(places):,} of {noun}",
         embedding_weights,
     )
+
+
+def _read(spec: Spec, data: Any) -> tuple[Prepared, int, str]:
+    """Returns prepared rows, the number of all rows, and a description of these.
+
+    Of large files of a table they are a sample. What a check refuses in it, such as a class
+    that it has once, may be right in the whole table, which is read then.
+    """
+    from kfc.data import prepare, rows_of_table
+    from kfc.data.tables import sample_files
+
+    changed = {"test": NO_TEST, "validation": 0.0, "fold": None, "rows": None}
+    whole = spec.data.model_copy(update=changed)
+    spec = spec.model_copy(update={"data": whole, "accept": _ACCEPTED})
+    sample = sample_files(str(whole.source), whole.csv) if data is None else None
+    if sample is not None:
+        resident = whole.model_copy(update={"stream": "never"})
+        some = spec.model_copy(update={"data": resident})
+        with suppress(KfcError):
+            prepared = prepare(some, raw=rows_of_table(some, sample.table))
+            count = f"about {sample.num_rows:,} rows"
+            return prepared, sample.num_rows, f"{count}, {len(prepared.train):,} of them read"
+    prepared = prepare(spec, data)
+    return prepared, len(prepared.train), f"{len(prepared.train):,} rows"
 
 
 def _inputs(spec: Spec, task: Any, x: Array) -> tuple[Array, int]:

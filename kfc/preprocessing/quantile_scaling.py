@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from kfc.preprocessing.feature_statistics import flattened, root_mean_square, sorted_columns
+from kfc.preprocessing.normal_quantiles import evenly_in_quantiles, quantiles
 from kfc.system import DiskArray
 
 if TYPE_CHECKING:
@@ -206,19 +207,14 @@ def num_pieces(features: int) -> int:
 
 def _knots(column: np.ndarray, features: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns values of a sorted column and their scores, (knots,) each, float32."""
-    from scipy.special import ndtr, ndtri  # its import takes longer than all of NumPy's
-
     rows, column = len(column), _in_range(column)
-    largest = -ndtri(_LEAST_SHARE)
-    shares = ndtr(np.linspace(-largest, largest, num_pieces(features) + 1))
-    places = np.rint(shares * (rows - 1)).astype(np.int64)
-    places[0], places[-1] = 0, rows - 1
+    places = evenly_in_quantiles(rows, num_pieces(features), _LEAST_SHARE)
     values = np.unique(column[places])
     first, last = (np.searchsorted(column, values, side=side) for side in ("left", "right"))
     # (first + last - 1) / 2 / (rows - 1), and one half for a single row
     share = 0.5 + (first + last - rows) / (2 * max(rows - 1, 1))
-    scores = ndtri(np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE))
-    return values.astype(np.float32), scores.astype(np.float32)
+    scores = quantiles(np.clip(share, _LEAST_SHARE, 1 - _LEAST_SHARE))
+    return values.astype(np.float32), scores
 
 
 def _in_range(column: np.ndarray) -> np.ndarray:

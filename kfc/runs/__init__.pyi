@@ -17,6 +17,7 @@ from .fitting import fit_run as fit_run
 from .fitting import resume_run as resume_run
 from .labelled_data import decode_targets as decode_targets
 from .labelled_data import encode_labelled as encode_labelled
+from .measuring import baseline_of as baseline_of
 from .measuring import measure_given as measure_given
 from .memory_runs import IN_MEMORY as IN_MEMORY
 from .memory_runs import MemoryRun as MemoryRun

@@ -49,6 +49,28 @@ def measure_given(
     return metrics
 
 
+def baseline_of(
+    prepared: Prepared, part: str, further: Collection[str] = ()
+) -> dict[str, float]:
+    """Returns the scores of a constant prediction, computed once for all runs on these rows.
+
+    Args:
+        prepared: Data of a run.
+        part: Part of the held-out rows: `val` or `test`.
+        further: Names of further metrics.
+    """
+    key, train, rows = (
+        ("baseline", part, *sorted(further)),
+        prepared.train,
+        prepared.held_out[part],
+    )
+    y, found = prepared.kept.get(key, (None, {}))
+    if y is not train.y:  # a copy of the data may have other targets
+        found = baseline_scores(train, rows, prepared.task, further)
+        prepared.kept[key] = train.y, found
+    return dict(found)
+
+
 def measure_finished(
     evaluator: Evaluator, prepared: Prepared, further: Collection[str] = ()
 ) -> tuple[dict[str, float], dict[str, float]]:
@@ -71,7 +93,7 @@ def measure_finished(
     for part, rows in prepared.held_out.items():
         found = measure_rows(evaluator, rows, prepared.task, further)
         metrics |= {f"{part}_{name}": value for name, value in found.items()}
-        constant = baseline_scores(prepared.train, rows, prepared.task, further)
+        constant = baseline_of(prepared, part, further)
         baseline |= {f"{part}_{name}": value for name, value in constant.items()}
     check_finite(metrics, "the final weights")
     return metrics, baseline

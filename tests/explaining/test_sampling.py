@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kfc.data import prepare
+from kfc.data.tables import file_sample
 from kfc.errors import DataError
 from kfc.explaining.sampling import MOST_ROWS, RowSample, sample_of
 from kfc.network import build
@@ -53,6 +54,38 @@ def test_a_table_of_numbers_is_sampled():
     found = sample_of(load_spec({"data": {"target": "target"}}), rows)
     assert isinstance(found, RowSample)
     assert found.x.std() == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.fixture
+def large_csv(tmp_path, monkeypatch):
+    """Writes a CSV file, whose rows are given, that is too large to be read."""
+    monkeypatch.setattr(file_sample, "_LARGE", 1 << 17)
+    monkeypatch.setattr(file_sample, "_BLOCK", 1 << 12)
+
+    def spec(rows):
+        path = tmp_path / "rows.csv"
+        path.write_text("size,kind,target\n" + "".join(rows), "utf-8")
+        return load_spec({"data": {"source": f"csv:{path}", "target": "target"}})
+
+    return spec
+
+
+def test_a_large_table_is_sampled_and_its_rows_are_estimated(large_csv):
+    rows = (f"{n % 977},{'abc'[n % 3]},{'yes' if n % 2 else 'no'}\n" for n in range(40_000))
+    spec = large_csv(rows)
+    found = sample_of(spec)
+    assert found.origin.startswith("2,000 of about ")
+    assert found.num_rows == pytest.approx(len(prepare(spec).train), rel=0.05)
+    assert found.x.shape == (MOST_ROWS, 4)
+    assert found.x[:, 0].std() == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_table_is_read_whole_where_its_sample_would_be_refused(large_csv):
+    rows = [f"{n % 977},{'abc'[n % 3]},no\n" for n in range(40_000)]
+    rows[1000:1100] = [row.replace("no", "yes") for row in rows[1000:1100]]
+    spec = large_csv(rows)  # the class is between two of the blocks that are read
+    sample = sample_of(spec)
+    assert (sample.classes, sample.origin) == (2, "2,000 of 40,000 rows")
 
 
 def test_data_without_rows_for_a_prediction_say_why():

@@ -11,6 +11,8 @@ from .column_types import resolve_columns as resolve_columns
 from .csv_files import CSV_NAMES as CSV_NAMES
 from .csv_files import read_csv as read_csv
 from .different_texts import mixed_keys as mixed_keys
+from .file_sample import FileSample as FileSample
+from .file_sample import sample_files as sample_files
 from .parquet_files import Part as Part
 from .parquet_files import open_part as open_part
 from .parquet_files import parquet_parts as parquet_parts

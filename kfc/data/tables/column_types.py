@@ -60,6 +60,7 @@ from kfc.data.tables.number_types import (
     number_type_of,
     word_type,
 )
+from kfc.data.tables.plain_cells import plain_cell
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.text_types import text_type
 from kfc.data.tables.typed_columns import (
@@ -288,7 +289,7 @@ def _example(values: pa.ChunkedArray) -> str:
     for chunk in values.chunks:
         if chunk.null_count < len(chunk):
             place = int(pc.index(chunk.is_valid(), pa.scalar(True)).as_py())
-            cell = chunk[place].as_py()
+            cell = plain_cell(chunk, place)
             text = one_line(str(cell).lower() if isinstance(cell, bool) else str(cell))
             return text if len(text) <= _EXAMPLE else f"{text[: _EXAMPLE - 3]}..."
     return ""

@@ -20,7 +20,7 @@ from kfc.errors import DataError, Finding
 from kfc.spec import shown_value
 from kfc.system import in_threads, open_file
 
-_MARKS = (  # UTF-32 first: the mark of UTF-16 is the beginning of its own
+MARKS = (  # UTF-32 first: the mark of UTF-16 is the beginning of its own
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8"),
@@ -38,7 +38,7 @@ _OTHER_KINDS = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook", "Save the sheet as CSV."),
     (b"PAR1", "a Parquet file", "Use parquet:PATH."),
 )
-_COMPRESSED = {
+COMPRESSED = {
     "gzip": re.compile(rb"\x1f\x8b"),
     "bz2": re.compile(rb"BZh\d(?:1AY&SY|\x17rE8P\x90)"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
@@ -106,7 +106,7 @@ def read_csv_bytes(
         if mapped[: len(magic)] == magic:
             raise DataError(Finding(str(path), "a CSV file", kind, remedy))
     mark, marked = next(
-        (pair for pair in _MARKS if mapped[: len(pair[0])] == pair[0]), (b"", None)
+        (pair for pair in MARKS if mapped[: len(pair[0])] == pair[0]), (b"", None)
     )
     if encoding is not None:
         _check_mark(path, encoding, marked)
@@ -135,7 +135,7 @@ def _chunk_starts(size: int, mapped: mmap.mmap) -> Iterator[int]:
 
 def _unpacked(path: Path, mapped: mmap.mmap, files: ArrowFiles | None) -> mmap.mmap:
     """Returns the content of a compressed file, and that of any other file as it is."""
-    codec = next((name for name, magic in _COMPRESSED.items() if magic.match(mapped)), None)
+    codec = next((name for name, magic in COMPRESSED.items() if magic.match(mapped)), None)
     if codec is None:
         return mapped
     with pa.CompressedInputStream(pa.BufferReader(pa.py_buffer(mapped)), codec) as stream:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from kfc.data.tables.arrow_files import ArrowFiles, Batches
 from kfc.data.tables.arrow_frames import settled
@@ -51,6 +50,18 @@ def open_part(part: Part) -> Any:
     return part.open() if isinstance(part, RemoteFile) else open_file(part)
 
 
+def parquet_file(file: Any) -> Any:
+    """Returns pyarrow's reader of an opened Parquet file."""
+    import pyarrow.parquet as pq  # with its file systems, which a CSV file does not need
+
+    return pq.ParquetFile(file)
+
+
+def columns_of(schema: pa.Schema) -> list[str]:
+    """Returns the names of the columns of a Parquet file, without an index of pandas."""
+    return [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
+
+
 def read_parquet(
     path: Path | str, name: str, arrow_files: ArrowFiles | None = None
 ) -> RawTable:
@@ -73,14 +84,14 @@ def read_parquet(
     schema: pa.Schema = None
     for part in paths:
         with refusing_damage(part), open_part(part) as file:
-            opened = pq.ParquetFile(file)
+            opened = parquet_file(file)
             found, rows = opened.schema_arrow, opened.metadata.num_rows
         run_checks("names", found.names, str(part))
         schema = schema or found
         if not found.equals(schema):
             raise _other_schema(part, schema, found)
         files.append((str(part), rows))
-    names = [name for name in schema.names if not _PANDAS_INDEX.fullmatch(name)]
+    names = columns_of(schema)
     if not sum(rows for _, rows in files) or not names:
         raise no_rows(path)
     if arrow_files is None:
@@ -97,7 +108,7 @@ def _columns(paths: Sequence[Part], names: list[str]) -> pa.Table:
     for part in paths:
         with refusing_damage(part), open_part(part) as file:
             # A name may be the first part of another one, which is then read too.
-            tables.append(pq.ParquetFile(file).read(names).select(names))
+            tables.append(parquet_file(file).read(names).select(names))
     return settled(pa.concat_tables(tables))
 
 

@@ -17,6 +17,7 @@ from kfc.data.tables.column_types import (
     resolve_columns,
     target_report,
 )
+from kfc.data.tables.plain_cells import in_microseconds
 from kfc.data.tables.raw_table import RawTable
 from kfc.data.tables.table_source import read_raw
 from kfc.errors import one_line
@@ -158,7 +159,8 @@ def _values(table: RawTable, target: str) -> str:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     counted = sorted(
-        pc.value_counts(values).to_pylist(), key=lambda pair: (-pair["counts"], str(pair))
+        pc.value_counts(in_microseconds(values)).to_pylist(),
+        key=lambda pair: (-pair["counts"], str(pair)),
     )
     shown = ", ".join(f"{pair['values']} {pair['counts']:,}" for pair in counted[:4])
     more = f" and {len(counted) - 4:,} more" if len(counted) > 4 else ""

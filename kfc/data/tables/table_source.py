@@ -329,12 +329,17 @@ def _whole(numbers: np.ndarray) -> bool:
 
 
 def target_column_missing(raw: RawTable, target: str) -> Finding | None:
-    """Finds a table without the column of the target."""
+    """Finds a table without the column of the target, or with lists and records in it."""
     names = raw.columns.column_names
-    if target in names or raw.targets is not None:
+    if raw.targets is not None:
         return None
     got = f"no column {target!r}" if target else "no name of a column"
-    hint = nearest(target, names) if target else ""
+    if target in names:
+        kind = raw.columns.schema.field(target).type
+        if not pa.types.is_nested(kind):
+            return None
+        got = f"{target!r} with values of type {kind}"
+    hint = nearest(target, names) if target and target not in names else ""
     remedy = f"{hint}Set data.target to one of {join_names(names, most=12)}."
     return Finding(f"data.target, {raw.name}", "the target's column", got, remedy)
 

@@ -24,6 +24,7 @@ from kfc.data.tables.cell_texts import (
     with_texts,
 )
 from kfc.data.tables.date_texts import format_problem, read_dates
+from kfc.data.tables.plain_cells import in_microseconds, plain_cell
 from kfc.data.tables.raw_table import RawTable
 from kfc.errors import DataError, Finding
 from kfc.spec import ColumnSpec, shown_value
@@ -59,6 +60,8 @@ def typed_column(raw: RawTable, name: str, column: ColumnSpec) -> pa.ChunkedArra
         values = values.cast(pa.string())
     convert = {"number": _numbers, "boolean": _booleans, "date": _dates}
     if column.type == "category":
+        if pa.types.is_nested(values.type):
+            raise _wrong_type(raw, name, "categories", values)
         return categories(values)
     if column.type == "ignore":
         raise ValueError(f"column {name!r} is ignored")
@@ -91,7 +94,7 @@ def decimal_mark(raw: RawTable) -> str:
 
 def bad_cell(raw: RawTable, name: str, row: int, expected: str, remedy: str) -> Finding:
     """Returns the finding about one cell: file, row, column, the cell and the remedy."""
-    cell = raw.columns[name][row].as_py()
+    cell = plain_cell(raw.columns[name], row)
     evidence = {"row": row, "column": name, "cell": str(cell)}
     place = raw.place(row, name)
     return Finding(place, expected, shown_value(cell), remedy, evidence=evidence)
@@ -146,7 +149,7 @@ def number_cell_remedy(raw: RawTable, name: str, cell: str, marks: Iterable[str]
 def _refuse(
     raw: RawTable, name: str, row: int, expected: str, remedy: str | None = None
 ) -> DataError:
-    cell = str(raw.columns[name][row].as_py())
+    cell = str(plain_cell(raw.columns[name], row))
     return DataError(bad_cell(raw, name, row, expected, remedy or missing_remedy(raw, [cell])))
 
 
@@ -306,7 +309,10 @@ def _plain(values: pa.Array) -> list[Any]:
         if values.type.tz is not None:
             values = values.cast(pa.timestamp(values.type.unit, "UTC"))
         return [_moment(text) for text in np.datetime_as_string(values.to_numpy(False))]
-    return list(values.to_pylist())
+    try:
+        return list(values.to_pylist())
+    except ValueError:
+        return list(in_microseconds(values).to_pylist())
 
 
 def _moment(text: np.str_) -> str:
