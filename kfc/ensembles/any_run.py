@@ -15,7 +15,13 @@ from kfc.ensembles.averaging import AverageScore, average_uncertainty
 from kfc.ensembles.cross_validating import CrossValidation, finish_folds, rows_in_memory
 from kfc.ensembles.ensemble import Ensemble, load_ensemble
 from kfc.ensembles.member_training import MemberRunner, check_members, train_members
-from kfc.ensembles.plan_file import FILE, EnsemblePlan, is_ensemble, read_plan
+from kfc.ensembles.plan_file import (
+    FILE,
+    EnsemblePlan,
+    is_ensemble,
+    read_plan,
+    removed_unless_begun,
+)
 from kfc.errors import DataError, Finding, SpecError
 from kfc.pages import write_page
 from kfc.runs import (
@@ -106,7 +112,10 @@ def fit(
     plan = EnsemblePlan("seeds", valid, numbers, in_memory=data is not None)
     place = user_paths.absolute(runs)
     contents = {FILE: plan.text().encode()}
-    with locks.new_numbered_folder(place, valid.name, contents) as folder:
+    with (
+        locks.new_numbered_folder(place, valid.name, contents) as folder,
+        removed_unless_begun(plan, folder),
+    ):
         return _finish_seeds(plan, folder, data, progress_console(verbose), checks)
 
 

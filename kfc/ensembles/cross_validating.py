@@ -30,6 +30,7 @@ from kfc.ensembles.plan_file import (
     check_same,
     is_ensemble,
     read_plan,
+    removed_unless_begun,
 )
 from kfc.errors import Finding, SpecError
 from kfc.pages import write_page
@@ -219,7 +220,7 @@ def _opened(place: Path, plan: EnsemblePlan, contents: dict[str, bytes]) -> Iter
     """Locks the folder of a cross-validation, which is created if it is missing."""
     if not is_ensemble(place):
         atomic.make_folder(place.parent)
-        with locks.new_locked_folder(place, contents):
+        with locks.new_locked_folder(place, contents), removed_unless_begun(plan, place):
             yield
         return
     check_same(place, read_plan(place), plan)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from kfc.errors import CheckpointError, Finding, reason
+from kfc.errors import CheckpointError, DataError, Finding, SpecError, reason
 from kfc.runs import environment, result_file
 from kfc.spec import FoldSpec, Spec, load_spec
 from kfc.system import atomic, safe_open
@@ -118,6 +119,24 @@ class _PlanRecord(BaseModel, strict=True, extra="forbid"):
     folds_sha256: str
     in_memory: bool
     sha256: str
+
+
+@contextmanager
+def removed_unless_begun(plan: EnsemblePlan, folder: Path) -> Iterator[None]:
+    """Removes the folder of an ensemble if its spec or data are refused before its first run.
+
+    So a corrected spec does not find the folder of another one.
+
+    Args:
+        plan: Plan of the ensemble.
+        folder: Its folder, locked by this process.
+    """
+    try:
+        yield
+    except (SpecError, DataError):
+        if not any(member.folder.exists() for member in plan.members(folder)):
+            atomic.remove_folder(folder)
+        raise
 
 
 def is_ensemble(folder: Path) -> bool:

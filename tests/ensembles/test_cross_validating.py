@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.model_selection import StratifiedKFold
@@ -185,3 +186,23 @@ def test_a_damaged_plan_is_refused(small, tmp_path):
 def test_the_table_is_shown(validated):
     assert "spread" in repr(validated)
     assert "<pre>" in validated._repr_html_()
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_refused_spec_leaves_no_folder_for_the_corrected_one(members, tmp_path):
+    rows = pd.DataFrame(X, columns=list("abcd")).assign(kind=Y.astype(str))
+    rows.to_csv(tmp_path / "iris.csv", index=False)
+
+    def train(target):
+        data = {"source": f"csv:{tmp_path / 'iris.csv'}", "target": target}
+        training = {"epochs": 1, "members": members}
+        spec = {"name": "iris", "data": data, "training": training}
+        places = {"runs": tmp_path / "runs", "verbose": False}
+        if members == 1:
+            return kfc.cross_validate(spec, folds=2, **places)
+        return kfc.fit(spec, **places)
+
+    with pytest.raises(KfcError):
+        train("kinds")
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert train("kind").spec.data.target == "kind"
