@@ -14,7 +14,7 @@ import tensorflow as tf
 from kfc.first_steps.subject import Subject, activation_of, layers_of
 from kfc.training import trial_update
 
-_DIRECTIONS = 8  # random sums of the outputs
+_DIRECTIONS = 4  # random sums of the outputs
 _ANSWERING = 0.1  # share of these rows that have a gradient
 _TWO = 2  # inputs and outputs at least, of which there are several directions
 _JUDGED = 64  # rows; of a relu layer not all units are silent for each of them

@@ -210,9 +210,9 @@ def few_numbers_pass(start: Start) -> Finding | None:
         return None
     units = narrow.value.shape[1]
     needed = math.ceil(math.log2(max(classes, 1)))
-    passing = start.passing
+    passing = start.passing if 1 < units < needed else ()
     # Another path around the layer has a direction of its own.
-    if not 1 < units < needed or not (passing[units : units + 1] < _PARALLEL).all():
+    if not 1 < units < min(needed, len(passing)) or not passing[units] < _PARALLEL:
         return None
     return Finding(
         narrow.path,
