@@ -13,6 +13,7 @@ _LEFT_OUT = 2  # values; three of one size may be a second group
 _SHARE = 0.9  # of the sum of squares, without which no two values are most of it
 _TIMES = 10.0  # deviation of all values, by that of the others
 _OF_TARGETS = "Correct or drop the row; of numbers over many powers of ten take the logarithm."
+_RANGES = 30.0  # of all others, by which the value is beyond them
 _FEWEST = 20  # values, of which a deviation is known
 _DISTINCT = 10  # others, without which a column is one of flags
 _MOST_COLUMNS = 3  # that are named
@@ -111,11 +112,14 @@ def _far(column: np.ndarray, where: str, remedy: str, cure: dict[str, str]) -> l
     usual = float(others.std())
     if not 0 < _TIMES * usual < deviation or len(np.unique(others)) < _DISTINCT:
         return []
+    low, high = float(others.min()), float(others.max())
+    if not max(low - extreme, extreme - high) > _RANGES * (high - low):
+        return []  # the end of a long tail, as of sums that are mostly 0
     return [
         Finding(
             where,
             "values of which none is most of the deviation",
-            f"{extreme:g}, while the others are from {others.min():g} to {others.max():g}: "
+            f"{extreme:g}, while the others are from {low:g} to {high:g}: "
             f"the deviation is {deviation / usual:.3g} times that of the others",
             remedy,
             evidence={"value": float(extreme), "times_deviation": deviation / usual},

@@ -44,6 +44,8 @@ def test_an_input_far_from_all_others_is_limited_by_a_scaling(value):
         GENERATOR.lognormal(0, 2, 400),
         GENERATOR.pareto(1.5, 400),
         np.arange(400) == 3,  # a flag of one row
+        np.where(np.arange(400) % 20, 0, 20 * np.arange(400)) ** 1.5
+        * 8 ** (np.arange(400) == 380),
         np.where(np.arange(400) % 40 == 3, 99999.0, GENERATOR.normal(size=400)),
         np.full(400, 3.0),
     ],
