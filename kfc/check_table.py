@@ -120,6 +120,7 @@ _NAMES = "kfc.data.tables.column_names"
 _PREDICTED = "kfc.explaining.predicted_checks"
 _FINITE = "kfc.training.finite_checks"
 _PARTS = "kfc.data.part_checks"
+_VALUES = "kfc.data.value_checks"
 _LEARNED = "kfc.data.learned_checks"
 _TARGETS = "kfc.first_steps.target_checks"
 _STRUCTURE = "kfc.first_steps.structure_checks"
@@ -127,6 +128,8 @@ _OUTPUTS = "kfc.first_steps.output_checks"
 _START = "kfc.first_steps.start_checks"
 _UPDATES = "kfc.first_steps.update_checks"
 _SETTINGS = "kfc.first_steps.setting_checks"
+_ROW_WEIGHTS = "kfc.first_steps.row_weight_checks"
+_STOPPING = "kfc.first_steps.stopping_checks"
 _ROWS = "kfc.first_steps.model_input_checks"
 _LOSS = "kfc.first_steps.loss_checks"
 _STEPS = "kfc.first_steps.step_checks"
@@ -134,6 +137,11 @@ _SCALED = "kfc.data.scaled_checks"
 _TABLES = "kfc.data.tables.table_source"
 _TRAINED = "kfc.runs.trained_checks"
 _COLUMNS = "kfc.data.tables.column_checks"
+_LEAKS = "kfc.data.target_leaks"
+_REPEATED = "kfc.data.repeated_rows"
+_MEMORY = "kfc.training.engine.memory_estimate"
+_UNCERTAINTY = "kfc.runs.uncertainty"
+_DISTRIBUTION = "kfc.training.distributing.distribution_checks"
 
 CHECKS = (
     # A spec is loaded: (spec).
@@ -158,26 +166,15 @@ CHECKS = (
     Check("KFC212", "column_constant", "columns", DataError, _COLUMNS, "warning"),
     Check("KFC213", "category_nearly_unique", "columns", DataError, _COLUMNS, "warning"),
     Check("KFC214", "number_is_id", "columns", DataError, _COLUMNS, "warning"),
+    Check("KFC270", "category_of_measurements", "columns", DataError, _COLUMNS, "warning"),
     # A table of test or validation rows is read: (training table, other table).
     Check("KFC215", "column_not_in_training", "other_table", DataError, _COLUMNS, "warning"),
     # The columns of a table are selected: (table, names, part).
     Check("KFC216", "input_column_missing", "table_columns", DataError, _TABLES),
     # A table is encoded: (encoding, training rows, other tables by their name in messages).
+    Check("KFC217", "target_in_column", "encoded_table", DataError, _LEAKS, "warning"),
     Check(
-        "KFC217",
-        "target_in_column",
-        "encoded_table",
-        DataError,
-        "kfc.data.target_leaks",
-        "warning",
-    ),
-    Check(
-        "KFC218",
-        "training_rows_repeated",
-        "encoded_table",
-        DataError,
-        "kfc.data.repeated_rows",
-        "warning",
+        "KFC218", "training_rows_repeated", "encoded_table", DataError, _REPEATED, "warning"
     ),
     # Another table is encoded for a trained network: (typed, table, where).
     Check("KFC219", "table_empty", "encoding_table", DataError, "kfc.runs.table_rows"),
@@ -257,24 +254,10 @@ CHECKS = (
     Check("KFC189", "rate_hardly_reached", "explained", SpecError, _PREDICTED, "warning"),
     # The network is about to be built: (spec, prepared), with `processes` that train at once.
     Check("KFC107", "monitor_undefined", "before_training", DataError, _METRICS),
-    Check(
-        "KFC108",
-        "memory_too_small",
-        "before_training",
-        SpecError,
-        "kfc.training.engine.memory_estimate",
-    ),
-    Check(
-        "KFC109", "too_few_for_intervals", "before_training", DataError, "kfc.runs.uncertainty"
-    ),
+    Check("KFC108", "memory_too_small", "before_training", SpecError, _MEMORY),
+    Check("KFC109", "too_few_for_intervals", "before_training", DataError, _UNCERTAINTY),
     # Devices or processes are about to share each batch: (spec, prepared, callbacks).
-    Check(
-        "KFC113",
-        "not_distributed",
-        "distribution",
-        SpecError,
-        "kfc.training.distributing.distribution_checks",
-    ),
+    Check("KFC113", "not_distributed", "distribution", SpecError, _DISTRIBUTION),
     # A search is about to begin: (objective, prepared).
     Check("KFC110", "objective_undefined", "before_search", DataError, _METRICS),
     # Runs are averaged: (runs).
@@ -301,6 +284,9 @@ CHECKS = (
     Check("KFC276", "features_repeated", "parts", DataError, _PARTS, "warning"),
     Check("KFC277", "targets_conflict", "parts", DataError, _PARTS, "warning"),
     Check("KFC266", "value_for_missing", "parts", DataError, _PARTS, "warning"),
+    Check("KFC268", "bytes_wrapped", "parts", DataError, _VALUES, "warning"),
+    Check("KFC269", "labels_differ_in_case", "parts", DataError, _VALUES, "warning"),
+    Check("KFC267", "value_far_away", "parts", DataError, _VALUES, "warning"),
     # The doctor has a forest learn them: (parts).
     Check("KFC278", "parts_differ", "learned_parts", DataError, _LEARNED, "warning"),
     Check("KFC279", "targets_unrelated", "learned_parts", DataError, _LEARNED, "warning"),
@@ -346,6 +332,16 @@ CHECKS = (
     Check("KFC353", "norm_of_one", "structure", NumbersError, _SETTINGS, "warning"),
     Check("KFC354", "average_too_slow", "structure", NumbersError, _SETTINGS, "warning"),
     Check("KFC355", "label_smoothing_high", "structure", NumbersError, _SETTINGS, "warning"),
+    Check("KFC334", "class_hardly_counts", "structure", NumbersError, _ROW_WEIGHTS, "warning"),
+    Check("KFC335", "few_rows_count", "structure", NumbersError, _ROW_WEIGHTS, "warning"),
+    Check(
+        "KFC338", "weight_average_too_slow", "structure", NumbersError, _SETTINGS, "warning"
+    ),
+    Check(
+        "KFC337", "constraint_removes_weights", "structure", NumbersError, _SETTINGS, "warning"
+    ),
+    Check("KFC115", "validation_too_large", "structure", SpecError, _STOPPING, "warning"),
+    Check("KFC114", "mode_reversed", "structure", SpecError, _STOPPING, "warning"),
     # A plain Keras model meets its loss: (subject).
     Check("KFC311", "softmax_of_one", "outputs", NumbersError, _OUTPUTS, may_accept=True),
     Check("KFC313", "relu_output", "outputs", NumbersError, _OUTPUTS, may_accept=True),
@@ -367,12 +363,14 @@ CHECKS = (
     Check("KFC323", "units_identical", "start", NumbersError, _START, may_accept=True),
     Check("KFC356", "loss_hardly_changes", "start", NumbersError, _START, "warning"),
     Check("KFC357", "one_number_passes", "start", NumbersError, _START, "warning"),
+    Check("KFC349", "few_numbers_pass", "start", NumbersError, _START, "warning"),
     Check("KFC324", "target_unscaled", "start", NumbersError, _START, "warning"),
     Check("KFC325", "start_loss_high", "start", NumbersError, _START, "warning"),
     Check("KFC326", "units_dead", "start", NumbersError, _START, "warning"),
     Check("KFC327", "units_saturated", "start", NumbersError, _START, "warning"),
     Check("KFC328", "gradient_vanishes", "start", NumbersError, _START, "warning"),
     Check("KFC329", "gradient_explodes", "start", NumbersError, _START, "warning"),
+    Check("KFC340", "update_not_finite", "start", NumbersError, _UPDATES, "warning"),
     Check("KFC330", "update_too_large", "start", NumbersError, _UPDATES, "warning"),
     Check("KFC331", "update_too_small", "start", NumbersError, _UPDATES, "warning"),
     Check("KFC332", "penalty_dominates", "start", NumbersError, _START, "warning"),
@@ -380,8 +378,11 @@ CHECKS = (
     Check("KFC358", "option_stops_updates", "start", NumbersError, _UPDATES, "warning"),
     Check("KFC359", "steps_too_few", "start", NumbersError, _UPDATES, "warning"),
     Check("KFC360", "momentum_too_long", "start", NumbersError, _UPDATES, "warning"),
+    Check("KFC336", "weights_scale_updates", "start", NumbersError, _ROW_WEIGHTS, "warning"),
+    Check("KFC339", "min_delta_too_large", "start", NumbersError, _STOPPING, "warning"),
     # A copy of it has made some steps: (steps).
     Check("KFC341", "steps_diverge", "steps", NumbersError, _STEPS, "warning"),
+    Check("KFC365", "steps_lead_nowhere", "steps", NumbersError, _STEPS, "warning"),
     Check("KFC342", "output_constant", "steps", NumbersError, _STEPS, may_accept=True),
     Check("KFC343", "one_batch_not_learned", "steps", NumbersError, _STEPS, "warning"),
     Check("KFC344", "signal_grows", "steps", NumbersError, _STEPS, "warning"),
@@ -389,5 +390,6 @@ CHECKS = (
     Check("KFC346", "weights_vanish", "steps", NumbersError, _STEPS, "warning"),
     Check("KFC347", "weights_stand_still", "steps", NumbersError, _STEPS, "warning"),
     Check("KFC348", "target_too_small", "steps", NumbersError, _STEPS, "warning"),
+    Check("KFC350", "target_offset", "steps", NumbersError, _STEPS, "warning"),
 )
 """Every check, in the order in which the checks of a stage run."""

@@ -487,6 +487,10 @@ OF_STEPS = {
     ),
     "inputs_too_small": examined("steps", "steps", x=1e-4 * X),
     "value_for_missing": of_parts(x=changed(X, (slice(5), 2), -999.0)),
+    "bytes_wrapped": of_parts(x=np.uint8(255 * X * (X > 0.3)).view(np.int8)),
+    "labels_differ_in_case": of_parts(class_names=("No", "Yes", "YES")),
+    "category_of_measurements": declared({"kind": X[:, 1].round(3)}, kind="category"),
+    "value_far_away": of_parts(x=changed(X, (3, 2), 1e6)),
     "held_out_targets_differ": of_parts(
         "learned_parts",
         x=LONG,
@@ -527,6 +531,38 @@ OF_STEPS = {
     "label_smoothing_high": examined(
         "structure", y=np.eye(3)[Y], loss=lambda: smoothed(0.9), output=(3, "softmax")
     ),
+    "class_hardly_counts": examined(
+        "structure", y=Y, loss=SPARSE, output=(3, None), num_classes=3, weights=1e-6**Y
+    ),
+    "few_rows_count": examined("structure", weights=1e6 ** (np.arange(60) % 60 == 0)),
+    "constraint_removes_weights": examined(
+        "structure", layers=lambda: [dense(8, kernel_constraint="non_neg")]
+    ),
+    "few_numbers_pass": examined(
+        "start",
+        "start",
+        layers=lambda: [dense(8), dense(2), dense(8)],
+        y=np.arange(60) % 10,
+        loss=SPARSE,
+        output=(10, None),
+        num_classes=10,
+    ),
+    "weight_average_too_slow": examined(
+        "structure",
+        optimizer=lambda: keras_optimizer("SGD", 0.1, use_ema=True, ema_momentum=0.9999),
+        steps=100,
+    ),
+    "validation_too_large": examined(
+        "structure", spec=lambda: load_spec({"data": {"validation": 0.9}})
+    ),
+    "mode_reversed": examined("structure", spec=lambda: waiting(mode="max")),
+    "weights_scale_updates": examined(
+        "start",
+        "start",
+        optimizer=lambda: keras_optimizer("SGD", 0.1),
+        weights=np.full(60, 1e6),
+    ),
+    "min_delta_too_large": examined("start", "start", spec=lambda: waiting(min_delta=9.0)),
     "loss_hardly_changes": examined("start", "start", loss=lambda: huber(1e-6)),
     "one_number_passes": examined(
         "start", "start", layers=lambda: [dense(1, "tanh")], y=X[:, :3], output=(3, None)
@@ -549,11 +585,40 @@ OF_STEPS = {
     "weights_stand_still": examined(
         "steps", "steps", optimizer=lambda: keras_optimizer("SGD", 1e-12)
     ),
+    "steps_lead_nowhere": examined(
+        "steps",
+        "steps",
+        x=LONG,
+        y=np.int64(2 * (LONG[:, 0] + LONG[:, 1]) + 0.5),
+        layers=lambda: [dense(64) for _ in range(5)],
+        loss=SPARSE,
+        output=(5, "softmax"),
+        num_classes=5,
+        optimizer=lambda: keras_optimizer("Adam", 0.1),
+    ),
+    "update_not_finite": examined(
+        "start",
+        "start",
+        x=np.c_[X[:, :3], 0 * Y],
+        optimizer=lambda: keras_optimizer("Adafactor", 0.01),
+    ),
+    "target_offset": examined(
+        "steps",
+        "steps",
+        y=20 + X[:, 0],
+        optimizer=lambda: keras_optimizer("Adam", 0.001),
+        steps=100,
+    ),
     "target_too_small": examined(
         "steps", "steps", y=1e-6 * X[:, 0], optimizer=lambda: keras_optimizer("Adam", 0.001)
     ),
 }
 TRIGGERS |= OF_STEPS
+
+
+def waiting(**options):
+    callback = {"name": "EarlyStopping", "monitor": "val_loss", "patience": 1, **options}
+    return load_spec({"training": {"callbacks": [callback]}})
 
 
 def swapped(name):

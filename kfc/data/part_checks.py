@@ -24,7 +24,7 @@ _MOST_ROWS = 10_000  # training rows of which columns are compared
 _EXPECTED = 10.0  # rows of a class that a part should have: none has probability e^-10
 _CHANCE = 1e-6  # probability below which a difference of shares is none of chance
 _SHARES = 0.1  # rows whose class would have to change, as a share
-_DOMINANT = 0.95  # share of a class with which a constant answer looks good
+_DOMINANT = 0.975  # 39 of 40 rows, as which a constant answer is right; 97 to 3 is common
 _SORTED = 0.1  # changes of the class from row to row, of those of a random order
 _ALIKE = 0.9  # correlation of a target with the row before
 _MANY_VALUES = 10  # values of a column whose repetition is no coincidence
@@ -32,6 +32,7 @@ _MOST_CONSTANT = 0.5
 _REPEATED, _FAR = 3, 3.0  # rows with one value, at so many ranges of all others
 _MOST_COLUMNS = 3  # that are named
 _LEAST, _LEAST_SHARE = 10, 0.01  # rows that contradict each other
+_LIMITED = ("robust_clip", "quantile")
 _LEAST_ROWS = 50  # below that an order or a share says nothing
 
 
@@ -66,8 +67,10 @@ class Parts:
         class_names: Names of the classes; empty for a regression.
         shuffle: Whether each epoch has a new order of rows.
         pixels: Whether the inputs are pixels, many of which are usually constant.
+        limited: Whether the scaling limits the inputs, so that none is far from the others.
         of_table: Whether the rows are those of a table, whose columns have been checked.
-        by_time: Whether the parts follow each other in time, and so may differ.
+        by_time: Whether the parts follow each other in time, or have other groups, and so
+            may differ.
         weighted: Whether classes have weights.
         places: Features of each column of a table by its name; None for an array.
         codes: Names of the columns of a table that are numbers of categories.
@@ -78,6 +81,7 @@ class Parts:
     class_names: tuple[str, ...] = ()
     shuffle: bool = True
     pixels: bool = False
+    limited: bool = False
     of_table: bool = False
     by_time: bool = False
     weighted: bool = False
@@ -95,8 +99,9 @@ class Parts:
             task.class_names,
             shuffle=spec.training.shuffle,
             pixels=task.input_dtype == "uint8",
+            limited=prepared.resolved.get("scale", spec.data.scale) in _LIMITED,
             of_table=task.table is not None,
-            by_time=spec.data.order is not None,
+            by_time=spec.data.order is not None or spec.data.groups is not None,
             weighted=spec.training.class_weight is not None,
             places=task.encoding.places if task.encoding else None,
             codes=[code.name for code in task.encoding.codes] if task.encoding else (),

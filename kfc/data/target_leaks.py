@@ -23,6 +23,7 @@ _REPEATS = 20.0  # rows that chance would let contradict a rule
 _EXCEPTIONS = 0.001  # share of these that may contradict it: real files have typing errors
 _LINEAR = 0.999999  # share of the target's variance that a linear relation explains
 _MOST_SUMMED = 100  # numbers of which a sum is looked for; the time grows with the square
+_MOST_TERMS, _EQUAL = 4, 0.01  # columns with any factors; of more, the factors are equal
 _PART = 0.001  # standard deviations of the target that a column of a sum adds at least
 
 
@@ -110,6 +111,10 @@ def _summed(encoding: TableEncoding, x: np.ndarray, y: np.ndarray) -> list[str]:
         return []
     column_of = {place: name for name, places in encoding.places.items() for place in places}
     terms = np.flatnonzero(np.abs(factors) > _PART)
+    # Many columns with a factor of their own each are a linear world, and no parts of a sum.
+    weights = np.abs(factors[terms]) / spread[terms]
+    if len(terms) > _MOST_TERMS and np.ptp(weights) > _EQUAL * weights.max():
+        return []
     return list(dict.fromkeys(column_of[int(place)] for place in terms))
 
 

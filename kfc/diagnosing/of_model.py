@@ -205,6 +205,7 @@ def _subject(
         steps=batches * (training.epochs or 0),
         mean_rate=_mean_rate(optimizer, batches * (training.epochs or 1)),
         num_classes=len(np.unique(_labels(y))) if of_classes else 0,
+        weights=train.sample_weight,
     )
 
 

@@ -96,12 +96,17 @@ def loss_cure(spec: Spec | None) -> dict[str, Any]:
     return {} if loss is None else {"training.loss": loss.name}
 
 
-def widened(spec: Spec | None) -> dict[str, Any]:
-    """Returns the changes that give hidden layers of one unit some more."""
+def widened(spec: Spec | None, needed: int = 2) -> dict[str, Any]:
+    """Returns the changes that give narrow hidden layers some more units.
+
+    Args:
+        spec: Spec of the network.
+        needed: Units below which a layer is narrow.
+    """
     if spec is None:
         return {}
     return {
         f"network.hidden[{number}].units": _UNITS
         for number, layer in enumerate(spec.network.hidden)
-        if layer.units == 1
+        if layer.units < needed
     }

@@ -42,6 +42,7 @@ class LossFacts:
         of_ratios: Whether it compares ratios of numbers.
         swapped: Whether a function of the caller takes its arguments in the other order.
         smoothing: Share of each label that is shared among all classes.
+        ignored_class: Class whose rows have no loss, or None.
     """
 
     loss: Any
@@ -51,6 +52,7 @@ class LossFacts:
     of_ratios: bool = False
     swapped: bool = False
     smoothing: float = 0.0
+    ignored_class: int | None = None
 
     @classmethod
     def of(cls, loss: Any) -> LossFacts:
@@ -75,7 +77,8 @@ class LossFacts:
                 from_logits, swapped = known.from_logits, known.swapped
         of_ratios = _plain(name) in _OF_RATIOS
         smoothing = float(options.get("label_smoothing") or 0.0)
-        return cls(loss, name, compared, from_logits, of_ratios, swapped, smoothing)
+        ignored = options.get("ignore_class")
+        return cls(loss, name, compared, from_logits, of_ratios, swapped, smoothing, ignored)
 
     @property
     def plain_name(self) -> str:

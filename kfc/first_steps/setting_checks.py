@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from kfc.errors import Finding
-from kfc.first_steps.cures import loss_cure
+from kfc.first_steps.cures import loss_cure, option_cure
 from kfc.first_steps.subject import Subject, layers_of
 
 _SMOOTHED = 0.5  # of a label, beside which the other classes together count as much
 _KEPT = 0.9  # of the initial averages of a batch normalization at the end
+_REMOVED = 0.3  # share of a kernel's weights; of random ones half are below 0
+_KEPT_WEIGHTS = 0.5  # of the initial weights in their average at the end
 _BY_ROW = ("LayerNormalization", "RMSNormalization", "UnitNormalization")
 
 
@@ -87,6 +91,65 @@ def average_too_slow(subject: Subject) -> Finding | None:
         "Set momentum of the layer to 0.9, or train longer.",
         evidence={"kept": kept[worst], "steps": subject.steps},
     )
+
+
+def weight_average_too_slow(subject: Subject) -> Finding | None:
+    """Finds averages of weights that are still those that the initializer drew at the end.
+
+    With `use_ema` the network ends with the averages, of which momentum^n are the initial
+    weights after n steps. With `ema_overwrite_frequency` every few steps are replaced by them.
+    """
+    optimizer: Any = subject.make_optimizer() if subject.make_optimizer else None
+    if not getattr(optimizer, "use_ema", False) or not subject.steps:
+        return None
+    momentum, every = float(optimizer.ema_momentum), optimizer.ema_overwrite_frequency
+    kept = momentum ** min(every or subject.steps, subject.steps)
+    if kept < _KEPT_WEIGHTS:
+        return None
+    option, value = ("ema_overwrite_frequency", None) if every else ("use_ema", False)
+    if every:
+        got = f"{momentum:g}, which takes back {kept:.1%} of every {every:,} steps"
+    else:
+        got = (
+            f"{momentum:g}, so that after {subject.steps:,} steps {kept:.0%} of the averages "
+            "are the initial weights"
+        )
+    return Finding(
+        "ema_momentum",
+        "averages of weights that follow the steps",
+        got,
+        f"Set {option} to {'null' if every else 'false'}, or ema_momentum to 0.9.",
+        evidence={"kept": kept, "steps": subject.steps},
+        cure=option_cure(subject.spec, option, value),
+    )
+
+
+def constraint_removes_weights(subject: Subject) -> Finding | None:
+    """Finds a constraint that the initial weights break, which sets many to 0.
+
+    `NonNeg` does so to the half of random weights that are below 0: a layer can then only add
+    its inputs, and tell what is there, not what is missing. Weights that begin within their
+    constraint keep it, and an output layer learns all the same.
+    """
+    with_kernel = [each for each in layers_of(subject.network) if hasattr(each, "kernel")]
+    for layer in with_kernel[:-1]:
+        kernel = getattr(layer, "kernel", None)
+        constraint = getattr(kernel, "constraint", None)
+        if constraint is None or not layer.trainable:
+            continue
+        before = np.asarray(kernel)
+        kept = np.asarray(constraint(keras.ops.convert_to_tensor(before)))
+        removed = float(((before != 0) & (kept == 0)).mean())
+        if removed > _REMOVED:
+            name = type(constraint).__name__
+            return Finding(
+                layer.name,
+                "a constraint that the initial weights keep",
+                f"{name}, which sets {removed:.0%} of them to 0 in the first step",
+                f"Leave {name} out, or begin with weights that keep it.",
+                evidence={"removed": removed},
+            )
+    return None
 
 
 def frozen_untrained(subject: Subject) -> Finding | None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from kfc.first_steps.subject import Subject, activation_of, layers_of
 from kfc.training import trial_update
 
-_DIRECTIONS = 3  # random sums of the outputs
+_DIRECTIONS = 4  # random sums of the outputs
 _ANSWERING = 0.1  # share of these rows that have a gradient
 _TWO = 2  # inputs and outputs at least, of which there are several directions
 _JUDGED = 64  # rows; of a relu layer not all units are silent for each of them
@@ -190,38 +190,44 @@ class Start:
         gradient = self._backward[3]
         return None if gradient is None else len(gradient) * gradient.astype(np.float64)
 
-    @cached_property
+    @property
     def directions(self) -> float:
-        """Share of a second direction in which inputs change outputs; NaN if unknown.
+        """Share of a second direction in which inputs change outputs; NaN if unknown."""
+        return float(self.passing[1])
+
+    @cached_property
+    def passing(self) -> np.ndarray:
+        """Shares of the directions in which inputs change outputs, the first one 1.
 
         The gradients of random sums of the outputs for the inputs of the first dense layer are
-        vectors that one number between them makes parallel. The share is the second singular
-        value by the first one, the largest of a few rows.
+        vectors that one number between them makes parallel, and n numbers of rank n. A share
+        is a singular value by the first one, the largest of a few rows; NaN if unknown.
         """
+        unknown = np.full(_DIRECTIONS, math.nan)
         entry, rest = split_at_entry(self.subject.copy)
         if rest is None or self.subject.width < _TWO:
-            return math.nan
+            return unknown
         inputs = tf.convert_to_tensor(entry(self.subject.some[0][:_JUDGED], training=False))
         generator, gradients = np.random.default_rng(0), []
-        for _ in range(_DIRECTIONS):
-            with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                outputs = rest(inputs, training=False)
-                weights = generator.normal(size=outputs.shape[1:])
-                total = tf.reduce_sum(outputs * tf.constant(weights, outputs.dtype))
-            gradient = tape.gradient(total, inputs)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(inputs)
+            outputs = rest(inputs, training=False)
+            weights = generator.normal(size=(_DIRECTIONS, *outputs.shape[1:]))
+            sums = [tf.reduce_sum(outputs * tf.constant(w, outputs.dtype)) for w in weights]
+        for each in sums:
+            gradient = tape.gradient(each, inputs)
             if gradient is None:
-                return math.nan
+                return unknown
             gradients.append(np.asarray(gradient, np.float64).reshape(len(inputs), -1))
         if gradients[0].shape[1] < _TWO:  # that is a fault where the rows had several numbers
-            return 0.0 if np.prod(self.subject.x.shape[1:]) >= _TWO else math.nan
+            return np.zeros(_TWO) if np.prod(self.subject.x.shape[1:]) >= _TWO else unknown
         if not np.isfinite(gradients).all():
-            return math.nan
+            return unknown
         values = np.linalg.svd(np.stack(gradients, axis=1), compute_uv=False)
         moved = values[:, 0] > 0
         if moved.mean() < _ANSWERING:  # outputs that are cut off
-            return math.nan
-        return float((values[moved, 1] / values[moved, 0]).max())
+            return unknown
+        return np.asarray((values[moved] / values[moved, :1]).max(axis=0))
 
     @cached_property
     def _backward(
@@ -245,14 +251,32 @@ class Start:
         ]
         return float(loss), float(penalty), arrays[:-1], arrays[-1]
 
-    def updates(self, **options: Any) -> list[np.ndarray | None]:
+    def largest_update(self, factor: float = 1.0, **options: Any) -> float:
+        """Returns the largest share of a kernel that an update changes; 0 without one.
+
+        Args:
+            factor: Factor of the gradients.
+            **options: Options of the optimizer that are other ones.
+        """
+        variables = self.subject.copy.trainable_variables
+        changes = self.updates(factor, **options)
+        ratios = [
+            _rms(change) / kernel.size
+            for kernel in self.kernels
+            for variable, change in zip(variables, changes, strict=True)
+            if change is not None and kernel.path == variable_path(variable)
+        ]
+        return max(ratios, default=0.0)
+
+    def updates(self, factor: float = 1.0, **options: Any) -> list[np.ndarray | None]:
         """Returns the changes of the weights by one update, which is taken back.
 
         Args:
+            factor: Factor of the gradients.
             **options: Options of the optimizer that are other ones.
         """
         make, variables = self.subject.make_optimizer, self.subject.copy.trainable_variables
-        gradients = self._backward[2]
+        gradients = [None if g is None else factor * g for g in self._backward[2]]
         if make is None or not self.subject.learning_rate or all(g is None for g in gradients):
             return [None] * len(variables)
         optimizer: Any = make()

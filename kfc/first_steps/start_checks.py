@@ -199,6 +199,31 @@ def one_number_passes(start: Start) -> Finding | None:
     )
 
 
+def few_numbers_pass(start: Start) -> Finding | None:
+    """Finds a layer with fewer units than the classes have binary digits.
+
+    Units that are on or off tell 2^units groups of rows apart.
+    """
+    classes, kernels = start.subject.num_classes, start.kernels[:-1]
+    narrow = min(kernels, key=lambda kernel: kernel.value.shape[1], default=None)
+    if narrow is None or start.subject.width < _OUTPUTS_OF_SEVERAL + 1:
+        return None
+    units = narrow.value.shape[1]
+    needed = math.ceil(math.log2(max(classes, 1)))
+    passing = start.passing if 1 < units < needed else ()
+    # Another path around the layer has a direction of its own.
+    if not 1 < units < min(needed, len(passing)) or not passing[units] < _PARALLEL:
+        return None
+    return Finding(
+        narrow.path,
+        f"at least {needed} numbers that reach the outputs of {classes} classes",
+        f"{units} units, which on or off are {2**units} groups of rows",
+        "Give every hidden layer more units, such as 32.",
+        evidence={"units": units, "classes": classes},
+        cure=widened(start.subject.spec, needed),
+    )
+
+
 def start_loss_high(start: Start) -> Finding | None:
     """Finds a network that is certain, and wrong, before it has learned anything."""
     if not starts_high(start):

@@ -41,6 +41,8 @@ class Subject:
         mean_rate: Mean of the learning rate over the training, as a share of its largest one;
             for a plain model with a schedule.
         num_classes: Number of classes; 0 for a regression.
+        class_names: Names of the classes by their number; empty where they are unknown.
+        weights: Weight of each row of `x` in the loss; None where all count alike.
         spec: Spec of the network, in whose keys cures are given; None without one.
     """
 
@@ -55,6 +57,8 @@ class Subject:
     steps: int = 0
     mean_rate: float = 1.0
     num_classes: int = 0
+    class_names: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
     spec: Spec | None = field(default=None, repr=False)
 
     @cached_property
@@ -82,6 +86,10 @@ class Subject:
     def longest(self) -> int:
         """Number of steps of the training; that of 100 epochs where it is unknown."""
         return self.steps or _MOST_EPOCHS * -(-len(self.y) // max(self.batch_size, 1))
+
+    def class_name(self, number: int) -> str:
+        """Returns the name of a class, which is its number where no name is known."""
+        return self.class_names[number] if self.class_names else f"{number:g}"
 
     @cached_property
     def output_activation(self) -> str:

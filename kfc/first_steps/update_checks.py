@@ -9,7 +9,7 @@ import numpy as np
 
 from kfc.errors import Finding
 from kfc.first_steps.cures import more_steps_cure, option_cure, rate_cure
-from kfc.first_steps.start import Kernel, Start, variable_path
+from kfc.first_steps.start import Kernel, Start
 
 _UPDATE = 1.0  # share of the weights that one update changes; 1e-3 is usual
 _MOVED = 0.01  # share of the weights that all updates together could change
@@ -30,13 +30,40 @@ _USUAL: dict[str, Any] = {
 """Options of optimizers that make updates small, with usual values."""
 
 
+def update_not_finite(start: Start) -> Finding | None:
+    """Finds an optimizer whose first update is NaN or infinite, though its gradient is not.
+
+    Adafactor is one where an input is 0 and a unit is silent in every row: it divides by a
+    product that is then 0.
+    """
+    found = [(k.path, k.gradient, k.update) for k in start.kernels if k.update is not None]
+    bad = [
+        (path, float((~np.isfinite(update)).mean()))
+        for path, gradient, update in found
+        if np.isfinite(gradient).all() and not np.isfinite(update).all()
+    ]
+    make, spec = start.subject.make_optimizer, start.subject.spec
+    if not bad or make is None:
+        return None
+    path, share = bad[0]
+    return Finding(
+        "optimizer",
+        "a finite update of finite gradients",
+        f"{type(make()).__name__}, whose first update of {path} is NaN or infinite in "
+        f"{share:.0%} of the weights",
+        "Use adam.",
+        evidence={"share": share},
+        cure={} if spec is None else {"training.optimizer": "adam"},
+    )
+
+
 def update_too_large(start: Start) -> Finding | None:
     """Finds a learning rate with which one update replaces the weights."""
     ratios = [k.update_ratio for k in start.kernels if math.isfinite(k.update_ratio)]
     if not ratios or float(np.median(ratios)) <= _UPDATE:
         return None
     ratio, rate = float(np.median(ratios)), start.subject.learning_rate
-    if _ratio_with(start, "learning_rate", rate * _SMALLER) > math.sqrt(_SMALLER) * ratio:
+    if start.largest_update(learning_rate=rate * _SMALLER) > math.sqrt(_SMALLER) * ratio:
         return None  # a smaller rate does not make it smaller, as of FTRL: `weights_vanish`
     cure = rate_cure(start.subject.spec, rate * 0.01 / ratio)
     good = next(iter(cure.values()), float(f"{rate * 0.01 / ratio:.1g}"))
@@ -84,7 +111,7 @@ def option_stops_updates(start: Start) -> Finding | None:
         given = config.get(option)
         if not isinstance(given, (int, float)) or given == usual:
             continue
-        other = _ratio_with(start, option, usual)
+        other = start.largest_update(**{option: usual})
         if other < max(_TEN * ratio, _MOVED / steps):
             continue
         return Finding(
@@ -197,16 +224,3 @@ def _is_small(start: Start, *, of_nothing: bool = False) -> bool:
     """
     ratio = _largest_ratio(start)
     return (ratio > 0 or of_nothing) and ratio * start.subject.longest < _MOVED
-
-
-def _ratio_with(start: Start, option: str, value: Any) -> float:
-    """Returns the largest share of a kernel that an update with another option changes."""
-    variables = start.subject.copy.trainable_variables
-    changes = start.updates(**{option: value})
-    ratios = [
-        float(np.sqrt(np.square(change, dtype=np.float64).mean())) / kernel.size
-        for kernel in start.kernels
-        for variable, change in zip(variables, changes, strict=True)
-        if change is not None and kernel.path == variable_path(variable)
-    ]
-    return max(ratios, default=0.0)

@@ -67,5 +67,7 @@ def subject_of(plan: Plan) -> Subject:
         batch_size=training.rows_per_step(len(train)),
         steps=steps * training.epochs,
         num_classes=len(task.class_names),
+        class_names=task.class_names,
+        weights=some.sample_weight,
         spec=spec,
     )

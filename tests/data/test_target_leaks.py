@@ -65,6 +65,14 @@ def test_columns_that_add_up_to_the_target_are_said():
     assert "a sum" in finding.got
 
 
+def test_a_sum_of_many_columns_is_named_unless_each_has_a_factor_of_its_own():
+    months = RNG.normal(size=(ROWS, 12)) * np.arange(1, 13)
+    columns = {f"month_{number}": month for number, month in enumerate(months.T)}
+    (finding,) = warned(months.sum(axis=1), **columns)
+    assert "a sum" in finding.got
+    assert warned(months @ RNG.normal(size=12), **columns) == ()
+
+
 @pytest.mark.parametrize(
     ("target", "task", "column"),
     [

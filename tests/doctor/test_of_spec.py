@@ -158,7 +158,7 @@ def test_residual_blocks_whose_start_the_first_steps_undo_are_no_fault():
     assert diagnosis.findings == ()
 
 
-@pytest.mark.parametrize("unit", [1e5, 1e-5])
+@pytest.mark.parametrize("unit", [1e5, 1e-5, 1e-9])
 def test_the_unit_of_scaled_targets_makes_no_difference(unit):
     """Outputs are in the targets' unit, and so is the slope of the loss for them."""
     x, y = load_diabetes(return_X_y=True)

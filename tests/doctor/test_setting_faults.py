@@ -37,6 +37,19 @@ def dense(units=16, activation="relu", **options):
         (lambda: SGD(0.001, momentum=1.0), 20, "momentum_too_long"),
         (lambda: ADAM(0.01, gradient_accumulation_steps=10**6), 20, "weights_stand_still"),
         (lambda: SGD(0.1, weight_decay=8.0), 20, "decay_dominates"),
+        (lambda: SGD(0.1, use_ema=True, ema_momentum=0.9999), 20, "weight_average_too_slow"),
+        (
+            lambda: SGD(0.1, use_ema=True, ema_overwrite_frequency=5),
+            20,
+            "weight_average_too_slow",
+        ),
+        (lambda: ADAM(0.01, gradient_accumulation_steps=60), 20, "weights_stand_still"),
+        (lambda: ADAM(0.01, beta_2=0.0), 20, "steps_diverge"),
+        (lambda: ADAM(0.01, loss_scale_factor=1e38), 20, "weights_stand_still"),
+        (lambda: ADAM(0.01, beta_2=0.9), 20, None),
+        (lambda: ADAM(0.01, loss_scale_factor=1e6), 20, None),
+        (lambda: SGD(0.1, use_ema=True, ema_momentum=0.99), 20, None),
+        (lambda: SGD(0.1, use_ema=True, ema_overwrite_frequency=100), 20, None),
         (lambda: SGD(0.1, global_clipnorm=1.0), 20, None),
         (lambda: ADAM(0.01, epsilon=0.1), 20, None),
         (lambda: SGD(0.01, momentum=0.99), 20, None),
@@ -58,6 +71,61 @@ def test_a_training_of_few_steps_is_named_and_its_rate_is_not(rows):
 def test_a_hidden_layer_of_one_unit_is_named_where_outputs_need_more(rows):
     assert names(rows, dense(), dense(1, "tanh"), dense()) == ["one_number_passes"]
     assert names(rows, dense(), dense(2, "tanh"), dense()) == []
+
+
+def test_a_layer_with_fewer_units_than_the_classes_have_digits_is_named(rows):
+    y = np.arange(300) % 10
+    for units, found in ((2, ["few_numbers_pass"]), (4, [])):
+        layers = dense(), dense(units), dense()
+        assert set(names((rows[0], y), *layers, outputs=10)) - {"targets_unrelated"} == set(
+            found
+        )
+
+
+def test_a_layer_that_others_pass_by_may_be_narrow(rows):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,))
+    narrow = dense()(dense(2)(x))
+    model = keras.Model(x, LAYERS.Dense(10, "softmax")(LAYERS.Concatenate()([x, narrow])))
+    loss = "sparse_categorical_crossentropy"
+    total = rows[0].sum(axis=1)
+    y = np.digitize(total, np.quantile(total, np.arange(1, 10) / 10))
+    assert kfc.doctor(model, data=(rows[0], y), loss=loss, optimizer="adam").findings == ()
+
+
+def test_adafactor_fails_where_an_input_is_always_zero(rows):
+    for constant, found in ((0.0, ["update_not_finite"]), (1.0, [])):
+        x = np.c_[np.abs(rows[0][:, :3]), np.full(300, constant)].astype("float32")
+        y = np.digitize(x[:, :2].sum(axis=1), [1.0, 2.0])
+        optimizer = keras.optimizers.Adafactor(0.01)
+        assert names((x, y), dense(), optimizer=optimizer, epochs=50) == found
+
+
+@pytest.mark.parametrize(("rate", "found"), [(0.1, ("KFC365",)), (0.01, ())])
+def test_a_rate_that_throws_the_network_about_is_named_with_a_better_one(rate, found):
+    spec = {"data": {"source": "sklearn:digits"}, "network": {"hidden": [64, 64, 64]}}
+    spec["training"] = {"epochs": 8, "optimizer": {"name": "adam", "learning_rate": rate}}
+    diagnosis = kfc.doctor(spec)
+    assert diagnosis.codes == found
+    cure = {"training.optimizer.learning_rate": 0.001}
+    assert diagnosis.changes == (cure if found else {})
+
+
+def test_an_average_that_begins_at_zero_is_no_vanishing(rows):
+    optimizer = keras.optimizers.ScheduleFreeAdamW(0.005)
+    assert names(rows, dense(64), dense(64), optimizer=optimizer, epochs=30) == []
+
+
+def test_targets_far_from_zero_are_named_and_near_ones_are_not(rows):
+    y = np.tanh(rows[0][:, 0] * rows[0][:, 1])
+    for offset, found in ((20.0, ["target_offset"]), (1.0, [])):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), dense(), LAYERS.Dense(1)])
+        adam = ADAM(0.001)
+        diagnosis = kfc.doctor(
+            model, data=(rows[0], y + offset), loss="mse", optimizer=adam, epochs=20
+        )
+        assert [each.name for each in diagnosis.findings] == found
 
 
 def test_a_mean_over_all_features_is_one_number(rows):

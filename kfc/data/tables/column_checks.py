@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+
+import pyarrow.compute as pc
 
 from kfc.data.sources import join_names
 from kfc.data.tables.column_types import ColumnReport
@@ -12,6 +15,8 @@ from kfc.data.tables.typed_columns import declare, ignoring, typed_column
 from kfc.errors import Finding
 
 _FEW = 50  # rows below which a category that differs in each row is no sign of a name
+_FEW_KINDS = 20  # different numbers, which may be sizes or grades
+_LOOKED_AT = 10_000  # rows
 _NEARLY = 0.9  # share of the rows, as in the rule by which types are inferred
 
 
@@ -70,6 +75,45 @@ def number_is_id(raw: RawTable, target: str, reports: Iterable[ColumnReport]) ->
         and number_type(report.name, typed_column(raw, report.name, report.column)).kind
         == "ignore"
     ]
+
+
+def category_of_measurements(
+    raw: RawTable, target: str, reports: Iterable[ColumnReport]
+) -> list[Finding]:
+    """Finds categories that are numbers with fractions, as of measurements.
+
+    A category forgets their order, so that 20.1 is as far from 20.2 as from 35.
+    """
+    found = []
+    for report in reports:
+        if report.column.type != "category" or report.distinct <= _FEW_KINDS:
+            continue
+        kinds = pc.unique(raw.columns[report.name].slice(0, _LOOKED_AT)).to_pylist()
+        kinds = [kind for kind in kinds if kind is not None]
+        numbers = [float(kind) for kind in kinds if _is_number(kind)]
+        fractions = sum(not number.is_integer() for number in numbers)
+        if len(numbers) < _NEARLY * len(kinds) or fractions < len(numbers) / 2:
+            continue
+        name, number = report.name, declare(report.name, "number")
+        found.append(
+            Finding(
+                f"{raw.name}, column {name!r}",
+                "categories that have no order",
+                f"{report.distinct:,} numbers with fractions, such as {kinds[0]}, whose order "
+                "is lost",
+                f"Use {number}.",
+                evidence={"distinct": report.distinct},
+                cure={path: "number" for path in ignoring([name])},
+            )
+        )
+    return found
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return math.isfinite(float(str(value)))
+    except ValueError:
+        return False
 
 
 def column_not_in_training(train: RawTable, other: RawTable) -> Finding | None:

@@ -49,6 +49,16 @@ def test_a_column_that_may_tell_something_is_not_said(column, kind):
     assert warned(list(column), kind) == ()
 
 
+def test_measurements_that_are_declared_categories_lose_their_order():
+    measured = RNG.integers(0, 60, ROWS) / 10
+    (finding,) = warned(list(measured), "category")
+    assert finding.name == "category_of_measurements"
+    assert finding.cure == {"data.columns.other": "number"}
+    assert warned(list(measured), "number") == ()
+    for sizes in (measured.round(), RNG.integers(0, 9, ROWS) / 2):  # codes, and sizes of shoes
+        assert warned(list(sizes), "category") == ()
+
+
 def test_a_column_that_only_the_test_rows_have_is_said():
     spec = load_spec({"data": {"target": "target"}})
     other = {**TABLE, "size": RNG.random(ROWS), "note": ["x"] * ROWS}

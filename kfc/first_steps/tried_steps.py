@@ -1,0 +1,36 @@
+"""Makes steps of a training otherwise than it would: more of them, or with another option."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kfc.first_steps.subject import Subject, quiet_copy
+
+_SEED = 0
+
+
+def loss_after(subject: Subject, count: int, **options: Any) -> float:
+    """Returns the loss of some rows after so many steps of the training's optimizer.
+
+    The steps are made by another copy of the network, without dropout and noise.
+
+    Args:
+        subject: Network with its loss, its optimizer and its rows.
+        count: Number of steps, at most those of the training.
+        **options: Options of the optimizer that are other ones.
+    """
+    if subject.make_optimizer is None:
+        raise ValueError("expected a subject with an optimizer")
+    optimizer: Any = subject.make_optimizer()
+    if options:
+        optimizer = type(optimizer).from_config({**optimizer.get_config(), **options})
+    copy = quiet_copy(subject.network, subject.x[:1])
+    copy.compile(optimizer, loss=subject.loss.mean, jit_compile=False)
+    generator, size = np.random.default_rng(_SEED), min(subject.batch_size, len(subject.y))
+    for _ in range(min(count, subject.longest)):
+        rows = generator.choice(len(subject.y), size, replace=False)
+        copy.train_on_batch(subject.x[rows], subject.y[rows])
+    x, y = subject.some
+    return float(subject.loss.mean(y, copy(x, training=True)))
