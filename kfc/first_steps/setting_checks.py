@@ -128,7 +128,7 @@ def constraint_removes_weights(subject: Subject) -> Finding | None:
     """Finds a constraint that the initial weights break, which sets many to 0.
 
     `NonNeg` does so to the half of random weights that are below 0: a layer can then only add
-    its inputs, and tell what is there, not what is missing. Weights that begin within their
+    its inputs, and no input can speak against an answer. Weights that begin within their
     constraint keep it, and an output layer learns all the same.
     """
     with_kernel = [each for each in layers_of(subject.network) if hasattr(each, "kernel")]

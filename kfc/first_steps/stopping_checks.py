@@ -1,4 +1,4 @@
-"""Checks of what a spec holds out, and of the callbacks that watch a metric of it."""
+"""Checks of the held-out share, and of the callbacks that watch a metric of these rows."""
 
 from __future__ import annotations
 

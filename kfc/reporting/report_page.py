@@ -1,7 +1,7 @@
 """Writes the page of a run, of several runs, of a cross-validation or of a search.
 
-What reads a search is imported where it is used: it brings keras-tuner, 10 MB that the page of
-a run does not need.
+The modules that read a search are imported where they are used: they bring keras-tuner, 10 MB
+that the page of a run does not need.
 """
 
 from __future__ import annotations
