@@ -207,7 +207,7 @@ def _finish_seeds(
         say = functools.partial(console.print, soft_wrap=True)
         options: dict[str, Any] = {"workers": 1, "threads": None, "checks": checks, "say": say}
         for member, each in train_members(plan, folder, runner, **options):
-            prepared = runner.prepare.again(member.spec)
+            prepared = runner.prepare(member.spec)
             if prepared.test is not None:
                 average.add(each, prepared.test)
             rows = prepared.interval_rows or prepared.validation

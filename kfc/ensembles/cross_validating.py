@@ -311,7 +311,7 @@ def _train(
             checks=checks,
         )
         for member, run in trainings:
-            prepared = runner.prepare.again(member.spec)
+            prepared = runner.prepare(member.spec)
             held_out.add(member, run, prepared)
             scored.append(FoldScore.of(member, run))
             trained.append(run)

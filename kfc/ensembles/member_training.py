@@ -42,7 +42,9 @@ class MemberPreparer:
         self._kept: dict[str, Prepared] | None = None
 
     def __call__(self, spec: Spec) -> Prepared:
-        """Returns the prepared data of a spec."""
+        """Returns the prepared data of a spec, without new work if it was the last one."""
+        if self._last is not None and self._last[0] == _key(spec):
+            return self._last[1]
         if self._kept is None:
             return self._prepare(spec)
         key = _key(spec, rows_alone=True)
@@ -61,12 +63,6 @@ class MemberPreparer:
             prepared = prepare(spec, self._data, raw=self._read(spec))
         self._last = _key(spec), prepared
         return prepared
-
-    def again(self, spec: Spec) -> Prepared:
-        """Returns the data of a spec, without new work if it was the last one."""
-        if self._last is not None and self._last[0] == _key(spec):
-            return self._last[1]
-        return self(spec)
 
     def read_ahead(self, spec: Spec) -> None:
         """Reads the rows of a spec here, so that a copy of this object needs no file of them.

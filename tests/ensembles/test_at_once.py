@@ -104,6 +104,20 @@ def test_with_a_gpu_large_networks_train_in_turn(in_turn, tmp_path, monkeypatch)
     assert found.weights_sha256 == in_turn.weights_sha256
 
 
+def test_a_network_too_large_for_it_has_its_rows_prepared_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("kfc.runs.at_once.sees_gpu", lambda: True)
+    monkeypatch.setattr("kfc.training.engine.choice._MOST_AT_ONCE", 100)
+    prepare, prepared = member_training.prepare, []
+
+    def counted(spec, *arguments, **options):
+        prepared.append(spec.data.fold.number)
+        return prepare(spec, *arguments, **options)
+
+    monkeypatch.setattr(member_training, "prepare", counted)
+    folds(tmp_path, {"training.epochs": 1})
+    assert prepared == [0, 1, 2]
+
+
 def test_folds_at_once_are_those_in_turn(tmp_path):
     got, wanted = folds(tmp_path / "a", ALWAYS), folds(tmp_path / "b")
     assert_equal(got.ensemble.runs, wanted.ensemble.runs)
