@@ -14,6 +14,7 @@ from kfc.explaining import explain
 from kfc.first_steps import examine_network, without_consequences
 from kfc.runs import plan_training, prepare_data, start_for_spec, subject_of
 from kfc.spec import Spec, load_spec
+from kfc.training.engine import check_at_once
 
 _ROUNDS = 4  # a cure may uncover the next problem
 
@@ -29,8 +30,10 @@ def diagnose_spec(spec: Spec, data: Any = None) -> Diagnosis:
         data: Rows that replace `data.source`, as for `kfc.fit`.
 
     Raises:
-        KfcError: If the data cannot be read.
+        KfcError: If the data cannot be read, or its members cannot train as the spec says.
     """
+    if spec.training.members > 1:
+        check_at_once(spec)
     findings: list[Finding] = []
     measured: dict[str, float] = {}
     cured = spec

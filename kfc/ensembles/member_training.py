@@ -58,7 +58,9 @@ class MemberPreparer:
 
     def keep(self, keep: bool = True) -> None:
         """Keeps all that is prepared from now on, or again only the last one."""
-        self._prepared, self._keeps = {}, keep
+        self._keeps = keep
+        if not keep:
+            self._prepared = dict([*self._prepared.items()][-1:])
 
     def read_ahead(self, spec: Spec) -> None:
         """Reads the rows of a spec here, so that a copy of this object needs no file of them.

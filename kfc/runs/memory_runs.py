@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from kfc.runs.trainer import Trainer, weights_sha256
 from kfc.runs.trainer_pool import Lease
 from kfc.runs.uncertainty import finish
 from kfc.spec import Spec, dump_spec
-from kfc.system import atomic, number_in_lockstep, progress_console
+from kfc.system import atomic, own_seconds, progress_console
 from kfc.training import check_finite
 from kfc.training.callbacks import Terminal, named_callbacks
 from kfc.training.checkpoints import Checkpoint, Progress, store, training_state
@@ -143,9 +142,9 @@ def fit_in_memory(
         callbacks = named_callbacks(plan.spec, folder)
         if verbose:
             callbacks.append(Terminal(plan.spec.training.log_every, None, progress_console()))
-        began = time.monotonic()
+        began = own_seconds()
         progress = trainer.train(None, callbacks, until=until, start=start)
-        progress.seconds = (time.monotonic() - began) / number_in_lockstep()
+        progress.seconds = own_seconds() - began
         state = None
         if until is not None:
             state = training_state.capture(trainer.model, callbacks, progress)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -34,7 +33,7 @@ from kfc.system import (
     atomic,
     hint_on_interrupt,
     memory,
-    number_in_lockstep,
+    own_seconds,
     user_paths,
 )
 from kfc.training.callbacks import (
@@ -102,7 +101,7 @@ class RunWriter:
             self._announce(plan, callbacks, start)
             send_start(trainer, self._folder, start)
             seconds_before = start.facts["progress"]["seconds"] if start else 0.0
-            began = time.monotonic()
+            began = own_seconds()
             try:
                 progress = trainer.train(
                     self._folder,
@@ -113,8 +112,7 @@ class RunWriter:
                 )
             except NumbersError as error:
                 raise with_tensor(error, plan, self._folder, self._say) from error
-            seconds = seconds_before + time.monotonic() - began
-            progress.seconds = seconds / number_in_lockstep()  # its share of those of all
+            progress.seconds = seconds_before + own_seconds() - began
             trainer.save_checkpoint(self._folder, callbacks, progress)
             self._phases.end("train")
             for log in (each for each in callbacks if isinstance(each, LayerLog)):

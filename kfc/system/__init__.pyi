@@ -15,6 +15,7 @@ from .lockstep import ask as ask
 from .lockstep import in_lockstep as in_lockstep
 from .lockstep import interrupts_here as interrupts_here
 from .lockstep import number_in_lockstep as number_in_lockstep
+from .lockstep import own_seconds as own_seconds
 from .memmap import CHUNK_BYTES as CHUNK_BYTES
 from .memmap import DiskArray as DiskArray
 from .memmap import chunks as chunks

@@ -13,6 +13,7 @@ between two rounds: all obey after the same number of questions.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
 from types import TracebackType
@@ -49,6 +50,8 @@ class _Function(Generic[_Result]):
         self._function, self.count = function, count
         self.question: Any = None
         self.signal: int | None = None  # that the caller has heard
+        self.seconds = 0.0  # its runs up to the last question, and its shares of the answers
+        self._runs_since = 0.0
         self.begun = self.ended = self._runs = self._stops = False
         self.error: BaseException | None = None
         self._answer: Any = None
@@ -59,7 +62,7 @@ class _Function(Generic[_Result]):
 
     def run_on(self, answer: Any = None) -> None:
         """Runs the function from the answer to its next question, or to its end."""
-        self._answer = answer
+        self._answer, self._runs_since = answer, time.monotonic()
         if self.begun:
             self._go.release()
         else:
@@ -67,6 +70,7 @@ class _Function(Generic[_Result]):
             self._thread.start()
         self._runs = True  # now: if a signal came before, `stop` would wait for ever
         self._wait()
+        self.seconds = self.seconds_now()
 
     def stop(self) -> None:
         """Ends the function at its question; one that has not begun never begins."""
@@ -81,6 +85,10 @@ class _Function(Generic[_Result]):
         if self.error is not None:
             raise self.error
         return self._result  # type: ignore[return-value]
+
+    def seconds_now(self) -> float:
+        """Returns `seconds` with those since it runs; called while it does."""
+        return self.seconds + time.monotonic() - self._runs_since
 
     def ask(self, question: Any) -> Any:
         """Returns the answer to a question; called in the thread of the function."""
@@ -150,7 +158,10 @@ def _round(running: list[_Function[Any]], answer: _Answer, interrupts: Interrupt
     if heard is not None:
         asking = [each for each in asking if each.question is not _OBEY]
     asked = [each for each in asking if each.question is not _OBEY]
+    began = time.monotonic()
     answers = answer([each.question for each in asked]) if asked else ()
+    for each in asked:
+        each.seconds += (time.monotonic() - began) / len(asked)
     answer_of = {id(each): found for each, found in zip(asked, answers, strict=True)}
     unbegun = [each for each in running if not (each.begun or each.ended)]
     for each in [*asking, *unbegun]:
@@ -179,6 +190,16 @@ def number_in_lockstep() -> int:
     """Returns the number of functions in lockstep with the caller, itself included, or 1."""
     here = _here.get()
     return 1 if here is None else here.count
+
+
+def own_seconds() -> float:
+    """Returns the time of a clock that, in lockstep, stands still while other functions run.
+
+    The caller's clock goes while it runs itself, and while its questions are answered, where
+    each function that has asked has the same share of the time.
+    """
+    here = _here.get()
+    return time.monotonic() if here is None else here.seconds_now()
 
 
 class _InLockstep:

@@ -16,7 +16,7 @@ from kfc.compat import initial_epoch
 from kfc.data import Rows
 from kfc.findings import run_check
 from kfc.spec import TrainingSpec
-from kfc.system import interrupts_here
+from kfc.system import interrupts_here, own_seconds
 from kfc.training.callbacks import Hooks
 from kfc.training.checkpoints import Checkpoint, Progress, restore
 from kfc.training.distributing import agree_on_signal, check_same_pace
@@ -117,6 +117,7 @@ class Loop:
             "flushed": True,
         }
         self._began, self._checkpointed = self._params["began"], time.monotonic()
+        self._own_began = own_seconds() - progress.seconds
         self._checkpoint_took = min(
             self.checkpoint_bytes / _BYTES_PER_SECOND,
             _CHECKPOINT_SHARE * _FIRST_CHECKPOINT_SECONDS,
@@ -148,7 +149,7 @@ class Loop:
         with interrupts_here() as self._interrupts:
             while progress.epoch < self._last_epoch and not progress.stopped:
                 self._epochs(progress)
-        progress.seconds = time.monotonic() - self._began
+        progress.seconds = own_seconds() - self._own_began
         if progress.stopped or progress.epoch == self.training.epochs:
             # As Keras's `fit` ends: with `use_ema` the averages become the weights.
             model.optimizer.finalize_variable_values(model.trainable_variables)
@@ -362,7 +363,7 @@ class Loop:
                 finite = self.engine.weights_are_finite()
                 run_check("weights_not_finite", finite, progress.epoch, progress.step - 1)
             progress.stopped = bool(model.stop_training)
-            progress.seconds = began - self._began
+            progress.seconds = own_seconds() - self._own_began
             self.save_checkpoint(progress)
             self._checkpointed = time.monotonic()
             self._checkpoint_took = self._checkpointed - began

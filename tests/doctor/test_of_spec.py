@@ -4,7 +4,7 @@ from sklearn.datasets import load_diabetes
 
 import kfc
 from kfc.diagnosing import cure_spec, diagnose_spec
-from kfc.errors import DataError
+from kfc.errors import DataError, SpecError
 from kfc.spec import load_spec
 
 SMALL = {"data": {"source": "sklearn:iris", "scale": "standard"}, "network": {"hidden": [8]}}
@@ -35,6 +35,12 @@ def test_an_accepted_check_is_left_out():
 def test_data_that_cannot_be_read_are_an_error(tmp_path):
     with pytest.raises(DataError):
         kfc.doctor({"data": {"source": f"npz:{tmp_path / 'none.npz'}"}})
+
+
+def test_members_that_cannot_train_at_once_are_an_error():
+    changes = {"training.at_once": "always", "training.optimizer": "nadam"}
+    with pytest.raises(SpecError, match="nadam"):
+        diagnose_spec(load_spec(SMALL, {**changes, "training.members": 2}))
 
 
 def test_data_that_are_refused_without_a_cure_are_a_finding(rows):

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 import kfc
 from kfc.ensembles import member_training
 from kfc.errors import NumbersError, SpecError
+from kfc.system import lockstep
 from kfc.training.engine.joint_calls import JointCalls
 
 BOUND = {"rtol": 1e-5, "atol": 1e-5}
@@ -100,6 +102,20 @@ def test_with_a_gpu_large_networks_train_in_turn(in_turn, tmp_path, monkeypatch)
     found = seeds(tmp_path)
     assert [number_at_once(run) for run in found.runs] == [1, 1, 1]
     assert found.weights_sha256 == in_turn.weights_sha256
+
+
+def test_a_network_too_large_for_it_has_its_rows_prepared_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("kfc.runs.at_once.sees_gpu", lambda: True)
+    monkeypatch.setattr("kfc.training.engine.choice._MOST_AT_ONCE", 100)
+    prepare, prepared = member_training.prepare, []
+
+    def counted(spec, *arguments, **options):
+        prepared.append(spec.data.fold.number)
+        return prepare(spec, *arguments, **options)
+
+    monkeypatch.setattr(member_training, "prepare", counted)
+    folds(tmp_path, {"training.epochs": 1})
+    assert prepared == [0, 1, 2]
 
 
 def test_folds_at_once_are_those_in_turn(tmp_path):
@@ -203,6 +219,29 @@ def test_ctrl_c_ends_all_after_a_checkpoint_and_resume_continues_at_once(
     resumed = kfc.resume(folder, verbose=False)
     assert resumed.weights_sha256 == together.weights_sha256
     assert [run.history for run in resumed.runs] == [run.history for run in together.runs]
+
+
+def test_the_seconds_of_networks_at_once_add_up(tmp_path, monkeypatch):
+    """Each call takes 6 seconds, and nothing else any, before and after a pause."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(lockstep, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    call, served = JointCalls.__call__, []
+
+    def timed(self, requests):
+        clock.now += 6
+        served.append(len(requests))
+        if len(served) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return call(self, requests)
+
+    monkeypatch.setattr(JointCalls, "__call__", timed)
+    stopping = {"patience": 1, "min_delta": 0.01}
+    overrides = {**ALWAYS, "training.epochs": 60, "training.early_stopping": stopping}
+    with pytest.raises(KeyboardInterrupt):
+        seeds(tmp_path, overrides)
+    resumed = kfc.resume(tmp_path / "0001-small", verbose=False)
+    assert len(set(served)) > 1  # they stop at epochs of their own
+    assert resumed.seconds == pytest.approx(6 * len(served))
 
 
 def test_a_crash_loses_what_is_after_the_checkpoints(in_turn, tmp_path, monkeypatch):

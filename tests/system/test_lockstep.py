@@ -2,10 +2,18 @@
 
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from kfc.system.lockstep import ask, in_lockstep, interrupts_here, number_in_lockstep
+from kfc.system import lockstep
+from kfc.system.lockstep import (
+    ask,
+    in_lockstep,
+    interrupts_here,
+    number_in_lockstep,
+    own_seconds,
+)
 
 
 class Asker:
@@ -70,6 +78,32 @@ def test_nobody_answers_outside_of_lockstep():
 
 def test_a_function_knows_how_many_are_in_lockstep():
     assert list(in_lockstep([number_in_lockstep] * 3, list)) == [3, 3, 3]
+
+
+def test_each_has_its_own_seconds_and_its_share_of_those_of_answers(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(lockstep, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def function(before, questions):
+        began = own_seconds()
+        clock.now += before
+        for _ in range(questions):
+            ask("next")
+        return own_seconds() - began
+
+    def answers(questions):
+        clock.now += 6
+        return questions
+
+    functions = [lambda: function(1, 1), lambda: function(2, 3), lambda: function(5, 1)]
+    # Three share the first answer; the second function has the other two for itself.
+    assert list(in_lockstep(functions, answers)) == [1 + 2, 2 + 2 + 6 + 6, 5 + 2]
+    assert clock.now == 100 + 8 + 3 * 6
+
+
+def test_outside_of_lockstep_the_own_seconds_are_those_of_the_clock(monkeypatch):
+    monkeypatch.setattr(lockstep, "time", SimpleNamespace(monotonic=lambda: 7.0))
+    assert own_seconds() == 7.0
 
 
 def test_an_error_ends_the_functions_after_it_and_is_raised_in_its_turn():

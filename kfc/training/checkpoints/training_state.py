@@ -37,7 +37,8 @@ class Progress:
         history: Name -> one value per finished epoch, of metrics and of entries that
             callbacks have added.
         logs: Metrics of the last finished epoch, for `on_train_end`.
-        seconds: Duration of the training, up to the last checkpoint or the end.
+        seconds: Duration of the training, up to the last checkpoint or the end; of several
+            networks at once, the share of each.
     """
 
     epoch: int = 0
