@@ -83,7 +83,7 @@ def test_classes_that_are_one_word_are_named(class_names, words):
 
 def test_the_doctor_cures_an_input_and_not_a_target():
     spec = {"data": {"scale": "standard"}, "network": {"hidden": [8]}}
-    data = changed(X, (7, 1), 1e9), np.sin(3 * X[:, 0]) * X[:, 2]
+    data = changed(X, (8, 1), 1e9), np.sin(3 * X[:, 0]) * X[:, 2]  # row 7 is a test row
     diagnosis = kfc.doctor(spec, data=data)
     assert diagnosis.codes == ("KFC267",)
     assert diagnosis.changes == {"data.scale": "robust_clip"}
