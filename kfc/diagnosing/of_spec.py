@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -80,11 +81,14 @@ def _examine(spec: Spec, data: Any) -> tuple[list[Finding], dict[str, float]]:
     start_for_spec(spec, insist_on_threads=False)
     resolved, prepared = prepare_data(spec, data)
     parts = Parts.of(resolved, prepared)
-    findings = [*prepared.warnings, *check_parts(parts, spec.accept)]
-    findings += check_learned(parts, spec.accept)
+    # Trees of scikit-learn beside steps of TensorFlow: each leaves the other a core.
+    with ThreadPoolExecutor(1) as beside:
+        learned = beside.submit(check_learned, parts, spec.accept)
+        findings = [*prepared.warnings, *check_parts(parts, spec.accept)]
+        plan = plan_training(resolved, prepared)
+        found, measured = examine_network(subject_of(plan), spec.accept)
+        findings += learned.result()
     findings += plugin_findings("parts", spec.accept, parts)
-    plan = plan_training(resolved, prepared)
-    found, measured = examine_network(subject_of(plan), spec.accept)
     findings = without_consequences(findings + found)
     return without_consequences(findings + _predicted(spec, data, findings)), measured
 
