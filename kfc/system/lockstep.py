@@ -27,6 +27,10 @@ _Answer = Callable[[list[Any]], Sequence[Any]]
 """Function that answers the questions of a round, in the same order."""
 
 
+_NAME = "kfc in lockstep"
+"""Name of the threads."""
+
+
 class _Stopped(BaseException):
     """Ends a function at its question, because another one or the caller has ended."""
 
@@ -58,7 +62,7 @@ class _Function(Generic[_Result]):
         self._result: _Result | None = None
         self._go, self._paused = threading.Semaphore(0), threading.Semaphore(0)
         # A daemon, so that a second Ctrl-C ends the process although the thread waits.
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
 
     def run_on(self, answer: Any = None) -> None:
         """Runs the function from the answer to its next question, or to its end."""
