@@ -112,12 +112,6 @@ class Steps:
     def _trained(self) -> tuple[float, float, tuple[float, ...], bool]:
         if self.subject.make_optimizer is None:
             return math.nan, math.nan, (), True
-        size = min(self.subject.batch_size, len(self.subject.y))
-        generator = np.random.default_rng(_SEED)
-        rows = [
-            generator.choice(len(self.subject.y), size, replace=False) for _ in range(_STEPS)
-        ]
-
         before = [np.array(variable) for variable in self.subject.copy.trainable_variables]
 
         def measure() -> tuple[float, float, tuple[float, ...], bool]:
@@ -130,7 +124,7 @@ class Steps:
             changed = any((old != new).any() for old, new in pairs if old.ndim > 1)
             return loss, dead, tuple(_shares_left(pairs)), changed
 
-        batches = ((self.subject.x[each], self.subject.y[each]) for each in rows)
+        batches = self.subject.batches(_STEPS)
         return self._after(self.subject.make_optimizer(), batches, measure)
 
     @cached_property

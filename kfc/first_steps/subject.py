@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,6 +19,7 @@ MOST_ROWS = 256
 """Rows that the network computes: the share of units that never answer is known to 3 %."""
 
 _MOST_EPOCHS = 100  # of a training whose number is unknown
+_SEED = 0
 
 _NOISE = ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout1D")
 
@@ -90,6 +91,17 @@ class Subject:
     def class_name(self, number: int) -> str:
         """Returns the name of a class, which is its number where no name is known."""
         return self.class_names[number] if self.class_names else f"{number:g}"
+
+    def batches(self, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields inputs and targets of so many steps, drawn from the rows, always the same.
+
+        Args:
+            count: Number of steps.
+        """
+        size, generator = min(self.batch_size, len(self.y)), np.random.default_rng(_SEED)
+        for _ in range(count):
+            rows = generator.choice(len(self.y), size, replace=False)
+            yield self.x[rows], self.y[rows]
 
     @cached_property
     def output_activation(self) -> str:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from kfc.first_steps.subject import Subject, quiet_copy
-
-_SEED = 0
 
 
 def loss_after(subject: Subject, count: int, **options: Any) -> float:
@@ -28,9 +24,8 @@ def loss_after(subject: Subject, count: int, **options: Any) -> float:
         optimizer = type(optimizer).from_config({**optimizer.get_config(), **options})
     copy = quiet_copy(subject.network, subject.x[:1])
     copy.compile(optimizer, loss=subject.loss.mean, jit_compile=False)
-    generator, size = np.random.default_rng(_SEED), min(subject.batch_size, len(subject.y))
-    for _ in range(min(count, subject.longest)):
-        rows = generator.choice(len(subject.y), size, replace=False)
-        copy.train_on_batch(subject.x[rows], subject.y[rows])
+    copy.optimizer.build(copy.trainable_variables)  # the step is traced once, see `Steps`
+    for x, y in subject.batches(min(count, subject.longest)):
+        copy.train_on_batch(x, y)
     x, y = subject.some
     return float(subject.loss.mean(y, copy(x, training=True)))
