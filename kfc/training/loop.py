@@ -131,6 +131,7 @@ class Loop:
         with ExitStack() as stack:  # files are closed even if another close fails
             for close in self._hooks.closers():
                 stack.callback(close)
+            stack.callback(self.engine.drop_begun)
             stack.callback(self._hooks.flush)
             self._hooks.begin()
             if state is not None:
@@ -157,11 +158,13 @@ class Loop:
 
     def _epochs(self, progress: Progress) -> None:
         """Trains one epoch, or several in one execution if no callback acts in between."""
-        # The order of rows of each epoch, (epochs, rows) or (epochs, members, rows).
+        # The epochs and their orders of rows, unless the last execution has begun them while
+        # its hooks were called.
         first_epoch, steps = progress.epoch, self.engine.steps_per_epoch
-        num_epochs = self._epochs_per_execution(progress)
-        orders = [self._row_order(first_epoch + number) for number in range(num_epochs)]
-        self.engine.set_row_orders(np.stack(orders))
+        num_epochs = self.engine.epochs_begun
+        if not num_epochs:
+            num_epochs = 1 if progress.step else self._epochs_per_execution(first_epoch)
+            self.engine.set_row_orders(self._row_orders(first_epoch, num_epochs))
 
         # The steps: one execution, or several up to the end of one epoch.
         if progress.step == 0:
@@ -245,8 +248,13 @@ class Loop:
 
         # The steps.
         self._hooks.begin_batch(first_step)
-        evaluate_epochs = not self._hooks.may_disturb_a_test
-        result = self.engine.run(first_step, end_step, evaluate=evaluate_epochs)
+        following = partial(self._next_orders, progress.epoch + num_epochs)
+        result = self.engine.run(
+            first_step,
+            end_step,
+            evaluate=not self._hooks.may_disturb_a_test,
+            next_orders=following if num_epochs > 1 else None,
+        )
         steps_done = steps_before + end_step
         progress.step = end_step
 
@@ -273,11 +281,10 @@ class Loop:
         prefix = f"{self.held_out[0]}_"
         return {name: v for name, v in logs.items() if not name.startswith(prefix)}
 
-    def _epochs_per_execution(self, progress: Progress) -> int:
+    def _epochs_per_execution(self, first_epoch: int) -> int:
         """Returns 1 if anything happens within or between the next epochs, else more."""
         if (
-            progress.step
-            or self.engine.window_rows
+            self.engine.window_rows
             or self.training.evaluate_every
             or (self._reads_epochs and not self.engine.keeps_epochs)
             or self.engine.model.stop_training
@@ -286,8 +293,8 @@ class Loop:
             return 1
         end = self._last_epoch
         if self.engine.model.replicas.cluster is None:  # only the chief has logs of layers
-            end = min(end, self._hooks.next_due(progress.epoch) or end)
-        return min(self.engine.epochs_per_execution, end - progress.epoch)
+            end = min(end, self._hooks.next_due(first_epoch) or end)
+        return min(self.engine.epochs_per_execution, end - first_epoch)
 
     def _pace(self) -> str:
         """Returns a text with everything that says after which steps executions end."""
@@ -312,16 +319,25 @@ class Loop:
         """Whether something reads the weights of each epoch, outside of the graph."""
         return self._measures_outside or self._hooks.read_epochs
 
-    def _row_order(self, epoch: int) -> np.ndarray:
-        rows, shuffle = self.engine.num_rows, self.training.shuffle
-        return epoch_order(
-            rows,
-            seed=self.seed,
-            epoch=epoch,
-            shuffle=shuffle,
-            window=self.engine.window_rows,
-            num_orders=self.engine.num_orders,
-        )
+    def _row_orders(self, first_epoch: int, num_epochs: int) -> np.ndarray:
+        """Returns the order of each epoch, (epochs, rows) or (epochs, members, rows)."""
+        orders = [
+            epoch_order(
+                self.engine.num_rows,
+                seed=self.seed,
+                epoch=first_epoch + number,
+                shuffle=self.training.shuffle,
+                window=self.engine.window_rows,
+                num_orders=self.engine.num_orders,
+            )
+            for number in range(num_epochs)
+        ]
+        return np.stack(orders)
+
+    def _next_orders(self, first_epoch: int) -> np.ndarray | None:
+        """Returns the orders of rows of the next execution if it has several epochs."""
+        num_epochs = self._epochs_per_execution(first_epoch)
+        return self._row_orders(first_epoch, num_epochs) if num_epochs > 1 else None
 
     def _next_stop(self, steps_before: int, first_step: int) -> int:
         """Returns the step of the epoch before which the next execution ends."""

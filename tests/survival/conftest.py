@@ -18,7 +18,7 @@ from kfc.training.callbacks.logs import MetricsLog
 from kfc.training.checkpoints import store, training_state
 from kfc.training.checkpoints.training_state import Progress
 from kfc.training.distributing import OneReplica
-from kfc.training.engine.engine import ExecutionResult
+from kfc.training.engine import ExecutionResult
 
 OPERATIONS = (
     *("write_new", "write_new_by", "append", "truncate", "fsync", "rename"),
@@ -168,6 +168,7 @@ class ToyEngine:
 
     batch_size, steps_per_execution, epochs_per_execution, window_rows = 4, 1, 1, None
     num_orders = 1
+    epochs_begun = 0
     evaluates = keeps_epochs = False
 
     def __init__(self, rows, before_step):
@@ -179,7 +180,10 @@ class ToyEngine:
     def set_row_orders(self, orders):
         (self._order,) = orders
 
-    def run(self, first, last, *, evaluate=False):
+    def drop_begun(self):
+        pass
+
+    def run(self, first, last, *, evaluate=False, next_orders=None):
         model = self.model
         if first == 0:
             model.loss_sum.assign(0.0)

@@ -7,9 +7,9 @@ from .counter_dropout import count_steps as count_steps
 from .counter_dropout import keep_threshold as keep_threshold
 from .counter_dropout import schedule_dropout as schedule_dropout
 from .engine import Engine as Engine
-from .engine import ExecutionResult as ExecutionResult
 from .evaluation import Evaluator as Evaluator
 from .evaluation import create_variables as create_variables
+from .execution_result import ExecutionResult as ExecutionResult
 from .graph_cache import graph_key as graph_key
 from .joint_calls import JointCalls as JointCalls
 from .memory_estimate import predicted_memory as predicted_memory

@@ -29,7 +29,7 @@ window, with one call for each window (`kfc/training/engine/batches.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -38,11 +38,14 @@ from kfc.compat import route_updates_through_scope
 from kfc.data import Rows
 from kfc.network import num_members
 from kfc.system import ask, number_in_lockstep
-from kfc.training.engine.batches import ResidentRows, StreamedRows, Window
+from kfc.training.engine.batches import ResidentRows, StreamedRows
+from kfc.training.engine.call_length import epochs_per_call, steps_per_call
 from kfc.training.engine.evaluation import Evaluator, create_variables
+from kfc.training.engine.execution_result import ExecutionResult, execution_result
 from kfc.training.engine.graph_cache import GraphKey, free_widths, traced
 from kfc.training.engine.joint_calls import CallRequest
 from kfc.training.engine.multi_step import MultiStep, MultiStepInputs, MultiStepOutputs
+from kfc.training.engine.next_call import NextCall
 from kfc.training.engine.row_tensors import row_tensor
 from kfc.training.engine.tensor_inputs import given_variables
 from kfc.training.engine.variables import (
@@ -53,46 +56,7 @@ from kfc.training.engine.variables import (
     build_optimizer_once,
     named_variables,
 )
-from kfc.training.metrics import defined
 from kfc.training.step import TapeModel
-
-_OPERATIONS_PER_CALL = 4e10
-"""Multiplications per call, about half a second on two cores: a progress bar moves and Ctrl-C
-is answered soon, and the call's own cost vanishes."""
-
-_OPERATIONS_PER_STEP = 2e7
-"""Cost of a step of a plain graph besides its multiplications, in multiplications: 0.2 ms."""
-
-_OPERATIONS_PER_EXCHANGE = 1e8
-"""Cost of the two sums over replicas in a step, in multiplications: about a millisecond."""
-
-_OPERATIONS_PER_COPIED_WEIGHT = 2e4
-"""Cost of copying a weight into a call and out of it, fifty times, in multiplications: a
-large network is copied less often."""
-
-_MAX_EPOCHS_PER_EXECUTION = 64
-
-_KEPT_BYTES = 2**26
-"""Memory for the variables at the end of each epoch of a call."""
-
-_BYTES_PER_WEIGHT = 12
-"""Bytes of a weight and its two moments."""
-
-
-class ExecutionResult(NamedTuple):
-    """Metrics of the steps of one `Engine.run`.
-
-    Args:
-        logs: Means over the last epoch so far, and `batch_loss` of the last step.
-        epochs: Metrics of each epoch that these steps have finished, with held-out metrics
-            if they were asked for.
-        first_bad_step: First step whose loss is NaN or infinite, which was the last one to
-            run; -1 if there is none.
-    """
-
-    logs: dict[str, float]
-    epochs: list[dict[str, float]]
-    first_bad_step: int
 
 
 class Engine:
@@ -203,33 +167,28 @@ class Engine:
         # In lockstep, a call may be one with those of other networks, see `joint_calls`.
         joins = as_tensors and not train.on_disk and number_in_lockstep() > 1
         self._joint_key = self._graph_key if joins else None
+        # A call may begin before its caller needs it if it depends on its inputs alone.
+        alone = self._graph_key is not None and number_in_lockstep() <= 1
+        self._begins_next = as_tensors and alone and not train.on_disk
+        self._next = NextCall(self._call)
 
     @property
     def steps_per_execution(self) -> int:
         """Number of steps that make a call neither long nor, by its own cost, expensive."""
         if self.form == "eager":
             return 1
-        weights = self.model.count_params()
         rows = self.batch_size * num_members(self.model)
-        per_step = 3 * weights * rows  # one product forward, two for gradients
-        if self._replicas.count > 1:
-            per_step = per_step // self._replicas.count + int(_OPERATIONS_PER_EXCHANGE)
-        per_call = min(
-            _OPERATIONS_PER_CALL + _OPERATIONS_PER_COPIED_WEIGHT * weights,
-            4 * _OPERATIONS_PER_CALL,
-        )
-        return max(1, int(per_call / (per_step + _OPERATIONS_PER_STEP)))
+        return steps_per_call(self.model.count_params(), rows, replicas=self._replicas.count)
 
     @property
     def epochs_per_execution(self) -> int:
         """Largest number of epochs of one call, at least 1."""
-        most = 1 if self._one_epoch else _MAX_EPOCHS_PER_EXECUTION
-        if self._keep_epochs:
-            most = min(
-                most, _KEPT_BYTES // (_BYTES_PER_WEIGHT * self.model.count_params() + 1)
-            )
-        epochs = self.steps_per_execution // self.steps_per_epoch
-        return max(min(epochs, most), 1)
+        if self._one_epoch:
+            return 1
+        kept = self.model.count_params() if self._keep_epochs else None
+        return epochs_per_call(
+            self.steps_per_execution, self.steps_per_epoch, kept_weights=kept
+        )
 
     @property
     def keeps_epochs(self) -> bool:
@@ -265,8 +224,7 @@ class Engine:
         if self.form == "eager":
             self._function = self._multi_step
             return
-        window = self._rows.window(0)
-        inputs = self._inputs(window, first_step=0, end_step=1, evaluate=False)
+        inputs = self._inputs(0, 1, evaluate=False, values=self._variables.read())
         self._function = traced(
             self._multi_step.__call__,
             [self._signature(inputs)],
@@ -301,28 +259,66 @@ class Engine:
         self._rows.set_row_orders(row_orders)
 
     def run(
-        self, first_step: int, end_step: int, *, evaluate: bool = False
+        self,
+        first_step: int,
+        end_step: int,
+        *,
+        evaluate: bool = False,
+        next_orders: Callable[[], np.ndarray | None] | None = None,
     ) -> ExecutionResult:
         """Runs steps, counted from the first epoch of the row orders.
+
+        The epochs that follow whole epochs may begin at once, in a thread. They compute while
+        the caller reads the results of these steps and calls hooks. The variables keep the
+        values after these steps until the next `run`, which then has `epochs_begun` epochs.
 
         Args:
             first_step: First step to run.
             end_step: Step before which to stop.
             evaluate: Whether to evaluate the held-out rows at the end of each epoch.
+            next_orders: Function that returns the row orders of the epochs that follow, as
+                `set_row_orders` takes them, or None if they shall not begin; called while
+                these steps run.
         """
+        if next_orders is not None and self._begins_next:
+            num_epochs = end_step // self.steps_per_epoch
+            return self._run_and_begin_next(num_epochs, evaluate, next_orders)
         result = ExecutionResult({}, [], -1)
         # One call if the rows are in memory, else one for each window.
         while first_step < end_step and result.first_bad_step < 0:
-            window = self._rows.window(first_step)
-            call_end = min(end_step, window.end_step)
-            outputs = self._call(
-                self._inputs(
-                    window, first_step=first_step, end_step=call_end, evaluate=evaluate
-                )
-            )
-            result = self._result(outputs, first_step, call_end, evaluate)
+            call_end = min(end_step, self._rows.window(first_step).end_step)
+            values = self._variables.read()
+            inputs = self._inputs(first_step, call_end, evaluate=evaluate, values=values)
+            result = self._taken(self._call(inputs), first_step, call_end, evaluate)
             first_step = call_end
         return result
+
+    @property
+    def epochs_begun(self) -> int:
+        """Number of epochs that the last `run` has begun, with their row orders."""
+        return self._next.epochs
+
+    def drop_begun(self) -> None:
+        """Waits for the epochs that have begun, and ignores them."""
+        self._next.drop()
+
+    def _run_and_begin_next(
+        self, num_epochs: int, evaluate: bool, next_orders: Callable[[], np.ndarray | None]
+    ) -> ExecutionResult:
+        """Runs whole epochs, or takes those that have begun, and begins the next ones."""
+        if not self._next.epochs:
+            self._begin(num_epochs, evaluate, self._variables.read())
+        orders = next_orders()
+        outputs = self._next.take()
+        if orders is not None and int(outputs.bad_step) < 0:
+            self.set_row_orders(orders)
+            self._begin(len(orders), evaluate, outputs.values)
+        return self._taken(outputs, 0, num_epochs * self.steps_per_epoch, evaluate)
+
+    def _begin(self, num_epochs: int, evaluate: bool, values: Tensors) -> None:
+        end_step = num_epochs * self.steps_per_epoch
+        inputs = self._inputs(0, end_step, evaluate=evaluate, values=values)
+        self._next.begin(inputs, num_epochs)
 
     def return_to_epoch(self, number: int) -> None:
         """Gives each variable the value that it had at the end of an epoch of the last call.
@@ -345,38 +341,17 @@ class Engine:
         of_weights = self._epoch_values[: len(self.model.weights)]
         return [values[number].copy() for values in of_weights]
 
-    def _result(
-        self, outputs: MultiStepOutputs, first_step: int, end_step: int, evaluate: bool
-    ) -> ExecutionResult:
-        """Returns the outputs of a call as Python's numbers."""
-        bad_step = int(outputs.bad_step)
-        columns = {  # name -> (epochs,)
-            name: np.asarray(column)
-            for name, column in outputs.epoch_metrics.items()
-            if evaluate or name not in self._multi_step.held_out_names
-        }
-        # Of the epochs, those that the call has finished.
-        done = end_step if bad_step < 0 else bad_step
-        finished = range(first_step // self.steps_per_epoch, done // self.steps_per_epoch)
-        return ExecutionResult(
-            defined({name: float(value) for name, value in outputs.logs.items()}),
-            [
-                defined({name: float(column[epoch]) for name, column in columns.items()})
-                for epoch in finished
-            ],
-            bad_step,
-        )
-
     def weights_are_finite(self) -> bool:
         """Returns whether no weight is NaN or infinite."""
         finite = [tf.reduce_all(tf.math.is_finite(w)) for w in self.model.weights]
         return bool(tf.reduce_all(finite))
 
     def _inputs(
-        self, window: Window, *, first_step: int, end_step: int, evaluate: bool
+        self, first_step: int, end_step: int, *, evaluate: bool, values: Tensors
     ) -> MultiStepInputs:
+        window = self._rows.window(first_step)
         return MultiStepInputs(
-            self._variables.read(),
+            values,
             window.tensors,
             self._held_out,
             window.row_orders,
@@ -395,6 +370,16 @@ class Engine:
             function: Any = self._function
             with self._replicas.watched():
                 outputs = function(inputs)
+        return outputs
+
+    def _taken(
+        self, outputs: MultiStepOutputs, first_step: int, end_step: int, evaluate: bool
+    ) -> ExecutionResult:
+        """Gives the variables their values after a call; returns its metrics."""
         self._variables.assign(outputs.values)
         self._epoch_values = [np.asarray(values) for values in outputs.epoch_values]
-        return outputs
+        return execution_result(
+            *(outputs, first_step, end_step),
+            steps_per_epoch=self.steps_per_epoch,
+            left_out=() if evaluate else self._multi_step.held_out_names,
+        )

@@ -75,7 +75,7 @@ def calls(problem):
         loop, paces, made = problem(overrides).loop(callbacks), [], []
         run = loop.engine.run
         monkeypatch.setattr(
-            loop.engine, "run", lambda *a, **k: made.append((a, k)) or run(*a, **k)
+            loop.engine, "run", lambda *a, **k: made.append((a, k["evaluate"])) or run(*a, **k)
         )
         monkeypatch.setattr(loops, "check_same_pace", lambda _, pace: paces.append(pace))
         loop.run(Progress())

@@ -1,0 +1,45 @@
+"""A call that computes while its caller still works with the results of the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from kfc.training.engine.multi_step import MultiStepInputs, MultiStepOutputs
+
+
+class NextCall:
+    """Begins a call of whole epochs in a thread, and gives its outputs when they are needed.
+
+    Args:
+        call: Function of the inputs of a call that depends on them alone.
+    """
+
+    def __init__(self, call: Callable[[MultiStepInputs], MultiStepOutputs]) -> None:
+        self._call = call
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._outputs: Future[MultiStepOutputs] | None = None
+        self.epochs = 0  # of the call that has begun; 0 for none
+
+    def begin(self, inputs: MultiStepInputs, epochs: int) -> None:
+        """Begins a call.
+
+        Args:
+            inputs: Inputs of the call.
+            epochs: Number of its epochs, at least 1.
+        """
+        self._outputs, self.epochs = self._thread.submit(self._call, inputs), epochs
+
+    def take(self) -> MultiStepOutputs:
+        """Waits for the call that has begun, and returns its outputs."""
+        if self._outputs is None:
+            raise RuntimeError("expected a call that has begun, got none")
+        outputs = self._outputs.result()
+        self._outputs, self.epochs = None, 0
+        return outputs
+
+    def drop(self) -> None:
+        """Waits for the call that has begun, if there is one, and ignores it."""
+        if self._outputs is not None:
+            self._outputs.exception()
+        self._outputs, self.epochs = None, 0
