@@ -29,6 +29,7 @@ window, with one call for each window (`kfc/training/engine/batches.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -225,12 +226,14 @@ class Engine:
             self._function = self._multi_step
             return
         inputs = self._inputs(0, 1, evaluate=False, values=self._variables.read())
+        signature = self._signature(inputs)
         self._function = traced(
             self._multi_step.__call__,
-            [self._signature(inputs)],
+            [signature],
             key=self._graph_key,
             constants=self._constants,
             xla=self._variables.fixed_shapes,
+            before=partial(self._multi_step.begin_compiling, inputs, signature),
         )
         if self.form == "xla":
             self._function(inputs)  # compiles, by a step whose results are dropped

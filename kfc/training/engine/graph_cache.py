@@ -104,6 +104,7 @@ def traced(
     key: GraphKey | None,
     constants: Any,
     xla: bool = False,
+    before: Callable[[], None] = lambda: None,
 ) -> Callable[..., Any]:
     """Returns a function as a graph: traced now, or found in the cache.
 
@@ -114,6 +115,7 @@ def traced(
         constants: Values besides those in the key that the graph depends on, such as the
             batch size.
         xla: Whether XLA compiles the graph, which it does in the first call.
+        before: Function that is called before the graph is traced, unless it is found.
     """
     cache_key = repr((key and key.text, function.__qualname__, constants, xla, signature))
     graph = _graphs.pop(cache_key, None)
@@ -122,6 +124,7 @@ def traced(
         # and warns on the terminal at the fifth.
         with_autograph_off = tf.function(function, autograph=False, jit_compile=xla)
         with without_graph_rewriting(), without_collection():
+            before()
             graph = with_autograph_off.get_concrete_function(*signature)
 
     # A graph that reads a variable itself, instead of taking its value, serves one model.

@@ -18,12 +18,15 @@ and returned by it.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from kfc.compat import without_graph_rewriting
 from kfc.training.engine.evaluation import Evaluator
 from kfc.training.engine.variables import StatefulVariables, StatelessVariables, Tensors
 from kfc.training.step import TapeModel
@@ -134,6 +137,7 @@ class MultiStep:
         held_out = evaluator.model.get_metrics_result() if evaluator else {}
         self.held_out_names = [f"{prefix}_{name}" for name in held_out]
         self._names = [*model.get_metrics_result(), *self.held_out_names]
+        self._full_batches = self._loop_of_full_batches()
 
     def __call__(self, inputs: MultiStepInputs) -> MultiStepOutputs:
         """Runs the steps from `first_step` to before `end_step`, or to a bad loss."""
@@ -210,6 +214,37 @@ class MultiStep:
         logs = {**logs, "batch_loss": batch_loss}
         return MultiStepOutputs(values, logs, epoch_metrics, bad_step, epoch_values)
 
+    def begin_compiling(self, inputs: MultiStepInputs, signature: MultiStepInputs) -> None:
+        """Lets XLA compile the loop over full batches in a thread, if it compiles it alone.
+
+        The compilation takes about half a second, most of it without Python. Meanwhile the
+        caller traces the graph around the loop, which finds it compiled.
+
+        Args:
+            inputs: Inputs of a call.
+            signature: Their shapes and dtypes as the graph takes them.
+        """
+        if not (self._compile_steps and self.num_rows >= self.batch_size):
+            return
+
+        def loop_of(inputs: MultiStepInputs) -> _Steps:
+            rows = _EpochRows(inputs.train, inputs.row_orders[0], inputs.window_first_step)
+            networks = tf.zeros(self.variables.batch_shape)
+            state = _Steps(tf.constant(0), inputs.values, tf.constant(_NO_STEP), networks)
+            return self._full_batches(rows, state, inputs.end_step)
+
+        # Within a graph, as the loop is called in the one that is traced: XLA compiles a
+        # function again that is called from outside of one.
+        graph = tf.function(loop_of, autograph=False).get_concrete_function(signature)
+        no_step = inputs._replace(end_step=tf.constant(0))
+
+        def compile_loop() -> None:
+            # An error comes back where the caller calls the loop.
+            with without_graph_rewriting(), suppress(Exception):
+                graph(no_step)
+
+        threading.Thread(target=compile_loop).start()
+
     def stacked(self, networks: int) -> MultiStep:
         """Returns the same steps for several networks of this shape, each with its own rows.
 
@@ -225,7 +260,16 @@ class MultiStep:
             raise TypeError("expected variables as tensors, got variables that are assigned")
         of_all = copy.copy(self)
         of_all.variables = self.variables.stacked(networks)
+        of_all._full_batches = of_all._loop_of_full_batches()
         return of_all
+
+    def _loop_of_full_batches(self) -> _RunSteps:
+        """Returns the inner loop over full batches, as a function that XLA compiles alone."""
+        run_steps: _RunSteps = partial(self._run_steps, size=self.batch_size)
+        if not self._compile_steps:
+            return run_steps
+        compiled: _RunSteps = tf.function(run_steps, autograph=False, jit_compile=True)
+        return compiled
 
     def _loops(self) -> list[tuple[_RunSteps, int]]:
         """Returns the inner loops, and the step before which each of them ends.
@@ -238,10 +282,7 @@ class MultiStep:
         num_full, short_rows = divmod(self.num_rows, self.batch_size)
         loops: list[tuple[_RunSteps, int]] = []
         if num_full:
-            run_steps: _RunSteps = partial(self._run_steps, size=self.batch_size)
-            if self._compile_steps:
-                run_steps = tf.function(run_steps, autograph=False, jit_compile=True)
-            loops.append((run_steps, num_full))
+            loops.append((self._full_batches, num_full))
         if short_rows:
             size = short_rows if self.variables.fixed_shapes else None
             loops.append((partial(self._run_steps, size=size), self.steps_per_epoch))

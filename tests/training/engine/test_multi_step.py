@@ -1,7 +1,12 @@
 """XLA compiles the loop over full batches alone in a training of few epochs."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kfc.data import Rows
 from kfc.system.memmap import DiskArray
@@ -88,3 +93,45 @@ def test_compiling_leaves_every_variable_as_it_was(problem, steps_only):
     engine.trace()
     for variable, value in zip(variables, before, strict=True):
         np.testing.assert_array_equal(variable, value, err_msg=variable.path)
+
+
+TRAIN_TWO_EPOCHS = """
+import sys
+import os
+import subprocess
+import sys
+
+import numpy as np
+import kfc
+
+rng = np.random.default_rng(0)
+rows = rng.random((70, 4), np.float32), rng.integers(0, 3, 70)
+training = {"epochs": 2, "engine": "xla"}
+spec = {"data": {"validation": 0}, "network": {"hidden": [6]}, "training": training}
+kfc.fit(spec, data=(rows, rows), runs=sys.argv[1])
+"""
+
+
+def test_the_loop_that_compiles_beside_the_trace_is_compiled_once(tmp_path):
+    environment = {"XLA_FLAGS": f"--xla_dump_to={tmp_path / 'dump'}", "KFC_REPORT": "off"}
+    subprocess.run(
+        [sys.executable, "-c", TRAIN_TWO_EPOCHS, str(tmp_path / "runs")],
+        check=True,
+        env={**os.environ, **environment},
+    )
+    compiled = {path.name.partition(".")[0] for path in (tmp_path / "dump").iterdir()}
+    assert compiled == {"module_0000"}
+
+
+def test_an_error_of_the_compiler_is_raised_where_the_loop_is_called(problem, monkeypatch):
+    def fail(**batch):
+        tf.strings.as_string(tf.zeros([]))  # an operation that XLA does not have
+        return loss(**batch)
+
+    loop = problem({**XLA, "network.hidden": [6, 5, 7]}).loop(
+        steps_only=True
+    )  # a graph of its own
+    loss = loop.engine.model.compute_loss
+    monkeypatch.setattr(loop.engine.model, "compute_loss", fail)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="AsString"):
+        loop.engine.trace()
