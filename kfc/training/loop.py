@@ -248,12 +248,13 @@ class Loop:
 
         # The steps.
         self._hooks.begin_batch(first_step)
+        whole = first_step == 0 and end_step == num_epochs * steps
         following = partial(self._next_orders, progress.epoch + num_epochs)
         result = self.engine.run(
             first_step,
             end_step,
             evaluate=not self._hooks.may_disturb_a_test,
-            next_orders=following if num_epochs > 1 else None,
+            next_orders=following if whole else None,
         )
         steps_done = steps_before + end_step
         progress.step = end_step
@@ -283,18 +284,23 @@ class Loop:
 
     def _epochs_per_execution(self, first_epoch: int) -> int:
         """Returns 1 if anything happens within or between the next epochs, else more."""
-        if (
-            self.engine.window_rows
-            or self.training.evaluate_every
-            or (self._reads_epochs and not self.engine.keeps_epochs)
-            or self.engine.model.stop_training
-            or self._hooks.need_single_epochs
-        ):
+        if self._acts_between_epochs:
             return 1
         end = self._last_epoch
         if self.engine.model.replicas.cluster is None:  # only the chief has logs of layers
             end = min(end, self._hooks.next_due(first_epoch) or end)
         return min(self.engine.epochs_per_execution, end - first_epoch)
+
+    @property
+    def _acts_between_epochs(self) -> bool:
+        """Whether anything happens within or between epochs."""
+        return bool(
+            self.engine.window_rows
+            or self.training.evaluate_every
+            or (self._reads_epochs and not self.engine.keeps_epochs)
+            or self.engine.model.stop_training
+            or self._hooks.need_single_epochs
+        )
 
     def _pace(self) -> str:
         """Returns a text with everything that says after which steps executions end."""
@@ -335,9 +341,12 @@ class Loop:
         return np.stack(orders)
 
     def _next_orders(self, first_epoch: int) -> np.ndarray | None:
-        """Returns the orders of rows of the next execution if it has several epochs."""
+        """Returns the orders of the next execution, if nothing may happen before it."""
         num_epochs = self._epochs_per_execution(first_epoch)
-        return self._row_orders(first_epoch, num_epochs) if num_epochs > 1 else None
+        of_epochs = self.engine.steps_per_execution >= self.engine.steps_per_epoch
+        if num_epochs < 1 or self._acts_between_epochs or not of_epochs:
+            return None
+        return self._row_orders(first_epoch, num_epochs)
 
     def _next_stop(self, steps_before: int, first_step: int) -> int:
         """Returns the step of the epoch before which the next execution ends."""

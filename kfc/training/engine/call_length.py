@@ -25,12 +25,14 @@ _BYTES_PER_WEIGHT = 12
 """Bytes of a weight and its two moments."""
 
 
-def steps_per_call(weights: int, rows: int, *, replicas: int = 1) -> int:
+def steps_per_call(weights: int, rows: int, *, steps_per_epoch: int, replicas: int = 1) -> int:
     """Returns the number of steps of a call, at least 1.
 
     Args:
         weights: Number of weights.
         rows: Number of rows per step, those of all members.
+        steps_per_epoch: Number of steps of an epoch. The calls of an epoch, if it needs
+            several, have about equally many.
         replicas: Number of replicas that share the rows.
     """
     per_step = 3 * weights * rows  # one product forward, two for gradients
@@ -40,7 +42,12 @@ def steps_per_call(weights: int, rows: int, *, replicas: int = 1) -> int:
         _OPERATIONS_PER_CALL + _OPERATIONS_PER_COPIED_WEIGHT * weights,
         4 * _OPERATIONS_PER_CALL,
     )
-    return max(1, int(per_call / (per_step + _OPERATIONS_PER_STEP)))
+    steps = max(1, int(per_call / (per_step + _OPERATIONS_PER_STEP)))
+    if steps >= steps_per_epoch:
+        return steps
+    # A call may be longer by half: an epoch in one call needs no second, short one.
+    calls = round(steps_per_epoch / steps)
+    return -(-steps_per_epoch // calls)  # rounded up
 
 
 def epochs_per_call(steps: int, steps_per_epoch: int, *, kept_weights: int | None) -> int:

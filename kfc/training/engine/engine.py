@@ -179,7 +179,12 @@ class Engine:
         if self.form == "eager":
             return 1
         rows = self.batch_size * num_members(self.model)
-        return steps_per_call(self.model.count_params(), rows, replicas=self._replicas.count)
+        return steps_per_call(
+            self.model.count_params(),
+            rows,
+            steps_per_epoch=self.steps_per_epoch,
+            replicas=self._replicas.count,
+        )
 
     @property
     def epochs_per_execution(self) -> int:

@@ -76,6 +76,26 @@ def test_a_training_has_the_bits_of_one_whose_calls_are_in_turn(problem, form):
     assert set(readers[1].begun) == {0}
 
 
+def test_epochs_that_are_calls_of_their_own_begin_too(problem, monkeypatch):
+    monkeypatch.setattr(call_length, "_MAX_EPOCHS", 1)
+    readers = Reader(lambda: ahead.engine), Reader(lambda: turns.engine)
+    ahead, turns = loop_of(problem, [readers[0]]), in_turn(loop_of(problem, [readers[1]]))
+    histories = [loop.run(Progress()).history for loop in (ahead, turns)]
+    assert histories[0] == histories[1]
+    assert readers[0].begun == [1] * 10 + [0]
+    np.testing.assert_array_equal(readers[0].seen, readers[1].seen)
+
+
+def test_nothing_begins_before_the_hooks_of_a_callback_that_may_act(problem):
+    class Acting(Reader):
+        only_reads = False
+
+    reader = Acting(lambda: loop.engine)
+    loop = loop_of(problem, [reader])
+    loop.run(Progress())
+    assert reader.begun == [0] * EPOCHS
+
+
 @pytest.mark.parametrize("patience", [1, 2, 3, 4])
 def test_epochs_that_have_begun_are_dropped_after_a_stop(problem, patience):
     def stopping():
