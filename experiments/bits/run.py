@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 import kfc
 
 HERE = Path(__file__).parent
-SMALL = {"training.epochs": 2, "data.rows": 3000}
+# One process trains them all, and the number of its threads cannot change.
+SMALL = {"training.epochs": 2, "data.rows": 3000, "training.threads": None}
 BUILT_IN = ("breast_cancer", "diabetes", "digits", "fashion_mnist", "mnist")
 SEARCHES = {
     "random": {"algorithm": "random", "trials": 4, "repeats": 2, "finalists": 2},
