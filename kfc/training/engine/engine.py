@@ -297,7 +297,9 @@ class Engine:
             call_end = min(end_step, self._rows.window(first_step).end_step)
             values = self._variables.read()
             inputs = self._inputs(first_step, call_end, evaluate=evaluate, values=values)
-            result = self._taken(self._call(inputs), first_step, call_end, evaluate)
+            outputs = self._call(inputs)
+            self._assign(outputs)
+            result = self._result(outputs, first_step, call_end, evaluate)
             first_step = call_end
         return result
 
@@ -318,10 +320,11 @@ class Engine:
             self._begin(num_epochs, evaluate, self._variables.read())
         orders = next_orders()
         outputs = self._next.take()
+        self._assign(outputs)  # before the next call takes memory, the last values are freed
         if orders is not None and int(outputs.bad_step) < 0:
             self.set_row_orders(orders)
             self._begin(len(orders), evaluate, outputs.values)
-        return self._taken(outputs, 0, num_epochs * self.steps_per_epoch, evaluate)
+        return self._result(outputs, 0, num_epochs * self.steps_per_epoch, evaluate)
 
     def _begin(self, num_epochs: int, evaluate: bool, values: Tensors) -> None:
         end_step = num_epochs * self.steps_per_epoch
@@ -380,12 +383,14 @@ class Engine:
                 outputs = function(inputs)
         return outputs
 
-    def _taken(
-        self, outputs: MultiStepOutputs, first_step: int, end_step: int, evaluate: bool
-    ) -> ExecutionResult:
-        """Gives the variables their values after a call; returns its metrics."""
+    def _assign(self, outputs: MultiStepOutputs) -> None:
+        """Gives the variables their values after a call."""
         self._variables.assign(outputs.values)
         self._epoch_values = [np.asarray(values) for values in outputs.epoch_values]
+
+    def _result(
+        self, outputs: MultiStepOutputs, first_step: int, end_step: int, evaluate: bool
+    ) -> ExecutionResult:
         return execution_result(
             *(outputs, first_step, end_step),
             steps_per_epoch=self.steps_per_epoch,
