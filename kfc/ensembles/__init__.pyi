@@ -7,6 +7,7 @@ from .cross_validating import cross_validate as cross_validate
 from .cross_validating import load_folds as load_folds
 from .ensemble import Ensemble as Ensemble
 from .folder_list import list_folder as list_folder
+from .member_training import check_members as check_members
 from .memory_fit import MemoryFit as MemoryFit
 from .memory_fit import fit_all_in_memory as fit_all_in_memory
 from .memory_fit import read_fit as read_fit

@@ -108,8 +108,9 @@ class TrainingSpec(SpecModel):
     )
     at_once: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="Whether the members of an ensemble, or the folds of a cross-validation, "
-        "train at once: a step of all networks of one shape is one. auto: small networks, "
+        description="Whether the members of an ensemble, the folds of a cross-validation, or "
+        "the trials of a search that have one shape train at once: their steps are one. auto: "
+        "small networks, "
         "where TensorFlow sees a GPU; on processors alone, one after the other is as fast. A "
         "network has, but for rounding, the weights that it would have alone.",
     )

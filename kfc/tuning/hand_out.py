@@ -1,4 +1,4 @@
-"""Starts the workers of a search: in this process, in several, or on a Ray cluster."""
+"""Starts the workers of a search: here, in several processes, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from kfc.cluster import MAX_DEATHS, ClusterOptions, RayJobs, RemoteJob, cluster_jobs
+from kfc.runs import train_at_once
+from kfc.tuning.networks_at_once import NetworksAtOnce
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Trial
 from kfc.tuning.trial_runner import Job, Preparer, TrialRunner, trial_folder
@@ -113,7 +115,10 @@ def started_workers(
             yield ClusterWorkers(jobs, objective)
         return
     pool: Workers = CurrentProcess(runners())
-    if count is not None and count > 1:
+    if count is None or count == 1:
+        if train_at_once([runners.space.spec] * 2, runners.prepare):
+            pool = NetworksAtOnce(runners())
+    else:
         pool = WorkerProcesses(
             count, runners, threads=threads, objective=objective, root=runners.root
         )

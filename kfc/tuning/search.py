@@ -11,7 +11,7 @@ from kfc.cluster import LOCAL, check_ray
 from kfc.data import Parts, Source, check_parts, tables_beside
 from kfc.data.sources import from_memory
 from kfc.data.tables import tables_in_memory
-from kfc.ensembles import Ensemble
+from kfc.ensembles import Ensemble, check_members
 from kfc.errors import Finding, SpecError
 from kfc.findings import run_checks
 from kfc.network import num_inputs
@@ -137,8 +137,10 @@ def tune(
     always a finalist, so the winner is compared with it on the same fresh seeds.
 
     Called again, an interrupted search continues. The trials, their scores and the winner
-    depend only on the spec, not on `workers` or `ray`. Warnings of the doctor's checks of the
-    data are shown before the first trial, and kept with the run of the winner.
+    depend only on the spec, not on `workers` or `ray`; where networks train at once
+    (`training.at_once`), scores differ from those of networks alone by rounding. Warnings of
+    the doctor's checks of the data are shown before the first trial, and kept with the run of
+    the winner.
 
     Args:
         spec: Name of a built-in spec, file, dict or `kfc.Spec`. Its `search` part has the
@@ -192,6 +194,7 @@ def tune(
         remedy = "Set it to 1; search.ensemble averages the finalists of a search."
         got = str(checked.training.members)
         raise SpecError(Finding("training.members", "1 in a search", got, remedy))
+    check_members(checked, workers=workers, ray=ray)
     space = Space.of(checked)
     threads = start_for_spec(space.spec)
     source = _rows_in_memory(data, checked)
@@ -238,7 +241,9 @@ def tune(
                 loop.run_trials(pool)
                 verdict = loop.run_finals(pool)
             loop.remarks.extend(pool.remarks)
-        search = _finish(space, search_path, records, loop, verdict, source)
+        search = _finish(
+            space, search_path, records, loop, verdict, source, same_bits=not pool.remarks
+        )
         write_page(search, console)
         return search
 
@@ -258,6 +263,8 @@ def _finish(
     loop: SearchLoop,
     verdict: Verdict,
     source: Any,
+    *,
+    same_bits: bool,
 ) -> Search:
     """Trains the winner as an ordinary run, and writes the results of the search."""
     loop.write_tables()
@@ -267,10 +274,9 @@ def _finish(
     atomic.write_file(folder / "best.yaml", dump_spec(spec))
     explanation = [*sentences(verdict, winner.finalist), *loop.remarks, *winner.remarks]
     if final_run["weights_sha256"] != best.weights_sha256 and best.status == "completed":
-        explanation.append(
-            f"Trained again, trial {best.number} has other weights than in the search: "
-            "training is not exactly repeatable on this machine."
-        )
+        again = f"Trained again, trial {best.number} has other weights than in the search"
+        why = ": training is not exactly repeatable on this machine" if same_bits else ""
+        explanation.append(f"{again}{why}.")
     records.add_verdict({"number": best.number, "sentences": explanation})
     others = [finalist for finalist in verdict.order if finalist is not winner.finalist]
     return Search(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from kfc.data import Prepared, Source, prepare, read_source
 from kfc.errors import CheckpointError, DataError, NumbersError, SpecError
 from kfc.runs import Lease, Trainer, plan_training, result_file, weights_sha256
 from kfc.spec import Spec, dump_spec
-from kfc.system import atomic, safe_open
+from kfc.system import atomic, own_seconds, safe_open
 from kfc.training.callbacks import named_callbacks
 from kfc.training.checkpoints import for_another_folder, store
 from kfc.tuning.space import Space
@@ -103,7 +102,7 @@ class TrialRunner:
         Args:
             job: Training to run.
         """
-        proposal, started = job.proposal, time.monotonic()
+        proposal, started = job.proposal, own_seconds()
         facts: dict[str, Any] = {"status": "diverged", "epochs": 0, "weights": 0}
         facts["score"] = worst_score(self._objective)
         lease = Lease()
@@ -126,7 +125,7 @@ class TrialRunner:
             parent=proposal.parent,
             seed=job.seed,
             folder=job.folder,
-            seconds=round(time.monotonic() - started, 3),
+            seconds=round(own_seconds() - started, 3),
             **facts,
         )
 
@@ -134,7 +133,7 @@ class TrialRunner:
         """Trains and scores a trial; returns the fields of the result."""
         plan, folder, proposal = trainer.plan, self._root / job.folder, job.proposal
         atomic.make_folder(folder)
-        started = time.monotonic()
+        started = own_seconds()
 
         # Train to the proposed epoch.
         callbacks = named_callbacks(plan.spec, folder)
@@ -155,7 +154,7 @@ class TrialRunner:
             trainer.save_checkpoint(folder, callbacks, progress)
             trainer.end(callbacks)
         metrics = trainer.measure("val", objective=self._objective)
-        seconds = round(time.monotonic() - started, 3)
+        seconds = round(own_seconds() - started, 3)
         score = self._bounded(metrics[self._objective])
         beaten = job.to_beat is not None and self._is_better(job.to_beat, score)
         if not paused and not beaten:
