@@ -177,14 +177,15 @@ def _parts(facts: Mapping[str, Any], end: str) -> list[str]:
 
 
 def too_few_for_intervals(
-    spec: Spec, prepared: Prepared, *, processes: int = 1
+    spec: Spec, prepared: Prepared, *, processes: int = 1, networks: int | None = None
 ) -> Finding | None:
     """Finds intervals of a coverage that too few rows can give, half the validation rows.
 
     Args:
         spec: Spec of the network.
         prepared: Its data.
-        processes: Number of trainings at once, which makes no difference here.
+        processes: Number of processes that train, which makes no difference here.
+        networks: Number of networks in each, which makes none either.
     """
     coverage = spec.training.interval_coverage
     num_rows = 0 if prepared.interval_rows is None else len(prepared.interval_rows)

@@ -10,7 +10,9 @@ from kfc.spec import IN_GRAPH, Spec, monitors
 from kfc.training.output_metrics import undefined_metrics
 
 
-def monitor_undefined(spec: Spec, prepared: Prepared, *, processes: int = 1) -> list[Finding]:
+def monitor_undefined(
+    spec: Spec, prepared: Prepared, *, processes: int = 1, networks: int | None = None
+) -> list[Finding]:
     """Finds recorded or monitored metrics without a value on the rows they are measured on.
 
     The coefficient of determination has none where all targets are the same, and a ranking
@@ -19,7 +21,8 @@ def monitor_undefined(spec: Spec, prepared: Prepared, *, processes: int = 1) -> 
     Args:
         spec: Spec that knows its task.
         prepared: Data of the spec.
-        processes: Number of trainings at once, which makes no difference here.
+        processes: Number of processes that train, which makes no difference here.
+        networks: Number of networks in each, which makes none either.
     """
     if prepared.watched is None:
         return [

@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from kfc.cluster import MAX_DEATHS, ClusterOptions, RayJobs, RemoteJob, cluster_jobs
-from kfc.runs import train_at_once
 from kfc.tuning.networks_at_once import NetworksAtOnce
 from kfc.tuning.space import Space
 from kfc.tuning.trial import Trial
@@ -88,6 +87,8 @@ def started_workers(
     threads: int | None,
     ray: str | None,
     console: Console,
+    *,
+    at_once: int = 1,
 ) -> Iterator[Workers]:
     """Starts the workers of a search, and ends them with the `with` block.
 
@@ -97,6 +98,7 @@ def started_workers(
         threads: Number of TensorFlow's threads in each; None for one per core.
         ray: Address of a Ray cluster; None for this machine.
         console: Console for lines about the cluster.
+        at_once: Number of trainings in lockstep, in this process.
 
     Yields:
         The workers.
@@ -115,10 +117,9 @@ def started_workers(
             yield ClusterWorkers(jobs, objective)
         return
     pool: Workers = CurrentProcess(runners())
-    if count is None or count == 1:
-        if train_at_once([runners.space.spec] * 2, runners.prepare):
-            pool = NetworksAtOnce(runners())
-    else:
+    if at_once > 1:
+        pool = NetworksAtOnce(runners(), at_once)
+    elif count is not None and count > 1:
         pool = WorkerProcesses(
             count, runners, threads=threads, objective=objective, root=runners.root
         )

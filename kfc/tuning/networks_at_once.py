@@ -13,31 +13,33 @@ from kfc.tuning.trial_runner import Job, TrialRunner
 
 
 class NetworksAtOnce:
-    """Trains all queued jobs in lockstep: networks of one shape make each step together.
+    """Trains queued jobs in lockstep: networks of one shape make each step together.
 
     Jobs that are queued meanwhile begin when these have ended.
 
     Args:
         runner: Runner of the jobs.
+        most: Largest number of jobs in lockstep.
     """
 
-    def __init__(self, runner: TrialRunner) -> None:
-        self._runner = runner
+    def __init__(self, runner: TrialRunner, most: int) -> None:
+        self._runner, self._most = runner, most
         self._queue: deque[Job] = deque()
         self._training: deque[Job] = deque()  # those whose trials `_trials` has yet to yield
         self._trials: Generator[Trial, None, None] | None = None
-        self._most = 1  # networks in one step
 
     def submit(self, job: Job) -> None:
         """Queues a job."""
         self._queue.append(job)
 
     def next_result(self) -> tuple[Job, Trial]:
-        """Trains all queued jobs, unless some have begun, until the first one is done."""
+        """Trains the next jobs, unless some have begun, until the first one is done."""
         if self._trials is None or not self._training:
-            self._training, self._queue = self._queue, deque()
+            self.close()  # obeys a signal that came after the last of them
+            number = min(self._most, len(self._queue))
+            self._training = deque(self._queue.popleft() for _ in range(number))
             functions = [partial(self._runner.run, job) for job in self._training]
-            self._trials = in_lockstep(functions, JointCalls(self._note))
+            self._trials = in_lockstep(functions, JointCalls())
         trial = next(self._trials)
         return self._training.popleft(), trial
 
@@ -53,13 +55,5 @@ class NetworksAtOnce:
 
     @property
     def remarks(self) -> list[str]:
-        """A sentence about the bits, if networks have shared a step."""
-        if self._most == 1:
-            return []
-        return [
-            f"Up to {self._most} networks of one shape trained at once (training.at_once), so "
-            "their weights are those of a training alone but for rounding."
-        ]
-
-    def _note(self, counts: list[int]) -> None:
-        self._most = max(self._most, *counts)
+        """No sentence: each trial says how many trained at once."""
+        return []

@@ -16,7 +16,7 @@ from kfc.errors import Finding, SpecError
 from kfc.findings import run_checks
 from kfc.network import num_inputs
 from kfc.pages import write_page
-from kfc.runs import Run, prepare_data, start_for_spec
+from kfc.runs import Run, prepare_data, start_for_spec, train_at_once
 from kfc.runs import run as runs_module
 from kfc.spec import Spec, SpecLike, dump_spec, load_spec
 from kfc.system import atomic, hint_on_interrupt, locks, progress_console, user_paths
@@ -207,7 +207,13 @@ def tune(
     # The largest network must fit into the memory, once for each process.
     largest = space.largest(num_inputs=num_inputs(resolved, prepared.task))
     here = workers or 1 if ray in (None, LOCAL) else 1
-    run_checks("before_training", space.trial_spec(largest), prepared, processes=here)
+    alone = ray is not None or workers not in (None, 1)
+    at_once = 1 if alone else _number_at_once(space, space.trial_spec(largest), prepare)
+    run_checks(
+        *("before_training", space.trial_spec(largest), prepared),
+        processes=here,
+        networks=at_once,
+    )
 
     # Search in the folder, which is locked until the search has finished.
     if space.spec.search is None:
@@ -227,7 +233,7 @@ def tune(
         runners = Runners(space, objective, search_path, prepare)
         with (
             hint_on_interrupt(console.print, message),
-            started_workers(runners, workers, threads, ray, console) as pool,
+            started_workers(runners, workers, threads, ray, console, at_once=at_once) as pool,
         ):
             loop = SearchLoop(
                 space,
@@ -241,11 +247,21 @@ def tune(
                 loop.run_trials(pool)
                 verdict = loop.run_finals(pool)
             loop.remarks.extend(pool.remarks)
-        search = _finish(
-            space, search_path, records, loop, verdict, source, same_bits=not pool.remarks
-        )
+        search = _finish(space, search_path, records, loop, verdict, source)
         write_page(search, console)
         return search
+
+
+def _number_at_once(space: Space, largest: Spec, prepare: Preparer) -> int:
+    """Returns the number of trainings in lockstep, see `training.at_once`.
+
+    Args:
+        space: Space of the search.
+        largest: Spec of its largest network, which decides for all.
+        prepare: Prepares the data of a spec.
+    """
+    search = space.spec.search
+    return search.parallel if search and train_at_once([largest] * 2, prepare) else 1
 
 
 def _rows_in_memory(data: Any, spec: Spec) -> Any:
@@ -263,8 +279,6 @@ def _finish(
     loop: SearchLoop,
     verdict: Verdict,
     source: Any,
-    *,
-    same_bits: bool,
 ) -> Search:
     """Trains the winner as an ordinary run, and writes the results of the search."""
     loop.write_tables()
@@ -273,9 +287,16 @@ def _finish(
     spec = space.trial_spec(best.values, seed=space.spec.seed)
     atomic.write_file(folder / "best.yaml", dump_spec(spec))
     explanation = [*sentences(verdict, winner.finalist), *loop.remarks, *winner.remarks]
+    at_once = max(trial.at_once for trial in records.executions)
+    if at_once > 1:
+        explanation.append(
+            f"Up to {at_once} networks trained at once (training.at_once). Those of one shape "
+            "made each step together, so their weights are those of a training alone but for "
+            "rounding."
+        )
     if final_run["weights_sha256"] != best.weights_sha256 and best.status == "completed":
         again = f"Trained again, trial {best.number} has other weights than in the search"
-        why = ": training is not exactly repeatable on this machine" if same_bits else ""
+        why = ": training is not exactly repeatable on this machine" if at_once == 1 else ""
         explanation.append(f"{again}{why}.")
     records.add_verdict({"number": best.number, "sentences": explanation})
     others = [finalist for finalist in verdict.order if finalist is not winner.finalist]

@@ -60,6 +60,8 @@ class Trial:
             weights if the spec asks for them.
         weights_sha256: SHA-256 of the final weights.
         parent: Number of the trial whose training this one continued, or None.
+        at_once: Number of trainings that were in lockstep with this one, itself included:
+            those of one shape made each step together.
     """
 
     number: int
@@ -76,6 +78,7 @@ class Trial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     weights_sha256: str = ""
     parent: int | None = None
+    at_once: int = 1
 
 
 def worst_score(objective: str) -> float:

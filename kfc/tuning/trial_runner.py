@@ -13,7 +13,7 @@ from kfc.data import Prepared, Source, prepare, read_source
 from kfc.errors import CheckpointError, DataError, NumbersError, SpecError
 from kfc.runs import Lease, Trainer, plan_training, result_file, weights_sha256
 from kfc.spec import Spec, dump_spec
-from kfc.system import atomic, own_seconds, safe_open
+from kfc.system import atomic, number_in_lockstep, own_seconds, safe_open
 from kfc.training.callbacks import named_callbacks
 from kfc.training.checkpoints import for_another_folder, store
 from kfc.tuning.space import Space
@@ -126,6 +126,7 @@ class TrialRunner:
             seed=job.seed,
             folder=job.folder,
             seconds=round(own_seconds() - started, 3),
+            at_once=number_in_lockstep(),
             **facts,
         )
 

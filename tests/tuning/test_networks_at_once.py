@@ -1,11 +1,17 @@
 """Trials that train at once are those in turn, but for rounding."""
 
+import os
+import signal
+import time
+
 import pytest
 
 from kfc.errors import SpecError
 from kfc.runs import fitting
+from kfc.training.engine import memory_estimate
 from kfc.training.engine.joint_calls import JointCalls
 from kfc.tuning import networks_at_once
+from kfc.tuning.search_records import SearchRecords
 from kfc.tuning.trial_runner import TrialRunner
 
 RATE = "training.optimizer.learning_rate"
@@ -23,7 +29,7 @@ RATES = {
     },
 }
 ALWAYS = {**RATES, "training.at_once": "always"}
-SENTENCE = "networks of one shape trained at once (training.at_once)"
+SENTENCE = "networks trained at once (training.at_once)"
 
 
 def scores(search):
@@ -55,11 +61,12 @@ def test_trials_of_one_shape_are_those_in_turn(search, tmp_path, groups):
     assert groups == []
     at_once = search(ALWAYS, folder=tmp_path / "once")
     assert_same_scores(at_once, in_turn)
-    # As many trials as `search.parallel` allows, and all repeats of the finalists.
-    assert groups[0] == 3
-    assert max(groups) == 2 * len(at_once.finalists) == 6
+    assert groups[0] == max(groups) == 3  # as many as `search.parallel` allows
+    repeats = [each for finalist in at_once.finalists for each in finalist.repeats]
+    assert {trial.at_once for trial in [*at_once.trials[:3], *repeats]} == {3}
+    assert {trial.at_once for trial in in_turn.trials} == {1}
     (sentence,) = [each for each in at_once.sentences if SENTENCE in each]
-    assert sentence.startswith("Up to 6 networks")
+    assert sentence.startswith("Up to 3 networks")
     assert not any("not exactly repeatable" in each for each in at_once.sentences)
     assert not any(SENTENCE in each for each in in_turn.sentences)
 
@@ -83,7 +90,6 @@ def test_networks_of_no_common_shape_are_those_in_turn_to_the_bit(search, tmp_pa
     at_once = search({**ALWAYS, **widths}, folder=tmp_path / "once")
     hashes = [[t.weights_sha256 for t in each.trials] for each in (in_turn, at_once)]
     assert hashes[0] == hashes[1]
-    assert not any(SENTENCE in each for each in at_once.sentences)
 
 
 @pytest.mark.parametrize("algorithm", ["bayesian", "hyperband"])
@@ -127,7 +133,8 @@ def test_a_finished_search_trains_nothing_more(search, tmp_path, monkeypatch):
     whole = search(ALWAYS)
     monkeypatch.setattr(networks_at_once, "in_lockstep", None)
     monkeypatch.setattr(fitting, "fit_run", None)
-    assert scores(search(ALWAYS)) == scores(whole)
+    again = search(ALWAYS)
+    assert (scores(again), again.sentences) == (scores(whole), whole.sentences)
 
 
 def test_auto_trains_at_once_where_there_is_a_gpu(search, tmp_path, groups, monkeypatch):
@@ -137,8 +144,38 @@ def test_auto_trains_at_once_where_there_is_a_gpu(search, tmp_path, groups, monk
 
 
 def test_seconds_are_shares_of_the_time_of_all(search):
+    began = time.monotonic()
     found = search({**ALWAYS, "search.repeats": 0})
-    assert all(trial.seconds > 0 for trial in found.trials)
+    assert 0 < sum(trial.seconds for trial in found.trials) < time.monotonic() - began
+
+
+@pytest.mark.parametrize("last", [2, 3], ids=["after the last of three", "before others"])
+def test_ctrl_c_between_results_is_obeyed(last, search, tmp_path, monkeypatch):
+    whole = search(ALWAYS, folder=tmp_path / "whole")
+    add_trial = SearchRecords.add_trial
+
+    def interrupted(self, kind, trial, seconds):
+        add_trial(self, kind, trial, seconds)
+        if trial.number == last and kind == "trial":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchRecords, "add_trial", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search(ALWAYS)
+    assert_same_scores(search(ALWAYS), whole)
+
+
+def test_the_memory_of_all_is_counted_before_the_first_trial(search, monkeypatch):
+    networks = []
+
+    def needed(spec, prepared, **options):
+        networks.append(options["networks"])
+        return 0
+
+    monkeypatch.setattr(memory_estimate, "predicted_memory", needed)
+    search({**ALWAYS, "search.repeats": 0})
+    assert networks[:2] == [1, 3]  # while the rule is asked, then of the largest network
 
 
 @pytest.mark.parametrize("options", [{"workers": 2}, {"ray": "local"}])

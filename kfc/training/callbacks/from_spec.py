@@ -8,7 +8,8 @@ overrides a batch hook has no such attribute and is called at every step. All ot
 called as in Keras's `fit`, except those of the batches of an evaluation: it is one execution.
 
 A callback with `only_reads = True` promises to change neither the model nor its training. If
-all callbacks do, several short epochs run in one execution, and their hooks are called after.
+all callbacks do, several short epochs run in one execution, and their hooks are called after
+it, while the next one computes: what such a callback assigns to the model is lost.
 They may as well if it has `only_stops = True`: it acts only at the end of an epoch, where it
 reads the weights by `params["weights"]()` and at most asks for a stop.
 """

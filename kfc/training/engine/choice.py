@@ -13,7 +13,7 @@ from kfc.training.callbacks import batch_hook_interval, callback_class
 from kfc.training.engine.variables import STATELESS_OPTIMIZERS
 
 _WORTH_COMPILING = 5e10
-"""Multiplications that XLA must save to be worth its compilation: a training of about four
+"""Multiplications that XLA must save to be worth its compilation: a training of about two
 seconds on two cores takes as long in either form (`experiments/choosing`)."""
 
 _SAVED_SHARE = 0.3

@@ -276,9 +276,9 @@ class Engine:
     ) -> ExecutionResult:
         """Runs steps, counted from the first epoch of the row orders.
 
-        The epochs that follow whole epochs may begin at once, in a thread. They compute while
-        the caller reads the results of these steps and calls hooks. The variables keep the
-        values after these steps until the next `run`, which then has `epochs_begun` epochs.
+        The epochs that follow whole epochs may begin immediately, in a thread. They compute
+        while the caller reads the results of these steps and calls hooks. The variables keep
+        the values after these steps until the next `run`, of `epochs_begun` epochs.
 
         Args:
             first_step: First step to run.

@@ -8,7 +8,7 @@ from kfc.data import Prepared, Task
 from kfc.errors import Finding
 from kfc.network import embedding_terms, embedding_weights, num_inputs, num_outputs
 from kfc.spec import Spec
-from kfc.system import CHUNK_BYTES, memory
+from kfc.system import CHUNK_BYTES, memory, number_in_lockstep
 from kfc.training.engine.sizes import (
     EVALUATION_BATCH,
     compiler_bytes,
@@ -17,7 +17,9 @@ from kfc.training.engine.sizes import (
 )
 
 
-def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> Finding | None:
+def memory_too_small(
+    spec: Spec, prepared: Prepared, *, processes: int = 1, networks: int | None = None
+) -> Finding | None:
     """Finds a training that needs more memory than this machine, or its container, has.
 
     TensorFlow would end the process without a message.
@@ -25,9 +27,13 @@ def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> F
     Args:
         spec: A resolved spec.
         prepared: Data of the spec.
-        processes: Number of such trainings at once, each with data of its own.
+        processes: Number of processes that train so, each with data of its own.
+        networks: Number of networks that train at once in each; None for those in lockstep
+            with the caller.
     """
-    needed, limit = predicted_memory(spec, prepared, processes=processes), memory.limit_bytes()
+    networks = number_in_lockstep() if networks is None else networks
+    needed = predicted_memory(spec, prepared, processes=processes, networks=networks)
+    limit = memory.limit_bytes()
     if needed <= limit:
         return None
     weights, inputs = _num_weights(spec, prepared.task), _resident(prepared)
@@ -48,7 +54,12 @@ def memory_too_small(spec: Spec, prepared: Prepared, *, processes: int = 1) -> F
 
 
 def predicted_memory(
-    spec: Spec, prepared: Prepared, *, processes: int = 1, used: int | None = None
+    spec: Spec,
+    prepared: Prepared,
+    *,
+    processes: int = 1,
+    networks: int = 1,
+    used: int | None = None,
 ) -> int:
     """Returns the bytes of memory that a training is predicted to take, without mapped files.
 
@@ -66,7 +77,8 @@ def predicted_memory(
     Args:
         spec: A resolved spec.
         prepared: Data of the spec.
-        processes: Number of such trainings at once, each with data of its own.
+        processes: Number of processes that train so, each with data of its own.
+        networks: Number of networks that train at once in each process, on the same rows.
         used: Bytes that the process has taken without the network; None for those of now.
     """
     used = memory.used_bytes() if used is None else used
@@ -84,7 +96,7 @@ def predicted_memory(
         slots=embedded * _embedded_slots(prepared.task),
     )
     compiling = compiler_bytes(spec.training.engine)
-    return int(processes * (used + training + _windows(prepared) + compiling))
+    return int(processes * (used + networks * training + _windows(prepared) + compiling))
 
 
 def _num_weights(spec: Spec, task: Task) -> int:

@@ -215,7 +215,7 @@ class MultiStep:
         return MultiStepOutputs(values, logs, epoch_metrics, bad_step, epoch_values)
 
     def begin_compiling(self, inputs: MultiStepInputs, signature: MultiStepInputs) -> None:
-        """Lets XLA compile the loop over full batches in a thread, if it compiles it alone.
+        """Lets XLA compile the loop over full batches in a thread, if `compile_steps`.
 
         The compilation takes about half a second, most of it without Python. Meanwhile the
         caller traces the graph around the loop, which finds it compiled.
@@ -243,6 +243,7 @@ class MultiStep:
             with without_graph_rewriting(), suppress(Exception):
                 graph(no_step)
 
+        # Nobody waits for it: the call of the graph does, within XLA's own cache.
         threading.Thread(target=compile_loop).start()
 
     def stacked(self, networks: int) -> MultiStep:

@@ -34,12 +34,11 @@ class NextCall:
         """Waits for the call that has begun, and returns its outputs."""
         if self._outputs is None:
             raise RuntimeError("expected a call that has begun, got none")
-        outputs = self._outputs.result()
-        self._outputs, self.epochs = None, 0
-        return outputs
+        outputs, self._outputs, self.epochs = self._outputs, None, 0
+        return outputs.result()
 
     def drop(self) -> None:
         """Waits for the call that has begun, if there is one, and ignores it."""
-        if self._outputs is not None:
-            self._outputs.exception()
-        self._outputs, self.epochs = None, 0
+        outputs, self._outputs, self.epochs = self._outputs, None, 0
+        if outputs is not None:
+            outputs.exception()

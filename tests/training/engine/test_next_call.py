@@ -8,6 +8,7 @@ import pytest
 
 from kfc.training import loop as loops
 from kfc.training.callbacks import EarlyStopping
+from kfc.training.callbacks.layer_log import LayerLog
 from kfc.training.checkpoints import training_state
 from kfc.training.checkpoints.training_state import Progress
 from kfc.training.engine import call_length
@@ -84,6 +85,22 @@ def test_epochs_that_are_calls_of_their_own_begin_too(problem, monkeypatch):
     assert histories[0] == histories[1]
     assert readers[0].begun == [1] * 10 + [0]
     np.testing.assert_array_equal(readers[0].seen, readers[1].seen)
+
+
+def test_what_reads_and_moves_the_weights_meanwhile_changes_nothing(problem, tmp_path):
+    def loop_with_logs(name):
+        # It tries an update, and takes it back.
+        layers = LayerLog(tmp_path / name, problem().train)
+        layers._next = 0.0
+        metrics = ("auc",)  # measured with the weights of each epoch
+        return loop_of(problem, [layers], output_metrics=metrics)
+
+    ahead, turns = loop_with_logs("ahead"), in_turn(loop_with_logs("turns"))
+    histories = [loop.run(Progress()).history for loop in (ahead, turns)]
+    assert histories[0] == histories[1]
+    assert_equal(ahead.engine.model, turns.engine.model)
+    logs = [(tmp_path / name).read_text("utf-8") for name in ("ahead", "turns")]
+    assert logs[0].count("\n") == logs[1].count("\n") > 0
 
 
 def test_nothing_begins_before_the_hooks_of_a_callback_that_may_act(problem):
