@@ -171,7 +171,7 @@ class Engine:
         # A call may begin before its caller needs it if it depends on its inputs alone.
         alone = self._graph_key is not None and number_in_lockstep() <= 1
         self._begins_next = as_tensors and alone and not train.on_disk
-        self._next = NextCall(self._call)
+        self._next = NextCall()
 
     @property
     def steps_per_execution(self) -> int:
@@ -329,7 +329,7 @@ class Engine:
     def _begin(self, num_epochs: int, evaluate: bool, values: Tensors) -> None:
         end_step = num_epochs * self.steps_per_epoch
         inputs = self._inputs(0, end_step, evaluate=evaluate, values=values)
-        self._next.begin(inputs, num_epochs)
+        self._next.begin(self._call, inputs, num_epochs)
 
     def return_to_epoch(self, number: int) -> None:
         """Gives each variable the value that it had at the end of an epoch of the last call.

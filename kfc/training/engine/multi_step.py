@@ -137,7 +137,7 @@ class MultiStep:
         held_out = evaluator.model.get_metrics_result() if evaluator else {}
         self.held_out_names = [f"{prefix}_{name}" for name in held_out]
         self._names = [*model.get_metrics_result(), *self.held_out_names]
-        self._full_batches = self._loop_of_full_batches()
+        self._full_batches: _RunSteps | None = None
 
     def __call__(self, inputs: MultiStepInputs) -> MultiStepOutputs:
         """Runs the steps from `first_step` to before `end_step`, or to a bad loss."""
@@ -227,11 +227,13 @@ class MultiStep:
         if not (self._compile_steps and self.num_rows >= self.batch_size):
             return
 
+        compiled = self._full_batches = self._loop_of_full_batches()
+
         def loop_of(inputs: MultiStepInputs) -> _Steps:
             rows = _EpochRows(inputs.train, inputs.row_orders[0], inputs.window_first_step)
             networks = tf.zeros(self.variables.batch_shape)
             state = _Steps(tf.constant(0), inputs.values, tf.constant(_NO_STEP), networks)
-            return self._full_batches(rows, state, inputs.end_step)
+            return compiled(rows, state, inputs.end_step)
 
         # Within a graph, as the loop is called in the one that is traced: XLA compiles a
         # function again that is called from outside of one.
@@ -261,7 +263,7 @@ class MultiStep:
             raise TypeError("expected variables as tensors, got variables that are assigned")
         of_all = copy.copy(self)
         of_all.variables = self.variables.stacked(networks)
-        of_all._full_batches = of_all._loop_of_full_batches()
+        of_all._full_batches = None
         return of_all
 
     def _loop_of_full_batches(self) -> _RunSteps:
@@ -283,7 +285,10 @@ class MultiStep:
         num_full, short_rows = divmod(self.num_rows, self.batch_size)
         loops: list[tuple[_RunSteps, int]] = []
         if num_full:
-            loops.append((self._full_batches, num_full))
+            # Kept no longer than needed: it has this object, and so the model and its memory.
+            run_steps = self._full_batches or self._loop_of_full_batches()
+            self._full_batches = None
+            loops.append((run_steps, num_full))
         if short_rows:
             size = short_rows if self.variables.fixed_shapes else None
             loops.append((partial(self._run_steps, size=size), self.steps_per_epoch))

@@ -9,26 +9,28 @@ from kfc.training.engine.multi_step import MultiStepInputs, MultiStepOutputs
 
 
 class NextCall:
-    """Begins a call of whole epochs in a thread, and gives its outputs when they are needed.
+    """Begins a call of whole epochs in a thread, and gives its outputs when asked."""
 
-    Args:
-        call: Function of the inputs of a call that depends on them alone.
-    """
-
-    def __init__(self, call: Callable[[MultiStepInputs], MultiStepOutputs]) -> None:
-        self._call = call
+    def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._outputs: Future[MultiStepOutputs] | None = None
         self.epochs = 0  # of the call that has begun; 0 for none
 
-    def begin(self, inputs: MultiStepInputs, epochs: int) -> None:
+    def begin(
+        self,
+        call: Callable[[MultiStepInputs], MultiStepOutputs],
+        inputs: MultiStepInputs,
+        epochs: int,
+    ) -> None:
         """Begins a call.
 
         Args:
+            call: Function of the inputs that depends on them alone. It is not kept: an engine
+                and its memory would live as long as this object.
             inputs: Inputs of the call.
             epochs: Number of its epochs, at least 1.
         """
-        self._outputs, self.epochs = self._thread.submit(self._call, inputs), epochs
+        self._outputs, self.epochs = self._thread.submit(call, inputs), epochs
 
     def take(self) -> MultiStepOutputs:
         """Waits for the call that has begun, and returns its outputs."""

@@ -1,6 +1,8 @@
 """Epochs that compute while the hooks of the last ones are called change nothing."""
 
+import gc
 import threading
+import weakref
 
 import keras
 import numpy as np
@@ -185,7 +187,7 @@ def test_the_order_of_the_next_epochs_is_drawn_while_these_run(problem):
         assert drawn.wait(10)
         return call(inputs)
 
-    loop.engine._next = NextCall(slow_call)
+    loop.engine._call = slow_call
 
     def next_orders():
         assert entered.wait(10)
@@ -198,11 +200,26 @@ def test_a_call_that_fails_raises_where_its_results_are_needed():
     def fail(inputs):
         raise ValueError("no memory")
 
-    following = NextCall(fail)
-    following.begin(None, 2)
+    following = NextCall()
+    following.begin(fail, None, 2)
     with pytest.raises(ValueError, match="no memory"):
         following.take()
     following.drop()
     assert following.epochs == 0
     with pytest.raises(RuntimeError, match="expected a call that has begun"):
         following.take()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_engine_is_freed_with_its_last_reference(problem, form):
+    loop = loop_of(problem, form=form, steps_only=form == "xla")
+    loop.run(Progress())
+    engine = weakref.ref(loop.engine)
+    multi_step = weakref.ref(loop.engine._multi_step)
+    gc.disable()
+    try:
+        del loop
+        assert engine() is None
+        assert multi_step() is None
+    finally:
+        gc.enable()
