@@ -37,7 +37,7 @@ SEARCH = {
 
 
 def train(what: str, way: str, runs: str, overrides: dict):
-    """Returns seconds of a call, and its finished runs."""
+    """Returns seconds of a call, and its finished runs or trials."""
     import kfc
 
     overrides = {**overrides, "training.at_once": way}
@@ -47,8 +47,7 @@ def train(what: str, way: str, runs: str, overrides: dict):
         found = kfc.fit(DIGITS, overrides=overrides, runs=runs, verbose=False).runs
     elif what == "trials":
         spec = {**DIGITS, "search": SEARCH}
-        search = kfc.tune(spec, overrides=overrides, runs=runs, verbose=False)
-        found = search.ensemble.runs  # the finalists, as they were trained in the search
+        found = kfc.tune(spec, overrides=overrides, runs=runs, verbose=False).trials
     else:
         found = kfc.cross_validate(
             DIGITS, folds=5, overrides=overrides, runs=runs, verbose=False
@@ -56,8 +55,16 @@ def train(what: str, way: str, runs: str, overrides: dict):
     return time.perf_counter() - began, found
 
 
+def numbers(found):
+    """Returns the weights of a run, or the metrics of a trial."""
+    return found.network.weights if hasattr(found, "network") else [*found.metrics.values()]
+
+
 def measure(what: str, rounds: int, overrides: dict) -> dict:
-    """Returns seconds of each way, of the first call and of later ones, and differences."""
+    """Returns seconds of each way, of the first call and of later ones, and differences.
+
+    The difference is that of a weight, or of a metric of a trial, which keeps no weights.
+    """
     import numpy as np
 
     import kfc
@@ -74,7 +81,7 @@ def measure(what: str, rounds: int, overrides: dict) -> dict:
         difference = max(
             float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
             for run, other in zip(last["never"], last["always"], strict=True)
-            for a, b in zip(run.network.weights, other.network.weights, strict=True)
+            for a, b in zip(numbers(run), numbers(other), strict=True)
         )
         scores = {
             way: statistics.mean(run.metrics["val_accuracy"] for run in last[way])
