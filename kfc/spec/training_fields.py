@@ -110,9 +110,8 @@ class TrainingSpec(SpecModel):
         "auto",
         description="Whether the members of an ensemble, the folds of a cross-validation, or "
         "the trials of a search that have one shape train at once: their steps are one. auto: "
-        "small networks, "
-        "where TensorFlow sees a GPU; on processors alone, one after the other is as fast. A "
-        "network has, but for rounding, the weights that it would have alone.",
+        "small networks, where TensorFlow sees a GPU; on processors alone, one after another "
+        "is as fast. A network has, but for rounding, the weights that it would have alone.",
     )
     calibrate: Literal["temperature"] | None = Field(
         None,

@@ -342,11 +342,10 @@ class Loop:
 
     def _next_orders(self, first_epoch: int) -> np.ndarray | None:
         """Returns the orders of the next execution, if nothing may happen before it."""
-        num_epochs = self._epochs_per_execution(first_epoch)
         of_epochs = self.engine.steps_per_execution >= self.engine.steps_per_epoch
-        if num_epochs < 1 or self._acts_between_epochs or not of_epochs:
+        if self._acts_between_epochs or not of_epochs or first_epoch >= self._last_epoch:
             return None
-        return self._row_orders(first_epoch, num_epochs)
+        return self._row_orders(first_epoch, self._epochs_per_execution(first_epoch))
 
     def _next_stop(self, steps_before: int, first_step: int) -> int:
         """Returns the step of the epoch before which the next execution ends."""

@@ -116,10 +116,12 @@ def started_workers(
         with cluster_jobs(ray, runners, options) as jobs:
             yield ClusterWorkers(jobs, objective)
         return
-    pool: Workers = CurrentProcess(runners())
+    pool: Workers
     if at_once > 1:
         pool = NetworksAtOnce(runners(), at_once)
-    elif count is not None and count > 1:
+    elif count is None or count == 1:
+        pool = CurrentProcess(runners())
+    else:
         pool = WorkerProcesses(
             count, runners, threads=threads, objective=objective, root=runners.root
         )

@@ -10,12 +10,14 @@ from kfc.system import in_lockstep
 from kfc.training.engine import JointCalls
 from kfc.tuning.trial import Trial
 from kfc.tuning.trial_runner import Job, TrialRunner
+from kfc.tuning.workers import CurrentProcess
 
 
-class NetworksAtOnce:
+class NetworksAtOnce(CurrentProcess):
     """Trains queued jobs in lockstep: networks of one shape make each step together.
 
-    Jobs that are queued meanwhile begin when these have ended.
+    Jobs that are queued meanwhile begin when these have ended. Each trial says how many
+    trained at once, and its seconds are its share of the time of all.
 
     Args:
         runner: Runner of the jobs.
@@ -23,14 +25,10 @@ class NetworksAtOnce:
     """
 
     def __init__(self, runner: TrialRunner, most: int) -> None:
-        self._runner, self._most = runner, most
-        self._queue: deque[Job] = deque()
+        super().__init__(runner)
+        self._most = most
         self._training: deque[Job] = deque()  # those whose trials `_trials` has yet to yield
         self._trials: Generator[Trial, None, None] | None = None
-
-    def submit(self, job: Job) -> None:
-        """Queues a job."""
-        self._queue.append(job)
 
     def next_result(self) -> tuple[Job, Trial]:
         """Trains the next jobs, unless some have begun, until the first one is done."""
@@ -47,13 +45,3 @@ class NetworksAtOnce:
         """Ends the trainings; interrupted trials start again later."""
         if self._trials is not None:
             self._trials.close()
-
-    @property
-    def count(self) -> int:
-        """1: a trial's seconds are its share of the time of all."""
-        return 1
-
-    @property
-    def remarks(self) -> list[str]:
-        """No sentence: each trial says how many trained at once."""
-        return []

@@ -204,16 +204,13 @@ def tune(
     prepare.resolved(checked, resolved)
     dry_run_callbacks(resolved, prepared)
     space = Space.of(resolved)
-    # The largest network must fit into the memory, once for each process.
-    largest = space.largest(num_inputs=num_inputs(resolved, prepared.task))
+    # The largest network must fit into the memory, once for each training at once.
+    values = space.largest(num_inputs=num_inputs(resolved, prepared.task))
+    largest = space.trial_spec(values)
     here = workers or 1 if ray in (None, LOCAL) else 1
     alone = ray is not None or workers not in (None, 1)
-    at_once = 1 if alone else _number_at_once(space, space.trial_spec(largest), prepare)
-    run_checks(
-        *("before_training", space.trial_spec(largest), prepared),
-        processes=here,
-        networks=at_once,
-    )
+    at_once = 1 if alone else _number_at_once(space, largest, prepare)
+    run_checks("before_training", largest, prepared, processes=here, networks=at_once)
 
     # Search in the folder, which is locked until the search has finished.
     if space.spec.search is None:

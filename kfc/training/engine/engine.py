@@ -166,11 +166,11 @@ class Engine:
             *(self._keep_epochs, form, self._variables.fixed_shapes),
         )
         # In lockstep, a call may be one with those of other networks, see `joint_calls`.
-        joins = as_tensors and not train.on_disk and number_in_lockstep() > 1
-        self._joint_key = self._graph_key if joins else None
-        # A call may begin before its caller needs it if it depends on its inputs alone.
-        alone = self._graph_key is not None and number_in_lockstep() <= 1
-        self._begins_next = as_tensors and alone and not train.on_disk
+        shared = self._graph_key if as_tensors and not train.on_disk else None
+        in_lockstep = number_in_lockstep() > 1
+        self._joint_key = shared if in_lockstep else None
+        # A call that depends on its inputs alone may begin before its caller needs it.
+        self._begins_next = shared is not None and not in_lockstep
         self._next = NextCall()
 
     @property

@@ -226,7 +226,6 @@ class MultiStep:
         """
         if not (self._compile_steps and self.num_rows >= self.batch_size):
             return
-
         compiled = self._full_batches = self._loop_of_full_batches()
 
         def loop_of(inputs: MultiStepInputs) -> _Steps:

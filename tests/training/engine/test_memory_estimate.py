@@ -33,6 +33,17 @@ def test_more_weights_larger_batches_and_more_rows_take_more():
     assert predicted(rows=400_000) - least > 4 * 20 * 399_000
 
 
+def test_each_network_that_trains_at_once_takes_its_own_weights_and_no_rows():
+    x = np.random.default_rng(0).random((200, 20), dtype=np.float32)
+    spec = load_spec({}, {"network.hidden": [2000, 2000]})
+    prepared = prepare(spec, (x, np.arange(200) % 2))
+    one, two, three = (
+        predicted_memory(spec, prepared, networks=count, used=10**9) for count in (1, 2, 3)
+    )
+    assert three - two == two - one > 16 * 2000 * 2000
+    assert two < 2 * one - 10**9 + 10**6  # what the process has taken counts once
+
+
 def test_a_training_that_cannot_fit_is_refused(monkeypatch):
     monkeypatch.setattr("kfc.system.memory.limit_bytes", lambda: 2**20)
     with pytest.raises(SpecError, match=r"network\.hidden: expected a training that fits"):
